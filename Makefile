@@ -1,0 +1,69 @@
+# `make demo` and `make test` do everything a fresh machine needs. Recipes quote paths: the folder may hold spaces.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+PY := .venv/bin/python
+READY := .venv/.ready
+READY_SIM := .venv/.ready-simulate
+
+VCF ?=
+PANEL ?=
+NODES ?= 5
+SITES ?= 1024
+ROUNDS ?= 20
+SEED ?= 1
+OUT ?= runs/demo
+
+export PYTHONDONTWRITEBYTECODE ?=
+# No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
+export MPLBACKEND := Agg
+
+.PHONY: help setup demo test check wire lock bench clean
+
+help:
+	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=1]   five institutions on this machine"
+	@echo "make test     all tests        make check   types, style, layers, wire code"
+	@echo "make bench    speed figures    make setup   only the environment"
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "setup: no python3.11, 3.12 or 3.13 found on PATH; install one"; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(0 if (3,11) <= sys.version_info[:2] <= (3,13) else "setup: $(PYTHON) is Python %d.%d; AFML needs 3.11 to 3.13 (make PYTHON=python3.11 ...)" % sys.version_info[:2])'
+	@echo "setup: creating .venv (a few minutes the first time)"
+	"$(PYTHON)" -m venv .venv
+	"$(PY)" -m pip install -q --disable-pip-version-check "torch==2.13.0"
+	"$(PY)" -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	"$(PY)" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch "$(READY)"
+
+$(READY_SIM): $(READY) requirements-simulate.lock
+	"$(PY)" -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-simulate.lock
+	@touch "$(READY_SIM)"
+
+setup: $(READY)
+
+demo: $(READY) $(if $(VCF),,$(READY_SIM))
+	@"$(PY)" -m afml demo --out "$(OUT)" --nodes "$(NODES)" --sites "$(SITES)" --rounds "$(ROUNDS)" --seed "$(SEED)" \
+		$(if $(VCF),--vcf "$(VCF)") $(if $(PANEL),--panel "$(PANEL)")
+
+test: $(READY) $(READY_SIM)
+	"$(PY)" -m pytest
+
+check: $(READY)
+	"$(PY)" -m ruff check .
+	"$(PY)" -m mypy
+	"$(PY)" -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+	"$(PY)" tools/wire.py --check
+
+wire: $(READY)
+	"$(PY)" tools/wire.py
+
+lock: $(READY)
+	"$(PY)" tools/lock.py
+
+bench: $(READY)
+	"$(PY)" -m benchmarks
+
+clean:
+	rm -rf .venv build runs .pytest_cache .mypy_cache .ruff_cache

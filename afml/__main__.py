@@ -1,0 +1,6 @@
+"""`python -m afml` is the `afml` command."""
+
+from afml.cli.main import main
+
+if __name__ == "__main__":
+    main()

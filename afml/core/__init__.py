@@ -1,0 +1,1 @@
+"""Errors, files, configuration, logging and progress: what every other package stands on."""

@@ -1,0 +1,52 @@
+"""Configuration: frozen pydantic models read from TOML or JSON, unknown keys refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from afml.core.errors import InputError
+from afml.core.files import require_file
+
+
+def canonical_json(value: object) -> bytes:
+    """One byte string per value: sorted keys, no spaces, UTF-8. What digests and signatures are taken over."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+class Settings(BaseModel):
+    """Base of every configuration model: immutable, strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def canonical(self) -> bytes:
+        """Canonical JSON of this model."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    def digest(self) -> bytes:
+        """SHA-256 of the canonical JSON, 32 bytes."""
+        return hashlib.sha256(self.canonical()).digest()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read TOML (`.toml`) or JSON.
+
+        Raises:
+            InputError: Missing file, bad syntax, unknown key or bad value; the message names the key.
+        """
+        require_file(path, "configuration")
+        try:
+            text = path.read_text(encoding="utf-8")
+            data = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise InputError(f"{key}: {first['msg']}", where=path, cure="correct this key") from None
+        except (ValueError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot be parsed ({error})", where=path, cure="correct the syntax") from None

@@ -1,0 +1,74 @@
+"""Every error a user can meet.
+
+    AfmlError                   exit code 1
+    |- InputError               2  a file or option given by the user is wrong (VCF, BED, TSV, TOML)
+    |- ConfigError              2  settings that contradict each other or the guarantees
+    |- BudgetError              3  the privacy budget does not allow the next step
+    |- TransportError           4  a peer is not there, a port is in use, a certificate is refused
+    |- ProtocolError            5  a peer sent something the protocol forbids
+    |- IntegrityError           6  stored or received data does not match its signature, digest or residual
+    `- ReleaseError             7  a release missed its target and was refused
+
+A message says what is wrong, where, and how to mend it, in one line. It never holds a genotype,
+a key or a phenotype.
+"""
+
+from __future__ import annotations
+
+
+class AfmlError(Exception):
+    """Base of all errors shown to a user as one line, without a trace.
+
+    Args:
+        problem: What is wrong.
+        where: File, line, option, peer or round it is wrong at.
+        cure: What to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, *, where: object = "", cure: str = "") -> None:
+        self.problem, self.where, self.cure = problem, str(where), cure
+        super().__init__(": ".join(p for p in (self.where, problem) if p) + (f"; {cure}" if cure else ""))
+
+
+class InputError(AfmlError):
+    """A file or option given by the user is wrong."""
+
+    exit_code = 2
+
+
+class ConfigError(AfmlError):
+    """Settings contradict each other or would void a guarantee."""
+
+    exit_code = 2
+
+
+class BudgetError(AfmlError):
+    """The privacy budget does not allow the next step."""
+
+    exit_code = 3
+
+
+class TransportError(AfmlError):
+    """A peer cannot be reached or its certificate is refused."""
+
+    exit_code = 4
+
+
+class ProtocolError(AfmlError):
+    """A peer sent something the protocol forbids."""
+
+    exit_code = 5
+
+
+class IntegrityError(AfmlError):
+    """Data does not match its signature, digest or residual bound."""
+
+    exit_code = 6
+
+
+class ReleaseError(AfmlError):
+    """A release missed its target and was refused."""
+
+    exit_code = 7

@@ -1,0 +1,108 @@
+"""Files that are either whole or not there: stage beside the target, sync, then rename into place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from afml.core.errors import InputError
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename inside `folder` durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def staged_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it into place when the block ends well, else remove it.
+
+    Companions that a writer puts beside the staged file (an index, say) are the caller's to stage too.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield staged
+        with staged.open("rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(staged, path)
+        sync_folder(path.parent)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def staged_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; put it in the place of `path` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield staged
+        staged.chmod(0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(staged, path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file durably, or not at all."""
+    with staged_file(path) as staged:
+        staged.write_bytes(data)
+
+
+def write_secret(path: Path, data: bytes) -> None:
+    """Write a secret file that only its owner may read (mode 0600 from its first byte on)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{os.getpid()}.{path.name}")
+    handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(staged, path)
+        sync_folder(path.parent)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def read_secret(path: Path) -> bytes:
+    """Read a secret file; refuse it when anybody but its owner may read or write it.
+
+    Raises:
+        InputError: The file is missing or its mode is wider than 0600.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise InputError("key file is missing", where=path, cure="use the start kit made for this party") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise InputError(
+            f"key file is readable by others (mode {stat.S_IMODE(mode):04o})", where=path, cure=f"chmod 600 '{path}'"
+        )
+    return path.read_bytes()
+
+
+def require_file(path: Path, what: str, cure: str = "check the path") -> Path:
+    """Return `path` when it is a readable file.
+
+    Raises:
+        InputError: It is missing, a folder, or unreadable.
+    """
+    if not path.exists():
+        raise InputError(f"{what} does not exist", where=path, cure=cure)
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise InputError(f"{what} is not a readable file", where=path, cure=cure)
+    return path

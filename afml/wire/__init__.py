@@ -1,0 +1,1 @@
+"""Generated from proto/ by tools/wire.py; never edited by hand."""
