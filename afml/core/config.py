@@ -16,7 +16,9 @@ from afml.core.files import require_file
 
 def canonical_json(value: object) -> bytes:
     """One byte string per value: sorted keys, no spaces, UTF-8. What digests and signatures are taken over."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
 
 
 class Settings(BaseModel):

@@ -10,11 +10,40 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 ALLOWED = frozenset(
-    """
-    event level timestamp logger party node peer run round attempt phase cohort state bytes chunks seconds
-    people sites rounds parameters epsilon delta ple_sigma left where problem code address index attempts
-    path count
-    """.split()
+    [
+        "event",
+        "level",
+        "timestamp",
+        "logger",
+        "party",
+        "node",
+        "peer",
+        "run",
+        "round",
+        "attempt",
+        "phase",
+        "cohort",
+        "state",
+        "bytes",
+        "chunks",
+        "seconds",
+        "people",
+        "sites",
+        "rounds",
+        "parameters",
+        "epsilon",
+        "delta",
+        "ple_sigma",
+        "left",
+        "where",
+        "problem",
+        "code",
+        "address",
+        "index",
+        "attempts",
+        "path",
+        "count",
+    ]
 )
 
 

@@ -38,6 +38,20 @@ class Roster(Settings):
         raise KeyError(node)
 
 
+class NodeCard(Settings):
+    """What an institution declares in public before a run, signed with its roster key."""
+
+    node: int
+    site_panel: str
+    sites: int
+    enrolled: int
+    signature: str = ""
+
+    def unsigned(self) -> bytes:
+        """The signed bytes."""
+        return self.model_copy(update={"signature": ""}).canonical()
+
+
 class Budget(Settings):
     """What a cohort may spend over all runs: epsilon at delta, or PLE in sigma (exactly one)."""
 
@@ -82,6 +96,7 @@ class GameSettings(Settings):
     steps: int = Field(default=300, ge=0)
     batch: int = 64
     lineup: int = Field(default=16, ge=2)
+    private_lineup: int = Field(default=8, ge=2, description="candidates per line-up in private rounds")
     windows: int = Field(default=64, ge=2, description="sites per window token of the identifier")
     learning_rate: float = 3e-3
     utility_weight: float = 8.0

@@ -312,6 +312,7 @@ class UpdateHeader(_message.Message):
     NODE_FIELD_NUMBER: _builtins.int
     CHUNKS_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     config_digest: _builtins.bytes
     round: _builtins.int
@@ -320,6 +321,8 @@ class UpdateHeader(_message.Message):
     node: _builtins.int
     chunks: _builtins.int
     parameters: _builtins.int
+    receipt: _builtins.str
+    """JSON: the ledger entry that paid for this attempt, and the node's signed head"""
     def __init__(
         self,
         *,
@@ -331,10 +334,11 @@ class UpdateHeader(_message.Message):
         node: _builtins.int = ...,
         chunks: _builtins.int = ...,
         parameters: _builtins.int = ...,
+        receipt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "chunks", b"chunks", "cohort_digest", b"cohort_digest", "config_digest", b"config_digest", "node", b"node", "parameters", b"parameters", "round", b"round", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "chunks", b"chunks", "cohort_digest", b"cohort_digest", "config_digest", b"config_digest", "node", b"node", "parameters", b"parameters", "receipt", b"receipt", "round", b"round", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""The `afml` command: one module per verb, loaded only when its verb is used."""

@@ -1,0 +1,30 @@
+"""`afml aggregator`: serve one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from afml.cli.runfile import load_run
+from afml.core.errors import InputError
+from afml.core.logging import configure as configure_logging
+from aggregator.server import serve
+from crypto.public.kit import load_aggregator_kit
+
+
+@click.command()
+@click.option("--kit", type=click.Path(path_type=Path), required=True, help="The aggregator's start kit.")
+@click.option("--run", "run_file", type=click.Path(path_type=Path), required=True, help="run.json, signed.")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder for this run's state.")
+@click.option("--listen", default="127.0.0.1:7443", show_default=True, help="host:port")
+def aggregator(kit: Path, run_file: Path, data: Path, listen: str) -> None:
+    """Admit nodes, fix cohorts, add ciphertexts. Restart it with the same --data and the run goes on."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise InputError("is not host:port", where=f"--listen {listen}", cure="for example 127.0.0.1:7443")
+    configure_logging("aggregator")
+    loaded = load_aggregator_kit(kit)
+    config = load_run(run_file, loaded.roster)
+    outcome = serve(loaded, config, data, host.strip("[]"), int(port))
+    click.echo(f"run {config.run}: {outcome}")

@@ -1,0 +1,79 @@
+"""Entry point: find the verb, run it, turn errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from afml import __version__
+from afml.core.errors import AfmlError
+
+# Verb -> (module, one line for --help). Modules load lazily, so that `afml aggregator` never imports
+# torch, key code or a VCF reader.
+VERBS = {
+    "provision": ("afml.cli.provision", "Make a consortium: authority, certificates, keys, start kits."),
+    "renew": ("afml.cli.provision", "Renew one party's certificate."),
+    "split": ("afml.cli.data", "Split one VCF into a public panel and institutions (for trials)."),
+    "phenotypes": ("afml.cli.data", "Simulate a binary phenotype for people in VCFs (for trials)."),
+    "prepare": ("afml.cli.prepare", "Institution: filter sites, build the genotype store, sign a card."),
+    "configure": ("afml.cli.configure", "Coordinator: agree on a run from the nodes' cards and sign it."),
+    "aggregator": ("afml.cli.aggregator", "Serve one run: admit nodes, add ciphertexts."),
+    "node": ("afml.cli.node", "Institution: take part in one run."),
+    "mask": ("afml.cli.mask", "Institution: write the de-identified VCF."),
+    "evaluate": ("afml.cli.evaluate", "Attack and score releases of a trial; write the report."),
+    "privacy": ("afml.cli.privacy", "Convert between noise, epsilon, delta and PLE."),
+    "audit": ("afml.cli.audit", "Show, verify and export a ledger."),
+    "demo": ("afml.cli.demo", "A whole consortium on this machine."),
+}
+
+
+class _Verbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = getattr(importlib.import_module(VERBS[cmd_name][0]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Train a genotype-masking network across institutions without moving a genotype."""
+
+
+def _terminated(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line; errors of ours become one line on standard error."""
+    # A polite kill unwinds like Ctrl-C: staged files go, children are stopped.
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        cli.main(standalone_mode=False)
+    except AfmlError as error:
+        click.echo(f"afml: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.Abort:
+        click.echo("afml: interrupted", err=True)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        click.echo("afml: interrupted", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        click.echo(f"afml: {error.format_message()}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(1)

@@ -1,0 +1,80 @@
+"""`afml node`: one institution's part in one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from afml.cli.runfile import load_run
+from afml.core.errors import ConfigError
+from afml.core.files import write_bytes
+from afml.core.logging import configure as configure_logging
+from afml.core.run import NodeCard
+from crypto.secret.nodekit import load_node_kit
+from node.client import Client, preflight
+from node.guard import open_ledger
+from node.journal import Journal
+from node.privacy import statement
+from node.session import Session
+from node.workspace import Workspace, load_holdings
+
+
+@click.command()
+@click.option("--kit", type=click.Path(path_type=Path), required=True, help="This node's start kit.")
+@click.option(
+    "--work", type=click.Path(path_type=Path), required=True, help="Folder that `afml prepare` made."
+)
+@click.option("--run", "run_file", type=click.Path(path_type=Path), required=True, help="run.json, signed.")
+@click.option("--aggregator", "address", required=True, help="host:port")
+@click.option("--wait", "wait_s", default=60.0, show_default=True, help="Seconds to wait for the aggregator.")
+def node(kit: Path, work: Path, run_file: Path, address: str, wait_s: float) -> None:
+    """Train in one run. Restart it after a crash: it picks up where it stood, and never spends twice unrecorded."""
+    loaded = load_node_kit(kit)
+    configure_logging(f"node-{loaded.node}")
+    config = load_run(run_file, loaded.roster)
+    space = Workspace(work)
+    space.require_prepared()
+    _check_card(
+        NodeCard.load(space.card), config.enrolled.get(loaded.node), config.site_panel, loaded.node, run_file
+    )
+    holdings = load_holdings(space)
+    if holdings.panel.digest() != config.site_panel:
+        raise ConfigError(
+            "site panel differs from the run's",
+            where=space.site_panel,
+            cure="run `afml prepare` as the consortium agreed",
+        )
+    preflight(address, loaded, wait_s)
+    client = Client(address, loaded, config)
+    try:
+        with open_ledger(space, loaded) as ledger:
+            session = Session(
+                loaded, config, holdings, ledger, Journal(space.run(config.run)), client,
+                progress=lambda text: click.echo(f"node {loaded.node}: {text}"),
+            )  # fmt: skip
+            model = session.run()
+            model.save(space.model(config.run))
+            cost = statement(ledger, config, holdings.enrolled_samples)
+            write_bytes(space.privacy(config.run), cost.model_dump_json(indent=2).encode())
+    finally:
+        client.close()
+    click.echo(
+        f"node {loaded.node}: PLE {cost.ple_sigma:.3f} sigma, epsilon {cost.epsilon:.3f} at {cost.delta:g}"
+    )
+    click.echo(f"node {loaded.node}: model saved in {space.model(config.run)}")
+
+
+def _check_card(
+    card: NodeCard, enrolled: int | None, site_panel: str, node_number: int, run_file: Path
+) -> None:
+    if enrolled is None:
+        raise ConfigError(
+            f"node {node_number} is not enrolled in this run", where=run_file, cure="ask the coordinator"
+        )
+    if (card.node, card.enrolled, card.site_panel) != (node_number, enrolled, site_panel):
+        raise ConfigError(
+            f"the run declares {enrolled} people at node {node_number}, this work folder's card says {card.enrolled} "
+            f"(site panel {card.site_panel[:12]} / {site_panel[:12]})",
+            where=run_file, cure="give the coordinator the present card.json and configure the run again",
+        )  # fmt: skip

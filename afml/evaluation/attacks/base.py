@@ -1,0 +1,182 @@
+"""What an attacker knows, what an attacker sees, and what an attack is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.core.errors import InputError
+
+Int8 = NDArray[np.int8]
+Float64 = NDArray[np.float64]
+ReleaseFunction = Callable[[Int8], Int8]
+"""dosage int8[n, S] without missing calls -> released dosage int8[n, S] (-1 = './.')."""
+
+MASKED = -1
+"""'./.': a masked genotype under fill 'missing', a missing call in a reference profile."""
+
+
+def reference_profiles(
+    dosage: Int8, frequencies: Float64, *, error: float, missing: float, rng: np.random.Generator
+) -> Int8:
+    """Genotype the same people again, independently.
+
+    Args:
+        dosage: int8[m, S], -1 where the first genotyping has no call.
+        frequencies: float64[S, 3], genotype frequencies that uncalled genotypes are drawn from.
+        error: Probability that a call is one of the two other genotypes.
+        missing: Probability that there is no call.
+        rng: Source of randomness; the experiment's, not a secret.
+
+    Returns:
+        int8[m, S], -1 where there is no call.
+    """
+    profile = dosage.copy()
+    holes = np.nonzero(dosage < 0)
+    upper = frequencies.cumsum(axis=1)[holes[1], :2]  # [holes, 2]
+    profile[holes] = (rng.random((len(upper), 1)) > upper).sum(axis=1)
+    fate = rng.random(dosage.shape, dtype=np.float32)
+    other = rng.integers(1, 3, size=dosage.shape, dtype=np.int8)
+    profile = np.where(fate < error, (profile + other) % 3, profile)
+    return np.asarray(np.where(fate >= 1 - missing, MASKED, profile), dtype=np.int8)
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """What everybody knows: the public panel, the public release function, the error rate of genotyping.
+
+    Attributes:
+        panel: int8[p, S], dosages of the public panel.
+        mask: The public release function. It may be randomised; the attacker then draws masks of their own.
+        fill: What a masked site shows: 0 ("major") or './.' ("missing").
+        genotype_error: Error rate of a reference profile.
+        reference_missing: Share of a reference profile without a call.
+    """
+
+    panel: Int8
+    mask: ReleaseFunction
+    fill: Literal["major", "missing"] = "major"
+    genotype_error: float = 0.01
+    reference_missing: float = 0.01
+
+    @cached_property
+    def complete_panel(self) -> Int8:
+        """int8[p, S]: the panel, its missing calls replaced by the commonest genotype of the site."""
+        return self.complete(self.panel)
+
+    @cached_property
+    def released_panel(self) -> Int8:
+        """int8[p, S]: the panel as the public model would release it."""
+        return self.mask(self.complete_panel)
+
+    @cached_property
+    def frequencies(self) -> Float64:
+        """float64[S, 3]: genotype frequencies on the panel, one pseudo-person spread over the three."""
+        counts = np.stack([(self.panel == g).sum(axis=0) for g in range(3)], axis=1) + 1 / 3
+        return np.asarray(counts / counts.sum(axis=1, keepdims=True))
+
+    @cached_property
+    def given_reference(self) -> Float64:
+        """float64[S, 4, 3]: P(true genotype g | reference call r), r in (no call, 0, 1, 2)."""
+        e = self.genotype_error
+        called = np.full((3, 3), e / 2) + (1 - 1.5 * e) * np.eye(3)  # P(call | genotype), symmetric
+        joint = called[None] * self.frequencies[:, None, :]  # [S, call, genotype]
+        posterior = joint / joint.sum(axis=2, keepdims=True)
+        return np.concatenate([self.frequencies[:, None, :], posterior], axis=1)
+
+    @cached_property
+    def channel(self) -> Float64:
+        """float64[S, 3, 4]: P(released value o | true genotype g), o in ('./.', 0, 1, 2), from the panel.
+
+        Counts of the released panel, shrunk with the weight of one person towards the average over sites.
+        Outcomes never seen keep a floor of 1e-6, so that no candidate is excluded for good.
+        """
+        shape = (self.panel.shape[1], 3, 4)
+        counts = np.zeros(shape)
+        for g in range(3):
+            for o in range(4):
+                counts[:, g, o] = ((self.complete_panel == g) & (self.released_panel == o - 1)).sum(axis=0)
+        pooled = (counts.sum(axis=0) + 1e-3) / (counts.sum(axis=(0, 2))[:, None] + 4e-3)
+        table = (counts + pooled) / (counts.sum(axis=2, keepdims=True) + 1)
+        if self.fill == "major":
+            table[:, :, 0] = 1.0  # a missing call of the institution, not a mask: says nothing
+        return np.asarray(np.maximum(table, 1e-6))
+
+    def complete(self, dosage: Int8) -> Int8:
+        """Replace missing calls by the commonest genotype of the site on the panel."""
+        commonest = self.frequencies.argmax(axis=1).astype(np.int8)
+        return np.where(dosage < 0, commonest, dosage).astype(np.int8)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A released file under attack.
+
+    Attributes:
+        released: int8[n, S], the records, -1 = './.'.
+        references: int8[m, S], the candidates' reference profiles, -1 = no call.
+        truth: int64[n], the candidate each record is of. For scoring; no attack may read it for guessing.
+        knowledge: What is public.
+        known_masks: int8[m, S], `masked_references` where somebody has computed them already.
+    """
+
+    released: Int8
+    references: Int8
+    truth: NDArray[np.int64]
+    knowledge: Knowledge
+    known_masks: Int8 | None = None
+
+    def __post_init__(self) -> None:
+        sites = self.knowledge.panel.shape[1]
+        shapes = {"released": self.released.shape, "references": self.references.shape}
+        for name, shape in shapes.items():
+            if len(shape) != 2 or shape[1] != sites:
+                raise InputError(
+                    f"{name} has shape {shape}, the panel has {sites} sites", cure="use one site panel"
+                )
+        if self.truth.shape != (len(self.released),) or (
+            len(self.truth) and not 0 <= self.truth.min() <= self.truth.max() < len(self.references)
+        ):
+            raise InputError(
+                "every record needs the index of its candidate", cure="align truth with the references"
+            )
+
+    @cached_property
+    def masked_references(self) -> Int8:
+        """int8[m, S]: what the public model would release for each candidate's reference profile."""
+        if self.known_masks is not None:
+            return self.known_masks
+        return self.knowledge.mask(self.knowledge.complete(self.references))
+
+    @cached_property
+    def patterns(self) -> tuple[Int8, NDArray[np.int64]]:
+        """(int8[u, S] distinct released records, int64[n] the one each record shows)."""
+        distinct, index = np.unique(self.released, axis=0, return_inverse=True)
+        return distinct, index.reshape(-1).astype(np.int64)
+
+    def restricted(self, records: NDArray[np.int64], candidates: NDArray[np.int64]) -> Case:
+        """The case of an attacker who knows that `records` are of `candidates`; no mask is computed twice."""
+        position = np.full(len(self.references), -1, dtype=np.int64)
+        position[candidates] = np.arange(len(candidates))
+        return Case(
+            self.released[records],
+            self.references[candidates],
+            position[self.truth[records]],
+            self.knowledge,
+            self.masked_references[candidates],
+        )
+
+
+class Attack(Protocol):
+    """A way to link released records to candidates."""
+
+    name: str
+
+    def success(self, case: Case) -> Float64:
+        """float64[n]: probability that the best guess is right, per record; ties are split evenly."""
+        ...

@@ -1,0 +1,38 @@
+"""Kinship linkage: the candidate most related to the released record. It needs no model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.evaluation.attacks.base import MASKED, Case, Float64
+from afml.evaluation.attacks.scoring import exact_directions, top_one
+
+
+class KinshipLinkage:
+    """Genomic relationship (VanRaden 2008, method 2) of record and candidate, as a correlation over sites.
+
+    Genotypes are centred on the panel and scaled by sqrt(2p(1-p)). A record under fill 'major' is centred
+    on what the public model shows on the panel, so that a site that nearly always shows 0 says nothing by
+    showing 0; under fill 'missing' only shown genotypes count.
+    """
+
+    name = "kinship"
+
+    def success(self, case: Case) -> Float64:
+        """float64[n]: probability that the best guess is right, per record."""
+        knowledge = case.knowledge
+        means = knowledge.frequencies @ np.arange(3)
+        scale = np.sqrt(np.maximum(means * (1 - means / 2), 1e-6))
+        centre = means if knowledge.fill == "missing" else knowledge.released_panel.mean(axis=0)
+        patterns, _ = case.patterns
+        records = exact_directions(np.where(patterns == MASKED, 0.0, (patterns - centre) / scale))
+
+        def score(part: slice) -> NDArray[Any]:
+            calls = case.references[part]
+            candidates = exact_directions(np.where(calls < 0, 0.0, (calls - means) / scale))
+            return records @ candidates.T
+
+        return top_one(case, score)

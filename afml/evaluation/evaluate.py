@@ -1,0 +1,192 @@
+"""One release of several institutions, evaluated: re-identification, utility, baselines.
+
+This pools the genotypes of all institutions in one process. That is possible in the demo and in experiments
+on open data only; in a consortium each node attacks its own file and only counts are summed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.core.errors import InputError
+from afml.evaluation.attacks import (
+    Case,
+    Knowledge,
+    ReleaseFunction,
+    baseline_suite,
+    full_suite,
+    reference_profiles,
+)
+from afml.evaluation.attacks.base import Float64, Int8
+from afml.evaluation.baselines import Method, Study, as_level, compare
+from afml.evaluation.report import BaselineRow, FrontierPoint, ReleaseSection
+from afml.evaluation.rr import attack_all, describe
+from afml.evaluation.utility import Outcome, Utility, best_raw_auc, raw_auc, released_auc
+
+
+@dataclass(frozen=True, eq=False)
+class Institution:
+    """One institution's people, rows aligned (the released file's column permutation undone).
+
+    Attributes:
+        dosage: int8[n, S], raw.
+        phenotype: int8[n] in {0, 1}.
+        enrolled: bool[n], took part in training; the others are held out.
+        released: int8[n, S], -1 = './.'.
+    """
+
+    dosage: Int8
+    phenotype: NDArray[np.int8]
+    enrolled: NDArray[np.bool_]
+    released: Int8
+
+    def __post_init__(self) -> None:
+        people = len(self.dosage)
+        if self.released.shape != self.dosage.shape or {len(self.phenotype), len(self.enrolled)} != {people}:
+            raise InputError(
+                f"{people} genotyped, {len(self.phenotype)} phenotyped, {len(self.enrolled)} listed and "
+                f"{len(self.released)} released people do not match",
+                cure="evaluate a release against the store it was made from",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class OtherRelease:
+    """Another release of the same people, listed among the baselines.
+
+    Attributes:
+        name: As in the table.
+        mask: Its public release function.
+        released: int8[n, S] per institution where it differs from `mask(dosage)` (grouped by file, say).
+    """
+
+    name: str
+    mask: ReleaseFunction
+    released: tuple[Int8, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationInputs:
+    """All that an evaluation needs.
+
+    Attributes:
+        institutions: In node order.
+        panel: int8[p, S], the public panel.
+        mask: The public release function of the release under test.
+        risk_weights: float64[S], weights of the DP risk model per dosage.
+        others: Further releases to list.
+        fill: What a masked site shows.
+        grouped: Whether a minimum group size was asked for; the report then holds the smallest group found.
+        genotype_error: Error rate of reference profiles (and share of calls missing).
+        seed: Of simulated reference profiles, random masks and the trained identifier.
+        train_identifier: Whether to train the identification network against the release (ten seconds or so).
+    """
+
+    institutions: tuple[Institution, ...]
+    panel: Int8
+    mask: ReleaseFunction
+    risk_weights: Float64
+    others: tuple[OtherRelease, ...] = ()
+    fill: Literal["major", "missing"] = "major"
+    grouped: bool = True
+    genotype_error: float = 0.01
+    seed: int = 0
+    train_identifier: bool = True
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What goes into report.json and the plot."""
+
+    release: ReleaseSection
+    baselines: tuple[BaselineRow, ...]
+    rr_reduction_vs_random: float
+    frontier: tuple[FrontierPoint, ...]
+
+
+def evaluate(inputs: EvaluationInputs, progress: Callable[[str], None] = lambda _: None) -> Evaluation:
+    """Attack a release, measure its utility and match the baselines to it.
+
+    Args:
+        inputs: Raw and released people of every institution, and what is public.
+        progress: Told what is running.
+
+    Raises:
+        InputError: Shapes do not match, or training or held-out people hold no cases or no controls.
+    """
+    progress("reference profiles")
+    files = inputs.institutions
+    dosage = np.concatenate([one.dosage for one in files])
+    released = np.concatenate([one.released for one in files])
+    institution = np.repeat(np.arange(len(files)), [len(one.dosage) for one in files])
+    outcome = Outcome(
+        np.concatenate([one.phenotype for one in files]), np.concatenate([one.enrolled for one in files])
+    )
+    error = inputs.genotype_error
+    knowledge = Knowledge(inputs.panel, inputs.mask, inputs.fill, error, reference_missing=error)
+    references = reference_profiles(
+        dosage,
+        knowledge.frequencies,
+        error=error,
+        missing=error,
+        rng=np.random.default_rng([inputs.seed, 0xEF]),
+    )
+    case = Case(released, references, np.arange(len(dosage)), knowledge)
+    attacks = full_suite(inputs.seed) if inputs.train_identifier else baseline_suite()
+    linked = attack_all(case, attacks, institution, lambda name: progress(f"attack: {name}"))
+    progress("utility")
+    utility = Utility(
+        auc=released_auc(released, outcome),
+        raw_auc=raw_auc(dosage, outcome),
+        best_raw_auc=best_raw_auc(dosage, outcome),
+    )
+    shape = describe([one.released for one in files], inputs.fill)
+    release = ReleaseSection(
+        rr=linked.rr,
+        rr_ci95=linked.ci95,
+        rr_by_attack=dict(linked.by_attack),
+        rr_known_institution=linked.rr if linked.known_institution is None else linked.known_institution,
+        candidates=linked.candidates,
+        chance=linked.chance,
+        utility_auc=utility.auc,
+        raw_auc=utility.raw_auc,
+        utility_ratio=utility.ratio,
+        utility_ratio_chance_corrected=utility.chance_corrected,
+        utility_ratio_vs_best_raw=utility.versus_best_raw,
+        min_group_size=shape.smallest_group if inputs.grouped else None,
+        patterns=shape.patterns,
+        entropy_bits=shape.entropy_bits,
+        retained_fraction=shape.retained_fraction,
+    )
+    study = Study(
+        dosage,
+        references,
+        outcome,
+        utility.raw_auc,
+        inputs.panel,
+        inputs.fill,
+        inputs.genotype_error,
+        inputs.seed,
+    )
+    compared = compare(
+        study,
+        auc=utility.auc,
+        rr=release.rr,
+        retained=shape.retained_fraction,
+        weights=inputs.risk_weights,
+        methods=[_method(study, other, files) for other in inputs.others],
+        attacks=baseline_suite(),
+        note=lambda name: progress(f"baseline: {name}"),
+    )
+    own = FrontierPoint(name="AFML release", level="", rr=release.rr, utility_ratio=release.utility_ratio)
+    return Evaluation(release, compared.rows, compared.rr_reduction_vs_random, (own, *compared.frontier))
+
+
+def _method(study: Study, other: OtherRelease, files: tuple[Institution, ...]) -> Method:
+    records = other.released if other.released is not None else [other.mask(one.dosage) for one in files]
+    return Method(other.name, (as_level(study, other.name, np.concatenate(records), other.mask),))

@@ -1,0 +1,131 @@
+"""The contract of report.json, key by key (docs/REPORT.md), and how it is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from afml.core.config import Settings
+from afml.core.files import write_bytes
+
+Share = Field(ge=0, le=1)
+
+
+class _Section(Settings):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataSection(_Section):
+    """What was evaluated."""
+
+    kind: Literal["simulated", "vcf"]
+    people: int = Field(ge=1, description="private people over all nodes, held-out people included")
+    panel: int = Field(ge=0, description="people of the public panel")
+    sites: int = Field(ge=1)
+    nodes: int = Field(ge=1)
+
+
+class PrivacySection(_Section):
+    """What the trained model and the exchanged updates may reveal about a person. Not about released records."""
+
+    unit: Literal["person"] = "person"
+    epsilon: float = Field(ge=0)
+    delta: float = Field(gt=0, lt=1)
+    ple_sigma: float = Field(ge=0, description="dominating mu, in sigma")
+    ple_at_delta: float = Field(ge=0, description="mu of the single accounted (epsilon, delta), in sigma")
+    noise: Literal["local", "distributed"]
+    epsilon_if_aggregation_broken: float = Field(ge=0)
+    audited_ple_lower: float | None = Field(
+        default=None, ge=0, description="sigma; null where no audit was run"
+    )
+
+
+class FederationSection(_Section):
+    """What the encrypted rounds cost."""
+
+    rounds: int = Field(ge=0)
+    parameters: int = Field(ge=0, description="of one update")
+    bytes_up_per_round: int = Field(ge=0, description="one node to the aggregator")
+    bytes_up_per_parameter: float = Field(ge=0)
+    seconds_per_round: float = Field(ge=0)
+    aggregator_rss_mb: float = Field(ge=0, description="peak resident memory, 10^6 bytes")
+
+
+class ReleaseSection(_Section):
+    """How far released records can be linked to people, and what they are good for."""
+
+    rr: float = Share
+    rr_ci95: tuple[float, float]
+    rr_by_attack: dict[str, float]
+    rr_known_institution: float = Share
+    candidates: int = Field(ge=1)
+    chance: float = Share
+    utility_auc: float = Share
+    raw_auc: float = Share
+    utility_ratio: float
+    utility_ratio_chance_corrected: float
+    utility_ratio_vs_best_raw: float
+    min_group_size: int | None = Field(ge=1)
+    patterns: int = Field(ge=1)
+    entropy_bits: float = Field(ge=0)
+    retained_fraction: float = Share
+    dp: Literal[False] = False
+
+
+class BaselineRow(_Section):
+    """Another way to release the same people."""
+
+    name: str
+    matched: Literal["utility", "retention"]
+    rr: float = Share
+    utility_ratio: float
+
+
+class PhenotypeSection(_Section):
+    """Where the phenotype comes from."""
+
+    simulated: bool
+    causal_sites: int = Field(ge=0)
+    heritability: float = Share
+    seed: int
+
+
+class Report(_Section):
+    """All of report.json."""
+
+    data: DataSection
+    privacy: PrivacySection
+    federation: FederationSection
+    release: ReleaseSection
+    baselines: tuple[BaselineRow, ...]
+    rr_reduction_vs_random: float = Field(
+        le=1, description="1 - rr / rr of random masking at matched utility"
+    )
+    phenotype: PhenotypeSection
+    seconds: dict[str, float] = Field(description="step -> wall time, seconds")
+    versions: dict[str, str]
+
+
+class FrontierPoint(_Section):
+    """One operating point of one method, for the plot of RR against utility. Not part of report.json."""
+
+    name: str
+    level: str
+    rr: float = Share
+    utility_ratio: float
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Write report.json, whole or not at all."""
+    write_bytes(path, (report.model_dump_json(indent=2) + "\n").encode())
+
+
+def read_json(path: Path) -> Report:
+    """Read a report.json.
+
+    Raises:
+        InputError: It is missing or does not keep the contract; the message names the key.
+    """
+    return Report.load(path)

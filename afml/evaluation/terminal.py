@@ -1,0 +1,68 @@
+"""The report on a terminal: tables; plain lines where there is none."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from afml.evaluation.page import percent
+from afml.evaluation.report import Report
+
+
+def summary(report: Report, method: str) -> list[tuple[str, str]]:
+    """(what, value) lines of the headline."""
+    release, privacy = report.release, report.privacy
+    low, high = release.rr_ci95
+    group = "not asked for" if release.min_group_size is None else str(release.min_group_size)
+    ple = f"{privacy.ple_sigma:.3f} sigma (epsilon {privacy.epsilon:.2f}, delta {privacy.delta:g}, {privacy.noise} noise)"
+    if privacy.audited_ple_lower is not None:
+        ple += f", audited at least {privacy.audited_ple_lower:.2f}"
+    return [
+        ("release", f"{method}; records protected by masking and group size, not by DP"),
+        ("re-identification rate", f"{percent(release.rr)} (95 %: {percent(low)} to {percent(high)})"),
+        ("  if the institution is known", percent(release.rr_known_institution)),
+        ("  chance", f"{percent(release.chance)}, {release.candidates} candidates"),
+        ("  less than random masking", f"{percent(report.rr_reduction_vs_random)} at matched utility"),
+        (
+            "utility ratio",
+            f"{release.utility_ratio:.3f} (AUC {release.utility_auc:.3f}, raw {release.raw_auc:.3f})",
+        ),
+        ("  chance-corrected", f"{release.utility_ratio_chance_corrected:.3f}"),
+        ("  against the best raw model", f"{release.utility_ratio_vs_best_raw:.3f}"),
+        ("smallest group in a file", group),
+        ("patterns, entropy", f"{release.patterns}, {release.entropy_bits:.2f} bits"),
+        ("retained genotypes", percent(release.retained_fraction)),
+        ("PLE of the model", ple),
+    ]
+
+
+def print_report(report: Report, method: str, console: Console) -> None:
+    """Print headline, attacks and baselines.
+
+    Args:
+        report: The contract.
+        method: How records were released.
+        console: Tables where it is a terminal, else plain lines.
+    """
+    source = "simulated genotypes" if report.data.kind == "simulated" else "genotypes from VCF"
+    phenotype = "simulated phenotype" if report.phenotype.simulated else "given phenotype"
+    title = f"{report.data.people} people, {report.data.sites} sites, {report.data.nodes} nodes; {source}, {phenotype}"
+    attacks = sorted(report.release.rr_by_attack.items(), key=lambda item: -item[1])
+    rows = [(row.name, row.matched, percent(row.rr), f"{row.utility_ratio:.3f}") for row in report.baselines]
+    if not console.is_terminal:
+        lines = [title, *(f"{what + ':':<32} {value}" for what, value in summary(report, method))]
+        lines += [f"attack, {name + ':':<24} {percent(rr)}" for name, rr in attacks]
+        lines += [f"baseline, {n} at matched {m}: RR {rr}, utility ratio {ratio}" for n, m, rr, ratio in rows]
+        console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+        return
+    headline = Table(title=title, show_header=False, title_justify="left")
+    for what, value in summary(report, method):
+        headline.add_row(what, value)
+    linked = Table("attack", "success", title="Linkage", title_justify="left")
+    for name, rr in attacks:
+        linked.add_row(name, percent(rr))
+    compared = Table("baseline", "matched on", "RR", "utility ratio", title="Baselines", title_justify="left")
+    for cells in rows:
+        compared.add_row(*cells)
+    for table in (headline, linked, compared):
+        console.print(table)

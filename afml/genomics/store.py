@@ -1,0 +1,273 @@
+"""The genotype store: one institution's calls at the panel's sites, on disk in chunks.
+
+A Zarr v3 group in the VCF Zarr conventions (Czech et al. 2025, "Analysis-ready VCF at Biobank scale
+using Zarr"), so that other tools read it, and so that a store made elsewhere by vcf2zarr opens here.
+Every call is biallelic: 1 is the site's ALT, 0 any other allele, -1 missing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from afml.core.errors import InputError, IntegrityError
+from afml.core.files import staged_folder
+from afml.core.progress import Task
+from afml.genomics.contigs import require_shared
+from afml.genomics.matching import SiteMatcher
+from afml.genomics.reader import MISSING, Record, VariantFile, count_allele
+from afml.genomics.sites import ANNOTATIONS, SitePanel
+from afml.genomics.vcf_zarr import MAX_ABSENT, SCHEMA, find_array, match_foreign, read_array
+
+_PLOIDY = 2
+_PEOPLE_PER_CHUNK = 512
+_SITES_PER_CHUNK = 1024
+_BLOCK_BYTES = 64 << 20  # calls held in memory while a store is built
+
+
+class GenotypeStore:
+    """Calls of one institution at the panel's sites, read by batches of people.
+
+    Attributes:
+        samples: Column names of the institution's VCF, in row order.
+        panel: The site panel; columns of `dosage` refer to it.
+        absent: Number of panel sites that the institution's VCF lacks (missing for everybody).
+    """
+
+    def __init__(
+        self,
+        calls: Any,
+        samples: list[str],
+        panel: SitePanel,
+        rows: NDArray[np.int64],
+        alleles: NDArray[np.int64],
+    ) -> None:
+        self._calls, self._rows, self._alleles = calls, rows, alleles
+        self.samples, self.panel = samples, panel
+        self.absent = int((rows < 0).sum())
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __repr__(self) -> str:
+        return f"GenotypeStore(people={len(self)}, sites={len(self.panel)})"
+
+    def dosage(self, people: NDArray[np.integer[Any]] | slice | None = None) -> NDArray[np.int8]:
+        """Panel-minor dosage of some people, read from disk.
+
+        Args:
+            people: Row numbers (any order, repeats allowed), a slice, or None for everybody.
+
+        Returns:
+            int8 [people, S] in {0, 1, 2, -1}.
+        """
+        rows = np.arange(len(self))[people if people is not None else slice(None)]
+        wanted, back = np.unique(rows, return_inverse=True)
+        copies = np.full((len(self.panel), len(wanted)), MISSING, dtype=np.int8)
+        there = np.flatnonzero(self._rows >= 0)
+        if len(there) and len(wanted):
+            first, last = int(wanted[0]), int(wanted[-1]) + 1
+            columns = slice(first, last) if last - first == len(wanted) else wanted
+            calls = self._calls.oindex[
+                _as_slice(self._rows[there]), columns, slice(None)
+            ]  # [S', people, ploidy]
+            copies[there] = count_allele(calls, self._alleles[there, None])
+        return np.ascontiguousarray(self.panel.to_minor(copies.T)[back])
+
+    @classmethod
+    def open(cls, path: Path, panel: SitePanel | None = None) -> GenotypeStore:
+        """Open a store made by `build_store`, or (with a panel) any VCF Zarr store.
+
+        Args:
+            path: The store's folder.
+            panel: The site panel: needed for a store made elsewhere, compared with the store's own otherwise.
+
+        Raises:
+            InputError: No store there, no panel for a foreign store, or another panel than the store's.
+            IntegrityError: The panel inside the store does not match its digest.
+        """
+        try:
+            group = zarr.open_group(str(path), mode="r")
+        except (FileNotFoundError, ValueError, OSError):
+            raise InputError(
+                "is not a genotype store", where=path, cure="make one with 'afml prepare'"
+            ) from None
+        samples = [str(name) for name in read_array(group, "sample_id", path)]
+        calls = find_array(group, "call_genotype", path)
+        digest = group.attrs.get("afml_site_panel")
+        if digest is None:
+            if panel is None:
+                raise InputError(
+                    "store was made elsewhere and names no site panel",
+                    where=path,
+                    cure="give the site panel too",
+                )
+            return cls(calls, samples, panel, *match_foreign(group, panel, path))
+        own = _stored_panel(group, path)
+        if own.digest() != digest:
+            raise IntegrityError("store was changed after it was made", where=path, cure="make it again")
+        if panel is not None and panel.digest() != digest:
+            raise InputError(
+                "store was made for another site panel", where=path, cure="make it again for this one"
+            )
+        absent = read_array(group, "variant_absent", path).astype(bool)
+        rows = np.where(absent, -1, np.arange(len(own)))
+        return cls(calls, samples, own, rows, np.ones(len(own), dtype=np.int64))
+
+
+def build_store(
+    vcf: Path, panel: SitePanel, out: Path, *, max_absent: float = MAX_ABSENT, progress: Task | None = None
+) -> GenotypeStore:
+    """Build the store of one institution in one pass over its VCF.
+
+    Memory holds one block of sites (at most 64 MiB of calls), whatever the size of the cohort. A site
+    that the VCF lacks is missing for everybody; a site that it holds twice keeps its first record.
+
+    Args:
+        vcf: The institution's bgzipped VCF or BCF.
+        panel: The agreed site panel.
+        out: Folder of the store; replaced when it is a store already.
+        max_absent: Largest allowed fraction of panel sites that the VCF lacks.
+        progress: Advanced once per 1,000 records.
+
+    Raises:
+        InputError: An unreadable VCF, too many absent sites, or `out` is something else than a store.
+    """
+    if out.exists() and not (out / "zarr.json").is_file():
+        raise InputError("exists and is not a genotype store", where=out, cure="choose another folder")
+    with VariantFile(vcf) as variants, staged_folder(out) as staged:
+        people = len(variants.samples)
+        sites_per_chunk = max(1, min(_SITES_PER_CHUNK, _BLOCK_BYTES // (_PLOIDY * people)))
+        arrays = _create(staged, panel, variants.samples, sites_per_chunk)
+        block = _Block(arrays["call_genotype"], sites_per_chunk)
+        matcher = SiteMatcher(panel)
+        absent = np.ones(len(panel), dtype=np.bool_)
+        for number, record in enumerate(variants, start=1):
+            if progress and number % 1000 == 0:
+                progress.advance(1000)
+            for site, allele in matcher.sites(record.chrom, record.pos, record.alleles):
+                if absent[site]:
+                    block.put(site, _biallelic(record, allele))
+                    absent[site] = False
+        block.flush()
+        arrays["variant_absent"][:] = absent
+        _require_sites(absent, panel, max_absent, variants)
+    return GenotypeStore.open(out)
+
+
+class _Block:
+    """The chunk of sites now being filled; written when a record of another chunk comes."""
+
+    def __init__(self, calls: Any, sites: int) -> None:
+        self._calls, self._sites = calls, sites
+        self._number = -1
+        self._values: NDArray[np.int8] | None = None
+
+    def put(self, site: int, calls: NDArray[np.int8]) -> None:
+        number, row = divmod(site, self._sites)
+        if number != self._number or self._values is None:
+            self.flush()
+            # Read first: an unsorted VCF comes back to a block that it has left before.
+            self._number = number
+            self._values = np.array(self._calls[number * self._sites : (number + 1) * self._sites])
+        self._values[row] = calls
+
+    def flush(self) -> None:
+        if self._values is not None:
+            first = self._number * self._sites
+            self._calls[first : first + len(self._values)] = self._values
+
+
+def _biallelic(record: Record, allele: int) -> NDArray[np.int8]:
+    """Calls [people, ploidy] of one allele against all others; an incomplete pair is missing as a whole."""
+    calls = record.calls()
+    if calls.shape[1] < _PLOIDY:
+        return np.full((len(calls), _PLOIDY), MISSING, dtype=np.int8)
+    ours: NDArray[np.int8] = (calls == allele).astype(np.int8)
+    ours[(calls < 0).any(axis=1)] = MISSING
+    return ours
+
+
+def _require_sites(
+    absent: NDArray[np.bool_], panel: SitePanel, max_absent: float, variants: VariantFile
+) -> None:
+    if int(absent.sum()) <= max_absent * len(panel):
+        return
+    require_shared(variants.contigs, variants.path, panel.chrom, "the site panel")
+    chrom, pos, ref, alt = panel.key(int(np.argmax(absent)))
+    raise InputError(
+        f"lacks {int(absent.sum())} of the panel's {len(panel)} sites (first {chrom}:{pos} {ref}>{alt}), "
+        f"more than {max_absent:.0%}",
+        where=variants.path,
+        cure="use a VCF of the same assembly with these sites called",
+    )
+
+
+def _create(folder: Path, panel: SitePanel, samples: list[str], sites_per_chunk: int) -> dict[str, Any]:
+    """Create every array of `SCHEMA` and fill all but the calls."""
+    contigs = list(dict.fromkeys(panel.chrom))
+    sizes = {
+        "variants": len(panel),
+        "samples": len(samples),
+        "ploidy": _PLOIDY,
+        "alleles": 2,
+        "contigs": len(contigs),
+        "annotations": len(ANNOTATIONS),
+    }
+    chunks = {"variants": sites_per_chunk, "samples": _PEOPLE_PER_CHUNK}
+    number = {contig: index for index, contig in enumerate(contigs)}
+    content: dict[str, Any] = {
+        "sample_id": samples,
+        "contig_id": contigs,
+        "variant_contig": [number[contig] for contig in panel.chrom],
+        "variant_position": panel.pos,
+        "variant_allele": list(zip(panel.ref, panel.alt, strict=True)),
+        "variant_minor_is_alt": panel.minor_is_alt,
+        "variant_panel_maf": panel.maf,
+        "variant_annotation": panel.annotations,
+    }
+    group = zarr.open_group(str(folder), mode="w", zarr_format=3)
+    group.attrs.update({"vcf_zarr_version": "0.4", "source": "afml", "afml_site_panel": panel.digest()})
+    arrays: dict[str, Any] = {}
+    for spec in SCHEMA:
+        shape = tuple(sizes[name] for name in spec.dimensions)
+        chunk = tuple(
+            min(size, chunks.get(name, size)) for name, size in zip(spec.dimensions, shape, strict=True)
+        )
+        array = group.create_array(
+            spec.name,
+            shape=shape,
+            chunks=chunk,
+            dtype=spec.dtype,
+            dimension_names=spec.dimensions,
+            fill_value=MISSING if spec.name == "call_genotype" else None,
+            attributes={"description": spec.description},
+        )
+        if spec.name in content:
+            array[...] = np.asarray(content[spec.name], dtype=object if spec.dtype is str else spec.dtype)
+        arrays[spec.name] = array
+    return arrays
+
+
+def _stored_panel(group: zarr.Group, path: Path) -> SitePanel:
+    contigs = [str(name) for name in read_array(group, "contig_id", path)]
+    alleles = read_array(group, "variant_allele", path)
+    return SitePanel(
+        chrom=[contigs[number] for number in read_array(group, "variant_contig", path)],
+        pos=read_array(group, "variant_position", path).astype(np.int64),
+        ref=[str(ref) for ref in alleles[:, 0]],
+        alt=[str(alt) for alt in alleles[:, 1]],
+        minor_is_alt=read_array(group, "variant_minor_is_alt", path).astype(np.bool_),
+        maf=read_array(group, "variant_panel_maf", path).astype(np.float64),
+        annotations=read_array(group, "variant_annotation", path).astype(np.float32),
+    )
+
+
+def _as_slice(rows: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+    """Contiguous rows as a slice, which Zarr reads without an index per row."""
+    first, last = int(rows[0]), int(rows[-1]) + 1
+    return slice(first, last) if last - first == len(rows) and bool((np.diff(rows) == 1).all()) else rows

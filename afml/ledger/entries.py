@@ -1,0 +1,134 @@
+"""What stands in a ledger: spends, releases, withdrawals. Each is canonical JSON and one leaf of the tree.
+
+Bodies hold public run facts and counts. People appear only as a keyed commitment, so that a ledger
+can be handed to an auditor; who they are stays in node-local tables (see `people`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from afml.core.errors import ConfigError, InputError
+from afml.core.run import RunConfig
+from afml.privacy import noise
+from afml.privacy.events import Event, Gaussian, from_json
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Spend:
+    """One attempt of one round: what a node's people pay when their update leaves.
+
+    Attributes:
+        run: Run name.
+        config_digest: Hex digest of the signed run configuration.
+        round: From 1.
+        attempt: From 1; every attempt is a new batch with new noise, and paid for.
+        phase: Phase name.
+        cohort: Nodes in this attempt, ascending.
+        noise: "distributed" or "local".
+        mechanism: One step, with the noise multiplier that the guarantee counts.
+        broken_multiplier: Noise multiplier that remains if this node's own update is read.
+        clip_norm: L2 clip norm per person, in units of the update.
+        plan: Everything the run may spend, reserve included; the same in each of its entries.
+        insecure: Randomness came from a seed (simulation).
+    """
+
+    run: str
+    config_digest: str
+    round: int
+    attempt: int
+    phase: str
+    cohort: tuple[int, ...]
+    noise: Literal["distributed", "local"]
+    mechanism: Event
+    broken_multiplier: float
+    clip_norm: float
+    plan: tuple[Event, ...] = field(default=())
+    insecure: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.run or self.round < 1 or self.attempt < 1:
+            raise InputError("a spend needs a run, a round and an attempt, counted from 1", where="spend")
+        if not isinstance(self.mechanism, Gaussian) and self.mechanism.steps != 1:
+            raise InputError("a spend is one step of one mechanism", where=self.where)
+        if list(self.cohort) != sorted(set(self.cohort)):
+            raise InputError("cohort must list each node once, ascending", where=self.where)
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return f"run {self.run}, round {self.round}, attempt {self.attempt}"
+
+    def to_json(self) -> dict[str, object]:
+        """The fields of the ledger entry that come from the spend itself."""
+        return {
+            "kind": "spend",
+            "run": self.run,
+            "config_digest": self.config_digest,
+            "round": self.round,
+            "attempt": self.attempt,
+            "phase": self.phase,
+            "cohort": list(self.cohort),
+            "noise": self.noise,
+            "mechanism": self.mechanism.to_json(),
+            "broken_multiplier": self.broken_multiplier,
+            "clip_norm": self.clip_norm,
+            "plan": [event.to_json() for event in self.plan],
+            "insecure": self.insecure,
+        }
+
+
+def spend_for(config: RunConfig, round: int, attempt: int, cohort: Sequence[int]) -> Spend:
+    """The spend of one attempt of one round of a run.
+
+    Raises:
+        ConfigError: The cohort is below the quorum, or holds nodes that are not enrolled.
+    """
+    noise.require_cohort(config, len(set(cohort)))
+    if strangers := sorted(set(cohort) - set(config.nodes)):
+        raise ConfigError(f"nodes {strangers} are not enrolled", where=f"run {config.run}")
+    _, phase = config.phase_of(round)
+    return Spend(
+        run=config.run,
+        config_digest=config.digest().hex(),
+        round=round,
+        attempt=attempt,
+        phase=phase.name,
+        cohort=tuple(sorted(cohort)),
+        noise=config.noise,
+        mechanism=noise.round_event(config, phase),
+        broken_multiplier=noise.broken_multiplier(config, phase),
+        clip_norm=phase.clip_norm,
+        plan=noise.plan(config),
+        insecure=config.seed is not None,
+    )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the ledger.
+
+    Attributes:
+        index: From 0.
+        kind: "spend", "release" or "withdrawal".
+        body: The canonical JSON, parsed.
+        leaf: Its leaf hash, hex.
+    """
+
+    index: int
+    kind: str
+    body: dict[str, object]
+    leaf: str
+
+    @property
+    def mechanism(self) -> Event:
+        """The event of a spend.
+
+        Raises:
+            InputError: Not a spend, or an unknown mechanism.
+        """
+        return from_json(self.body.get("mechanism"))

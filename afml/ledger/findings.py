@@ -1,0 +1,95 @@
+"""What a verification can find, by name, and how it is reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from afml.core.errors import IntegrityError
+
+CODES = {
+    "truncated-file": "the database file is damaged or cut off",
+    "edited-row": "an entry is not what was signed or handed out",
+    "gap": "an entry is missing between others",
+    "reordered": "entries stand in another order than they were written in",
+    "deleted-tail": "the last entries, which the ledger's own head covers, are gone",
+    "unsigned-tail": "the last entries are covered by no signed head",
+    "rolled-back": "others hold a later head: an older copy was put back",
+    "forked-head": "others hold a head of another history",
+    "wrong-key": "a head is not signed by this node's key",
+    "bad-countersignature": "a countersignature does not verify",
+    "missing-countersignature": "no head is countersigned by enough institutions",
+    "duplicated-event": "one attempt is entered twice",
+    "hidden-run": "the aggregator published a run of which this ledger knows nothing",
+    "hidden-round": "the aggregator published a round that this ledger does not hold",
+    "changed-noise-multiplier": "the accounted noise is not that of the published round",
+    "changed-spend": "another part of a spend is not that of the published round",
+    "replayed-receipt": "one spend was used for two rounds, or for another round",
+    "quorum-broken": "a round was published below its quorum",
+    "clock-set-back": "time runs backwards",
+    "edited-enrolment": "the tables of people do not match the commitments in the entries",
+    "accounting-disagrees": "a recorded spend is not what the second accountant finds",
+    "over-budget": "more was spent than the recorded budget allows",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One disagreement: a code from CODES, where it is, and what it is."""
+
+    code: str
+    where: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A recorded spend beside the verifier's own; epsilon at delta, PLE in sigma."""
+
+    run: str
+    people: int
+    delta: float
+    epsilon: float
+    epsilon_recomputed: float
+    ple_sigma: float
+    ple_sigma_recomputed: float
+
+
+@dataclass
+class Verification:
+    """Outcome of a verification."""
+
+    origin: str = ""
+    entries: int = 0
+    root: str = ""
+    checked: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    agreements: list[Agreement] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Nothing was found."""
+        return not self.findings
+
+    def has(self, *codes: str) -> bool:
+        """Whether any of these codes was found."""
+        return any(finding.code in codes for finding in self.findings)
+
+    def add(self, code: str, where: object, problem: str) -> None:
+        """Record a finding."""
+        self.findings.append(Finding(code, str(where), problem))
+
+
+def require_ok(result: Verification) -> None:
+    """Turn findings into one error.
+
+    Raises:
+        IntegrityError: There are findings; names the first code and their number.
+    """
+    if result.findings:
+        first = result.findings[0]
+        more = f" and {len(result.findings) - 1} more" if len(result.findings) > 1 else ""
+        raise IntegrityError(
+            f"{first.code} at {first.where}: {first.problem}{more}",
+            where=result.origin or "ledger",
+            cure="keep the folder as it is and take it to the auditor",
+        )

@@ -1,0 +1,148 @@
+"""An append-only log: entries in SQLite, a hash tree over them, one signed head after each.
+
+`Ledger` builds on it; `Witness` uses it to countersign the heads of other institutions.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from afml.core.config import canonical_json
+from afml.core.errors import IntegrityError
+from afml.ledger import checkpoint as notes
+from afml.ledger import tree
+from afml.ledger.entries import VERSION, Entry
+from crypto.public import signing
+
+CLOCK_TOLERANCE_MS = 5_000
+
+
+class Log:
+    """Entries, tree and heads of one ledger folder.
+
+    Args:
+        database: From `schema.connect`.
+        key: Signs the heads.
+        folder: For messages.
+        clock: Unix seconds.
+
+    Raises:
+        IntegrityError: The entries are not the ones that the newest head signs.
+    """
+
+    def __init__(
+        self, database: sqlite3.Connection, key: Ed25519PrivateKey, folder: Path, clock: Callable[[], float]
+    ) -> None:
+        self.database, self.key, self.folder, self.clock = database, key, folder, clock
+        self._lock = threading.RLock()
+        self.origin = str(database.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()[0])
+        self._tree = self._load()
+
+    def __len__(self) -> int:
+        return self._tree.size
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries in order."""
+        query = "SELECT idx, kind, body, leaf FROM entries ORDER BY idx"
+        for index, kind, body, leaf in self.database.execute(query):
+            yield Entry(index, kind, json.loads(body), leaf.hex())
+
+    def checkpoint(self) -> str:
+        """The newest signed head, with the countersignatures it has; "" for an empty ledger."""
+        row = self.database.execute("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
+        return row[0] if row else ""
+
+    def consistency(self, old_size: int, size: int | None = None) -> list[bytes]:
+        """Proof that the first `old_size` entries are a prefix of the first `size` (default: all)."""
+        return tree.consistency_proof(self.leaves()[: self._tree.size if size is None else size], old_size)
+
+    def leaves(self) -> list[bytes]:
+        """Leaf hashes in order."""
+        return [row[0] for row in self.database.execute("SELECT leaf FROM entries ORDER BY idx")]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, and on disk when the block ends; one writer at a time over all processes."""
+        with self._lock:
+            self.database.execute("BEGIN IMMEDIATE")
+            before = self._tree
+            try:
+                if self._stored_size() != before.size:  # another process appended
+                    self._tree = self._load()
+                yield
+                self.database.execute("COMMIT")
+            except BaseException:
+                self._tree = before
+                if self.database.in_transaction:
+                    self.database.execute("ROLLBACK")
+                raise
+
+    def _stored_size(self) -> int:
+        row = self.database.execute("SELECT max(idx) FROM entries").fetchone()
+        return 0 if row[0] is None else row[0] + 1
+
+    def _load(self) -> tree.Frontier:
+        """The tree of the stored entries, which must be the one the newest head signs."""
+        frontier = tree.Frontier()
+        for index, body, leaf in self.database.execute("SELECT idx, body, leaf FROM entries ORDER BY idx"):
+            if index != frontier.size or tree.leaf_hash(body) != leaf:
+                raise self._damaged(f"entry {index} was altered or moved")
+            frontier.append(leaf)
+        note = self.checkpoint()
+        if note:
+            head = notes.verify(note, signing.public_bytes(self.key))
+            if (head.size, head.root) != (frontier.size, frontier.root()):
+                raise self._damaged(f"holds {frontier.size} entries, but its signed head has {head.size}")
+        elif frontier.size:
+            raise self._damaged("has entries but no signed head")
+        return frontier
+
+    def _damaged(self, problem: str) -> IntegrityError:
+        return IntegrityError(problem, where=self.folder, cure="do not train; run afml audit verify")
+
+    def add(self, body: Mapping[str, object], columns: Mapping[str, object]) -> tuple[int, bytes, str]:
+        """Insert an entry and the head that signs it; call inside a transaction.
+
+        Args:
+            body: What the entry says; index and time are added.
+            columns: Parts of the body that the tables repeat for look-ups.
+
+        Returns:
+            Index, leaf hash, signed head.
+
+        Raises:
+            IntegrityError: The clock went back by more than CLOCK_TOLERANCE_MS.
+        """
+        index, now = self._tree.size, int(self.clock() * 1000)
+        (last,) = self.database.execute("SELECT max(time_ms) FROM entries").fetchone()
+        if last is not None and now < last:
+            if now < last - CLOCK_TOLERANCE_MS:
+                raise IntegrityError(
+                    f"the clock is {(last - now) / 1000:.0f} s behind the last entry",
+                    where=self.folder,
+                    cure="set this machine's clock",
+                )
+            now = last
+        full = {"v": VERSION, "index": index, "time_ms": now, **body}
+        data = canonical_json(full)
+        leaf = tree.leaf_hash(data)
+        row = {"idx": index, "kind": full["kind"], "body": data, "leaf": leaf, "time_ms": now, **columns}
+        names = ", ".join(row)
+        marks = ", ".join("?" * len(row))
+        self.database.execute(f"INSERT INTO entries ({names}) VALUES ({marks})", tuple(row.values()))
+        grown = self._tree.copy()
+        grown.append(leaf)
+        note = notes.sign(notes.Checkpoint(self.origin, grown.size, grown.root()), self.key)
+        # Heads without countersignatures say nothing that the newest one does not.
+        bare = "DELETE FROM checkpoints WHERE size = ? AND note NOT LIKE '%\n— %\n— %'"
+        self.database.execute(bare, (index,))
+        self.database.execute("INSERT INTO checkpoints VALUES (?, ?)", (grown.size, note))
+        self._tree = grown
+        return index, leaf, note

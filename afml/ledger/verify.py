@@ -1,0 +1,200 @@
+"""The independent verifier: reads a copy of a ledger and recomputes everything it claims.
+
+It shares no tree, signature or accounting code with the writer (see `independent`) and reports every
+disagreement under a name from `CODES`. What it needs from outside, because a ledger cannot vouch for
+itself: the node's public key, and, for rollback, forks, hidden runs and replayed receipts, heads that
+others have kept: the aggregator's transcript, countersigned notes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from afml.core.errors import InputError
+from afml.ledger import independent
+from afml.ledger import verify_spends as spends
+from afml.ledger.findings import Verification
+from afml.ledger.transcript import PublishedRound
+from afml.ledger.verify_spends import Copy, canonical
+
+
+def verify(
+    folder: Path,
+    *,
+    key: bytes,
+    node: int | None = None,
+    transcript: Sequence[PublishedRound] = (),
+    heads: Iterable[str] = (),
+    peers: Mapping[str, bytes] | None = None,
+    require_countersignatures: int = 0,
+) -> Verification:
+    """Check a ledger.
+
+    Args:
+        folder: The ledger's folder; only read. person.key is used where it is present.
+        key: The node's raw Ed25519 public key, from the roster.
+        node: Its number in cohorts; by default from the ledger's name.
+        transcript: The aggregator's published rounds, already verified by `transcript.read`.
+        heads: Signed notes of this ledger that others have kept.
+        peers: Origin name -> raw public key of institutions that countersign.
+        require_countersignatures: Institutions that must have countersigned some head.
+
+    Raises:
+        InputError: There is no ledger in `folder`.
+    """
+    if not (folder / "ledger.db").is_file():
+        raise InputError("holds no ledger.db", where=folder, cure="name the ledger's folder")
+    result = Verification()
+    # A copy: opening the original would fold its write-ahead log into it, and evidence stays as it is.
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in ("ledger.db", "ledger.db-wal"):
+            if (folder / name).exists():
+                shutil.copyfile(folder / name, Path(scratch) / name)
+        try:
+            with closing(sqlite3.connect(Path(scratch) / "ledger.db")) as database:
+                problems = [row[0] for row in database.execute("PRAGMA integrity_check(3)")]
+                if problems != ["ok"]:
+                    raise sqlite3.DatabaseError(problems[0])
+                copy = _read(database, result)
+                number = node if node is not None else copy.node
+                received = [r.receipts[number].checkpoint for r in transcript if number in r.receipts]
+                _check_heads(copy, [*heads, *received], key, peers or {}, require_countersignatures)
+                spends.check_repeats(copy)
+                spends.check_transcript(copy, transcript, number)
+                spends.check_people(copy, _person_key(folder))
+                spends.check_accounting(copy)
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            result.add("truncated-file", folder / "ledger.db", f"cannot be read: {error}")
+    return result
+
+
+def _person_key(folder: Path) -> bytes | None:
+    path = folder / "person.key"
+    return path.read_bytes() if path.is_file() else None
+
+
+def _read(database: sqlite3.Connection, result: Verification) -> Copy:
+    """Rows against their own bodies; positions; clock."""
+    result.origin = str(database.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()[0])
+    bodies: list[dict[str, object]] = []
+    leaves: list[bytes] = []
+    last_index, last_ms = -1, 0
+    query = (
+        "SELECT idx, kind, body, leaf, time_ms, run, round, attempt, mechanism, broken_multiplier, plan "
+        "FROM entries ORDER BY idx"
+    )
+    for index, kind, raw, stored, time_ms, *columns in database.execute(query):
+        where = f"entry {index}"
+        body = _parse(raw)
+        leaf = independent.leaf(raw)
+        if leaf != stored or not body:
+            result.add("edited-row", where, "its text does not have the hash it was stored under")
+        if index != last_index + 1:
+            result.add("gap", where, f"entries {last_index + 1} to {index - 1} are missing before it")
+        if body.get("index") != index:
+            result.add("reordered", where, f"was written as entry {body.get('index')}")
+        if [kind, time_ms, *columns] != _columns(body):
+            result.add("edited-row", where, "its look-up columns do not repeat its text")
+        if time_ms < last_ms:
+            result.add("clock-set-back", where, f"is {(last_ms - time_ms) / 1000:.1f} s before the last")
+        last_index, last_ms = index, time_ms
+        bodies.append(body)
+        leaves.append(leaf)
+    result.entries = len(bodies)
+    result.checked.append(f"{len(bodies)} entries against their hashes, order and clock")
+    return Copy(database, result, bodies, leaves)
+
+
+def _parse(raw: bytes) -> dict[str, object]:
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _columns(body: dict[str, object]) -> list[object]:
+    """What the look-up columns of an entry must hold."""
+    spend = body.get("kind") == "spend"
+    return [
+        body.get("kind"),
+        body.get("time_ms"),
+        body.get("run"),
+        body.get("round"),
+        body.get("attempt"),
+        canonical(body.get("mechanism")) if spend else None,
+        body.get("broken_multiplier"),
+        canonical(body.get("plan")) if spend else None,
+    ]
+
+
+def _check_heads(
+    copy: Copy, foreign: Sequence[str], key: bytes, peers: Mapping[str, bytes], countersignatures: int
+) -> None:
+    """Own and foreign heads against the recomputed tree."""
+    result, size = copy.result, len(copy.leaves)
+    own = [row[0] for row in copy.database.execute("SELECT note FROM checkpoints ORDER BY size")]
+    parsed = [(note, False, _head(copy, note, key, "the ledger's own head")) for note in own]
+    for note in dict.fromkeys(foreign):
+        parsed.append((note, True, _head(copy, note, key, "a head kept by others")))
+    roots = _roots(copy.leaves, {head.size for _, _, head in parsed if head})
+    result.root = roots[size].hex()
+    newest = max((head.size for _, kept, head in parsed if head and not kept), default=0)
+    if newest < size:
+        result.add("unsigned-tail", f"entries {newest} to {size - 1}", "no head of this ledger covers them")
+    vouched: set[str] = set()
+    for note, kept, head in parsed:
+        if head is None:
+            continue
+        where = f"head of size {head.size}"
+        if head.size > size:
+            result.add("rolled-back" if kept else "deleted-tail", where, f"but only {size} entries are left")
+        elif roots[head.size] != head.root and kept:
+            result.add("forked-head", where, "others hold another history")
+        elif roots[head.size] != head.root and not result.has("edited-row", "reordered", "gap"):
+            result.add("edited-row", f"entries 0 to {head.size - 1}", "the signed head covers something else")
+        vouched |= _countersigners(copy, note, where, peers)
+    if len(vouched) < countersignatures:
+        problem = f"{len(vouched)} of {countersignatures} institutions have countersigned"
+        result.add("missing-countersignature", result.origin, problem)
+    others = len(parsed) - len(own)
+    result.checked.append(f"{len(own)} own and {others} foreign heads, countersigned by {len(vouched)}")
+
+
+def _head(copy: Copy, note: str, key: bytes, what: str) -> independent.Head | None:
+    try:
+        head = independent.read_head(note, key)
+    except ValueError:
+        copy.result.add("wrong-key", what, "is not a checkpoint")
+        return None
+    if head is None or head.origin != copy.result.origin:
+        copy.result.add("wrong-key", what, "is not signed by this node's key for this ledger")
+        return None
+    return head
+
+
+def _countersigners(copy: Copy, note: str, where: str, peers: Mapping[str, bytes]) -> set[str]:
+    found = set()
+    for name, key in peers.items():
+        verdict = independent.countersigned(note, name, key)
+        if verdict:
+            found.add(name)
+        elif verdict is False:
+            copy.result.add("bad-countersignature", where, f"by {name}")
+    return found
+
+
+def _roots(leaves: Sequence[bytes], sizes: set[int]) -> dict[int, bytes]:
+    tree = independent.Counter()
+    roots = {0: tree.root()}
+    for size, leaf in enumerate(leaves, start=1):
+        tree.add(leaf)
+        if size in sizes or size == len(leaves):
+            roots[size] = tree.root()
+    return roots

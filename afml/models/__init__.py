@@ -1,0 +1,1 @@
+"""Networks and features: the risk model, the Masking Network, the Identification Network."""

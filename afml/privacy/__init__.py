@@ -1,0 +1,1 @@
+"""Differential privacy: mechanism events, accountants, PLE, calibration, budgets and the noise rules."""

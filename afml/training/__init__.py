@@ -1,0 +1,1 @@
+"""Private rounds, the public game, and releases: everything that trains or applies a model."""

@@ -1,0 +1,239 @@
+"""The encrypted sum: bytes per parameter, node and aggregator time, aggregator memory, exactness.
+
+Times are processor seconds of one process (median of several runs), so other processes disturb them little.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import psutil
+
+from afml.core.run import Member, Roster
+from afml.wire import federation_pb2 as wire
+from crypto.public.admission import ChunkAdmission
+from crypto.public.attempt import Attempt
+from crypto.public.blind import BlindAdder, add_payloads
+from crypto.public.grid import Grid
+from crypto.public.packing import centre
+from crypto.public.params import CodecParams, choose
+from crypto.public.payload import write_upload
+from crypto.public.random import SystemRandom
+from crypto.public.signing import generate_signing_key, public_bytes, sign
+from crypto.secret.ckks import RunKey
+from crypto.secret.pads import PadKeys
+from crypto.secret.update import Pads, UpdateCodec
+
+MILLION = 1_000_000
+NODES = 5
+COHORT = tuple(range(1, NODES + 1))
+CONFIG = bytes(32)
+ATTEMPT = Attempt("bench", CONFIG, 1, 1, COHORT)
+
+BARS = {
+    "bytes_up_per_parameter": ("<=", 4.08),
+    "bytes_up_per_parameter_8bit": ("<=", 2.75),
+    "bytes_down_per_parameter": ("<=", 4.1),
+    "node_cpu_s_per_million": ("<=", 0.12),
+    "aggregator_params_per_s_per_core": (">=", 20e6),
+    "aggregator_extra_rss_mb": ("<=", 150),
+    "aggregator_extra_rss_ratio": ("<=", 1.1),
+    "wrong_sums": ("<=", 0),
+    "round_s_1m": ("<=", 3.0),
+    "round_s_4m": ("<=", 9.0),
+    "round_ratio_to_nvflare": ("<=", 0.25),
+}
+
+
+def run() -> dict[str, object]:
+    """Every figure of the section that needs no network."""
+    figures = _node_and_wire()
+    figures.update(_memory())
+    figures.update(_exactness())
+    return figures
+
+
+# -- bytes and time ----------------------------------------------------------------------------------------
+
+
+def _codecs(params: CodecParams) -> dict[int, UpdateCodec]:
+    key = RunKey.generate(params).serialise()
+    pads = {node: PadKeys.generate() for node in COHORT}
+    return {
+        node: UpdateCodec(
+            params,
+            Grid(2.0**-6, params.bits),
+            RunKey.load(params, key),
+            Pads(
+                node, CONFIG, {peer: pads[node].shared(pads[peer].public) for peer in COHORT if peer != node}
+            ),
+        )
+        for node in COHORT
+    }
+
+
+def _on_the_wire(message: bytes) -> int:
+    """A gRPC message with its 5-byte prefix, in HTTP/2 frames (9 bytes) inside TLS 1.3 records (22) of 16 KiB."""
+    framed = len(message) + 5
+    return framed + -(-framed // 16_384) * (9 + 22)
+
+
+def _upload(
+    codec: UpdateCodec, node: int, values: np.ndarray, key: object
+) -> tuple[list[tuple[bytes, bytes]], int, float]:
+    """(payload, signature) pairs, bytes on the wire, processor seconds."""
+    count = codec.params.chunks(values.size)
+    pairs, size = [], 0
+    start = time.process_time()
+    header = wire.UpdateHeader(
+        run="bench", config_digest=CONFIG, round=1, attempt=1, cohort_digest=ATTEMPT.cohort_digest, node=node,
+        chunks=count, parameters=values.size,
+    )  # fmt: skip
+    size += _on_the_wire(wire.UpdatePart(header=header).SerializeToString())
+    payloads = codec.encode(values, round=1, attempt=1, cohort=COHORT, rng=SystemRandom())
+    for index, payload in enumerate(payloads):
+        signature = sign(key, ATTEMPT.chunk_message(node, index, count, payload))  # type: ignore[arg-type]
+        chunk = wire.UpdateChunk(index=index, payload=payload, signature=signature)
+        size += _on_the_wire(wire.UpdatePart(chunk=chunk).SerializeToString())
+        pairs.append((payload, signature))
+    return pairs, size, time.process_time() - start
+
+
+def _node_and_wire() -> dict[str, object]:
+    rng = np.random.default_rng(1)
+    figures: dict[str, object] = {}
+    for bits, suffix in ((16, ""), (8, "_8bit")):
+        params = choose(NODES, bits, MILLION)
+        codecs = _codecs(params)
+        keys = {node: generate_signing_key() for node in COHORT}
+        seconds, uploads, size = [], {}, 0
+        for node in COHORT:
+            values = rng.normal(0, 0.5, MILLION)
+            uploads[node], size, spent = _upload(codecs[node], node, values, keys[node])
+            seconds.append(spent)
+        figures[f"bytes_up_per_parameter{suffix}"] = round(size / MILLION, 4)
+        figures[f"node_cpu_s_per_million{suffix}"] = round(statistics.median(seconds), 4)
+        columns = [[uploads[node][index][0] for node in COHORT] for index in range(len(uploads[1]))]
+        start = time.process_time()
+        totals = [add_payloads(params, column) for column in columns]
+        rate = NODES * MILLION / (time.process_time() - start)
+        figures[f"aggregator_params_per_s_per_core{suffix}"] = round(rate)
+        figures[f"aggregator_admitted_params_per_s_per_core{suffix}"] = round(
+            _admission_rate(params, uploads, keys)
+        )
+        down = sum(
+            _on_the_wire(
+                wire.AggregatePart(chunk=wire.AggregateChunk(index=i, payload=t)).SerializeToString()
+            )
+            for i, t in enumerate(totals)
+        )
+        figures[f"bytes_down_per_parameter{suffix}"] = round(down / MILLION, 4)
+        start = time.process_time()
+        codecs[1].decode(totals, MILLION)
+        figures[f"node_decode_cpu_s_per_million{suffix}"] = round(time.process_time() - start, 4)
+    return figures
+
+
+def _admission_rate(
+    params: CodecParams, uploads: dict[int, list[tuple[bytes, bytes]]], keys: dict[int, object]
+) -> float:
+    """Parameters per second of checking every size, coefficient, digest and signature."""
+    members = tuple(
+        Member(node=node, name=str(node), signing_key=public_bytes(key).hex(), sealing_key="00" * 32)  # type: ignore[arg-type]
+        for node, key in keys.items()
+    )
+    roster = Roster(consortium="bench", coordinator_key="00" * 32, aggregator_key="00" * 32, members=members)
+    start = time.process_time()
+    for node, pairs in uploads.items():
+        stream = ChunkAdmission(params, roster, ATTEMPT, node, MILLION)
+        for index, (payload, signature) in enumerate(pairs):
+            stream.admit(index, len(pairs), payload, signature)
+        stream.finish()
+    return len(uploads) * MILLION / (time.process_time() - start)
+
+
+# -- memory ------------------------------------------------------------------------------------------------
+
+
+def _memory() -> dict[str, object]:
+    """Peak memory of a fresh adding process above its size after the imports, 10M parameters, MB."""
+    sizes = {}
+    for nodes in (5, 50):
+        command = [sys.executable, "-c", f"from benchmarks import codec; codec.measure_memory({nodes})"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        sizes[nodes] = json.loads(done.stdout)
+    peaks = {nodes: size["peak_mb"] for nodes, size in sizes.items()}
+    return {
+        "aggregator_extra_rss_mb": max(size["extra_mb"] for size in sizes.values()),
+        "aggregator_extra_rss_mb_5_nodes": sizes[5]["extra_mb"],
+        "aggregator_extra_rss_mb_50_nodes": sizes[50]["extra_mb"],
+        "aggregator_extra_rss_ratio": round(max(peaks.values()) / min(peaks.values()), 3),
+    }
+
+
+def measure_memory(nodes: int, parameters: int = 10 * MILLION) -> None:
+    """Add `nodes` updates chunk by chunk and print peak memory; the bodies are uniform below q, as real ones are."""
+    params = choose(nodes, 16, parameters)
+    rng = np.random.default_rng(nodes)
+    process = psutil.Process()
+    before = process.memory_info().rss
+    peak = before
+    with open(os.devnull, "wb") as out:
+        for index in range(params.chunks(parameters)):
+            adder = BlindAdder(params)
+            for node in range(nodes):
+                seed = index.to_bytes(32, "little") + node.to_bytes(32, "little")
+                body = rng.integers(0, params.prime, params.poly_modulus, dtype=np.uint64)
+                adder.add(write_upload(params, seed, body))
+            out.write(adder.total())
+            if index % 64 == 0:
+                peak = max(peak, process.memory_info().rss)
+    print(json.dumps({"extra_mb": round((peak - before) / 2**20, 1), "peak_mb": round(peak / 2**20, 1)}))
+
+
+# -- exactness ---------------------------------------------------------------------------------------------
+
+
+def _exactness(coordinates: int = 10 * MILLION) -> dict[str, object]:
+    """Wrong coordinates over uniform, all-max and all-min words at K = 5, 16, 64 (16 bits, room for pads)."""
+    jobs = [(nodes, seed, coordinates // 8) for nodes in (5, 16, 64) for seed in range(8)]
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        results = list(pool.map(_wrong_sums, *zip(*jobs, strict=True)))
+    return {
+        "wrong_sums": sum(wrong for wrong, _, _ in results),
+        "wrong_sums_coordinates": sum(count for _, count, _ in results),
+        "worst_residual": round(max(worst for _, _, worst in results), 4),
+    }
+
+
+def _wrong_sums(nodes: int, seed: int, coordinates: int) -> tuple[int, int, float]:
+    """(wrong coordinates, coordinates, worst residual): words as pads leave them, uniform mod 2^T, and extremes."""
+    params = choose(nodes, 16, 10 * MILLION)
+    key = RunKey.generate(params)
+    rng = np.random.default_rng(seed)
+    half = 1 << (params.total_bits - 1)
+    shape = (2, params.slots)
+    chunks = -(-coordinates // params.parameters_per_chunk)
+    wrong, worst = 0, 0.0
+    for index in range(chunks + 2):
+        adder = BlindAdder(params)
+        expected = np.zeros(shape, dtype=np.int64)
+        for _ in range(nodes):
+            if index < chunks:
+                words = rng.integers(-half, half, shape)
+            else:
+                words = np.full(shape, half - 1 if index == chunks else -half)
+            expected += words
+            adder.add(key.encrypt(words))
+        got, residual = key.decrypt(adder.total())
+        wrong += int(np.count_nonzero(got != centre(expected, params.total_bits))) * params.fields
+        worst = max(worst, residual)
+    return wrong, (chunks + 2) * params.parameters_per_chunk, worst

@@ -1,0 +1,1 @@
+"""Everything that works without a run key: parameters, packing, wire format, blind addition, signatures."""

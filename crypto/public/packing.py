@@ -1,0 +1,65 @@
+"""Several centred fields per word, two words (real, imaginary) per slot.
+
+The word of fields f_0 .. f_(F-1) is sum_i f_i * 2^(i B). Words of several nodes add field by field because
+B leaves room for the sum; the sum is known mod 2^T, and adding half of each field's range makes every
+field nonnegative before they are cut apart.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crypto.public.params import CodecParams
+
+
+def pack(fields: NDArray[np.int64], params: CodecParams) -> NDArray[np.int64]:
+    """Pack P centred integers of `params.bits` bits.
+
+    Args:
+        fields: Coordinates, [P], each in [-2^(bits-1), 2^(bits-1)).
+        params: Layout.
+
+    Returns:
+        Words, int64 [chunks, 2, slots]; the tail of the last chunk is zero.
+
+    Raises:
+        ValueError: A field is out of range.
+    """
+    half = 2 ** (params.bits - 1)
+    if fields.size and not (-half <= int(fields.min()) and int(fields.max()) < half):
+        raise ValueError(f"a field does not fit {params.bits} bits")
+    chunks = params.chunks(fields.size)
+    padded = np.zeros(chunks * params.parameters_per_chunk, dtype=np.int64)
+    padded[: fields.size] = fields
+    planes = padded.reshape(chunks, params.fields, 2, params.slots)
+    words = planes[:, 0].copy()  # [chunks, 2, slots]
+    for index in range(1, params.fields):
+        words += planes[:, index] << (index * params.field_bits)
+    return words
+
+
+def unpack(words: NDArray[np.int64], params: CodecParams, parameters: int) -> NDArray[np.int64]:
+    """The exact integer sums out of words that are known mod 2^T.
+
+    Args:
+        words: Sums of packed words, int64 [chunks, 2, slots], any representative mod 2^T.
+        params: Layout.
+        parameters: P, how many coordinates to return.
+
+    Returns:
+        Sums, int64 [P], each in [-2^(B-1), 2^(B-1)).
+    """
+    half = 1 << (params.field_bits - 1)
+    bias = sum(half << (index * params.field_bits) for index in range(params.fields))
+    shifted = words + bias  # wraps mod 2^64 at worst, and 2^T divides 2^64
+    planes = np.empty((words.shape[0], params.fields, 2, params.slots), dtype=np.int64)
+    for index in range(params.fields):
+        planes[:, index] = ((shifted >> (index * params.field_bits)) & (2 * half - 1)) - half
+    return planes.reshape(-1)[:parameters]
+
+
+def centre(words: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """The representative of each word mod 2^bits in [-2^(bits-1), 2^(bits-1))."""
+    half = 1 << (bits - 1)
+    return ((words + half) & ((1 << bits) - 1)) - half

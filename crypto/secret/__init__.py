@@ -1,0 +1,1 @@
+"""Key-holding code: encryption, decryption, pads, sealing, provisioning. Nodes only."""

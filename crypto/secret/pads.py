@@ -1,0 +1,185 @@
+"""Pairwise pads: what makes one node's ciphertext worthless even to a holder of the run's key.
+
+Each pair of nodes (i, j) agrees on a secret by X25519 over keys made for this run and signed by the nodes'
+identity keys. HKDF-SHA256 over (run configuration digest, round, cohort digest, attempt) and the pair gives
+an AES-256-CTR key whose stream is the pad: the lower node adds it to its words mod 2^T, the higher one
+subtracts it, so pads cancel in the sum of exactly this cohort (Bonawitz et al. 2017, without the
+double mask: a dropout means a new attempt with new pads, never the opening of a pad).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+import numpy as np
+from cryptography.hazmat.primitives import hashes, hmac
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.constant_time import bytes_eq
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from numpy.typing import NDArray
+
+from afml.core.errors import IntegrityError, ProtocolError
+from crypto.public.packing import centre
+from crypto.public.params import CodecParams
+from crypto.public.signing import cohort_digest
+
+TAG_BYTES = 32
+
+
+class PadKeys:
+    """One node's X25519 key pair for one run. Never printed, never pickled."""
+
+    def __init__(self, private: X25519PrivateKey) -> None:
+        self._private = private
+
+    @classmethod
+    def generate(cls) -> PadKeys:
+        """A fresh key pair."""
+        return cls(X25519PrivateKey.generate())
+
+    @classmethod
+    def load(cls, data: bytes) -> PadKeys:
+        """The key pair that `serialise` wrote."""
+        return cls(X25519PrivateKey.from_private_bytes(data))
+
+    def serialise(self) -> bytes:
+        """The private key, 32 bytes; write it with `write_secret`."""
+        return self._private.private_bytes_raw()
+
+    @property
+    def public(self) -> bytes:
+        """The raw public key, 32 bytes."""
+        return self._private.public_key().public_bytes_raw()
+
+    def shared(self, peer_public: bytes, *, where: object = "pad key") -> bytes:
+        """The secret shared with the holder of `peer_public`, 32 bytes.
+
+        Raises:
+            IntegrityError: The peer's key is malformed or of low order (RFC 7748, section 6.1).
+        """
+        try:
+            return self._private.exchange(X25519PublicKey.from_public_bytes(peer_public))
+        except ValueError:
+            raise IntegrityError("pad key is not usable", where=where) from None
+
+    def __repr__(self) -> str:
+        return "PadKeys(secret)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("pad keys are never pickled")
+
+
+def confirmation_tag(secret: bytes, config_digest: bytes, sender: int, receiver: int) -> bytes:
+    """Proof to `receiver` that `sender` derived the same pair secret in this run, 32 bytes."""
+    key = _derive(
+        secret, b"afml pad confirm v1", config_digest, struct.pack("<2Q", *sorted((sender, receiver)))
+    )
+    mac = hmac.HMAC(key, hashes.SHA256())
+    mac.update(struct.pack("<2Q", sender, receiver))
+    return mac.finalize()
+
+
+def check_confirmation(tag: bytes, secret: bytes, config_digest: bytes, sender: int, receiver: int) -> None:
+    """Check the tag that `sender` made for `receiver`.
+
+    Raises:
+        IntegrityError: The two nodes hold different secrets; the message names the peer.
+    """
+    if not bytes_eq(tag, confirmation_tag(secret, config_digest, sender, receiver)):
+        raise IntegrityError(
+            f"node {sender} and this node {receiver} do not share a pad key",
+            where=f"node {sender}",
+            cure="somebody altered a pad key on its way; check the roster of both nodes",
+        )
+
+
+def pad_words(
+    secrets: Mapping[int, bytes],
+    node: int,
+    cohort: Sequence[int],
+    *,
+    config_digest: bytes,
+    round: int,
+    attempt: int,
+    chunks: range,
+    params: CodecParams,
+) -> NDArray[np.int64]:
+    """The sum of this node's pads for a stretch of chunks.
+
+    Args:
+        secrets: Peer node -> pair secret (`PadKeys.shared`).
+        node: This node.
+        cohort: Every node of the attempt, this one included.
+        config_digest: Digest of the run configuration.
+        round: Round number.
+        attempt: Attempt number of the round.
+        chunks: Consecutive chunk indices.
+        params: Word layout.
+
+    Returns:
+        Centred words mod 2^T, int64 [len(chunks), 2, slots]; summed over the cohort they are 0 mod 2^T.
+
+    Raises:
+        ProtocolError: This node is not in the cohort, a node is listed twice, or a pair secret is absent.
+    """
+    if node not in cohort or len(set(cohort)) != len(cohort):
+        raise ProtocolError(f"cohort does not list node {node} once", where=f"round {round}")
+    total = np.zeros((len(chunks), 2, params.slots), dtype=np.int64)
+    for peer in sorted(set(cohort) - {node}):
+        if peer not in secrets:
+            raise ProtocolError(
+                f"no pad key of node {peer}", where=f"round {round}", cure="start a new attempt without it"
+            )
+        total += pair_pad(
+            secrets[peer],
+            node,
+            peer,
+            cohort,
+            config_digest=config_digest,
+            round=round,
+            attempt=attempt,
+            chunks=chunks,
+            params=params,
+        )
+    return centre(total, params.total_bits)
+
+
+def pair_pad(
+    secret: bytes,
+    node: int,
+    peer: int,
+    cohort: Sequence[int],
+    *,
+    config_digest: bytes,
+    round: int,
+    attempt: int,
+    chunks: range,
+    params: CodecParams,
+) -> NDArray[np.int64]:
+    """What `node` adds on account of one peer; the peer adds its negative mod 2^64, and 2^T divides 2^64.
+
+    Args and shape as `pad_words`.
+    """
+    pair = struct.pack("<2Q", *sorted((node, peer)))
+    context = struct.pack("<2Q", round, attempt) + cohort_digest(cohort)
+    key = _derive(secret, b"afml pad v1", config_digest, context + pair)
+    stream = _keystream(key, chunks, (len(chunks), 2, params.slots)).view(np.int64)
+    return stream if node < peer else -stream
+
+
+def _derive(secret: bytes, label: bytes, config_digest: bytes, rest: bytes) -> bytes:
+    info = label + struct.pack("<I", len(config_digest)) + config_digest + rest
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(secret)
+
+
+def _keystream(key: bytes, chunks: range, shape: tuple[int, int, int]) -> NDArray[np.uint64]:
+    """AES-256-CTR words of the chunks; a chunk starts at a fixed block, so any stretch can be made alone."""
+    words = shape[1] * shape[2]  # per chunk; two 8-byte words a block
+    counter = (chunks.start * words // 2).to_bytes(16, "big")
+    stream = (
+        Cipher(algorithms.AES(key), modes.CTR(counter)).encryptor().update(bytes(8 * words * len(chunks)))
+    )
+    return np.frombuffer(stream, dtype="<u8").reshape(shape)

@@ -1,0 +1,58 @@
+"""Sealing: a message that only the holder of one X25519 key can open.
+
+Ephemeral X25519, HKDF-SHA256 over both public keys and the caller's `info`, then ChaCha20-Poly1305 with a
+zero nonce: each key encrypts one message. It says nothing about the sender; sign the sealed bytes.
+"""
+
+from __future__ import annotations
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from afml.core.errors import IntegrityError
+
+_NONCE = bytes(12)
+_PUBLIC = 32
+
+
+def seal(recipient_public: bytes, plaintext: bytes, info: bytes) -> bytes:
+    """Seal `plaintext` to the raw public key `recipient_public`, bound to `info`.
+
+    Raises:
+        IntegrityError: The recipient's key is malformed or of low order.
+    """
+    ephemeral = X25519PrivateKey.generate()
+    public = ephemeral.public_key().public_bytes_raw()
+    try:
+        secret = ephemeral.exchange(X25519PublicKey.from_public_bytes(recipient_public))
+    except ValueError:
+        raise IntegrityError("the recipient's sealing key is not usable", where="roster") from None
+    return public + ChaCha20Poly1305(_key(secret, public, recipient_public, info)).encrypt(
+        _NONCE, plaintext, info
+    )
+
+
+def open_sealed(private: X25519PrivateKey, sealed: bytes, info: bytes) -> bytes:
+    """The plaintext of `seal`, for the same `info`.
+
+    Raises:
+        IntegrityError: Not sealed to this key, for another purpose, or altered.
+    """
+    public = sealed[:_PUBLIC]
+    try:
+        secret = private.exchange(X25519PublicKey.from_public_bytes(public))
+        key = _key(secret, public, private.public_key().public_bytes_raw(), info)
+        return ChaCha20Poly1305(key).decrypt(_NONCE, sealed[_PUBLIC:], info)
+    except (ValueError, InvalidTag):
+        raise IntegrityError(
+            "sealed message does not open with this node's key", where="sealed message"
+        ) from None
+
+
+def _key(secret: bytes, ephemeral: bytes, recipient: bytes, info: bytes) -> bytes:
+    return HKDF(
+        algorithm=hashes.SHA256(), length=32, salt=ephemeral + recipient, info=b"afml seal v1" + info
+    ).derive(secret)

@@ -1,0 +1,1 @@
+"""The institution's process: pull a round, train, spend, encrypt, submit, apply."""

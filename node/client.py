@@ -1,0 +1,263 @@
+"""The node's side of the wire: mutual TLS, retries of what is safe to retry, errors in one line."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+import stamina
+
+from afml.core.errors import AfmlError, ProtocolError, TransportError
+from afml.core.run import RunConfig
+from afml.wire import federation_pb2 as wire
+from afml.wire.federation_pb2_grpc import FederationStub
+from crypto.public import messages
+from crypto.public.signing import sign
+from crypto.secret.nodekit import NodeKit
+
+Reply = TypeVar("Reply")
+PIECE = 1 << 20  # bytes of a letter in one message
+_REFUSED = (
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.INVALID_ARGUMENT,
+)
+
+
+def _is_away(error: Exception) -> bool:
+    return isinstance(error, grpc.RpcError) and error.code() == grpc.StatusCode.UNAVAILABLE
+
+
+def preflight(address: str, kit: NodeKit, wait_s: float) -> None:
+    """Reach the aggregator and shake hands once with plain TLS, whose errors say what is wrong.
+
+    Args:
+        address: host:port.
+        kit: This node's certificate and key.
+        wait_s: Seconds to wait for somebody to listen there.
+
+    Raises:
+        TransportError: Nobody listens, or a certificate is refused by either side.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise TransportError("is not host:port", where=address, cure="for example localhost:7443")
+    context = ssl.create_default_context(cadata=kit.tls.ca.decode())
+    context.set_alpn_protocols(["h2"])
+    with tempfile.TemporaryDirectory() as folder:  # ssl loads from files only; mode 0700, gone at once
+        pair = Path(folder) / "pair.pem"
+        pair.touch(mode=0o600)
+        pair.write_bytes(kit.tls.certificate + kit.tls.key)
+        context.load_cert_chain(pair)
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            with (
+                socket.create_connection((host.strip("[]"), int(port)), timeout=5) as plain,
+                context.wrap_socket(plain, server_hostname=host.strip("[]")) as secure,
+            ):
+                # In TLS 1.3 the server judges our certificate after its own handshake is done: its first
+                # bytes are HTTP/2 settings, or an alert.
+                secure.recv(1)
+                return
+        except ssl.SSLCertVerificationError as error:
+            raise TransportError(
+                f"the aggregator's certificate is refused ({error.verify_message})",
+                where=address,
+                cure="check that the address is in its certificate and that both kits come from one provisioning",
+            ) from None
+        except ssl.SSLError as error:
+            raise TransportError(
+                f"the aggregator refuses this node's certificate ({error.reason})",
+                where=address,
+                cure="use the kit of this consortium, or renew an expired certificate",
+            ) from None
+        except OSError as error:
+            if time.monotonic() >= deadline:
+                raise TransportError(
+                    f"no aggregator answers ({error.strerror or error})",
+                    where=address,
+                    cure="start `afml aggregator` there first, or correct --aggregator",
+                ) from None
+            time.sleep(0.3)
+
+
+class Client:
+    """Calls of one node in one run."""
+
+    def __init__(self, address: str, kit: NodeKit, config: RunConfig, *, patience_s: float = 60.0) -> None:
+        """`patience_s`: seconds that a call is retried while the aggregator is away."""
+        credentials = grpc.ssl_channel_credentials(kit.tls.ca, kit.tls.key, kit.tls.certificate)
+        options = [("grpc.keepalive_time_ms", 30_000), ("grpc.max_receive_message_length", 2 << 20)]
+        self._channel = grpc.secure_channel(address, credentials, options)
+        self._stub = FederationStub(self._channel)  # type: ignore[no-untyped-call]
+        self._address, self._kit, self._config, self._patience = address, kit, config, patience_s
+        self._run: dict[str, Any] = {"run": config.run, "config_digest": config.digest()}
+        self.node = kit.node
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def enrol(self, pad_key: bytes) -> int:
+        """Enrol with this run's pad key; returns how many nodes the run expects."""
+        signed = messages.enrolment(self._run_id, self._digest, self.node, pad_key)
+        request = wire.Enrolment(
+            **self._run, node=self.node, pad_key=pad_key, signature=sign(self._kit.signing_key, signed)
+        )
+        return int(self._call(lambda: self._stub.Enrol(request)).nodes_expected)
+
+    def enrolments(self) -> list[wire.Enrolment]:
+        """All enrolments, unverified."""
+        request = wire.RunRef(**self._run, node=self.node)
+        return list(self._call(lambda: self._stub.ListEnrolments(request)).enrolments)
+
+    def watch(self) -> Iterator[wire.RunState]:
+        """Every state from now on; reconnects while the aggregator restarts."""
+        request = wire.RunRef(**self._run, node=self.node)
+        lost_since: float | None = None
+        while True:
+            try:
+                for state in self._stub.WatchRun(request):
+                    lost_since = None
+                    yield state
+                    if state.stage == wire.STAGE_FAILED:
+                        return
+                raise TransportError("the aggregator ended the run's announcements", where=self._address)
+            except grpc.RpcError as error:
+                if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+                    raise self._translate(error) from None
+                lost_since = lost_since or time.monotonic()
+                if time.monotonic() - lost_since > self._patience:
+                    raise self._translate(error) from None
+                time.sleep(0.3)
+
+    def ready(self, round_number: int, attempt: int) -> None:
+        """Join an attempt."""
+        signed = messages.ready(self._run_id, self._digest, round_number, attempt, self.node)
+        request = wire.ReadyToken(
+            **self._run,
+            round=round_number,
+            attempt=attempt,
+            node=self.node,
+            signature=sign(self._kit.signing_key, signed),
+        )
+        self._call(lambda: self._stub.Ready(request))
+
+    def leave(self, reason: str) -> None:
+        """Leave the run for good."""
+        request = wire.LeaveNotice(**self._run, node=self.node, reason=reason)
+        self._call(lambda: self._stub.Leave(request))
+
+    def decline(self, round_number: int, attempt: int) -> None:
+        """Give up an attempt this node had joined."""
+        request = wire.AttemptRef(**self._run, round=round_number, attempt=attempt, node=self.node)
+        self._call(lambda: self._stub.Decline(request))
+
+    def submit(self, parts: Callable[[], Iterator[wire.UpdatePart]]) -> None:
+        """Send stored update parts; a retry sends the same bytes again."""
+        self._call(lambda: self._stub.SubmitUpdate(parts()))
+
+    def fetch(self, round_number: int) -> tuple[wire.AggregateHeader, Iterator[bytes]]:
+        """Header and ciphertexts of a published sum."""
+        request = wire.AttemptRef(**self._run, round=round_number, node=self.node)
+
+        def begin() -> tuple[wire.AggregateHeader, Iterator[wire.AggregatePart]]:
+            stream = self._stub.FetchAggregate(request)
+            return next(stream).header, stream
+
+        header, stream = self._call(begin)
+
+        def payloads() -> Iterator[bytes]:
+            try:
+                for index, part in enumerate(stream):
+                    if part.chunk.index != index:
+                        raise ProtocolError(f"chunk {index} of the sum expected, {part.chunk.index} came")
+                    yield part.chunk.payload
+            except grpc.RpcError as error:
+                raise self._translate(error) from None
+
+        return header, payloads()
+
+    def put_letter(self, recipient: int, subject: str, body: bytes) -> None:
+        """Send sealed bytes to another node."""
+        signed = messages.letter(self._run_id, self._digest, self.node, recipient, subject, body)
+        header = wire.LetterHeader(
+            **self._run,
+            sender=self.node,
+            recipient=recipient,
+            subject=subject,
+            signature=sign(self._kit.signing_key, signed),
+            size=len(body),
+        )
+
+        def parts() -> Iterator[wire.LetterPart]:
+            yield wire.LetterPart(header=header)
+            for start in range(0, len(body), PIECE):
+                yield wire.LetterPart(piece=body[start : start + PIECE])
+
+        self._call(lambda: self._stub.PutLetter(parts()))
+
+    def get_letter(self, subject: str, *, wait_s: float) -> tuple[wire.LetterHeader, bytes]:
+        """Wait for a sealed letter; its signature is not checked here."""
+        request = wire.LetterRef(**self._run, node=self.node, subject=subject)
+
+        def receive() -> tuple[wire.LetterHeader, bytes]:
+            stream = self._stub.GetLetter(request, timeout=wait_s)
+            header = next(stream).header
+            return header, b"".join(part.piece for part in stream)
+
+        return self._call(receive)
+
+    def report_digest(self, round_number: int, digest: bytes) -> None:
+        """Report the keyed digest of the model after a round."""
+        signed = messages.model_digest(self._run_id, self._digest, round_number, self.node, digest)
+        request = wire.ModelDigest(
+            **self._run,
+            node=self.node,
+            round=round_number,
+            digest=digest,
+            signature=sign(self._kit.signing_key, signed),
+        )
+        self._call(lambda: self._stub.ReportDigest(request))
+
+    @property
+    def _run_id(self) -> str:
+        return self._config.run
+
+    @property
+    def _digest(self) -> bytes:
+        return self._config.digest()
+
+    def _call(self, call: Callable[[], Reply]) -> Reply:
+        """Every call is idempotent, so it is repeated while the aggregator is away."""
+        try:
+            for attempt in stamina.retry_context(
+                on=_is_away, attempts=None, timeout=self._patience, wait_initial=0.1, wait_max=2.0
+            ):
+                with attempt:
+                    return call()
+        except grpc.RpcError as error:
+            raise self._translate(error) from None
+        raise AssertionError("unreachable: the retry loop returns or raises")
+
+    def _translate(self, error: grpc.RpcError) -> AfmlError:
+        code, detail = error.code(), (error.details() or "").splitlines()
+        text = detail[0] if detail else code.name
+        if code in _REFUSED:
+            return ProtocolError(text, where=f"aggregator {self._address}")
+        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+            return TransportError(
+                "no answer in time", where=f"aggregator {self._address}", cure="check the other nodes"
+            )
+        return TransportError(
+            f"connection lost ({text[:200]})",
+            where=f"aggregator {self._address}",
+            cure="start the aggregator again; nodes pick the run up where it stood",
+        )

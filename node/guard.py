@@ -1,0 +1,64 @@
+"""The node's guard over its people's budget: ask before a round, record before anything leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from afml.core.errors import IntegrityError
+from afml.core.run import Phase, RunConfig
+from afml.ledger.checkpoint import origin_of
+from afml.ledger.entries import spend_for
+from afml.ledger.receipt import Receipt
+from afml.ledger.store import Ledger
+from afml.privacy.budget import check
+from afml.privacy.noise import round_event
+from crypto.public.attempt import Attempt
+from crypto.secret.nodekit import NodeKit
+from node.workspace import Workspace
+
+
+def open_ledger(work: Workspace, kit: NodeKit) -> Ledger:
+    """This institution's ledger, one for all its runs."""
+    return Ledger.open(work.ledger, kit.signing_key, origin=origin_of(kit.roster.consortium, kit.node))
+
+
+class Guard:
+    """Budget checks and spends of one run for the people enrolled at this node."""
+
+    def __init__(self, ledger: Ledger, config: RunConfig, people: Sequence[str]) -> None:
+        self._ledger, self._config, self._people = ledger, config, people
+
+    def check(self, phase: Phase) -> None:
+        """Refuse a round that these people cannot afford.
+
+        Raises:
+            BudgetError: Says what is left and what would fit.
+        """
+        run, budget = self._config.run, self._config.budget
+        for account in self._ledger.accounts(self._people):
+            check(
+                budget, account.run(run), round_event(self._config, phase),
+                earlier=account.charged_elsewhere(run), where=f"run {run}",
+            )  # fmt: skip
+
+    def spend(self, attempt: Attempt) -> Receipt:
+        """Record an attempt's spend durably.
+
+        Raises:
+            BudgetError: It would pass the budget; nothing is recorded.
+        """
+        spend = spend_for(self._config, attempt.round, attempt.number, attempt.cohort)
+        return self._ledger.append(spend, self._people, budget=self._config.budget)
+
+    def receipt(self, attempt: Attempt) -> Receipt:
+        """The receipt of a spend recorded before a restart.
+
+        Raises:
+            IntegrityError: There is none, although ciphertexts of the attempt are stored.
+        """
+        found = self._ledger.receipt(attempt.run, attempt.round, attempt.number)
+        if found is None:
+            raise IntegrityError(
+                "ciphertexts are stored but the ledger has no spend", where=attempt, cure="audit the ledger"
+            )
+        return found

@@ -1,0 +1,96 @@
+"""From an institution's VCF to its prepared work folder: sites, stores, people, card."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from afml.core.errors import InputError
+from afml.core.files import read_secret, require_file, write_bytes, write_secret
+from afml.core.progress import Task
+from afml.core.run import NodeCard
+from afml.genomics.phenotypes import read_phenotypes
+from afml.genomics.sites import build_site_panel
+from afml.genomics.store import build_store
+from crypto.public import messages
+from crypto.public.signing import sign
+from crypto.secret.nodekit import NodeKit
+from node.workspace import People, Workspace
+
+
+def prepare(
+    kit: NodeKit,
+    work: Workspace,
+    *,
+    vcf: Path,
+    panel_vcf: Path,
+    phenotypes: Path,
+    exclude: Sequence[Path],
+    sites: int,
+    min_maf: float,
+    holdout: float,
+    seed: int | None,
+    progress: Task,
+) -> NodeCard:
+    """Build everything a node needs to train.
+
+    Args:
+        kit: Signs the card.
+        work: Folder to fill; what it holds of an earlier preparation is replaced, its ledger stays.
+        vcf: The institution's genotypes, bgzipped VCF or BCF.
+        panel_vcf: The public panel, the same file at every institution.
+        phenotypes: Table sample, phenotype (0 or 1).
+        exclude: BED files of regions to leave out.
+        sites: Sites to keep, the most common of the panel.
+        min_maf: Smallest minor-allele frequency in the panel.
+        holdout: Fraction of people kept out of training, to evaluate with.
+        seed: Simulation only: who is held out becomes reproducible.
+        progress: The running step.
+
+    Raises:
+        InputError: Anything wrong with a file; names the file, the place and the cure.
+    """
+    for path, what in ((vcf, "VCF"), (panel_vcf, "panel VCF"), (phenotypes, "phenotype table")):
+        require_file(path, what)
+    if not 0 <= holdout < 1:
+        raise InputError(f"{holdout} is not a fraction in [0, 1)", where="--holdout", cure="for example 0.25")
+    work.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    work.card.unlink(
+        missing_ok=True
+    )  # no card, no run: a folder half prepared is not mistaken for a whole one
+    progress.note("choosing sites on the public panel")
+    panel = build_site_panel(panel_vcf, sites=sites, min_maf=min_maf, exclude=exclude, progress=progress)
+    panel.save(work.site_panel)
+    progress.note("storing the public panel")
+    build_store(panel_vcf, panel, work.panel_store, progress=progress)
+    progress.note("storing this institution's genotypes")
+    store = build_store(vcf, panel, work.cohort_store, progress=progress)
+    values = read_phenotypes(phenotypes, store.samples)
+    enrolled = np.array([_draw(_holdout_key(work, seed), name) >= holdout for name in store.samples])
+    if not enrolled.any():
+        raise InputError("nobody is left to train on", where=vcf, cure="lower --holdout")
+    People(tuple(store.samples), values, enrolled).save(work.people)
+    card = NodeCard(node=kit.node, site_panel=panel.digest(), sites=len(panel), enrolled=int(enrolled.sum()))
+    signature = sign(kit.signing_key, messages.node_card(card.unsigned()))
+    card = card.model_copy(update={"signature": signature.hex()})
+    write_bytes(work.card, card.model_dump_json(indent=2).encode() + b"\n")
+    return card
+
+
+def _holdout_key(work: Workspace, seed: int | None) -> bytes:
+    """Key of the held-out draw: made once, so that preparing again enrols the same people."""
+    if seed is not None:
+        return f"holdout {seed}".encode()
+    path = work.root / "holdout.key"
+    if not path.exists():
+        write_secret(path, os.urandom(32))
+    return read_secret(path)
+
+
+def _draw(key: bytes, sample: str) -> float:
+    """Uniform in [0, 1) from this person alone: nobody's enrolment depends on who else is there."""
+    return int.from_bytes(hmac.digest(key, sample.encode(), "sha256")[:8], "big") / 2.0**64

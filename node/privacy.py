@@ -1,0 +1,38 @@
+"""What a run cost this institution's people, as its own ledger tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from afml.core.config import Settings
+from afml.core.run import RunConfig
+from afml.ledger.store import Ledger
+from afml.privacy.accountant import epsilon
+from afml.privacy.ple import ple
+
+
+class PrivacyStatement(Settings):
+    """The largest spend of any person enrolled at a node, over all runs so far."""
+
+    epsilon: float = Field(ge=0)
+    delta: float
+    ple_sigma: float = Field(ge=0, description="dominating mu, in sigma")
+    ple_at_delta: float = Field(ge=0, description="mu of the single (epsilon, delta)")
+    accountant: str
+    epsilon_if_aggregation_broken: float = Field(ge=0)
+
+
+def statement(ledger: Ledger, config: RunConfig, people: Sequence[str]) -> PrivacyStatement:
+    """Account for everything these people spent, as released and as if aggregation were broken."""
+    delta = config.budget.delta
+    spent = ple(ledger.spent(people, delta=delta), delta)
+    return PrivacyStatement(
+        epsilon=spent.epsilon,
+        delta=delta,
+        ple_sigma=spent.sigma,
+        ple_at_delta=spent.at_delta,
+        accountant=spent.accountant,
+        epsilon_if_aggregation_broken=epsilon(ledger.spent(people, delta=delta, broken=True), delta).value,
+    )

@@ -1,0 +1,99 @@
+"""An institution's release: plan on public data, mask everybody, write the VCF, record it in the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.core.config import canonical_json
+from afml.core.files import read_secret, staged_folder, write_bytes, write_secret
+from afml.core.run import ReleaseSettings, RunConfig
+from afml.genomics.release import read_release, write_release
+from afml.genomics.sites import SitePanel
+from afml.genomics.store import GenotypeStore
+from afml.ledger.releases import ReleaseRecord
+from afml.ledger.store import Ledger
+from afml.training.model import TrainedModel
+from afml.training.release import Released, ReleasePlan, apply_plan, plan_release
+from crypto.public.random import source
+from node.privacy import PrivacyStatement
+from node.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was released, in numbers that stay inside."""
+
+    path: Path
+    released: Released
+    plan: ReleasePlan
+
+
+def make_plan(work: Workspace, config: RunConfig, settings: ReleaseSettings) -> ReleasePlan:
+    """The release plan of a run: from the trained model and the public panel, the same at every node."""
+    model = TrainedModel.load(work.model(config.run))
+    panel = GenotypeStore.open(work.panel_store).dosage()
+    return plan_release(model, panel, settings)
+
+
+def release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger) -> Outcome:
+    """Write `releases/<run>/release.vcf.gz` with its index.
+
+    Raises:
+        ReleaseError: Too few people for the group size, alone or together with earlier releases.
+        BudgetError: Somebody in the file has withdrawn consent.
+    """
+    plan = make_plan(work, config, settings)
+    store = GenotypeStore.open(work.cohort_store)
+    panel = SitePanel.load(work.site_panel)
+    released = apply_plan(plan, store.dosage())
+    statement = PrivacyStatement.load(work.privacy(config.run))
+    target = work.release(config.run)
+    with staged_folder(target.parent) as staged:
+        draft = staged / target.name
+        columns = write_release(
+            draft, panel, released.dosage, header=_header(config, plan, statement),
+            seed_source=source(config.seed, "release", config.run, work.root.name),
+        )  # fmt: skip
+        record = ReleaseRecord(
+            run=config.run, file_digest=hashlib.sha256(draft.read_bytes()).hexdigest(),
+            model_digest=plan.model.digest(), min_group_size=plan.min_group_size,
+        )  # fmt: skip
+        write_bytes(staged / "plan.json", canonical_json(plan.to_dict()))
+        # The record comes first: a release that nobody wrote down must not exist.
+        ledger.record_release(
+            record, {s: str(p) for s, p in zip(store.samples, released.patterns, strict=True)}
+        )
+        # Column order re-identifies every record: it stays beside the store, never in the release folder.
+        write_secret(work.columns(config.run), canonical_json(columns))
+    return Outcome(target, released, plan)
+
+
+def read_aligned(work: Workspace, run: str) -> NDArray[np.int8]:
+    """The released file read back, rows in store order, int8 [people, sites]. For the institution itself."""
+    columns = json.loads(read_secret(work.columns(run)))
+    records = read_release(work.release(run), SitePanel.load(work.site_panel))
+    aligned = np.empty_like(records)
+    aligned[columns] = records
+    return aligned
+
+
+def _header(config: RunConfig, plan: ReleasePlan, statement: PrivacyStatement) -> list[str]:
+    shown = "homozygous panel-major: a masked genotype, NOT a call" if plan.fill == "major" else "./."
+    return [
+        f"##afml_run={config.run}",
+        f"##afml_model={plan.model.digest()}",
+        f"##afml_site_panel={config.site_panel}",
+        f"##afml_method={plan.method}",
+        f"##afml_patterns={len(plan.codebook.patterns)}",
+        f"##afml_min_group_size={plan.min_group_size}",
+        f"##afml_masked={shown}",
+        f"##afml_model_ple_sigma={statement.ple_sigma:.4f} at delta {statement.delta:g}; bounds what the MODEL reveals",
+        "##afml_records_dp=false; records are protected by masking and group size, not by differential privacy",
+        "##afml_use=made for one declared phenotype; not for allele frequencies, association or ancestry",
+    ]

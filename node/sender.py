@@ -1,0 +1,83 @@
+"""The one way an update leaves a node: spent, padded, encrypted, stored - then signed and sent.
+
+`publish` asks for a ledger receipt, and only the ledger makes receipts: code that forgot to record the
+spend does not type-check, and a receipt for another attempt is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from numpy.typing import NDArray
+
+from afml.core.config import canonical_json
+from afml.ledger.receipt import Receipt
+from afml.wire import federation_pb2 as wire
+from crypto.public.attempt import Attempt
+from crypto.public.random import RandomSource
+from crypto.secret.outbox import Outbox, Submission
+from crypto.secret.update import UpdateCodec
+from node.client import Client
+
+
+def store(
+    receipt: Receipt,
+    attempt: Attempt,
+    update: NDArray[np.float64],
+    codec: UpdateCodec,
+    outbox: Outbox,
+    rng: RandomSource,
+) -> Submission:
+    """Encrypt one noised update and store the ciphertexts.
+
+    Args:
+        receipt: Proof that this attempt's spend is durable in the ledger.
+        attempt: Round, attempt and cohort.
+        update: Clipped, noised sum, float64 [P].
+        codec: This node's codec for the phase.
+        outbox: Keeps the ciphertexts, so that a retry sends the same bytes.
+        rng: Rounding randomness.
+
+    Raises:
+        IntegrityError: The receipt is for another attempt.
+    """
+    receipt.require(attempt.run, attempt.round, attempt.number)
+    return outbox.submission(
+        attempt,
+        lambda: codec.encode(
+            update, round=attempt.round, attempt=attempt.number, cohort=attempt.cohort, rng=rng
+        ),
+    )
+
+
+def send(
+    receipt: Receipt,
+    submission: Submission,
+    node: int,
+    parameters: int,
+    key: Ed25519PrivateKey,
+    client: Client,
+) -> None:
+    """Send a stored submission with its ledger receipt; safe to repeat, the ciphertexts are the same."""
+    attempt = submission.attempt
+    receipt.require(attempt.run, attempt.round, attempt.number)
+    header = wire.UpdateHeader(
+        run=attempt.run,
+        config_digest=attempt.config_digest,
+        round=attempt.round,
+        attempt=attempt.number,
+        cohort_digest=attempt.cohort_digest,
+        node=node,
+        chunks=submission.count,
+        parameters=parameters,
+        receipt=canonical_json(receipt.to_json()).decode(),
+    )
+
+    def parts() -> Iterator[wire.UpdatePart]:
+        yield wire.UpdatePart(header=header)
+        for index, payload, signature in submission.signed(node, key):
+            yield wire.UpdatePart(chunk=wire.UpdateChunk(index=index, payload=payload, signature=signature))
+
+    client.submit(parts)

@@ -1,0 +1,110 @@
+"""A small consortium in memory, and a slow reference in Python integers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.core.run import Member, Roster
+from crypto.public.attempt import Attempt
+from crypto.public.blind import add_payloads
+from crypto.public.grid import Grid
+from crypto.public.params import CodecParams, choose
+from crypto.public.random import SeededRandom
+from crypto.public.signing import generate_signing_key, public_bytes
+from crypto.secret.ckks import RunKey
+from crypto.secret.pads import PadKeys
+from crypto.secret.update import Pads, UpdateCodec
+
+CONFIG = bytes(range(32))
+
+
+@functools.cache
+def run_key(params: CodecParams) -> RunKey:
+    return RunKey.generate(params)
+
+
+@functools.cache
+def secrets(nodes: int) -> dict[int, dict[int, bytes]]:
+    """node -> peer -> pair secret."""
+    keys = {node: PadKeys.generate() for node in range(1, nodes + 1)}
+    return {a: {b: keys[a].shared(keys[b].public) for b in keys if b != a} for a in keys}
+
+
+def attempt(cohort: Sequence[int], round: int = 1, number: int = 1, run: str = "run") -> Attempt:
+    return Attempt(run, CONFIG, round, number, tuple(cohort))
+
+
+def codec(params: CodecParams, grid: Grid, node: int) -> UpdateCodec:
+    pads = Pads(node, CONFIG, secrets(params.nodes)[node]) if params.pads else None
+    return UpdateCodec(params, grid, run_key(params), pads)
+
+
+def encode(
+    params: CodecParams,
+    grid: Grid,
+    node: int,
+    values: NDArray[np.float64],
+    cohort: Sequence[int],
+    round: int = 1,
+    number: int = 1,
+) -> list[bytes]:
+    """The payloads of one node; its rounding is `SeededRandom(9, node)`."""
+    part = codec(params, grid, node)
+    return list(
+        part.encode(
+            values, round=round, attempt=number, cohort=cohort, rng=SeededRandom(9, node), name="update"
+        )
+    )
+
+
+def blind_sum(params: CodecParams, uploads: Sequence[Sequence[bytes]]) -> list[bytes]:
+    return [add_payloads(params, column) for column in zip(*uploads, strict=True)]
+
+
+def whole_path(
+    updates: dict[int, NDArray[np.float64]],
+    bits: int,
+    step: float,
+    *,
+    pads: bool = True,
+    nodes: int | None = None,
+) -> NDArray[np.int64]:
+    """Float updates in, decrypted integer sums out."""
+    parameters = len(next(iter(updates.values())))
+    params = choose(nodes or len(updates), bits, parameters, pads=pads)
+    grid = Grid(step, bits)
+    cohort = sorted(updates)
+    uploads = [encode(params, grid, node, updates[node], cohort) for node in cohort]
+    return codec(params, grid, cohort[0]).decode(blind_sum(params, uploads), parameters)
+
+
+def reference(updates: dict[int, NDArray[np.float64]], bits: int, step: float) -> list[int]:
+    """The same sums from exact fractions and Python integers, with the same rounding draws."""
+    parameters = len(next(iter(updates.values())))
+    totals = [0] * parameters
+    for node, update in updates.items():
+        draws = SeededRandom(9, node).uniform(parameters)
+        for index in range(parameters):
+            scaled = Fraction(float(update[index]) / step)
+            whole = scaled.numerator // scaled.denominator
+            rounded = whole + (1 if Fraction(float(draws[index])) < scaled - whole else 0)
+            half = 2 ** (bits - 1)
+            totals[index] += (rounded + half) % (2 * half) - half
+    return totals
+
+
+def roster(nodes: int) -> tuple[Roster, dict[int, object]]:
+    """A roster and the nodes' signing keys."""
+    keys = {node: generate_signing_key() for node in range(1, nodes + 1)}
+    members = tuple(
+        Member(node=node, name=f"n{node}", signing_key=public_bytes(key).hex(), sealing_key="00" * 32)
+        for node, key in keys.items()
+    )
+    return Roster(
+        consortium="test", coordinator_key="00" * 32, aggregator_key="00" * 32, members=members
+    ), dict(keys)

@@ -1,0 +1,142 @@
+"""A small consortium on loopback: simulated genomes, real processes, real sockets, real keys."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from afml.core.config import canonical_json
+from afml.core.run import Budget, GameSettings, NodeCard, Phase, ReleaseSettings, RunConfig
+from afml.genomics.phenotypes import write_phenotypes
+from afml.training.program import parameter_counts
+from crypto.public import messages
+from crypto.public.signing import sign
+from crypto.secret.provision import load_coordinator_key, provision
+from tests.simulated import simulate_dosage, write_vcf
+
+SITES, PANEL_PEOPLE = 48, 60
+GAME = GameSettings(steps=6, batch=8, lineup=4, private_lineup=4, windows=16)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def afml(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(command(*arguments), capture_output=True, text=True, env=environment(), timeout=300, **options)
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "afml", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+@dataclass
+class Consortium:
+    """Kits, data and prepared work folders below one root."""
+
+    root: Path
+    nodes: int
+    people: int = 50
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @classmethod
+    def build(cls, root: Path, nodes: int = 3, people: int = 50) -> Consortium:
+        made = cls(root, nodes, people)
+        dosage = simulate_dosage(PANEL_PEOPLE + nodes * people, SITES + 16, seed=3)
+        write_vcf(root / "panel.vcf.gz", dosage[:PANEL_PEOPLE], samples=[f"P{i}" for i in range(PANEL_PEOPLE)])
+        provision(root / "kits", "test", nodes)
+        rng = np.random.default_rng(5)
+        for node in range(1, nodes + 1):
+            names = [f"N{node}-{i}" for i in range(people)]
+            start = PANEL_PEOPLE + (node - 1) * people
+            write_vcf(root / f"node-{node}.vcf.gz", dosage[start : start + people], samples=names)
+            write_phenotypes(root / f"node-{node}.tsv", names, rng.integers(0, 2, people).astype(np.int8))
+            made.prepare(node)
+        return made
+
+    def prepare(self, node: int, **changes: object) -> subprocess.CompletedProcess[str]:
+        options = {
+            "--kit": self.kit(node), "--vcf": self.root / f"node-{node}.vcf.gz",
+            "--panel-vcf": self.root / "panel.vcf.gz", "--phenotypes": self.root / f"node-{node}.tsv",
+            "--work": self.work(node), "--sites": SITES, "--seed": 7,
+        } | changes  # fmt: skip
+        done = afml("prepare", *[part for pair in options.items() for part in pair])
+        if not changes:
+            assert done.returncode == 0, done.stderr
+        return done
+
+    def kit(self, party: int | str) -> Path:
+        return self.root / "kits" / (f"node-{party}" if isinstance(party, int) else party)
+
+    def work(self, node: int) -> Path:
+        return self.root / f"work-{node}"
+
+    def configure(self, name: str = "run", *, seed: int | None = 11, game: bool = True, **changes: Any) -> RunConfig:
+        """Write and sign a small run."""
+        cards = [NodeCard.load(self.work(n) / "card.json") for n in range(1, self.nodes + 1)]
+        risk, played = parameter_counts(cards[0].sites, 4, GAME)
+        phases = [Phase(name="risk", rounds=3, sample_rate=1.0, clip_norm=1.0, noise_multiplier=4.0,
+                        learning_rate=1.0, parameters=risk)]  # fmt: skip
+        if game:
+            phases.append(Phase(name="game", rounds=2, sample_rate=0.3, clip_norm=1.0, noise_multiplier=4.0,
+                                learning_rate=0.05, parameters=played))  # fmt: skip
+        settings: dict[str, Any] = {
+            "run": name, "consortium": "test", "site_panel": cards[0].site_panel, "sites": cards[0].sites,
+            "enrolled": {card.node: card.enrolled for card in cards}, "quorum": self.nodes, "max_colluding": 1,
+            "budget": Budget(delta=1e-5, ple_sigma=2.0), "phases": tuple(phases), "seed": seed, "game": GAME,
+            "release": ReleaseSettings(min_group_size=5, patterns=4), "deadline_s": 60.0,
+        } | changes  # fmt: skip
+        config = RunConfig.model_validate(settings)
+        path = self.run_file(name)
+        path.write_text(config.model_dump_json())
+        key = load_coordinator_key(self.kit("coordinator"))
+        path.with_suffix(".sig").write_bytes(sign(key, messages.run_config(config.digest())))
+        return config
+
+    def run_file(self, name: str = "run") -> Path:
+        return self.root / f"{name}.json"
+
+    def start(self, log: str, *arguments: object) -> subprocess.Popen[bytes]:
+        with (self.root / f"{log}.log").open("ab") as out:
+            process = subprocess.Popen(command(*arguments), stdout=out, stderr=subprocess.STDOUT, env=environment())
+        self.processes.append(process)
+        return process
+
+    def log(self, name: str) -> str:
+        return (self.root / f"{name}.log").read_text()
+
+    def start_aggregator(self, port: int, name: str = "run") -> subprocess.Popen[bytes]:
+        return self.start("aggregator", "aggregator", "--kit", self.kit("aggregator"), "--run", self.run_file(name),
+                          "--data", self.root / f"aggregator-{name}", "--listen", f"127.0.0.1:{port}")  # fmt: skip
+
+    def start_node(self, node: int, port: int, name: str = "run") -> subprocess.Popen[bytes]:
+        return self.start(f"node-{node}", "node", "--kit", self.kit(node), "--work", self.work(node),
+                          "--run", self.run_file(name), "--aggregator", f"127.0.0.1:{port}")  # fmt: skip
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+    def model_card(self, node: int, name: str = "run") -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.work(node) / "models" / name / "model.json").read_text())
+        return found
+
+
+__all__ = ["Consortium", "afml", "canonical_json", "free_port"]

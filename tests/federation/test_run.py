@@ -1,0 +1,38 @@
+"""A run through real processes, TLS, pads and CKKS ends with the bits of the in-process reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from afml.training.inprocess import train_in_process
+from node.workspace import Workspace, load_holdings
+from tests.federation.parties import Consortium, free_port
+
+
+@pytest.fixture(scope="module")
+def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
+    made = Consortium.build(tmp_path_factory.mktemp("a consortium"))
+    yield made
+    made.stop()
+
+
+def test_the_federation_equals_the_in_process_reference_bit_for_bit(consortium: Consortium) -> None:
+    config = consortium.configure()
+    port = free_port()
+    server = consortium.start_aggregator(port)
+    nodes = [consortium.start_node(n, port) for n in range(1, 4)]
+    for number, process in enumerate(nodes, start=1):
+        assert process.wait(240) == 0, consortium.log(f"node-{number}") + consortium.log("aggregator")
+    assert server.wait(60) == 0, consortium.log("aggregator")
+    holdings = {n: load_holdings(Workspace(consortium.work(n))) for n in range(1, 4)}
+    reference = train_in_process(
+        config, holdings[1].panel, holdings[1].panel_dosage, {n: h.cohort for n, h in holdings.items()}
+    )
+    digests = {consortium.model_card(n)["digest"] for n in range(1, 4)}
+    assert digests == {reference.digest()}
+    for n in range(1, 4):
+        left = [p.name for p in (Path(consortium.work(n)) / "runs" / "run").rglob("*.key")]
+        assert left == [], "keys outlived the run"

@@ -1,0 +1,155 @@
+"""Reading VCF and BCF: genotypes decoded, damage never read as a shorter file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pysam
+import pysam.bcftools
+import pytest
+
+from afml.core.errors import InputError
+from afml.genomics.reader import VariantFile
+from tests.simulated import simulate_dosage, write_records, write_vcf
+
+
+def read(path: Path) -> list[tuple[str, int, tuple[str, ...]]]:
+    with VariantFile(path) as variants:
+        return [(record.chrom, record.pos, record.alleles) for record in variants]
+
+
+def dosages(path: Path) -> list[list[int]]:
+    with VariantFile(path) as variants:
+        return [record.dosage(1).tolist() for record in variants]
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    path = tmp_path / "whole.vcf.gz"
+    write_vcf(path, simulate_dosage(200, 2000, seed=1))
+    return path
+
+
+def test_dosage_counts_one_allele_and_keeps_missing_apart(tmp_path: Path) -> None:
+    path = tmp_path / "a.vcf.gz"
+    write_records(
+        path,
+        ["chr22 10 . A C,T . . . GT 0/0 0/1 1|2 2/2 ./. ./1", "chr22 20 . A C . . . GT 0 1 . 0/1 1/1 0|0"],
+        ["a", "b", "c", "d", "e", "f"],
+    )
+    with VariantFile(path) as variants:
+        first, _ = list(variants)
+        assert (first.chrom, first.pos, first.alleles) == ("22", 10, ("A", "C", "T"))
+        assert variants.positions_of(["c", "a"]).tolist() == [2, 0]
+        with pytest.raises(InputError, match=r"lacks 2 samples \(x, y\)"):
+            variants.positions_of(["a", "x", "y"])
+    with VariantFile(path) as variants:
+        records = iter(variants)
+        first = next(records)
+        assert [first.dosage(allele).tolist() for allele in (0, 1, 2)] == [
+            [2, 1, 0, 0, -1, -1], [0, 1, 1, 0, -1, -1], [0, 0, 1, 2, -1, -1],
+        ]  # fmt: skip
+        # Haploid calls say nothing about a pair: missing.
+        assert next(records).dosage(1).tolist() == [-1, -1, -1, 1, 2, 0]
+
+
+def test_bcf_reads_like_vcf(whole: Path, tmp_path: Path) -> None:
+    bcf = tmp_path / "a.bcf"
+    pysam.bcftools.view("-Ob", "-o", str(bcf), str(whole), catch_stdout=False)
+    with VariantFile(whole) as left, VariantFile(bcf) as right:
+        assert left.samples == right.samples
+        for ours, theirs in zip(left, right, strict=True):
+            assert np.array_equal(ours.dosage(1), theirs.dosage(1))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: data[: len(data) // 2], "truncated"),
+        (lambda data: data[:-28], "truncated"),
+        (
+            lambda data: data[: len(data) // 2] + bytes(60) + data[len(data) // 2 + 60 :],
+            "cannot be read, after 22:",
+        ),
+        (lambda data: b"", "is empty"),
+        (lambda data: b"##fileformat=VCFv4.3\n", "is not bgzipped"),
+    ],
+)
+def test_damage_is_an_error(whole: Path, damage, message: str, capfd: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
+    whole.write_bytes(damage(whole.read_bytes()))
+    with pytest.raises(InputError, match=message) as caught:
+        read(whole)
+    assert str(whole) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""  # htslib says nothing beside it
+
+
+def test_no_flipped_bit_changes_what_is_read(whole: Path) -> None:
+    rng = np.random.default_rng(0)
+    data, before = whole.read_bytes(), dosages(whole)
+    refused = 0
+    for place in [*range(20), *rng.integers(len(data), size=25)]:
+        damaged = bytearray(data)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        whole.write_bytes(damaged)
+        try:
+            assert dosages(whole) == before  # a bit of the time stamp, say
+        except InputError:
+            refused += 1
+    assert refused >= 25
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="VCF does not exist"):
+        VariantFile(tmp_path / "none.vcf.gz")
+
+
+@pytest.mark.parametrize(
+    ("samples", "record", "message"),
+    [
+        (["a", "a"], "22 1 . A C . . . GT 0/0 0/1", "names sample a more than once"),
+        ([], "22 1 . A C . . . GT", "holds no samples"),
+        (["a", "b"], "22 1 . A C . . . GT 0/0", "cannot be read, the first one"),
+        (["a", "b"], "22 x . A C . . . GT 0/0 0/0", "cannot be read"),
+        (["a", "b"], "22 1 . A C . . . GT 0/0 0/foo", "cannot be read"),
+        (["a", "b"], "22 1 . A C . . . DP 7 9", "record 22:1 has no GT"),
+        (["a", "b"], "22 1 . A C . . . GT 0/0/1 0/0/0", "more than two alleles"),
+        (["a", "b"], "22 1 . A C . . . GT 0/0 0/2", "does not list"),
+    ],
+)
+def test_malformed_content_is_one_clear_line(
+    tmp_path: Path, samples: list[str], record: str, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.vcf.gz"
+    write_records(path, [record], samples)
+    with pytest.raises(InputError, match=message):
+        dosages(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_sites_only_file_has_no_samples(tmp_path: Path) -> None:
+    path = tmp_path / "sites.vcf.gz"
+    with pysam.BGZFile(str(path), "wb") as sink:
+        sink.write(
+            b"##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n1\t5\t.\tA\tC\t.\t.\t.\n"
+        )
+    with pytest.raises(InputError, match="holds no samples"):
+        read(path)
+    with VariantFile(path, need_samples=False) as variants:
+        assert [record.pos for record in variants] == [5]
+
+
+def test_bgzipped_text_that_is_no_vcf(tmp_path: Path) -> None:
+    path = tmp_path / "junk.vcf.gz"
+    with pysam.BGZFile(str(path), "wb") as sink:
+        sink.write(b"hello\n" * 50)
+    with pytest.raises(InputError, match="header has no #CHROM line"):
+        read(path)
+
+
+def test_two_spellings_of_a_contig_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "two.vcf.gz"
+    write_records(path, ["22 1 . A C . . . GT 0/0", "chr22 2 . A C . . . GT 0/0"], ["a"])
+    with pytest.raises(InputError, match="holds both '22' and 'chr22'"):
+        read(path)

@@ -1,0 +1,189 @@
+"""Opacus' gradient of every network equals one-person-at-a-time autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from afml.core.run import GameSettings
+from afml.models.features import PanelStatistics
+from afml.models.identifier import IdentificationNetwork
+from afml.models.layers import SiteAffine
+from afml.models.masker import MaskingNetwork
+from afml.models.risk import RiskModel
+from afml.training.clipping import PersonGradients, flatten, unflatten
+from afml.training.game import Game, PrivateGame, micro_batch, ramp
+from afml.training.lineup import DecoyPool, Lineup, private_lineup
+from afml.training.losses import identification_loss
+from crypto.public.random import source
+from tests.training.simulated import dosages
+
+SITES, LINEUP = 21, 3
+Loss = Callable[[nn.Module, slice], torch.Tensor]
+
+
+def _randomise(module: nn.Module) -> nn.Module:
+    """Non-zero, double-precision parameters: zeros would hide errors."""
+    generator = torch.Generator().manual_seed(1)
+    module.double()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    return module
+
+
+def _cases(people: int) -> dict[str, tuple[nn.Module, Loss, int]]:
+    generator = torch.Generator().manual_seed(2)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    flat, channels = normal(people, SITES), normal(people, 6, SITES)
+    record, candidates, standard = (
+        normal(people, SITES),
+        normal(people, LINEUP, SITES),
+        normal(people, LINEUP, SITES),
+    )
+    return {
+        "risk": (RiskModel(SITES - 1), lambda m, p: torch.sigmoid(m(flat[p])).pow(2), 1),
+        "site affine": (
+            SiteAffine(SITES, weight=1.0, bias=0.0),
+            lambda m, p: m(flat[p]).pow(3).sum(dim=1),
+            1,
+        ),
+        "masker": (MaskingNetwork(SITES, 4), lambda m, p: torch.sigmoid(m(channels[p])).sum(dim=1), 1),
+        "identifier (LSTM, several rows a person)": (
+            IdentificationNetwork(SITES, window=8, hidden=5),
+            lambda m, p: identification_loss(m(record[p], candidates[p], standard[p])),
+            LINEUP,
+        ),
+    }
+
+
+def _by_autograd(module: nn.Module, loss: Loss, people: int) -> list[torch.Tensor]:
+    rows = []
+    for person in range(people):
+        module.zero_grad()
+        loss(module, slice(person, person + 1)).sum().backward()
+        rows.append([p.grad.clone() for p in module.parameters() if p.grad is not None])
+    return [torch.stack(column) for column in zip(*rows, strict=True)]
+
+
+@pytest.mark.parametrize("people", [1, 2, 7])
+@pytest.mark.parametrize("name", _cases(1))
+def test_per_person_gradients_are_those_of_autograd(name: str, people: int) -> None:
+    module, loss, rows = _cases(people)[name]
+    expected = _by_autograd(_randomise(module), loss, people)
+    gradients = PersonGradients(module, 1.0, rows_per_person=rows)
+    gradients.backward(loss(gradients.hooked, slice(0, people)).sum())
+    for got, want in zip(gradients.per_person(), expected, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", _cases(1))
+def test_the_clipped_sum_is_the_slow_one(name: str) -> None:
+    people, bound = 6, 0.05
+    module, loss, rows = _cases(people)[name]
+    expected = torch.cat([g.flatten(1) for g in _by_autograd(_randomise(module), loss, people)], dim=1)
+    clipped = expected * (bound / expected.norm(dim=1, keepdim=True)).clamp(max=1.0)
+    gradients = PersonGradients(module, bound, rows_per_person=rows)
+    for part in (slice(0, 2), slice(2, 6)):  # two micro-batches
+        gradients.backward(loss(gradients.hooked, part).sum())
+        gradients.clip()
+    np.testing.assert_allclose(gradients.total(), clipped.sum(dim=0).numpy(), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", _cases(1))
+def test_nobody_gives_zeros(name: str) -> None:
+    module, _, rows = _cases(1)[name]
+    total = PersonGradients(module, 1.0, rows_per_person=rows).total()
+    assert total.shape == flatten(module).shape
+    assert not total.any()
+
+
+def test_a_person_without_finite_gradient_contributes_nothing() -> None:
+    gradients = PersonGradients(RiskModel(2), 1.0)
+    features = torch.tensor([[1.0, 0.0, 1.0], [float("inf"), 0.0, 1.0]])
+    gradients.backward((gradients.hooked(features) * torch.tensor([1.0, 1.0])).sum())
+    gradients.clip()
+    np.testing.assert_allclose(gradients.total(), np.array([1.0, 0.0, 1.0]) / 2**0.5, rtol=1e-4)
+
+
+def test_flatten_and_unflatten_are_inverse() -> None:
+    first, second = MaskingNetwork(SITES, 4), _randomise(MaskingNetwork(SITES, 4)).float()
+    unflatten(first, flatten(second))
+    assert np.array_equal(flatten(first), flatten(second))
+
+
+def _game_and_people(people: int) -> tuple[Game, Callable[[list[int]], Lineup]]:
+    panel, records = dosages(30, SITES, seed=1), dosages(people, SITES, seed=2)
+    statistics = PanelStatistics.from_panel(panel, 2)
+    annotations = np.random.default_rng(0).random((SITES, 4), dtype=np.float32)
+    settings = GameSettings(windows=8)
+    pool = DecoyPool(panel, settings.genotype_error, np.random.default_rng(4), wanted=0)
+    game = Game(SITES, 4, settings, torch.device("cpu"))
+    _randomise(game.block)
+    _randomise(game.identifier)
+
+    def lineup(who: list[int]) -> Lineup:
+        streams = [source(3, person) for person in who]
+        batch = private_lineup(
+            records[who], streams, pool, statistics, annotations, np.ones(len(who)), lineup=LINEUP, error=0.05
+        )
+        return Lineup(**{name: tensor.double() for name, tensor in vars(batch).items()})
+
+    return game, lineup
+
+
+def test_the_joint_game_gradient_is_that_of_autograd_and_each_block_is_clipped() -> None:
+    people, bound = 4, 0.3
+    game, lineup = _game_and_people(people)
+    expected = np.zeros(game.parameters)
+    for person in range(people):
+        batch = lineup([person])
+        mask, shown, decoded = game.mask(batch)
+        game.block.zero_grad()
+        logits = game.identifier(shown, batch.candidates, batch.candidates_standard)
+        game.losses(batch, mask, decoded, logits, game.settings.adversary_weight).sum().backward()
+        block = torch.cat([p.grad.flatten() for p in game.block.parameters() if p.grad is not None])
+        game.identifier.zero_grad()
+        logits = game.identifier(shown.detach(), batch.candidates, batch.candidates_standard)
+        identification_loss(logits).sum().backward()
+        other = torch.cat([p.grad.flatten() for p in game.identifier.parameters() if p.grad is not None])
+        limit = bound / 2**0.5
+        clipped = [g * min(1.0, limit / float(g.norm())) for g in (block, other)]
+        expected += torch.cat(clipped).numpy()
+    private = PrivateGame(game, bound, LINEUP)
+    private.add(lineup([0, 1, 2]))
+    private.add(lineup([3]))
+    np.testing.assert_allclose(private.total(), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_one_person_moves_the_joint_vector_by_at_most_the_clip_norm() -> None:
+    game, lineup = _game_and_people(1)
+    private = PrivateGame(game, 0.01, LINEUP)
+    private.add(lineup([0]))
+    assert 0.009 < np.linalg.norm(private.total()) <= 0.01
+
+
+def test_other_people_do_not_change_a_persons_gradient() -> None:
+    game, lineup = _game_and_people(5)
+    private = PrivateGame(game, 1.0, LINEUP)
+    private.backward(lineup([2]))
+    alone = [*private.masking.per_person(), *private.identification.per_person()]
+    game, lineup = _game_and_people(5)
+    crowd = PrivateGame(game, 1.0, LINEUP)
+    crowd.backward(lineup([0, 4, 2, 1]))
+    together = [*crowd.masking.per_person(), *crowd.identification.per_person()]
+    for one, many in zip(alone, together, strict=True):
+        torch.testing.assert_close(one[0], many[2], rtol=1e-6, atol=1e-9)
+
+
+def test_schedule_and_micro_batches() -> None:
+    assert ramp(0, 100) == 0.0
+    assert ramp(100, 100) == 1.0
+    assert micro_batch(10**9, 16) == 1
