@@ -39,6 +39,8 @@ class Engine:
         self._digest = config.digest()
         self._absent: set[int] = set()  # missed a deadline; not waited for until they show up again
         self._log = get_logger().bind(run=config.run)
+        self._round_began = now()
+        self.round_seconds: list[float] = []  # of this process; from gathering to published
         self.version = 0  # grows with every change; watchers wait on it
         self._deadline = self._deadline_of_stage()
 
@@ -181,6 +183,8 @@ class Engine:
     def summed(self, round_number: int, attempt: int, chunks: int, parameters: int) -> None:
         """The encrypted sum is durable: publish it and gather for the next round."""
         last = round_number == self._config.rounds
+        self.round_seconds.append(self._now() - self._round_began)
+        self._round_began = self._now()
         self._store.publish(round_number, attempt, chunks, parameters, "finished" if last else "gathering")
         self._log.info("published", round=round_number, attempt=attempt)
         self._changed()
@@ -250,6 +254,7 @@ class Engine:
     # -- inside --------------------------------------------------------------------------------------
 
     def _gather(self, round_number: int, attempt: int) -> None:
+        self._round_began = self._now()
         self._store.move("gathering", round_number, attempt)
 
     def _open_if_complete(self) -> None:

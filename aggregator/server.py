@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import socket
+import statistics
 import time
 from pathlib import Path
 
@@ -97,6 +98,7 @@ async def _serve(kit: AggregatorKit, config: RunConfig, data: Path, host: str, p
         "run": config.run,
         "rounds": store.last_published(),
         "aggregator_rss_mb": round(usage / 1024, 1),
+        "seconds_per_round": round(statistics.median(engine.round_seconds or [0.0]), 3),
         "seconds": round(time.monotonic() - started, 2),
         "uploads": [{"round": r, "bytes": b, "parameters": p} for r, b, p in uploads],
     }

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 
 import numpy as np
 import psutil
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from afml.core.run import Member, Roster
 from afml.wire import federation_pb2 as wire
@@ -81,13 +82,13 @@ def _codecs(params: CodecParams) -> dict[int, UpdateCodec]:
 
 
 def _on_the_wire(message: bytes) -> int:
-    """A gRPC message with its 5-byte prefix, in HTTP/2 frames (9 bytes) inside TLS 1.3 records (22) of 16 KiB."""
+    """A gRPC message (5-byte prefix) in HTTP/2 frames (9 bytes) and TLS 1.3 records (22) of 16 KiB."""
     framed = len(message) + 5
     return framed + -(-framed // 16_384) * (9 + 22)
 
 
 def _upload(
-    codec: UpdateCodec, node: int, values: np.ndarray, key: object
+    codec: UpdateCodec, node: int, values: np.ndarray, key: Ed25519PrivateKey
 ) -> tuple[list[tuple[bytes, bytes]], int, float]:
     """(payload, signature) pairs, bytes on the wire, processor seconds."""
     count = codec.params.chunks(values.size)
@@ -100,7 +101,7 @@ def _upload(
     size += _on_the_wire(wire.UpdatePart(header=header).SerializeToString())
     payloads = codec.encode(values, round=1, attempt=1, cohort=COHORT, rng=SystemRandom())
     for index, payload in enumerate(payloads):
-        signature = sign(key, ATTEMPT.chunk_message(node, index, count, payload))  # type: ignore[arg-type]
+        signature = sign(key, ATTEMPT.chunk_message(node, index, count, payload))
         chunk = wire.UpdateChunk(index=index, payload=payload, signature=signature)
         size += _on_the_wire(wire.UpdatePart(chunk=chunk).SerializeToString())
         pairs.append((payload, signature))
@@ -143,11 +144,11 @@ def _node_and_wire() -> dict[str, object]:
 
 
 def _admission_rate(
-    params: CodecParams, uploads: dict[int, list[tuple[bytes, bytes]]], keys: dict[int, object]
+    params: CodecParams, uploads: dict[int, list[tuple[bytes, bytes]]], keys: dict[int, Ed25519PrivateKey]
 ) -> float:
     """Parameters per second of checking every size, coefficient, digest and signature."""
     members = tuple(
-        Member(node=node, name=str(node), signing_key=public_bytes(key).hex(), sealing_key="00" * 32)  # type: ignore[arg-type]
+        Member(node=node, name=str(node), signing_key=public_bytes(key).hex(), sealing_key="00" * 32)
         for node, key in keys.items()
     )
     roster = Roster(consortium="bench", coordinator_key="00" * 32, aggregator_key="00" * 32, members=members)
@@ -175,12 +176,13 @@ def _memory() -> dict[str, object]:
         "aggregator_extra_rss_mb": max(size["extra_mb"] for size in sizes.values()),
         "aggregator_extra_rss_mb_5_nodes": sizes[5]["extra_mb"],
         "aggregator_extra_rss_mb_50_nodes": sizes[50]["extra_mb"],
+        "aggregator_adder_peak_rss_mb": max(peaks.values()),
         "aggregator_extra_rss_ratio": round(max(peaks.values()) / min(peaks.values()), 3),
     }
 
 
 def measure_memory(nodes: int, parameters: int = 10 * MILLION) -> None:
-    """Add `nodes` updates chunk by chunk and print peak memory; the bodies are uniform below q, as real ones are."""
+    """Add `nodes` updates chunk by chunk and print peak memory; bodies are uniform below q, as real ones."""
     params = choose(nodes, 16, parameters)
     rng = np.random.default_rng(nodes)
     process = psutil.Process()
@@ -215,7 +217,7 @@ def _exactness(coordinates: int = 10 * MILLION) -> dict[str, object]:
 
 
 def _wrong_sums(nodes: int, seed: int, coordinates: int) -> tuple[int, int, float]:
-    """(wrong coordinates, coordinates, worst residual): words as pads leave them, uniform mod 2^T, and extremes."""
+    """(wrong coordinates, coordinates, worst residual) of uniform words, as pads leave them, and extremes."""
     params = choose(nodes, 16, 10 * MILLION)
     key = RunKey.generate(params)
     rng = np.random.default_rng(seed)

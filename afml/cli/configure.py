@@ -21,7 +21,7 @@ from crypto.public.scheme import run_params
 from crypto.public.signing import sign, verify
 from crypto.secret.provision import load_coordinator_key
 
-RISK_LEARNING_RATE = 1.0
+RISK_LEARNING_RATE = 0.003  # Newton steps; larger ones let the noise into the residuals (docs/TRAINING.md)
 GAME_LEARNING_RATE = 0.05
 GAME_SAMPLE_RATE = 0.1
 

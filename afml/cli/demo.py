@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -17,6 +16,8 @@ from afml.core.config import canonical_json
 from afml.core.errors import ConfigError, InputError
 from afml.core.files import require_file, write_bytes
 from afml.core.progress import Task, console, step
+from afml.evaluation.report import read_json
+from afml.evaluation.terminal import print_report
 
 _PATH = click.Path(path_type=Path)
 _MARK = ".afml-demo"
@@ -67,7 +68,8 @@ def demo(
                 "--aggregator", out / "aggregator", "--seconds", out / "seconds.json",
                 *[option for n in range(1, nodes + 1) for option in ("--work", out / f"node-{n}")],
             ])  # fmt: skip
-    console.print((out / "logs" / "evaluate.log").read_text(), markup=False)
+    report = read_json(out / "report.json")
+    print_report(report, report.release.method, console)
     console.print(f"report: {out / 'report.html'} and {out / 'report.json'}", markup=False)
 
 
@@ -190,8 +192,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def read_seconds(path: Path | None) -> dict[str, float]:
-    """Wall times of earlier steps."""
-    return dict(json.loads(path.read_text())) if path else {}

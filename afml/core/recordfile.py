@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,7 +44,7 @@ def end_records(out: BinaryIO, count: int) -> None:
     os.fsync(out.fileno())
 
 
-def read_records(path: Path, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+def read_records(path: Path, start: int = 0, stop: int | None = None) -> Generator[bytes]:
     """Yield records `start` to `stop` (exclusive; None for all), skipping the others unread.
 
     Raises:

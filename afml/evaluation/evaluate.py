@@ -78,7 +78,7 @@ class EvaluationInputs:
         institutions: In node order.
         panel: int8[p, S], the public panel.
         mask: The public release function of the release under test.
-        risk_weights: float64[S], weights of the DP risk model per dosage.
+        risk_weights: float64[S], weights of the DP risk model per dosage (per standardised dosage / scale).
         others: Further releases to list.
         fill: What a masked site shows.
         grouped: Whether a minimum group size was asked for; the report then holds the smallest group found.

@@ -28,7 +28,7 @@ class DataSection(_Section):
 
 
 class PrivacySection(_Section):
-    """What the trained model and the exchanged updates may reveal about a person. Not about released records."""
+    """What the trained model and the exchanged updates may reveal about a person; not about records."""
 
     unit: Literal["person"] = "person"
     epsilon: float = Field(ge=0)
@@ -71,6 +71,7 @@ class ReleaseSection(_Section):
     patterns: int = Field(ge=1)
     entropy_bits: float = Field(ge=0)
     retained_fraction: float = Share
+    method: str = Field(default="", description="how records were released: codebook or network")
     dp: Literal[False] = False
 
 

@@ -14,7 +14,8 @@ def summary(report: Report, method: str) -> list[tuple[str, str]]:
     release, privacy = report.release, report.privacy
     low, high = release.rr_ci95
     group = "not asked for" if release.min_group_size is None else str(release.min_group_size)
-    ple = f"{privacy.ple_sigma:.3f} sigma (epsilon {privacy.epsilon:.2f}, delta {privacy.delta:g}, {privacy.noise} noise)"
+    spent = f"epsilon {privacy.epsilon:.2f}, delta {privacy.delta:g}, {privacy.noise} noise"
+    ple = f"{privacy.ple_sigma:.3f} sigma ({spent})"
     if privacy.audited_ple_lower is not None:
         ple += f", audited at least {privacy.audited_ple_lower:.2f}"
     return [
@@ -46,7 +47,8 @@ def print_report(report: Report, method: str, console: Console) -> None:
     """
     source = "simulated genotypes" if report.data.kind == "simulated" else "genotypes from VCF"
     phenotype = "simulated phenotype" if report.phenotype.simulated else "given phenotype"
-    title = f"{report.data.people} people, {report.data.sites} sites, {report.data.nodes} nodes; {source}, {phenotype}"
+    data = report.data
+    title = f"{data.people} people, {data.sites} sites, {data.nodes} nodes; {source}, {phenotype}"
     attacks = sorted(report.release.rr_by_attack.items(), key=lambda item: -item[1])
     rows = [(row.name, row.matched, percent(row.rr), f"{row.utility_ratio:.3f}") for row in report.baselines]
     if not console.is_terminal:

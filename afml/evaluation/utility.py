@@ -157,7 +157,7 @@ def score_auc(score: Float64, outcome: Outcome) -> float:
 
 
 def best_raw_auc(dosage: Int8, outcome: Outcome) -> float:
-    """Held-out AUC on raw data of the best of L1 and L2, penalty and C chosen by AUC on training people alone."""
+    """Held-out AUC on raw data of the best of L1 and L2; penalty and C are chosen on training people."""
     candidates = [(l1, c) for l1 in (0.0, 1.0) for c in CROSS_VALIDATED_C]
 
     def model(l1: float, c: float) -> Any:

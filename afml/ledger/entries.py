@@ -1,4 +1,4 @@
-"""What stands in a ledger: spends, releases, withdrawals. Each is canonical JSON and one leaf of the tree.
+"""What stands in a ledger: spends, releases, withdrawals, audits; canonical JSON, one leaf each.
 
 Bodies hold public run facts and counts. People appear only as a keyed commitment, so that a ledger
 can be handed to an auditor; who they are stays in node-local tables (see `people`).
@@ -114,7 +114,7 @@ class Entry:
 
     Attributes:
         index: From 0.
-        kind: "spend", "release" or "withdrawal".
+        kind: "spend", "release", "withdrawal" or "audit".
         body: The canonical JSON, parsed.
         leaf: Its leaf hash, hex.
     """

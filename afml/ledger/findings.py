@@ -28,6 +28,7 @@ CODES = {
     "clock-set-back": "time runs backwards",
     "edited-enrolment": "the tables of people do not match the commitments in the entries",
     "accounting-disagrees": "a recorded spend is not what the second accountant finds",
+    "audit-exceeds-accounting": "an attack established more than the accountant admits",
     "over-budget": "more was spent than the recorded budget allows",
 }
 

@@ -190,6 +190,29 @@ class Ledger(Log):
             self.database.executemany("INSERT INTO released VALUES (?, ?, ?)", rows)
         return index
 
+    def record_audit(self, run: str, mu_lower: float, *, confidence: float, instrument: str) -> int:
+        """Record what attacking a run's model established: its PLE is at least `mu_lower` sigma.
+
+        Args:
+            run: The attacked run.
+            mu_lower: Lower bound on mu.
+            confidence: Of the bound, in (0, 1).
+            instrument: How it was found, in a few words.
+
+        Returns:
+            Index of the ledger entry.
+        """
+        body = {
+            "kind": "audit",
+            "run": run,
+            "mu_lower": mu_lower,
+            "confidence": confidence,
+            "instrument": instrument,
+        }
+        with self.transaction():
+            index, _, _ = self.add(body, {"run": run})
+        return index
+
     # Reading
 
     def enrollable(self, people: Iterable[str]) -> list[str]:

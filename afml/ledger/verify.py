@@ -9,17 +9,14 @@ others have kept: the aggregator's transcript, countersigned notes.
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 
-from afml.core.errors import InputError
 from afml.ledger import independent
 from afml.ledger import verify_spends as spends
 from afml.ledger.findings import Verification
+from afml.ledger.snapshot import snapshot
 from afml.ledger.transcript import PublishedRound
 from afml.ledger.verify_spends import Copy, canonical
 
@@ -48,29 +45,22 @@ def verify(
     Raises:
         InputError: There is no ledger in `folder`.
     """
-    if not (folder / "ledger.db").is_file():
-        raise InputError("holds no ledger.db", where=folder, cure="name the ledger's folder")
     result = Verification()
-    # A copy: opening the original would fold its write-ahead log into it, and evidence stays as it is.
-    with tempfile.TemporaryDirectory() as scratch:
-        for name in ("ledger.db", "ledger.db-wal"):
-            if (folder / name).exists():
-                shutil.copyfile(folder / name, Path(scratch) / name)
-        try:
-            with closing(sqlite3.connect(Path(scratch) / "ledger.db")) as database:
-                problems = [row[0] for row in database.execute("PRAGMA integrity_check(3)")]
-                if problems != ["ok"]:
-                    raise sqlite3.DatabaseError(problems[0])
-                copy = _read(database, result)
-                number = node if node is not None else copy.node
-                received = [r.receipts[number].checkpoint for r in transcript if number in r.receipts]
-                _check_heads(copy, [*heads, *received], key, peers or {}, require_countersignatures)
-                spends.check_repeats(copy)
-                spends.check_transcript(copy, transcript, number)
-                spends.check_people(copy, _person_key(folder))
-                spends.check_accounting(copy)
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            result.add("truncated-file", folder / "ledger.db", f"cannot be read: {error}")
+    try:
+        with snapshot(folder) as database:
+            problems = [row[0] for row in database.execute("PRAGMA integrity_check(3)")]
+            if problems != ["ok"]:
+                raise sqlite3.DatabaseError(problems[0])
+            copy = _read(database, result)
+            number = node if node is not None else copy.node
+            received = [r.receipts[number].checkpoint for r in transcript if number in r.receipts]
+            _check_heads(copy, [*heads, *received], key, peers or {}, require_countersignatures)
+            spends.check_repeats(copy)
+            spends.check_transcript(copy, transcript, number)
+            spends.check_people(copy, _person_key(folder))
+            spends.check_accounting(copy)
+    except (sqlite3.DatabaseError, TypeError) as error:
+        result.add("truncated-file", folder / "ledger.db", f"cannot be read: {error}")
     return result
 
 

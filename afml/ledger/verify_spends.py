@@ -160,6 +160,17 @@ def check_accounting(copy: Copy) -> None:
             _recompute(copy, position, body, histories.get(enrolment, {frozenset([enrolment])}), counts)
     if wanted:
         copy.result.checked.append(f"{len(wanted)} recorded spends with dp-accounting")
+    for position, body in enumerate(copy.bodies):
+        if body.get("kind") == "audit":
+            _check_audit(copy, position, body)
+
+
+def _check_audit(copy: Copy, position: int, body: dict[str, object]) -> None:
+    bounds = [a.ple_sigma_recomputed for a in copy.result.agreements if a.run == body.get("run")]
+    lower = float(str(body.get("mu_lower")))
+    if bounds and lower > max(bounds) * (1 + AGREEMENT):
+        problem = f"at least {lower:.3f} sigma by attack, {max(bounds):.3f} accounted"
+        copy.result.add("audit-exceeds-accounting", f"entry {position}, run {body.get('run')}", problem)
 
 
 def _histories(copy: Copy) -> dict[str, set[frozenset[str]]]:

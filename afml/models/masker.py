@@ -102,7 +102,7 @@ def relaxed_mask(logits: torch.Tensor, uniform: torch.Tensor, temperature: float
     clipped = uniform.clamp(1e-6, 1 - 1e-6)
     soft = torch.sigmoid((logits + torch.log(clipped) - torch.log1p(-clipped)) / temperature)
     hard = (soft > 0.5).to(soft.dtype)
-    return hard + soft - soft.detach()
+    return hard + (soft - soft.detach())  # the bracket is exactly 0: the mask stays exactly 0 or 1
 
 
 def hard_mask(logits: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """From a wish ("PLE 0.9 over 100 rounds") to a noise multiplier: the accountants, inverted.
 
 PLE falls as noise grows, so a bracketed root search on log z does it. The answer is rounded *up* to
-four significant digits: what a configuration file holds then keeps the promise.
+five significant digits: what a configuration file holds then keeps the promise.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Share:
 
 
 def _round_up(z: float) -> float:
-    """Up to four significant digits."""
-    digits = 3 - math.floor(math.log10(z))
+    """Up to five significant digits."""
+    digits = 4 - math.floor(math.log10(z))
     scale = 10.0**digits
     return math.ceil(z * scale - 1e-9) / scale
 
@@ -131,7 +131,7 @@ def noise_multipliers_for(ple_sigma: float, shares: Sequence[Share], *, delta: f
         delta: PLE holds for every delta' >= delta.
 
     Returns:
-        One noise multiplier per phase, rounded up to four significant digits.
+        One noise multiplier per phase, rounded up to five significant digits.
 
     Raises:
         ConfigError: A target or weight is not positive, or out of reach.

@@ -68,9 +68,11 @@ class PersonGradients:
     def clip(self) -> None:
         """Fold rows into people, clip every person, add to the running sum and forget the gradients."""
         folded = self.per_person()
-        finite = torch.stack([torch.isfinite(g).flatten(1).all(dim=1) for g in folded]).all(dim=0)  # [people]
+        # A sum is finite only if all of its terms are: one cheap pass finds the people whose gradient is not.
+        sums = sum(g.flatten(1).sum(dim=1) for g in folded)  # [people]
+        finite = torch.isfinite(torch.as_tensor(sums))
         if not bool(finite.all()):
-            # A person whose gradient is not finite contributes nothing; nobody else notices.
+            # Such a person contributes nothing; nobody else notices.
             folded = [torch.where(finite.reshape(-1, *[1] * (g.dim() - 1)), g, 0.0) for g in folded]
         for parameter, gradient in zip(self._parameters, folded, strict=True):
             parameter.grad_sample = gradient

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from afml.genomics.sites import SitePanel
 
 Progress = Callable[[int, int], None]
-#: Features of one micro-batch of the risk model (float32 values): bounds its memory.
-_MICRO_FEATURES = 8_000_000
+#: Features of one micro-batch of the risk model (float32 values): small enough to stay in a core's cache.
+_MICRO_FEATURES = 400_000
 _MOSAICS = 4000
 
 
@@ -143,9 +143,14 @@ class Program:
     def apply(self, phase: int, total: NDArray[np.float64], people: int) -> None:
         """Step along the sum of the cohort's updates: `parameters -= rate * total / expected people`.
 
-        The divisor is the cohort's declared enrolment (`people`) times the sampling rate, never a realised count. The learning rate
-        of the risk phase is in Newton steps of an uncorrelated model: it is multiplied by `4 / variance`, the
-        inverse curvature of the logistic loss at zero with the panel's mean feature variance.
+        The divisor is the cohort's declared enrolment times the sampling rate, never a realised count. The
+        learning rate of the risk phase is in Newton steps of an uncorrelated model: it is multiplied by
+        `4 / variance`, the inverse curvature of the logistic loss at zero with the panel's feature variance.
+
+        Args:
+            phase: Index into `config.phases`.
+            total: Sum of the cohort's updates, [parameters(phase)].
+            people: Declared enrolment of the cohort's nodes.
         """
         settings = self.config.phases[phase]
         if total.shape != (self.parameters(phase),):

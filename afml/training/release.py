@@ -202,9 +202,26 @@ def apply_plan(plan: ReleasePlan, dosage: NDArray[np.int8]) -> Released:
         patterns=assigned,
         group_sizes=np.bincount(assigned, minlength=len(plan.codebook.patterns)),
         method=plan.method,
-        retained_fraction=float(np.count_nonzero(released > 0) / max(1, np.count_nonzero(dosage > 0))),
+        retained_fraction=int((released > 0).sum()) / max(1, int((dosage > 0).sum())),
         entropy_bits=entropy_bits(assigned),
     )
+
+
+def mask_alone(plan: ReleasePlan, dosage: NDArray[np.int8]) -> NDArray[np.int8]:
+    """What the plan would release of each person apart from any file, before groups are merged.
+
+    It is public, so it is what an attacker computes from a candidate's reference profile.
+
+    Args:
+        plan: The plan.
+        dosage: Anybody, [people, sites].
+
+    Returns:
+        int8 [people, sites].
+    """
+    contained = _contained(plan.model, dosage, plan.method)
+    assigned = plan.codebook.assign(contained, plan.model.risk_score(dosage))
+    return plan.codebook.show(assigned, 0 if plan.fill == "major" else -1)
 
 
 def _contained(model: TrainedModel, dosage: NDArray[np.int8], method: Method) -> NDArray[np.int8]:

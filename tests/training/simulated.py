@@ -50,7 +50,7 @@ def config(sites: int, people: int, *, nodes: int = 3, seed: int | None = 7, **c
         "consortium": "test",
         "site_panel": "00",
         "sites": sites,
-        "enrolled": {node: people for node in range(1, nodes + 1)},
+        "enrolled": dict.fromkeys(range(1, nodes + 1), people),
         "quorum": nodes,
         "budget": Budget(delta=1e-5, ple_sigma=1.0),
         "phases": (

@@ -7,7 +7,7 @@ import pytest
 
 from afml.core.errors import ConfigError, InputError, IntegrityError
 from afml.core.run import GameSettings, Phase
-from afml.privacy.noise import grid_for, node_std
+from afml.privacy.noise import grid_for
 from afml.training.inprocess import train_in_process
 from afml.training.program import Cohort, Program
 from afml.training.step import apply_total, node_update
@@ -73,7 +73,7 @@ def test_the_divisor_is_public(program: Program) -> None:
     before = np.frombuffer(program.digest(), np.uint8).copy()
     total = np.ones(program.parameters(GAME))
     start = program.model().game
-    program.apply(GAME, total)
+    program.apply(GAME, total, 3 * PEOPLE)
     phase = program.config.phases[GAME]
     step = phase.learning_rate / (phase.sample_rate * 3 * PEOPLE)
     np.testing.assert_allclose(program.model().game, start - step)
@@ -81,12 +81,12 @@ def test_the_divisor_is_public(program: Program) -> None:
 
 
 def test_state_survives_and_continues_bit_for_bit(program: Program, cohort: Cohort) -> None:
-    program.apply(RISK, program.private_update(RISK, cohort, source(1, "a"), 1.0))
+    program.apply(RISK, program.private_update(RISK, cohort, source(1, "a"), 1.0), PEOPLE)
     twin = Program(program.config, sites_panel(SITES), program.panel_dosage)  # type: ignore[arg-type]
     twin.load_state(program.state())
     assert twin.digest() == program.digest()
     for each in (program, twin):
-        each.apply(GAME, each.private_update(GAME, cohort, source(1, "b"), 1.0))
+        each.apply(GAME, each.private_update(GAME, cohort, source(1, "b"), 1.0), PEOPLE)
     assert twin.digest() == program.digest()
     assert twin.model().digest() == program.model().digest()
 
@@ -110,44 +110,30 @@ def test_the_in_process_sum_is_the_federations(program: Program) -> None:
             for each in nodes.values():
                 each.load_public(blob)
         grid = grid_for(run, phase).grid
-        updates = [
-            node_update(
-                nodes[node],
-                run,
-                people[node],
-                node=node,
-                round_number=round_number,
-                attempt=1,
-                node_std=node_std(run, phase),
-                grid=grid,
-            )
-            for node in reversed(run.nodes)
-        ]
+        updates = []
+        for node in reversed(run.nodes):
+            update = node_update(nodes[node], run, people[node], node=node, round_number=round_number)
+            updates.append(grid.quantise(update.values, update.rounding))
         for each in nodes.values():
-            apply_total(each, run, round_number, np.sum(updates, axis=0), grid)
+            apply_total(each, run, round_number, run.nodes, np.sum(updates, axis=0))
         assert len({each.digest() for each in nodes.values()}) == 1
     assert nodes[1].model().digest() == reference.digest()
 
 
-def test_another_attempt_draws_another_batch_and_noise(program: Program, cohort: Cohort) -> None:
-    run = program.config
-    grid = grid_for(run, run.phases[RISK]).grid
-    first, second, again = (
-        node_update(program, run, cohort, node=1, round_number=1, attempt=a, node_std=1.0, grid=grid)
-        for a in (1, 2, 1)
+def test_rounds_and_nodes_draw_their_own_randomness(program: Program, cohort: Cohort) -> None:
+    first, again, round_two, node_two = (
+        node_update(program, program.config, cohort, node=node, round_number=round_number).values
+        for node, round_number in ((1, 1), (1, 1), (1, 2), (2, 1))
     )
     assert np.array_equal(first, again)
-    assert not np.array_equal(first, second)
+    assert not np.array_equal(first, round_two)
+    assert not np.array_equal(first, node_two)
 
 
 def test_without_a_seed_nothing_repeats(cohort: Cohort) -> None:
     run = config(SITES, PEOPLE, seed=None)
     program = Program(run, sites_panel(SITES), dosages(60, SITES, seed=0))  # type: ignore[arg-type]
-    grid = grid_for(run, run.phases[RISK]).grid
-    one, two = (
-        node_update(program, run, cohort, node=1, round_number=1, attempt=1, node_std=1.0, grid=grid)
-        for _ in range(2)
-    )
+    one, two = (node_update(program, run, cohort, node=1, round_number=1).values for _ in range(2))
     assert not np.array_equal(one, two)
 
 
@@ -185,7 +171,7 @@ def test_bad_input_is_one_line(program: Program, cohort: Cohort) -> None:
     with pytest.raises(InputError, match="phenotype"):
         Cohort(cohort.dosage, cohort.phenotype[1:])
     with pytest.raises(IntegrityError, match="parameters"):
-        program.apply(RISK, np.zeros(3))
+        program.apply(RISK, np.zeros(3), PEOPLE)
     with pytest.raises(IntegrityError):
         program.load_public(b"not an archive")
     with pytest.raises(IntegrityError):

@@ -15,7 +15,7 @@ from afml.core.errors import InputError
 Int8 = NDArray[np.int8]
 Float64 = NDArray[np.float64]
 ReleaseFunction = Callable[[Int8], Int8]
-"""dosage int8[n, S] without missing calls -> released dosage int8[n, S] (-1 = './.')."""
+"""Dosage int8[n, S], -1 = no call -> released dosage int8[n, S], -1 = './.'."""
 
 MASKED = -1
 """'./.': a masked genotype under fill 'missing', a missing call in a reference profile."""

@@ -32,8 +32,8 @@ class _Tower(nn.Module):
         self.tokens = nn.LSTM(2 * window, width // 2, batch_first=True, bidirectional=True)
         self.context = nn.Linear(width, width)
         with torch.no_grad():
-            # One random projection for both towers keeps distances (Johnson, Lindenstrauss 1984): the attacker
-            # starts from plain comparison of the sites that the release visibly keeps, and learns from there.
+            # One random projection for both towers keeps distances (Johnson, Lindenstrauss 1984): the
+            # attacker starts from comparing the sites that the release visibly keeps, and learns from there.
             self.values.weight.copy_(projection)
             self.called.weight.zero_()
             self.context.weight.zero_()
@@ -145,7 +145,7 @@ class TrainedIdentifier:
 
 
 class _Inputs:
-    """Calls as the towers read them: centred, in standard deviations, weighted by how much a site ever shows."""
+    """Calls as the towers read them: centred, scaled, weighted by how much a site ever shows."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.means = knowledge.frequencies @ np.arange(3)

@@ -18,7 +18,8 @@ class ImputationLinkage:
     In the manner of Li and Stephens (2003), without phase: per window of sites, panel people are weighted
     by how probable they make the released values there, and, with less weight, in the rest of the record
     (which carries ancestry). The weighted genotypes, corrected by what is shown at the site itself, are
-    P(g | record). Candidates are ranked by `sum_s log P(r_s | record) - log P(r_s)`, the posterior of identity.
+    P(g | record). Candidates are ranked by `sum_s log P(r_s | record) - log P(r_s)`, the posterior of
+    identity.
 
     Args:
         window: Sites per window.

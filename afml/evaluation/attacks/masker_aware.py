@@ -45,7 +45,7 @@ class MaskerAwareLinkage:
                 apart = distance[:, group_of[part]]
             else:
                 apart = differing_sites(patterns, case.masked_references[part])
-            # One site outweighs any likelihood: its magnitude is below 14 a site, the channel's floor being 1e-6.
+            # One site outweighs any likelihood: below 14 a site, the channel's floor being 1e-6.
             weight = 2.0 ** np.ceil(np.log2(patterns.shape[1] * 16 + 1))
             return np.asarray(likelihood.block(part).astype(np.float64) - weight * apart.astype(np.float64))
 

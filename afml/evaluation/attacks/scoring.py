@@ -33,7 +33,7 @@ def exact_terms(terms: Float64, count: int) -> NDArray[Any]:
 
 
 def exact_directions(vectors: Float64) -> Float64:
-    """Rows scaled to unit length on a grid of 2^-24, so that dot products are exact in float64; zero stays zero."""
+    """Unit rows on a grid of 2^-24: dot products are exact in float64. Zero rows stay zero."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-9)
     return np.asarray(np.round(unit * 2.0**24) * 2.0**-24)

@@ -1,0 +1,158 @@
+"""`afml evaluate`: attack and score the released files of a trial, pooled in one process; write the report."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import numpy as np
+
+from afml import __version__
+from afml.core.errors import InputError
+from afml.core.files import require_file
+from afml.core.progress import console, step
+from afml.core.run import RunConfig
+from afml.evaluation.evaluate import EvaluationInputs, Institution, OtherRelease
+from afml.evaluation.evaluate import evaluate as evaluate_release
+from afml.evaluation.page import PageDetails, write_html
+from afml.evaluation.report import (
+    DataSection,
+    FederationSection,
+    PhenotypeSection,
+    PrivacySection,
+    Report,
+    write_json,
+)
+from afml.evaluation.terminal import print_report
+from afml.genomics.store import GenotypeStore
+from afml.training.release import Method, ReleasePlan, apply_plan, mask_alone
+from node.privacy import PrivacyStatement
+from node.release import make_plan, read_aligned
+from node.workspace import People, Workspace
+
+_PATH = click.Path(path_type=Path)
+_PACKAGES = ("torch", "opacus", "tenseal", "grpcio", "numpy", "cyvcf2", "dp-accounting", "scikit-learn")
+
+
+@click.command()
+@click.option("--run", "run_file", type=_PATH, required=True, help="run.json")
+@click.option("--work", "works", type=_PATH, multiple=True, required=True, help="Work folders, one per institution.")
+@click.option("--out", type=_PATH, required=True, help="Folder for report.json and report.html.")
+@click.option("--phenotype", "about", type=_PATH, required=True, help="What `afml phenotypes` wrote beside its table.")
+@click.option("--aggregator", type=_PATH, required=True, help="The aggregator's data folder.")
+@click.option("--data-kind", type=click.Choice(["simulated", "vcf"]), default="vcf", show_default=True)
+@click.option("--seconds", type=_PATH, default=None, help="JSON of earlier steps' wall times.")
+@click.option("--seed", default=1, show_default=True, help="Of reference profiles, random masks and attackers.")
+def evaluate(
+    run_file: Path, works: tuple[Path, ...], out: Path, about: Path, aggregator: Path,
+    data_kind: Literal["simulated", "vcf"], seconds: Path | None, seed: int,
+) -> None:  # fmt: skip
+    """Attack and score the releases of WORK folders.
+
+    Pools everybody in one process, which only a trial on open or simulated data may do: in a consortium
+    each institution attacks its own file.
+    """
+    config = RunConfig.load(run_file)
+    spaces = [Workspace(path) for path in works]
+    told: dict[str, float] = json.loads(seconds.read_text()) if seconds else {}
+    with step("planning the release again, as a recipient could"):
+        plan = make_plan(spaces[0], config, config.release)
+        inputs = _inputs(spaces, config, plan, seed)
+    with step("attacks, utility and baselines", seconds=told) as task:
+        found = evaluate_release(inputs, task.note)
+    report = Report(
+        data=DataSection(
+            kind=data_kind, people=sum(len(one.dosage) for one in inputs.institutions), panel=len(inputs.panel),
+            sites=config.sites, nodes=len(spaces),
+        ),
+        privacy=_privacy(config, spaces),
+        federation=_federation(aggregator),
+        release=found.release.model_copy(update={"method": plan.method}),
+        baselines=found.baselines,
+        rr_reduction_vs_random=found.rr_reduction_vs_random,
+        phenotype=_phenotype(about),
+        seconds=told,
+        versions=_versions(),
+    )  # fmt: skip
+    method = f"{plan.method}, {len(plan.codebook.patterns)} patterns; {plan.reason}"
+    write_json(report, out / "report.json")
+    write_html(report, PageDetails(method, plan.fill, found.frontier), out / "report.html")
+    print_report(report, plan.method, console)
+
+
+def _inputs(spaces: Sequence[Workspace], config: RunConfig, plan: ReleasePlan, seed: int) -> EvaluationInputs:
+    institutions = tuple(_institution(space, config.run) for space in spaces)
+    masked = 0 if plan.fill == "major" else -1
+    model = plan.model
+
+    def network(dosage: Any) -> Any:
+        shown = model.network_release(dosage)
+        return shown if masked == 0 else np.where(shown == 0, np.int8(-1), shown)
+
+    others = [OtherRelease("network masks, ungrouped", network)] if len(model.game) else []
+    methods: tuple[Method, ...] = ("codebook", "network")
+    for method in methods:
+        if method != plan.method and (method == "codebook" or len(model.game)):
+            other = make_plan(spaces[0], config, config.release.model_copy(update={"method": method}))
+            files = tuple(apply_plan(other, one.dosage).dosage for one in institutions)
+            name = "greedy codebook" if method == "codebook" else "network codebook"
+            others.append(OtherRelease(name, lambda dosage, other=other: mask_alone(other, dosage), files))
+    return EvaluationInputs(
+        institutions=institutions,
+        panel=GenotypeStore.open(spaces[0].panel_store).dosage(),
+        mask=lambda dosage: mask_alone(plan, dosage),
+        risk_weights=model.weights / model.scale,
+        others=tuple(others),
+        fill=plan.fill,
+        genotype_error=config.game.genotype_error,
+        seed=seed,
+    )
+
+
+def _institution(space: Workspace, run: str) -> Institution:
+    space.require_prepared()
+    require_file(space.release(run), "released VCF", "run `afml mask` first")
+    people = People.load(space.people)
+    return Institution(
+        GenotypeStore.open(space.cohort_store).dosage(), people.phenotype, people.enrolled, read_aligned(space, run)
+    )
+
+
+def _privacy(config: RunConfig, spaces: Sequence[Workspace]) -> PrivacySection:
+    """The worst institution's statement: the largest spend of any person."""
+    worst = max((PrivacyStatement.load(s.privacy(config.run)) for s in spaces), key=lambda one: one.ple_sigma)
+    return PrivacySection(
+        epsilon=worst.epsilon, delta=worst.delta, ple_sigma=worst.ple_sigma, ple_at_delta=worst.ple_at_delta,
+        noise=config.noise, epsilon_if_aggregation_broken=worst.epsilon_if_aggregation_broken,
+    )  # fmt: skip
+
+
+def _federation(aggregator: Path) -> FederationSection:
+    """Cost of the largest update, from the aggregator's own count."""
+    path = require_file(aggregator / "summary.json", "aggregator summary", "let the run finish first")
+    summary = json.loads(path.read_text())
+    parameters = max(upload["parameters"] for upload in summary["uploads"])
+    size = statistics.median(u["bytes"] for u in summary["uploads"] if u["parameters"] == parameters)
+    return FederationSection(
+        rounds=summary["rounds"], parameters=parameters, bytes_up_per_round=round(size),
+        bytes_up_per_parameter=round(size / parameters, 4), seconds_per_round=summary["seconds_per_round"],
+        aggregator_rss_mb=summary["aggregator_rss_mb"],
+    )  # fmt: skip
+
+
+def _phenotype(path: Path) -> PhenotypeSection:
+    try:
+        return PhenotypeSection.model_validate_json(require_file(path, "phenotype settings").read_text())
+    except ValueError:
+        raise InputError("is not what `afml phenotypes` writes", where=path, cure="simulate the phenotype again") from None
+
+
+def _versions() -> dict[str, str]:
+    found = {name: version(name) for name in _PACKAGES}
+    return {"afml": __version__, "python": platform.python_version(), "platform": platform.platform(), **found}

@@ -1,0 +1,113 @@
+"""A ledger as files to hand over: JSON, CSV, and one HTML page a privacy officer can file.
+
+No person is in them, by name or by keyed id: cohorts appear by commitment and size. The page needs
+no network, no script and no font.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from afml.core.config import canonical_json
+from afml.core.files import write_bytes
+from afml.ledger.findings import CODES, Verification
+from afml.ledger.page import PAGE
+from afml.ledger.summary import CohortSummary, Summary, iso
+from afml.privacy.events import Gaussian
+
+COLUMNS = (
+    "index", "time", "kind", "run", "round", "attempt", "phase", "cohort", "noise", "sample_rate",
+    "noise_multiplier", "broken_multiplier", "clip_norm", "people", "enrolment", "epsilon", "delta",
+    "ple_sigma", "accountant", "insecure",
+)  # fmt: skip
+
+
+def export(summary: Summary, verification: Verification, out: Path) -> list[Path]:
+    """Write ledger.json, ledger.csv and ledger.html into `out`; return their paths."""
+    files = {
+        "ledger.json": canonical_json(to_json(summary, verification)) + b"\n",
+        "ledger.csv": to_csv(summary).encode(),
+        "ledger.html": to_html(summary, verification).encode(),
+    }
+    for name, data in files.items():
+        write_bytes(out / name, data)
+    return [out / name for name in files]
+
+
+def to_json(summary: Summary, verification: Verification) -> dict[str, Any]:
+    """Everything, as JSON values."""
+    return {
+        "origin": summary.origin,
+        "checkpoint": summary.checkpoint,
+        "insecure": summary.insecure,
+        "withdrawals": summary.withdrawals,
+        "cohorts": [_cohort(cohort) for cohort in summary.cohorts],
+        "entries": list(summary.bodies),
+        "verification": {
+            "ok": verification.ok,
+            "entries": verification.entries,
+            "root": verification.root,
+            "checked": verification.checked,
+            "findings": [dataclasses.asdict(finding) for finding in verification.findings],
+            "agreements": [dataclasses.asdict(agreement) for agreement in verification.agreements],
+        },
+    }
+
+
+def _cohort(cohort: CohortSummary) -> dict[str, Any]:
+    standing = cohort.standing
+    return {
+        "cohort": cohort.name,
+        "people": cohort.people,
+        "epsilon": cohort.total.epsilon,
+        "delta": cohort.total.delta,
+        "ple_sigma": cohort.total.sigma,
+        "epsilon_if_aggregation_broken": cohort.broken.epsilon,
+        "accountant": cohort.total.accountant,
+        "budget": standing and standing.budget.model_dump(mode="json", exclude_none=True),
+        "spent": standing and standing.spent,
+        "left": standing and standing.left,
+        "runs": [
+            {
+                "run": run.run,
+                "rounds": len(run.rounds),
+                "noise": run.noise,
+                "insecure": run.insecure,
+                "epsilon": run.own.epsilon,
+                "ple_sigma": run.own.sigma,
+                "ple_interval": [run.audited, run.own.sigma],
+                "epsilon_if_aggregation_broken": run.broken.epsilon,
+            }
+            for run in cohort.runs
+        ],
+    }
+
+
+def to_csv(summary: Summary) -> str:
+    """One line per entry, COLUMNS; a field that an entry does not have is empty."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for body in summary.bodies:
+        row: dict[str, Any] = {**body, "time": iso(body["time_ms"])}
+        if isinstance(mechanism := body.get("mechanism"), dict):
+            row |= {"sample_rate": 1.0, **mechanism, "kind": body["kind"]}
+        if isinstance(claim := body.get("claim"), dict):
+            row |= claim
+        if isinstance(nodes := body.get("cohort"), list):
+            row["cohort"] = " ".join(map(str, nodes))
+        writer.writerow(row)
+    return out.getvalue()
+
+
+def to_html(summary: Summary, verification: Verification) -> str:
+    """The page."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    template = environment.from_string(PAGE)
+    return template.render(s=summary, v=verification, codes=CODES, iso=iso, gaussian=Gaussian)

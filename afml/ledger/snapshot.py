@@ -1,0 +1,47 @@
+"""A consistent scratch copy of a ledger, so that reading one never touches it."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from afml.core.errors import InputError
+
+_FILES = ("ledger.db", "ledger.db-wal")
+
+
+def _stamp(folder: Path) -> list[tuple[int, int] | None]:
+    found = [folder / name for name in _FILES]
+    return [(p.stat().st_mtime_ns, p.stat().st_size) if p.exists() else None for p in found]
+
+
+@contextmanager
+def snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Yield a connection to a copy of the ledger in `folder`.
+
+    The original is only read: opening it would fold its write-ahead log into it. A ledger that is
+    being written is copied again until nothing changed meanwhile.
+
+    Raises:
+        InputError: There is no ledger, or it is being written too fast to copy.
+        sqlite3.DatabaseError: The copy cannot be opened.
+    """
+    if not (folder / "ledger.db").is_file():
+        raise InputError("holds no ledger.db", where=folder, cure="name the ledger's folder")
+    with tempfile.TemporaryDirectory() as scratch:
+        for _ in range(20):
+            before = _stamp(folder)
+            for name in _FILES:
+                (Path(scratch) / name).unlink(missing_ok=True)
+                if (folder / name).exists():
+                    shutil.copyfile(folder / name, Path(scratch) / name)
+            if _stamp(folder) == before:
+                break
+        else:
+            raise InputError("is being written without a pause", where=folder, cure="stop the node first")
+        with closing(sqlite3.connect(Path(scratch) / "ledger.db")) as database:
+            yield database

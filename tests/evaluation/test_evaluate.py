@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from afml.core.errors import InputError
+from afml.evaluation.attacks.base import Int8
+from afml.evaluation.evaluate import EvaluationInputs, Institution, OtherRelease, evaluate
+from tests.simulated import simulate_dosage
+
+CAUSAL = np.array([3, 30, 60, 90])
+
+
+def one_genotype(dosage: Int8) -> Int8:
+    """A release of three patterns: the first causal site that shows 2, if any of two."""
+    released = np.zeros_like(dosage)
+    first = dosage[:, 3] == 2
+    second = ~first & (dosage[:, 30] == 2)
+    released[first, 3], released[second, 30] = 2, 2
+    return released
+
+
+@pytest.fixture(scope="module")
+def inputs() -> EvaluationInputs:
+    dosage = simulate_dosage(420, 128, 8)
+    private, panel = dosage[:300], dosage[300:]
+    rng = np.random.default_rng(0)
+    liability = private[:, CAUSAL].sum(axis=1) + rng.normal(size=300)
+    phenotype = (liability > np.median(liability)).astype(np.int8)
+    enrolled = rng.random(300) < 0.7
+    files = np.array_split(np.arange(300), 3)
+    institutions = tuple(
+        Institution(private[f], phenotype[f], enrolled[f], one_genotype(private[f])) for f in files
+    )
+    weights = np.zeros(128)
+    weights[CAUSAL] = 1.0
+    other = OtherRelease("everything", lambda dosage: dosage)
+    return EvaluationInputs(institutions, panel, one_genotype, weights, (other,), train_identifier=False)
+
+
+def test_one_release_from_end_to_end(inputs: EvaluationInputs) -> None:
+    said: list[str] = []
+    found = evaluate(inputs, said.append)
+    release = found.release
+    assert release.candidates == 300
+    assert release.chance == pytest.approx(1 / 300)
+    assert release.patterns == 3
+    assert release.rr <= 3 / 300 + 1e-9
+    assert release.rr < release.rr_known_institution <= 9 / 300 + 1e-9
+    assert release.rr == max(release.rr_by_attack.values())
+    assert release.rr_ci95[0] <= release.rr <= release.rr_ci95[1]
+    assert release.min_group_size is not None
+    assert release.min_group_size >= 1
+    assert release.utility_ratio == pytest.approx(release.utility_auc / release.raw_auc)
+    everything = next(row for row in found.baselines if row.name == "everything")
+    assert (everything.rr, everything.utility_ratio) == (1.0, 1.0)
+    assert found.frontier[0].name == "AFML release"
+    assert said[0] == "reference profiles"
+    assert evaluate(inputs).release == release  # the same seed gives the same numbers
+
+
+def test_without_grouping_there_is_no_group_size(inputs: EvaluationInputs) -> None:
+    assert evaluate(replace(inputs, grouped=False)).release.min_group_size is None
+
+
+def test_misaligned_people_are_refused(inputs: EvaluationInputs) -> None:
+    one = inputs.institutions[0]
+    with pytest.raises(InputError, match="do not match"):
+        Institution(one.dosage, one.phenotype[1:], one.enrolled, one.released)
