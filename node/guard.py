@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from afml.core.errors import IntegrityError
 from afml.core.run import Phase, RunConfig
 from afml.ledger.checkpoint import origin_of
 from afml.ledger.entries import spend_for
@@ -50,15 +49,6 @@ class Guard:
         spend = spend_for(self._config, attempt.round, attempt.number, attempt.cohort)
         return self._ledger.append(spend, self._people, budget=self._config.budget)
 
-    def receipt(self, attempt: Attempt) -> Receipt:
-        """The receipt of a spend recorded before a restart.
-
-        Raises:
-            IntegrityError: There is none, although ciphertexts of the attempt are stored.
-        """
-        found = self._ledger.receipt(attempt.run, attempt.round, attempt.number)
-        if found is None:
-            raise IntegrityError(
-                "ciphertexts are stored but the ledger has no spend", where=attempt, cure="audit the ledger"
-            )
-        return found
+    def receipt(self, attempt: Attempt) -> Receipt | None:
+        """The receipt of a spend recorded before a restart, None where this attempt was not spent."""
+        return self._ledger.receipt(attempt.run, attempt.round, attempt.number)

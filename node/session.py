@@ -110,15 +110,18 @@ class Session:
         attempt = Attempt(self._config.run, self._config.digest(), state.round, state.attempt, tuple(cohort))
         try:
             submission = self._outbox.find(attempt)
+            receipt = self._guard.receipt(attempt)
+            if (submission is None) != (receipt is None):
+                # Spent but never stored whole (the process died in between), or stored without a spend.
+                raise IntegrityError("ledger and stored ciphertexts disagree", where=attempt)
         except IntegrityError as error:
             self._log.warning(
                 "attempt declined", round=state.round, attempt=state.attempt, problem=str(error)
             )
             self._client.decline(state.round, state.attempt)
             return
-        receipt, submission = (
-            (self._guard.receipt(attempt), submission) if submission else self._train(attempt, phase)
-        )
+        if submission is None or receipt is None:
+            receipt, submission = self._train(attempt, phase)
         sender.send(
             receipt, submission, self._kit.node, phase.parameters, self._kit.signing_key, self._client
         )

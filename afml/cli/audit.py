@@ -162,7 +162,7 @@ def _verify(
 @click.option("--node", type=int, help="Whose ledger it is; default: from its name.")
 @click.option("--key", help="The node's public key, hex, instead of a roster.")
 @click.option("--aggregator-key", help="The aggregator's public key, hex, instead of a roster.")
-@click.option("--transcript", type=_PATH, multiple=True, help="The aggregator's transcript; may be repeated.")
+@click.option("--transcript", type=_PATH, multiple=True, help="The aggregator's transcript.")
 @click.option("--head", "heads", type=_PATH, multiple=True, help="A signed head that others have kept.")
 @click.option("--countersignatures", default=0, show_default=True, help="Institutions that must vouch.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -207,7 +207,7 @@ def _print(result: Verification, *, with_transcript: bool) -> None:
 @click.option("--node", type=int, help="Whose ledger it is; default: from its name.")
 @click.option("--key", help="The node's public key, hex, instead of a roster.")
 @click.option("--aggregator-key", help="The aggregator's public key, hex, instead of a roster.")
-@click.option("--transcript", type=_PATH, multiple=True, help="The aggregator's transcript; may be repeated.")
+@click.option("--transcript", type=_PATH, multiple=True, help="The aggregator's transcript.")
 def export(
     ledger: Path, out: Path, roster: Path | None, node: int | None, key: str | None, aggregator_key: str | None,
     transcript: tuple[Path, ...],

@@ -57,7 +57,7 @@ def profile(events: Sequence[Event], delta: float) -> Profile:
         ConfigError: `delta` is outside (0, 1).
     """
     require_delta(delta)
-    return _profile(compose(events), delta)
+    return composed_profile(compose(events), delta)
 
 
 def epsilon(events: Sequence[Event], delta: float) -> Epsilon:
@@ -71,7 +71,8 @@ def epsilon(events: Sequence[Event], delta: float) -> Epsilon:
 
 
 @functools.lru_cache(maxsize=256)
-def _profile(composition: Composition, delta: float) -> Profile:
+def composed_profile(composition: Composition, delta: float) -> Profile:
+    """`profile` of events that are already gathered; `delta` must be in (0, 1)."""
     if not composition.subsampled:
         return GaussianProfile(composition.gaussian_mu)
     try:

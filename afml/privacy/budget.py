@@ -15,6 +15,7 @@ squares of mu_j add. Such a block is charged with its declared *plan*, even if i
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ from numpy.typing import ArrayLike
 
 from afml.core.errors import BudgetError
 from afml.core.run import Budget
-from afml.privacy.accountant import profile
-from afml.privacy.events import Event, Gaussian, SubsampledGaussian, compose
+from afml.privacy.accountant import composed_profile, profile
+from afml.privacy.events import Composition, Event, Gaussian, SubsampledGaussian, compose
 from afml.privacy.ple import Ple, dominating_mu, gdp_delta, gdp_epsilon, mu_from, ple, ple_of
 from afml.privacy.profile import Floats, GaussianProfile, Profile
 
@@ -46,7 +47,12 @@ def certify(block: Sequence[Event], delta: float) -> Certificate:
 
     Negative eps are covered by symmetry: the accounted profile bounds adding and removing a person.
     """
-    found = profile(block, RESIDUAL * delta)
+    return _certify(compose(block), delta)
+
+
+@functools.lru_cache(maxsize=256)
+def _certify(composition: Composition, delta: float) -> Certificate:
+    found = composed_profile(composition, RESIDUAL * delta)
     if isinstance(found, GaussianProfile):
         return Certificate(found.mu, 0.0)
     residual = RESIDUAL * delta
@@ -207,7 +213,7 @@ def check(
 def _fitting_multiplier(
     budget: Budget, spent: Sequence[Event], next: Event, earlier: Sequence[Sequence[Event]]
 ) -> float | None:
-    """Smallest noise multiplier, to 1 %, with which `next` would still fit; None above 1,000 times that."""
+    """Smallest noise multiplier, to 5 %, with which `next` would still fit; None above 1,000 times that."""
 
     def with_multiplier(z: float) -> Event:
         if isinstance(next, Gaussian):
@@ -227,7 +233,7 @@ def _smallest(fits: Callable[[float], bool], start: float) -> float | None:
         if high > 1000 * start:
             return None
     low = high / 4 if high > start * 2 else start
-    while high / low > 1.01:
+    while high / low > 1.05:
         middle = math.sqrt(low * high)
         low, high = (low, middle) if fits(middle) else (middle, high)
     return math.ceil(high * 1000) / 1000

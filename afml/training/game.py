@@ -31,7 +31,7 @@ RAMP = (0.05, 0.4)
 #: Starting keep-offsets (in units of SITE_LOGIT_SCALE) of the sites of the risk model and of all others.
 _START_KEPT, _START_OTHER = 0.1, -0.25
 #: Genotypes of one micro-batch of line-ups: bounds the memory of per-person gradients.
-_MICRO_GENOTYPES = 400_000
+_MICRO_GENOTYPES = 150_000
 
 
 class MaskingBlock(nn.Module):

@@ -23,7 +23,7 @@ from afml.training.game import Game
 from afml.training.lineup import masker_channels
 
 _ARRAYS, _CARD = "model.npz", "model.json"
-_PEOPLE_AT_ONCE = 256
+_PEOPLE_AT_ONCE = 64
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ from afml.core.files import read_secret, staged_folder, write_bytes, write_secre
 from afml.core.run import Member, Roster
 from crypto.public import kit
 from crypto.public.signing import generate_signing_key, public_bytes, sign
-from crypto.secret.nodekit import NodeKit, load_node_kit
 
 DEFAULT_HOSTS = ("localhost", "127.0.0.1")
 AUTHORITY_DAYS = 3650
@@ -245,14 +244,3 @@ def _host(host: str) -> x509.GeneralName:
 
 def _pem(key: ec.EllipticCurvePrivateKey | Ed25519PrivateKey | X25519PrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-__all__ = [
-    "CERTIFICATE_DAYS",
-    "DEFAULT_HOSTS",
-    "NodeKit",
-    "load_coordinator_key",
-    "load_node_kit",
-    "provision",
-    "renew",
-]

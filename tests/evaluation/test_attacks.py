@@ -107,7 +107,7 @@ def test_static_sites_without_errors_identify_one_of_each_group(attack: Attack, 
     mask = static_mask(np.array([3, 50, 120, 180]), -1 if fill == "missing" else 0)
     case = make_case(mask, fill=fill, error=1e-12)
     _, group = np.unique(case.released, axis=0, return_inverse=True)
-    # All records of a group name the same candidates, who belong to the group: they add up to one hit a group.
+    # All records of a group name the same candidates, who belong to the group: one hit a group.
     hits = np.bincount(group.reshape(-1), weights=attack.success(case))
     np.testing.assert_allclose(hits, 1.0)
 

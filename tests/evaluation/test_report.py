@@ -31,7 +31,8 @@ EXAMPLE: dict[str, Any] = {
     },
     "release": {
         "rr": 0.004, "rr_ci95": [0.002, 0.008], "rr_by_attack": {"masker-aware": 0.004, "kinship": 0.001},
-        "rr_known_institution": 0.02, "candidates": 2000, "chance": 0.0005, "utility_auc": 0.8, "raw_auc": 0.75,
+        "rr_known_institution": 0.02, "candidates": 2000, "chance": 0.0005,
+        "utility_auc": 0.8, "raw_auc": 0.75,
         "utility_ratio": 1.07, "utility_ratio_chance_corrected": 1.2, "utility_ratio_vs_best_raw": 0.97,
         "min_group_size": 20, "patterns": 10, "entropy_bits": 3.1, "retained_fraction": 0.0008,
         "method": "codebook", "dp": False,
@@ -83,7 +84,8 @@ def test_report_json_holds_exactly_the_documented_keys(report: Report, tmp_path:
 
 @pytest.mark.parametrize(
     "change",
-    [{"extra": 1}, {"release": EXAMPLE["release"] | {"dp": True}}, {"release": EXAMPLE["release"] | {"rr": 1.2}},
+    [{"extra": 1},
+     {"release": EXAMPLE["release"] | {"dp": True}}, {"release": EXAMPLE["release"] | {"rr": 1.2}},
      {"rr_reduction_vs_random": float("nan")}, {"data": EXAMPLE["data"] | {"kind": "real"}}],
 )  # fmt: skip
 def test_what_breaks_the_contract_is_refused(change: dict[str, Any]) -> None:
@@ -135,9 +137,9 @@ def test_the_page_in_a_browser(page: Path, tmp_path: Path) -> None:
     if browser is None:
         pytest.skip("no chromium: the page is not opened in a browser")
     command = [
-        browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
-        page.as_uri(),
+        browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri(),
     ]  # fmt: skip
     dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     text = re.sub(r"<style.*?</style>|<svg.*?</svg>|<[^>]+>", " ", dom, flags=re.S)

@@ -140,7 +140,7 @@ def test_removing_a_person_is_the_worse_direction(events: list[SubsampledGaussia
     grid = np.linspace(0, epsilon_pld(events, DELTA), 50)
     removal = np.array(total._pmf_remove.get_delta_for_epsilon(list(grid)))
     addition = np.array(total._pmf_add.get_delta_for_epsilon(list(grid)))
-    assert (removal >= addition - 1e-9).all()
+    assert (removal >= addition * (1 - 1e-7) - 1e-12).all()  # equal at epsilon 0, up to rounding
 
 
 def test_tails_against_simulation() -> None:
