@@ -47,7 +47,7 @@ def _program() -> tuple[Program, Cohort]:
         consortium="bench",
         site_panel="00",
         sites=SITES,
-        enrolled={node: PEOPLE for node in range(1, 4)},
+        enrolled=dict.fromkeys(range(1, 4), PEOPLE),
         quorum=3,
         budget=Budget(delta=1e-5, ple_sigma=1.0),
         phases=phases,
@@ -115,7 +115,7 @@ def _measure(variant: str) -> dict[str, float]:
 
 
 def run() -> dict[str, object]:
-    """Figures of the risk step (500 people x 10,000 sites) and of the game step (40 people x 10,000 sites)."""
+    """Figures of the risk step (500 people x 10,000 sites) and the game step (40 people x 10,000 sites)."""
     measured = {}
     for variant in ("risk-plain", "risk-dp", "game-plain", "game-dp"):
         command = [sys.executable, "-m", "benchmarks.training", variant]

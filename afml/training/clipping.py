@@ -68,18 +68,22 @@ class PersonGradients:
     def clip(self) -> None:
         """Fold rows into people, clip every person, add to the running sum and forget the gradients."""
         folded = self.per_person()
-        # A sum is finite only if all of its terms are: one cheap pass finds the people whose gradient is not.
-        sums = sum(g.flatten(1).sum(dim=1) for g in folded)  # [people]
-        finite = torch.isfinite(torch.as_tensor(sums))
-        if not bool(finite.all()):
-            # Such a person contributes nothing; nobody else notices.
-            folded = [torch.where(finite.reshape(-1, *[1] * (g.dim() - 1)), g, 0.0) for g in folded]
-        for parameter, gradient in zip(self._parameters, folded, strict=True):
-            parameter.grad_sample = gradient
-        self._optimizer.clip_and_accumulate()
+        before = [None if p.summed_grad is None else p.summed_grad.clone() for p in self._parameters]
+        self._accumulate(folded)
+        if not all(bool(torch.isfinite(p.summed_grad).all()) for p in self._parameters):
+            # Somebody's gradient is not finite: that person contributes nothing, and nobody else notices.
+            finite = torch.stack([torch.isfinite(g).flatten(1).all(dim=1) for g in folded]).all(dim=0)
+            for parameter, summed in zip(self._parameters, before, strict=True):
+                parameter.summed_grad = summed
+            self._accumulate([torch.where(finite.reshape(-1, *[1] * (g.dim() - 1)), g, 0.0) for g in folded])
         for parameter in self._parameters:
             parameter.grad_sample = None
             parameter.grad = None
+
+    def _accumulate(self, folded: list[torch.Tensor]) -> None:
+        for parameter, gradient in zip(self._parameters, folded, strict=True):
+            parameter.grad_sample = gradient
+        self._optimizer.clip_and_accumulate()
 
     def total(self) -> NDArray[np.float64]:
         """The sum over people of clipped gradients, flat in parameter order; zeros when nobody was seen."""

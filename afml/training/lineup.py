@@ -103,7 +103,9 @@ class DecoyPool:
         count = max(0, min(wanted, _POOL_GENOTYPES // panel.shape[1] - len(panel)))
         self.people = np.concatenate([panel, mosaics(panel, count, rng)])
         self.profiles = np.empty_like(self.people)
-        for start in range(0, len(self.people), 256):  # by parts: uniforms are four times as large as genotypes
+        for start in range(
+            0, len(self.people), 256
+        ):  # by parts: uniforms are four times as large as genotypes
             part = self.people[start : start + 256]
             uniform = rng.random(part.shape, dtype=np.float32)
             self.profiles[start : start + 256] = reference_profile(part, error, uniform)

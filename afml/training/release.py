@@ -32,6 +32,8 @@ Method = Literal["codebook", "network"]
 _MOSAICS = 4000
 _MOSAIC_GENOTYPES = 100_000_000
 _NETWORK_POOL = 200
+#: Records that show more than this offer single genotypes only.
+_PAIRED_GENOTYPES = 16
 #: People of one file that groups are planned for, where the caller names no number.
 _FILE_PEOPLE = 400
 
@@ -248,9 +250,9 @@ def _network_patterns(shown: NDArray[np.int8]) -> list[Pattern]:
     for row in shown:
         sites = np.flatnonzero(row > 0)
         whole = tuple((int(site), int(row[site])) for site in sites)
-        parts = {whole} | {(genotype,) for genotype in whole}
-        if len(whole) <= 16:
-            parts |= {(a, b) for i, a in enumerate(whole) for b in whole[i + 1 :]}
+        parts: set[Pattern] = {(genotype,) for genotype in whole}
+        if len(whole) <= _PAIRED_GENOTYPES:
+            parts |= {whole} | {(a, b) for i, a in enumerate(whole) for b in whole[i + 1 :]}
         counts.update(parts - {()})
     return [
         pattern for pattern, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_NETWORK_POOL]
