@@ -51,21 +51,24 @@ class Session:
         journal: Journal,
         client: Client,
         *,
+        program: Program | None = None,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`program`: what to train; by default the run's models over the holdings."""
         self._kit, self._config, self._client, self._journal = kit, config, client, journal
         self._holdings, self._progress = holdings, progress
         self._guard = Guard(ledger, config, holdings.enrolled_samples)
         self._params = run_params(config)
         self._outbox = Outbox(journal.outbox, self._params)
         self._log = get_logger().bind(run=config.run, node=kit.node)
-        self._program = Program(config, holdings.panel, holdings.panel_dosage)
+        self._program = program or Program(config, holdings.panel, holdings.panel_dosage)
         self._applied = 0
         stored = journal.state()
         if stored is not None:
             self._applied, state = stored
             self._program.load_state(state)
         self._keys: run_keys.RunKeys | None = None
+        self._codecs: dict[Phase, UpdateCodec] = {}
         self._joined: set[tuple[int, int]] = set()
 
     def run(self) -> TrainedModel:
@@ -122,6 +125,7 @@ class Session:
             return
         if submission is None or receipt is None:
             receipt, submission = self._train(attempt, phase)
+        self._progress(f"round {attempt.round}/{self._config.rounds} ({phase.name}): sending")
         sender.send(
             receipt, submission, self._kit.node, phase.parameters, self._kit.signing_key, self._client
         )
@@ -243,8 +247,9 @@ class Session:
         return self._keys
 
     def _codec(self, phase: Phase) -> UpdateCodec:
-        secrets = self._secrets
-        pads = Pads(self._kit.node, self._config.digest(), secrets.pad_secrets)
-        return UpdateCodec(
-            self._params, grid_for(self._config, phase).grid, secrets.run_key(self._params), pads
-        )
+        if phase not in self._codecs:
+            secrets = self._secrets
+            pads = Pads(self._kit.node, self._config.digest(), secrets.pad_secrets)
+            grid = grid_for(self._config, phase).grid
+            self._codecs[phase] = UpdateCodec(self._params, grid, secrets.run_key(self._params), pads)
+        return self._codecs[phase]

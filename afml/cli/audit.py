@@ -209,8 +209,8 @@ def _print(result: Verification, *, with_transcript: bool) -> None:
 @click.option("--aggregator-key", help="The aggregator's public key, hex, instead of a roster.")
 @click.option("--transcript", type=_PATH, multiple=True, help="The aggregator's transcript.")
 def export(
-    ledger: Path, out: Path, roster: Path | None, node: int | None, key: str | None, aggregator_key: str | None,
-    transcript: tuple[Path, ...],
+    ledger: Path, out: Path, roster: Path | None, node: int | None, key: str | None,
+    aggregator_key: str | None, transcript: tuple[Path, ...],
 ) -> None:  # fmt: skip
     """Verify LEDGER and write it as JSON, CSV and a one-page HTML, findings included."""
     inputs = _inputs(ledger, key, roster, node, aggregator_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 import statistics
@@ -102,7 +103,7 @@ def _inputs(spaces: Sequence[Workspace], config: RunConfig, plan: ReleasePlan, s
             other = make_plan(spaces[0], config, config.release.model_copy(update={"method": method}))
             files = tuple(apply_plan(other, one.dosage).dosage for one in institutions)
             name = "greedy codebook" if method == "codebook" else "network codebook"
-            others.append(OtherRelease(name, lambda dosage, other=other: mask_alone(other, dosage), files))
+            others.append(OtherRelease(name, functools.partial(mask_alone, other), files))
     return EvaluationInputs(
         institutions=institutions,
         panel=GenotypeStore.open(spaces[0].panel_store).dosage(),
@@ -150,7 +151,8 @@ def _phenotype(path: Path) -> PhenotypeSection:
     try:
         return PhenotypeSection.model_validate_json(require_file(path, "phenotype settings").read_text())
     except ValueError:
-        raise InputError("is not what `afml phenotypes` writes", where=path, cure="simulate the phenotype again") from None
+        cure = "simulate the phenotype again"
+        raise InputError("is not what `afml phenotypes` writes", where=path, cure=cure) from None
 
 
 def _versions() -> dict[str, str]:

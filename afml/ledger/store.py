@@ -295,11 +295,9 @@ class Ledger(Log):
         where = f"{spend.where}, {len(tokens)} people"
         found = spending.accounts(self.database, tokens, plus_enrolment=enrolment)
         run, step = spend.run, spend.mechanism
-        after = [
+        for account in found:
             check(budget, account.run(run), step, earlier=account.charged_elsewhere(run), where=where)
-            for account in found
-        ]
-        worst = max((s.tight for s in after), key=lambda p: p.sigma)
+        worst = max((ple([*a.events(), step], budget.delta) for a in found), key=lambda p: p.sigma)
         return {
             "delta": worst.delta,
             "epsilon": worst.epsilon,

@@ -115,7 +115,7 @@ class Standing:
 
     Attributes:
         budget: The limit.
-        tight: Everything composed as if fixed in advance: the best estimate, shown beside.
+        tight: Everything charged, composed as if fixed in advance: shown beside.
         filter: What the filter charges; decides. The same as `tight` for a single run.
     """
 

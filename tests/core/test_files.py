@@ -45,7 +45,9 @@ def test_secrets_are_private_and_wide_ones_refused(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.binary(max_size=50), max_size=8), st.data())
-def test_records_round_trip_and_slices(tmp_path_factory: pytest.TempPathFactory, records: list[bytes], data: st.DataObject) -> None:
+def test_records_round_trip_and_slices(
+    tmp_path_factory: pytest.TempPathFactory, records: list[bytes], data: st.DataObject
+) -> None:
     path = tmp_path_factory.mktemp("r") / "records"
     assert write_records(path, records) == len(records)
     assert list(read_records(path)) == records
@@ -55,7 +57,9 @@ def test_records_round_trip_and_slices(tmp_path_factory: pytest.TempPathFactory,
 
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=4), st.data())
-def test_every_truncation_is_noticed(tmp_path_factory: pytest.TempPathFactory, records: list[bytes], data: st.DataObject) -> None:
+def test_every_truncation_is_noticed(
+    tmp_path_factory: pytest.TempPathFactory, records: list[bytes], data: st.DataObject
+) -> None:
     path = tmp_path_factory.mktemp("r") / "records"
     write_records(path, records)
     whole = path.read_bytes()

@@ -14,7 +14,7 @@ from afml.core.run import Budget, RunConfig
 
 def settings(**changes: Any) -> dict[str, Any]:
     base: dict[str, Any] = {
-        "run": "r1", "consortium": "c", "site_panel": "00", "sites": 8, "enrolled": {n: 10 for n in range(1, 6)},
+        "run": "r1", "consortium": "c", "site_panel": "00", "sites": 8, "enrolled": dict.fromkeys(range(1, 6), 10),
         "quorum": 5, "budget": {"delta": 1e-5, "ple_sigma": 1.0},
         "phases": [
             {"name": "risk", "rounds": 3, "sample_rate": 1.0, "clip_norm": 1.0, "noise_multiplier": 4.0,

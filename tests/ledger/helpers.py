@@ -33,7 +33,9 @@ class Clock:
         return self.now
 
 
-def config(run: str = "run-1", *, z: float = 8.0, rounds: int = 4, rate: float = 1.0, **changes: Any) -> RunConfig:
+def config(
+    run: str = "run-1", *, z: float = 8.0, rounds: int = 4, rate: float = 1.0, **changes: Any
+) -> RunConfig:
     phase = Phase(
         name="risk", rounds=rounds, sample_rate=rate, clip_norm=1.0, noise_multiplier=z, learning_rate=0.1
     )
@@ -57,7 +59,9 @@ def open_ledger(
     return Ledger.open(folder, key, origin=origin, clock=clock or Clock())
 
 
-def spend(ledger: Ledger, run: RunConfig, round: int, attempt: int = 1, people: Sequence[str] = PEOPLE) -> Receipt:
+def spend(
+    ledger: Ledger, run: RunConfig, round: int, attempt: int = 1, people: Sequence[str] = PEOPLE
+) -> Receipt:
     return ledger.append(spend_for(run, round, attempt, [1, 2, 3]), people, budget=run.budget)
 
 

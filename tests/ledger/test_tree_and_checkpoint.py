@@ -34,7 +34,16 @@ def leaves_of(count: int) -> list[bytes]:
 
 def test_published_vectors() -> None:
     # The test vectors of google/certificate-transparency (merkletree tests).
-    data = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
+    data = [
+        "",
+        "00",
+        "10",
+        "2021",
+        "3031",
+        "40414243",
+        "5051525354555657",
+        "606162636465666768696a6b6c6d6e6f",
+    ]
     leaves = [tree.leaf_hash(bytes.fromhex(value)) for value in data]
     roots = {
         1: "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
@@ -106,7 +115,9 @@ def test_countersignatures_are_read_by_both_sides() -> None:
     assert notes.countersigners(full, keys) == ["afml/c/node-2"]
     assert independent.countersigned(full, "afml/c/node-2", public_bytes(PEER)) is True
     assert independent.countersigned(note, "afml/c/node-2", public_bytes(PEER)) is None
-    moved = notes.sign(notes.Checkpoint("afml/c/node-1", 4, bytes(32)), KEY) + full.splitlines(keepends=True)[-1]
+    moved = (
+        notes.sign(notes.Checkpoint("afml/c/node-1", 4, bytes(32)), KEY) + full.splitlines(keepends=True)[-1]
+    )
     assert independent.countersigned(moved, "afml/c/node-2", public_bytes(PEER)) is False
     with pytest.raises(IntegrityError):
         notes.countersigners(moved, keys)

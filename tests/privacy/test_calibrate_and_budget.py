@@ -33,7 +33,9 @@ def test_calibration_inverts_the_accountant(target: float, rounds: int, rate: fl
 
 
 def test_epsilon_calibration() -> None:
-    assert noise_multiplier_for_epsilon(3.537, rounds=100, sample_rate=0.1, delta=DELTA) == pytest.approx(1.5, abs=2e-3)
+    assert noise_multiplier_for_epsilon(3.537, rounds=100, sample_rate=0.1, delta=DELTA) == pytest.approx(
+        1.5, abs=2e-3
+    )
 
 
 def test_a_composed_plan_meets_its_target_and_its_shares() -> None:

@@ -209,7 +209,9 @@ def test_discrete_profile_against_a_direct_sum() -> None:
     losses, masses = np.array([-0.5, 0.0, 0.5, 1.0]), np.array([0.2, 0.3, 0.3, 0.19])
     found = DiscreteProfile(losses, masses, infinity_mass=0.01, accountant="test")
     for eps in (0.0, 0.2, 0.7, 1.5):
-        slow = 0.01 + sum(m * max(0.0, 1 - math.exp(eps - loss)) for loss, m in zip(losses, masses, strict=True))
+        slow = 0.01 + sum(
+            m * max(0.0, 1 - math.exp(eps - loss)) for loss, m in zip(losses, masses, strict=True)
+        )
         assert float(found.delta(eps)) == pytest.approx(slow)
     assert float(found.delta(found.epsilon(0.1))) == pytest.approx(0.1)
     assert found.epsilon(0.01) == math.inf

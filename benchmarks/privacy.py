@@ -1,0 +1,121 @@
+"""Speed of accounting and of the ledger. Figures under "privacy"."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from afml.core.config import canonical_json
+from afml.core.run import Budget
+from afml.ledger import people as persons
+from afml.ledger.entries import Spend
+from afml.ledger.store import Ledger
+from afml.ledger.verify import verify
+from afml.privacy.accountant import composed_profile
+from afml.privacy.events import Event, Gaussian, SubsampledGaussian
+from afml.privacy.ple import ple
+from crypto.public.signing import generate_signing_key, public_bytes
+
+BARS = {
+    "prv_ple_1000_rounds_s": ("<=", 1.0),
+    "ledger_append_ms": ("<=", 10.0),
+    "verify_1e5_events_s": ("<=", 20.0),
+}
+PEOPLE = [f"person-{i}" for i in range(500)]
+DELTA = 1e-5
+
+
+def accounting() -> float:
+    """Seconds for PRV and PLE of 1,000 subsampled rounds, libraries loaded; median of 5."""
+    event = SubsampledGaussian(0.1, 3.0, 1000)
+    ple([event], DELTA)
+    seconds = []
+    for _ in range(5):
+        composed_profile.cache_clear()
+        started = time.perf_counter()
+        assert ple([event], DELTA).accountant == "PRV"
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def spend(run: int, round: int, mechanism: Event, rounds: int) -> Spend:
+    """One round of one run."""
+    return Spend(
+        run=f"run-{run}",
+        config_digest="ab" * 32,
+        round=round,
+        attempt=1,
+        phase="risk",
+        cohort=(1, 2, 3, 4, 5),
+        noise="distributed",
+        mechanism=mechanism,
+        broken_multiplier=mechanism.noise_multiplier / 2,
+        clip_norm=1.0,
+        plan=(SubsampledGaussian(1.0, mechanism.noise_multiplier, rounds),),
+    )
+
+
+def append_ms(folder: Path) -> float:
+    """Median milliseconds of a durable append for 500 people, budget check included."""
+    key = generate_signing_key()
+    budget = Budget(delta=DELTA, ple_sigma=1.0)
+    milliseconds = []
+    with Ledger.open(folder, key, origin="afml/bench/node-1") as ledger:
+        for round in range(1, 201):
+            entry = spend(1, round, Gaussian(20.0), 200)
+            started = time.perf_counter()
+            ledger.append(entry, PEOPLE, budget=budget)
+            milliseconds.append(1000 * (time.perf_counter() - started))
+    return statistics.median(milliseconds)
+
+
+def verify_s(folder: Path, events: int = 100_000, runs: int = 10) -> float:
+    """Seconds to verify a ledger of `events` spends of 500 people in `runs` runs.
+
+    Written in one transaction through the ledger's own code path, or writing would take minutes.
+    """
+    key, each = generate_signing_key(), events // runs
+    with Ledger.open(folder, key, origin="afml/bench/node-1") as ledger, ledger.transaction():
+        tokens = persons.tokens_of(ledger._person_key, PEOPLE)
+        enrolment, commitment = ledger._enrol(tokens)
+        for run in range(runs):
+            mechanism = Gaussian(500.0)
+            for round in range(1, each + 1):
+                entry = spend(run, round, mechanism, each)
+                claim = None
+                if round == each:
+                    found = ple([SubsampledGaussian(1.0, 500.0, each * (run + 1))], DELTA)
+                    claim = {
+                        "delta": DELTA,
+                        "epsilon": found.epsilon,
+                        "ple_sigma": found.sigma,
+                        "accountant": found.accountant,
+                    }
+                body = {**entry.to_json(), "people": len(tokens), "enrolment": commitment.hex()}
+                columns = {
+                    "run": entry.run,
+                    "round": round,
+                    "attempt": 1,
+                    "enrolment": enrolment,
+                    "mechanism": canonical_json(mechanism.to_json()).decode(),
+                    "broken_multiplier": entry.broken_multiplier,
+                    "plan": canonical_json([event.to_json() for event in entry.plan]).decode(),
+                }
+                ledger.add({**body, "budget": None, "claim": claim}, columns)
+    started = time.perf_counter()
+    result = verify(folder, key=public_bytes(key))
+    assert result.ok, result.findings[:3]
+    assert result.entries == events
+    return time.perf_counter() - started
+
+
+def run() -> dict[str, object]:
+    """All figures of this section."""
+    with tempfile.TemporaryDirectory(dir=".") as scratch:  # not /tmp: it may be memory, where syncing is free
+        return {
+            "prv_ple_1000_rounds_s": round(accounting(), 3),
+            "ledger_append_ms": round(append_ms(Path(scratch) / "append"), 2),
+            "verify_1e5_events_s": round(verify_s(Path(scratch) / "verify"), 1),
+        }
