@@ -15,17 +15,20 @@ SITES ?= 1024
 ROUNDS ?= 20
 SEED ?= 1
 OUT ?= runs/demo
+DATA ?=
+RESULTS ?= results
 
 export PYTHONDONTWRITEBYTECODE ?=
 # No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
 export MPLBACKEND := Agg
 
-.PHONY: help setup demo test check wire lock bench clean
+.PHONY: help setup demo reproduce reproduce-quick reproduce-extended test check wire lock bench bench-codec bench-privacy bench-peers clean
 
 help:
 	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=1]   five institutions on this machine"
 	@echo "make test     all tests        make check   types, style, layers, wire code"
-	@echo "make bench    speed figures    make setup   only the environment"
+	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-quick"
+	@echo "make bench    speed figures (bench-codec, bench-privacy; bench-peers beside NVFlare)    make setup   only the environment"
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "setup: no python3.11, 3.12 or 3.13 found on PATH; install one"; exit 2; }
@@ -47,6 +50,19 @@ demo: $(READY) $(if $(VCF),,$(READY_SIM))
 	@"$(PY)" -m afml demo --out "$(OUT)" --nodes "$(NODES)" --sites "$(SITES)" --rounds "$(ROUNDS)" --seed "$(SEED)" \
 		$(if $(VCF),--vcf "$(VCF)") $(if $(PANEL),--panel "$(PANEL)")
 
+reproduce: $(READY)
+	@test -n "$(DATA)" || { echo "reproduce: give DATA=FOLDER with the 1000 Genomes exomes"; exit 2; }
+	@"$(PY)" -m afml reproduce --data "$(DATA)" --out "$(RESULTS)"
+
+reproduce-extended: $(READY)
+	@test -n "$(DATA)" || { echo "reproduce-extended: give DATA=FOLDER with the 1000 Genomes exomes"; exit 2; }
+	@"$(PY)" -m afml reproduce --grid extended --data "$(DATA)" --out "$(RESULTS)"
+
+# Fresh every time: a check that finds yesterday's result checks nothing.
+reproduce-quick: $(READY)
+	@rm -rf build/quick
+	@"$(PY)" -m afml reproduce --grid quick --out build/quick $(if $(DATA),--data "$(DATA)")
+
 test: $(READY) $(READY_SIM)
 	"$(PY)" -m pytest
 
@@ -64,6 +80,19 @@ lock: $(READY)
 
 bench: $(READY)
 	"$(PY)" -m benchmarks
+
+bench-codec bench-privacy: bench-%: $(READY)
+	"$(PY)" -m benchmarks $*
+
+# NVFlare pins another TenSEAL: an environment of its own, outside `make bench` and CI.
+PEERS := build/peers-venv
+$(PEERS)/.ready-nvflare-2.9.0: $(READY)
+	"$(PYTHON)" -m venv "$(PEERS)"
+	"$(PEERS)/bin/pip" install -q --disable-pip-version-check "nvflare[HE]==2.9.0" "tenseal==0.3.15" "numpy==2.4.6"
+	@touch "$@"
+
+bench-peers: $(PEERS)/.ready-nvflare-2.9.0
+	"$(PY)" -m benchmarks.peers
 
 clean:
 	rm -rf .venv build runs .pytest_cache .mypy_cache .ruff_cache

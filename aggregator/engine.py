@@ -31,6 +31,10 @@ _STAGES = {
 }
 
 
+class Superseded(ProtocolError):
+    """The message was in order, but the run has moved on: its sender waits for the next announcement."""
+
+
 class Engine:
     """One run's state machine over its durable store."""
 
@@ -89,6 +93,7 @@ class Engine:
         self._verify(message.node, signed, message.signature)
         known = self._store.members().get(message.node)
         if known:
+            self._absent.discard(message.node)  # a node that comes back is waited for again
             if wire.Enrolment.FromString(known[0]).pad_key != message.pad_key:
                 raise ProtocolError(
                     f"node {message.node} enrolled before with another pad key: its run folder was lost; "
@@ -100,8 +105,7 @@ class Engine:
         self._store.add_member(message.node, message.SerializeToString(deterministic=True))
         self._log.info("enrolled", node=message.node)
         if set(self._store.members()) == set(self._config.nodes):
-            self._gather(1, 1)
-        self._changed()
+            self._move("gathering", 1, 1)
 
     def ready(self, message: wire.ReadyToken) -> None:
         """A node joins the attempt that is gathering (idempotent; a token for another one is refused)."""
@@ -110,17 +114,17 @@ class Engine:
             message.run, message.config_digest, message.round, message.attempt, message.node
         )
         self._verify(message.node, signed, message.signature)
+        self._absent.discard(message.node)
         at = self._store.position()
         if (at.round, at.attempt) != (message.round, message.attempt) or at.stage not in (
             "gathering",
             "open",
         ):
-            raise ProtocolError(f"round {message.round} attempt {message.attempt} is not gathering")
+            raise Superseded(f"round {message.round} attempt {message.attempt} is not gathering")
         if at.stage == "open":
             if message.node in self._store.tokens(at.round, at.attempt, cohort=True):
                 return
-            raise ProtocolError(f"the cohort of round {at.round} attempt {at.attempt} is already fixed")
-        self._absent.discard(message.node)
+            raise Superseded(f"the cohort of round {at.round} attempt {at.attempt} is already fixed")
         self._store.add_token(
             at.round, at.attempt, message.node, message.SerializeToString(deterministic=True)
         )
@@ -150,7 +154,7 @@ class Engine:
         if header.node in self._store.uploads(header.round, header.attempt):
             return False
         if (at.stage, at.round, at.attempt) != ("open", header.round, header.attempt):
-            raise ProtocolError(f"{place} is not open for uploads")
+            raise Superseded(f"{place} is not open for uploads")
         cohort = list(self._store.tokens(at.round, at.attempt, cohort=True))
         if header.node not in cohort:
             raise ProtocolError(f"node {header.node} is not in the cohort of {place}")
@@ -167,7 +171,7 @@ class Engine:
         """Record a complete upload; True when it was the last one and the sum may begin."""
         at = self._store.position()
         if (at.stage, at.round, at.attempt) != ("open", round_number, attempt):
-            raise ProtocolError(f"round {round_number} attempt {attempt} is not open for uploads")
+            raise Superseded(f"round {round_number} attempt {attempt} is not open for uploads")
         others = self._store.uploads(round_number, attempt).values()
         if any((o.chunks, o.parameters) != (upload.chunks, upload.parameters) for o in others):
             raise ProtocolError(f"node {upload.node} sent an update of another size than its peers")
@@ -176,22 +180,28 @@ class Engine:
             self._store.tokens(at.round, at.attempt, cohort=True)
         ):
             return False
-        self._store.move("summing", round_number, attempt)
-        self._changed()
+        self._move("summing", round_number, attempt)
         return True
+
+    def is_summing(self, round_number: int, attempt: int) -> bool:
+        """Whether the sum of this attempt is still wanted (the run may have failed meanwhile)."""
+        at = self._store.position()
+        return (at.stage, at.round, at.attempt) == ("summing", round_number, attempt)
 
     def summed(self, round_number: int, attempt: int, chunks: int, parameters: int) -> None:
         """The encrypted sum is durable: publish it and gather for the next round."""
         last = round_number == self._config.rounds
         self.round_seconds.append(self._now() - self._round_began)
-        self._round_began = self._now()
         self._store.publish(round_number, attempt, chunks, parameters, "finished" if last else "gathering")
         self._log.info("published", round=round_number, attempt=attempt)
-        self._changed()
+        self._moved()
 
     def sum_failed(self, node: int, problem: str) -> None:
         """A stored ciphertext cannot be added: its sender leaves, the attempt is given up."""
-        self._drop(node, f"sent a ciphertext that cannot be added ({problem})")
+        reason = f"sent a ciphertext that cannot be added ({problem})"
+        self._drop(node, reason)
+        if self._store.position().stage == "summing":
+            self._give_up(f"node {node} {reason}")
 
     def report_digest(self, message: wire.ModelDigest) -> None:
         """Compare model digests across nodes; differing ones end the run."""
@@ -209,7 +219,6 @@ class Engine:
         if len(groups) > 1:
             sides = " / ".join(str(nodes) for nodes in groups.values())
             self._fail(f"nodes hold different models after round {message.round}: {sides}")
-        self._changed()
 
     # -- time and endings ----------------------------------------------------------------------------
 
@@ -222,8 +231,7 @@ class Engine:
             present = set(self._store.members())
             if len(present) >= self._config.quorum:
                 self._absent |= set(self._config.nodes) - present
-                self._gather(1, 1)
-                self._changed()
+                self._move("gathering", 1, 1)
             else:
                 self._fail(f"only {len(present)} of quorum {self._config.quorum} nodes enrolled in time")
         elif at.stage == "gathering":
@@ -241,6 +249,8 @@ class Engine:
             )
             self._absent |= missing
             self._give_up(f"nodes {sorted(missing)} missed the upload deadline")
+        elif at.stage == "finished":
+            self._absent |= set(self._live()) - set(self._store.digests(self._config.rounds))
 
     def settled(self) -> bool:
         """Whether the run is over and every node still there has reported the last round's digest."""
@@ -253,17 +263,13 @@ class Engine:
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def _gather(self, round_number: int, attempt: int) -> None:
-        self._round_began = self._now()
-        self._store.move("gathering", round_number, attempt)
-
     def _open_if_complete(self) -> None:
         at = self._store.position()
         ready = set(self._store.tokens(at.round, at.attempt))
         if set(self._live()) <= ready and len(ready) >= self._config.quorum:
             self._store.fix_cohort(at.round, at.attempt)
             self._log.info("cohort fixed", round=at.round, attempt=at.attempt, count=len(ready))
-            self._changed()
+            self._moved()
 
     def _drop(self, node: int, reason: str) -> None:
         self._store.mark_left(node, reason)
@@ -271,49 +277,55 @@ class Engine:
         remaining = [n for n, (_, left) in self._store.members().items() if left is None]
         at = self._store.position()
         if at.stage in ("finished", "failed"):
-            self._changed()
-        elif at.stage != "enrolling" and len(remaining) < self._config.quorum:
+            return
+        if at.stage != "enrolling" and len(remaining) < self._config.quorum:
             self._fail(
                 f"node {node} left ({reason}); {len(remaining)} are left, quorum is {self._config.quorum}"
             )
-        elif at.stage in ("open", "summing") and node in self._store.tokens(
-            at.round, at.attempt, cohort=True
-        ):
+        elif at.stage == "open" and node in self._store.tokens(at.round, at.attempt, cohort=True):
             self._give_up(f"node {node} left: {reason}")
         elif at.stage == "gathering":
             self._open_if_complete()
-            self._changed()
 
     def _give_up(self, reason: str) -> None:
         at = self._store.position()
         self._log.warning("attempt given up", round=at.round, attempt=at.attempt, problem=reason)
-        self._store.move("gathering", at.round, at.attempt + 1, reason)
-        self._changed()
+        self._move("gathering", at.round, at.attempt + 1, reason)
 
     def _fail(self, reason: str) -> None:
         at = self._store.position()
         self._log.error("run failed", round=at.round, attempt=at.attempt, problem=reason)
-        self._store.move("failed", at.round, at.attempt, reason)
-        self._changed()
+        self._move("failed", at.round, at.attempt, reason)
 
     def _live(self) -> list[int]:
         return [n for n, (_, left) in self._store.members().items() if left is None and n not in self._absent]
 
-    def _changed(self) -> None:
+    def _move(self, stage: str, round_number: int, attempt: int, reason: str = "") -> None:
+        self._store.move(stage, round_number, attempt, reason)
+        self._moved()
+
+    def _moved(self) -> None:
+        """The stage is another one: tell watchers, and let its own time run. Nothing else resets a deadline."""
         self.version += 1
         self._deadline = self._deadline_of_stage()
+        if self._store.position().stage == "gathering":
+            self._round_began = self._now()
 
     def _deadline_of_stage(self) -> float | None:
         at = self._store.position()
         if at.stage in ("summing", "failed"):
             return None
         wait = self._config.deadline_s
-        if at.stage == "gathering" and self._follows_public_part(at.round):
+        if self._awaits_public_part(at.stage, at.round):
             wait = max(wait, self._config.public_deadline_s)
         return self._now() + wait
 
-    def _follows_public_part(self, round_number: int) -> bool:
-        """Whether nodes wait for the panel part of the game before they can be ready for this round."""
+    def _awaits_public_part(self, stage: str, round_number: int) -> bool:
+        """Whether nodes wait for the panel part of the game before they can be ready, or done."""
+        if stage == "finished":
+            return all(phase.name != "game" for phase in self._config.phases)
+        if stage != "gathering":
+            return False
         _, phase = self._config.phase_of(round_number)
         first = round_number == 1 or self._config.phase_of(round_number - 1)[1].name != phase.name
         return phase.name == "game" and first

@@ -17,7 +17,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from afml.core.config import canonical_json
 from afml.core.errors import ProtocolError, TransportError
-from afml.core.files import write_bytes
+from afml.core.files import hold_alone, write_bytes
 from afml.core.logging import get_logger
 from afml.core.run import RunConfig
 from afml.wire import federation_pb2 as wire
@@ -51,12 +51,19 @@ def bind_check(host: str, port: int) -> None:
 
 async def _serve(kit: AggregatorKit, config: RunConfig, data: Path, host: str, port: int) -> str:
     log = get_logger()
+    hold_alone(data, "afml aggregator")
     store = Store(data / "run.sqlite", config.digest())
     engine = Engine(store, config, kit.roster, time.monotonic)
     summer = Summer(os.cpu_count() or 1)
     transcript = Transcript(data / "transcript.jsonl", kit.signing_key)
     service = Service(engine, store, config, kit.roster, data, summer, transcript)
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 2 << 20)])
+    server = grpc.aio.server(
+        options=[
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", 2 << 20),
+            ("grpc.max_concurrent_streams", 32),  # of one connection; a node needs a handful
+        ]
+    )
     add_FederationServicer_to_server(service, server)  # type: ignore[no-untyped-call]
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
@@ -87,6 +94,7 @@ async def _serve(kit: AggregatorKit, config: RunConfig, data: Path, host: str, p
             await task
     if state.stage in (wire.STAGE_FINISHED, wire.STAGE_FAILED):
         await asyncio.sleep(0.5)  # let watchers read the last state
+    await service.close()
     await server.stop(grace=2)
     summer.close()
     usage = (

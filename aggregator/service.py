@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,7 +22,7 @@ from afml.core.run import Roster, RunConfig
 from afml.ledger.transcript import ReceiptRecord
 from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import FederationServicer
-from aggregator.engine import Engine
+from aggregator.engine import Engine, Superseded
 from aggregator.store import Store, Upload
 from aggregator.summing import BadCiphertext, Summer
 from aggregator.transcript import Transcript
@@ -33,6 +34,8 @@ from crypto.public.scheme import run_params
 from crypto.public.signing import verify
 
 MAX_LETTER = 64 << 20  # bytes; a sealed model or key
+MAX_SUBJECT = 40  # characters
+LETTERS_PER_PEER = 8  # of one sender; a run needs three
 PIECE = 1 << 20
 
 Context: TypeAlias = Any  # grpc.aio.ServicerContext; grpcio ships no types
@@ -55,7 +58,9 @@ class Service(FederationServicer):
         self._data, self._summer, self._transcript = data, summer, transcript
         self._scheme = run_params(config)
         self._changed = asyncio.Condition()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self._sums: set[asyncio.Task[None]] = set()
+        self._uploading: dict[int, object] = {}  # node -> its newest stream; older ones are given up
         self._log = get_logger().bind(run=config.run)
 
     # -- unary calls ---------------------------------------------------------------------------------
@@ -95,12 +100,14 @@ class Service(FederationServicer):
 
     async def WatchRun(self, request: wire.RunRef, context: Context) -> AsyncIterator[wire.RunState]:
         """Every state, from the present one on."""
-        await self._do(context, request.node, lambda: None)
+        await self._do(context, request.node, lambda: self._check_run(request.run, request.config_digest))
         seen = -1
         while True:
             async with self._changed:
-                while self._engine.version == seen:
+                while self._engine.version == seen and not self._closing:
                     await self._changed.wait()
+                if self._closing:
+                    return
                 seen = self._engine.version
                 state = self._engine.state()
             yield state
@@ -117,11 +124,8 @@ class Service(FederationServicer):
                 raise ProtocolError("an update begins with its header")
             header = first.header
             self._authenticate(context, header.node)
-            if self._engine.expects_upload(header):
-                await self._receive(header, stream)
-            else:
-                async for _ in stream:  # complete already: the retry is drained and confirmed
-                    pass
+            if self._engine.expects_upload(header):  # else it is complete already: a retry is confirmed
+                await self._in_time(header.node, self._receive(header, stream))
 
         await self._guard(context, work)
         return wire.Accepted()
@@ -130,7 +134,7 @@ class Service(FederationServicer):
         self, request: wire.AttemptRef, context: Context
     ) -> AsyncIterator[wire.AggregatePart]:
         """Send a published encrypted sum."""
-        await self._do(context, request.node, lambda: None)
+        await self._do(context, request.node, lambda: self._check_run(request.run, request.config_digest))
         found = self._store.published(request.round)
         if found is None:
             await context.abort(
@@ -157,28 +161,8 @@ class Service(FederationServicer):
             header = first.header
             self._authenticate(context, header.sender)
             self._check_run(header.run, header.config_digest)
-            if header.size > MAX_LETTER:
-                raise ProtocolError(f"a letter may hold {MAX_LETTER} bytes, not {header.size}")
-            body = bytearray()
-            async for part in stream:
-                body += part.piece
-                if len(body) > header.size:
-                    break
-            if len(body) != header.size:
-                raise ProtocolError("a letter's size is not what its header says")
-            signed = messages.letter(
-                header.run, header.config_digest, header.sender, header.recipient, header.subject, bytes(body)
-            )
-            verify(bytes.fromhex(self._roster.member(header.sender).signing_key), signed, header.signature)
-            path = self._data / "letters" / f"{header.recipient}-{secrets.token_hex(8)}"
-            write_bytes(path, bytes(body))
-            self._store.add_letter(
-                header.sender,
-                header.recipient,
-                header.subject,
-                header.SerializeToString(deterministic=True),
-                path,
-            )
+            if self._wants_letter(header):
+                await self._in_time(header.sender, self._receive_letter(header, stream))
 
         await self._guard(context, work)
         await self._notify()
@@ -188,7 +172,7 @@ class Service(FederationServicer):
         """Deliver a letter, waiting for it as long as the caller's deadline allows."""
         await self._do(context, request.node, lambda: self._check_run(request.run, request.config_digest))
         async with self._changed:
-            while (found := self._store.letter(request.node, request.subject)) is None:
+            while (found := self._store.letter(request.node, request.sender, request.subject)) is None:
                 await self._changed.wait()
         header, path = found
         yield wire.LetterPart(header=wire.LetterHeader.FromString(header))
@@ -196,13 +180,26 @@ class Service(FederationServicer):
         for start in range(0, len(body), PIECE):
             yield wire.LetterPart(piece=body[start : start + PIECE])
 
+    async def close(self) -> None:
+        """End every announcement stream in order; nodes that still need this run look for it again."""
+        self._closing = True
+        await self._notify()
+
     # -- time ----------------------------------------------------------------------------------------
 
     async def keep_time(self) -> None:
-        """Let deadlines pass, until the run is settled; then give watchers a moment to hear of it."""
+        """Let deadlines pass, until the run is settled.
+
+        Raises:
+            Exception: Whatever ended a sum, a full disk for one: a restart resumes it.
+        """
+        self._clear_uploads()
         self._resume_sum()
         while not self._engine.settled():
             await asyncio.sleep(0.2)
+            for task in [task for task in self._sums if task.done()]:
+                self._sums.discard(task)
+                task.result()
             before = self._engine.version
             self._engine.tick()
             if self._engine.version != before:
@@ -219,9 +216,13 @@ class Service(FederationServicer):
         folder.mkdir(parents=True, exist_ok=True)
         spool = folder / f".{header.node}.{secrets.token_hex(4)}"
         size = header.ByteSize()
+        receipt = _receipt(header)
+        self._uploading[header.node] = spool
         try:
             with spool.open("wb") as out:
                 async for part in stream:
+                    if self._uploading.get(header.node) is not spool:
+                        raise Superseded(f"node {header.node} began this upload again")
                     if part.WhichOneof("part") != "chunk":
                         raise ProtocolError("a chunk was expected", where=f"node {header.node}, {attempt}")
                     chunk = part.chunk
@@ -229,14 +230,14 @@ class Service(FederationServicer):
                     append_record(out, chunk.payload)
                     size += part.ByteSize()
                 admission.finish()
-                end_records(out, admission.count)
+                await asyncio.to_thread(end_records, out, admission.count)  # syncs: others go on meanwhile
             if not self._engine.expects_upload(header):
                 return
             os.replace(spool, folder / str(header.node))
             sync_folder(folder)
         finally:
             spool.unlink(missing_ok=True)
-        upload = Upload(header.node, header.chunks, header.parameters, size, _receipt(header))
+        upload = Upload(header.node, header.chunks, header.parameters, size, receipt)
         if self._engine.uploaded(header.round, header.attempt, upload):
             self._start_sum(header.round, header.attempt)
         await self._notify()
@@ -247,9 +248,7 @@ class Service(FederationServicer):
             self._start_sum(at.round, at.attempt)
 
     def _start_sum(self, round_number: int, attempt: int) -> None:
-        task = asyncio.create_task(self._sum(round_number, attempt))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._sums.add(asyncio.create_task(self._sum(round_number, attempt)))
 
     async def _sum(self, round_number: int, attempt: int) -> None:
         uploads = self._store.uploads(round_number, attempt)
@@ -261,17 +260,68 @@ class Service(FederationServicer):
         try:
             await asyncio.to_thread(self._summer.sum, paths, self._scheme, one.chunks, out)
         except BadCiphertext as error:
-            self._engine.sum_failed(error.node, error.detail)
+            if self._engine.is_summing(round_number, attempt):
+                self._engine.sum_failed(error.node, error.detail)
         else:
+            if not self._engine.is_summing(round_number, attempt):
+                return  # the run failed meanwhile
             receipts = {node: json.loads(upload.receipt) for node, upload in uploads.items()}
             self._transcript.add(self._config, round_number, attempt, receipts)
             self._engine.summed(round_number, attempt, one.chunks, one.parameters)
-        for path in paths.values():
-            path.unlink(missing_ok=True)
+        self._clear_uploads()
         await self._notify()
+
+    def _clear_uploads(self) -> None:
+        """Ciphertexts are kept no longer than their sum needs them."""
+        at = self._store.position()
+        current = f"round-{at.round}-{at.attempt}" if at.stage in ("open", "summing") else ""
+        for folder in (self._data / "uploads").glob("round-*"):
+            if folder.name != current:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _sum_path(self, round_number: int) -> Path:
         return self._data / "sums" / f"round-{round_number}"
+
+    def _wants_letter(self, header: wire.LetterHeader) -> bool:
+        """Whether this letter is new; the first one of a sender, recipient and subject stands.
+
+        Raises:
+            ProtocolError: To nobody of this run, too long, or one of too many.
+        """
+        if header.recipient not in self._config.enrolled or header.recipient == header.sender:
+            raise ProtocolError(f"node {header.recipient} gets no letters in run {header.run}")
+        if header.size > MAX_LETTER or len(header.subject) > MAX_SUBJECT:
+            raise ProtocolError(f"a letter may hold {MAX_LETTER} bytes, not {header.size}")
+        if self._store.letter(header.recipient, header.sender, header.subject):
+            return False
+        if self._store.letters_from(header.sender) >= LETTERS_PER_PEER * len(self._config.nodes):
+            raise ProtocolError(f"node {header.sender} has sent too many letters")
+        return True
+
+    async def _receive_letter(self, header: wire.LetterHeader, stream: AsyncIterator[wire.LetterPart]) -> None:
+        body = bytearray()
+        async for part in stream:
+            body += part.piece
+            if len(body) > header.size:
+                break
+        if len(body) != header.size:
+            raise ProtocolError("a letter's size is not what its header says")
+        signed = messages.letter(
+            header.run, header.config_digest, header.sender, header.recipient, header.subject, bytes(body)
+        )
+        verify(bytes.fromhex(self._roster.member(header.sender).signing_key), signed, header.signature)
+        path = self._data / "letters" / f"{header.recipient}-{secrets.token_hex(8)}"
+        write_bytes(path, bytes(body))
+        raw = header.SerializeToString(deterministic=True)
+        self._store.add_letter(header.sender, header.recipient, header.subject, raw, path)
+
+    async def _in_time(self, node: int, work: Awaitable[None]) -> None:
+        """A stream that stalls is given up, so that nobody can pile up half uploads."""
+        try:
+            async with asyncio.timeout(max(60.0, self._config.deadline_s)):
+                await work
+        except TimeoutError:
+            raise ProtocolError(f"node {node} did not finish sending in time") from None
 
     def _check_run(self, run: str, config_digest: bytes) -> None:
         if run != self._config.run or config_digest != self._config.digest():
@@ -302,6 +352,8 @@ class Service(FederationServicer):
         """Turn our errors into gRPC statuses; their messages hold no secrets by construction."""
         try:
             await work()
+        except Superseded as error:
+            await context.abort(grpc.StatusCode.ABORTED, str(error))
         except IntegrityError as error:
             self._log.warning("rejected", problem=str(error))
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))

@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS published (
   round INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, chunks INTEGER, parameters INTEGER);
 CREATE TABLE IF NOT EXISTS letters (
   sender INTEGER, recipient INTEGER, subject TEXT, header BLOB NOT NULL, path TEXT NOT NULL,
-  PRIMARY KEY (recipient, subject));
+  PRIMARY KEY (recipient, sender, subject));
 CREATE TABLE IF NOT EXISTS digests (
   round INTEGER, node INTEGER, digest BLOB NOT NULL, PRIMARY KEY (round, node));
 """
@@ -177,12 +177,19 @@ class Store:
         """The last round whose sum may be fetched; 0 for none."""
         return int(self._db.execute("SELECT COALESCE(MAX(round), 0) FROM published").fetchone()[0])
 
-    def letter(self, recipient: int, subject: str) -> tuple[bytes, Path] | None:
+    def letter(self, recipient: int, sender: int, subject: str) -> tuple[bytes, Path] | None:
         """(serialised header, file of the body)."""
         row = self._db.execute(
-            "SELECT header, path FROM letters WHERE recipient=? AND subject=?", (recipient, subject)
+            "SELECT header, path FROM letters WHERE recipient=? AND sender=? AND subject=?",
+            (recipient, sender, subject),
         ).fetchone()
         return (row[0], Path(row[1])) if row else None
+
+    def letters_from(self, sender: int) -> int:
+        """How many letters of a node are kept."""
+        return int(
+            self._db.execute("SELECT count(*) FROM letters WHERE sender=?", (sender,)).fetchone()[0]
+        )
 
     def add_letter(self, sender: int, recipient: int, subject: str, header: bytes, path: Path) -> None:
         """Record a relayed letter; the first one stands."""

@@ -7,10 +7,12 @@ one ciphertext at a time, whatever the size of the model or the number of nodes.
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 from afml.core.errors import AfmlError
@@ -53,13 +55,28 @@ def _sum_range(uploads: dict[int, Path], params: CodecParams, out: Path, start: 
     return out
 
 
+def _follow_parent() -> None:
+    """End this worker when the aggregator is killed: its queue alone would not tell it."""
+
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 class Summer:
     """A pool of adding processes."""
 
     def __init__(self, workers: int) -> None:
-        """`workers` processes, started afresh (never forked from a process that runs gRPC)."""
+        """`workers` processes, started at once and afresh (never forked from a process that runs gRPC)."""
         self._workers = max(1, workers)
-        self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
+        self._pool = ProcessPoolExecutor(
+            self._workers, mp_context=get_context("spawn"), initializer=_follow_parent
+        )
+        self._pool.submit(int)  # the first task starts every worker: no round waits for them
 
     def sum(self, uploads: dict[int, Path], params: CodecParams, chunks: int, out: Path) -> None:
         """Write the ciphertext sum of all uploads, chunk by chunk, to `out`.

@@ -48,6 +48,10 @@ class SuppliedUpdate(Program):
     def private_update(self, *_: object) -> NDArray[np.float64]:
         return self._update
 
+    @property
+    def has_public_part(self) -> bool:
+        return True  # nothing is played on a panel after the last round
+
     def model(self) -> Any:
         return None
 

@@ -16,12 +16,15 @@ from afml.ledger.verify import verify
 from afml.privacy.accountant import composed_profile
 from afml.privacy.events import Event, Gaussian, SubsampledGaussian
 from afml.privacy.ple import ple
+from benchmarks import training
 from crypto.public.signing import generate_signing_key, public_bytes
 
 BARS = {
     "prv_ple_1000_rounds_s": ("<=", 1.0),
     "ledger_append_ms": ("<=", 10.0),
     "verify_1e5_events_s": ("<=", 20.0),
+    "dp_step_time_ratio": ("<=", 3.0),
+    "dp_step_memory_ratio": ("<=", 2.0),
 }
 PEOPLE = [f"person-{i}" for i in range(500)]
 DELTA = 1e-5
@@ -118,4 +121,5 @@ def run() -> dict[str, object]:
             "prv_ple_1000_rounds_s": round(accounting(), 3),
             "ledger_append_ms": round(append_ms(Path(scratch) / "append"), 2),
             "verify_1e5_events_s": round(verify_s(Path(scratch) / "verify"), 1),
+            **training.figures(),
         }

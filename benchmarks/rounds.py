@@ -4,10 +4,10 @@ What is timed: from the aggregator's log line "cohort fixed" (the attempt opens 
 last node has applied the sum. In between, at every node: check the cohort's signatures, record the spend in the
 ledger (synced), quantise, pad, encrypt, store (synced), sign, send; at the aggregator: check every chunk and
 signature, spool (synced), add in worker processes, store the sum (synced), append the transcript, publish; at every
-node again: fetch, decrypt, check residuals, dequantise, apply, store the model (synced), report its digest. Mutual
-TLS throughout, pads on, 16 bits. What is not: training (the update, a float64 vector, is there beforehand), start-up
-and the first round, in which keys are agreed (shown apart), and collecting Ready tokens (in `round_period_s_*`,
-the time from one round's end to the next one's).
+node again: fetch, check that the sum holds its own ciphertexts, decrypt, check residuals and norm, dequantise, apply,
+store the model (synced), report its digest. Mutual TLS throughout, pads on, 16 bits. What is not: training (the update,
+a float64 vector, is there beforehand), start-up and key agreement, the first round, in which keys are confirmed (shown
+apart), and collecting Ready tokens (in `round_period_s_*`, the time from one round's end to the next one's).
 
 The plain round is the same with float32 chunks instead of ciphertexts (`benchmarks.plain`). The memory figure is the
 growth of the aggregator's process tree (sum of resident sizes, pages shared between processes counted in each)
@@ -41,7 +41,7 @@ MILLION = 1_000_000
 NODES = 5
 PEOPLE = 500
 ROUNDS = 6
-"""The first one agrees keys; the median is over the others."""
+"""The first one confirms keys and warms caches; the median is over the others."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,10 @@ def measure(parameters: int, *, plain: bool = False, rounds: int = ROUNDS) -> Ro
             memory = _Memory(server.pid)
             for number in range(1, NODES + 1):
                 nodes.append(_start(root, f"node-{number}", "node", str(number), address, plain=plain))
-            while server.poll() is None:
+            while server.poll() is None and not any(process.poll() for process in nodes):
                 memory.look()
-                if any(process.poll() for process in nodes):
-                    break
                 time.sleep(0.05)
-            failed = [f"{root.name}" for process in [server, *nodes] if process.wait(60)]
-            if failed:
+            if server.poll() != 0 or any(process.wait(60) for process in nodes):
                 logs = "".join(path.read_text() for path in sorted(root.glob("*.log")))
                 raise RuntimeError(f"a process of the round failed\n{logs[-4000:]}")
         return _read_logs(root, rounds, memory.extra_mb)
@@ -143,13 +140,15 @@ def _started(
 def _start(root: Path, log: str, *arguments: str, plain: bool) -> subprocess.Popen[bytes]:
     """One party; the encrypted aggregator is the product's own command."""
     role, *rest = arguments
-    command = [sys.executable, "-m", "benchmarks.party", role, str(root), *rest, *(["--plain"] if plain else [])]
+    module = ["benchmarks.party", role, str(root), *rest, *(["--plain"] if plain else [])]
     if role == "aggregator" and not plain:
-        command = [sys.executable, "-m", "afml", "aggregator", "--kit", str(root / "kits" / "aggregator"),
-                   "--run", str(root / "run.json"), "--data", str(root / "aggregator"), "--listen", rest[0]]  # fmt: skip
+        options = {"kit": root / "kits" / role, "run": root / "run.json", "data": root / role, "listen": rest[0]}
+        module = ["afml", role, *(part for key, value in options.items() for part in (f"--{key}", str(value)))]
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     with (root / f"{log}.log").open("wb") as out:
-        return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=os.environ | threads)
+        return subprocess.Popen(
+            [sys.executable, "-m", *module], stdout=out, stderr=subprocess.STDOUT, env=os.environ | threads
+        )
 
 
 class _Memory:
@@ -205,9 +204,7 @@ def _read_logs(root: Path, rounds: int, extra_rss_mb: float) -> Round:
         "send_and_sum": statistics.median(published[n] - max(stored[n]) for n in later),
         "apply": statistics.median(ends[n] - published[n] for n in later),
     }
-    return Round(
-        seconds[1], [seconds[n] for n in later], [ends[n] - ends[n - 1] for n in later], stages, extra_rss_mb
-    )
+    return Round(seconds[1], [seconds[n] for n in later], [ends[n] - ends[n - 1] for n in later], stages, extra_rss_mb)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,12 @@ from afml.wire.federation_pb2_grpc import FederationStub
 from crypto.public import messages
 from crypto.public.signing import sign
 from crypto.secret.nodekit import NodeKit
+from node.announcements import Announcements
 
 Reply = TypeVar("Reply")
 PIECE = 1 << 20  # bytes of a letter in one message
+MAX_LETTER = 64 << 20  # bytes
+_POLL_S = 5.0  # a waiting node looks this often whether the run still goes on
 _REFUSED = (
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.PERMISSION_DENIED,
@@ -30,8 +33,15 @@ _REFUSED = (
 )
 
 
+class Superseded(ProtocolError):
+    """The run has moved on since the announcement that this call answered."""
+
+
 def _is_away(error: Exception) -> bool:
-    return isinstance(error, grpc.RpcError) and error.code() == grpc.StatusCode.UNAVAILABLE
+    return isinstance(error, grpc.RpcError) and error.code() in (
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,  # the aggregator stops and cancels its calls
+    )
 
 
 def preflight(address: str, kit: NodeKit, wait_s: float) -> None:
@@ -118,25 +128,10 @@ class Client:
         request = wire.RunRef(**self._run, node=self.node)
         return list(self._call(lambda: self._stub.ListEnrolments(request)).enrolments)
 
-    def watch(self) -> Iterator[wire.RunState]:
-        """Every state from now on; reconnects while the aggregator restarts."""
+    def watch(self) -> Announcements:
+        """The run's states from now on; reconnects while the aggregator restarts."""
         request = wire.RunRef(**self._run, node=self.node)
-        lost_since: float | None = None
-        while True:
-            try:
-                for state in self._stub.WatchRun(request):
-                    lost_since = None
-                    yield state
-                    if state.stage == wire.STAGE_FAILED:
-                        return
-                raise TransportError("the aggregator ended the run's announcements", where=self._address)
-            except grpc.RpcError as error:
-                if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-                    raise self._translate(error) from None
-                lost_since = lost_since or time.monotonic()
-                if time.monotonic() - lost_since > self._patience:
-                    raise self._translate(error) from None
-                time.sleep(0.3)
+        return Announcements(lambda: self._stub.WatchRun(request), self._patience, self._translate)
 
     def ready(self, round_number: int, attempt: int) -> None:
         """Join an attempt."""
@@ -170,7 +165,7 @@ class Client:
 
         def begin() -> tuple[wire.AggregateHeader, Iterator[wire.AggregatePart]]:
             stream = self._stub.FetchAggregate(request)
-            return next(stream).header, stream
+            return _first(stream, "header").header, stream
 
         header, stream = self._call(begin)
 
@@ -204,16 +199,44 @@ class Client:
 
         self._call(lambda: self._stub.PutLetter(parts()))
 
-    def get_letter(self, subject: str, *, wait_s: float) -> tuple[wire.LetterHeader, bytes]:
-        """Wait for a sealed letter; its signature is not checked here."""
-        request = wire.LetterRef(**self._run, node=self.node, subject=subject)
+    def get_letter(
+        self, sender: int, subject: str, *, wait_s: float, waiting: Callable[[], None] = lambda: None
+    ) -> tuple[wire.LetterHeader, bytes]:
+        """Wait for a sealed letter; its signature is not checked here.
 
-        def receive() -> tuple[wire.LetterHeader, bytes]:
-            stream = self._stub.GetLetter(request, timeout=wait_s)
-            header = next(stream).header
-            return header, b"".join(part.piece for part in stream)
+        Args:
+            sender: Who wrote it.
+            subject: What it is about.
+            wait_s: Seconds until it must be there.
+            waiting: Called now and then meanwhile; may raise to end the wait.
 
-        return self._call(receive)
+        Raises:
+            TransportError: It did not come in time.
+            ProtocolError: It is longer than it says, or than a letter may be.
+        """
+        request = wire.LetterRef(**self._run, node=self.node, subject=subject, sender=sender)
+        deadline = time.monotonic() + wait_s
+
+        def receive() -> tuple[wire.LetterHeader, bytes] | None:
+            left = deadline - time.monotonic()
+            try:
+                stream = self._stub.GetLetter(request, timeout=max(0.1, min(_POLL_S, left)))
+                header = _first(stream, "header").header
+            except grpc.RpcError as error:
+                if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED and left > _POLL_S:
+                    return None
+                raise
+            stream = self._stub.GetLetter(request, timeout=max(60.0, left))  # it is there: take the time it needs
+            header, body = _first(stream, "header").header, bytearray()
+            for part in stream:
+                body += part.piece
+                if len(body) > min(header.size, MAX_LETTER):
+                    raise ProtocolError("a letter is longer than it may be", where=f"letter {subject}")
+            return header, bytes(body)
+
+        while (found := self._call(receive)) is None:
+            waiting()
+        return found
 
     def report_digest(self, round_number: int, digest: bytes) -> None:
         """Report the keyed digest of the model after a round."""
@@ -250,6 +273,8 @@ class Client:
     def _translate(self, error: grpc.RpcError) -> AfmlError:
         code, detail = error.code(), (error.details() or "").splitlines()
         text = detail[0] if detail else code.name
+        if code == grpc.StatusCode.ABORTED:
+            return Superseded(text, where=f"aggregator {self._address}")
         if code in _REFUSED:
             return ProtocolError(text, where=f"aggregator {self._address}")
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -261,3 +286,15 @@ class Client:
             where=f"aggregator {self._address}",
             cure="start the aggregator again; nodes pick the run up where it stood",
         )
+
+
+def _first(stream: Iterator[Any], kind: str) -> Any:
+    """The first part of a stream.
+
+    Raises:
+        ProtocolError: There is none, or it is of another kind.
+    """
+    part = next(stream, None)
+    if part is None or part.WhichOneof("part") != kind:
+        raise ProtocolError(f"the aggregator's answer does not begin with its {kind}")
+    return part

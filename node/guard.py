@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from afml.core.run import Phase, RunConfig
+from afml.core.errors import BudgetError
+from afml.core.run import RunConfig
 from afml.ledger.checkpoint import origin_of
 from afml.ledger.entries import spend_for
 from afml.ledger.receipt import Receipt
@@ -27,13 +29,26 @@ class Guard:
     def __init__(self, ledger: Ledger, config: RunConfig, people: Sequence[str]) -> None:
         self._ledger, self._config, self._people = ledger, config, people
 
-    def check(self, phase: Phase) -> None:
-        """Refuse a round that these people cannot afford.
+    def spends(self) -> dict[tuple[int, int], tuple[int, ...]]:
+        """(round, attempt) -> cohort of every spend of this run."""
+        found: dict[tuple[int, int], tuple[int, ...]] = {}
+        for entry in self._ledger.entries():
+            body: Any = entry.body
+            if entry.kind == "spend" and body["run"] == self._config.run:
+                found[body["round"], body["attempt"]] = tuple(body["cohort"])
+        return found
+
+    def check(self, round_number: int) -> None:
+        """Refuse a round that these people cannot afford, or that the signed plan does not hold.
+
+        An aggregator could call attempt after attempt; the plan's reserve bounds what that costs.
 
         Raises:
             BudgetError: Says what is left and what would fit.
         """
         run, budget = self._config.run, self._config.budget
+        self._require_planned(round_number)
+        _, phase = self._config.phase_of(round_number)
         for account in self._ledger.accounts(self._people):
             check(
                 budget, account.run(run), round_event(self._config, phase),
@@ -44,11 +59,23 @@ class Guard:
         """Record an attempt's spend durably.
 
         Raises:
-            BudgetError: It would pass the budget; nothing is recorded.
+            BudgetError: It would pass the budget or the plan; nothing is recorded.
         """
+        self._require_planned(attempt.round)
         spend = spend_for(self._config, attempt.round, attempt.number, attempt.cohort)
         return self._ledger.append(spend, self._people, budget=self._config.budget)
 
     def receipt(self, attempt: Attempt) -> Receipt | None:
         """The receipt of a spend recorded before a restart, None where this attempt was not spent."""
         return self._ledger.receipt(attempt.run, attempt.round, attempt.number)
+
+    def _require_planned(self, round_number: int) -> None:
+        index, phase = self._config.phase_of(round_number)
+        planned = phase.rounds + self._config.reserve_attempts
+        if sum(self._config.phase_of(spent)[0] == index for spent, _ in self.spends()) >= planned:
+            raise BudgetError(
+                f"phase {phase.name} has used the {planned} attempts of its plan ({phase.rounds} rounds, "
+                f"{self._config.reserve_attempts} in reserve)",
+                where=f"run {self._config.run}",
+                cure="start a new run, with more --reserve-attempts",
+            )

@@ -5,11 +5,12 @@ Ciphertexts on their way lie beside it in `crypto.secret.outbox`.
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 from pathlib import Path
 
-from afml.core.files import read_secret, write_secret
+from afml.core.files import hold_alone, read_secret, write_secret
 
 _ROUND = struct.Struct("<I")
 
@@ -18,8 +19,12 @@ class Journal:
     """The run folder of one node."""
 
     def __init__(self, folder: Path) -> None:
-        """Open or create, owner-only."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Open or create, owner-only.
+
+        Raises:
+            InputError: Another process has it open.
+        """
+        self._lock = hold_alone(folder, "afml node")  # two would draw two batches for one attempt
         self._folder = folder
 
     def key(self, name: str) -> bytes | None:
@@ -30,6 +35,15 @@ class Journal:
     def keep_key(self, name: str, key: bytes) -> None:
         """Store a key, mode 0600."""
         write_secret(self._folder / f"{name}.key", key)
+
+    def close(self) -> None:
+        """Let another process open it."""
+        os.close(self._lock)
+
+    def over(self, rounds: int) -> bool:
+        """Whether this node has finished the run and put its keys away."""
+        state = self.state()
+        return state is not None and state[0] == rounds and self.key("pad") is None
 
     def forget_keys(self) -> None:
         """The run is over: its keys and stored ciphertexts go."""
@@ -49,6 +63,15 @@ class Journal:
             return None
         data = path.read_bytes()
         return _ROUND.unpack_from(data)[0], data[_ROUND.size :]
+
+    def public_model(self) -> bytes | None:
+        """The panel part that this node made for all, None before."""
+        path = self._folder / "public-model.bin"
+        return path.read_bytes() if path.exists() else None
+
+    def keep_public_model(self, blob: bytes) -> None:
+        """Store the panel part before the first peer gets it: making it again might differ in a bit."""
+        write_secret(self._folder / "public-model.bin", blob)
 
     def keep_state(self, round_number: int, state: bytes) -> None:
         """Store the model after a round."""

@@ -1,14 +1,14 @@
 """Keys of one run: this node's pad key, its pair secrets with every peer, and the shared CKKS key.
 
 The lowest-numbered node makes the CKKS key and seals a copy to each roster key; the aggregator relays
-letters it cannot open. Pairwise confirmation tags show that both ends of every pair hold the same pad
-secret and the same CKKS key before anything is encrypted.
+letters it cannot open. Pairwise confirmation tags show that both ends of every pair of a cohort hold the
+same pad secret and the same CKKS key before anything is encrypted for it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -28,7 +28,7 @@ from crypto.secret.sealing import open_sealed, seal
 from node.client import Client
 from node.journal import Journal
 
-RUN_KEY = "run-key"
+RUN_KEY, CONFIRMATION = "run-key", "confirmation"
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,14 +106,15 @@ def send_sealed(
 
 
 def receive_sealed(
-    client: Client, kit: NodeKit, config: RunConfig, sender: int, subject: str, *, wait_s: float
-) -> bytes:
-    """Wait for a sealed letter from `sender`, check its signature and open it.
+    client: Client, kit: NodeKit, config: RunConfig, sender: int, subject: str, *, wait_s: float,
+    waiting: Callable[[], None] = lambda: None,
+) -> bytes:  # fmt: skip
+    """Wait for a sealed letter from `sender`, check its signature and open it; `waiting` may end the wait.
 
     Raises:
         IntegrityError: It is not from `sender` or does not open.
     """
-    header, body = client.get_letter(subject, wait_s=wait_s)
+    header, body = client.get_letter(sender, subject, wait_s=wait_s, waiting=waiting)
     signed = messages.letter(
         header.run, header.config_digest, header.sender, header.recipient, header.subject, body
     )
@@ -132,8 +133,14 @@ def receive_sealed(
     return open_sealed(kit.sealing_key, body, _info(config, sender, kit.node, subject))
 
 
-def agree(client: Client, kit: NodeKit, config: RunConfig, journal: Journal, params: CodecParams) -> RunKeys:
-    """Derive pair secrets, make or receive the CKKS key, and confirm both with every peer."""
+def agree(
+    client: Client, kit: NodeKit, config: RunConfig, journal: Journal, params: CodecParams,
+    waiting: Callable[[], None] = lambda: None,
+) -> RunKeys:  # fmt: skip
+    """Derive pair secrets, make or receive the CKKS key, and send every peer the confirmation of both.
+
+    A node that is ready for an attempt has done this, so `confirm` finds the tags of a cohort at once.
+    """
     own = pad_keys(journal)
     peers = verified_peers(client.enrolments(), config, kit.roster)
     if peers.get(kit.node) != own.public:
@@ -145,28 +152,34 @@ def agree(client: Client, kit: NodeKit, config: RunConfig, journal: Journal, par
         if kit.node == maker:
             ckks = RunKey.generate(params).serialise()
         else:
-            ckks = receive_sealed(client, kit, config, maker, RUN_KEY, wait_s=config.deadline_s)
+            ckks = receive_sealed(
+                client, kit, config, maker, RUN_KEY, wait_s=config.deadline_s, waiting=waiting
+            )
         journal.keep_key("ckks", ckks)
     if kit.node == maker:
         for node in secrets:
             send_sealed(client, kit, config, node, RUN_KEY, ckks)
     keys = RunKeys(ckks, secrets)
-    _confirm(client, kit, config, keys, sorted(secrets))
+    for peer in secrets:
+        tag = confirmation_tag(keys.pair_secret(peer), config.digest(), kit.node, peer)
+        client.put_letter(peer, CONFIRMATION, tag)
     return keys
 
 
-def _confirm(client: Client, kit: NodeKit, config: RunConfig, keys: RunKeys, peers: Sequence[int]) -> None:
-    digest = config.digest()
+def confirm(client: Client, kit: NodeKit, config: RunConfig, keys: RunKeys, peers: Iterable[int]) -> None:
+    """Check that these peers hold the same pad secret and the same CKKS key.
+
+    Raises:
+        TransportError: A peer's tag is not there.
+        IntegrityError: A peer holds other keys; the message names it.
+        ProtocolError: The aggregator listed other peers when the keys were agreed.
+    """
+    wait_s = min(10.0, config.deadline_s / 2)
     for peer in peers:
-        tag = confirmation_tag(keys.pair_secret(peer), digest, kit.node, peer)
-        client.put_letter(peer, f"confirm-{kit.node}", tag)
-    for peer in peers:
-        header, tag = client.get_letter(f"confirm-{peer}", wait_s=config.deadline_s)
-        if header.sender != peer:
-            raise IntegrityError(
-                f"confirmation of node {peer} came from node {header.sender}", where="pad keys"
-            )
-        check_confirmation(tag, keys.pair_secret(peer), digest, peer, kit.node)
+        if peer not in keys.pad_secrets:
+            raise ProtocolError(f"node {peer} is in the cohort but did not enrol", where="pad keys")
+        _, tag = client.get_letter(peer, CONFIRMATION, wait_s=wait_s)
+        check_confirmation(tag, keys.pair_secret(peer), config.digest(), peer, kit.node)
 
 
 def _info(config: RunConfig, sender: int, recipient: int, subject: str) -> bytes:

@@ -38,7 +38,7 @@ def make_plan(work: Workspace, config: RunConfig, settings: ReleaseSettings) -> 
     """The release plan of a run: from the trained model and the public panel, the same at every node."""
     model = TrainedModel.load(work.model(config.run))
     panel = GenotypeStore.open(work.panel_store).dosage()
-    return plan_release(model, panel, settings)
+    return plan_release(model, panel, settings, people_per_file=min(config.enrolled.values()))
 
 
 def release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger) -> Outcome:

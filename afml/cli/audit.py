@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from afml.cli.attack import attack
 from afml.core.config import Settings
 from afml.core.errors import InputError
 from afml.core.files import require_file
@@ -26,7 +27,10 @@ _PATH = click.Path(path_type=Path)
 
 @click.group()
 def audit() -> None:
-    """Show, verify and export an institution's privacy ledger."""
+    """Show, verify and export an institution's privacy ledger; attack the training it accounts for."""
+
+
+audit.add_command(attack)
 
 
 @audit.command()

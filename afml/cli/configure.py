@@ -10,7 +10,7 @@ import click
 
 from afml.core.errors import ConfigError, InputError
 from afml.core.files import staged_file
-from afml.core.run import Budget, NodeCard, Phase, Roster, RunConfig
+from afml.core.run import Budget, NodeCard, Phase, ReleaseSettings, RiskSettings, Roster, RunConfig
 from afml.genomics.sites import ANNOTATIONS
 from afml.privacy.calibrate import Share, noise_multipliers_for
 from afml.privacy.noise import grid_for
@@ -24,6 +24,7 @@ from crypto.secret.provision import load_coordinator_key
 RISK_LEARNING_RATE = 0.003  # Newton steps; larger ones let the noise into the residuals (docs/TRAINING.md)
 GAME_LEARNING_RATE = 0.05
 GAME_SAMPLE_RATE = 0.1
+PATTERNS_ONE, PATTERNS_SEVERAL = 10, 24  # of a release that serves one phenotype, or several
 
 
 def read_cards(paths: tuple[Path, ...], roster: Roster) -> list[NodeCard]:
@@ -61,7 +62,8 @@ def read_cards(paths: tuple[Path, ...], roster: Roster) -> list[NodeCard]:
 
 
 def plan_phases(
-    *, ple: float, delta: float, rounds: int, game_rounds: int, game_share: float, reserve: int, sites: int
+    *, ple: float, delta: float, rounds: int, game_rounds: int, game_share: float, reserve: int, sites: int,
+    phenotypes: int = 1,
 ) -> tuple[Phase, ...]:
     """The private phases of a run whose whole plan, reserved attempts included, comes to `ple` sigma.
 
@@ -73,14 +75,17 @@ def plan_phases(
         game_share: Their part of the squared budget.
         reserve: Attempts per phase that may be lost.
         sites: Sites of the panel.
+        phenotypes: Binary phenotypes learned at once.
     """
     shares = [Share(rounds + reserve, 1.0, 1.0 - game_share if game_rounds else 1.0)]
     if game_rounds:
         shares.append(Share(game_rounds + reserve, GAME_SAMPLE_RATE, game_share))
     multipliers = noise_multipliers_for(ple, shares, delta=delta)
-    risk, game = parameter_counts(sites, len(ANNOTATIONS))
+    risk, game = parameter_counts(sites, len(ANNOTATIONS), phenotypes=phenotypes)
+    # A person's gradient holds one part of length 1 per phenotype, all clipped together.
+    clip_norm = phenotypes**0.5
     phases = [
-        Phase(name="risk", rounds=rounds, sample_rate=1.0, clip_norm=1.0, noise_multiplier=multipliers[0],
+        Phase(name="risk", rounds=rounds, sample_rate=1.0, clip_norm=clip_norm, noise_multiplier=multipliers[0],
               learning_rate=RISK_LEARNING_RATE, parameters=risk)
     ]  # fmt: skip
     if game_rounds:
@@ -120,11 +125,17 @@ def plan_phases(
 @click.option(
     "--min-group-size", default=20, show_default=True, help="People who share each released pattern."
 )
+@click.option("--phenotypes", default=1, show_default=True, help="Binary phenotypes learned at once.")
+@click.option(
+    "--patterns", default=None, type=int,
+    help=f"Release patterns at most; by default {PATTERNS_ONE}, or {PATTERNS_SEVERAL} for several phenotypes.",
+)
 @click.option("--seed", default=None, type=int, help="Simulation only: reproducible and insecure.")
 def configure(
     cards: tuple[Path, ...], kit: Path, out: Path, run_id: str | None, ple: float, budget: float | None,
     delta: float, rounds: int, game_rounds: int, game_share: float, noise: Literal["distributed", "local"],
-    quorum: int | None, max_colluding: int, reserve_attempts: int, min_group_size: int, seed: int | None,
+    quorum: int | None, max_colluding: int, reserve_attempts: int, min_group_size: int, phenotypes: int,
+    patterns: int | None, seed: int | None,
 ) -> None:  # fmt: skip
     """Check the nodes' CARDS, find noise for the target PLE, write and sign the run configuration."""
     roster = load_roster(kit)
@@ -133,7 +144,7 @@ def configure(
     sites = found[0].sites
     phases = plan_phases(
         ple=ple, delta=delta, rounds=rounds, game_rounds=game_rounds, game_share=game_share,
-        reserve=reserve_attempts, sites=sites,
+        reserve=reserve_attempts, sites=sites, phenotypes=phenotypes,
     )  # fmt: skip
     name = run_id or "run-" + hashlib.sha256(b"".join(card.unsigned() for card in found)).hexdigest()[:8]
     try:
@@ -142,12 +153,14 @@ def configure(
             enrolled={card.node: card.enrolled for card in found}, quorum=quorum or len(found),
             max_colluding=max_colluding, noise=noise, budget=Budget(delta=delta, ple_sigma=budget or ple),
             reserve_attempts=reserve_attempts, phases=phases, seed=seed,
+            risk=RiskSettings(phenotypes=phenotypes),
+            release=ReleaseSettings(
+                min_group_size=min_group_size,
+                patterns=patterns or (PATTERNS_ONE if phenotypes == 1 else PATTERNS_SEVERAL),
+            ),
         )  # fmt: skip
     except ValueError as error:
         raise ConfigError(str(error).splitlines()[-2].strip(), where="run configuration") from None
-    config = config.model_copy(
-        update={"release": config.release.model_copy(update={"min_group_size": min_group_size})}
-    )
     for phase in config.phases:  # refuse here what every node would refuse later
         grid_for(config, phase)
     run_params(config)

@@ -18,7 +18,9 @@ from afml import __version__
 from afml.core.errors import InputError
 from afml.core.files import require_file
 from afml.core.progress import console, step
-from afml.core.run import RunConfig
+from afml.core.run import NodeCard, RunConfig
+from afml.evaluation.audit.run import AuditResult, audit_run
+from afml.evaluation.details import write_details
 from afml.evaluation.evaluate import EvaluationInputs, Institution, OtherRelease
 from afml.evaluation.evaluate import evaluate as evaluate_release
 from afml.evaluation.page import PageDetails, write_html
@@ -35,7 +37,7 @@ from afml.genomics.store import GenotypeStore
 from afml.training.release import Method, ReleasePlan, apply_plan, mask_alone
 from node.privacy import PrivacyStatement
 from node.release import make_plan, read_aligned
-from node.workspace import People, Workspace
+from node.workspace import People, Workspace, load_holdings
 
 _PATH = click.Path(path_type=Path)
 _PACKAGES = ("torch", "opacus", "tenseal", "grpcio", "numpy", "cyvcf2", "dp-accounting", "scikit-learn")
@@ -67,12 +69,14 @@ def evaluate(
         inputs = _inputs(spaces, config, plan, seed)
     with step("attacks, utility and baselines", seconds=told) as task:
         found = evaluate_release(inputs, task.note)
+    with step("training once more with canaries, and attacking it", seconds=told):
+        audited = _audit(config, spaces, seed)
     report = Report(
         data=DataSection(
             kind=data_kind, people=sum(len(one.dosage) for one in inputs.institutions), panel=len(inputs.panel),
             sites=config.sites, nodes=len(spaces),
         ),
-        privacy=_privacy(config, spaces),
+        privacy=_privacy(config, spaces, audited),
         federation=_federation(aggregator),
         release=found.release.model_copy(update={"method": plan.method}),
         baselines=found.baselines,
@@ -83,8 +87,10 @@ def evaluate(
     )  # fmt: skip
     method = f"{plan.method}, {len(plan.codebook.patterns)} patterns; {plan.reason}"
     write_json(report, out / "report.json")
-    write_html(report, PageDetails(method, plan.fill, found.frontier), out / "report.html")
+    write_details(found.details, out / "details.json")
+    write_html(report, PageDetails(method, plan.fill, found.frontier, found.details), out / "report.html")
     print_report(report, plan.method, console)
+    audited.require_sound()
 
 
 def _inputs(spaces: Sequence[Workspace], config: RunConfig, plan: ReleasePlan, seed: int) -> EvaluationInputs:
@@ -125,12 +131,20 @@ def _institution(space: Workspace, run: str) -> Institution:
     )
 
 
-def _privacy(config: RunConfig, spaces: Sequence[Workspace]) -> PrivacySection:
+def _audit(config: RunConfig, spaces: Sequence[Workspace], seed: int) -> AuditResult:
+    """The run once more, in this process, with made-up people beside the real ones."""
+    first = load_holdings(spaces[0])
+    cohorts = {NodeCard.load(space.card).node: load_holdings(space).cohort for space in spaces}
+    return audit_run(config, first.panel, first.panel_dosage, cohorts, seed)
+
+
+def _privacy(config: RunConfig, spaces: Sequence[Workspace], audited: AuditResult) -> PrivacySection:
     """The worst institution's statement: the largest spend of any person."""
     worst = max((PrivacyStatement.load(s.privacy(config.run)) for s in spaces), key=lambda one: one.ple_sigma)
     return PrivacySection(
         epsilon=worst.epsilon, delta=worst.delta, ple_sigma=worst.ple_sigma, ple_at_delta=worst.ple_at_delta,
         noise=config.noise, epsilon_if_aggregation_broken=worst.epsilon_if_aggregation_broken,
+        audited_ple_lower=round(audited.mu_lower, 4),
     )  # fmt: skip
 
 

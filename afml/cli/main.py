@@ -25,6 +25,8 @@ VERBS = {
     "node": ("afml.cli.node", "Institution: take part in one run."),
     "mask": ("afml.cli.mask", "Institution: write the de-identified VCF."),
     "evaluate": ("afml.cli.evaluate", "Attack and score releases of a trial; write the report."),
+    "reproduce": ("afml.cli.reproduce", "Run the study of docs/ANALYSIS_PLAN.md; resumable."),
+    "plan": ("afml.cli.plan", "What utility to expect of so many people, nodes, and so much privacy."),
     "privacy": ("afml.cli.privacy", "Convert between noise, epsilon, delta and PLE."),
     "audit": ("afml.cli.audit", "Show, verify and export a ledger."),
     "demo": ("afml.cli.demo", "A whole consortium on this machine."),
@@ -76,4 +78,7 @@ def main() -> None:
         click.echo(f"afml: {error.format_message()}", err=True)
         sys.exit(2)
     except BrokenPipeError:
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be written
+        click.echo(f"afml: {error.filename or 'system'}: {error.strerror or error}", err=True)
         sys.exit(1)

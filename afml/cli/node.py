@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from afml.cli.runfile import load_run
-from afml.core.errors import ConfigError
+from afml.core.errors import ConfigError, TransportError
 from afml.core.files import write_bytes
 from afml.core.logging import configure as configure_logging
 from afml.core.run import NodeCard
-from crypto.secret.nodekit import load_node_kit
+from afml.training.model import TrainedModel
+from crypto.secret.nodekit import NodeKit, load_node_kit
 from node.client import Client, preflight
 from node.guard import open_ledger
 from node.journal import Journal
@@ -45,24 +46,45 @@ def node(kit: Path, work: Path, run_file: Path, address: str, wait_s: float) -> 
             where=space.site_panel,
             cure="run `afml prepare` as the consortium agreed",
         )
-    preflight(address, loaded, wait_s)
+    if len(holdings.cohort) != config.enrolled[loaded.node]:
+        raise ConfigError(
+            f"holds {len(holdings.cohort)} enrolled people, the run declares {config.enrolled[loaded.node]}",
+            where=space.people,
+            cure="run `afml prepare` again and configure a new run from its card",
+        )
+    journal = Journal(space.run(config.run))
+    if journal.over(config.rounds):
+        click.echo(f"node {loaded.node}: run {config.run} is over; its model is in {space.model(config.run)}")
+        return
     client = Client(address, loaded, config)
     try:
         with open_ledger(space, loaded) as ledger:
             session = Session(
-                loaded, config, holdings, ledger, Journal(space.run(config.run)), client,
+                loaded, config, holdings, ledger, journal, client,
                 progress=lambda text: click.echo(f"node {loaded.node}: {text}"),
             )  # fmt: skip
-            model = session.run()
+            model = _train(session, address, loaded, wait_s)
             model.save(space.model(config.run))
             cost = statement(ledger, config, holdings.enrolled_samples)
             write_bytes(space.privacy(config.run), cost.model_dump_json(indent=2).encode())
+            journal.forget_keys()  # last: until here a restart begins where this one stood
     finally:
         client.close()
     click.echo(
         f"node {loaded.node}: PLE {cost.ple_sigma:.3f} sigma, epsilon {cost.epsilon:.3f} at {cost.delta:g}"
     )
     click.echo(f"node {loaded.node}: model saved in {space.model(config.run)}")
+
+
+def _train(session: Session, address: str, kit: NodeKit, wait_s: float) -> TrainedModel:
+    click.echo(f"node {kit.node}: looking for the aggregator at {address}")
+    try:
+        preflight(address, kit, 0.0 if session.complete else wait_s)
+        return session.run()
+    except TransportError:
+        if not session.complete:
+            raise
+        return session.model()  # it died between its last round and saving; the aggregator has stopped since
 
 
 def _check_card(

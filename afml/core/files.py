@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import stat
@@ -97,6 +98,22 @@ def read_secret(path: Path) -> bytes:
             cure=f"chmod 600 '{path}'",
         )
     return path.read_bytes()
+
+
+def hold_alone(folder: Path, what: str) -> int:
+    """Keep `folder` to this process until it ends; returns the handle that holds it.
+
+    Raises:
+        InputError: Another process works in it; `what` names it.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise InputError(f"another {what} works in this folder", where=folder, cure="stop it first") from None
+    return handle
 
 
 def require_file(path: Path, what: str, cure: str = "check the path") -> Path:

@@ -87,6 +87,7 @@ class RiskSettings(Settings):
 
     panel_components: int = Field(default=10, ge=0, description="top panel PCs projected out")
     kept_sites: int = Field(default=40, ge=1, description="sites left after soft-thresholding")
+    phenotypes: int = Field(default=1, ge=1, le=16, description="binary phenotypes learned at once")
 
 
 class GameSettings(Settings):
@@ -108,10 +109,13 @@ class GameSettings(Settings):
 class ReleaseSettings(Settings):
     """How records are released."""
 
-    method: Literal["auto", "codebook", "network"] = "auto"
+    method: Literal["auto", "codebook", "greedy", "network"] = "auto"
     patterns: int = Field(default=10, ge=1)
     min_group_size: int = Field(default=20, ge=1)
     fill: Literal["major", "missing"] = "major"
+    target_rr: float | None = Field(
+        default=None, gt=0, le=1, description="a plan is refused until attacks on panel people stay at or below"
+    )
 
 
 class RunConfig(Settings):

@@ -24,9 +24,13 @@ from afml.evaluation.utility import Outcome, released_auc, score_auc
 RANDOM = "random masking"
 STATIC = "static top sites"
 BINNED = "binned risk score"
+RESPONSE = "randomised response"
+GROUPED_STATIC = "static top sites, grouped"
+GROUPED_RANDOM = "random masking, grouped"
 KEEP_RATES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 TOP_SITES = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40)
 BINS = (2, 3, 4, 6, 8, 10, 16, 24)
+EPSILONS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +46,9 @@ class Study:
         fill: What a masked site shows.
         genotype_error: Error rate of the references.
         seed: Of random masks.
+        files: People per released file, in the order of rows; () where nobody asked.
+        min_group_size: k of the release under test; 1 for none. Static and random masks are then also listed
+            with every pattern merged or masked until k people of each file share it.
     """
 
     dosage: Int8
@@ -52,6 +59,8 @@ class Study:
     fill: Literal["major", "missing"]
     genotype_error: float
     seed: int
+    files: tuple[int, ...] = ()
+    min_group_size: int = 1
 
     def case(self, released: Int8, mask: ReleaseFunction) -> Case:
         """The attack on `released`, whose public release function is `mask`."""
@@ -94,9 +103,7 @@ class Method:
         return max(self.levels, key=lambda level: level.auc)
 
 
-def as_level(
-    study: Study, label: str, released: Int8, mask: ReleaseFunction, auc: float | None = None
-) -> Level:
+def as_level(study: Study, label: str, released: Int8, mask: ReleaseFunction, auc: float | None = None) -> Level:
     """A level made of released records and the public function that made them."""
     return Level(
         label,
@@ -118,10 +125,7 @@ def random_mask(rate: float, value: int, *seed: int) -> ReleaseFunction:
 def random_level(study: Study, rate: float, draws: int = 3) -> Level:
     """Random masking at one rate. Its AUC is the mean over `draws` masks; the attack sees the first."""
     value = study.masked_value
-    released = [
-        random_mask(rate, value, study.seed, 1, draw)(study.dosage)
-        for draw in range(draws if rate < 1 else 1)
-    ]
+    released = [random_mask(rate, value, study.seed, 1, draw)(study.dosage) for draw in range(draws if rate < 1 else 1)]
     auc = float(np.mean([released_auc(one, study.outcome) for one in released]))
     # The attacker knows the rate, not the masks: theirs come from another seed.
     return as_level(study, f"keep {rate:.3g}", released[0], random_mask(rate, value, study.seed, 2), auc)
@@ -162,6 +166,116 @@ def static_sites(study: Study, weights: Float64) -> Method:
     usable = int((weights != 0).sum())
     counts = sorted({min(m, max(usable, 1)) for m in TOP_SITES})
     return Method(STATIC, tuple(static_level(study, weights, m) for m in counts))
+
+
+def sensitive_mask(sites: NDArray[np.int64], value: int) -> ReleaseFunction:
+    """Hide a list of known sensitive sites (from a BED or VCF, say) of everybody and release all others."""
+
+    def mask(dosage: Int8) -> Int8:
+        released = dosage.copy()
+        released[:, sites] = value
+        return released
+
+    return mask
+
+
+def randomised_response(epsilon: float, *seed: int) -> ReleaseFunction:
+    """Report each genotype truly with probability e^eps / (e^eps + 2), else one of the two others (Warner 1965).
+
+    epsilon-DP for one genotype; a record of S genotypes is S * epsilon-DP. Missing calls stay missing.
+    """
+
+    def mask(dosage: Int8) -> Int8:
+        rng = np.random.default_rng([*seed, len(dosage)])
+        lie = rng.random(dosage.shape) >= np.exp(epsilon) / (np.exp(epsilon) + 2)
+        other = (dosage + rng.integers(1, 3, size=dosage.shape, dtype=np.int8)) % 3
+        return np.where(lie & (dosage >= 0), other, dosage).astype(np.int8)
+
+    return mask
+
+
+def response_levels(study: Study) -> Method:
+    """Randomised response on every genotype, epsilon per genotype from 0.1 to 8."""
+
+    def level(epsilon: float) -> Level:
+        released = randomised_response(epsilon, study.seed, 3)(study.dosage)
+        return as_level(study, f"epsilon {epsilon:g}", released, randomised_response(epsilon, study.seed, 4))
+
+    return Method(RESPONSE, tuple(level(epsilon) for epsilon in EPSILONS))
+
+
+def mask_rare(records: Int8, size: int, value: int) -> Int8:
+    """Mask whole records until every pattern of one file is shared by at least `size` of its records.
+
+    Where too few people show nothing, the smallest group joins them. A file of fewer than `size` people shows
+    nothing at all.
+    """
+    out = records.copy()
+    while True:
+        patterns, group, counts = np.unique(out, axis=0, return_inverse=True, return_counts=True)
+        empty = (patterns == value).all(axis=1)
+        small = (counts < size) & ~empty
+        if not small.any():
+            if not (empty & (counts < size)).any() or empty.all():
+                return out
+            small = ~empty & (counts == counts[~empty].min())
+        out[small[group.reshape(-1)]] = value
+
+
+def merge_prefixes(records: Int8, sites: NDArray[np.int64], size: int, value: int) -> Int8:
+    """Group one file of static records: each shows the longest prefix of `sites` that `size` people share.
+
+    The k-anonymity of a prefix tree: whoever shares too rare a pattern gives up the last, least useful site.
+    """
+    out = np.full_like(records, value)
+    left = np.arange(len(records))
+    for depth in range(len(sites), 0, -1):
+        shown = records[np.ix_(left, sites[:depth])]
+        _, group, counts = np.unique(shown, axis=0, return_inverse=True, return_counts=True)
+        large = counts[group.reshape(-1)] >= size
+        out[np.ix_(left[large], sites[:depth])] = shown[large]
+        left = left[~large]
+        if not len(left):
+            break
+    return mask_rare(out, size, value)
+
+
+def grouped_level(study: Study, level: str, mask: ReleaseFunction, merge: Callable[[Int8, int], Int8]) -> Level:
+    """A level whose files are merged into groups of the study's minimum size.
+
+    The attacker knows how records are merged and merges the references (and the panel) as one file, at the
+    same share of its people.
+    """
+    k, share = study.min_group_size, study.min_group_size * len(study.files) / len(study.dosage)
+    files = np.split(mask(study.dosage), np.cumsum(study.files)[:-1])
+    released = np.concatenate([merge(file, k) for file in files])
+    return as_level(study, level, released, lambda dosage: merge(mask(dosage), max(1, round(share * len(dosage)))))
+
+
+def grouped_methods(study: Study, weights: Float64) -> tuple[Method, ...]:
+    """Static top sites and random masks in groups of the release's size; none where no grouping was asked for."""
+    if study.min_group_size <= 1 or not study.files:
+        return ()
+    value, order = study.masked_value, ranked_sites(study.panel, weights)
+
+    def static(count: int) -> Level:
+        sites = order[:count]
+        return grouped_level(
+            study,
+            f"{count} sites",
+            static_mask(sites, value),
+            lambda file, size: merge_prefixes(file, sites, size, value),
+        )
+
+    def random(rate: float) -> Level:
+        mask = random_mask(rate, value, study.seed, 1, 0)
+        return grouped_level(study, f"keep {rate:.3g}", mask, lambda file, size: mask_rare(file, size, value))
+
+    counts = sorted({min(m, max(len(order), 1)) for m in TOP_SITES})
+    return (
+        Method(GROUPED_STATIC, tuple(static(count) for count in counts)),
+        Method(GROUPED_RANDOM, tuple(random(rate) for rate in KEEP_RATES)),
+    )
 
 
 def risk_score(dosage: Int8, panel: Int8, weights: Float64) -> Float64:
@@ -235,16 +349,21 @@ def compare(
     note("random masking")
     random = random_masking(study)
     note("static top sites and binned score")
-    families = (random, static_sites(study, weights), binned_score(study, weights), *methods)
+    families = (
+        random,
+        static_sites(study, weights),
+        binned_score(study, weights),
+        response_levels(study),
+        *grouped_methods(study, weights),
+        *methods,
+    )
     rows: list[BaselineRow] = []
     frontier: list[FrontierPoint] = []
     # On random masks and on static sites likelihood linkage is the strongest attack; the plot uses it alone.
     quick: Sequence[Attack] = (LikelihoodLinkage(),)
 
     def row(name: str, matched: Literal["utility", "retention"], level: Level) -> BaselineRow:
-        return BaselineRow(
-            name=name, matched=matched, rr=level.rr(attacks), utility_ratio=level.auc / study.raw_auc
-        )
+        return BaselineRow(name=name, matched=matched, rr=level.rr(attacks), utility_ratio=level.auc / study.raw_auc)
 
     def points(method: Method) -> Iterable[FrontierPoint]:
         for level in method.levels:
@@ -259,9 +378,7 @@ def compare(
         else:
             only = rows[-1]
             label = method.levels[0].label
-            frontier.append(
-                FrontierPoint(name=only.name, level=label, rr=only.rr, utility_ratio=only.utility_ratio)
-            )
+            frontier.append(FrontierPoint(name=only.name, level=label, rr=only.rr, utility_ratio=only.utility_ratio))
     note("matched retention")
     shown_raw = retained_fraction(study.dosage, study.fill)
     rate = min(1.0, retained / shown_raw) if shown_raw else 1.0

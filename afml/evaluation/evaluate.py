@@ -14,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.errors import InputError
+from afml.evaluation.agreement import frequency_agreement, scan_agreement
 from afml.evaluation.attacks import (
     Case,
     Knowledge,
+    LikelihoodLinkage,
+    MaskerAwareLinkage,
     ReleaseFunction,
     baseline_suite,
     full_suite,
@@ -24,9 +27,19 @@ from afml.evaluation.attacks import (
 )
 from afml.evaluation.attacks.base import Float64, Int8
 from afml.evaluation.baselines import Method, Study, as_level, compare
+from afml.evaluation.details import (
+    Details,
+    GenotypeDetails,
+    genotype_details,
+    phenotype_details,
+    population_details,
+    trait_details,
+)
+from afml.evaluation.disclosure import GenotypeInference, chosen_sites, homogeneity, infer_membership
+from afml.evaluation.population import rr_by_population
 from afml.evaluation.report import BaselineRow, FrontierPoint, ReleaseSection
 from afml.evaluation.rr import attack_all, describe
-from afml.evaluation.utility import Outcome, Utility, best_raw_auc, raw_auc, released_auc
+from afml.evaluation.utility import Outcome, Utility, calibration, explained, outcomes, utility_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,15 +48,17 @@ class Institution:
 
     Attributes:
         dosage: int8[n, S], raw.
-        phenotype: int8[n] in {0, 1}.
+        phenotype: int8[n] in {0, 1}, or int8[n, D] for D phenotypes.
         enrolled: bool[n], took part in training; the others are held out.
         released: int8[n, S], -1 = './.'.
+        traits: float64[n, Q], quantitative traits, where there are any.
     """
 
     dosage: Int8
     phenotype: NDArray[np.int8]
     enrolled: NDArray[np.bool_]
     released: Int8
+    traits: Float64 | None = None
 
     def __post_init__(self) -> None:
         people = len(self.dosage)
@@ -85,6 +100,9 @@ class EvaluationInputs:
         genotype_error: Error rate of reference profiles (and share of calls missing).
         seed: Of simulated reference profiles, random masks and the trained identifier.
         train_identifier: Whether to train the identification network against the release (ten seconds or so).
+        population: Candidates over the private people, at which RR is measured again, e.g. (1, 10, 100).
+        asked_people: People whose genotypes are inferred.
+        asked_sites: Sites at which; None for those that the release shows most and as many others.
     """
 
     institutions: tuple[Institution, ...]
@@ -97,16 +115,24 @@ class EvaluationInputs:
     genotype_error: float = 0.01
     seed: int = 0
     train_identifier: bool = True
+    population: tuple[int, ...] = (1, 10)
+    asked_people: int = 400
+    asked_sites: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What goes into report.json and the plot."""
+    """What goes into report.json, the plot and details.json.
+
+    Where a release serves several phenotypes, `release` and the baselines are about the one it serves worst,
+    and `details.phenotypes` holds all.
+    """
 
     release: ReleaseSection
     baselines: tuple[BaselineRow, ...]
     rr_reduction_vs_random: float
     frontier: tuple[FrontierPoint, ...]
+    details: Details
 
 
 def evaluate(inputs: EvaluationInputs, progress: Callable[[str], None] = lambda _: None) -> Evaluation:
@@ -124,9 +150,8 @@ def evaluate(inputs: EvaluationInputs, progress: Callable[[str], None] = lambda 
     dosage = np.concatenate([one.dosage for one in files])
     released = np.concatenate([one.released for one in files])
     institution = np.repeat(np.arange(len(files)), [len(one.dosage) for one in files])
-    outcome = Outcome(
-        np.concatenate([one.phenotype for one in files]), np.concatenate([one.enrolled for one in files])
-    )
+    training = np.concatenate([one.enrolled for one in files])
+    declared = outcomes(np.concatenate([one.phenotype for one in files]), training)
     error = inputs.genotype_error
     knowledge = Knowledge(inputs.panel, inputs.mask, inputs.fill, error, reference_missing=error)
     references = reference_profiles(
@@ -140,11 +165,9 @@ def evaluate(inputs: EvaluationInputs, progress: Callable[[str], None] = lambda 
     attacks = full_suite(inputs.seed) if inputs.train_identifier else baseline_suite()
     linked = attack_all(case, attacks, institution, lambda name: progress(f"attack: {name}"))
     progress("utility")
-    utility = Utility(
-        auc=released_auc(released, outcome),
-        raw_auc=raw_auc(dosage, outcome),
-        best_raw_auc=best_raw_auc(dosage, outcome),
-    )
+    utilities = [utility_of(released, dosage, one) for one in declared]
+    worst = min(range(len(declared)), key=lambda d: utilities[d].ratio)
+    utility, outcome = utilities[worst], declared[worst]
     shape = describe([one.released for one in files], inputs.fill)
     release = ReleaseSection(
         rr=linked.rr,
@@ -172,6 +195,8 @@ def evaluate(inputs: EvaluationInputs, progress: Callable[[str], None] = lambda 
         inputs.fill,
         inputs.genotype_error,
         inputs.seed,
+        files=tuple(len(one.dosage) for one in files),
+        min_group_size=shape.smallest_group if inputs.grouped else 1,
     )
     compared = compare(
         study,
@@ -183,8 +208,66 @@ def evaluate(inputs: EvaluationInputs, progress: Callable[[str], None] = lambda 
         attacks=baseline_suite(),
         note=lambda name: progress(f"baseline: {name}"),
     )
+    details = _details(inputs, case, dosage, list(zip(declared, utilities, strict=True)), progress)
     own = FrontierPoint(name="AFML release", level="", rr=release.rr, utility_ratio=release.utility_ratio)
-    return Evaluation(release, compared.rows, compared.rr_reduction_vs_random, (own, *compared.frontier))
+    return Evaluation(release, compared.rows, compared.rr_reduction_vs_random, (own, *compared.frontier), details)
+
+
+def _details(
+    inputs: EvaluationInputs,
+    case: Case,
+    dosage: Int8,
+    declared: list[tuple[Outcome, Utility]],
+    progress: Callable[[str], None],
+) -> Details:
+    files, released = inputs.institutions, case.released
+    training = declared[0][0].training
+    cuts = np.cumsum([len(one.dosage) for one in files])[:-1]
+    progress("membership")
+    membership = infer_membership(released, case.references, case.knowledge, seed=inputs.seed)
+    progress("inference of a genotype")
+    genotype = _inferred(inputs, case, dosage)
+    progress("calibration, association scan, allele frequencies")
+    phenotypes = tuple(
+        phenotype_details(
+            utility,
+            calibration(released, outcome),
+            calibration(dosage, outcome),
+            scan_agreement(released, dosage, outcome.phenotype),
+            homogeneity([one.released for one in files], np.split(outcome.phenotype, cuts)),
+        )
+        for outcome, utility in declared
+    )
+    given = [one.traits.reshape(len(one.dosage), -1) for one in files if one.traits is not None]
+    if given and len(given) != len(files):
+        raise InputError("some institutions hold quantitative traits and some do not", cure="give them for all")
+    columns = np.concatenate(given).T if given else ()
+    traits = tuple(trait_details(explained(released, t, training), explained(dosage, t, training)) for t in columns)
+    progress("more candidates")
+    points = rr_by_population(
+        case,
+        (LikelihoodLinkage(), MaskerAwareLinkage()),
+        np.concatenate([inputs.panel, dosage]),
+        factors=inputs.population,
+        seed=inputs.seed,
+        note=progress,
+    )
+    return Details(
+        phenotypes=phenotypes,
+        traits=traits,
+        frequencies=frequency_agreement(released, dosage, inputs.panel),
+        membership=membership,
+        genotype=genotype,
+        population=population_details(points),
+    )
+
+
+def _inferred(inputs: EvaluationInputs, case: Case, dosage: Int8) -> GenotypeDetails:
+    knowledge = case.knowledge
+    asked = np.random.default_rng([inputs.seed, 0xA5]).permutation(len(dosage))[: inputs.asked_people]
+    sites = inputs.asked_sites or tuple(map(int, chosen_sites(knowledge, 12, inputs.seed)))
+    attacker = GenotypeInference(knowledge, inputs.seed)
+    return genotype_details(attacker.infer(sites, dosage[asked], case.references[asked], case.released[asked]))
 
 
 def _method(study: Study, other: OtherRelease, files: tuple[Institution, ...]) -> Method:

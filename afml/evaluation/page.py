@@ -14,6 +14,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from afml.core.files import write_bytes
+from afml.evaluation.details import Details
 from afml.evaluation.report import FrontierPoint, Report
 
 _COLOURS = ("#8a8f98", "#d97706", "#0f766e", "#7c3aed", "#be185d", "#2563eb", "#4d7c0f")
@@ -23,7 +24,7 @@ ATTACKS = {
     "masker-aware": "every candidate masked with the public model, the nearest wins",
     "imputation": "masked sites filled in from the panel, then whole genomes compared",
     "kinship": "the candidate most related to the record",
-    "trained identifier": "a network trained by the attacker on released-format records of panel people",
+    "trained identifier": "an LSTM trained by the attacker on line-ups of panel people released by the public model",
 }
 
 
@@ -35,11 +36,13 @@ class PageDetails:
         method: How records were released, e.g. "codebook of 10 patterns".
         fill: What a masked site shows.
         frontier: Points of the plot; the release under test comes first.
+        measured: What details.json holds; None leaves these parts of the page out.
     """
 
     method: str
     fill: Literal["major", "missing"]
     frontier: tuple[FrontierPoint, ...]
+    measured: Details | None = None
 
 
 def frontier_svg(report: Report, frontier: tuple[FrontierPoint, ...]) -> str:
@@ -98,6 +101,12 @@ def amount(value: int) -> str:
     return f"{value:,}".replace(",", "\u2009")
 
 
+def points(value: float) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    rounded = round(100 * value, 1)
+    return f"{'+' if rounded > 0 else '−' if rounded < 0 else ''}{abs(rounded):.1f}"
+
+
 def write_html(report: Report, details: PageDetails, path: Path) -> None:
     """Write report.html, whole or not at all.
 
@@ -115,10 +124,12 @@ def write_html(report: Report, details: PageDetails, path: Path) -> None:
     )
     environment.filters["percent"] = percent
     environment.filters["amount"] = amount
+    environment.filters["points"] = points
     page = environment.get_template("report.html.j2").render(
         report=report,
         details=details,
         attacks=ATTACKS,
+        more=details.measured,
         plot=Markup(frontier_svg(report, details.frontier)),
     )
     write_bytes(path, page.encode())

@@ -13,11 +13,13 @@ from afml.core.files import write_bytes
 Share = Field(ge=0, le=1)
 
 
-class _Section(Settings):
+class Section(Settings):
+    """A part of a result file: frozen, no unknown keys, no NaN."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class DataSection(_Section):
+class DataSection(Section):
     """What was evaluated."""
 
     kind: Literal["simulated", "vcf"]
@@ -27,7 +29,7 @@ class DataSection(_Section):
     nodes: int = Field(ge=1)
 
 
-class PrivacySection(_Section):
+class PrivacySection(Section):
     """What the trained model and the exchanged updates may reveal about a person; not about records."""
 
     unit: Literal["person"] = "person"
@@ -42,7 +44,7 @@ class PrivacySection(_Section):
     )
 
 
-class FederationSection(_Section):
+class FederationSection(Section):
     """What the encrypted rounds cost."""
 
     rounds: int = Field(ge=0)
@@ -53,7 +55,7 @@ class FederationSection(_Section):
     aggregator_rss_mb: float = Field(ge=0, description="peak resident memory, 10^6 bytes")
 
 
-class ReleaseSection(_Section):
+class ReleaseSection(Section):
     """How far released records can be linked to people, and what they are good for."""
 
     rr: float = Share
@@ -75,7 +77,7 @@ class ReleaseSection(_Section):
     dp: Literal[False] = False
 
 
-class BaselineRow(_Section):
+class BaselineRow(Section):
     """Another way to release the same people."""
 
     name: str
@@ -84,7 +86,7 @@ class BaselineRow(_Section):
     utility_ratio: float
 
 
-class PhenotypeSection(_Section):
+class PhenotypeSection(Section):
     """Where the phenotype comes from."""
 
     simulated: bool
@@ -93,7 +95,7 @@ class PhenotypeSection(_Section):
     seed: int
 
 
-class Report(_Section):
+class Report(Section):
     """All of report.json."""
 
     data: DataSection
@@ -109,7 +111,7 @@ class Report(_Section):
     versions: dict[str, str]
 
 
-class FrontierPoint(_Section):
+class FrontierPoint(Section):
     """One operating point of one method, for the plot of RR against utility. Not part of report.json."""
 
     name: str

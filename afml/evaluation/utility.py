@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
@@ -137,11 +137,15 @@ def released_auc(released: Int8, outcome: Outcome) -> float:
     message. Where a release holds './.' the recipient takes whichever predicts better in cross-validation
     on training people.
     """
+    return _fit_auc(standardise(_read(released, outcome), outcome.training), outcome, _fixed())
+
+
+def _read(released: Int8, outcome: Outcome) -> Int8:
     if (released == MASKED).any():
         as_major = np.where(released == MASKED, 0, released).astype(np.int8)
         if _cross_validated(as_major, outcome) > _cross_validated(released, outcome):
-            released = as_major
-    return _fit_auc(standardise(released, outcome.training), outcome, _fixed())
+            return as_major
+    return released
 
 
 def raw_auc(dosage: Int8, outcome: Outcome) -> float:
@@ -172,3 +176,89 @@ def best_raw_auc(dosage: Int8, outcome: Outcome) -> float:
         reached += [_fit_auc(features, fold, model(*candidate)) for candidate in candidates]
     best = candidates[int(reached.argmax())]
     return _fit_auc(standardise(dosage, outcome.training), outcome, model(*best))
+
+
+def outcomes(phenotype: NDArray[np.int8], training: NDArray[np.bool_]) -> tuple[Outcome, ...]:
+    """One outcome per declared phenotype.
+
+    Args:
+        phenotype: int8[n] or int8[n, D] in {0, 1}.
+        training: bool[n].
+    """
+    columns = phenotype.reshape(len(phenotype), -1)
+    return tuple(Outcome(columns[:, d], training) for d in range(columns.shape[1]))
+
+
+def utility_of(released: Int8, dosage: Int8, outcome: Outcome) -> Utility:
+    """Utility of a release for one phenotype, int8[n, S] released and raw."""
+    return Utility(
+        released_auc(released, outcome), raw_auc(dosage, outcome), best_raw_auc(dosage, outcome)
+    )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Whether predicted probabilities can be taken at their word, on held-out people.
+
+    Attributes:
+        brier: Mean squared error of the predicted probability (Brier 1950); lower is better.
+        brier_of_rate: The same where everybody is given the share of cases among training people.
+        slope: Slope of a logistic regression of the outcome on the predicted log-odds (Cox 1958): 1 is
+            calibrated, below 1 overconfident, above 1 too cautious. None where predictions do not vary.
+    """
+
+    brier: float
+    brier_of_rate: float
+    slope: float | None
+
+
+def calibration(records: Int8, outcome: Outcome) -> Calibration:
+    """Calibration of the fixed pipeline on raw or released records, int8[n, S]."""
+    train = outcome.training
+    truth = outcome.phenotype[~train].astype(np.float64)
+    rate = float(outcome.phenotype[train].mean())
+    features = standardise(_read(records, outcome), train)
+    by_rate = float(((rate - truth) ** 2).mean())
+    if features.shape[1] == 0:
+        return Calibration(by_rate, by_rate, None)
+    model = _fixed().fit(features[train], outcome.phenotype[train])
+    chance = model.predict_proba(features[~train])[:, 1]
+    odds = model.decision_function(features[~train])
+    slope = None
+    if odds.std() > 1e-9:
+        scale = float(odds.std())
+        again = LogisticRegression(C=1e6, max_iter=1000).fit((odds / scale)[:, None], outcome.phenotype[~train])
+        slope = float(again.coef_[0, 0]) / scale
+    return Calibration(float(((chance - truth) ** 2).mean()), by_rate, slope)
+
+
+def explained(records: Int8, trait: Float64, training: NDArray[np.bool_]) -> float:
+    """R^2 of a quantitative trait on held-out people: squared correlation with the prediction, 0 if negative.
+
+    The linear counterpart of the fixed pipeline: standardised sites, ridge regression with penalty 1 / C.
+    './.' takes the training mean, or the panel-major genotype where that fits training people better in
+    cross-validation.
+
+    Args:
+        records: int8[n, S], raw or released.
+        trait: float64[n].
+        training: bool[n].
+    """
+    if (records == MASKED).any():
+        as_major = np.where(records == MASKED, 0, records).astype(np.int8)
+        half = np.arange(int(training.sum())) % 2 == 0
+        people, values = np.flatnonzero(training), trait[training]
+        if _ridge(as_major[people], values, half) > _ridge(records[people], values, half):
+            records = as_major
+    return _ridge(records, trait, training)
+
+
+def _ridge(records: Int8, trait: Float64, training: NDArray[np.bool_]) -> float:
+    features = standardise(records, training)
+    if features.shape[1] == 0:
+        return 0.0
+    model = Ridge(alpha=1 / FIXED_C).fit(features[training], trait[training])
+    predicted, truth = model.predict(features[~training]), trait[~training]
+    if predicted.std() < 1e-12 or truth.std() < 1e-12:
+        return 0.0
+    return max(0.0, float(np.corrcoef(predicted, truth)[0, 1])) ** 2

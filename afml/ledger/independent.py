@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from dp_accounting.pld import privacy_loss_distribution as pld
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import log_ndtr, ndtr
 
 INTERVAL = 1e-4  # grid of the privacy loss
 
@@ -149,7 +149,7 @@ def _mu(epsilon: float, delta: float) -> float:
 
     def gap(mu: float) -> float:
         x = epsilon / mu
-        return float(norm.cdf(mu / 2 - x) - math.exp(min(700.0, epsilon + norm.logcdf(-x - mu / 2)))) - delta
+        return float(ndtr(mu / 2 - x) - math.exp(min(700.0, epsilon + log_ndtr(-x - mu / 2)))) - delta
 
     high = 1.0
     while gap(high) < 0:

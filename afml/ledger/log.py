@@ -121,8 +121,9 @@ class Log:
             IntegrityError: The clock went back by more than CLOCK_TOLERANCE_MS.
         """
         index, now = self._tree.size, int(self.clock() * 1000)
-        (last,) = self.database.execute("SELECT max(time_ms) FROM entries").fetchone()
-        if last is not None and now < last:
+        query = "SELECT time_ms FROM entries ORDER BY idx DESC LIMIT 1"
+        last = (self.database.execute(query).fetchone() or (0,))[0]
+        if now < last:
             if now < last - CLOCK_TOLERANCE_MS:
                 raise IntegrityError(
                     f"the clock is {(last - now) / 1000:.0f} s behind the last entry",

@@ -283,8 +283,8 @@ class Ledger(Log):
             raise IntegrityError(
                 "is already spent", where=spend.where, cure="resend the stored update, or start a new attempt"
             )
-        query = "SELECT 1 FROM entries WHERE kind = 'spend' AND run = ? AND plan <> ? LIMIT 1"
-        if self.database.execute(query, (spend.run, plan)).fetchone():
+        query = "SELECT plan FROM entries WHERE kind = 'spend' AND run = ? LIMIT 1"
+        if self.database.execute(query, (spend.run,)).fetchone() not in (None, (plan,)):
             problem = "the plan of this run has changed"
             raise IntegrityError(problem, where=spend.where, cure="start a new run")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
-import json
 import sqlite3
 from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
@@ -39,20 +39,16 @@ class Copy:
         tail = self.result.origin.rpartition("node-")[2]
         return int(tail) if tail.isdecimal() else -1
 
+    @functools.cached_property
     def spends(self) -> list[tuple[int, dict[str, object]]]:
         """(position, body) of every spend."""
         return [(i, body) for i, body in enumerate(self.bodies) if body.get("kind") == "spend"]
 
 
-def canonical(value: object) -> str:
-    """Sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
 def check_repeats(copy: Copy) -> None:
     """One entry per attempt."""
     seen: dict[tuple[object, ...], int] = {}
-    for position, body in copy.spends():
+    for position, body in copy.spends:
         attempt = (body.get("run"), body.get("round"), body.get("attempt"))
         if attempt in seen:
             copy.result.add("duplicated-event", f"entry {position}", f"repeats entry {seen[attempt]}")
@@ -61,7 +57,7 @@ def check_repeats(copy: Copy) -> None:
 
 def check_transcript(copy: Copy, transcript: Sequence[PublishedRound], node: int) -> None:
     """What the aggregator published against what this node says it spent."""
-    spends = {(b.get("run"), b.get("round"), b.get("attempt")): (i, b) for i, b in copy.spends()}
+    spends = {(b.get("run"), b.get("round"), b.get("attempt")): (i, b) for i, b in copy.spends}
     runs = {run for run, _, _ in spends}
     used: dict[int, str] = {}
     count = 0
@@ -133,7 +129,7 @@ def check_people(copy: Copy, person_key: bytes | None) -> None:
     for enrolment, people in members.items():
         message = b"enrolment\x00" + b"".join(sorted(people))
         good[enrolment] = hmac.digest(person_key, message, "sha256").hex()
-    for position, body in copy.spends():
+    for position, body in copy.spends:
         enrolment = numbers.get(position, -1)
         if good.get(enrolment) != body.get("enrolment") or len(members[enrolment]) != body.get("people"):
             problem = "other people are listed than were enrolled"
@@ -144,13 +140,13 @@ def check_people(copy: Copy, person_key: bytes | None) -> None:
 def check_accounting(copy: Copy) -> None:
     """The last recorded spend of each run and enrolment, recomputed by the second accountant."""
     last: dict[tuple[object, object], int] = {}
-    for position, body in copy.spends():
+    for position, body in copy.spends:
         if body.get("claim"):
             last[body.get("run"), body.get("enrolment")] = position
     wanted = set(last.values())
     histories = _histories(copy)
     counts: dict[str, Tally[tuple[float, float]]] = {}
-    for position, body in copy.spends():
+    for position, body in copy.spends:
         enrolment, mechanism = str(body.get("enrolment")), body.get("mechanism")
         if isinstance(mechanism, dict):
             rate, steps = float(mechanism.get("sample_rate", 1.0)), int(mechanism.get("steps", 1))

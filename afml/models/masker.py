@@ -70,9 +70,14 @@ class MaskingNetwork(nn.Module):
         nn.init.normal_(self.interaction.weight, std=0.02)
 
     def start_context(self, direction: torch.Tensor) -> None:
-        """Let the first context score start at `direction`, linear in standardised dosages, [sites]."""
+        """Let the first context scores start at `direction`, linear in standardised dosages.
+
+        Args:
+            direction: [sites] or [scores, sites]; scores beyond the network's own number are left out.
+        """
+        rows = torch.atleast_2d(direction)[: self.context.weight.shape[0]]
         with torch.no_grad():
-            self.context.weight[0].copy_(direction)
+            self.context.weight[: len(rows)].copy_(rows)
 
     def forward(self, channels: torch.Tensor) -> torch.Tensor:
         """Logits of keeping a site.

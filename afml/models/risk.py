@@ -1,4 +1,4 @@
-"""The risk model: logistic regression on panel-projected dosages, the only model that needs phenotypes."""
+"""The risk model: logistic regressions on panel-projected dosages, the only model that needs phenotypes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ class RiskModel(nn.Module):
     """`logit P(case | x) = w . f(x) + b * c`, as one `nn.Linear` that Opacus has a sampler for.
 
     Args:
-        sites: Number of sites; parameters are `sites + 1`.
+        sites: Number of sites; parameters are `phenotypes * (sites + 1)`.
+        phenotypes: Binary phenotypes; one regression each, on the same features.
     """
 
-    def __init__(self, sites: int) -> None:
+    def __init__(self, sites: int, phenotypes: int = 1) -> None:
         super().__init__()
-        self.linear = nn.Linear(sites + 1, 1, bias=False)
+        self.linear = nn.Linear(sites + 1, phenotypes, bias=False)
         nn.init.zeros_(self.linear.weight)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits [people] of features with the constant column, [people, sites + 1] (see `with_constant`)."""
-        logits: torch.Tensor = self.linear(features)[:, 0]
-        return logits
+        """Logits of features with the constant column, [people, sites + 1] (see `with_constant`).
+
+        Returns:
+            [people], or [people, phenotypes] where there are several.
+        """
+        logits: torch.Tensor = self.linear(features)
+        return logits[:, 0] if logits.shape[1] == 1 else logits
 
 
 def with_constant(features: torch.Tensor, variance: float) -> torch.Tensor:

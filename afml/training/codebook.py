@@ -5,6 +5,14 @@ shows nothing. A person may take only a pattern that the person's own genome con
 genotype is true, and takes the one whose *centroid* (mean risk score of the public people who take it) is
 nearest to the person's own risk score: a quantiser of the score (Lloyd 1982) whose codewords are genotypes.
 With about ten patterns the groups are large by construction and nothing rare is ever shown.
+
+Two choices let such a release carry nearly all that a score in as many bins carries:
+
+* Any common genotype may be a codeword, whatever its association. What a codeword says is *who takes it*, and
+  with many sites to choose from there is, for every score, one that enough of the people near it contain.
+* The empty pattern stands for the mean score, and its centroid never moves. A recipient fits penalised linear
+  models on dosages, in which everybody who shows nothing sits at the intercept. Were they people of extreme
+  scores, the penalty would pull all other patterns towards them.
 """
 
 from __future__ import annotations
@@ -20,9 +28,12 @@ from afml.core.config import canonical_json
 Pattern = tuple[tuple[int, int], ...]
 """Shown genotypes as (site, dosage in {1, 2}), ascending by site; empty: nothing is shown."""
 
-LLOYD_STEPS = 4
-#: Strongest risk sites and most common sites that single-genotype patterns are drawn from.
-CANDIDATE_SITES = 40
+LLOYD_STEPS = 6
+#: Carriers, as a share of the public people, that make a genotype worth a codeword, and most candidates.
+MIN_CARRIERS, MAX_CANDIDATES = 0.04, 4096
+#: Trial centroids of a new pattern: score quantiles, or cluster centres where there are several scores.
+_LEVELS, _LEVELS_MANY = 24, 64
+_CLUSTER_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -41,10 +52,12 @@ class Codebook:
 
     def available(self, dosage: NDArray[np.int8]) -> NDArray[np.bool_]:
         """Which patterns each record contains, [people, J]; a missing call is never contained."""
-        out = np.ones((len(dosage), len(self.patterns)), dtype=bool)
-        for index, pattern in enumerate(self.patterns):
-            for site, value in pattern:
-                out[:, index] &= dosage[:, site] == value
+        return contains(dosage, self.patterns)
+
+    def distance(self, dosage: NDArray[np.int8], score: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Squared distance of scores to centroids, infinite where a record lacks the pattern, [people, J]."""
+        out = _distance(score, self.centroids)
+        out[~self.available(dosage)] = np.inf
         return out
 
     def assign(
@@ -57,8 +70,7 @@ class Codebook:
             score: Risk scores, [people] or [people, scores].
             active: Patterns in use, [J]; the empty pattern must be among them.
         """
-        distance = _distance(score, self.centroids)  # [people, J]
-        distance[~self.available(dosage)] = np.inf
+        distance = self.distance(dosage, score)
         if active is not None:
             distance[:, ~active] = np.inf
         return np.argmin(distance, axis=1)
@@ -77,35 +89,22 @@ class Codebook:
         return hashlib.sha256(canonical_json(body) + self.centroids.astype("<f8").tobytes()).hexdigest()
 
 
-def learn_single(
-    dosage: NDArray[np.int8],
-    score: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    *,
-    patterns: int,
-    min_share: float = 0.0,
-) -> Codebook:
-    """Greedy codebook of single genotypes: the empty pattern and `patterns - 1` others.
+def contains(dosage: NDArray[np.int8], patterns: tuple[Pattern, ...] | list[Pattern]) -> NDArray[np.bool_]:
+    """Which patterns each record contains, [people, patterns]."""
+    out = np.ones((len(dosage), len(patterns)), dtype=bool)
+    for index, pattern in enumerate(patterns):
+        for site, value in pattern:
+            out[:, index] &= dosage[:, site] == value
+    return out
 
-    Args:
-        dosage: Public people (panel and mosaics), [people, sites].
-        score: Their risk scores, [people].
-        weights: Risk weights, [sites]; the strongest sites are candidates, and the most common ones.
-        patterns: J, at least 1.
-        min_share: Smallest share of the public people that a pattern must attract.
 
-    Returns:
-        A deterministic codebook.
-    """
-    called = np.maximum((dosage >= 0).sum(axis=0), 1)
-    frequency = np.maximum(dosage, 0).sum(axis=0) / called
-    strongest = np.argsort(-np.abs(weights), kind="stable")[:CANDIDATE_SITES]
-    strongest = strongest[weights[strongest] != 0.0]
-    common = np.argsort(-np.minimum(frequency, 2 - frequency), kind="stable")[:CANDIDATE_SITES]
-    pool: list[Pattern] = [
-        ((int(site), value),) for site in dict.fromkeys([*strongest, *common]) for value in (1, 2)
-    ]
-    return learn(dosage, score, pool, patterns=patterns, min_share=min_share)
+def common_genotypes(dosage: NDArray[np.int8]) -> list[Pattern]:
+    """Single genotypes that enough public people carry, as patterns; the most balanced ones where many do."""
+    shares = np.stack([(dosage == value).mean(axis=0) for value in (1, 2)], axis=1)  # [sites, 2]
+    flat = shares.reshape(-1)
+    enough = np.flatnonzero(flat >= MIN_CARRIERS)
+    kept = enough[np.argsort(np.abs(flat[enough] - 0.5), kind="stable")[:MAX_CANDIDATES]]
+    return [((int(index) // 2, int(index) % 2 + 1),) for index in np.sort(kept)]
 
 
 def learn(
@@ -118,71 +117,65 @@ def learn(
 ) -> Codebook:
     """Choose patterns from `pool` one by one: each time the one that lowers the score's squared error most.
 
+    No site is shown by two patterns, so that each pattern has columns of its own in a recipient's model.
+
     Args:
-        dosage: Public people, [people, sites].
-        score: Their risk scores, [people].
+        dosage: Public people (panel and mosaics), [people, sites].
+        score: Their risk scores, [people] or [people, scores].
         pool: Candidate patterns, the empty one not among them.
-        patterns: J, the empty pattern included.
+        patterns: J, the empty pattern included, at least 1.
         min_share: Candidates that would attract less of the public people are passed over.
+
+    Returns:
+        A deterministic codebook of at most J patterns.
     """
     points = np.asarray(score, dtype=np.float64).reshape(len(dosage), -1)  # [people, scores]
-    has = Codebook(dosage.shape[1], tuple(pool), np.zeros((len(pool), points.shape[1]))).available(dosage)
+    has = contains(dosage, pool)  # [people, candidates]
+    carriers = np.ascontiguousarray(has.T, dtype=np.float64)
+    levels = _levels(points)
+    to_levels = _distance(points, levels)  # [people, levels]
+    sites = [{site for site, _ in pattern} for pattern in pool]
+    free: NDArray[np.bool_] = np.asarray(has.any(axis=0))
     chosen: list[int] = []
     centroids = points.mean(axis=0, keepdims=True)
-    for _ in range(patterns - 1):
-        best = _best_candidate(points, has, chosen, centroids, min_share)
-        if best is None:
+    while len(chosen) < patterns - 1 and free.any():
+        now = _masked_distance(points, has[:, chosen], centroids).min(axis=1)
+        saved = np.maximum(now[:, None] - to_levels, 0.0)
+        gain = carriers @ saved / len(points)  # [candidates, levels]
+        attracted = carriers @ (saved > 0).astype(np.float64) / len(points)
+        gain[(attracted < min_share) | ~free[:, None]] = 0.0
+        # Rounded, so that machines whose sums differ in the last bits choose alike.
+        gain = np.round(gain / max(float(points.var()), 1e-300), 9)
+        candidate, level = divmod(int(gain.argmax()), gain.shape[1])
+        if gain[candidate, level] <= 0.0:
             break
-        candidate, centroid = best
         chosen.append(candidate)
-        centroids = np.concatenate([centroids, centroid[None]])
-        centroids = _lloyd(points, has[:, chosen], centroids)
-    selected: tuple[Pattern, ...] = ((), *(pool[index] for index in chosen))
-    return Codebook(dosage.shape[1], selected, centroids)
+        centroids = _lloyd(points, has[:, chosen], np.concatenate([centroids, levels[level][None]]))
+        free &= np.array([not (own & sites[candidate]) for own in sites])
+    return Codebook(dosage.shape[1], ((), *(pool[index] for index in chosen)), centroids)
 
 
-def _best_candidate(
-    points: NDArray[np.float64],
-    has: NDArray[np.bool_],
-    chosen: list[int],
-    centroids: NDArray[np.float64],
-    min_share: float,
-) -> tuple[int, NDArray[np.float64]] | None:
-    """The candidate that lowers the error most, and its centroid."""
-    distance = _masked_distance(points, has[:, chosen], centroids)
-    now = distance.min(axis=1)  # [people]
-    best: tuple[float, int, NDArray[np.float64]] | None = None
-    for candidate in range(has.shape[1]):
-        if candidate in chosen or not has[:, candidate].any():
-            continue
-        carriers = np.flatnonzero(has[:, candidate])
-        # Two starts: the carriers worst served from above and from below; then two refinements of each.
-        for side in (-1.0, 1.0):
-            own = points[carriers]
-            direction = side * (own - own.mean(axis=0)).sum(axis=1)
-            members = carriers[direction >= np.quantile(direction, 0.5)]
-            centroid = points[members].mean(axis=0)
-            for _ in range(2):
-                gain = now[carriers] - ((own - centroid) ** 2).sum(axis=1)
-                moved = gain > 0
-                if not moved.any():
-                    break
-                centroid = own[moved].mean(axis=0)
-            gain = np.maximum(now[carriers] - ((own - centroid) ** 2).sum(axis=1), 0.0)
-            if np.count_nonzero(gain) < min_share * len(points) or not gain.any():
-                continue
-            if best is None or gain.sum() > best[0]:
-                best = (float(gain.sum()), candidate, centroid)
-    return None if best is None else (best[1], best[2])
+def _levels(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Trial centroids, [levels, scores]: middles of equal shares, or of clusters (k-means, Lloyd 1982)."""
+    if points.shape[1] == 1:
+        levels: NDArray[np.float64] = np.quantile(points[:, 0], (np.arange(_LEVELS) + 0.5) / _LEVELS)[:, None]
+        return levels
+    count = min(_LEVELS_MANY, len(points))
+    centres = points[np.linspace(0, len(points) - 1, count).astype(np.int64)].copy()
+    for _ in range(_CLUSTER_STEPS):
+        nearest = _distance(points, centres).argmin(axis=1)
+        for index in np.unique(nearest):
+            centres[index] = points[nearest == index].mean(axis=0)
+    return centres
 
 
 def _lloyd(
     points: NDArray[np.float64], has: NDArray[np.bool_], centroids: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Alternate assignment and means; `has`: [people, J - 1], the empty pattern is open to all."""
+    """Alternate assignment and means of all but the empty pattern; `has`: [people, J - 1]."""
     for _ in range(LLOYD_STEPS):
         assigned = _masked_distance(points, has, centroids).argmin(axis=1)
-        for index in range(len(centroids)):
+        for index in range(1, len(centroids)):
             members = points[assigned == index]
             if len(members):
                 centroids[index] = members.mean(axis=0)

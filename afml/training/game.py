@@ -35,17 +35,18 @@ _MICRO_GENOTYPES = 150_000
 
 
 class MaskingBlock(nn.Module):
-    """The Masking Network and the linear head that reads the risk score back from the masked record.
+    """The Masking Network and the linear head that reads the risk scores back from the masked record.
 
     Args:
         sites: Number of sites.
         annotations: Annotation channels.
+        phenotypes: Risk scores.
     """
 
-    def __init__(self, sites: int, annotations: int) -> None:
+    def __init__(self, sites: int, annotations: int, phenotypes: int = 1) -> None:
         super().__init__()
         self.masker = MaskingNetwork(sites, annotations)
-        self.decoder = nn.Linear(sites, 1)
+        self.decoder = nn.Linear(sites, phenotypes)
 
 
 class Game:
@@ -56,13 +57,16 @@ class Game:
         annotations: Annotation channels.
         settings: The game's settings.
         device: Where the networks live.
+        phenotypes: Risk scores that a masked record should still tell.
     """
 
-    def __init__(self, sites: int, annotations: int, settings: GameSettings, device: torch.device) -> None:
+    def __init__(
+        self, sites: int, annotations: int, settings: GameSettings, device: torch.device, *, phenotypes: int = 1
+    ) -> None:
         self.settings, self.device = settings, device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # a public constant; what matters is what training makes of it
-            self.block = MaskingBlock(sites, annotations).to(device)
+            self.block = MaskingBlock(sites, annotations, phenotypes).to(device)
             self.identifier = IdentificationNetwork(sites, window=settings.windows).to(device)
 
     @property
@@ -82,27 +86,30 @@ class Game:
         unflatten(self.block, vector[:split])
         unflatten(self.identifier, vector[split:])
 
-    def start(self, weights: NDArray[np.float64], statistics: PanelStatistics, score_scale: float) -> None:
-        """Begin at the risk model: its sites open, the first context score and the decoder at its score.
+    def start(
+        self, weights: NDArray[np.float64], statistics: PanelStatistics, score_scale: NDArray[np.float64]
+    ) -> None:
+        """Begin at the risk model: its sites open, the first context scores and the decoder at its scores.
 
         Args:
-            weights: Risk weights on standardised dosages, [sites].
+            weights: Risk weights on standardised dosages, [sites] or [phenotypes, sites].
             statistics: Panel statistics.
-            score_scale: Panel standard deviation of the risk score.
+            score_scale: Panel standard deviation of each risk score, [] or [phenotypes].
         """
-        kept = np.abs(weights) > 0
+        rows = np.atleast_2d(weights) / np.reshape(score_scale, (-1, 1))  # [phenotypes, sites]
+        kept = rows.any(axis=0)
         with torch.no_grad():
             self.block.masker.own.bias.copy_(torch.from_numpy(np.where(kept, _START_KEPT, _START_OTHER)))
-            self.block.masker.start_context(torch.from_numpy(weights / score_scale).float())
-            self.block.decoder.weight[0].copy_(torch.from_numpy(weights / (statistics.scale * score_scale)))
-            shift = -float(np.sum(weights * statistics.mean / statistics.scale)) / score_scale
-            self.block.decoder.bias.fill_(shift)
+            self.block.masker.start_context(torch.from_numpy(rows).float())
+            self.block.decoder.weight.copy_(torch.from_numpy(rows / statistics.scale))
+            self.block.decoder.bias.copy_(torch.from_numpy(-rows @ (statistics.mean / statistics.scale)))
 
     def mask(self, batch: Lineup) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(relaxed mask [people, sites], masked record [people, sites], decoded score [people])."""
+        """(relaxed mask [people, sites], masked record [people, sites], decoded scores, as in `Lineup.score`)."""
         mask = relaxed_mask(self.block.masker(batch.channels), batch.uniform, TEMPERATURE)
         shown = batch.dosage * mask
-        return mask, shown, self.block.decoder(shown)[:, 0]
+        decoded: torch.Tensor = self.block.decoder(shown)
+        return mask, shown, decoded[:, 0] if decoded.shape[1] == 1 else decoded
 
     def losses(
         self,
@@ -152,7 +159,7 @@ def train_on_panel(
         pool: Panel and mosaics.
         statistics: Panel statistics.
         annotations: [sites, A].
-        score: Standardised risk scores of the pool, [pool].
+        score: Standardised risk scores of the pool, [pool] or [pool, phenotypes].
         rng: Seeded generator.
         progress: Called with (step, steps).
     """

@@ -19,9 +19,9 @@ def assign_groups(
 ) -> NDArray[np.int64]:
     """Assign a pattern to everybody in a file so that each one in use has at least `min_group_size` people.
 
-    The rarest pattern is closed and its people move to the nearest pattern they still contain, down to the
-    empty one, until no group is too small. When the group of the empty pattern itself is too small, the
-    smallest other group is closed to feed it.
+    Groups that are too small are *fed* with the people who contain the pattern, lose least by it and come
+    from groups that can spare them; or the smallest is *closed* and its people move to the next pattern they
+    contain, down to the empty one. Whichever distorts the scores less is done.
 
     Args:
         codebook: Patterns and centroids.
@@ -41,17 +41,41 @@ def assign_groups(
             f"{people} people cannot form a group of {min_group_size}",
             cure="release more people together or lower min_group_size",
         )
-    active = np.ones(len(codebook.patterns), dtype=bool)
+    distance = codebook.distance(contained, score)  # [people, J], infinite where not contained
     while True:
-        assigned = codebook.assign(contained, score, active)
-        sizes = np.bincount(assigned, minlength=len(active))
-        used = sizes > 0
-        if not (used & (sizes < min_group_size)).any():
+        assigned = distance.argmin(axis=1)
+        sizes = np.bincount(assigned, minlength=distance.shape[1])
+        if not ((sizes > 0) & (sizes < min_group_size)).any():
             return assigned
         # Close the smallest group in use that is not the empty pattern; ties: the later, weaker pattern.
-        closable = np.flatnonzero(used[1:]) + 1
+        closable = np.flatnonzero(sizes[1:]) + 1
         smallest = closable[np.lexsort((-closable, sizes[closable]))[0]]
-        active[smallest] = False
+        closed = distance.copy()
+        closed[:, smallest] = np.inf
+        fed = _feed(distance, assigned, min_group_size)
+        if fed is not None and distance[np.arange(people), fed].sum() <= closed.min(axis=1).sum():
+            return fed
+        distance = closed
+
+
+def _feed(
+    distance: NDArray[np.float64], assigned: NDArray[np.int64], min_group_size: int
+) -> NDArray[np.int64] | None:
+    """Fill every small group to k, the fullest first; None where there are not enough people to spare."""
+    fed, people = assigned.copy(), np.arange(len(assigned))
+    sizes = np.bincount(assigned, minlength=distance.shape[1])
+    small = np.flatnonzero((sizes > 0) & (sizes < min_group_size))
+    for group in small[np.argsort(-sizes[small], kind="stable")]:
+        while sizes[group] < min_group_size:
+            spare = np.isfinite(distance[:, group]) & (sizes[fed] > min_group_size) & (fed != group)
+            if not spare.any():
+                return None
+            loss = np.where(spare, distance[:, group] - distance[people, fed], np.inf)
+            person = int(loss.argmin())
+            sizes[fed[person]] -= 1
+            sizes[group] += 1
+            fed[person] = group
+    return fed
 
 
 def entropy_bits(assigned: NDArray[np.int64]) -> float:

@@ -31,7 +31,7 @@ class Lineup:
         candidates: Candidates' dosages, missing = panel mean, the true one first, [people, K, sites].
         candidates_standard: The same, standardised by the panel, [people, K, sites].
         uniform: Uniforms of the relaxed masks, [people, sites].
-        score: Risk score with panel mean 0 and variance 1, [people].
+        score: Risk score with panel mean 0 and variance 1, [people] or [people, phenotypes].
     """
 
     dosage: torch.Tensor

@@ -32,8 +32,12 @@ def adversarial_loss(logits: torch.Tensor, objective: Objective) -> torch.Tensor
 
 
 def utility_loss(decoded: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
-    """Squared error of the score read back from the masked record, [people]; its panel variance is 1."""
-    return (decoded - score) ** 2
+    """Squared error of the score read back from the masked record, [people]; its panel variance is 1.
+
+    Both are [people], or [people, scores]: then the mean over scores.
+    """
+    error = (decoded - score) ** 2
+    return error if error.dim() == 1 else error.mean(dim=1)
 
 
 def masking_loss(
@@ -52,8 +56,8 @@ def masking_loss(
     Args:
         logits: Line-up logits, [people, K].
         mask: Masks in {0, 1} with a relaxed gradient, [people, sites].
-        decoded: Risk score decoded from the masked record, [people].
-        score: Risk score of the whole record, [people].
+        decoded: Risk score decoded from the masked record, [people] or [people, scores].
+        score: Risk score of the whole record, same shape.
         objective: Form of the adversarial term.
         adversary_weight: a.
         utility_weight: b.

@@ -33,7 +33,7 @@ class TrainedModel:
     Attributes:
         mean, scale: Panel mean and standard deviation of the dosage, [sites].
         annotations: Annotation channels, [sites, A].
-        weights: Sparse risk weights on standardised dosages, [sites].
+        weights: Sparse risk weights on standardised dosages, [sites], or [phenotypes, sites] where there are several.
         game: Parameters of masker block and identifier, flat; empty when no game was played.
         card: Settings and facts that travel with the model (JSON values only).
     """
@@ -51,11 +51,13 @@ class TrainedModel:
         return PanelStatistics(self.mean, self.scale, np.zeros((0, len(self.mean)), np.float32), 1.0, 1.0)
 
     def risk_score(self, dosage: NDArray[np.int8]) -> NDArray[np.float64]:
-        """Risk scores of records, [people]; a missing call counts as the panel mean."""
-        used = np.flatnonzero(self.weights)
-        part = dosage[:, used]
-        standard = np.where(part < 0, 0.0, (part - self.mean[used]) / self.scale[used])
-        return standard @ self.weights[used]
+        """Risk scores of records, [people] or [people, phenotypes]; a missing call counts as the panel mean."""
+        return risk_score(self.weights, self.mean, self.scale, dosage)
+
+    @property
+    def phenotypes(self) -> int:
+        """Phenotypes that the model tells the risk of."""
+        return 1 if self.weights.ndim == 1 else len(self.weights)
 
     def keep_probability(self, dosage: NDArray[np.int8]) -> NDArray[np.float32]:
         """M(x): the Masking Network's probability of keeping each site, [people, sites]."""
@@ -74,7 +76,8 @@ class TrainedModel:
         if not len(self.game):
             raise IntegrityError("this model has no Masking Network", cure="train with a 'game' phase")
         where = device()
-        game = Game(len(self.mean), self.annotations.shape[1], GameSettings(**self.card["game"]), where)
+        settings = GameSettings(**self.card["game"])
+        game = Game(len(self.mean), self.annotations.shape[1], settings, where, phenotypes=self.phenotypes)
         game.load(self.game)
         masker = game.block.masker.eval()
         out = np.empty(dosage.shape, np.float32)
@@ -125,6 +128,26 @@ class TrainedModel:
         if not intact:
             raise IntegrityError("model does not match its digest", where=folder, cure="fetch it again")
         return model
+
+
+def risk_score(
+    weights: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    dosage: NDArray[np.int8],
+) -> NDArray[np.float64]:
+    """Scores of records, [people] or [people, phenotypes]; a missing call counts as the panel mean.
+
+    Args:
+        weights: On standardised dosages, [sites] or [phenotypes, sites].
+        mean: Panel mean of the dosage, [sites].
+        scale: Panel standard deviation, [sites].
+        dosage: [people, sites].
+    """
+    used = np.flatnonzero(np.atleast_2d(weights).any(axis=0))
+    part = dosage[:, used]
+    standard = np.where(part < 0, 0.0, (part - mean[used]) / scale[used])
+    return np.asarray(standard @ weights[..., used].T)
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,9 +9,7 @@ the public game) is computed once, at the elected node, and travels as the blob 
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,49 +21,26 @@ from afml.core.config import canonical_json
 from afml.core.errors import ConfigError, InputError, IntegrityError
 from afml.core.run import GameSettings, RunConfig
 from afml.models.features import PanelStatistics
-from afml.models.risk import RiskModel, with_constant
-from afml.privacy.noise import node_std
-from afml.training.clipping import PersonGradients, unflatten
+from afml.models.risk import RiskModel
+from afml.training import distributed
+from afml.training.blob import dump, load
+from afml.training.clipping import unflatten
+from afml.training.cohort import Cohort
 from afml.training.device import device, one_thread
 from afml.training.game import Game, PrivateGame, micro_batch, to_device, train_on_panel
 from afml.training.lineup import DecoyPool, private_lineup
-from afml.training.model import TrainedModel
-from afml.training.shrink import marginal_noise, sparse_weights
+from afml.training.model import TrainedModel, risk_score
+from afml.training.risk import risk_sum
+from afml.training.weights import fit_weights
 from crypto.public.random import RandomSource
 
 if TYPE_CHECKING:
     from afml.genomics.sites import SitePanel
 
+__all__ = ["Cohort", "Program", "parameter_counts"]
+
 Progress = Callable[[int, int], None]
-#: Features of one micro-batch of the risk model (float32 values): small enough to stay in a core's cache.
-_MICRO_FEATURES = 400_000
 _MOSAICS = 4000
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """The enrolled people of one node.
-
-    Attributes:
-        dosage: int8 in {0, 1, 2, -1}, [people, sites].
-        phenotype: int8 in {0, 1}, [people].
-    """
-
-    dosage: NDArray[np.int8]
-    phenotype: NDArray[np.int8]
-
-    def __post_init__(self) -> None:
-        if len(self.dosage) != len(self.phenotype):
-            raise InputError(
-                f"{len(self.dosage)} people have genotypes and {len(self.phenotype)} have a phenotype",
-                cure="enrol only people with both",
-            )
-
-    def __len__(self) -> int:
-        return len(self.dosage)
-
-    def __repr__(self) -> str:
-        return f"Cohort({len(self)} people)"
 
 
 class Program:
@@ -92,7 +67,8 @@ class Program:
         self.panel_dosage = panel_dosage
         self.statistics = PanelStatistics.from_panel(panel_dosage, config.risk.panel_components)
         self.sites = config.sites
-        self._risk = np.zeros(self.sites + 1)
+        self.phenotypes = config.risk.phenotypes
+        self._risk = np.zeros(self.phenotypes * (self.sites + 1))  # phenotype by phenotype
         self._weights: NDArray[np.float64] | None = None  # set by the public blob
         self._game: NDArray[np.float64] | None = None
 
@@ -100,7 +76,7 @@ class Program:
 
     def parameters(self, phase: int) -> int:
         """Length of the update vector of a phase."""
-        return self.sites + 1 if self.config.phases[phase].name == "risk" else self._game_parameters
+        return len(self._risk) if self.config.phases[phase].name == "risk" else self._game_parameters
 
     def private_update(
         self, phase: int, cohort: Cohort, rng: RandomSource, node_std: float
@@ -117,14 +93,16 @@ class Program:
             float64 [parameters(phase)].
         """
         rate = self.config.phases[phase].sample_rate
-        batch = np.flatnonzero(rng.child("batch").uniform(len(cohort)) < rate)
-        update = self.clipped_sum(phase, cohort, batch, rng.child("people"))
-        return update + node_std * rng.child("noise").normal(len(update))
+        drawn = distributed.from_first(rng.child("batch").uniform(len(cohort)))
+        update = self.clipped_sum(phase, cohort, np.flatnonzero(drawn < rate), rng.child("people"))
+        return distributed.from_first(update + node_std * rng.child("noise").normal(len(update)))
 
     def clipped_sum(
         self, phase: int, cohort: Cohort, batch: NDArray[np.int64], seed: RandomSource
     ) -> NDArray[np.float64]:
         """Sum over the batch's people of gradients clipped to the phase's clip norm, without noise.
+
+        In a process group (`afml.training.distributed`) the processes share the batch among them.
 
         Args:
             phase: Index into `config.phases`.
@@ -134,11 +112,22 @@ class Program:
 
         Returns:
             float64 [parameters(phase)]; zeros for an empty batch.
+
+        Raises:
+            InputError: The cohort has another number of phenotypes than the run.
         """
+        if cohort.phenotypes != self.phenotypes:
+            raise InputError(
+                f"the cohort has {cohort.phenotypes} phenotypes, the run trains {self.phenotypes}",
+                cure="use the phenotype table that the run was agreed for",
+            )
+        settings, own = self.config.phases[phase], distributed.own_part(batch)
         with one_thread():
-            if self.config.phases[phase].name == "risk":
-                return self._risk_sum(self.config.phases[phase].clip_norm, cohort, batch)
-            return self._game_sum(self.config.phases[phase].clip_norm, cohort, batch, seed)
+            if settings.name == "risk":
+                total = self._risk_sum(settings.clip_norm, cohort, own)
+            else:
+                total = self._game_sum(settings.clip_norm, cohort, own, seed)
+        return distributed.added(total)
 
     def apply(self, phase: int, total: NDArray[np.float64], people: int) -> None:
         """Step along the sum of the cohort's updates: `parameters -= rate * total / expected people`.
@@ -164,20 +153,9 @@ class Program:
             self._game = self._require_game() - scale * total
 
     def _risk_sum(self, clip_norm: float, cohort: Cohort, batch: NDArray[np.int64]) -> NDArray[np.float64]:
-        model = RiskModel(self.sites)
+        model = RiskModel(self.sites, self.phenotypes)
         unflatten(model, self._risk)
-        gradients = PersonGradients(model.to(device()), clip_norm)
-        rows = max(1, _MICRO_FEATURES // (self.sites + 1))
-        for start in range(0, len(batch), rows):
-            part = batch[start : start + rows]
-            features = torch.from_numpy(self.statistics.features(cohort.dosage[part]))
-            logits = gradients.hooked(with_constant(features, self.statistics.variance).to(device()))
-            target = torch.from_numpy(cohort.phenotype[part].astype(np.float32)).to(logits.device)
-            gradients.backward(
-                torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
-            )
-            gradients.clip()
-        return gradients.total()
+        return risk_sum(model, clip_norm, self.statistics, cohort, batch)
 
     def _game_sum(
         self, clip_norm: float, cohort: Cohort, batch: NDArray[np.int64], seed: RandomSource
@@ -231,7 +209,7 @@ class Program:
                 pool = DecoyPool(self.panel_dosage, self.config.game.genotype_error, rng, wanted=_MOSAICS)
                 score = (self._score(weights, pool.people) - center) / scale
                 train_on_panel(game, pool, self.statistics, self.annotations, score, rng, progress)
-        return _dump({"weights": weights, "game": game.vector()})
+        return dump({"weights": weights, "game": game.vector()})
 
     def load_public(self, blob: bytes) -> None:
         """Take over the public part.
@@ -239,12 +217,12 @@ class Program:
         Raises:
             IntegrityError: Not a blob of this run's shape.
         """
-        arrays = _load(blob, "public part of the model")
+        arrays = load(blob, "public part of the model")
         weights, game = arrays.get("weights"), arrays.get("game")
         if (
             weights is None
             or game is None
-            or weights.shape != (self.sites,)
+            or weights.shape != self._weights_shape
             or game.shape != (self._game_parameters,)
         ):
             raise IntegrityError("the public part of the model has the wrong shape", cure="fetch it again")
@@ -252,40 +230,24 @@ class Program:
         self.__dict__.pop("_score_moments", None)
 
     def risk_weights(self) -> NDArray[np.float64]:
-        """Sparse risk weights on standardised dosages, [sites]; the public part's where there is one."""
+        """Sparse risk weights on standardised dosages; the public part's where there is one.
+
+        [sites], or [phenotypes, sites] where there are several. Scores have variance 1 on the panel.
+        """
         if self._weights is not None:
             return self._weights
-        return self._fit_weights()
-
-    def _fit_weights(self) -> NDArray[np.float64]:
-        phases = [phase for phase in self.config.phases if phase.name == "risk"]
-        if not phases or not self._risk.any():
-            return np.zeros(self.sites)
-        people, variance = sum(self.config.enrolled.values()), self.statistics.variance
-        # Each phase's share of the weights is its average over rounds; noises add in squares.
-        travel = [phase.learning_rate * phase.rounds for phase in phases]
-        noises = [
-            marginal_noise(
-                variance, people, p.sample_rate, p.rounds, node_std(self.config, p) * self._noisy_nodes
-            )
-            for p in phases
-        ]
-        share = np.array(travel) / sum(travel)
-        noise = float(np.sqrt(np.sum((share * np.array(noises)) ** 2)))
-        features = self.statistics.features(self.panel_dosage)
-        marginal = self._risk[:-1] / sum(travel)
-        kept = self.config.risk.kept_sites
-        return sparse_weights(marginal, noise, features, kept) * self.statistics.norm_factor
+        accumulated = self._risk.reshape(self.phenotypes, self.sites + 1)[:, :-1]
+        return fit_weights(self.config, self.statistics, self.panel_dosage, accumulated).reshape(self._weights_shape)
 
     @property
-    def _noisy_nodes(self) -> float:
-        return float(np.sqrt(len(self.config.enrolled)))
+    def _weights_shape(self) -> tuple[int, ...]:
+        return (self.sites,) if self.phenotypes == 1 else (self.phenotypes, self.sites)
 
     # -- state ------------------------------------------------------------------------------------------
 
     def state(self) -> bytes:
         """All master parameters, for `load_state`."""
-        return _dump(self._masters())
+        return dump(self._masters())
 
     def load_state(self, blob: bytes) -> None:
         """Inverse of `state`.
@@ -293,7 +255,7 @@ class Program:
         Raises:
             IntegrityError: Not a state of this program.
         """
-        arrays = _load(blob, "saved training state")
+        arrays = load(blob, "saved training state")
         if arrays.get("risk", np.zeros(0)).shape != self._risk.shape:
             raise IntegrityError(
                 "the saved training state belongs to another run", cure="remove it and catch up"
@@ -337,7 +299,8 @@ class Program:
     # -- helpers ----------------------------------------------------------------------------------------
 
     def _new_game(self) -> Game:
-        return Game(self.sites, self.annotations.shape[1], self.config.game, device())
+        annotations = self.annotations.shape[1]
+        return Game(self.sites, annotations, self.config.game, device(), phenotypes=self.phenotypes)
 
     @cached_property
     def _game_parameters(self) -> int:
@@ -358,23 +321,22 @@ class Program:
         return self._game
 
     def _score(self, weights: NDArray[np.float64], dosage: NDArray[np.int8]) -> NDArray[np.float64]:
-        used = np.flatnonzero(weights)
-        part = dosage[:, used]
-        standard = (part - self.statistics.mean[used]) / self.statistics.scale[used]
-        return np.where(part < 0, 0.0, standard) @ weights[used]
+        return risk_score(weights, self.statistics.mean, self.statistics.scale, dosage)
 
-    def _panel_score(self, weights: NDArray[np.float64]) -> tuple[float, float]:
+    def _panel_score(
+        self, weights: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         score = self._score(weights, self.panel_dosage)
-        spread = float(score.std())
-        return float(score.mean()), spread if spread > 0 else 1.0
+        spread = score.std(axis=0)
+        return np.asarray(score.mean(axis=0)), np.where(spread > 0, spread, 1.0)
 
     @cached_property
-    def _score_moments(self) -> tuple[float, float]:
+    def _score_moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return self._panel_score(self.risk_weights())
 
     def _standard_score(self, dosage: NDArray[np.int8]) -> NDArray[np.float64]:
         center, scale = self._score_moments
-        return (self._score(self.risk_weights(), dosage) - center) / scale
+        return np.asarray((self._score(self.risk_weights(), dosage) - center) / scale)
 
     def _public_rng(self, label: str) -> np.random.Generator:
         # Only public data is drawn with it, so a predictable seed costs nothing and makes the run repeatable.
@@ -382,20 +344,9 @@ class Program:
         return np.random.default_rng(int.from_bytes(seed[:16], "little"))
 
 
-def parameter_counts(sites: int, annotations: int, settings: GameSettings | None = None) -> tuple[int, int]:
+def parameter_counts(
+    sites: int, annotations: int, settings: GameSettings | None = None, *, phenotypes: int = 1
+) -> tuple[int, int]:
     """Lengths of the update vectors of the "risk" and "game" phases, which a run configuration declares."""
-    return sites + 1, Game(sites, annotations, settings or GameSettings(), torch.device("cpu")).parameters
-
-
-def _dump(arrays: dict[str, NDArray[np.float64]]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
-def _load(blob: bytes, what: str) -> dict[str, NDArray[np.float64]]:
-    try:
-        with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
-            return {name: arrays[name].astype(np.float64) for name in arrays.files}
-    except Exception as error:  # whatever a damaged archive raises
-        raise IntegrityError(f"the {what} cannot be read", cure="fetch it again") from error
+    game = Game(sites, annotations, settings or GameSettings(), torch.device("cpu"), phenotypes=phenotypes)
+    return phenotypes * (sites + 1), game.parameters

@@ -1,41 +1,39 @@
 """Releases: plan on the panel which patterns there are, then apply the plan to a file.
 
-Two methods share one form, a codebook whose patterns a record must contain:
+All methods share one form, a codebook whose patterns a record must contain:
 
-* "codebook": patterns are single genotypes, chosen greedily; a person may take any that the genome contains.
+* "codebook": patterns are common genotypes, chosen together so that who takes which says most of the score.
 * "network": patterns are what the Masking Network shows of public people (several sites at once, or parts of
   it); a person may take only what the network keeps of the person's own record.
+* "greedy": a baseline, single genotypes of the strongest and the most common sites (afml.training.greedy).
 
-"auto" plans both on one half of the panel and compares them on the other half, at the group size asked for.
-Private people have no part in the choice. What is released is protected by masking and group size, not by
-differential privacy.
+"auto" plans codebook and network on one half of the panel and compares them on the other half, at the group
+size asked for. Private people have no part in the choice. What is released is protected by masking and group
+size, not by differential privacy.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.core.errors import ConfigError
+from afml.core.errors import ConfigError, ReleaseError
 from afml.core.run import ReleaseSettings
-from afml.training.codebook import Codebook, Pattern, learn, learn_single
+from afml.training.codebook import Codebook
 from afml.training.grouping import assign_groups, entropy_bits
-from afml.training.lineup import mosaics
 from afml.training.model import TrainedModel
+from afml.training.patterns import Method, contained, learn_patterns, public_rng, with_mosaics
 
-Method = Literal["codebook", "network"]
-_MOSAICS = 4000
-_MOSAIC_GENOTYPES = 100_000_000
-_NETWORK_POOL = 200
-#: Records that show more than this offer single genotypes only.
-_PAIRED_GENOTYPES = 16
+__all__ = ["Method", "PanelCase", "ReleasePlan", "Released", "Trial", "apply_plan", "mask_alone", "plan_release"]
+
 #: People of one file that groups are planned for, where the caller names no number.
 _FILE_PEOPLE = 400
+#: Candidates of the attacks that a plan must withstand before it is used.
+_VERIFICATION_PEOPLE = 2000
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,8 @@ class Trial:
 
     Attributes:
         method: The method.
-        explained: Share of the risk score's variance that the released patterns carry, in [0, 1].
+        explained: Share of the risk score's variance that the released patterns carry, in [0, 1]; the mean over
+            scores where there are several.
         patterns: Patterns in use.
         rr_bound: Patterns over people, an attacker's expected top-1 success at most.
     """
@@ -67,6 +66,7 @@ class ReleasePlan:
         fill: What a masked genotype becomes: "major" (0, homozygous panel-major) or "missing" (-1).
         reason: Why this method, in words.
         trials: The comparison on held-out panel people.
+        verified: (patterns, re-identification rate) of each attacked plan, the accepted one last.
     """
 
     model: TrainedModel
@@ -76,6 +76,7 @@ class ReleasePlan:
     fill: Literal["major", "missing"]
     reason: str
     trials: tuple[Trial, ...] = ()
+    verified: tuple[tuple[int, float], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, without the model (its digest stands for it)."""
@@ -89,6 +90,7 @@ class ReleasePlan:
             "fill": self.fill,
             "reason": self.reason,
             "trials": [vars(trial) for trial in self.trials],
+            "verified": [list(attempt) for attempt in self.verified],
         }
 
     @classmethod
@@ -110,6 +112,7 @@ class ReleasePlan:
             fill=stored["fill"],
             reason=stored["reason"],
             trials=tuple(Trial(**trial) for trial in stored["trials"]),
+            verified=tuple((int(patterns), float(rr)) for patterns, rr in stored["verified"]),
         )
 
 
@@ -144,26 +147,51 @@ class Released:
         return int(np.count_nonzero(self.group_sizes))
 
 
+@dataclass(frozen=True)
+class PanelCase:
+    """A release of public people, for the attack suite to break before any private record is released.
+
+    Attributes:
+        dosage: Held-out panel people and mosaics of them, the candidates, [people, sites].
+        released: Their released records, in the same order, made in files of the planned size, [people, sites].
+        panel: The panel people that the patterns were learned from; the attacker has them too.
+        mask: What the plan shows of anybody; public.
+        fill: What a masked genotype looks like.
+    """
+
+    dosage: NDArray[np.int8]
+    released: NDArray[np.int8]
+    panel: NDArray[np.int8]
+    mask: Callable[[NDArray[np.int8]], NDArray[np.int8]]
+    fill: Literal["major", "missing"]
+
+
 def plan_release(
     model: TrainedModel,
     panel_dosage: NDArray[np.int8],
     settings: ReleaseSettings,
     *,
     people_per_file: int | None = None,
+    rr: Callable[[PanelCase], float] | None = None,
 ) -> ReleasePlan:
     """Choose method and patterns from public data.
+
+    With `settings.target_rr` the plan is attacked first: learned on one half of the panel, applied to the other
+    half and mosaics of it, with fewer patterns each time until `rr` is at most the target.
 
     Args:
         model: The trained model.
         panel_dosage: Panel dosages, [people, sites].
         settings: How records are released.
         people_per_file: People of the smallest file to come (public); groups are planned for it.
+        rr: Re-identification rate of the worst attack on a case, in [0, 1].
 
     Returns:
         The plan; deterministic given its arguments.
 
     Raises:
-        ConfigError: `method = "network"` and the model has no Masking Network.
+        ConfigError: `method = "network"` and the model has no Masking Network; a target and no `rr`.
+        ReleaseError: Not even two patterns withstand the attacks.
     """
     file_people = people_per_file or _FILE_PEOPLE
     has_network = len(model.game) > 0
@@ -175,15 +203,44 @@ def plan_release(
     trials = tuple(_trial(model, panel_dosage, settings, method, file_people) for method in methods)
     best = max(trials, key=_explained)
     share = settings.min_group_size / file_people
-    return ReleasePlan(
-        model=model,
-        method=best.method,
-        codebook=_learn(model, panel_dosage, settings.patterns, share, best.method),
-        min_group_size=settings.min_group_size,
-        fill=settings.fill,
-        reason=_reason(settings, trials, best),
-        trials=trials,
+
+    def plan(panel: NDArray[np.int8], patterns: int) -> ReleasePlan:
+        return ReleasePlan(
+            model=model,
+            method=best.method,
+            codebook=learn_patterns(model, panel, patterns, share, best.method),
+            min_group_size=settings.min_group_size,
+            fill=settings.fill,
+            reason=_reason(settings, trials, best),
+            trials=trials,
+        )
+
+    if settings.target_rr is None:
+        return plan(panel_dosage, settings.patterns)
+    if rr is None:
+        raise ConfigError("a target for the re-identification rate needs an attack suite to check it")
+    verified: list[tuple[int, float]] = []
+    patterns = settings.patterns
+    while patterns >= 2:
+        found = rr(_panel_case(plan(panel_dosage[::2], patterns), panel_dosage, file_people))
+        verified.append((patterns, round(found, 6)))
+        if found <= settings.target_rr:
+            return replace(plan(panel_dosage, patterns), verified=tuple(verified))
+        patterns = patterns * 4 // 5 if patterns > 2 else 1
+    raise ReleaseError(
+        f"attacks on held-out panel people reach {100 * verified[-1][1]:.2g} % with two patterns, the target is "
+        f"{100 * settings.target_rr:.2g} %",
+        cure="raise target_rr, or release more people together",
     )
+
+
+def _panel_case(plan: ReleasePlan, panel: NDArray[np.int8], file_people: int) -> PanelCase:
+    """Release the odd panel people and mosaics of them by a plan that was learned on the even ones."""
+    held_out = panel[1::2]
+    people = with_mosaics(held_out, _VERIFICATION_PEOPLE - len(held_out), public_rng(plan.model, "verification"))
+    files = np.array_split(people, max(1, len(people) // file_people))
+    released = np.concatenate([apply_plan(plan, file).dosage for file in files])
+    return PanelCase(people, released, panel[::2], lambda dosage: mask_alone(plan, dosage), plan.fill)
 
 
 def apply_plan(plan: ReleasePlan, dosage: NDArray[np.int8]) -> Released:
@@ -196,8 +253,8 @@ def apply_plan(plan: ReleasePlan, dosage: NDArray[np.int8]) -> Released:
     Raises:
         ReleaseError: Fewer people than the minimum group size.
     """
-    contained = _contained(plan.model, dosage, plan.method)
-    assigned = assign_groups(plan.codebook, contained, plan.model.risk_score(dosage), plan.min_group_size)
+    source = contained(plan.model, dosage, plan.method)
+    assigned = assign_groups(plan.codebook, source, plan.model.risk_score(dosage), plan.min_group_size)
     released = plan.codebook.show(assigned, 0 if plan.fill == "major" else -1)
     return Released(
         dosage=released,
@@ -221,42 +278,9 @@ def mask_alone(plan: ReleasePlan, dosage: NDArray[np.int8]) -> NDArray[np.int8]:
     Returns:
         int8 [people, sites].
     """
-    contained = _contained(plan.model, dosage, plan.method)
-    assigned = plan.codebook.assign(contained, plan.model.risk_score(dosage))
+    source = contained(plan.model, dosage, plan.method)
+    assigned = plan.codebook.assign(source, plan.model.risk_score(dosage))
     return plan.codebook.show(assigned, 0 if plan.fill == "major" else -1)
-
-
-def _contained(model: TrainedModel, dosage: NDArray[np.int8], method: Method) -> NDArray[np.int8]:
-    return dosage if method == "codebook" else model.network_release(dosage)
-
-
-def _learn(
-    model: TrainedModel, panel: NDArray[np.int8], patterns: int, share: float, method: Method
-) -> Codebook:
-    seed = hashlib.sha256(b"release plan" + model.digest().encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(seed[:16], "little"))
-    count = max(0, min(_MOSAICS, _MOSAIC_GENOTYPES // panel.shape[1] - len(panel)))
-    public = np.concatenate([panel, mosaics(panel, count, rng)])
-    score = model.risk_score(public)
-    if method == "codebook":
-        return learn_single(public, score, model.weights, patterns=patterns, min_share=share)
-    shown = model.network_release(public)
-    return learn(shown, score, _network_patterns(shown), patterns=patterns, min_share=share)
-
-
-def _network_patterns(shown: NDArray[np.int8]) -> list[Pattern]:
-    """What the network shows of public people: whole patterns, pairs, genotypes; most frequent first."""
-    counts: Counter[Pattern] = Counter()
-    for row in shown:
-        sites = np.flatnonzero(row > 0)
-        whole = tuple((int(site), int(row[site])) for site in sites)
-        parts: set[Pattern] = {(genotype,) for genotype in whole}
-        if len(whole) <= _PAIRED_GENOTYPES:
-            parts |= {whole} | {(a, b) for i, a in enumerate(whole) for b in whole[i + 1 :]}
-        counts.update(parts - {()})
-    return [
-        pattern for pattern, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_NETWORK_POOL]
-    ]
 
 
 def _trial(
@@ -265,20 +289,22 @@ def _trial(
     """Learn on the panel's even people, judge on the odd ones at the same group share."""
     learned, held_out = panel[::2], panel[1::2]
     share = settings.min_group_size / file_people
-    codebook = _learn(model, learned, settings.patterns, share, method)
-    score = model.risk_score(held_out)
-    size = max(1, round(settings.min_group_size / file_people * len(held_out)))
-    assigned = assign_groups(codebook, _contained(model, held_out, method), score, min(size, len(held_out)))
-    spread = float(np.mean((score - score.mean()) ** 2))
-    error = float(np.mean((score - _group_means(score, assigned)) ** 2))
+    codebook = learn_patterns(model, learned, settings.patterns, share, method)
+    score = model.risk_score(held_out).reshape(len(held_out), -1)  # [people, scores]
+    size = max(1, round(share * len(held_out)))
+    assigned = assign_groups(codebook, contained(model, held_out, method), score, min(size, len(held_out)))
+    spread = score.var(axis=0)
+    error = ((score - _group_means(score, assigned)) ** 2).mean(axis=0)
+    explained = float(np.mean(1.0 - error[spread > 0] / spread[spread > 0])) if spread.any() else 0.0
     used = int(np.count_nonzero(np.bincount(assigned)))
-    explained = 1.0 - error / spread if spread > 0 else 0.0
     return Trial(method, round(explained, 6), used, used / len(held_out))
 
 
 def _group_means(score: NDArray[np.float64], assigned: NDArray[np.int64]) -> NDArray[np.float64]:
-    sizes = np.maximum(np.bincount(assigned), 1).astype(np.float64)
-    means: NDArray[np.float64] = np.bincount(assigned, weights=score) / sizes
+    """Mean score of each person's group, [people, scores]."""
+    sums = np.zeros((int(assigned.max()) + 1, score.shape[1]))
+    np.add.at(sums, assigned, score)
+    means: NDArray[np.float64] = sums / np.maximum(np.bincount(assigned), 1)[:, None]
     return means[assigned]
 
 

@@ -485,11 +485,14 @@ class LetterRef(_message.Message):
     CONFIG_DIGEST_FIELD_NUMBER: _builtins.int
     NODE_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     config_digest: _builtins.bytes
     node: _builtins.int
     """who asks"""
     subject: _builtins.str
+    sender: _builtins.int
+    """from whom: no other node can take its letter's place"""
     def __init__(
         self,
         *,
@@ -497,10 +500,11 @@ class LetterRef(_message.Message):
         config_digest: _builtins.bytes = ...,
         node: _builtins.int = ...,
         subject: _builtins.str = ...,
+        sender: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_digest", b"config_digest", "node", b"node", "run", b"run", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_digest", b"config_digest", "node", b"node", "run", b"run", "sender", b"sender", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,6 +24,8 @@ from crypto.public.random import RandomSource
 MIN_NOISE_STEPS = 4.0
 """Least noise standard deviation of one node in grid steps; the smoothing error is then below 1e-137."""
 
+_BLOCK = 1 << 15  # coordinates
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -63,20 +65,29 @@ class Grid:
         Raises:
             InputError: A value is NaN or infinite (or overflows when divided by the step).
         """
+        flat = np.asarray(values, dtype=np.float64)
+        integers = np.empty(flat.size, dtype=np.int64)
+        # Block by block, so that temporaries stay in a core's cache; the stream of draws is the same.
+        for start in range(0, flat.size, _BLOCK):
+            part = slice(start, start + _BLOCK)
+            with np.errstate(over="ignore"):
+                scaled = flat[part] / self.step
+            if not np.isfinite(scaled).all():
+                raise self._not_finite(flat, name)
+            # Split first: floor(s + u) would lose the uniform's low bits where s is large.
+            whole = np.floor(scaled)
+            fraction = scaled - whole
+            integers[part] = self._wrap(whole + (rng.uniform(scaled.size) < fraction))
+        return integers
+
+    def _not_finite(self, values: NDArray[np.float64], name: str) -> InputError:
         with np.errstate(over="ignore"):
-            scaled = np.asarray(values, dtype=np.float64) / self.step
-        if not np.isfinite(scaled).all():
-            bad = int(np.count_nonzero(~np.isfinite(scaled)))
-            raise InputError(
-                f"{bad} of {scaled.size} values are NaN or infinite",
-                where=name,
-                cure="lower the learning rate or clip",
-            )
-        # Split first: floor(s + u) would lose the uniform's low bits where s is large.
-        whole = np.floor(scaled)
-        fraction = scaled - whole
-        rounded = whole + (rng.uniform(scaled.size).reshape(scaled.shape) < fraction)
-        return self._wrap(rounded)
+            bad = int(np.count_nonzero(~np.isfinite(values / self.step)))
+        return InputError(
+            f"{bad} of {values.size} values are NaN or infinite",
+            where=name,
+            cure="lower the learning rate or clip",
+        )
 
     def _wrap(self, rounded: NDArray[np.float64]) -> NDArray[np.int64]:
         half = 1 << (self.bits - 1)

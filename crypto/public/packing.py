@@ -52,10 +52,11 @@ def unpack(words: NDArray[np.int64], params: CodecParams, parameters: int) -> ND
     """
     half = 1 << (params.field_bits - 1)
     bias = sum(half << (index * params.field_bits) for index in range(params.fields))
-    shifted = words + bias  # wraps mod 2^64 at worst, and 2^T divides 2^64
     planes = np.empty((words.shape[0], params.fields, 2, params.slots), dtype=np.int64)
-    for index in range(params.fields):
-        planes[:, index] = ((shifted >> (index * params.field_bits)) & (2 * half - 1)) - half
+    for chunk, plane in zip(words, planes, strict=True):  # one at a time: temporaries stay in a core's cache
+        shifted = chunk + bias  # wraps mod 2^64 at worst, and 2^T divides 2^64
+        for index in range(params.fields):
+            plane[index] = ((shifted >> (index * params.field_bits)) & (2 * half - 1)) - half
     return planes.reshape(-1)[:parameters]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -16,12 +18,16 @@ import numpy as np
 from afml.core.config import canonical_json
 from afml.core.run import Budget, GameSettings, NodeCard, Phase, ReleaseSettings, RunConfig
 from afml.genomics.phenotypes import write_phenotypes
+from afml.training.inprocess import train_in_process
+from afml.training.model import TrainedModel
 from afml.training.program import parameter_counts
 from crypto.public import messages
 from crypto.public.signing import sign
 from crypto.secret.provision import load_coordinator_key, provision
+from node.workspace import Workspace, load_holdings
 from tests.simulated import simulate_dosage, write_vcf
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 SITES, PANEL_PEOPLE = 48, 60
 GAME = GameSettings(steps=6, batch=8, lineup=4, private_lineup=4, windows=16)
 
@@ -34,15 +40,30 @@ def free_port() -> int:
 
 def afml(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(command(*arguments), capture_output=True, text=True, env=environment(), timeout=300, **options)
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, env=environment(), timeout=300, **options
+    )
 
 
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "afml", *map(str, arguments)]
+def command(*arguments: object, crash: str = "") -> list[str]:
+    """A command line; `crash` is an instruction to die at, see `tests.federation.crashing`."""
+    module = ["tests.federation.crashing", *crash.split(), "--"] if crash else ["afml"]
+    return [sys.executable, "-m", *module, *map(str, arguments)]
 
 
 def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def alive(marker: object) -> list[int]:
+    """Processes that inherited AFML_TEST_MARK=marker, whoever their parent is now."""
+    wanted, found = f"AFML_TEST_MARK={marker}".encode(), []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            running = (folder / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+            if running and wanted in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
 
 
 @dataclass
@@ -111,28 +132,62 @@ class Consortium:
     def run_file(self, name: str = "run") -> Path:
         return self.root / f"{name}.json"
 
-    def start(self, log: str, *arguments: object) -> subprocess.Popen[bytes]:
+    def start(self, log: str, *arguments: object, crash: str = "") -> subprocess.Popen[bytes]:
         with (self.root / f"{log}.log").open("ab") as out:
-            process = subprocess.Popen(command(*arguments), stdout=out, stderr=subprocess.STDOUT, env=environment())
+            process = subprocess.Popen(
+                command(*arguments, crash=crash), stdout=out, stderr=subprocess.STDOUT, cwd=REPOSITORY,
+                env=environment() | {"AFML_TEST_MARK": str(self.root)},
+            )  # fmt: skip
         self.processes.append(process)
         return process
 
     def log(self, name: str) -> str:
-        return (self.root / f"{name}.log").read_text()
+        path = self.root / f"{name}.log"
+        return path.read_text() if path.exists() else ""
 
-    def start_aggregator(self, port: int, name: str = "run") -> subprocess.Popen[bytes]:
+    def start_aggregator(self, port: int, name: str = "run", crash: str = "") -> subprocess.Popen[bytes]:
         return self.start("aggregator", "aggregator", "--kit", self.kit("aggregator"), "--run", self.run_file(name),
-                          "--data", self.root / f"aggregator-{name}", "--listen", f"127.0.0.1:{port}")  # fmt: skip
+                          "--data", self.data(name), "--listen", f"127.0.0.1:{port}", crash=crash)  # fmt: skip
 
-    def start_node(self, node: int, port: int, name: str = "run") -> subprocess.Popen[bytes]:
+    def start_node(self, node: int, port: int, name: str = "run", crash: str = "") -> subprocess.Popen[bytes]:
         return self.start(f"node-{node}", "node", "--kit", self.kit(node), "--work", self.work(node),
-                          "--run", self.run_file(name), "--aggregator", f"127.0.0.1:{port}")  # fmt: skip
+                          "--run", self.run_file(name), "--aggregator", f"127.0.0.1:{port}",
+                          crash=crash)  # fmt: skip
 
     def stop(self) -> None:
         for process in self.processes:
             if process.poll() is None:
                 process.kill()
             process.wait()
+
+    def data(self, name: str = "run") -> Path:
+        """The aggregator's folder of a run."""
+        return self.root / f"aggregator-{name}"
+
+    def spends(self, node: int, name: str = "run") -> dict[tuple[int, int], list[int]]:
+        """(round, attempt) -> cohort of every spend of a run in a node's ledger."""
+        with contextlib.closing(sqlite3.connect(self.work(node) / "ledger" / "ledger.db")) as ledger:
+            rows = ledger.execute("SELECT body FROM entries WHERE kind = 'spend' AND run = ?", (name,))
+            bodies = [json.loads(body) for (body,) in rows]
+        return {(body["round"], body["attempt"]): body["cohort"] for body in bodies}
+
+    def uploads(self, node: int, name: str = "run") -> set[tuple[int, int]]:
+        """(round, attempt) of every update of which the aggregator holds a byte, complete or not."""
+        found: set[tuple[int, int]] = set()
+        for path in (self.data(name) / "uploads").glob("round-*/*"):
+            if path.name.lstrip(".").split(".")[0] == str(node):
+                _, round_number, attempt = path.parent.name.split("-")
+                found.add((int(round_number), int(attempt)))
+        if (self.data(name) / "run.sqlite").exists():
+            with contextlib.closing(sqlite3.connect(self.data(name) / "run.sqlite")) as store:
+                found |= set(store.execute("SELECT round, attempt FROM uploads WHERE node = ?", (node,)))
+        return found
+
+    def reference(self, config: RunConfig) -> TrainedModel:
+        """The same run in one process; bit for bit in seeded runs with all nodes in every cohort."""
+        held = {n: load_holdings(Workspace(self.work(n))) for n in range(1, self.nodes + 1)}
+        cohorts = {n: one.cohort for n, one in held.items()}
+        return train_in_process(config, held[1].panel, held[1].panel_dosage, cohorts)
 
     def model_card(self, node: int, name: str = "run") -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.work(node) / "models" / name / "model.json").read_text())

@@ -65,9 +65,9 @@ def spend(
     return ledger.append(spend_for(run, round, attempt, [1, 2, 3]), people, budget=run.budget)
 
 
-def publish(path: Path, run: RunConfig, receipts: Sequence[Receipt], clock: Clock, **changes: Any) -> None:
+def publish(path: Path, run: RunConfig, paid: Sequence[Receipt], clock: Clock, **changes: Any) -> None:
     """The aggregator publishes what these receipts paid for."""
-    for receipt in receipts:
+    for receipt in paid:
         record = transcript.record_for(
             run, receipt.round, receipt.attempt, [1, 2, 3],
             time_ms=int(clock() * 1000), receipts={1: receipt.to_json()},

@@ -64,7 +64,7 @@ while True:
         for round in (1, 2):                                  # and the run goes on from here
             if ledger.receipt("run-1", round, 1) is None:
                 spend(ledger, config(), round)
-    if k % 50 == 0:                                           # the whole verifier is slow, and sees the same
+    if k % 100 == 0:                                          # the whole verifier is slow, and sees the same
         assert verify(folder, key=key.public_key().public_bytes_raw()).ok, k
 print(killed)
 """

@@ -289,8 +289,8 @@ def test_a_passed_budget(case: Case) -> None:
 
 def test_a_round_below_quorum(case: Case, tmp_path: Path) -> None:
     with open_ledger(tmp_path / "other", clock=case.clock) as ledger:
-        receipts = [spend(ledger, config("weak"), 1)]
-    publish(case.transcript, config("weak"), receipts, case.clock, cohort=(2, 3), receipts={})
+        paid = [spend(ledger, config("weak"), 1)]
+    publish(case.transcript, config("weak"), paid, case.clock, cohort=(2, 3), receipts={})
     assert codes(case.check()) == {"quorum-broken"}
 
 

@@ -161,7 +161,7 @@ def test_tails_against_simulation() -> None:
         assert tail.exact <= tail.cantelli == 1 / (1 + tail.k**2)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     st.floats(0.02, 0.9), st.floats(0.7, 8.0), st.integers(1, 60), st.floats(1.05, 1.6), st.integers(1, 40)
 )

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from afml.core.errors import ConfigError, IntegrityError, ReleaseError
 from afml.core.run import ReleaseSettings
-from afml.training.codebook import Codebook, Pattern, learn, learn_single
+from afml.training.codebook import Codebook, Pattern, common_genotypes, learn
+from afml.training.greedy import learn_greedy
 from afml.training.grouping import assign_groups, entropy_bits
 from afml.training.inprocess import train_in_process
 from afml.training.model import TrainedModel
-from afml.training.release import ReleasePlan, apply_plan, plan_release
+from afml.training.release import PanelCase, ReleasePlan, apply_plan, plan_release
 from tests.training.simulated import cohorts, config, dosages, sites_panel
 
 SITES, PEOPLE = 24, 40
@@ -56,7 +57,7 @@ def test_every_pattern_in_a_file_is_shared_by_k(people: int, k: int, patterns: i
     assert np.all((released == 0) | (released == dosage))
 
 
-@pytest.mark.parametrize("method", ["codebook", "network", "auto"])
+@pytest.mark.parametrize("method", ["codebook", "greedy", "network", "auto"])
 @pytest.mark.parametrize("fill", ["major", "missing"])
 def test_a_released_file(model: TrainedModel, method: str, fill: str) -> None:
     settings = ReleaseSettings(method=method, fill=fill, min_group_size=6, patterns=6)  # type: ignore[arg-type]
@@ -124,7 +125,7 @@ def test_the_greedy_codebook_finds_the_best_single_pattern() -> None:
     rng = np.random.default_rng(0)
     people = rng.integers(0, 3, size=(200, 5)).astype(np.int8)
     score = 2.0 * (people[:, 3] == 2) + 0.1 * rng.normal(size=200)
-    book = learn_single(people, score, np.array([0.1, 0.0, 0.0, 1.0, 0.0]), patterns=2)
+    book = learn_greedy(people, score, np.array([0.1, 0.0, 0.0, 1.0, 0.0]), patterns=2)
     assert book.patterns[1] == ((3, 2),)
 
 
@@ -176,3 +177,70 @@ def test_a_damaged_model_is_refused(model: TrainedModel, tmp_path: Path) -> None
     (tmp_path / "model" / "model.npz").write_bytes(b"PK")
     with pytest.raises(IntegrityError, match="cannot be read"):
         TrainedModel.load(tmp_path / "model")
+
+
+def test_the_codebook_reads_like_a_binned_score() -> None:
+    """The first pattern is the best of all genotypes with all trial centroids, and more come close to bins."""
+    people = dosages(600, 60, seed=2, missing=0.0)
+    score = people[:, :20] @ np.linspace(1, 0.2, 20)
+    book = learn(people, score, common_genotypes(people), patterns=10, min_share=0.05)
+    assert book.centroids[0, 0] == pytest.approx(score.mean())
+    shown = [site for pattern in book.patterns for site, _ in pattern]
+    assert len(set(shown)) == len(shown) == 9
+    told = book.centroids[assign_groups(book, people, score, 30), 0]
+    assert 1 - np.mean((told - score) ** 2) / score.var() > 0.9
+
+
+def test_the_first_pattern_is_the_best_of_a_slow_search() -> None:
+    people = dosages(80, 6, seed=3, missing=0.0)
+    score = people @ np.array([1.0, 0.5, 0.2, 0.1, -0.4, 0.3])
+    pool = common_genotypes(people)
+    book = learn(people, score, pool, patterns=2)
+    errors = {}
+    for pattern in pool:
+        has = people[:, pattern[0][0]] == pattern[0][1]
+        for level in np.quantile(score, (np.arange(24) + 0.5) / 24):
+            near = np.minimum((score - score.mean()) ** 2, (score - level) ** 2)
+            errors[pattern, level] = np.where(has, near, (score - score.mean()) ** 2).sum()
+    assert book.patterns[1] == min(errors, key=errors.__getitem__)[0]
+
+
+def test_a_small_group_is_fed_where_that_costs_less_than_closing_it() -> None:
+    people = np.ones((30, 2), np.int8)
+    score = np.concatenate([np.full(9, 2.0), np.full(21, 0.9)])
+    book = Codebook(2, ((), ((0, 1),)), np.array([[0.0], [2.0]]))
+    assigned = assign_groups(book, people, score, 10)
+    assert np.bincount(assigned).tolist() == [20, 10]
+    far = Codebook(2, ((), ((0, 1),)), np.array([[0.0], [9.0]]))
+    lonely = np.concatenate([np.full(1, 5.0), np.full(29, -9.0)])
+    assert np.bincount(assign_groups(far, people, lonely, 10)).tolist() == [30]
+
+
+def test_a_plan_is_attacked_before_it_is_used(model: TrainedModel) -> None:
+    seen: list[PanelCase] = []
+
+    def rr(case: PanelCase) -> float:
+        seen.append(case)
+        return len(np.unique(case.released, axis=0)) / 10
+
+    settings = ReleaseSettings(min_group_size=5, patterns=8, target_rr=0.4, method="codebook")
+    plan = plan_release(model, PANEL, settings, people_per_file=100, rr=rr)
+    assert len(plan.codebook.patterns) <= 5
+    assert [patterns for patterns, _ in plan.verified] == [8, 6, 4][: len(seen)]
+    assert plan.verified[-1][1] <= 0.4
+    case = seen[0]
+    assert case.dosage.shape == case.released.shape
+    held_out = {row.tobytes() for row in PANEL[1::2]}
+    assert {row.tobytes() for row in case.dosage[: len(held_out)]} == held_out
+    assert np.all((case.released == 0) | (case.released == case.dosage))
+    assert case.mask(case.dosage).shape == case.dosage.shape
+    again = ReleasePlan.from_dict(model, plan.to_dict())
+    assert again.verified == plan.verified
+
+
+def test_a_plan_that_never_withstands_is_refused(model: TrainedModel) -> None:
+    settings = ReleaseSettings(min_group_size=5, patterns=4, target_rr=0.01, method="codebook")
+    with pytest.raises(ReleaseError, match="target is 1 %"):
+        plan_release(model, PANEL, settings, rr=lambda case: 0.5)
+    with pytest.raises(ConfigError, match="attack suite"):
+        plan_release(model, PANEL, settings)

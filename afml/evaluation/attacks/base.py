@@ -120,7 +120,8 @@ class Case:
     Attributes:
         released: int8[n, S], the records, -1 = './.'.
         references: int8[m, S], the candidates' reference profiles, -1 = no call.
-        truth: int64[n], the candidate each record is of. For scoring; no attack may read it for guessing.
+        truth: int64[n], the candidate each record is of, -1 where that person is not among the candidates.
+            For scoring; no attack may read it for guessing.
         knowledge: What is public.
         known_masks: int8[m, S], `masked_references` where somebody has computed them already.
     """
@@ -140,7 +141,7 @@ class Case:
                     f"{name} has shape {shape}, the panel has {sites} sites", cure="use one site panel"
                 )
         if self.truth.shape != (len(self.released),) or (
-            len(self.truth) and not 0 <= self.truth.min() <= self.truth.max() < len(self.references)
+            len(self.truth) and not -1 <= self.truth.min() <= self.truth.max() < len(self.references)
         ):
             raise InputError(
                 "every record needs the index of its candidate", cure="align truth with the references"

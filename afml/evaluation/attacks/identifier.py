@@ -1,14 +1,15 @@
 """A fresh identification network, trained after the fact by an attacker who knows all but private genotypes.
 
-Two towers, one for released records and one for reference profiles, map people to directions; the candidate
-whose direction is nearest to the record's is the guess. Unlike a network that reads record and candidate
-together, each person is encoded once, so that thousands of candidates are compared by one matrix product.
+The attacker releases panel people and mosaics of them with the public model, genotypes them a second time
+with errors, and trains an LSTM on line-ups: which of the candidates is the record of? The network starts from
+what is known to work, the likelihood of the record and the distance to the candidate's own masked profile, and
+learns how far to trust each, window by window, and what else in a pair of windows speaks for a match.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -17,50 +18,67 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from afml.evaluation.attacks.base import Case, Float64, Int8, Knowledge, reference_profiles
-from afml.evaluation.attacks.scoring import exact_directions, top_one
+from afml.evaluation.attacks.lineups import Evidence, Pairs, Tokeniser, line_up
+from afml.evaluation.attacks.mosaics import mosaic_people
+from afml.evaluation.attacks.scoring import Linkage, Standing, blocks, standing
+
+STARTS = ((1.0, 0.01), (1.0, 1.0), (1.0, 20.0), (0.1, 1.0))
+"""(trust in likelihood, trust in distance) that training may start from."""
+
+GRID = 2.0**-8
+"""Corrections are rounded to this, so that equal candidates tie."""
 
 
-class _Tower(nn.Module):
-    """Scaled dosages [people, S] and what is called [people, S] -> directions [people, width]."""
+class _Reader(nn.Module):
+    """Tokens of a pair -> a correction to the known evidence."""
 
-    def __init__(self, projection: Tensor, window: int) -> None:
+    def __init__(self, tokens: int, inputs: int, learned: int, hidden: int) -> None:
         super().__init__()
-        width, sites = projection.shape
-        self.window = window
-        self.values = nn.Linear(sites, width, bias=False)
-        self.called = nn.Linear(sites, width)
-        self.tokens = nn.LSTM(2 * window, width // 2, batch_first=True, bidirectional=True)
-        self.context = nn.Linear(width, width)
-        with torch.no_grad():
-            # One random projection for both towers keeps distances (Johnson, Lindenstrauss 1984): the
-            # attacker starts from comparing the sites that the release visibly keeps, and learns from there.
-            self.values.weight.copy_(projection)
-            self.called.weight.zero_()
-            self.context.weight.zero_()
+        self.of_record = nn.Parameter(torch.randn(tokens, inputs, learned) / inputs**0.5)
+        self.of_candidate = nn.Parameter(self.of_record.detach().clone())
+        self.lstm = nn.LSTM(2 + learned, hidden, batch_first=True)
+        self.head = nn.Linear(hidden, 1)
+        self.trust = nn.Parameter(torch.zeros(2))  # logarithms
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
 
-    def forward(self, values: Tensor, called: Tensor) -> Tensor:
-        pad = -values.shape[1] % self.window
-        padded = [nn.functional.pad(channel, (0, pad)) for channel in (values, called)]
-        pairs = torch.stack(padded, dim=-1)
-        tokens = pairs.reshape(len(values), -1, 2 * self.window)  # [people, windows, 2 * window]
-        _, (state, _) = self.tokens(tokens)  # [2, people, width / 2]
-        context = self.context(torch.tanh(state.transpose(0, 1).flatten(1)))
-        return cast(Tensor, self.values(values) + self.called(called) + context)
+    def people(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        """[people, tokens, inputs] -> [people, tokens, learned]."""
+        return torch.einsum("nti,til->ntl", inputs, weight)
+
+    def correction(self, tokens: Tensor, record: Tensor, candidate: Tensor) -> Tensor:
+        """[pairs, tokens, 2], twice [pairs, tokens, learned] -> [pairs]."""
+        states, _ = self.lstm(torch.cat([torch.asinh(tokens), record * candidate], dim=2))
+        return cast(Tensor, self.head(states.mean(dim=1)).squeeze(1))
 
 
-class TrainedIdentifier:
-    """Line-up of `batch` candidates, cross-entropy, on mosaics of panel people released by the public model.
+@dataclass(frozen=True, eq=False)
+class _Lineups:
+    pairs: Pairs
+    candidates: NDArray[np.int64]
+    records: Tensor
+    profiles: Tensor
 
-    A fifth of the panel is held out; the weights of the best mean reciprocal rank there are kept, so that
-    training never leaves the attacker worse off than comparing shown sites.
+
+class TrainedIdentifier(Linkage):
+    """Line-ups of panel people and mosaics of them, half of the decoys hard ones, cross-entropy.
+
+    A fifth of the panel (and mosaics of these people) is held out; the weights of the best mean reciprocal
+    rank there are kept, the start included, so that training leaves the attacker no worse off than the
+    known evidence does.
+
+    Where there are more than `pairs` pairs of pattern and candidate, the network reads each pattern's best
+    candidates by the known evidence alone, and the others are out.
 
     Args:
         steps: Training steps at most.
-        batch: Line-up size: each record against its own reference profile and batch - 1 decoys.
-        mosaics: Synthetic people (half of the windows from each of two panel people) beside the panel itself.
-        width: Dimensions of a direction.
-        window: Sites per token.
+        batch: Line-ups a step.
+        lineup: Candidates of a line-up.
+        mosaics: Synthetic people beside the panel.
+        learned: Learned features per window.
+        hidden: Width of the LSTM.
         patience: Validations, every 20 steps, without gain before training stops.
+        pairs: Pairs that the network reads when it attacks.
         seed: Of initialisation, mosaics and simulated genotyping errors.
     """
 
@@ -69,123 +87,159 @@ class TrainedIdentifier:
     def __init__(
         self,
         *,
-        steps: int = 200,
-        batch: int = 128,
-        mosaics: int = 1500,
-        width: int = 128,
-        window: int = 64,
+        steps: int = 160,
+        batch: int = 64,
+        lineup: int = 32,
+        mosaics: int = 1200,
+        learned: int = 4,
+        hidden: int = 16,
         patience: int = 3,
+        pairs: int = 100_000,
         seed: int = 0,
     ) -> None:
-        self.steps, self.batch, self.mosaics, self.width = steps, batch, mosaics, width
-        self.window, self.patience, self.seed = window, patience, seed
-        self._trained: tuple[Knowledge, _Tower, _Tower] | None = None
+        self.steps, self.batch, self.lineup, self.mosaics = steps, batch, lineup, mosaics
+        self.learned, self.hidden, self.patience, self.pairs, self.seed = learned, hidden, patience, pairs, seed
+        self._trained: tuple[Knowledge, _Reader] | None = None
 
-    def _people(self, panel: Int8, rng: np.random.Generator) -> Int8:
-        first, second = rng.integers(0, len(panel), size=(2, self.mosaics))
-        windows = np.arange(panel.shape[1]) // self.window
-        choose = rng.random((self.mosaics, windows[-1] + 1)) < 0.5
-        return np.concatenate([panel, np.where(choose[:, windows], panel[first], panel[second])])
-
-    def train(self, knowledge: Knowledge) -> tuple[_Tower, _Tower]:
-        """(record tower, reference tower), trained once for one release function and kept."""
+    def train(self, knowledge: Knowledge) -> nn.Module:
+        """The network for one public release function, trained once and kept."""
         if self._trained is not None and self._trained[0] is knowledge:
-            return self._trained[1], self._trained[2]
+            return self._trained[1]
         rng = np.random.default_rng([self.seed, 0x1D])
         order = rng.permutation(len(knowledge.panel))
-        held_out, kept = np.split(knowledge.complete_panel[order], [max(2, len(order) // 5)])
-        people = self._people(kept, rng)
+        apart, kept = np.split(knowledge.complete_panel[order], [max(2, len(order) // 5)])
         inputs = _Inputs(knowledge)
-
-        def profiles(of: Int8) -> tuple[Tensor, Tensor]:
-            error, missing = knowledge.genotype_error, knowledge.reference_missing
-            return inputs.references(
-                reference_profiles(of, knowledge.frequencies, error=error, missing=missing, rng=rng)
-            )
-
+        lineups = self._lineups(kept, self.mosaics, inputs, rng)
+        checks = self._lineups(apart, self.mosaics // 4, inputs, rng)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            projection = torch.randn(self.width, people.shape[1]) / self.width**0.5
-            towers = nn.ModuleList([_Tower(projection, self.window), _Tower(projection, self.window)])
-            log_scale = nn.Parameter(torch.tensor(2.5))  # of the cosines
-            optimiser = torch.optim.Adam([*towers.parameters(), log_scale], lr=1e-3)
-            records = inputs.records(knowledge.mask(people))
-            checks = inputs.records(knowledge.mask(held_out)), profiles(held_out)
-            best, best_state, waited = -1.0, copy.deepcopy(towers.state_dict()), 0
-            for step in range(self.steps + 1):
-                if step % 20 == 0:
-                    with torch.no_grad():
-                        reached = _mean_reciprocal_rank(_cosines(towers, *checks))
-                    waited = 0 if reached > best else waited + 1
-                    if reached > best:
-                        best, best_state = reached, copy.deepcopy(towers.state_dict())
-                    if waited > self.patience:
-                        break
-                batch = rng.choice(len(people), size=min(self.batch, len(people)), replace=False)
-                cosines = _cosines(towers, (records[0][batch], records[1][batch]), profiles(people[batch]))
-                loss = nn.functional.cross_entropy(log_scale.exp() * cosines, torch.arange(len(batch)))
-                optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-            towers.load_state_dict(best_state)
-        self._trained = (knowledge, cast(_Tower, towers[0]), cast(_Tower, towers[1]))
-        return self._trained[1], self._trained[2]
+            reader = _Reader(inputs.cut.count, 2 * inputs.cut.width, self.learned, self.hidden)
+            self._fit(reader, lineups, checks, rng)
+        self._trained = (knowledge, reader)
+        return reader
 
-    def success(self, case: Case) -> Float64:
-        """float64[n]: probability that the best guess is right, per record."""
-        record_tower, reference_tower = self.train(case.knowledge)
+    def _lineups(self, people: Int8, mosaics: int, inputs: _Inputs, rng: np.random.Generator) -> _Lineups:
+        knowledge = inputs.knowledge
+        window = max(1, people.shape[1] // 32)
+        people = np.concatenate([people, mosaic_people(people, mosaics, rng, window=window)])
+        error, missing = knowledge.genotype_error, knowledge.reference_missing
+        profiles = reference_profiles(people, knowledge.frequencies, error=error, missing=missing, rng=rng)
+        # A randomised release function may draw from a stream that the number and order of people fix: with one
+        # more in front, the attacker's masks of profiles are other draws than those of the records.
+        masked = knowledge.mask(knowledge.complete(np.concatenate([profiles[:1], profiles])))[1:]
+        case = Case(knowledge.mask(people), profiles, np.arange(len(people)), knowledge, masked)
+        pairs, candidates = line_up(case, inputs.cut, self.lineup, rng)
+        return _Lineups(pairs, candidates, inputs.records(case.released), inputs.references(profiles))
+
+    def _fit(self, reader: _Reader, lineups: _Lineups, checks: _Lineups, rng: np.random.Generator) -> None:
+        def judged() -> float:
+            with torch.no_grad():
+                return _mean_reciprocal_rank(_logits(reader, checks, np.arange(len(checks.candidates))))
+
+        def start(trust: tuple[float, float]) -> float:
+            reader.trust.data.copy_(torch.log(torch.tensor(trust)))
+            return judged()
+
+        start(max(STARTS, key=start))
+        networks = [value for name, value in reader.named_parameters() if name != "trust"]
+        groups: list[dict[str, Any]] = [{"params": networks}, {"params": [reader.trust], "lr": 0.03}]
+        optimiser = torch.optim.Adam(groups, lr=5e-3)
+        best, best_state, waited = judged(), copy.deepcopy(reader.state_dict()), 0
+        for step in range(1, self.steps + 1):
+            batch = rng.choice(len(lineups.candidates), min(self.batch, len(lineups.candidates)), replace=False)
+            logits = _logits(reader, lineups, batch)
+            loss = nn.functional.cross_entropy(logits, torch.zeros(len(batch), dtype=torch.long))
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            if step % 20 == 0:
+                reached = judged()
+                waited = 0 if reached > best else waited + 1
+                if reached > best:
+                    best, best_state = reached, copy.deepcopy(reader.state_dict())
+                if waited > self.patience:
+                    break
+        reader.load_state_dict(best_state)
+
+    def standing(self, case: Case) -> Standing:
+        """How the right candidates stand."""
+        reader = cast(_Reader, self.train(case.knowledge))
         inputs = _Inputs(case.knowledge)
         patterns, _ = case.patterns
-        records = _encode(record_tower, inputs.records, patterns)
+        evidence = Evidence(case)
+        trust = reader.trust.detach().exp().numpy().astype(np.float64)
+        with torch.no_grad():
+            records = reader.people(inputs.records(patterns), reader.of_record)
+
+        def known(part: slice) -> Float64:
+            likelihood, nearness = evidence.block(part)
+            return np.asarray(trust[0] * likelihood + trust[1] * nearness)
+
+        bar = self._bar(case, known)
 
         def score(part: slice) -> NDArray[Any]:
-            return np.asarray(records @ _encode(reference_tower, inputs.references, case.references[part]).T)
+            scores = known(part)
+            record, candidate = np.nonzero(scores >= bar[:, None])
+            profiles, masked = case.references[part], case.masked_references[part]
+            corrected = np.full_like(scores, -np.inf)
+            with torch.no_grad():
+                candidates = reader.people(inputs.references(profiles), reader.of_candidate)
+                for some in blocks(len(record), inputs.cut.count * 256):
+                    i, j = record[some], candidate[some]
+                    tokens = torch.from_numpy(inputs.cut.tokens(patterns, profiles, masked, i, j))
+                    correction = reader.correction(tokens, records[i], candidates[j]).numpy()
+                    corrected[i, j] = scores[i, j] + np.round(correction.astype(np.float64) / GRID) * GRID
+            return corrected
 
-        return top_one(case, score)
+        return standing(case, score)
+
+    def _bar(self, case: Case, known: Any) -> Float64:
+        """float64[patterns]: the known evidence from which on a candidate is read by the network."""
+        patterns, candidates = len(case.patterns[0]), len(case.references)
+        read = max(1, self.pairs // patterns)
+        if read >= candidates:
+            return np.full(patterns, -np.inf)
+        best = np.empty((patterns, 0))
+        for part in blocks(candidates, max(patterns, case.released.shape[1])):
+            best = np.concatenate([best, known(part)], axis=1)
+            if best.shape[1] > read:
+                best = -np.partition(-best, read - 1, axis=1)[:, :read]
+        return np.asarray(best.min(axis=1))
 
 
 class _Inputs:
-    """Calls as the towers read them: centred, scaled, weighted by how much a site ever shows."""
+    """Calls of records and of reference profiles as the network reads them."""
 
     def __init__(self, knowledge: Knowledge) -> None:
-        self.means = knowledge.frequencies @ np.arange(3)
-        self.scale = np.sqrt(np.maximum(self.means * (1 - self.means / 2), 1e-3))
-        self.missing = knowledge.fill == "missing"
-        self.shown_means = self.means if self.missing else knowledge.released_panel.mean(axis=0)
-        true = knowledge.complete_panel - knowledge.complete_panel.mean(axis=0)
-        shown = np.maximum(knowledge.released_panel, 0) - np.maximum(knowledge.released_panel, 0).mean(axis=0)
-        norm = np.sqrt((true**2).sum(axis=0) * (shown**2).sum(axis=0))
-        self.weight = np.abs((true * shown).sum(axis=0)) / np.maximum(norm, 1e-9) + 0.01
+        self.knowledge, self.cut = knowledge, Tokeniser(knowledge)
+        self._means = knowledge.frequencies @ np.arange(3)
+        self._scale = np.sqrt(np.maximum(self._means * (1 - self._means / 2), 1e-2))
 
-    def records(self, released: Int8) -> tuple[Tensor, Tensor]:
-        """(values [n, S], shown [n, S]) of released records."""
-        return self._pair(released, self.shown_means)
+    def records(self, released: Int8) -> Tensor:
+        """[n, tokens, inputs] of released records, centred on what the panel shows when released."""
+        missing = self.knowledge.fill == "missing"
+        centre = self._means if missing else np.maximum(self.knowledge.released_panel, 0).mean(axis=0)
+        return torch.from_numpy(self.cut.inputs(released, centre, self._scale))
 
-    def references(self, calls: Int8) -> tuple[Tensor, Tensor]:
-        """(values [n, S], called [n, S]) of reference profiles."""
-        return self._pair(calls, self.means)
-
-    def _pair(self, calls: Int8, centre: Float64) -> tuple[Tensor, Tensor]:
-        called = calls >= 0
-        values = np.where(called, (calls - centre) / self.scale * self.weight, 0.0)
-        return torch.from_numpy(values.astype(np.float32)), torch.from_numpy(called.astype(np.float32))
+    def references(self, calls: Int8) -> Tensor:
+        """[n, tokens, inputs] of reference profiles."""
+        return torch.from_numpy(self.cut.inputs(calls, self._means, self._scale))
 
 
-def _cosines(
-    towers: nn.ModuleList, records: tuple[Tensor, Tensor], profiles: tuple[Tensor, Tensor]
-) -> Tensor:
-    left = nn.functional.normalize(towers[0](*records), dim=1)
-    right = nn.functional.normalize(towers[1](*profiles), dim=1)
-    return left @ right.T  # [records, candidates]
+def _logits(reader: _Reader, lineups: _Lineups, chosen: NDArray[np.int64]) -> Tensor:
+    """[line-ups, candidates]; the right candidate is the first."""
+    size = lineups.candidates.shape[1]
+    rows = (chosen[:, None] * size + np.arange(size)).reshape(-1)
+    records = reader.people(lineups.records[chosen], reader.of_record).repeat_interleave(size, dim=0)
+    people, place = np.unique(lineups.candidates[chosen], return_inverse=True)
+    candidates = reader.people(lineups.profiles[people], reader.of_candidate)[place.reshape(-1)]
+    evidence = torch.from_numpy(lineups.pairs.evidence[rows]).float()
+    known = (evidence - evidence.mean(dim=0)) @ reader.trust.exp()
+    correction = reader.correction(torch.from_numpy(lineups.pairs.tokens[rows]), records, candidates)
+    return (known + correction).reshape(len(chosen), size)
 
 
-def _mean_reciprocal_rank(cosines: Tensor) -> float:
-    own = cosines.diagonal()[:, None]
-    rank = (cosines > own).sum(dim=1) + 0.5 * ((cosines == own).sum(dim=1) - 1) + 1
+def _mean_reciprocal_rank(logits: Tensor) -> float:
+    own = logits[:, :1]
+    rank = (logits > own).sum(dim=1) + 0.5 * ((logits == own).sum(dim=1) - 1) + 1
     return float((1 / rank).mean())
-
-
-def _encode(tower: _Tower, scale: Callable[[Int8], tuple[Tensor, Tensor]], calls: Int8) -> Float64:
-    with torch.no_grad():
-        parts = [tower(*scale(calls[k : k + 512])) for k in range(0, len(calls), 512)]
-    return exact_directions(torch.cat(parts).numpy().astype(np.float64))

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from afml.evaluation.attacks.base import Case, Float64, Int8, Knowledge
-from afml.evaluation.attacks.scoring import blocks, exact_terms, top_one
+from afml.evaluation.attacks.scoring import Linkage, Standing, blocks, exact_terms, standing
 
 
-class ImputationLinkage:
+class ImputationLinkage(Linkage):
     """A record is seen as a mosaic of panel people; what they carry at its masked sites is evidence.
 
     In the manner of Li and Stephens (2003), without phase: per window of sites, panel people are weighted
@@ -65,19 +65,21 @@ class ImputationLinkage:
         posterior *= knowledge.channel.transpose(0, 2, 1)[site, records.astype(np.int64) + 1]
         return np.asarray(posterior / posterior.sum(axis=2, keepdims=True))
 
-    def success(self, case: Case) -> Float64:
-        """float64[n]: probability that the best guess is right, per record."""
+    def standing(self, case: Case) -> Standing:
+        """How the right candidates stand."""
         patterns, pattern_of = case.patterns
-        result = np.zeros(len(case.released))
+        count = len(case.released)
+        result = Standing(np.empty(count), np.empty(count, dtype=np.int64), np.empty(count))
         # A record's imputed genome is dense: a slice of patterns at a time keeps memory bounded.
         for part in blocks(len(patterns), 3 * patterns.shape[1]):
             records = np.flatnonzero((pattern_of >= part.start) & (pattern_of < part.stop))
-            result[records] = self._link(
-                Case(case.released[records], case.references, case.truth[records], case.knowledge)
-            )
+            part_case = Case(case.released[records], case.references, case.truth[records], case.knowledge)
+            found = self._link(part_case)
+            result.best[records], result.ties[records] = found.best, found.ties
+            result.own[records] = found.own
         return result
 
-    def _link(self, case: Case) -> Float64:
+    def _link(self, case: Case) -> Standing:
         knowledge = case.knowledge
         patterns, _ = case.patterns
         e = knowledge.genotype_error
@@ -97,4 +99,4 @@ class ImputationLinkage:
                 scores += by_call[r] @ (calls == r).T.astype(exact.dtype)
             return scores
 
-        return top_one(case, score)
+        return standing(case, score)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.evaluation.attacks.base import MASKED, Case, Float64
-from afml.evaluation.attacks.scoring import exact_directions, top_one
+from afml.evaluation.attacks.base import MASKED, Case
+from afml.evaluation.attacks.scoring import Linkage, Standing, exact_directions, standing
 
 
-class KinshipLinkage:
+class KinshipLinkage(Linkage):
     """Genomic relationship (VanRaden 2008, method 2) of record and candidate, as a correlation over sites.
 
     Genotypes are centred on the panel and scaled by sqrt(2p(1-p)). A record under fill 'major' is centred
@@ -21,8 +21,8 @@ class KinshipLinkage:
 
     name = "kinship"
 
-    def success(self, case: Case) -> Float64:
-        """float64[n]: probability that the best guess is right, per record."""
+    def standing(self, case: Case) -> Standing:
+        """How the right candidates stand."""
         knowledge = case.knowledge
         means = knowledge.frequencies @ np.arange(3)
         scale = np.sqrt(np.maximum(means * (1 - means / 2), 1e-6))
@@ -35,4 +35,4 @@ class KinshipLinkage:
             candidates = exact_directions(np.where(calls < 0, 0.0, (calls - means) / scale))
             return records @ candidates.T
 
-        return top_one(case, score)
+        return standing(case, score)

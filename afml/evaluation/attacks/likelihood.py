@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.evaluation.attacks.base import Case, Float64
-from afml.evaluation.attacks.scoring import exact_terms, top_one
+from afml.evaluation.attacks.base import Case
+from afml.evaluation.attacks.scoring import Linkage, Standing, exact_terms, standing
 
 
 class RecordLikelihood:
@@ -49,11 +49,11 @@ class RecordLikelihood:
         return np.broadcast_to(scores, (len(self._case.patterns[0]), calls.shape[1]))
 
 
-class LikelihoodLinkage:
+class LikelihoodLinkage(Linkage):
     """Link each record to the candidate under whom it is most probable."""
 
     name = "likelihood"
 
-    def success(self, case: Case) -> Float64:
-        """float64[n]: probability that the best guess is right, per record."""
-        return top_one(case, RecordLikelihood(case).block)
+    def standing(self, case: Case) -> Standing:
+        """How the right candidates stand."""
+        return standing(case, RecordLikelihood(case).block)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.evaluation.attacks.base import Case, Float64, Int8
+from afml.evaluation.attacks.base import Case, Int8
 from afml.evaluation.attacks.likelihood import RecordLikelihood
-from afml.evaluation.attacks.scoring import top_one
+from afml.evaluation.attacks.scoring import Linkage, Standing, standing
 
 
 def differing_sites(left: Int8, right: Int8) -> NDArray[np.float32]:
@@ -22,7 +22,7 @@ def differing_sites(left: Int8, right: Int8) -> NDArray[np.float32]:
     return np.asarray(len(varies) - same)
 
 
-class MaskerAwareLinkage:
+class MaskerAwareLinkage(Linkage):
     """Nearest masked reference profile wins; equally near candidates are told apart by likelihood.
 
     The strongest attack on a release that depends on the genome: an attacker who runs the public model on a
@@ -31,8 +31,8 @@ class MaskerAwareLinkage:
 
     name = "masker-aware"
 
-    def success(self, case: Case) -> Float64:
-        """float64[n]: probability that the best guess is right, per record."""
+    def standing(self, case: Case) -> Standing:
+        """How the right candidates stand."""
         patterns, _ = case.patterns
         masked, group_of = np.unique(case.masked_references, axis=0, return_inverse=True)
         group_of = group_of.reshape(-1)
@@ -49,4 +49,4 @@ class MaskerAwareLinkage:
             weight = 2.0 ** np.ceil(np.log2(patterns.shape[1] * 16 + 1))
             return np.asarray(likelihood.block(part).astype(np.float64) - weight * apart.astype(np.float64))
 
-        return top_one(case, score)
+        return standing(case, score)

@@ -7,7 +7,9 @@ partial sum is exact, whatever the order of summation.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,48 @@ from afml.evaluation.attacks.base import Case, Float64
 
 BLOCK_VALUES = 1 << 22
 """Values of one working array (32 MiB in float64)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """How each record's own candidate stands among all candidates of one case.
+
+    Attributes:
+        best: float64[n], the highest score of any candidate.
+        ties: int64[n], candidates that reach it.
+        own: float64[n], the score of the right candidate; -inf where that person is not among them.
+    """
+
+    best: Float64
+    ties: NDArray[np.int64]
+    own: Float64
+
+    def success(self) -> Float64:
+        """float64[n]: 1 / (number of best candidates) where the right one is among them, else 0."""
+        return np.asarray((self.own == self.best) / self.ties)
+
+    def joined(self, other: Standing) -> Standing:
+        """The same records with the candidates of both cases; scores of one attack are comparable."""
+        level = self.best == other.best
+        return Standing(
+            np.maximum(self.best, other.best),
+            np.where(level, self.ties + other.ties, np.where(self.best > other.best, self.ties, other.ties)),
+            np.maximum(self.own, other.own),
+        )
+
+
+class Linkage(ABC):
+    """An attack that scores every candidate for every record; an `Attack` whose candidates can be split up."""
+
+    name: str
+
+    @abstractmethod
+    def standing(self, case: Case) -> Standing:
+        """How the right candidates stand in this case."""
+
+    def success(self, case: Case) -> Float64:
+        """float64[n]: probability that the best guess is right, per record; ties are split evenly."""
+        return self.standing(case).success()
 
 
 def exact_terms(terms: Float64, count: int) -> NDArray[Any]:
@@ -46,15 +90,12 @@ def blocks(count: int, width: int) -> Iterator[slice]:
         yield slice(start, min(start + step, count))
 
 
-def top_one(case: Case, score: Callable[[slice], NDArray[Any]]) -> Float64:
-    """Probability that the best-scored candidate is the right one.
+def standing(case: Case, score: Callable[[slice], NDArray[Any]]) -> Standing:
+    """Score all candidates, a block at a time.
 
     Args:
         case: Records, grouped by `case.patterns`, and candidates.
         score: Maps a slice of candidates to scores [patterns, candidates of the slice] in exact arithmetic.
-
-    Returns:
-        float64[n]: 1 / (number of best candidates) where the right one is among them, else 0.
     """
     patterns, pattern_of = case.patterns
     best = np.full(len(patterns), -np.inf)
@@ -68,4 +109,4 @@ def top_one(case: Case, score: Callable[[slice], NDArray[Any]]) -> Float64:
         best = np.maximum(best, high)
         inside = (case.truth >= part.start) & (case.truth < part.stop)
         own[inside] = values[pattern_of[inside], case.truth[inside] - part.start]
-    return np.asarray((own == best[pattern_of]) / ties[pattern_of])
+    return Standing(best[pattern_of], ties[pattern_of], own)

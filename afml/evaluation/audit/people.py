@@ -1,0 +1,44 @@
+"""Made-up people in the real format: the worst people for a mechanism to protect.
+
+All are dosages in {0, 1, 2} and a phenotype in {0, 1}, so whatever they reach, an enrolled person could.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import hadamard
+
+from afml.training.program import Cohort
+
+MOST_SPREAD = 2048
+"""Most people that `spread` can make."""
+
+
+def spread(sites: int, people: int, rng: np.random.Generator) -> Cohort:
+    """People who are homozygous everywhere, in patterns as different as can be; phenotypes by coin toss.
+
+    The patterns are rows of a Hadamard matrix over randomly chosen sites (all of them where their number is
+    a power of two up to MOST_SPREAD), random elsewhere. Their gradients are long enough to be clipped at the
+    default clip norm, and nearly orthogonal, so that canaries hide behind each other as little as possible.
+
+    Args:
+        sites: Number of sites.
+        people: How many, at most `most_spread(sites)`.
+        rng: Draws them.
+    """
+    order = most_spread(sites)
+    signs = rng.choice(np.array([-1, 1], np.int8), size=(people, sites))
+    rows, columns = rng.permutation(order)[:people], rng.permutation(sites)[:order]
+    flips = rng.choice(np.array([-1, 1], np.int8), size=order)
+    signs[:, columns] = hadamard(order, dtype=np.int8)[rows] * flips
+    return Cohort(signs + np.int8(1), rng.integers(2, size=people).astype(np.int8))
+
+
+def most_spread(sites: int) -> int:
+    """The most people that `spread` can make over so many sites: a power of two."""
+    return int(min(MOST_SPREAD, 2 ** (sites.bit_length() - 1)))
+
+
+def copies(person: Cohort, people: int, phenotype: int) -> Cohort:
+    """The same genotype `people` times, all with one phenotype."""
+    return Cohort(np.repeat(person.dosage[:1], people, axis=0), np.full(people, phenotype, np.int8))

@@ -1,0 +1,123 @@
+"""The contract of details.json: what report.json leaves out (docs/REPORT.md)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import Field
+
+from afml.core.files import write_bytes
+from afml.evaluation.agreement import FrequencyAgreement, ScanAgreement
+from afml.evaluation.disclosure import GenotypeReport, Homogeneity, Membership
+from afml.evaluation.population import PopulationPoint
+from afml.evaluation.report import Section, Share
+from afml.evaluation.utility import Calibration, Utility
+
+
+class PhenotypeDetails(Section):
+    """One phenotype: utility, calibration, association scan, and what its release with the file would show."""
+
+    auc: float = Share
+    raw_auc: float = Share
+    best_raw_auc: float = Share
+    utility_ratio: float
+    utility_ratio_chance_corrected: float
+    calibration: Calibration
+    raw_calibration: Calibration
+    scan: ScanAgreement
+    if_released: Homogeneity
+
+
+class TraitDetails(Section):
+    """One quantitative trait."""
+
+    r2: float = Share
+    raw_r2: float = Share
+    r2_ratio: float | None = Field(ge=0, description="null where raw data explain nothing")
+
+
+class SiteDetails(Section):
+    """Inference of the genotype at one site."""
+
+    site: int = Field(ge=0)
+    shown: float = Share
+    panel_accuracy: float = Share
+    release_accuracy: float = Share
+    withheld_gain: float = Field(ge=-1, le=1)
+    bits: float
+
+
+class GenotypeDetails(Section):
+    """Inference of a genotype by an attacker who knows the record and all other genotypes."""
+
+    people: int = Field(ge=1)
+    sites: tuple[SiteDetails, ...]
+
+
+class PopulationDetails(Section):
+    """RR among more candidates."""
+
+    factor: int = Field(ge=1)
+    candidates: int = Field(ge=1)
+    chance: float = Share
+    rr: float = Share
+    ci95: tuple[float, float]
+    by_attack: dict[str, float]
+
+
+class Details(Section):
+    """All of details.json."""
+
+    phenotypes: tuple[PhenotypeDetails, ...]
+    traits: tuple[TraitDetails, ...] = ()
+    frequencies: FrequencyAgreement
+    membership: Membership
+    genotype: GenotypeDetails
+    population: tuple[PopulationDetails, ...]
+
+
+def phenotype_details(
+    utility: Utility, calibration: Calibration, raw: Calibration, scan: ScanAgreement, groups: Homogeneity
+) -> PhenotypeDetails:
+    """Put one phenotype together."""
+    return PhenotypeDetails(
+        auc=utility.auc,
+        raw_auc=utility.raw_auc,
+        best_raw_auc=utility.best_raw_auc,
+        utility_ratio=utility.ratio,
+        utility_ratio_chance_corrected=utility.chance_corrected,
+        calibration=calibration,
+        raw_calibration=raw,
+        scan=scan,
+        if_released=groups,
+    )
+
+
+def trait_details(r2: float, raw_r2: float) -> TraitDetails:
+    """Put one trait together."""
+    return TraitDetails(r2=r2, raw_r2=raw_r2, r2_ratio=r2 / raw_r2 if raw_r2 > 1e-6 else None)
+
+
+def genotype_details(found: GenotypeReport) -> GenotypeDetails:
+    """As the contract has it."""
+    return GenotypeDetails(people=found.people, sites=tuple(SiteDetails(**asdict(s)) for s in found.sites))
+
+
+def population_details(points: tuple[PopulationPoint, ...]) -> tuple[PopulationDetails, ...]:
+    """As the contract has it."""
+    return tuple(PopulationDetails(**{**vars(point), "by_attack": dict(point.by_attack)}) for point in points)
+
+
+def write_details(details: Details, path: Path) -> None:
+    """Write details.json, whole or not at all."""
+    write_bytes(path, (details.model_dump_json(indent=2) + "\n").encode())
+
+
+def read_details(path: Path) -> Details:
+    """Read a details.json.
+
+    Raises:
+        InputError: It is missing or does not keep the contract; the message names the key.
+    """
+    return Details.load(path)

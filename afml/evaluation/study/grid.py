@@ -1,0 +1,160 @@
+"""The resumable grid: runs in worker processes, one JSON file each, what is there already is not made again."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from afml.core.errors import AfmlError
+from afml.core.run import RunConfig
+from afml.evaluation.attacks.base import Int8
+from afml.evaluation.study.data import DataSettings, StudyData, load
+from afml.evaluation.study.record import RunRecord, stored
+from afml.evaluation.study.settings import RunSettings
+from afml.evaluation.study.single import code_digest, run_one
+
+_PR_SET_PDEATHSIG = 1
+Federate = Callable[[RunSettings, StudyData, RunConfig], tuple[list[str], list[Int8], float, int]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to make.
+
+    Attributes:
+        settings: Of the run.
+        private_game: Of its all-private baseline.
+        federate: A module-level function (workers find it by name); used where `settings.federated`.
+    """
+
+    settings: RunSettings
+    private_game: RunSettings | None = None
+    federate: Federate | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a grid came to.
+
+    Attributes:
+        records: In the order of the jobs, those that are there.
+        failed: (run, why), runs that ended in an error.
+        stale: Runs that other source code made; they stand, and the tables say so.
+    """
+
+    records: tuple[RunRecord, ...]
+    failed: tuple[tuple[str, str], ...]
+    stale: tuple[str, ...]
+
+
+def one_thread_each() -> None:
+    """Workers started from now on use one numerical thread: two runs at a time share two cores."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+
+
+def collect(jobs: Sequence[Job], folder: Path) -> tuple[RunRecord, ...]:
+    """The stored results of these jobs, in their order."""
+    found = (stored(folder, job.settings) for job in jobs)
+    return tuple(record for record in found if record is not None)
+
+
+def run_grid(
+    jobs: Sequence[Job],
+    *,
+    source: Path | None,
+    cache: Path,
+    folder: Path,
+    workers: int = 2,
+    say: Callable[[str], None] = print,
+    each: Callable[[], object] = lambda: None,
+) -> Outcome:
+    """Make the runs that are not there yet.
+
+    Args:
+        jobs: In the order to run them.
+        source: Folder of real data, where any job needs one.
+        cache: Folder for prepared data.
+        folder: results/runs.
+        workers: Processes, one thread each.
+        say: Told of every finished run and of the time left.
+        each: Called after every finished run (to write partial results).
+    """
+    waiting = [job for job in jobs if stored(folder, job.settings) is None]
+    say(f"{len(jobs)} runs, {len(jobs) - len(waiting)} there already")
+    for settings in dict.fromkeys(_key(job.settings.data) for job in waiting):
+        load(DataSettings.model_validate_json(settings), source=source, cache=cache, note=say)
+    failed: list[tuple[str, str]] = []
+    if waiting:
+        one_thread_each()
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(min(workers, len(waiting)), mp_context=context, initializer=_start)
+        try:
+            started = time.monotonic()
+            futures = {pool.submit(_work, job, source, cache, folder): job for job in waiting}
+            for count, future in enumerate(as_completed(futures), start=1):
+                name = futures[future].settings.name
+                try:
+                    told = future.result()
+                except AfmlError as error:
+                    failed.append((name, str(error)))
+                    told = f"failed: {error}"
+                left = (time.monotonic() - started) / count * (len(waiting) - count)
+                say(f"[{count}/{len(waiting)}] {name}: {told}; about {left / 60:.0f} min left")
+                each()
+        finally:
+            _stop(pool)
+    records = collect(jobs, folder)
+    stale = tuple(record.name for record in records if record.code_digest != code_digest())
+    return Outcome(records, tuple(failed), stale)
+
+
+def _start() -> None:
+    """A worker dies with its parent, and leaves Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """End workers that still run: after an interrupt nobody waits for their result."""
+    processes = list((getattr(pool, "_processes", None) or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join()
+
+
+def _key(settings: DataSettings) -> str:
+    return settings.canonical().decode()
+
+
+@lru_cache(maxsize=2)
+def _data(key: str, source: Path | None, cache: Path) -> StudyData:
+    return load(DataSettings.model_validate_json(key), source=source, cache=cache)
+
+
+def _work(job: Job, source: Path | None, cache: Path, folder: Path) -> str:
+    """In a worker: make one run, store it, say its headline."""
+    data = _data(_key(job.settings.data), source, cache)
+    record = run_one(
+        job.settings,
+        data,
+        private_game=job.private_game,
+        federate=job.federate if job.settings.federated else None,
+    )
+    record.save(folder)
+    return (
+        f"RR {100 * record.rr:.2f} %, utility ratio {record.utility_ratio:.3f}, PLE {record.ple_sigma:.2f}, "
+        f"{record.seconds:.0f} s"
+    )

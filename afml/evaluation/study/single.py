@@ -1,0 +1,215 @@
+"""One run of the study: train in one process, plan, release every file, attack, measure."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import afml
+from afml.core.run import RunConfig
+from afml.evaluation.attacks.base import Int8
+from afml.evaluation.evaluate import EvaluationInputs, Institution, OtherRelease, evaluate
+from afml.evaluation.study.data import StudyData
+from afml.evaluation.study.points import by_candidates, operating_points, study_of
+from afml.evaluation.study.record import Federated, PhenotypeUtility, RunRecord
+from afml.evaluation.study.rivals import rivals
+from afml.evaluation.study.settings import EVALUATION_SEED, RunSettings
+from afml.evaluation.utility import Outcome, Utility, best_raw_auc, raw_auc, released_auc
+from afml.genomics.phenotypes import simulate_phenotype
+from afml.privacy.accountant import epsilon
+from afml.privacy.noise import broken_event, plan, round_event
+from afml.privacy.ple import ple
+from afml.training.inprocess import train_in_process
+from afml.training.program import Cohort
+from afml.training.release import apply_plan, mask_alone, plan_release
+
+Note = Callable[[str], None]
+#: A second phenotype of a run is simulated from this far along the seeds.
+SECOND_PHENOTYPE = 500
+_CODE = ("evaluation", "training", "models", "privacy", "genomics", "core")
+#: Files of the study itself that decide what a run gives; the others only report it.
+_OWN_CODE = {"cohorts.py", "data.py", "points.py", "rivals.py", "single.py"}
+_REPORTING = {"page.py", "terminal.py"}
+
+
+class Clock:
+    """Wall times of named steps, in seconds."""
+
+    def __init__(self, note: Note) -> None:
+        self.steps: dict[str, float] = {}
+        self._note = note
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time one step and say that it runs."""
+        self._note(name)
+        started = time.monotonic()
+        yield
+        self.steps[name] = round(self.steps.get(name, 0.0) + time.monotonic() - started, 2)
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 of the source files that results depend on, hex, shortened."""
+    digest, root = hashlib.sha256(), Path(afml.__file__).parent
+    for package in _CODE:
+        for path in sorted((root / package).rglob("*.py")):
+            if path.name in _REPORTING or (path.parent.name == "study" and path.name not in _OWN_CODE):
+                continue
+            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def phenotypes(settings: RunSettings, data: StudyData) -> tuple[tuple[NDArray[np.int8], ...], NDArray[np.int64]]:
+    """Simulate the phenotypes of a run over all private people.
+
+    Returns:
+        (int8 [people] per phenotype, the causal sites of all of them).
+    """
+    people = np.concatenate(data.files)
+    made = [
+        simulate_phenotype(
+            people,
+            causal=settings.causal,
+            heritability=settings.heritability,
+            seed=settings.phenotype_seed + SECOND_PHENOTYPE * index,
+        )
+        for index in range(settings.phenotypes)
+    ]
+    return tuple(values for values, _ in made), np.unique(np.concatenate([causal for _, causal in made]))
+
+
+def cohorts(data: StudyData, values: tuple[NDArray[np.int8], ...]) -> dict[int, Cohort]:
+    """Node number -> its enrolled people, with one phenotype [people] or several [people, phenotypes]."""
+    joined = values[0] if len(values) == 1 else np.stack(values, axis=1)
+    return {
+        node: Cohort(file[rows], phenotype[rows])
+        for node, (file, rows, phenotype) in enumerate(
+            zip(data.files, data.enrolled, data.by_file(joined), strict=True), start=1
+        )
+    }
+
+
+def run_one(
+    settings: RunSettings,
+    data: StudyData,
+    *,
+    private_game: RunSettings | None = None,
+    federate: Callable[[RunSettings, StudyData, RunConfig], tuple[list[str], list[Int8], float, int]] | None = None,
+    note: Note = lambda _: None,
+) -> RunRecord:
+    """Make one run.
+
+    Args:
+        settings: What to run.
+        data: Its people.
+        private_game: The same run with its whole game on private data, for the all-private baseline.
+        federate: Trains and releases through the federation: (model digest of every node, released records of
+            every file, seconds, bytes up per round). The in-process run is then compared with it.
+        note: Told what is running.
+    """
+    clock = Clock(note)
+    started = time.monotonic()
+    config = settings.run_config(data)
+    values, causal = phenotypes(settings, data)
+    people = cohorts(data, values)
+    with clock.step("training"):
+        model = train_in_process(config, data.panel, data.panel_dosage, people)
+    with clock.step("release"):
+        chosen = plan_release(model, data.panel_dosage, config.release)
+        released = [apply_plan(chosen, file) for file in data.files]
+        alone = np.concatenate([mask_alone(chosen, file) for file in data.files])
+    with clock.step("other releases"):
+        others = rivals(settings, data, people, model, chosen, causal, private_game)
+    outcomes = [Outcome(one, np.concatenate(data.enrolled)) for one in values]
+    inputs = EvaluationInputs(
+        institutions=tuple(
+            Institution(file, phenotype, rows, one.dosage)
+            for file, phenotype, rows, one in zip(
+                data.files, data.by_file(values[0]), data.enrolled, released, strict=True
+            )
+        ),
+        panel=data.panel_dosage,
+        mask=lambda dosage: mask_alone(chosen, dosage),
+        risk_weights=_first(model.weights) / model.scale,
+        others=tuple(OtherRelease(other.name, other.mask, other.released) for other in others),
+        fill=chosen.fill,
+        genotype_error=config.game.genotype_error,
+        seed=EVALUATION_SEED,
+    )
+    with clock.step("evaluation"):
+        found = evaluate(inputs, note)
+    study = study_of(inputs, found.release.raw_auc)
+    with clock.step("operating points"):
+        points = operating_points(study, model, config, data)
+    with clock.step("candidates"):
+        candidates = by_candidates(study, inputs, settings.population)
+    with clock.step("accounting"):
+        delta = config.budget.delta
+        spent = ple([round_event(config, phase, phase.rounds) for phase in config.phases], delta)
+        planned = ple(plan(config), delta).sigma
+        broken = epsilon([broken_event(config, phase, phase.rounds) for phase in config.phases], delta).value
+    pooled = np.concatenate([one.dosage for one in released])
+    each = tuple(_utility(study.dosage, pooled, outcome) for outcome in outcomes)
+    seconds = round(time.monotonic() - started, 2)
+    federated = None
+    if federate is not None:
+        note("the same run through the federation")
+        digests, files, wall, size = federate(settings, data, config)
+        federated = Federated(
+            same_model=set(digests) == {model.digest()},
+            same_release=all(np.array_equal(a, b.dosage) for a, b in zip(files, released, strict=True)),
+            seconds=round(wall, 2),
+            bytes_up_per_round=size,
+        )
+    release = found.release.model_copy(update={"method": chosen.method})
+    return RunRecord(
+        name=settings.name,
+        settings_digest=settings.digest().hex(),
+        code_digest=code_digest(),
+        rr=release.rr,
+        rr_reduction=found.rr_reduction_vs_random,
+        rr_known_institution=release.rr_known_institution,
+        utility_ratio=each[0].utility_ratio,
+        utility_ratio_chance_corrected=each[0].utility_ratio_chance_corrected,
+        utility_ratio_vs_best_raw=each[0].utility_ratio_vs_best_raw,
+        ple_sigma=spent.sigma,
+        ple_planned=planned,
+        epsilon=spent.epsilon,
+        epsilon_if_aggregation_broken=broken,
+        seconds=seconds,
+        group_bound=max(one.patterns_used / len(one.dosage) for one in released),
+        ungrouped_ratio=released_auc(alone, outcomes[0]) / study.raw_auc,
+        model_digest=model.digest(),
+        reason=chosen.reason,
+        settings=settings,
+        release=release,
+        phenotypes=each,
+        baselines=found.baselines,
+        frontier=found.frontier,
+        operating_points=points,
+        candidates=candidates,
+        federated=federated,
+        steps=clock.steps,
+    )
+
+
+def _first(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of the first phenotype, [S], whether a model holds one [S] or several [D, S]."""
+    return weights if weights.ndim == 1 else weights[0]
+
+
+def _utility(raw: Int8, released: Int8, outcome: Outcome) -> PhenotypeUtility:
+    found = Utility(released_auc(released, outcome), raw_auc(raw, outcome), best_raw_auc(raw, outcome))
+    return PhenotypeUtility(
+        utility_ratio=found.ratio,
+        utility_ratio_chance_corrected=found.chance_corrected,
+        utility_ratio_vs_best_raw=found.versus_best_raw,
+    )

@@ -1,0 +1,56 @@
+"""One tiny run on simulated people, made once for all tests of the study."""
+
+from __future__ import annotations
+
+import pytest
+
+from afml.core.run import GameSettings, Phase, ReleaseSettings
+from afml.evaluation.study.data import DataSettings, StudyData, simulated
+from afml.evaluation.study.grid import Job
+from afml.evaluation.study.record import RunRecord
+from afml.evaluation.study.settings import RunSettings
+from afml.evaluation.study.single import run_one
+from afml.training.program import parameter_counts
+
+SITES = 48
+
+
+def phases(ple: float, sites: int, share: float, rounds: int) -> tuple[Phase, ...]:
+    """Two risk rounds and one game round with noise that keeps the promise; no accountant needed."""
+    risk, game = parameter_counts(sites, 4)
+    common = {"clip_norm": 1.0, "noise_multiplier": 10.0 / ple}
+    return (
+        Phase(name="risk", rounds=2, sample_rate=1.0, learning_rate=0.003, parameters=risk, **common),
+        Phase(name="game", rounds=1, sample_rate=1.0, learning_rate=0.05, parameters=game, **common),
+    )
+
+
+@pytest.fixture(scope="session")
+def settings() -> RunSettings:
+    data = DataSettings(kind="simulated", sites=SITES, people=240, panel_people=60, nodes=3)
+    return RunSettings(
+        data=data,
+        causal=4,
+        phenotype_seed=1001,
+        ple=0.9,
+        phases=phases(0.9, SITES, 0.1, 1),
+        game=GameSettings(steps=3, batch=8, lineup=4, private_lineup=4),
+        release=ReleaseSettings(min_group_size=10),
+        population=(3,),
+    )
+
+
+@pytest.fixture(scope="session")
+def people(settings: RunSettings) -> StudyData:
+    return simulated(settings.data)
+
+
+@pytest.fixture(scope="session")
+def job(settings: RunSettings) -> Job:
+    return Job(settings)
+
+
+@pytest.fixture(scope="session")
+def record(settings: RunSettings, people: StudyData) -> RunRecord:
+    private = settings.model_copy(update={"game": settings.game.model_copy(update={"steps": 0})})
+    return run_one(settings, people, private_game=private)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from afml.core.run import GameSettings
+from afml.evaluation.study.data import DataSettings
+from afml.evaluation.study.grid import Job, collect, run_grid
+from afml.evaluation.study.jobs import CAUSAL, PLES, SEEDS, Grid, ablations, quick
+from afml.evaluation.study.quick import complaints
+from afml.evaluation.study.record import RunRecord
+from tests.evaluation.study.conftest import phases
+
+
+@pytest.fixture(scope="module")
+def grid() -> Grid:
+    return Grid(DataSettings(kind="vcf", sites=1024), phases, lambda sites: sites or 10_000)
+
+
+def test_the_full_grid_is_that_of_the_plan(grid: Grid) -> None:
+    jobs = grid.full()
+    assert len(jobs) == 30
+    found = {(j.settings.causal, j.settings.phenotype_seed, j.settings.ple) for j in jobs}
+    assert found == {(c, s, p) for c in CAUSAL for s in SEEDS for p in PLES}
+    assert len({j.settings.name for j in jobs}) == 30
+    assert all(j.settings.noise == "distributed" and j.settings.sites_key == "1024" for j in jobs)
+    federated = {(j.settings.causal, j.settings.ple) for j in jobs if j.settings.federated}
+    assert federated == {(c, p) for c in CAUSAL for p in PLES}
+    assert sum(j.settings.federated for j in grid.full("one")) == 1
+    assert not any(j.settings.federated for j in grid.full("none"))
+    for one in jobs:
+        assert one.private_game is not None
+        assert one.private_game.game.steps == 0
+        assert one.settings.game == GameSettings()
+
+
+def test_the_extended_grid_changes_one_thing_at_a_time(grid: Grid) -> None:
+    jobs = grid.extended()
+    assert len({j.settings.name for j in jobs}) == len(jobs) == 15 + 10 + 18 + 3 * len(ablations())
+    for job in jobs:
+        one = job.settings
+        if one.variant not in ("default", "codebook"):
+            assert one.release.method == "network"
+    assert not set(j.settings.name for j in jobs) & set(j.settings.name for j in grid.full())
+
+
+def test_quick_runs_use_no_reported_seed() -> None:
+    for real in (None, DataSettings(kind="vcf", sites=512)):
+        jobs = quick(phases, real)
+        assert len({j.settings.name for j in jobs}) == 2
+        assert all(j.settings.phenotype_seed >= 1000 for j in jobs)
+
+
+def test_runs_are_made_once(record: RunRecord, job: Job, tmp_path: Path) -> None:
+    record.save(tmp_path)
+    told: list[str] = []
+    made = run_grid([job], source=None, cache=tmp_path, folder=tmp_path, say=told.append)
+    assert made.records == (record,)
+    assert told == ["1 runs, 1 there already"]
+
+
+def test_a_worker_makes_the_same_run_and_a_bad_one_is_reported(
+    record: RunRecord, job: Job, tmp_path: Path
+) -> None:
+    bad = Job(job.settings.model_copy(update={"phenotype_seed": 1002, "quorum": 9}))
+    told: list[str] = []
+    made = run_grid([job, bad], source=None, cache=tmp_path, folder=tmp_path, say=told.append)
+    assert [name for name, _ in made.failed] == [bad.settings.name]
+    assert "quorum" in made.failed[0][1]
+    assert len(collect([job, bad], tmp_path)) == 1
+    assert made.records[0].model_digest == record.model_digest
+    assert made.records[0].rr == record.rr
+    assert any("min left" in line for line in told)
+
+
+def test_quick_checks_notice_a_broken_method(record: RunRecord) -> None:
+    release = record.release.model_copy(update={"min_group_size": 2, "patterns": 1})
+    broken = record.model_copy(
+        update={
+            "rr": 0.3, "rr_reduction": 0.5, "utility_ratio": 0.6, "group_bound": 0.5, "ple_planned": 1.4,
+            "release": release, "baselines": (),
+        }
+    )  # fmt: skip
+    assert len(complaints(broken)) == 8

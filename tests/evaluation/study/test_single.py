@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from afml.evaluation.baselines import BINNED, GROUPED_RANDOM, GROUPED_STATIC, RANDOM, RESPONSE, STATIC
+from afml.evaluation.study.data import StudyData
+from afml.evaluation.study.record import RunRecord, stored
+from afml.evaluation.study.rivals import ALL_PRIVATE, CODEBOOK, NETWORK, NETWORK_MASKS, NO_DP, SENSITIVE
+from afml.evaluation.study.settings import RunSettings
+from afml.evaluation.study.single import cohorts, phenotypes
+from afml.privacy.noise import plan
+from afml.privacy.ple import ple
+from afml.training.inprocess import train_in_process
+
+
+def test_every_baseline_is_there(record: RunRecord) -> None:
+    names = {row.name for row in record.baselines}
+    families = {RANDOM, STATIC, BINNED, RESPONSE, GROUPED_STATIC, GROUPED_RANDOM}
+    assert names == families | {SENSITIVE, CODEBOOK, NETWORK, NETWORK_MASKS, NO_DP, ALL_PRIVATE}
+
+
+def test_headline_repeats_the_release(record: RunRecord) -> None:
+    assert record.rr == record.release.rr
+    assert record.utility_ratio == pytest.approx(record.release.utility_ratio)
+    assert record.utility_ratio_vs_best_raw == pytest.approx(record.release.utility_ratio_vs_best_raw)
+    assert record.release.min_group_size is not None
+    assert record.release.min_group_size >= 10
+    assert record.group_bound <= 1 / 10
+    assert record.seconds >= record.steps["training"]
+
+
+def test_privacy_is_that_of_the_configuration(
+    record: RunRecord, settings: RunSettings, people: StudyData
+) -> None:
+    config = settings.run_config(people)
+    assert record.ple_planned == ple(plan(config), config.budget.delta).sigma
+    assert 0 < record.ple_sigma < record.ple_planned
+    assert record.epsilon_if_aggregation_broken > record.epsilon
+
+
+def test_the_model_is_the_in_process_one(record: RunRecord, settings: RunSettings, people: StudyData) -> None:
+    values, causal = phenotypes(settings, people)
+    assert len(causal) == settings.causal
+    model = train_in_process(
+        settings.run_config(people), people.panel, people.panel_dosage, cohorts(people, values)
+    )
+    assert model.digest() == record.model_digest
+
+
+def test_more_candidates_are_harder(record: RunRecord) -> None:
+    counts = [at.people for at in record.candidates]
+    assert counts == [100, 240, 720]
+    assert record.candidates[1].rr <= record.rr + 1e-12
+    assert record.candidates[2].rr <= record.candidates[1].rr
+
+
+def test_masking_sensitive_sites_protects_nobody(record: RunRecord) -> None:
+    rows = {row.name: row.rr for row in record.baselines}
+    assert rows[SENSITIVE] > 0.95
+
+
+def test_no_dp_is_noiseless(record: RunRecord) -> None:
+    ratios = {row.name: row.utility_ratio for row in record.baselines}
+    assert np.isfinite(list(ratios.values())).all()
+    assert ratios[NO_DP] > 0.6
+
+
+def test_records_are_stored_and_stand_for_their_settings(
+    record: RunRecord, settings: RunSettings, tmp_path: Path
+) -> None:
+    assert stored(tmp_path, settings) is None
+    path = record.save(tmp_path)
+    assert stored(tmp_path, settings) == record
+    changed = settings.model_copy(update={"release": settings.release.model_copy(update={"patterns": 3})})
+    assert changed.name == settings.name
+    assert stored(tmp_path, changed) is None
+    path.write_text(path.read_text()[:-40])
+    assert stored(tmp_path, settings) is None

@@ -1,0 +1,65 @@
+"""Rewrite the results block of README.md from saved reports: `make readme`.
+
+Every figure in the block comes from a report.json that a command in the block reproduces.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL = "make demo VCF=1kg_grch38_exome_common_maf1pct.2503.vcf.gz PANEL=panel_2504.tsv"
+RUNS = {"real exomes": ("demo-real", REAL), "simulated": ("demo-simulated", "make demo")}
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.2g} %" if value < 0.1 else f"{100 * value:.1f} %"
+
+
+def block() -> str:
+    reports = {name: json.loads((ROOT / "results" / f"{file}.json").read_text()) for name, (file, _) in RUNS.items()}
+    rows: list[tuple[str, list[str]]] = []
+
+    def row(title: str, cell: object) -> None:
+        rows.append((title, [cell(report) for report in reports.values()]))  # type: ignore[operator]
+
+    row("private people, sites, nodes", lambda r: f"{r['data']['people']}, {r['data']['sites']}, {r['data']['nodes']}")
+    row("RR, worst attack, all private people as candidates (95 %)",
+        lambda r: f"{percent(r['release']['rr'])} ({percent(r['release']['rr_ci95'][0])} to "
+        f"{percent(r['release']['rr_ci95'][1])})")
+    row("RR where the attacker knows the institution", lambda r: percent(r["release"]["rr_known_institution"]))
+    row("less RR than random masking at matched utility", lambda r: percent(r["rr_reduction_vs_random"]))
+    row("utility ratio (AUC released / raw, fixed pipeline)",
+        lambda r: f"{r['release']['utility_ratio']:.3f} ({r['release']['utility_auc']:.3f} / "
+        f"{r['release']['raw_auc']:.3f})")
+    row("same, chance-corrected", lambda r: f"{r['release']['utility_ratio_chance_corrected']:.3f}")
+    row("same, against the best raw model", lambda r: f"{r['release']['utility_ratio_vs_best_raw']:.3f}")
+    row("PLE of the model, accounted (audited from below)",
+        lambda r: f"{r['privacy']['ple_sigma']:.3f} sigma"
+        + (f" ({r['privacy']['audited_ple_lower']:.2f})" if r["privacy"]["audited_ple_lower"] is not None else ""))
+    row("smallest group in a file; patterns", lambda r: f"{r['release']['min_group_size']}; {r['release']['patterns']}")
+    row("bytes up per parameter, encrypted", lambda r: f"{r['federation']['bytes_up_per_parameter']:.2f}")
+    row("wall time on two cores", lambda r: f"{sum(r['seconds'].values()) / 60:.1f} min")
+    lines = ["| | " + " | ".join(reports) + " |", "|---|" + "---|" * len(reports)]
+    lines += [f"| {title} | " + " | ".join(cells) + " |" for title, cells in rows]
+    real, simulated = reports.values()
+    method = {r["release"]["method"] for r in (real, simulated)}
+    lines += ["", f"Release method chosen on the panel: {', '.join(sorted(method))}. Phenotypes are simulated."]
+    lines += ["", "Commands: " + "; ".join(f"`{command}`" for _, command in RUNS.values()) + "."]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    marked = re.sub(
+        r"(<!-- results -->\n).*?(<!-- /results -->)",
+        lambda m: f"{m[1]}{block()}\n{m[2]}", text, flags=re.S,
+    )
+    readme.write_text(marked)
+
+
+if __name__ == "__main__":
+    main()
