@@ -64,7 +64,7 @@ reproduce-quick: $(READY)
 	@"$(PY)" -m afml reproduce --grid quick --out build/quick $(if $(DATA),--data "$(DATA)")
 
 test: $(READY) $(READY_SIM)
-	"$(PY)" -m pytest
+	"$(PY)" -m pytest -n 2 --dist loadfile
 
 check: $(READY)
 	"$(PY)" -m ruff check .

@@ -68,8 +68,8 @@ def _plain_risk(program: Program, cohort: Cohort) -> None:
     for start in range(0, len(cohort), rows):
         part = slice(start, start + rows)
         features = torch.from_numpy(program.statistics.features(cohort.dosage[part]))
-        logits = model(with_constant(features, program.statistics.variance))
-        risk_loss(logits, cohort.phenotype[part]).backward()
+        loss = risk_loss(model(with_constant(features, program.statistics.variance)), cohort.phenotype[part])
+        torch.autograd.backward(loss)
 
 
 def _plain_game(program: Program, cohort: Cohort, game: Game) -> None:

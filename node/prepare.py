@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hmac
 import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from afml.core.errors import InputError
-from afml.core.files import read_secret, require_file, write_bytes, write_secret
+from afml.core.files import read_secret, require_file, sync_folder, write_bytes, write_secret
 from afml.core.progress import Task
 from afml.core.run import NodeCard
 from afml.genomics.phenotypes import read_phenotypes
@@ -20,6 +22,8 @@ from crypto.public import messages
 from crypto.public.signing import sign
 from crypto.secret.nodekit import NodeKit
 from node.workspace import People, Workspace
+
+_HOLDOUT_KEY = "holdout.key"
 
 
 def prepare(
@@ -58,10 +62,27 @@ def prepare(
         require_file(path, what)
     if not 0 <= holdout < 1:
         raise InputError(f"{holdout} is not a fraction in [0, 1)", where="--holdout", cure="for example 0.25")
+    new = not work.root.exists()
     work.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    work.card.unlink(
-        missing_ok=True
-    )  # no card, no run: a folder half prepared is not mistaken for a whole one
+    try:
+        # All of it is made apart, so that a failure leaves what an earlier preparation made.
+        with tempfile.TemporaryDirectory(dir=work.root, prefix=".prepare-") as folder:
+            draft = Workspace(Path(folder))
+            card = _build(
+                kit, draft, _holdout_key(work, draft, seed), vcf=vcf, panel_vcf=panel_vcf, phenotypes=phenotypes,
+                exclude=exclude, sites=sites, min_maf=min_maf, holdout=holdout, progress=progress,
+            )  # fmt: skip
+            _install(draft, work)
+    finally:
+        if new and not any(work.root.iterdir()):
+            work.root.rmdir()
+    return card
+
+
+def _build(
+    kit: NodeKit, work: Workspace, holdout_key: bytes, *, vcf: Path, panel_vcf: Path, phenotypes: Path,
+    exclude: Sequence[Path], sites: int, min_maf: float, holdout: float, progress: Task,
+) -> NodeCard:  # fmt: skip
     progress.note("choosing sites on the public panel")
     panel = build_site_panel(panel_vcf, sites=sites, min_maf=min_maf, exclude=exclude, progress=progress)
     panel.save(work.site_panel)
@@ -70,7 +91,7 @@ def prepare(
     progress.note("storing this institution's genotypes")
     store = build_store(vcf, panel, work.cohort_store, progress=progress)
     values = read_phenotypes(phenotypes, store.samples)
-    enrolled = np.array([_draw(_holdout_key(work, seed), name) >= holdout for name in store.samples])
+    enrolled = np.array([_draw(holdout_key, name) >= holdout for name in store.samples])
     if not enrolled.any():
         raise InputError("nobody is left to train on", where=vcf, cure="lower --holdout")
     People(tuple(store.samples), values, enrolled).save(work.people)
@@ -81,12 +102,24 @@ def prepare(
     return card
 
 
-def _holdout_key(work: Workspace, seed: int | None) -> bytes:
+def _install(draft: Workspace, work: Workspace) -> None:
+    """Put a finished preparation into the place of the last one; the card, without which no run starts, last."""
+    work.card.unlink(missing_ok=True)
+    for source in sorted(draft.root.iterdir(), key=lambda path: path == draft.card):
+        target = work.root / source.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        os.replace(source, target)
+    sync_folder(work.root)
+
+
+def _holdout_key(work: Workspace, draft: Workspace, seed: int | None) -> bytes:
     """Key of the held-out draw: made once, so that preparing again enrols the same people."""
     if seed is not None:
         return f"holdout {seed}".encode()
-    path = work.root / "holdout.key"
+    path = work.root / _HOLDOUT_KEY
     if not path.exists():
+        path = draft.root / _HOLDOUT_KEY
         write_secret(path, os.urandom(32))
     return read_secret(path)
 

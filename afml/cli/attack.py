@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -31,7 +32,7 @@ _PATH = click.Path(path_type=Path)
     help="Single steps in their worst case, a whole run with canaries, or both.",
 )  # fmt: skip
 @click.option("--canaries", default=1024, show_default=True, help="Made-up people, each enrolled by coin toss.")
-@click.option("--trials", default=400, show_default=True, help="Steps with and steps without the person.")
+@click.option("--trials", default=400, show_default=True, help="Steps with and without the person.")
 @click.option("--seed", default=1, show_default=True, help="Of the canaries; never of noise.")
 @click.option("--kit", type=_PATH, help="Record the run audit in the ledger of the one --work, signed with this kit.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -117,7 +118,7 @@ def _run(inputs: Simulated, canaries: int, seed: int, *, quiet: bool) -> AuditRe
 def _print(steps: list[MechanismResult], found: AuditResult | None) -> None:
     if steps:
         table = Table(title="Worst-case single steps, noise multiplier 1")
-        for heading in ("phase", "case", "[audited, accounted] sigma", "steps", "wrong without", "wrong with"):
+        for heading in ("phase", "case", "\\[audited, accounted] sigma", "steps", "wrong without", "wrong with"):
             table.add_column(heading, justify="left" if heading in ("phase", "case") else "right")
         for one in steps:
             table.add_row(
@@ -145,6 +146,6 @@ def _record(kit: Path, work: Path, run: str, found: AuditResult) -> None:
     from node.guard import open_ledger
     from node.workspace import Workspace
 
-    ledger = open_ledger(Workspace(work), load_node_kit(kit))
-    index = ledger.record_audit(run, found.mu_lower, confidence=found.confidence, instrument=INSTRUMENT)
+    with contextlib.closing(open_ledger(Workspace(work), load_node_kit(kit))) as ledger:
+        index = ledger.record_audit(run, found.mu_lower, confidence=found.confidence, instrument=INSTRUMENT)
     console.print(f"recorded as entry {index} of the ledger")

@@ -10,7 +10,7 @@ import click
 
 from afml.core.errors import ConfigError, InputError
 from afml.core.files import staged_file
-from afml.core.run import Budget, NodeCard, Phase, ReleaseSettings, RiskSettings, Roster, RunConfig
+from afml.core.run import Budget, GameSettings, NodeCard, Phase, ReleaseSettings, RiskSettings, Roster, RunConfig
 from afml.genomics.sites import ANNOTATIONS
 from afml.privacy.calibrate import Share, noise_multipliers_for
 from afml.privacy.noise import grid_for
@@ -25,6 +25,9 @@ RISK_LEARNING_RATE = 0.003  # Newton steps; larger ones let the noise into the r
 GAME_LEARNING_RATE = 0.05
 GAME_SAMPLE_RATE = 0.1
 PATTERNS_ONE, PATTERNS_SEVERAL = 10, 24  # of a release that serves one phenotype, or several
+
+_POSITIVE = click.FloatRange(0, min_open=True)
+_SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 
 def read_cards(paths: tuple[Path, ...], roster: Roster) -> list[NodeCard]:
@@ -82,10 +85,8 @@ def plan_phases(
         shares.append(Share(game_rounds + reserve, GAME_SAMPLE_RATE, game_share))
     multipliers = noise_multipliers_for(ple, shares, delta=delta)
     risk, game = parameter_counts(sites, len(ANNOTATIONS), phenotypes=phenotypes)
-    # A person's gradient holds one part of length 1 per phenotype, all clipped together.
-    clip_norm = phenotypes**0.5
     phases = [
-        Phase(name="risk", rounds=rounds, sample_rate=1.0, clip_norm=clip_norm, noise_multiplier=multipliers[0],
+        Phase(name="risk", rounds=rounds, sample_rate=1.0, clip_norm=1.0, noise_multiplier=multipliers[0],
               learning_rate=RISK_LEARNING_RATE, parameters=risk)
     ]  # fmt: skip
     if game_rounds:
@@ -103,24 +104,37 @@ def plan_phases(
     "--out", type=click.Path(path_type=Path), required=True, help="run.json to write (run.sig beside it)."
 )
 @click.option("--run", "run_id", default=None, help="Name of the run; by default made from the cards.")
-@click.option("--ple", default=0.9, show_default=True, help="Target PLE of the whole plan, in sigma.")
+@click.option("--ple", type=_POSITIVE, default=0.9, show_default=True, help="Target PLE of the whole plan, in sigma.")
 @click.option(
     "--budget",
     default=None,
-    type=float,
+    type=_POSITIVE,
     help="PLE budget that nodes enforce over all runs; by default the target.",
 )
-@click.option("--delta", default=1e-5, show_default=True)
-@click.option("--rounds", default=20, show_default=True, help="Private rounds of the risk model.")
-@click.option("--game-rounds", default=4, show_default=True, help="Private rounds of masker and identifier.")
-@click.option("--game-share", default=0.1, show_default=True, help="Their part of the squared budget.")
+@click.option("--delta", type=_SHARE, default=1e-5, show_default=True)
+@click.option(
+    "--rounds", type=click.IntRange(1), default=20, show_default=True, help="Private rounds of the risk model."
+)
+@click.option(
+    "--game-rounds", type=click.IntRange(0), default=4, show_default=True,
+    help="Private rounds of masker and identifier.",
+)
+@click.option(
+    "--game-steps", type=click.IntRange(0), default=GameSettings().steps, show_default=True,
+    help="Steps of the game on the panel.",
+)
+@click.option("--game-share", type=_SHARE, default=0.1, show_default=True, help="Their part of the squared budget.")
 @click.option(
     "--noise", type=click.Choice(["distributed", "local"]), default="distributed", show_default=True
 )
-@click.option("--quorum", default=None, type=int, help="Fewest nodes of a cohort; by default all.")
-@click.option("--max-colluding", default=1, show_default=True, help="Nodes that may pool what they know.")
+@click.option("--quorum", default=None, type=click.IntRange(1), help="Fewest nodes of a cohort; by default all.")
 @click.option(
-    "--reserve-attempts", default=1, show_default=True, help="Lost attempts per phase the budget allows."
+    "--max-colluding", type=click.IntRange(0), default=1, show_default=True,
+    help="Nodes that may pool what they know.",
+)
+@click.option(
+    "--reserve-attempts", type=click.IntRange(0), default=1, show_default=True,
+    help="Attempts per phase that may be lost; nodes refuse more.",
 )
 @click.option(
     "--min-group-size", default=20, show_default=True, help="People who share each released pattern."
@@ -135,7 +149,7 @@ def configure(
     cards: tuple[Path, ...], kit: Path, out: Path, run_id: str | None, ple: float, budget: float | None,
     delta: float, rounds: int, game_rounds: int, game_share: float, noise: Literal["distributed", "local"],
     quorum: int | None, max_colluding: int, reserve_attempts: int, min_group_size: int, phenotypes: int,
-    patterns: int | None, seed: int | None,
+    patterns: int | None, game_steps: int, seed: int | None,
 ) -> None:  # fmt: skip
     """Check the nodes' CARDS, find noise for the target PLE, write and sign the run configuration."""
     roster = load_roster(kit)
@@ -152,7 +166,7 @@ def configure(
             run=name, consortium=roster.consortium, site_panel=found[0].site_panel, sites=sites,
             enrolled={card.node: card.enrolled for card in found}, quorum=quorum or len(found),
             max_colluding=max_colluding, noise=noise, budget=Budget(delta=delta, ple_sigma=budget or ple),
-            reserve_attempts=reserve_attempts, phases=phases, seed=seed,
+            reserve_attempts=reserve_attempts, phases=phases, seed=seed, game=GameSettings(steps=game_steps),
             risk=RiskSettings(phenotypes=phenotypes),
             release=ReleaseSettings(
                 min_group_size=min_group_size,

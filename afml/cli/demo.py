@@ -18,10 +18,13 @@ from afml.core.files import require_file, write_bytes
 from afml.core.progress import Task, console, step
 from afml.evaluation.report import read_json
 from afml.evaluation.terminal import print_report
+from afml.genomics.partition import read_people
+from afml.genomics.reader import require_bgzf
 
 _PATH = click.Path(path_type=Path)
 _MARK = ".afml-demo"
-_PEOPLE, _PANEL_PEOPLE = 2500, 500
+_PEOPLE = 2500
+_COUNT = click.IntRange(1)
 
 
 @click.command()
@@ -29,19 +32,32 @@ _PEOPLE, _PANEL_PEOPLE = 2500, 500
 @click.option("--vcf", type=_PATH, default=None, help="Real genotypes to split; simulated ones without it.")
 @click.option("--panel", "people", type=_PATH, default=None, help="TSV of the people in --vcf.")
 @click.option("--nodes", default=5, show_default=True)
-@click.option("--sites", default=1024, show_default=True)
-@click.option("--rounds", default=20, show_default=True, help="Private rounds of the risk model.")
-@click.option("--game-rounds", default=4, show_default=True, help="Private rounds of masker and identifier.")
-@click.option("--ple", default=0.9, show_default=True, help="Target PLE, in sigma.")
-@click.option("--causal", default=10, show_default=True, help="Causal sites of the simulated phenotype.")
-@click.option("--heritability", default=0.5, show_default=True)
+@click.option("--panel-people", type=_COUNT, default=500, show_default=True, help="People of the public panel.")
+@click.option("--sites", type=_COUNT, default=1024, show_default=True)
+@click.option(
+    "--rounds", type=_COUNT, default=20, show_default=True, help="Private rounds of the risk model."
+)
+@click.option(
+    "--game-rounds", type=click.IntRange(0), default=4, show_default=True,
+    help="Private rounds of masker and identifier.",
+)
+@click.option(
+    "--game-steps", type=click.IntRange(0), default=300, show_default=True, help="Steps of the game on the panel."
+)
+@click.option(
+    "--ple", type=click.FloatRange(0, min_open=True), default=0.9, show_default=True, help="Target PLE, in sigma."
+)
+@click.option(
+    "--causal", type=_COUNT, default=10, show_default=True, help="Causal sites of the simulated phenotype."
+)
+@click.option("--heritability", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True)
 @click.option(
     "--noise", type=click.Choice(["distributed", "local"]), default="distributed", show_default=True
 )
 @click.option("--seed", default=1, show_default=True, help="Of data, phenotype and attacks; never of noise.")
 def demo(
-    out: Path, vcf: Path | None, people: Path | None, nodes: int, sites: int, rounds: int, game_rounds: int,
-    ple: float, causal: int, heritability: float, noise: str, seed: int,
+    out: Path, vcf: Path | None, people: Path | None, nodes: int, panel_people: int, sites: int, rounds: int,
+    game_rounds: int, game_steps: int, ple: float, causal: int, heritability: float, noise: str, seed: int,
 ) -> None:  # fmt: skip
     """Run five institutions and an aggregator end to end and write the report."""
     if (vcf is None) != (people is None):
@@ -51,14 +67,16 @@ def demo(
     if vcf and people:
         require_file(vcf, "VCF", "correct VCF=")
         require_file(people, "people table", "correct PANEL=")
+        require_bgzf(vcf)  # before the last demo goes
+        read_people(people)
     if nodes < 3:
         raise ConfigError(f"{nodes} nodes cannot share noise", where="--nodes", cure="use 3 or more")
     _clean(out)
     seconds: dict[str, float] = {}
     with Team(out / "logs") as team:
-        _data(team, out / "data", vcf, people, nodes, sites, causal, heritability, seed, seconds)
+        _data(team, out / "data", vcf, people, nodes, panel_people, sites, causal, heritability, seed, seconds)
         _prepare(team, out, nodes, sites, seconds)
-        run = _federate(team, out, nodes, rounds, game_rounds, ple, noise, seconds)
+        run = _federate(team, out, nodes, rounds, game_rounds, game_steps, ple, noise, seconds)
         _release(team, out, nodes, run, seconds)
         write_bytes(out / "seconds.json", canonical_json(seconds))
         with step("evaluate", seconds=seconds):
@@ -76,6 +94,8 @@ def demo(
 def _clean(out: Path) -> None:
     """Start from nothing; only a folder that a demo made is removed."""
     if out.exists():
+        if not out.is_dir():
+            raise InputError("is not a folder", where=out, cure="choose another --out")
         if any(out.iterdir()) and not (out / _MARK).exists():
             raise InputError("exists and was not made by a demo", where=out, cure="choose another --out")
         shutil.rmtree(out)
@@ -84,15 +104,15 @@ def _clean(out: Path) -> None:
 
 
 def _data(
-    team: Team, data: Path, vcf: Path | None, people: Path | None, nodes: int, sites: int, causal: int,
-    heritability: float, seed: int, seconds: dict[str, float],
+    team: Team, data: Path, vcf: Path | None, people: Path | None, nodes: int, panel_people: int, sites: int,
+    causal: int, heritability: float, seed: int, seconds: dict[str, float],
 ) -> None:  # fmt: skip
     with step("data", seconds=seconds) as task:
         if vcf and people:
             task.note("splitting the VCF into a public panel and institutions")
             team.run("split", [
                 "split", vcf, "--people", people, "--out", data, "--nodes", nodes,
-                "--panel-people", _PANEL_PEOPLE, "--seed", seed,
+                "--panel-people", panel_people, "--seed", seed,
             ])  # fmt: skip
         else:
             task.note("simulating an out-of-Africa cohort with msprime")
@@ -100,7 +120,7 @@ def _data(
             require_file(script, "simulator", "run the demo from a checkout, or give --vcf and --panel")
             team.wait([team.start_command("simulate", [
                 sys.executable, str(script), "--out", str(data), "--people", str(_PEOPLE), "--nodes", str(nodes),
-                "--panel", str(_PANEL_PEOPLE), "--sites", str(max(2000, sites)), "--seed", str(seed),
+                "--panel", str(panel_people), "--sites", str(max(2000, sites)), "--seed", str(seed),
             ])])  # fmt: skip
         task.note("simulating the phenotype")
         team.run("phenotypes", [
@@ -127,7 +147,7 @@ def _prepare(team: Team, out: Path, nodes: int, sites: int, seconds: dict[str, f
 
 
 def _federate(
-    team: Team, out: Path, nodes: int, rounds: int, game_rounds: int, ple: float, noise: str,
+    team: Team, out: Path, nodes: int, rounds: int, game_rounds: int, game_steps: int, ple: float, noise: str,
     seconds: dict[str, float],
 ) -> Path:  # fmt: skip
     run = out / "run.json"
@@ -135,7 +155,7 @@ def _federate(
         team.run("configure", [
             "configure", *[out / f"node-{n}" / "card.json" for n in range(1, nodes + 1)],
             "--kit", out / "kits" / "coordinator", "--out", run, "--run", "demo", "--ple", ple,
-            "--rounds", rounds, "--game-rounds", game_rounds, "--noise", noise,
+            "--rounds", rounds, "--game-rounds", game_rounds, "--game-steps", game_steps, "--noise", noise,
         ])  # fmt: skip
     address = f"127.0.0.1:{_free_port()}"
     with step("federate", total=rounds + game_rounds, seconds=seconds) as task:

@@ -103,12 +103,12 @@ def _inputs(spaces: Sequence[Workspace], config: RunConfig, plan: ReleasePlan, s
         return shown if masked == 0 else np.where(shown == 0, np.int8(-1), shown)
 
     others = [OtherRelease("network masks, ungrouped", network)] if len(model.game) else []
-    methods: tuple[Method, ...] = ("codebook", "network")
+    methods: tuple[Method, ...] = ("codebook", "greedy", "network")
     for method in methods:
-        if method != plan.method and (method == "codebook" or len(model.game)):
+        if method != plan.method and (method != "network" or len(model.game)):
             other = make_plan(spaces[0], config, config.release.model_copy(update={"method": method}))
             files = tuple(apply_plan(other, one.dosage).dosage for one in institutions)
-            name = "greedy codebook" if method == "codebook" else "network codebook"
+            name = method if method == "codebook" else f"{method} codebook"
             others.append(OtherRelease(name, functools.partial(mask_alone, other), files))
     return EvaluationInputs(
         institutions=institutions,

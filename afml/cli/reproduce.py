@@ -30,10 +30,11 @@ RISK_ROUNDS = 20
 
 
 @cache
-def phases(ple: float, sites: int, share: float, game_rounds: int) -> tuple[Phase, ...]:
+def phases(ple: float, sites: int, share: float, game_rounds: int, phenotypes: int) -> tuple[Phase, ...]:
     """The product's own plan of private phases: 20 rounds, one reserved attempt."""
     return plan_phases(
-        ple=ple, delta=1e-5, rounds=RISK_ROUNDS, game_rounds=game_rounds, game_share=share, reserve=1, sites=sites
+        ple=ple, delta=1e-5, rounds=RISK_ROUNDS, game_rounds=game_rounds, game_share=share, reserve=1, sites=sites,
+        phenotypes=phenotypes,
     )  # fmt: skip
 
 
@@ -69,7 +70,7 @@ def reproduce(
     if not report_only:
         made = run_grid(
             wanted[:limit], source=data, cache=cache, folder=out / "runs", workers=workers, say=click.echo,
-            each=lambda: _report(everything, out),
+            each=lambda: _report(everything, out, figures=False),
         )  # fmt: skip
         failed = made.failed
     records = _report(everything, out)
@@ -95,7 +96,7 @@ def _grid(data: Path | None, cache: Path) -> Grid:
     return Grid(settings, phases, count, federate)
 
 
-def _report(jobs: Sequence[Job], out: Path) -> tuple[RunRecord, ...]:
+def _report(jobs: Sequence[Job], out: Path, *, figures: bool = True) -> tuple[RunRecord, ...]:
     """Write everything that follows from the runs that are there."""
     records = collect(jobs, out / "runs")
     names = {record.name for record in records}
@@ -108,7 +109,7 @@ def _report(jobs: Sequence[Job], out: Path) -> tuple[RunRecord, ...]:
     write_tables(out / "tables.md", records, missing=missing, stale=stale, title="Results of the study")
     if found is not None:
         write_bytes(out / "regression.txt", (regression.table(records) + "\n").encode())
-    if records:
+    if records and figures:
         write_figures(out / "figures", records)
     return records
 

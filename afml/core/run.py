@@ -121,7 +121,7 @@ class ReleaseSettings(Settings):
 class RunConfig(Settings):
     """One run. Signed by the coordinator; its digest is in every message."""
 
-    run: str
+    run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="also names folders")
     consortium: str
     site_panel: str = Field(description="hex digest of the agreed site panel")
     sites: int = Field(ge=1)

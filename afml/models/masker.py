@@ -46,11 +46,7 @@ class MaskingNetwork(nn.Module):
         super().__init__()
 
         def norm() -> nn.Module:
-            return (
-                nn.GroupNorm(min(4, channels), channels)
-                if normalisation == "group"
-                else nn.BatchNorm1d(channels)
-            )
+            return nn.GroupNorm(min(4, channels), channels) if normalisation == "group" else nn.BatchNorm1d(channels)
 
         self.cnn = nn.Sequential(
             nn.Conv1d(2 + annotations, channels, kernel, padding=kernel // 2),

@@ -44,6 +44,4 @@ def with_constant(features: torch.Tensor, variance: float) -> torch.Tensor:
         variance: Public mean variance of one feature (`PanelStatistics.variance`).
     """
     sites = features.shape[1]
-    return torch.nn.functional.pad(
-        features, (0, 1), value=(variance * min(INTERCEPT_INPUT**2, sites / 16)) ** 0.5
-    )
+    return torch.nn.functional.pad(features, (0, 1), value=(variance * min(INTERCEPT_INPUT**2, sites / 16)) ** 0.5)

@@ -97,9 +97,7 @@ class PersonGradients:
 
 def flatten(module: nn.Module) -> NDArray[np.float64]:
     """All parameters in order, float64."""
-    return np.concatenate(
-        [p.detach().reshape(-1).to("cpu", torch.float64).numpy() for p in module.parameters()]
-    )
+    return np.concatenate([p.detach().reshape(-1).to("cpu", torch.float64).numpy() for p in module.parameters()])
 
 
 def unflatten(module: nn.Module, values: NDArray[np.float64]) -> None:

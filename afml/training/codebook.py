@@ -169,9 +169,7 @@ def _levels(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return centres
 
 
-def _lloyd(
-    points: NDArray[np.float64], has: NDArray[np.bool_], centroids: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _lloyd(points: NDArray[np.float64], has: NDArray[np.bool_], centroids: NDArray[np.float64]) -> NDArray[np.float64]:
     """Alternate assignment and means of all but the empty pattern; `has`: [people, J - 1]."""
     for _ in range(LLOYD_STEPS):
         assigned = _masked_distance(points, has, centroids).argmin(axis=1)

@@ -72,9 +72,7 @@ class Game:
     @property
     def parameters(self) -> int:
         """Parameters of both blocks."""
-        return sum(p.numel() for p in self.block.parameters()) + sum(
-            p.numel() for p in self.identifier.parameters()
-        )
+        return sum(p.numel() for p in self.block.parameters()) + sum(p.numel() for p in self.identifier.parameters())
 
     def vector(self) -> NDArray[np.float64]:
         """Masker block, then identifier, flat."""
@@ -231,9 +229,7 @@ class PrivateGame:
         self.identification.hooked.disable_hooks()
         game.identifier.requires_grad_(False)
         frozen = game.identifier(shown, batch.candidates, batch.candidates_standard)
-        PersonGradients.backward(
-            game.losses(batch, mask, decoded, frozen, game.settings.adversary_weight).sum()
-        )
+        PersonGradients.backward(game.losses(batch, mask, decoded, frozen, game.settings.adversary_weight).sum())
         game.identifier.requires_grad_(True)
         self.identification.hooked.enable_hooks()
 

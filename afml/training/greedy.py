@@ -42,9 +42,7 @@ def learn_greedy(
     strongest = np.argsort(-strength, kind="stable")[:CANDIDATE_SITES]
     strongest = strongest[strength[strongest] != 0.0]
     common = np.argsort(-np.minimum(frequency, 2 - frequency), kind="stable")[:CANDIDATE_SITES]
-    pool: list[Pattern] = [
-        ((int(site), value),) for site in dict.fromkeys([*strongest, *common]) for value in (1, 2)
-    ]
+    pool: list[Pattern] = [((int(site), value),) for site in dict.fromkeys([*strongest, *common]) for value in (1, 2)]
     return _choose(dosage, score, pool, patterns=patterns, min_share=min_share)
 
 
@@ -108,9 +106,7 @@ def _best_candidate(
     return None if best is None else (best[1], best[2])
 
 
-def _lloyd(
-    points: NDArray[np.float64], has: NDArray[np.bool_], centroids: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _lloyd(points: NDArray[np.float64], has: NDArray[np.bool_], centroids: NDArray[np.float64]) -> NDArray[np.float64]:
     """Alternate assignment and means; `has`: [people, J - 1], the empty pattern is open to all."""
     for _ in range(LLOYD_STEPS):
         assigned = _masked_distance(points, has, centroids).argmin(axis=1)

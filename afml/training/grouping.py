@@ -58,9 +58,7 @@ def assign_groups(
         distance = closed
 
 
-def _feed(
-    distance: NDArray[np.float64], assigned: NDArray[np.int64], min_group_size: int
-) -> NDArray[np.int64] | None:
+def _feed(distance: NDArray[np.float64], assigned: NDArray[np.int64], min_group_size: int) -> NDArray[np.int64] | None:
     """Fill every small group to k, the fullest first; None where there are not enough people to spare."""
     fed, people = assigned.copy(), np.arange(len(assigned))
     sizes = np.bincount(assigned, minlength=distance.shape[1])

@@ -54,9 +54,7 @@ def masker_channels(
     return torch.from_numpy(out)
 
 
-def reference_profile(
-    dosage: NDArray[np.int8], error: float, uniform: NDArray[np.floating[Any]]
-) -> NDArray[np.int8]:
+def reference_profile(dosage: NDArray[np.int8], error: float, uniform: NDArray[np.floating[Any]]) -> NDArray[np.int8]:
     """An independent genotyping of the same people: wrong calls and missing calls at rate `error` each.
 
     Args:
@@ -73,9 +71,7 @@ def reference_profile(
     return profile
 
 
-def mosaics(
-    panel: NDArray[np.int8], count: int, rng: np.random.Generator, *, windows: int = 32
-) -> NDArray[np.int8]:
+def mosaics(panel: NDArray[np.int8], count: int, rng: np.random.Generator, *, windows: int = 32) -> NDArray[np.int8]:
     """New public people: about half of the windows from each of two panel people, [count, sites]."""
     people, sites = panel.shape
     edges = np.minimum(np.arange(sites) * windows // sites, windows - 1)  # window of each site
@@ -97,15 +93,11 @@ class DecoyPool:
         wanted: Mosaics to make when memory allows.
     """
 
-    def __init__(
-        self, panel: NDArray[np.int8], error: float, rng: np.random.Generator, *, wanted: int = 1000
-    ) -> None:
+    def __init__(self, panel: NDArray[np.int8], error: float, rng: np.random.Generator, *, wanted: int = 1000) -> None:
         count = max(0, min(wanted, _POOL_GENOTYPES // panel.shape[1] - len(panel)))
         self.people = np.concatenate([panel, mosaics(panel, count, rng)])
         self.profiles = np.empty_like(self.people)
-        for start in range(
-            0, len(self.people), 256
-        ):  # by parts: uniforms are four times as large as genotypes
+        for start in range(0, len(self.people), 256):  # by parts: uniforms are four times as large as genotypes
             part = self.people[start : start + 256]
             uniform = rng.random(part.shape, dtype=np.float32)
             self.profiles[start : start + 256] = reference_profile(part, error, uniform)

@@ -70,6 +70,4 @@ def _network_patterns(shown: NDArray[np.int8]) -> list[Pattern]:
         if len(whole) <= _PAIRED_GENOTYPES:
             parts |= {whole} | {(a, b) for i, a in enumerate(whole) for b in whole[i + 1 :]}
         counts.update(parts - {()})
-    return [
-        pattern for pattern, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_NETWORK_POOL]
-    ]
+    return [pattern for pattern, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_NETWORK_POOL]]

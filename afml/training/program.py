@@ -78,9 +78,7 @@ class Program:
         """Length of the update vector of a phase."""
         return len(self._risk) if self.config.phases[phase].name == "risk" else self._game_parameters
 
-    def private_update(
-        self, phase: int, cohort: Cohort, rng: RandomSource, node_std: float
-    ) -> NDArray[np.float64]:
+    def private_update(self, phase: int, cohort: Cohort, rng: RandomSource, node_std: float) -> NDArray[np.float64]:
         """One node's update: Poisson batch, clipped sum, Gaussian noise. An empty batch gives noise alone.
 
         Args:
@@ -143,9 +141,7 @@ class Program:
         """
         settings = self.config.phases[phase]
         if total.shape != (self.parameters(phase),):
-            raise IntegrityError(
-                f"the sum has {len(total)} parameters, phase {phase} has {self.parameters(phase)}"
-            )
+            raise IntegrityError(f"the sum has {len(total)} parameters, phase {phase} has {self.parameters(phase)}")
         scale = settings.learning_rate / (settings.sample_rate * people)
         if settings.name == "risk":
             self._risk = self._risk - scale * (4.0 / self.statistics.variance) * total
@@ -257,9 +253,7 @@ class Program:
         """
         arrays = load(blob, "saved training state")
         if arrays.get("risk", np.zeros(0)).shape != self._risk.shape:
-            raise IntegrityError(
-                "the saved training state belongs to another run", cure="remove it and catch up"
-            )
+            raise IntegrityError("the saved training state belongs to another run", cure="remove it and catch up")
         self._risk = arrays["risk"]
         self._weights, self._game = arrays.get("weights"), arrays.get("game")
         self.__dict__.pop("_score_moments", None)
@@ -308,9 +302,7 @@ class Program:
 
     @cached_property
     def _decoys(self) -> DecoyPool:
-        return DecoyPool(
-            self.panel_dosage, self.config.game.genotype_error, self._public_rng("decoys"), wanted=0
-        )
+        return DecoyPool(self.panel_dosage, self.config.game.genotype_error, self._public_rng("decoys"), wanted=0)
 
     def _require_game(self) -> NDArray[np.float64]:
         if self._game is None:
@@ -323,9 +315,7 @@ class Program:
     def _score(self, weights: NDArray[np.float64], dosage: NDArray[np.int8]) -> NDArray[np.float64]:
         return risk_score(weights, self.statistics.mean, self.statistics.scale, dosage)
 
-    def _panel_score(
-        self, weights: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _panel_score(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         score = self._score(weights, self.panel_dosage)
         spread = score.std(axis=0)
         return np.asarray(score.mean(axis=0)), np.where(spread > 0, spread, 1.0)

@@ -314,8 +314,7 @@ def _explained(trial: Trial) -> float:
 
 def _reason(settings: ReleaseSettings, trials: tuple[Trial, ...], best: Trial) -> str:
     told = "; ".join(
-        f"{t.method}: {100 * t.explained:.0f} % of the risk score's variance with {t.patterns} patterns"
-        for t in trials
+        f"{t.method}: {100 * t.explained:.0f} % of the risk score's variance with {t.patterns} patterns" for t in trials
     )
     chosen = "asked for in the settings" if settings.method != "auto" else "carries most of the risk score"
     if settings.method == "auto" and len(trials) == 1:

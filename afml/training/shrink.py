@@ -33,9 +33,7 @@ def soft_threshold(weights: NDArray[np.float64], kept: int) -> NDArray[np.float6
     return np.sign(weights) * np.maximum(np.abs(weights) - cut, 0.0)
 
 
-def joint_lasso(
-    marginal: NDArray[np.float64], correlation: NDArray[np.float64], penalty: float
-) -> NDArray[np.float64]:
+def joint_lasso(marginal: NDArray[np.float64], correlation: NDArray[np.float64], penalty: float) -> NDArray[np.float64]:
     """Coordinate descent for `v' A v / 2 - b' v + penalty * |v|_1`.
 
     Args:

@@ -26,9 +26,7 @@ class NodeUpdate(NamedTuple):
     rounding: RandomSource
 
 
-def node_update(
-    program: Program, config: RunConfig, cohort: Cohort, *, node: int, round_number: int
-) -> NodeUpdate:
+def node_update(program: Program, config: RunConfig, cohort: Cohort, *, node: int, round_number: int) -> NodeUpdate:
     """One node's update of one attempt: Poisson batch, clipped sum, Gaussian noise.
 
     Without a configured seed every call draws fresh randomness from the operating system, so every attempt

@@ -33,8 +33,10 @@ def fit_weights(
     if not phases or not accumulated.any():
         return found
     people = sum(config.enrolled.values())
+    # A person's gradient has a part of length 1 per phenotype; what is left of it when all are clipped as one.
+    kept = [min(1.0, phase.clip_norm / len(accumulated) ** 0.5) for phase in phases]
     # Each phase's share of the weights is its average over rounds; noises add in squares.
-    travel = np.array([phase.learning_rate * phase.rounds for phase in phases])
+    travel = np.array([p.learning_rate * p.rounds * part for p, part in zip(phases, kept, strict=True)])
     noises = np.array(
         [
             marginal_noise(
@@ -42,9 +44,9 @@ def fit_weights(
                 people,
                 phase.sample_rate,
                 phase.rounds,
-                node_std(config, phase) * len(config.enrolled) ** 0.5,
+                node_std(config, phase) * len(config.enrolled) ** 0.5 / part,
             )
-            for phase in phases
+            for phase, part in zip(phases, kept, strict=True)
         ]
     )
     noise = float(np.sqrt(np.sum((travel / travel.sum() * noises) ** 2)))

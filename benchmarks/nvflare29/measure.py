@@ -20,13 +20,14 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 CLIENTS, ROUNDS, PATIENCE_S = 5, 5, 1200
 ADMIN = "admin@nvidia.com"
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("parameters", type=int)
     parser.add_argument("--plain", action="store_true", help="the same without encryption")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="nvflare-") as folder:
+    with tempfile.TemporaryDirectory(prefix="nvflare-", ignore_cleanup_errors=True) as folder:
         seconds = measure(Path(folder), arguments.parameters, plain=arguments.plain)
     print(json.dumps({"seconds": seconds}))
 
@@ -61,16 +62,28 @@ def measure(root: Path, parameters: int, *, plain: bool) -> list[float]:
         for party in parties:
             with (root / f"{party}.log").open("wb") as log:
                 command = [str(site / party / "startup" / "sub_start.sh"), "--once"]
-                running.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True))
+                running.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
             if party == "server":
                 time.sleep(5)
         _submit(site, job)
         return _intervals(_wait(root / "server.log"))
     finally:
-        for process in running:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        _end(running)
+
+
+def _end(running: list[subprocess.Popen[bytes]]) -> None:
+    """End the deployment and the job processes that its parties started in sessions of their own."""
+    everybody = []
+    for process in running:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            party = psutil.Process(process.pid)
+            everybody += [party, *party.children(recursive=True)]
+    for one in everybody:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    for process in running:
+        process.wait()
+    psutil.wait_procs(everybody, timeout=10)
 
 
 def _allow_own_code(local: Path) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from afml.core.errors import InputError
 from afml.evaluation.attacks.base import Int8
+from afml.evaluation.details import read_details, write_details
 from afml.evaluation.evaluate import EvaluationInputs, Institution, OtherRelease, evaluate
 from tests.simulated import simulate_dosage
 
@@ -59,6 +62,40 @@ def test_one_release_from_end_to_end(inputs: EvaluationInputs) -> None:
     assert found.frontier[0].name == "AFML release"
     assert said[0] == "reference profiles"
     assert evaluate(inputs).release == release  # the same seed gives the same numbers
+
+
+def test_two_phenotypes_and_a_trait_in_one_release(inputs: EvaluationInputs) -> None:
+    rng = np.random.default_rng(5)
+    both = []
+    for one in inputs.institutions:
+        unrelated = (rng.random(len(one.phenotype)) < 0.5).astype(np.int8)
+        trait = one.dosage[:, 3] + rng.normal(size=len(unrelated))
+        both.append(replace(one, phenotype=np.stack([one.phenotype, unrelated], axis=1), traits=trait))
+    asked = replace(inputs, institutions=tuple(both), others=(), population=(1,), asked_people=50, asked_sites=(3, 9))
+    found, alone = evaluate(asked), evaluate(replace(inputs, others=()))
+    assert len(found.details.phenotypes) == 2
+    assert found.details.phenotypes[0] == alone.details.phenotypes[0]
+    assert found.release.utility_ratio == min(one.utility_ratio for one in found.details.phenotypes)
+    assert found.details.traits[0].r2 > 0.05
+    assert [site.site for site in found.details.genotype.sites] == [3, 9]
+    assert len(found.details.population) == 1
+    some = (*both[:2], replace(both[2], traits=None))
+    with pytest.raises(InputError, match="some institutions hold quantitative traits"):
+        evaluate(replace(asked, institutions=some))
+
+
+def test_details_are_written_and_read_back(inputs: EvaluationInputs, tmp_path: Path) -> None:
+    details = evaluate(replace(inputs, others=())).details
+    assert details.membership.members == 300
+    assert [point.candidates for point in details.population] == [300, 3000]
+    assert details.population[1].rr < details.population[0].rr
+    write_details(details, tmp_path / "details.json")
+    assert read_details(tmp_path / "details.json") == details
+    document = (Path(__file__).parents[2] / "docs" / "REPORT.md").read_text()
+    for section, fields in json.loads((tmp_path / "details.json").read_text()).items():
+        assert f"`{section}`" in document or f"`{section}[]`" in document, section
+        for key in (fields[0] if isinstance(fields, list) and fields else fields or {}):
+            assert f"`{key}`" in document, f"{section}.{key}"
 
 
 def test_without_grouping_there_is_no_group_size(inputs: EvaluationInputs) -> None:

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from afml.core.errors import InputError
-from afml.evaluation.page import PageDetails, amount, percent, write_html
+from afml.evaluation.details import Details
+from afml.evaluation.page import PageDetails, amount, percent, points, write_html
 from afml.evaluation.report import FrontierPoint, Report, read_json, write_json
 from afml.evaluation.terminal import print_report
 
@@ -132,6 +133,55 @@ def test_the_page_of_real_data_does_not_claim_simulation(report: Report, tmp_pat
     assert "Phenotype: simulated" not in text
 
 
+DETAILS: dict[str, Any] = {
+    "phenotypes": [
+        {
+            "auc": 0.8, "raw_auc": 0.75, "best_raw_auc": 0.82, "utility_ratio": 1.07,
+            "utility_ratio_chance_corrected": 1.2,
+            "calibration": {"brier": 0.19, "brier_of_rate": 0.25, "slope": None},
+            "raw_calibration": {"brier": 0.21, "brier_of_rate": 0.25, "slope": 0.62},
+            "scan": {"threshold": 5e-5, "raw_hits": 59, "released_hits": 7, "shared_hits": 4, "false_hits": 3,
+                     "effect_correlation": 0.9},
+            "if_released": {"homogeneous_share": 0.06, "distinct_diversity": 1, "entropy_diversity": 1.0,
+                            "smallest_class": 1, "group_guess": 0.74, "file_guess": 0.52},
+        }
+    ],
+    "traits": [{"r2": 0.1, "raw_r2": 0.2, "r2_ratio": 0.5}],
+    "frequencies": {"mean_error": 0.43, "within_one_percent": 0.0, "correlation": None, "panel_mean_error": 0.014,
+                    "sites_without_calls": 2},
+    "membership": {"auc": 0.519, "tpr_at_low_fpr": 0.012, "fpr": 0.01, "auc_by_attack": {"own pattern": 0.519},
+                   "tpr_by_attack": {"own pattern": 0.012}, "members": 2000, "non_members": 500},
+    "genotype": {
+        "people": 400,
+        "sites": [
+            {"site": 4, "shown": 0.1, "panel_accuracy": 0.868, "release_accuracy": 0.888, "withheld_gain": 0.01,
+             "bits": 0.1},
+            {"site": 9, "shown": 0.0, "panel_accuracy": 0.99, "release_accuracy": 0.985, "withheld_gain": 0.0,
+             "bits": 0.0},
+        ],
+    },
+    "population": [
+        {"factor": 1, "candidates": 2000, "chance": 0.0005, "rr": 0.005, "ci95": [0.002, 0.009],
+         "by_attack": {"likelihood": 0.005}},
+        {"factor": 10, "candidates": 20000, "chance": 0.00005, "rr": 0.0005, "ci95": [0.00002, 0.003],
+         "by_attack": {"likelihood": 0.0005}},
+    ],
+}  # fmt: skip
+
+
+def test_the_page_says_what_a_release_discloses_and_is_not_good_for(report: Report, tmp_path: Path) -> None:
+    point = FrontierPoint(name="AFML release", level="", rr=0.0, utility_ratio=1.0)
+    details = PageDetails("masks", "major", (point,), Details.model_validate(DETAILS))
+    write_html(report, details, tmp_path / "r.html")
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", (tmp_path / "r.html").read_text()))
+    for phrase in (
+        "AUC 0.519", "+2.0 points", "at the worst of 2 sites", "6.0 %", "20\u2009000", "use the panel instead",
+        "4 of the raw hits found again, 3 hits", "2 sites show nobody", "quantitative 1",
+    ):  # fmt: skip
+        assert phrase in text, phrase
+    assert "None" not in text
+
+
 def test_the_page_in_a_browser(page: Path, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
@@ -180,3 +230,4 @@ def test_tables_on_a_terminal(report: Report) -> None:
 def test_percentages(value: float, text: str) -> None:
     assert percent(value) == text
     assert amount(12345) == "12\u2009345"
+    assert [points(v) for v in (0.0204, -0.01, 0.0001)] == ["+2.0", "−1.0", "0.0"]

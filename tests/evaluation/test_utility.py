@@ -15,10 +15,14 @@ from afml.evaluation.utility import (
     Outcome,
     Utility,
     best_raw_auc,
+    calibration,
+    explained,
+    outcomes,
     raw_auc,
     released_auc,
     score_auc,
     standardise,
+    utility_of,
 )
 from tests.simulated import simulate_dosage
 
@@ -98,3 +102,59 @@ def test_one_sided_outcomes_are_refused() -> None:
     phenotype = np.array([0, 1, 1, 1], dtype=np.int8)
     with pytest.raises(InputError, match="held-out people do not hold both"):
         Outcome(phenotype, np.array([True, True, False, False]))
+
+
+def test_calibration_of_the_truth_of_overfitting_and_of_nothing(study: tuple[Int8, Outcome]) -> None:
+    dosage, outcome = study
+    few = np.zeros_like(dosage)
+    few[:, [10, 90, 150]] = dosage[:, [10, 90, 150]]
+    good, dense = calibration(few, outcome), calibration(dosage, outcome)
+    assert good.slope is not None
+    assert dense.slope is not None
+    assert good.brier < good.brier_of_rate
+    assert dense.slope < good.slope  # two hundred sites and 375 people: too sure
+    empty = calibration(np.zeros_like(dosage), outcome)
+    assert empty.slope is None
+    assert empty.brier == pytest.approx(empty.brier_of_rate)
+    truth = outcome.phenotype[~outcome.training]
+    assert empty.brier == pytest.approx(((outcome.phenotype[outcome.training].mean() - truth) ** 2).mean())
+
+
+def test_the_slope_is_that_of_an_unpenalised_fit_on_the_log_odds(study: tuple[Int8, Outcome]) -> None:
+    dosage, outcome = study
+    train = outcome.training
+    features = standardise(dosage, train)
+    model = LogisticRegression(C=0.01, max_iter=1000).fit(features[train], outcome.phenotype[train])
+    odds, truth = model.decision_function(features[~train]), outcome.phenotype[~train].astype(float)
+    a = b = 0.0
+    for _ in range(50):  # Newton
+        p = 1 / (1 + np.exp(-(a + b * odds)))
+        w, g = p * (1 - p), truth - p
+        hessian = np.array([[w.sum(), (w * odds).sum()], [(w * odds).sum(), (w * odds**2).sum()]])
+        a, b = np.array([a, b]) + np.linalg.solve(hessian, [g.sum(), (g * odds).sum()])
+    assert calibration(dosage, outcome).slope == pytest.approx(b, rel=1e-2)
+
+
+def test_explained_variance_of_a_quantitative_trait(study: tuple[Int8, Outcome]) -> None:
+    dosage, outcome = study
+    rng = np.random.default_rng(3)
+    signal = dosage[:, [10, 90, 150]] @ np.array([1.0, -1.0, 1.2])
+    trait = signal + rng.normal(size=500) * signal.std()  # half of the variance
+    few = np.zeros_like(dosage)
+    few[:, [10, 90, 150]] = dosage[:, [10, 90, 150]]
+    assert explained(few, trait, outcome.training) == pytest.approx(0.5, abs=0.12)
+    assert explained(few, trait, outcome.training) > explained(dosage, trait, outcome.training)
+    assert explained(np.zeros_like(dosage), trait, outcome.training) == 0.0
+    hidden = np.where(few > 0, few, -1).astype(np.int8)
+    assert explained(hidden, trait, outcome.training) > 0.3
+    shifted = explained(few, 10 + 100 * trait, outcome.training)
+    assert shifted == pytest.approx(explained(few, trait, outcome.training), rel=1e-6)
+
+
+def test_one_outcome_a_phenotype(study: tuple[Int8, Outcome]) -> None:
+    dosage, outcome = study
+    both = np.stack([outcome.phenotype, 1 - outcome.phenotype], axis=1)
+    first, second = outcomes(both, outcome.training)
+    assert len(outcomes(outcome.phenotype, outcome.training)) == 1
+    assert raw_auc(dosage, first) == pytest.approx(raw_auc(dosage, second), abs=1e-6)
+    assert utility_of(dosage, dosage, first).ratio == pytest.approx(1.0)

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def listening(port: int) -> None:
+    """Wait until somebody accepts connections."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 def afml(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -123,11 +136,15 @@ class Consortium:
             "release": ReleaseSettings(min_group_size=5, patterns=4), "deadline_s": 60.0,
         } | changes  # fmt: skip
         config = RunConfig.model_validate(settings)
-        path = self.run_file(name)
+        self.sign(config)
+        return config
+
+    def sign(self, config: RunConfig) -> None:
+        """Write run.json and run.sig."""
+        path = self.run_file(config.run)
         path.write_text(config.model_dump_json())
         key = load_coordinator_key(self.kit("coordinator"))
         path.with_suffix(".sig").write_bytes(sign(key, messages.run_config(config.digest())))
-        return config
 
     def run_file(self, name: str = "run") -> Path:
         return self.root / f"{name}.json"

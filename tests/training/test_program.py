@@ -31,9 +31,7 @@ def cohort() -> Cohort:
 
 
 @pytest.mark.parametrize("phase", [RISK, GAME])
-def test_a_persons_share_of_the_sum_does_not_depend_on_others(
-    program: Program, cohort: Cohort, phase: int
-) -> None:
+def test_a_persons_share_of_the_sum_does_not_depend_on_others(program: Program, cohort: Cohort, phase: int) -> None:
     def total(batch: list[int]) -> np.ndarray:
         return program.clipped_sum(phase, cohort, np.array(batch, dtype=np.int64), source(1, "people"))
 
@@ -55,9 +53,7 @@ def test_an_empty_batch_sends_noise_alone(program: Program, cohort: Cohort, phas
     np.testing.assert_array_equal(update, expected)
 
 
-def test_the_batch_is_a_poisson_sample(
-    program: Program, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_batch_is_a_poisson_sample(program: Program, cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
     monkeypatch.setattr(
         program, "clipped_sum", lambda phase, cohort, batch, seed: drawn.append(len(batch)) or np.zeros(1)
@@ -139,9 +135,7 @@ def test_without_a_seed_nothing_repeats(cohort: Cohort) -> None:
 
 def test_the_risk_model_learns() -> None:
     """With little noise the causal sites come out on top."""
-    phase = Phase(
-        name="risk", rounds=10, sample_rate=1.0, clip_norm=1.0, noise_multiplier=0.5, learning_rate=0.003
-    )
+    phase = Phase(name="risk", rounds=10, sample_rate=1.0, clip_norm=1.0, noise_multiplier=0.5, learning_rate=0.003)
     run = config(SITES, 300, phases=(phase,), game=GameSettings(steps=0, windows=8), bits=18)
     people = cohorts(SITES, 300)
     model = train_in_process(run, sites_panel(SITES), dosages(200, SITES, seed=0), people)  # type: ignore[arg-type]

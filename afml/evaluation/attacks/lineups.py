@@ -100,7 +100,7 @@ def line_up(
     Returns:
         (pairs, record-major; int64[n, size], their candidates).
     """
-    patterns, pattern_of = case.patterns
+    _, pattern_of = case.patterns
     people = len(case.references)
     likelihood, nearness = Evidence(case).block(slice(0, people))
     size = min(size, people)

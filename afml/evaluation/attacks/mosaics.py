@@ -24,7 +24,10 @@ def mosaic_people(people: Int8, count: int, rng: np.random.Generator, *, window:
     """
     sites = people.shape[1]
     windows = -(-sites // window)
-    sources = rng.integers(0, len(people), size=(2, count))
+    first = rng.integers(0, len(people), size=count)
+    # Two different people: a mosaic of one would be a copy.
+    other = (first + rng.integers(1, max(2, len(people)), size=count)) % len(people)
+    sources = np.stack([first, other])
     choice = rng.integers(0, 2, size=(windows, count))
     made = np.empty((count, sites), dtype=np.int8)
     for w in range(windows):

@@ -28,9 +28,7 @@ def error_rate_upper(errors: int, trials: int, confidence: float) -> float:
     return 1.0 if errors >= trials else float(beta.ppf(confidence, errors + 1, trials - errors))
 
 
-def mu_from_errors(
-    false_positives: int, absent: int, false_negatives: int, present: int, confidence: float
-) -> float:
+def mu_from_errors(false_positives: int, absent: int, false_negatives: int, present: int, confidence: float) -> float:
     """Lower bound on mu from independent trials of one test fixed in advance.
 
     A mu-GDP mechanism allows no test with Phi^-1(1 - FPR) - Phi^-1(FNR) > mu (Dong, Roth, Su 2022,

@@ -25,7 +25,6 @@ from afml.evaluation.attacks.base import Float64, Int8, Knowledge, reference_pro
 
 NEIGHBOURS = 12
 PENALTY_C = 0.3
-FLOOR = 1e-3
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ class GenotypeInference:
             assumed[:, site] = g
             same[:, g] = (known.mask(assumed) == records).all(axis=1)
         alone = known.channel[site][:, records[:, site].astype(np.int64) + 1].T  # [n, 3]
-        return np.asarray((1 - self.changed) * same + self.changed * np.maximum(alone, FLOOR))
+        return np.asarray((1 - self.changed) * same + self.changed * alone)
 
     def infer(self, sites: Iterable[int], truth: Int8, profiles: Int8, records: Int8) -> GenotypeReport:
         """Attack the given sites.

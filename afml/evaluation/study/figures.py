@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from afml.core.files import staged_file
 from afml.evaluation.baselines import BINNED, GROUPED_RANDOM, GROUPED_STATIC, RANDOM, RESPONSE, STATIC
 from afml.evaluation.study.record import RunRecord
-from afml.evaluation.study.rivals import ALL_PRIVATE, CODEBOOK, NETWORK, NETWORK_MASKS, NO_DP, SENSITIVE
+from afml.evaluation.study.rivals import ALL_PRIVATE, CODEBOOK, GREEDY, NETWORK, NETWORK_MASKS, NO_DP, SENSITIVE
 from afml.evaluation.study.summary import is_plain, median
 
 OWN = "#b91c1c"
@@ -21,7 +21,7 @@ OWN = "#b91c1c"
 STYLE = {
     RANDOM: ("#6b7280", "o"), GROUPED_RANDOM: ("#c4c8cf", "o"), STATIC: ("#d97706", "o"),
     GROUPED_STATIC: ("#fbbf24", "o"), BINNED: ("#0f766e", "D"), RESPONSE: ("#7c3aed", "v"),
-    SENSITIVE: ("#111827", "s"), CODEBOOK: ("#2563eb", "s"), NETWORK: ("#be185d", "s"),
+    SENSITIVE: ("#111827", "s"), GREEDY: ("#2563eb", "s"), CODEBOOK: ("#0ea5e9", "P"), NETWORK: ("#be185d", "s"),
     NETWORK_MASKS: ("#f472b6", "s"), NO_DP: ("#16a34a", "^"), ALL_PRIVATE: ("#4d7c0f", "X"),
 }  # fmt: skip
 CAUSAL_COLOURS = {5: "#2563eb", 20: "#d97706", 50: "#0f766e"}

@@ -19,8 +19,8 @@ ABLATION_SEEDS = (1, 2, 3)
 QUICK_SITES = 512
 QUICK_SEED = 1001  # never one that results are reported on
 
-#: (target PLE, sites, share of the squared budget that the private game has, its rounds) -> phases
-Planner = Callable[[float, int, float, int], tuple[Phase, ...]]
+#: (target PLE, sites, share of the squared budget that the private game has, its rounds, phenotypes) -> phases
+Planner = Callable[[float, int, float, int, int], tuple[Phase, ...]]
 FederatedRuns = Literal["each", "one", "none"]
 GAME_SHARE, GAME_ROUNDS = 0.1, 4
 ALL_PRIVATE_SHARE, ALL_PRIVATE_ROUNDS = 0.5, 20
@@ -53,14 +53,14 @@ class Grid:
             causal=causal,
             phenotype_seed=seed,
             ple=ple,
-            phases=self.planner(ple, count, GAME_SHARE, GAME_ROUNDS),
+            phases=self.planner(ple, count, GAME_SHARE, GAME_ROUNDS, changes.get("phenotypes", 1)),
             **changes,
         )
         if not private:
             return Job(settings, None, self.federate)
         changed = {
             "variant": "all-private",
-            "phases": self.planner(ple, count, ALL_PRIVATE_SHARE, ALL_PRIVATE_ROUNDS),
+            "phases": self.planner(ple, count, ALL_PRIVATE_SHARE, ALL_PRIVATE_ROUNDS, settings.phenotypes),
             "game": settings.game.model_copy(update={"steps": 0}),
         }
         return Job(settings, settings.model_copy(update=changed), self.federate)
@@ -74,11 +74,8 @@ class Grid:
                     first = seed == seeds[0]
                     headline = (causal, ple) == (20, 0.9)
                     chosen = first and (federated == "each" or (federated == "one" and headline))
-                    made.append(
-                        self.job(
-                            causal, seed, ple, federated=chosen, population=(10, 100) if first and ple == 0.9 else (10,)
-                        )
-                    )
+                    population = (10, 100) if first and ple == 0.9 else (10,)
+                    made.append(self.job(causal, seed, ple, federated=chosen, audited=first, population=population))
         return made
 
     def extended(self, seeds: tuple[int, ...] = SEEDS, ablation_seeds: tuple[int, ...] = ABLATION_SEEDS) -> list[Job]:
@@ -131,7 +128,7 @@ def quick(planner: Planner, real: DataSettings | None) -> list[Job]:
             causal=causal,
             phenotype_seed=QUICK_SEED,
             ple=0.9,
-            phases=planner(0.9, data.sites, GAME_SHARE, GAME_ROUNDS),
+            phases=planner(0.9, data.sites, GAME_SHARE, GAME_ROUNDS, 1),
             game=game,
             variant=f"quick-{data.kind}",
         )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from afml.core.errors import ReleaseError
 from afml.core.run import RunConfig
-from afml.evaluation.attacks import Case, LikelihoodLinkage, MaskerAwareLinkage, reference_profiles
+from afml.evaluation.attacks import LikelihoodLinkage, MaskerAwareLinkage, reference_profiles
 from afml.evaluation.baselines import Study
+from afml.evaluation.details import PopulationDetails
 from afml.evaluation.evaluate import EvaluationInputs
 from afml.evaluation.rr import attack_all, describe
 from afml.evaluation.study.data import StudyData
 from afml.evaluation.study.record import Candidates, OperatingPoint
 from afml.evaluation.utility import Outcome, released_auc
-from afml.training.lineup import mosaics
 from afml.training.model import TrainedModel
 from afml.training.release import Method, apply_plan, mask_alone, plan_release
 
@@ -24,16 +26,11 @@ CONFIGURATIONS: tuple[tuple[Method, int, int], ...] = (
     ("network", 6, 20), ("network", 10, 20), ("network", 24, 5),
 )  # fmt: skip
 FEWER = (100, 300, 1000)
-_DECOYS_AT_ONCE = 20_000
 
 
-def study_of(inputs: EvaluationInputs, raw_auc: float) -> Study:
+def study_of(inputs: EvaluationInputs, outcome: Outcome, raw_auc: float) -> Study:
     """The people of an evaluation with the same reference profiles that `evaluate` makes."""
     dosage = np.concatenate([one.dosage for one in inputs.institutions])
-    outcome = Outcome(
-        np.concatenate([one.phenotype for one in inputs.institutions]),
-        np.concatenate([one.enrolled for one in inputs.institutions]),
-    )
     study = Study(
         dosage, dosage, outcome, raw_auc, inputs.panel, inputs.fill, inputs.genotype_error, inputs.seed
     )  # fmt: skip
@@ -82,36 +79,24 @@ def operating_points(
     return tuple(found)
 
 
-def by_candidates(study: Study, inputs: EvaluationInputs, population: tuple[int, ...]) -> tuple[Candidates, ...]:
+def by_candidates(study: Study, inputs: EvaluationInputs, more: Sequence[PopulationDetails]) -> tuple[Candidates, ...]:
     """RR of likelihood and masker-aware linkage (the worse for the release) against the number of candidates.
 
-    Fewer: random subsets of people, records and candidates alike. More (`population` times as many): mosaics
-    of panel people with reference profiles of their own join the candidates; nobody of them is in the file.
+    Args:
+        study: The people.
+        inputs: What was evaluated.
+        more: RR among all and among more candidates, as `evaluate` found it. Fewer candidates are random
+            subsets of people, records and candidates alike; the average over disjoint subsets, so that few
+            candidates do not mean few records.
     """
     released = np.concatenate([one.released for one in inputs.institutions])
     case = study.case(released, inputs.mask)
     attacks = (LikelihoodLinkage(), MaskerAwareLinkage())
     people = len(released)
-    rng = np.random.default_rng([inputs.seed, 0xCA])
-    order = rng.permutation(people)
+    order = np.random.default_rng([inputs.seed, 0xCA]).permutation(people)
     found = []
     for count in [n for n in FEWER if n < people]:
-        # The average over disjoint subsets, so that few candidates do not mean few records.
         parts = [np.sort(order[k : k + count]) for k in range(0, people - count + 1, count)]
         rates = [[attack.success(case.restricted(p, p)).mean() for p in parts] for attack in attacks]
         found.append(Candidates(people=count, rr=float(np.max(np.mean(rates, axis=1)))))
-    standings = [attack.standing(case) for attack in attacks]
-    found.append(Candidates(people=people, rr=max(float(s.success().mean()) for s in standings)))
-    error, reached = inputs.genotype_error, people
-    for times in sorted(population):
-        while reached < times * people:
-            count = min(_DECOYS_AT_ONCE, times * people - reached)
-            made = reference_profiles(
-                mosaics(case.knowledge.complete_panel, count, rng),
-                case.knowledge.frequencies, error=error, missing=error, rng=rng,
-            )  # fmt: skip
-            nobody = Case(released, made, np.full(people, -1, dtype=np.int64), case.knowledge)
-            standings = [s.joined(a.standing(nobody)) for s, a in zip(standings, attacks, strict=True)]
-            reached += count
-        found.append(Candidates(people=reached, rr=max(float(s.success().mean()) for s in standings)))
-    return tuple(found)
+    return (*found, *(Candidates(people=point.candidates, rr=point.rr) for point in more))

@@ -9,6 +9,7 @@ from pydantic import ConfigDict
 from afml.core.config import Settings
 from afml.core.errors import InputError
 from afml.core.files import write_bytes
+from afml.evaluation.details import Details
 from afml.evaluation.report import BaselineRow, FrontierPoint, ReleaseSection
 from afml.evaluation.study.settings import RunSettings
 
@@ -74,7 +75,10 @@ class RunRecord(_Part):
         epsilon_if_aggregation_broken: Of one node's own noise.
         seconds: Wall time of training, release and evaluation; `steps` has the parts.
         group_bound: Largest (patterns of a file / people of the file): bounds rr_known_institution.
-        ungrouped_ratio: Utility ratio of the same plan without merging into groups.
+        ungrouped_ratio: Utility ratio of the same plan without merging into groups, first phenotype.
+        audited_ple_lower: Established by attacking a training run with canaries, in sigma; None where not run.
+        release, baselines, frontier: About the phenotype that the release serves worst, where there are several.
+        details: What else an attacker learns, and what else the release is good for.
     """
 
     name: str
@@ -93,6 +97,7 @@ class RunRecord(_Part):
     seconds: float
     group_bound: float
     ungrouped_ratio: float
+    audited_ple_lower: float | None
     model_digest: str
     reason: str
     settings: RunSettings
@@ -102,6 +107,7 @@ class RunRecord(_Part):
     frontier: tuple[FrontierPoint, ...]
     operating_points: tuple[OperatingPoint, ...]
     candidates: tuple[Candidates, ...]
+    details: Details
     federated: Federated | None = None
     steps: dict[str, float]
 

@@ -39,7 +39,7 @@ def fit(records: Sequence[RunRecord], response: str) -> Any:
     names = ["constant", *(term for term, kept in zip(TERMS, varies, strict=True) if kept)]
     model = sm.OLS(np.asarray(answers), sm.add_constant(design[:, varies], has_constant="add"))
     model.exog_names[:] = names
-    model.endog_names = response
+    model.data.ynames = response
     if len(set(cluster)) < 2:
         return model.fit()
     return model.fit(cov_type="cluster", cov_kwds={"groups": np.asarray(cluster)})

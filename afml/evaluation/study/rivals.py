@@ -22,7 +22,8 @@ from afml.training.release import Method, ReleasePlan, apply_plan, mask_alone, p
 NO_DP = "no DP (upper bound)"
 ALL_PRIVATE = "all-private DP"
 SENSITIVE = "known sensitive sites masked"
-CODEBOOK = "greedy codebook"
+GREEDY = "greedy codebook"
+CODEBOOK = "panel codebook"
 NETWORK = "network codebook"
 NETWORK_MASKS = "network masks, ungrouped"
 _NO_NOISE = 1e-6
@@ -53,18 +54,19 @@ def rivals(
         data: The people.
         people: Node -> enrolled people.
         model: The product's model.
-        plan: The product's plan; its method is not listed again.
+        plan: The product's plan.
         causal: The phenotypes' causal sites: what a list of known sensitive sites would hold.
         private_game: Settings of the all-private run, or None to leave it out.
     """
     config = settings.run_config(data)
     masked = 0 if plan.fill == "major" else -1
     found = [Rival(SENSITIVE, sensitive_mask(causal, masked), None)]
-    methods: tuple[Method, ...] = ("codebook", "network")
-    for method in methods:
-        if method == "codebook" or len(model.game):
-            other = config.release.model_copy(update={"method": method})
-            found.append(_planned(CODEBOOK if method == "codebook" else NETWORK, model, other, data))
+    names: dict[Method, str] = {"greedy": GREEDY, "codebook": CODEBOOK, "network": NETWORK}
+    for method, name in names.items():
+        if method == "network" and not len(model.game):
+            continue
+        other = config.release.model_copy(update={"method": method})
+        found.append(_planned(name, model, other, data))
     if len(model.game):
         found.append(Rival(NETWORK_MASKS, functools.partial(_network, model, masked), None))
     codebook = config.release.model_copy(update={"method": "codebook"})

@@ -45,7 +45,8 @@ class RunSettings(Settings):
     release: ReleaseSettings = ReleaseSettings()
     variant: str = Field(default="default", description="label of an ablation")
     federated: bool = Field(default=False, description="train through the encrypted federation, too")
-    population: tuple[int, ...] = Field(default=(), description="also attack with this many times the candidates")
+    population: tuple[int, ...] = Field(default=(10,), description="also attack with this many times the candidates")
+    audited: bool = Field(default=False, description="train once more with canaries: an empirical lower bound of PLE")
 
     @property
     def sites_key(self) -> str:
@@ -85,7 +86,7 @@ class RunSettings(Settings):
                 budget=Budget(delta=self.delta, ple_sigma=self.ple),
                 reserve_attempts=self.reserve_attempts,
                 phases=self.phases,
-                risk=self.risk,
+                risk=self.risk.model_copy(update={"phenotypes": self.phenotypes}),
                 game=self.game,
                 release=self.release,
                 seed=self.training_seed,

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 import afml
 from afml.core.run import RunConfig
 from afml.evaluation.attacks.base import Int8
+from afml.evaluation.audit.run import audit_run
+from afml.evaluation.details import PhenotypeDetails
 from afml.evaluation.evaluate import EvaluationInputs, Institution, OtherRelease, evaluate
 from afml.evaluation.study.data import StudyData
 from afml.evaluation.study.points import by_candidates, operating_points, study_of
 from afml.evaluation.study.record import Federated, PhenotypeUtility, RunRecord
 from afml.evaluation.study.rivals import rivals
 from afml.evaluation.study.settings import EVALUATION_SEED, RunSettings
-from afml.evaluation.utility import Outcome, Utility, best_raw_auc, raw_auc, released_auc
+from afml.evaluation.utility import Outcome, released_auc
 from afml.genomics.phenotypes import simulate_phenotype
 from afml.privacy.accountant import epsilon
 from afml.privacy.noise import broken_event, plan, round_event
@@ -128,12 +130,12 @@ def run_one(
         alone = np.concatenate([mask_alone(chosen, file) for file in data.files])
     with clock.step("other releases"):
         others = rivals(settings, data, people, model, chosen, causal, private_game)
-    outcomes = [Outcome(one, np.concatenate(data.enrolled)) for one in values]
+    declared = values[0] if len(values) == 1 else np.stack(values, axis=1)  # [people] or [people, phenotypes]
     inputs = EvaluationInputs(
         institutions=tuple(
             Institution(file, phenotype, rows, one.dosage)
             for file, phenotype, rows, one in zip(
-                data.files, data.by_file(values[0]), data.enrolled, released, strict=True
+                data.files, data.by_file(declared), data.enrolled, released, strict=True
             )
         ),
         panel=data.panel_dosage,
@@ -143,21 +145,26 @@ def run_one(
         fill=chosen.fill,
         genotype_error=config.game.genotype_error,
         seed=EVALUATION_SEED,
+        population=(1, *settings.population),
     )
     with clock.step("evaluation"):
         found = evaluate(inputs, note)
-    study = study_of(inputs, found.release.raw_auc)
+    outcome = Outcome(values[0], np.concatenate(data.enrolled))
+    study = study_of(inputs, outcome, found.details.phenotypes[0].raw_auc)
     with clock.step("operating points"):
         points = operating_points(study, model, config, data)
     with clock.step("candidates"):
-        candidates = by_candidates(study, inputs, settings.population)
+        candidates = by_candidates(study, inputs, found.details.population)
+    audited = None
+    if settings.audited:
+        with clock.step("audit"):
+            checked = audit_run(config, data.panel, data.panel_dosage, people, EVALUATION_SEED)
+            audited = round(checked.mu_lower, 4)
     with clock.step("accounting"):
         delta = config.budget.delta
         spent = ple([round_event(config, phase, phase.rounds) for phase in config.phases], delta)
         planned = ple(plan(config), delta).sigma
         broken = epsilon([broken_event(config, phase, phase.rounds) for phase in config.phases], delta).value
-    pooled = np.concatenate([one.dosage for one in released])
-    each = tuple(_utility(study.dosage, pooled, outcome) for outcome in outcomes)
     seconds = round(time.monotonic() - started, 2)
     federated = None
     if federate is not None:
@@ -177,25 +184,27 @@ def run_one(
         rr=release.rr,
         rr_reduction=found.rr_reduction_vs_random,
         rr_known_institution=release.rr_known_institution,
-        utility_ratio=each[0].utility_ratio,
-        utility_ratio_chance_corrected=each[0].utility_ratio_chance_corrected,
-        utility_ratio_vs_best_raw=each[0].utility_ratio_vs_best_raw,
+        utility_ratio=release.utility_ratio,
+        utility_ratio_chance_corrected=release.utility_ratio_chance_corrected,
+        utility_ratio_vs_best_raw=release.utility_ratio_vs_best_raw,
         ple_sigma=spent.sigma,
         ple_planned=planned,
         epsilon=spent.epsilon,
         epsilon_if_aggregation_broken=broken,
         seconds=seconds,
         group_bound=max(one.patterns_used / len(one.dosage) for one in released),
-        ungrouped_ratio=released_auc(alone, outcomes[0]) / study.raw_auc,
+        ungrouped_ratio=released_auc(alone, outcome) / study.raw_auc,
+        audited_ple_lower=audited,
         model_digest=model.digest(),
         reason=chosen.reason,
         settings=settings,
         release=release,
-        phenotypes=each,
+        phenotypes=tuple(map(_utility, found.details.phenotypes)),
         baselines=found.baselines,
         frontier=found.frontier,
         operating_points=points,
         candidates=candidates,
+        details=found.details,
         federated=federated,
         steps=clock.steps,
     )
@@ -206,10 +215,9 @@ def _first(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     return weights if weights.ndim == 1 else weights[0]
 
 
-def _utility(raw: Int8, released: Int8, outcome: Outcome) -> PhenotypeUtility:
-    found = Utility(released_auc(released, outcome), raw_auc(raw, outcome), best_raw_auc(raw, outcome))
+def _utility(found: PhenotypeDetails) -> PhenotypeUtility:
     return PhenotypeUtility(
-        utility_ratio=found.ratio,
-        utility_ratio_chance_corrected=found.chance_corrected,
-        utility_ratio_vs_best_raw=found.versus_best_raw,
+        utility_ratio=found.utility_ratio,
+        utility_ratio_chance_corrected=found.utility_ratio_chance_corrected,
+        utility_ratio_vs_best_raw=found.auc / found.best_raw_auc,
     )

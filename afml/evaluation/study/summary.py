@@ -14,7 +14,7 @@ from afml.core.config import Settings
 from afml.core.files import write_bytes
 from afml.evaluation.baselines import BINNED, GROUPED_STATIC, STATIC
 from afml.evaluation.study.record import RunRecord
-from afml.evaluation.study.rivals import CODEBOOK
+from afml.evaluation.study.rivals import GREEDY
 
 FIGURES = (
     "rr", "rr_reduction", "rr_known_institution", "utility_ratio", "utility_ratio_chance_corrected",
@@ -152,15 +152,19 @@ def _distributed(group: Group, members: Sequence[RunRecord]) -> list[Bar]:
 
     corrected = median(r.utility_ratio_chance_corrected for r in members)
     lost = median(r.ungrouped_ratio - r.utility_ratio for r in members)
+    found = [r.audited_ple_lower for r in members if r.audited_ple_lower is not None]
+    accounted = min(r.ple_sigma for r in members)
+    audited = [bar("PLE established by attack (largest)", max(found), accounted, at_least=False)] if found else []
     static = min(median(margin(r, name) for r in members) for name in (STATIC, GROUPED_STATIC))
     return [
         bar("RR reduction against random masking", median(r.rr_reduction for r in members), 0.995),
         bar("utility ratio", median(r.utility_ratio for r in members), UTILITY_BARS.get(causal)),
         bar("utility ratio, chance-corrected", corrected, CHANCE_CORRECTED_BARS.get(causal)),
         bar("utility above static top sites at no higher RR", static, 0.0),
-        bar("utility above the greedy codebook at no higher RR", median(margin(r, CODEBOOK) for r in members), 0.0),
+        bar("utility above the greedy codebook at no higher RR", median(margin(r, GREEDY) for r in members), 0.0),
         bar("utility above the binned score at no higher RR", median(margin(r, BINNED) for r in members), -0.02),
         bar("PLE, sigma (largest of any run)", max(r.ple_planned for r in members), ple, at_least=False),
+        *audited,
         bar(
             "RR bound, institution known (largest of any file)",
             max(r.group_bound for r in members),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from afml.core.run import GameSettings, Phase, ReleaseSettings
+from afml.evaluation.study import points
 from afml.evaluation.study.data import DataSettings, StudyData, simulated
 from afml.evaluation.study.grid import Job
 from afml.evaluation.study.record import RunRecord
@@ -15,14 +18,23 @@ from afml.training.program import parameter_counts
 SITES = 48
 
 
-def phases(ple: float, sites: int, share: float, rounds: int) -> tuple[Phase, ...]:
+def phases(ple: float, sites: int, share: float, rounds: int, phenotypes: int = 1) -> tuple[Phase, ...]:
     """Two risk rounds and one game round with noise that keeps the promise; no accountant needed."""
-    risk, game = parameter_counts(sites, 4)
+    risk, game = parameter_counts(sites, 4, phenotypes=phenotypes)
     common = {"clip_norm": 1.0, "noise_multiplier": 10.0 / ple}
     return (
         Phase(name="risk", rounds=2, sample_rate=1.0, learning_rate=0.003, parameters=risk, **common),
         Phase(name="game", rounds=1, sample_rate=1.0, learning_rate=0.05, parameters=game, **common),
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_operating_points() -> Iterator[None]:
+    """Each costs a release plan; the study of the product has eleven."""
+    few = (("codebook", 6, 10), ("codebook", 10, 20), ("codebook", 16, 10), ("network", 6, 10))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(points, "CONFIGURATIONS", few)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +49,7 @@ def settings() -> RunSettings:
         game=GameSettings(steps=3, batch=8, lineup=4, private_lineup=4),
         release=ReleaseSettings(min_group_size=10),
         population=(3,),
+        audited=True,
     )
 
 

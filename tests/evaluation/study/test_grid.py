@@ -42,7 +42,7 @@ def test_the_extended_grid_changes_one_thing_at_a_time(grid: Grid) -> None:
         one = job.settings
         if one.variant not in ("default", "codebook"):
             assert one.release.method == "network"
-    assert not set(j.settings.name for j in jobs) & set(j.settings.name for j in grid.full())
+    assert not {j.settings.name for j in jobs} & {j.settings.name for j in grid.full()}
 
 
 def test_quick_runs_use_no_reported_seed() -> None:
@@ -60,9 +60,7 @@ def test_runs_are_made_once(record: RunRecord, job: Job, tmp_path: Path) -> None
     assert told == ["1 runs, 1 there already"]
 
 
-def test_a_worker_makes_the_same_run_and_a_bad_one_is_reported(
-    record: RunRecord, job: Job, tmp_path: Path
-) -> None:
+def test_a_worker_makes_the_same_run_and_a_bad_one_is_reported(record: RunRecord, job: Job, tmp_path: Path) -> None:
     bad = Job(job.settings.model_copy(update={"phenotype_seed": 1002, "quorum": 9}))
     told: list[str] = []
     made = run_grid([job, bad], source=None, cache=tmp_path, folder=tmp_path, say=told.append)

@@ -8,18 +8,19 @@ import pytest
 from afml.evaluation.baselines import BINNED, GROUPED_RANDOM, GROUPED_STATIC, RANDOM, RESPONSE, STATIC
 from afml.evaluation.study.data import StudyData
 from afml.evaluation.study.record import RunRecord, stored
-from afml.evaluation.study.rivals import ALL_PRIVATE, CODEBOOK, NETWORK, NETWORK_MASKS, NO_DP, SENSITIVE
+from afml.evaluation.study.rivals import ALL_PRIVATE, CODEBOOK, GREEDY, NETWORK, NETWORK_MASKS, NO_DP, SENSITIVE
 from afml.evaluation.study.settings import RunSettings
-from afml.evaluation.study.single import cohorts, phenotypes
+from afml.evaluation.study.single import cohorts, phenotypes, run_one
 from afml.privacy.noise import plan
 from afml.privacy.ple import ple
 from afml.training.inprocess import train_in_process
+from tests.evaluation.study.conftest import SITES, phases
 
 
 def test_every_baseline_is_there(record: RunRecord) -> None:
     names = {row.name for row in record.baselines}
     families = {RANDOM, STATIC, BINNED, RESPONSE, GROUPED_STATIC, GROUPED_RANDOM}
-    assert names == families | {SENSITIVE, CODEBOOK, NETWORK, NETWORK_MASKS, NO_DP, ALL_PRIVATE}
+    assert names == families | {SENSITIVE, GREEDY, CODEBOOK, NETWORK, NETWORK_MASKS, NO_DP, ALL_PRIVATE}
 
 
 def test_headline_repeats_the_release(record: RunRecord) -> None:
@@ -32,21 +33,19 @@ def test_headline_repeats_the_release(record: RunRecord) -> None:
     assert record.seconds >= record.steps["training"]
 
 
-def test_privacy_is_that_of_the_configuration(
-    record: RunRecord, settings: RunSettings, people: StudyData
-) -> None:
+def test_privacy_is_that_of_the_configuration(record: RunRecord, settings: RunSettings, people: StudyData) -> None:
     config = settings.run_config(people)
     assert record.ple_planned == ple(plan(config), config.budget.delta).sigma
     assert 0 < record.ple_sigma < record.ple_planned
+    assert record.audited_ple_lower is not None
+    assert record.audited_ple_lower <= record.ple_sigma
     assert record.epsilon_if_aggregation_broken > record.epsilon
 
 
 def test_the_model_is_the_in_process_one(record: RunRecord, settings: RunSettings, people: StudyData) -> None:
     values, causal = phenotypes(settings, people)
     assert len(causal) == settings.causal
-    model = train_in_process(
-        settings.run_config(people), people.panel, people.panel_dosage, cohorts(people, values)
-    )
+    model = train_in_process(settings.run_config(people), people.panel, people.panel_dosage, cohorts(people, values))
     assert model.digest() == record.model_digest
 
 
@@ -79,3 +78,13 @@ def test_records_are_stored_and_stand_for_their_settings(
     assert stored(tmp_path, changed) is None
     path.write_text(path.read_text()[:-40])
     assert stored(tmp_path, settings) is None
+
+
+def test_two_phenotypes_share_one_release(settings: RunSettings, people: StudyData) -> None:
+    both = settings.model_copy(
+        update={"phenotypes": 2, "phases": phases(0.9, SITES, 0.1, 1, 2), "audited": False, "population": ()}
+    )
+    made = run_one(both, people)
+    assert len(made.phenotypes) == 2
+    assert made.utility_ratio == min(one.utility_ratio for one in made.phenotypes)
+    assert made.group_bound <= 1 / 10

@@ -1,0 +1,114 @@
+"""A client that says whatever a test wants it to, over the real wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.core.run import RunConfig
+from afml.wire import federation_pb2 as wire
+from afml.wire.federation_pb2_grpc import FederationStub
+from crypto.public import messages
+from crypto.public.attempt import Attempt
+from crypto.public.scheme import run_params
+from crypto.public.signing import sign
+from crypto.secret.ckks import RunKey
+from crypto.secret.nodekit import NodeKit
+
+RECEIPT = '{"index":0,"leaf":"' + "0" * 64 + '","checkpoint":"head"}'
+
+
+@dataclass
+class ByHand:
+    """One node's certificate and keys, and no rules."""
+
+    address: str
+    kit: NodeKit
+    config: RunConfig
+    key: RunKey
+    channel: grpc.Channel = field(init=False)
+
+    def __post_init__(self) -> None:
+        tls = self.kit.tls
+        credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
+        self.channel = grpc.secure_channel(self.address, credentials)
+        self.stub = FederationStub(self.channel)  # type: ignore[no-untyped-call]
+        self.params = run_params(self.config)
+
+    @property
+    def run(self) -> dict[str, object]:
+        return {"run": self.config.run, "config_digest": self.config.digest()}
+
+    def enrol(self) -> None:
+        pad_key = bytes([self.kit.node]) * 32
+        signed = messages.enrolment(self.config.run, self.config.digest(), self.kit.node, pad_key)
+        signature = sign(self.kit.signing_key, signed)
+        request = wire.Enrolment(**self.run, node=self.kit.node, pad_key=pad_key, signature=signature)
+        self.stub.Enrol(request, timeout=20, wait_for_ready=True)
+
+    def ready(self, round_number: int, attempt: int) -> None:
+        signed = messages.ready(self.config.run, self.config.digest(), round_number, attempt, self.kit.node)
+        signature = sign(self.kit.signing_key, signed)
+        self.stub.Ready(
+            wire.ReadyToken(
+                **self.run, round=round_number, attempt=attempt, node=self.kit.node, signature=signature
+            ),
+            timeout=20,
+        )
+
+    def state(self) -> wire.RunState:
+        stream = self.stub.WatchRun(wire.RunRef(**self.run, node=self.kit.node), timeout=20)
+        state: wire.RunState = next(stream)
+        stream.cancel()
+        return state
+
+    def header(self, attempt: Attempt, chunks: int, parameters: int, **changes: object) -> wire.UpdatePart:
+        settings: dict[str, object] = {
+            **self.run, "round": attempt.round, "attempt": attempt.number, "node": self.kit.node,
+            "cohort_digest": attempt.cohort_digest, "chunks": chunks, "parameters": parameters,
+            "receipt": RECEIPT,
+        } | changes  # fmt: skip
+        return wire.UpdatePart(header=wire.UpdateHeader(**settings))
+
+    def payloads(self, words: NDArray[np.int64]) -> list[bytes]:
+        """Encrypt words [chunks, 2, slots]."""
+        return [self.key.encrypt(chunk) for chunk in words]
+
+    def chunks(self, attempt: Attempt, payloads: Sequence[bytes]) -> list[wire.UpdatePart]:
+        """Signed chunks, as an honest node sends them."""
+        return [
+            _chunk(
+                index,
+                payload,
+                sign(
+                    self.kit.signing_key,
+                    attempt.chunk_message(self.kit.node, index, len(payloads), payload),
+                ),
+            )
+            for index, payload in enumerate(payloads)
+        ]
+
+    def submit(self, parts: Iterable[wire.UpdatePart]) -> None:
+        def stream() -> Iterator[wire.UpdatePart]:
+            yield from parts
+
+        self.stub.SubmitUpdate(stream(), timeout=30)
+
+    def refusal(self, parts: Iterable[wire.UpdatePart]) -> tuple[grpc.StatusCode, str]:
+        """The status and message that an upload is refused with."""
+        try:
+            self.submit(parts)
+        except grpc.RpcError as error:
+            return error.code(), error.details()
+        raise AssertionError("it was accepted")
+
+    def close(self) -> None:
+        self.channel.close()
+
+
+def _chunk(index: int, payload: bytes, signature: bytes) -> wire.UpdatePart:
+    return wire.UpdatePart(chunk=wire.UpdateChunk(index=index, payload=payload, signature=signature))

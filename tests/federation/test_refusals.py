@@ -1,0 +1,284 @@
+"""What every party refuses, each time in one line that says why and how to mend it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from afml.core.run import Budget, Phase, RunConfig
+from afml.wire import federation_pb2 as wire
+from afml.wire.federation_pb2_grpc import FederationStub
+from crypto.public import messages
+from crypto.public.signing import sign
+from crypto.secret.nodekit import load_node_kit
+from crypto.secret.provision import load_coordinator_key, provision, renew
+from tests.cli.zygote import Outcome, Zygote
+from tests.federation.parties import REPOSITORY, Consortium, environment, free_port, listening
+
+
+@pytest.fixture(scope="module")
+def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
+    made = Consortium.build(tmp_path_factory.mktemp("refusals"), people=40)
+    made.configure(game=False)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory, consortium: Consortium) -> Path:
+    """Kits of another consortium of the same name, whose coordinator signed the same run."""
+    kits = tmp_path_factory.mktemp("stranger") / "kits"
+    provision(kits, "test", 3)
+    config = RunConfig.load(consortium.run_file())
+    run = kits.parent / "run.json"
+    run.write_text(config.model_dump_json())
+    signature = sign(load_coordinator_key(kits / "coordinator"), messages.run_config(config.digest()))
+    run.with_suffix(".sig").write_bytes(signature)
+    return kits
+
+
+@pytest.fixture(scope="module")
+def port(consortium: Consortium) -> Iterator[int]:
+    """An aggregator that serves the run "run"."""
+    number = free_port()
+    process = consortium.start_aggregator(number)
+    listening(number)
+    yield number
+    process.kill()
+
+
+def _node(consortium: Consortium, afml: Zygote, port: int, **changes: object) -> Outcome:
+    options: dict[str, object] = {
+        "--kit": consortium.kit(1), "--work": consortium.work(1), "--run": consortium.run_file(),
+        "--aggregator": f"127.0.0.1:{port}", "--wait": 0.5,
+    } | {f"--{name}": value for name, value in changes.items()}  # fmt: skip
+    return afml("node", *[part for pair in options.items() for part in pair])
+
+
+def _aggregator(consortium: Consortium, afml: Zygote, port: object, **changes: object) -> Outcome:
+    options: dict[str, object] = {
+        "--kit": consortium.kit("aggregator"), "--run": consortium.run_file(),
+        "--data": consortium.root / "aggregator-unused", "--listen": f"127.0.0.1:{port}",
+    } | {f"--{name}": value for name, value in changes.items()}  # fmt: skip
+    return afml("aggregator", *[part for pair in options.items() for part in pair])
+
+
+# -- addresses and certificates ----------------------------------------------------------------------
+
+
+def test_a_port_in_use(consortium: Consortium, afml: Zygote) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = _aggregator(consortium, afml, port)
+    assert done.code == 4
+    assert f"127.0.0.1:{port}: cannot listen (Address already in use); stop the process" in done.complaint()
+    assert not (consortium.root / "aggregator-unused").exists()
+
+
+@pytest.mark.parametrize("address", ["nonsense", "0", "70000"])
+def test_an_address_that_is_none(consortium: Consortium, afml: Zygote, address: str) -> None:
+    changes = {"listen": address} if address == "nonsense" else {}
+    assert "is not host:port; for example" in _aggregator(consortium, afml, address, **changes).complaint()
+
+
+def test_a_second_aggregator_on_the_same_folder(consortium: Consortium, afml: Zygote, port: int) -> None:
+    done = _aggregator(consortium, afml, free_port(), data=consortium.data())
+    assert "another afml aggregator works in this folder; stop it first" in done.complaint()
+
+
+def test_nobody_listens(consortium: Consortium, afml: Zygote) -> None:
+    port = free_port()
+    done = _node(consortium, afml, port)
+    assert done.code == 4
+    line = done.complaint()
+    assert f"127.0.0.1:{port}: no aggregator answers (Connection refused)" in line
+    assert "start `afml aggregator` there first" in line
+
+
+def test_somebody_else_listens(consortium: Consortium, afml: Zygote) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        done = _node(consortium, afml, other.getsockname()[1])  # accepts and says nothing
+    assert done.code == 4
+    assert "no aggregator answers" in done.complaint()
+
+
+def test_a_kit_of_another_consortium(consortium: Consortium, stranger: Path, afml: Zygote, port: int) -> None:
+    done = _node(consortium, afml, port, kit=stranger / "node-1", run=stranger.parent / "run.json")
+    assert done.code == 4
+    line = done.complaint()
+    assert "the aggregator's certificate is refused" in line
+    assert "both kits come from one provisioning" in line
+
+
+def test_a_certificate_of_another_consortium_is_turned_away_by_the_aggregator(
+    consortium: Consortium, stranger: Path, afml: Zygote, port: int, tmp_path: Path
+) -> None:
+    """The node trusts the right authority and shows the wrong certificate: TLS itself refuses."""
+    kit = load_node_kit(stranger / "node-1")
+    ca = (consortium.kit(1) / "ca.pem").read_bytes()
+    for credentials in (
+        grpc.ssl_channel_credentials(ca, kit.tls.key, kit.tls.certificate),
+        grpc.ssl_channel_credentials(ca),  # no certificate at all
+    ):
+        with grpc.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
+            stub = FederationStub(channel)  # type: ignore[no-untyped-call]
+            with pytest.raises(grpc.RpcError) as refused:
+                stub.ListEnrolments(wire.RunRef(run="run", node=1), timeout=10)
+            assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+    mixed = shutil.copytree(stranger / "node-1", tmp_path / "mixed")
+    shutil.copy(consortium.kit(1) / "ca.pem", mixed / "ca.pem")
+    line = _node(consortium, afml, port, kit=mixed, run=stranger.parent / "run.json").complaint()
+    assert "tls.pem: certificate was not issued by this consortium; use the start kit" in line
+
+
+def test_a_certificate_for_another_host(consortium: Consortium, afml: Zygote, tmp_path: Path) -> None:
+    kit = shutil.copytree(consortium.kit("aggregator"), tmp_path / "aggregator")
+    renew(consortium.kit("coordinator"), "aggregator", kit, hosts=["elsewhere.example"])
+    number = free_port()
+    process = consortium.start(
+        "elsewhere", "aggregator", "--kit", kit, "--run", consortium.run_file(), "--data", tmp_path / "data",
+        "--listen", f"127.0.0.1:{number}",
+    )  # fmt: skip
+    listening(number)
+    done = _node(consortium, afml, number)
+    process.kill()
+    assert done.code == 4
+    line = done.complaint()
+    assert "certificate is refused (IP address mismatch" in line
+    assert "check that the address is in its certificate" in line
+
+
+def test_a_node_may_not_speak_for_another(consortium: Consortium, port: int) -> None:
+    kit = load_node_kit(consortium.kit(2))
+    credentials = grpc.ssl_channel_credentials(kit.tls.ca, kit.tls.key, kit.tls.certificate)
+    with grpc.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
+        stub = FederationStub(channel)  # type: ignore[no-untyped-call]
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.Leave(wire.LeaveNotice(run="run", node=1, reason="sabotage"), timeout=10)
+    assert "the certificate belongs to node 2, the message claims node 1" in refused.value.details()
+
+
+# -- files -------------------------------------------------------------------------------------------
+
+
+def test_a_run_altered_after_it_was_signed(consortium: Consortium, afml: Zygote, tmp_path: Path) -> None:
+    altered = tmp_path / "run.json"
+    text = consortium.run_file().read_text()
+    assert '"noise_multiplier":4.0' in text
+    altered.write_text(text.replace('"noise_multiplier":4.0', '"noise_multiplier":0.4'))
+    shutil.copy(consortium.run_file().with_suffix(".sig"), altered.with_suffix(".sig"))
+    for done in (_node(consortium, afml, 1, run=altered), _aggregator(consortium, afml, 9, run=altered)):
+        assert done.code == 6
+        assert f"{altered}: signature does not match the roster's key" in done.complaint()
+
+
+def test_a_run_without_a_signature_or_with_an_unknown_key(
+    consortium: Consortium, afml: Zygote, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare.json"
+    bare.write_text(consortium.run_file().read_text())
+    assert f"{tmp_path / 'bare.sig'}: run signature does not exist" in _node(
+        consortium, afml, 1, run=bare
+    ).complaint()
+    bare.write_text('{"surprise": 1,' + consortium.run_file().read_text()[1:])
+    assert f"{bare}: surprise: " in _node(consortium, afml, 1, run=bare).complaint()
+    bare.write_text("{")
+    assert f"{bare}: cannot be parsed" in _node(consortium, afml, 1, run=bare).complaint()
+
+
+def test_an_enrolment_that_is_not_the_cards(consortium: Consortium, afml: Zygote) -> None:
+    config = RunConfig.load(consortium.run_file())
+    consortium.configure("other-people", game=False, enrolled=config.enrolled | {1: 99})
+    done = _node(consortium, afml, 1, run=consortium.run_file("other-people"))
+    assert done.code == 2
+    line = done.complaint()
+    assert "the run declares 99 people at node 1, this work folder's card says" in line
+    assert "give the coordinator the present card.json" in line
+
+
+def test_people_changed_after_the_card_was_signed(consortium: Consortium, afml: Zygote, tmp_path: Path) -> None:
+    work = shutil.copytree(consortium.work(1), tmp_path / "work")
+    table = work / "people.tsv"
+    table.write_text(table.read_text().replace("holdout", "train"))
+    line = _node(consortium, afml, 1, work=work).complaint()
+    assert "holds 40 enrolled people, the run declares" in line
+
+
+def test_a_model_of_another_size_than_declared(consortium: Consortium, afml: Zygote, port: int) -> None:
+    phase = Phase(name="risk", rounds=1, sample_rate=1.0, clip_norm=1.0, noise_multiplier=4.0,
+                  learning_rate=1.0, parameters=7)  # fmt: skip
+    consortium.configure("odd", phases=(phase,))
+    line = _node(consortium, afml, port, run=consortium.run_file("odd")).complaint()
+    assert "phase risk declares 7 parameters, the model has 49" in line
+
+
+def test_a_key_that_others_can_read(consortium: Consortium, afml: Zygote, tmp_path: Path) -> None:
+    for name in ("tls.key", "signing.key", "sealing.key"):
+        kit = shutil.copytree(consortium.kit(1), tmp_path / name)
+        (kit / name).chmod(0o640)
+        line = _node(consortium, afml, 1, kit=kit).complaint()
+        assert f"{kit / name}: key file is readable by others (mode 0640); chmod 600 '{kit / name}'" in line
+
+
+def test_a_folder_that_is_not_prepared(consortium: Consortium, afml: Zygote, tmp_path: Path) -> None:
+    line = _node(consortium, afml, 1, work=tmp_path).complaint()
+    assert "work folder is not prepared; run `afml prepare` first" in line
+    assert "start kit does not exist" in _node(consortium, afml, 1, kit=tmp_path / "none").complaint()
+
+
+# -- the budget --------------------------------------------------------------------------------------
+
+
+def test_a_budget_too_small_for_one_round(consortium: Consortium) -> None:
+    consortium.configure("poor", game=False, budget=Budget(delta=1e-5, ple_sigma=0.1))
+    port = free_port()
+    server = consortium.start_aggregator(port, "poor")
+    nodes = {n: consortium.start_node(n, port, "poor") for n in (1, 2, 3)}
+    codes = {n: process.wait(120) for n, process in nodes.items()}
+    assert server.wait(60) == 5
+    assert set(codes.values()) <= {3, 5}, codes
+    assert 3 in codes.values(), codes
+    for node, code in codes.items():
+        (line,) = [text for text in consortium.log(f"node-{node}").splitlines() if text.startswith("afml: ")]
+        assert "would bring the spend to 0.25 of 0.1 sigma at delta 1e-05; spent 0, left 0.1" in line
+        assert "one step with a noise multiplier of 10" in line
+        assert ("left (node" in line) == (code == 5)
+        assert consortium.spends(node, "poor") == {}
+    assert consortium.uploads(1, "poor") == set()
+
+
+# -- what the aggregator must not hold ---------------------------------------------------------------
+
+FORBIDDEN = ("crypto.secret", "torch", "tenseal", "opacus", "cyvcf2", "pysam", "afml.genomics", "afml.models",
+             "afml.training", "node")  # fmt: skip
+
+
+def test_the_aggregator_does_not_load_what_it_must_not_hold() -> None:
+    script = "import afml.cli.aggregator, sys; print('\\n'.join(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment(), cwd=REPOSITORY
+    ).stdout.split()
+    assert "aggregator.service" in loaded
+    assert [m for m in loaded if any(m == name or m.startswith(f"{name}.") for name in FORBIDDEN)] == []
+
+
+def test_a_running_aggregator_maps_no_such_library(consortium: Consortium, port: int) -> None:
+    serving = [
+        process.pid for process in consortium.processes
+        if process.poll() is None and str(port) in Path(f"/proc/{process.pid}/cmdline").read_text()
+    ]  # fmt: skip
+    assert len(serving) == 1
+    maps = Path(f"/proc/{serving[0]}/maps").read_text()
+    assert "grpc" in maps
+    assert not [name for name in ("tenseal", "libtorch", "cyvcf2", "pysam", "libhts") if name in maps]
