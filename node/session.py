@@ -42,6 +42,7 @@ from node.checks import bound_to, require_own_attempt, require_plausible, verifi
 from node.client import Client, Superseded
 from node.guard import Guard
 from node.journal import Journal
+from node.witnessing import Witnessing
 from node.workspace import Holdings
 
 PUBLIC_MODEL = "public-model"
@@ -66,6 +67,7 @@ class Session:
         self._kit, self._config, self._client, self._journal = kit, config, client, journal
         self._holdings, self._progress = holdings, progress
         self._guard = Guard(ledger, config, holdings.enrolled_samples)
+        self._witnessing = Witnessing(client, ledger, kit.roster)
         self._params = run_params(config)
         self._outbox = Outbox(journal.outbox, self._params)
         self._log = get_logger().bind(run=config.run, node=kit.node)
@@ -277,8 +279,19 @@ class Session:
         """Tell the keyed digest of the model; after the last round the panel part belongs to it."""
         if self._applied == self._config.rounds:
             self._require_public_part()
+            self._countersign()
         digest = self._secrets.digest_of(self._program.digest())
         self._client.report_digest(self._applied, digest)
+
+    def _countersign(self) -> None:
+        """Peers vouch for each other's ledgers, this run's last spend included, while all are still here."""
+        self._progress("exchanging countersignatures of ledgers")
+        try:
+            self._witnessing.exchange("end", sorted(set(self._last_cohort()) - {self._kit.node}))
+        except IntegrityError as error:
+            self._log.error("countersignatures refused", problem=str(error))
+            self._leave(error)
+            raise
 
     def _require_going(self, state: wire.RunState | None = None) -> None:
         """End this node's part when the run has failed."""

@@ -77,6 +77,7 @@ def demo(
         _data(team, out / "data", vcf, people, nodes, panel_people, sites, causal, heritability, seed, seconds)
         _prepare(team, out, nodes, sites, seconds)
         run = _federate(team, out, nodes, rounds, game_rounds, game_steps, ple, noise, seconds)
+        _audit(team, out, nodes, seconds)
         _release(team, out, nodes, run, seconds)
         write_bytes(out / "seconds.json", canonical_json(seconds))
         with step("evaluate", seconds=seconds):
@@ -173,6 +174,19 @@ def _federate(
         watcher = _Follower(members[0].log, task)
         team.wait([server, *members], tick=watcher.look)
     return run
+
+
+def _audit(team: Team, out: Path, nodes: int, seconds: dict[str, float]) -> None:
+    """Verify every ledger against its countersigned head and the aggregator's transcript."""
+    with step("audit", seconds=seconds):
+        jobs = (
+            (f"verify-{n}", [
+                "audit", "verify", out / f"node-{n}" / "ledger", "--roster", out / "kits" / f"node-{n}" / "roster.json",
+                "--node", n, "--transcript", out / "aggregator" / "transcript.jsonl", "--countersignatures", nodes - 1,
+            ])
+            for n in range(1, nodes + 1)
+        )  # fmt: skip
+        team.run_each(jobs, at_once=os.cpu_count() or 2)
 
 
 def _release(team: Team, out: Path, nodes: int, run: Path, seconds: dict[str, float]) -> None:

@@ -86,21 +86,15 @@ def rr_by_population(
                 missing=knowledge.reference_missing,
                 rng=rng,
             )
-            strangers = replace(
-                case, references=profiles, truth=np.full_like(case.truth, -1), known_masks=None
-            )
-            reached = [
-                sofar.joined(attack.standing(strangers)) for sofar, attack in zip(reached, attacks, strict=True)
-            ]
+            strangers = replace(case, references=profiles, truth=np.full_like(case.truth, -1), known_masks=None)
+            reached = [sofar.joined(attack.standing(strangers)) for sofar, attack in zip(reached, attacks, strict=True)]
             made += count
         success = {a.name: standing.success() for a, standing in zip(attacks, reached, strict=True)}
         by_attack = {name: float(values.mean()) for name, values in success.items()}
         worst = max(by_attack, key=lambda name: by_attack[name])
         candidates = base + made
         points.append(
-            PopulationPoint(
-                factor, candidates, 1 / candidates, by_attack[worst], interval(success[worst]), by_attack
-            )
+            PopulationPoint(factor, candidates, 1 / candidates, by_attack[worst], interval(success[worst]), by_attack)
         )
     return tuple(points)
 

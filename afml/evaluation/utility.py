@@ -124,9 +124,7 @@ def _folds(outcome: Outcome) -> list[Outcome]:
 
 def _cross_validated(dosage: Int8, outcome: Outcome) -> float:
     people = dosage[outcome.training]
-    return float(
-        np.mean([_fit_auc(standardise(people, f.training), f, _fixed()) for f in _folds(outcome)] or [0.5])
-    )
+    return float(np.mean([_fit_auc(standardise(people, f.training), f, _fixed()) for f in _folds(outcome)] or [0.5]))
 
 
 def released_auc(released: Int8, outcome: Outcome) -> float:
@@ -191,9 +189,7 @@ def outcomes(phenotype: NDArray[np.int8], training: NDArray[np.bool_]) -> tuple[
 
 def utility_of(released: Int8, dosage: Int8, outcome: Outcome) -> Utility:
     """Utility of a release for one phenotype, int8[n, S] released and raw."""
-    return Utility(
-        released_auc(released, outcome), raw_auc(dosage, outcome), best_raw_auc(dosage, outcome)
-    )
+    return Utility(released_auc(released, outcome), raw_auc(dosage, outcome), best_raw_auc(dosage, outcome))
 
 
 @dataclass(frozen=True)

@@ -99,9 +99,7 @@ def test_a_leak_through_other_sites_is_found_by_the_masker_aware_attack() -> Non
     assert LikelihoodLinkage().success(case).mean() < 0.2  # sees each site alone
 
 
-@pytest.mark.parametrize(
-    "attack", [LikelihoodLinkage(), MaskerAwareLinkage()], ids=["likelihood", "masker-aware"]
-)
+@pytest.mark.parametrize("attack", [LikelihoodLinkage(), MaskerAwareLinkage()], ids=["likelihood", "masker-aware"])
 @pytest.mark.parametrize("fill", ["major", "missing"])
 def test_static_sites_without_errors_identify_one_of_each_group(attack: Attack, fill: Fill) -> None:
     """Exact reference profiles, the same sites shown of everybody: RR is groups / people."""
@@ -116,9 +114,7 @@ def test_static_sites_without_errors_identify_one_of_each_group(attack: Attack, 
 @every_attack
 def test_equal_candidates_share_the_guess(make: Callable[[], Attack]) -> None:
     case = make_case(lambda dosage: dosage, people=40)
-    twice = Case(
-        case.released, np.concatenate([case.references, case.references]), case.truth, case.knowledge
-    )
+    twice = Case(case.released, np.concatenate([case.references, case.references]), case.truth, case.knowledge)
     np.testing.assert_array_equal(make().success(twice), 0.5)
 
 
@@ -143,9 +139,7 @@ def slow_likelihood(case: Case, record: Int8, candidate: Int8) -> float:
     knowledge, total = case.knowledge, 0.0
     e = knowledge.genotype_error
     for s, (o, r) in enumerate(zip(record, candidate, strict=True)):
-        prior = [
-            knowledge.frequencies[s, g] * (1.0 if r < 0 else 1 - e if g == r else e / 2) for g in range(3)
-        ]
+        prior = [knowledge.frequencies[s, g] * (1.0 if r < 0 else 1 - e if g == r else e / 2) for g in range(3)]
         shown = [knowledge.channel[s, g, o + 1] for g in range(3)]
         total += float(np.log(np.dot(prior, shown) / sum(prior)))
     return total
@@ -187,9 +181,7 @@ def test_masker_aware_equals_the_slow_reference(many: bool) -> None:
 @pytest.mark.parametrize("fill", ["major", "missing"])
 def test_imputation_equals_the_slow_reference(fill: Fill) -> None:
     value = 0 if fill == "major" else -1
-    case = make_case(
-        random_mask(0.3, value, 1), public=random_mask(0.3, value, 2), people=8, sites=20, fill=fill
-    )
+    case = make_case(random_mask(0.3, value, 1), public=random_mask(0.3, value, 2), people=8, sites=20, fill=fill)
     knowledge, attack = case.knowledge, ImputationLinkage(window=8)
     frequencies, channel, e = knowledge.frequencies, knowledge.channel, knowledge.genotype_error
     people, sites = knowledge.panel.shape

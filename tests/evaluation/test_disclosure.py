@@ -122,9 +122,7 @@ def test_areas_and_thresholds() -> None:
     truth = np.r_[np.ones(80), np.zeros(50)]
     assert auc(members, others) == pytest.approx(roc_auc_score(truth, np.r_[members, others]))
     for fpr in (0.0, 0.01, 0.1, 0.5):
-        best = max(
-            (members > t).mean() for t in [*members, *others, np.inf] if (others > t).mean() <= fpr
-        )
+        best = max((members > t).mean() for t in [*members, *others, np.inf] if (others > t).mean() <= fpr)
         assert tpr_at(members, others, fpr) == best
 
 

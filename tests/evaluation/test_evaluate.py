@@ -34,9 +34,7 @@ def inputs() -> EvaluationInputs:
     phenotype = (liability > np.median(liability)).astype(np.int8)
     enrolled = rng.random(300) < 0.7
     files = np.array_split(np.arange(300), 3)
-    institutions = tuple(
-        Institution(private[f], phenotype[f], enrolled[f], one_genotype(private[f])) for f in files
-    )
+    institutions = tuple(Institution(private[f], phenotype[f], enrolled[f], one_genotype(private[f])) for f in files)
     weights = np.zeros(128)
     weights[CAUSAL] = 1.0
     other = OtherRelease("everything", lambda dosage: dosage)
@@ -94,7 +92,7 @@ def test_details_are_written_and_read_back(inputs: EvaluationInputs, tmp_path: P
     document = (Path(__file__).parents[2] / "docs" / "REPORT.md").read_text()
     for section, fields in json.loads((tmp_path / "details.json").read_text()).items():
         assert f"`{section}`" in document or f"`{section}[]`" in document, section
-        for key in (fields[0] if isinstance(fields, list) and fields else fields or {}):
+        for key in fields[0] if isinstance(fields, list) and fields else fields or {}:
             assert f"`{key}`" in document, f"{section}.{key}"
 
 

@@ -56,9 +56,7 @@ def test_missing_calls_take_the_training_mean() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 1, -1])
-def test_a_constant_release_predicts_nothing_and_warns_nobody(
-    study: tuple[Int8, Outcome], value: int
-) -> None:
+def test_a_constant_release_predicts_nothing_and_warns_nobody(study: tuple[Int8, Outcome], value: int) -> None:
     dosage, outcome = study
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -68,9 +66,7 @@ def test_a_constant_release_predicts_nothing_and_warns_nobody(
 
 def test_missing_masks_are_read_as_the_better_of_two_ways(study: tuple[Int8, Outcome]) -> None:
     dosage, outcome = study
-    only_hets = np.where(dosage == 1, 1, -1).astype(
-        np.int8
-    )  # constant where shown: the pattern is the message
+    only_hets = np.where(dosage == 1, 1, -1).astype(np.int8)  # constant where shown: the pattern is the message
     as_zero = np.where(dosage == 1, 1, 0).astype(np.int8)
     assert released_auc(only_hets, outcome) == released_auc(as_zero, outcome)
     rng = np.random.default_rng(1)

@@ -89,14 +89,14 @@ class Consortium:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @classmethod
-    def build(cls, root: Path, nodes: int = 3, people: int = 50) -> Consortium:
+    def build(cls, root: Path, nodes: int = 3, people: int = 50, prefix: str = "N") -> Consortium:
         made = cls(root, nodes, people)
         dosage = simulate_dosage(PANEL_PEOPLE + nodes * people, SITES + 16, seed=3)
         write_vcf(root / "panel.vcf.gz", dosage[:PANEL_PEOPLE], samples=[f"P{i}" for i in range(PANEL_PEOPLE)])
         provision(root / "kits", "test", nodes)
         rng = np.random.default_rng(5)
         for node in range(1, nodes + 1):
-            names = [f"N{node}-{i}" for i in range(people)]
+            names = [f"{prefix}{node}-{i}" for i in range(people)]
             start = PANEL_PEOPLE + (node - 1) * people
             write_vcf(root / f"node-{node}.vcf.gz", dosage[start : start + people], samples=names)
             write_phenotypes(root / f"node-{node}.tsv", names, rng.integers(0, 2, people).astype(np.int8))

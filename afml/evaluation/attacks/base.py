@@ -137,15 +137,11 @@ class Case:
         shapes = {"released": self.released.shape, "references": self.references.shape}
         for name, shape in shapes.items():
             if len(shape) != 2 or shape[1] != sites:
-                raise InputError(
-                    f"{name} has shape {shape}, the panel has {sites} sites", cure="use one site panel"
-                )
+                raise InputError(f"{name} has shape {shape}, the panel has {sites} sites", cure="use one site panel")
         if self.truth.shape != (len(self.released),) or (
             len(self.truth) and not -1 <= self.truth.min() <= self.truth.max() < len(self.references)
         ):
-            raise InputError(
-                "every record needs the index of its candidate", cure="align truth with the references"
-            )
+            raise InputError("every record needs the index of its candidate", cure="align truth with the references")
 
     @cached_property
     def masked_references(self) -> Int8:

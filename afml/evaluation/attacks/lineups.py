@@ -83,9 +83,7 @@ class Evidence:
         return self._likelihood.block(part).astype(np.float64), -apart.astype(np.float64)
 
 
-def line_up(
-    case: Case, tokeniser: Tokeniser, size: int, rng: np.random.Generator
-) -> tuple[Pairs, NDArray[np.int64]]:
+def line_up(case: Case, tokeniser: Tokeniser, size: int, rng: np.random.Generator) -> tuple[Pairs, NDArray[np.int64]]:
     """Each record's own candidate first, then `size - 1` decoys: half at random, half those hardest to tell.
 
     Hardest are the candidates whose masked profile is nearest and under whom the record is most probable: in a

@@ -103,7 +103,7 @@ def candidates(records: Sequence[RunRecord], ple: float = 0.9) -> Figure | None:
         by_count: dict[int, list[float]] = {}
         for record in members:
             for at in record.candidates:
-                by_count.setdefault(at.people, []).append(at.rr)
+                by_count.setdefault(at.people, []).append(max(at.rr, 0.1 / at.people))  # 0 has no place on a log axis
         x = sorted(by_count)
         colour = CAUSAL_COLOURS.get(causal, OWN)
         axes.plot(x, [median(by_count[n]) for n in x], "o-", color=colour, label=f"{causal} causal sites, median")
@@ -145,7 +145,7 @@ def by_ple(records: Sequence[RunRecord]) -> Figure | None:
     axes.axhline(1, color="#cbd5e1", linewidth=1, zorder=0)
     axes.set_xlabel("PLE target, sigma")
     axes.set_ylabel("utility ratio (median, smallest and largest)")
-    axes.legend(frameon=False, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return figure
 
 
@@ -166,8 +166,9 @@ def ablations(records: Sequence[RunRecord]) -> Figure | None:
     left.set_yticks(places, names)
     left.set_xlabel("utility ratio (each run; median)")
     right.set_xlabel("re-identification rate")
-    right.set_xscale("log")
+    right.set_xlim(0, 1.1 * max(record.rr for record in varied))
     _percent_axis(right.xaxis)
+    left.set_ylim(-0.6, len(names) - 0.4)
     for axes in (left, right):
         axes.grid(True, axis="x", color="#e5e7eb", linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)

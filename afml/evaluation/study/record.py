@@ -74,6 +74,7 @@ class RunRecord(_Part):
         ple_planned: With every reserved attempt spent, in sigma; at most the target.
         epsilon_if_aggregation_broken: Of one node's own noise.
         seconds: Wall time of training, release and evaluation; `steps` has the parts.
+        cpu_seconds: Processor time of the same, which other load on the machine does not change.
         group_bound: Largest (patterns of a file / people of the file): bounds rr_known_institution.
         ungrouped_ratio: Utility ratio of the same plan without merging into groups, first phenotype.
         audited_ple_lower: Established by attacking a training run with canaries, in sigma; None where not run.
@@ -95,6 +96,7 @@ class RunRecord(_Part):
     epsilon: float
     epsilon_if_aggregation_broken: float
     seconds: float
+    cpu_seconds: float
     group_bound: float
     ungrouped_ratio: float
     audited_ple_lower: float | None

@@ -118,7 +118,7 @@ def run_one(
         note: Told what is running.
     """
     clock = Clock(note)
-    started = time.monotonic()
+    started, busy = time.monotonic(), time.process_time()
     config = settings.run_config(data)
     values, causal = phenotypes(settings, data)
     people = cohorts(data, values)
@@ -165,7 +165,7 @@ def run_one(
         spent = ple([round_event(config, phase, phase.rounds) for phase in config.phases], delta)
         planned = ple(plan(config), delta).sigma
         broken = epsilon([broken_event(config, phase, phase.rounds) for phase in config.phases], delta).value
-    seconds = round(time.monotonic() - started, 2)
+    seconds, cpu_seconds = round(time.monotonic() - started, 2), round(time.process_time() - busy, 2)
     federated = None
     if federate is not None:
         note("the same run through the federation")
@@ -192,6 +192,7 @@ def run_one(
         epsilon=spent.epsilon,
         epsilon_if_aggregation_broken=broken,
         seconds=seconds,
+        cpu_seconds=cpu_seconds,
         group_bound=max(one.patterns_used / len(one.dosage) for one in released),
         ungrouped_ratio=released_auc(alone, outcome) / study.raw_auc,
         audited_ple_lower=audited,

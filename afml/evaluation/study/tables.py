@@ -46,7 +46,7 @@ def bar_table(records: Sequence[RunRecord]) -> str:
         (
             bar.what,
             ", ".join(bar.group),
-            f"{bar.value:.4g}",
+            f"{bar.value:.5g}",
             "-" if bar.target is None else f"{'>=' if bar.at_least else '<='} {bar.target:g}",
             verdict(bar),
         )
