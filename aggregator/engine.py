@@ -133,7 +133,9 @@ class Engine:
     def leave(self, message: wire.LeaveNotice) -> None:
         """A node leaves for good; an attempt it was in is given up."""
         self._admitted(message.run, message.config_digest, message.node)
-        self._drop(message.node, message.reason.splitlines()[0][:300] if message.reason else "left")
+        line = (message.reason.splitlines() or [""])[0][:300]
+        # Shown on the others' terminals: no control sequences of a stranger's making.
+        self._drop(message.node, "".join(c for c in line if c.isprintable()) or "no reason given")
 
     def decline(self, message: wire.AttemptRef) -> None:
         """A cohort member gives up one attempt (its stored ciphertexts are lost)."""

@@ -230,9 +230,9 @@ def test_a_leaver_is_missed_until_the_quorum_breaks(machine: Machine) -> None:
         machine.engine.ready(machine.token(4, 1, 2))
     machine.ready(1, 2, 3)
     assert machine.cohort == [1, 2, 3]
-    machine.leave(3, "power cut")
+    machine.leave(3, "power \x1b[2Jcut")
     assert machine.at[0] == "failed"
-    assert "node 3 left (power cut); 2 are left, quorum is 3" in machine.reason
+    assert "node 3 left (power [2Jcut); 2 are left, quorum is 3" in machine.reason
 
 
 def test_leaving_after_the_last_upload_does_not_undo_the_sum(machine: Machine) -> None:

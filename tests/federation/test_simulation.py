@@ -101,7 +101,7 @@ class World:
         assert set(self.sums) == set(range(1, self.machine.store.last_published() + 1))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.integers(0, NODES), st.lists(steps, min_size=40, max_size=90))
 def test_a_published_sum_holds_every_member_exactly_once(
     enrolled: int, history: list[tuple[str, int, Fate]]
@@ -116,7 +116,7 @@ def test_a_published_sum_holds_every_member_exactly_once(
         world.machine.store.close()
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(st.lists(st.tuples(st.integers(1, NODES), st.sampled_from(Fate), st.booleans()), max_size=60))
 def test_patient_nodes_finish_whatever_is_lost(history: list[tuple[int, Fate, bool]]) -> None:
     """Whatever the network did, once it works and nobody left, the run comes to its end."""

@@ -19,7 +19,8 @@ from tests.ledger.helpers import AGGREGATOR, PUBLIC, Clock, config, open_ledger,
 def place(tmp_path: Path) -> Path:
     clock = Clock()
     with open_ledger(tmp_path / "ledger", clock=clock) as ledger:
-        run = config("<b>run</b>", seed=3)  # a name that would break a careless page
+        # A name that a configuration refuses, but a forged ledger may hold: it would break a careless page.
+        run = config(seed=3).model_copy(update={"run": "<b>run</b>"})
         publish(tmp_path / "t.jsonl", run, [spend(ledger, run, 1), spend(ledger, run, 2)], clock)
         ledger.record_audit("<b>run</b>", 0.05, confidence=0.95, instrument="canaries")
         ledger.withdraw("person-1")

@@ -117,7 +117,7 @@ def _draw(run: RunSettings, data: StudyData, nodes: int) -> tuple[float, float, 
     config = whole.model_copy(update={"enrolled": {node: whole.enrolled[node] for node in people}})
     model = train_in_process(config, data.panel, data.panel_dosage, people)
     plan = plan_release(
-        model, data.panel_dosage, config.release, people_per_file=min(len(file) for file in data.files)
+        model, data.panel_dosage, config.release, people_per_file=min(config.enrolled.values())
     )  # fmt: skip
     released = [apply_plan(plan, file) for file in data.files]
     outcome = Outcome(values[0], np.concatenate(data.enrolled))

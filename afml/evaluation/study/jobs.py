@@ -131,6 +131,7 @@ def quick(planner: Planner, real: DataSettings | None) -> list[Job]:
             phases=planner(0.9, data.sites, GAME_SHARE, GAME_ROUNDS, 1),
             game=game,
             variant=f"quick-{data.kind}",
+            population=(),
         )
         made.append(Job(settings))
     return made

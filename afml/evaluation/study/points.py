@@ -58,7 +58,9 @@ def operating_points(
         settings = config.release.model_copy(
             update={"method": method, "patterns": patterns, "min_group_size": size}
         )  # fmt: skip
-        plan = plan_release(model, data.panel_dosage, settings)
+        plan = plan_release(
+            model, data.panel_dosage, settings, people_per_file=min(config.enrolled.values())
+        )
         try:
             files = [apply_plan(plan, file).dosage for file in data.files]
         except ReleaseError:  # files too small for this group size

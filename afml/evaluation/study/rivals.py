@@ -59,22 +59,22 @@ def rivals(
         private_game: Settings of the all-private run, or None to leave it out.
     """
     config = settings.run_config(data)
-    masked = 0 if plan.fill == "major" else -1
+    masked, smallest = 0 if plan.fill == "major" else -1, min(config.enrolled.values())
     found = [Rival(SENSITIVE, sensitive_mask(causal, masked), None)]
     names: dict[Method, str] = {"greedy": GREEDY, "codebook": CODEBOOK, "network": NETWORK}
     for method, name in names.items():
         if method == "network" and not len(model.game):
             continue
         other = config.release.model_copy(update={"method": method})
-        found.append(_planned(name, model, other, data))
+        found.append(_planned(name, model, other, data, smallest))
     if len(model.game):
         found.append(Rival(NETWORK_MASKS, functools.partial(_network, model, masked), None))
     codebook = config.release.model_copy(update={"method": "codebook"})
-    found.append(_planned(NO_DP, without_noise(config, data, people), codebook, data))
+    found.append(_planned(NO_DP, without_noise(config, data, people), codebook, data, smallest))
     if private_game is not None:
         private = train_in_process(private_game.run_config(data), data.panel, data.panel_dosage, dict(people))
         network = config.release.model_copy(update={"method": "network"})
-        found.append(_planned(ALL_PRIVATE, private, network, data))
+        found.append(_planned(ALL_PRIVATE, private, network, data, smallest))
     return tuple(found)
 
 
@@ -90,8 +90,10 @@ def without_noise(config: RunConfig, data: StudyData, people: Mapping[int, Cohor
     return train_in_process(quiet, data.panel, data.panel_dosage, dict(people))
 
 
-def _planned(name: str, model: TrainedModel, settings: ReleaseSettings, data: StudyData) -> Rival:
-    plan = plan_release(model, data.panel_dosage, settings)
+def _planned(
+    name: str, model: TrainedModel, settings: ReleaseSettings, data: StudyData, people: int
+) -> Rival:
+    plan = plan_release(model, data.panel_dosage, settings, people_per_file=people)
     files = tuple(apply_plan(plan, file).dosage for file in data.files)
     return Rival(name, functools.partial(mask_alone, plan), files)
 

@@ -125,7 +125,7 @@ def run_one(
     with clock.step("training"):
         model = train_in_process(config, data.panel, data.panel_dosage, people)
     with clock.step("release"):
-        chosen = plan_release(model, data.panel_dosage, config.release)
+        chosen = plan_release(model, data.panel_dosage, config.release, people_per_file=min(config.enrolled.values()))
         released = [apply_plan(chosen, file) for file in data.files]
         alone = np.concatenate([mask_alone(chosen, file) for file in data.files])
     with clock.step("other releases"):
