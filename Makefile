@@ -22,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE ?=
 # No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
 export MPLBACKEND := Agg
 
-.PHONY: help setup demo reproduce reproduce-quick reproduce-extended test check wire lock bench bench-codec bench-privacy bench-peers clean
+.PHONY: help readme setup demo reproduce reproduce-quick reproduce-extended test check wire lock bench bench-codec bench-privacy bench-peers clean
 
 help:
 	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=1]   five institutions on this machine"
@@ -37,7 +37,7 @@ $(READY): requirements.lock pyproject.toml
 	"$(PYTHON)" -m venv .venv
 	"$(PY)" -m pip install -q --disable-pip-version-check "torch==2.13.0"
 	"$(PY)" -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	"$(PY)" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	PYTHONWARNINGS=ignore "$(PY)" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch "$(READY)"
 
 $(READY_SIM): $(READY) requirements-simulate.lock
@@ -71,6 +71,9 @@ check: $(READY)
 	"$(PY)" -m mypy
 	"$(PY)" -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 	"$(PY)" tools/wire.py --check
+
+readme: $(READY)
+	"$(PY)" tools/results_table.py
 
 wire: $(READY)
 	"$(PY)" tools/wire.py

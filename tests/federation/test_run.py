@@ -9,7 +9,7 @@ import pytest
 
 from afml.training.inprocess import train_in_process
 from node.workspace import Workspace, load_holdings
-from tests.federation.parties import Consortium, free_port
+from tests.federation.parties import Consortium, afml, free_port
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +36,7 @@ def test_the_federation_equals_the_in_process_reference_bit_for_bit(consortium: 
     for n in range(1, 4):
         left = [p.name for p in (Path(consortium.work(n)) / "runs" / "run").rglob("*.key")]
         assert left == [], "keys outlived the run"
+    ledger = ("--node", 1, "--roster", consortium.kit(1) / "roster.json", "--countersignatures", 2)
+    transcript = consortium.root / "aggregator-run" / "transcript.jsonl"
+    audit = afml("audit", "verify", consortium.work(1) / "ledger", *ledger, "--transcript", transcript)
+    assert audit.returncode == 0, audit.stdout + audit.stderr
