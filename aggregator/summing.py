@@ -1,6 +1,6 @@
 """The blind sum: worker processes add ciphertexts chunk by chunk, straight from one file to another.
 
-TenSEAL holds the interpreter lock, so cores are used by processes. A worker holds one running sum and
+Python's interpreter lock leaves threads one core, so the adding uses processes. A worker holds one running sum and
 one ciphertext at a time, whatever the size of the model or the number of nodes.
 """
 

@@ -40,9 +40,11 @@ def test_a_whole_update_is_admitted_and_can_be_resumed() -> None:
     for index in range(3):
         stream.admit(index, 3, PAYLOADS[index], signature(index))
     stream.finish()
+    assert stream.received == stream.count == 3
     resumed = admission(received=2)
     resumed.admit(2, 3, PAYLOADS[2], signature(2))
     resumed.finish()
+    assert resumed.received == 3
 
 
 @pytest.mark.parametrize(
