@@ -1,13 +1,15 @@
-"""Rewrite the results block of README.md from saved reports: `make readme`.
+"""Rewrite the two results blocks of README.md from saved results: `make readme`.
 
-Every figure in the block comes from a report.json that a command in the block reproduces.
+Every figure in them comes from a report.json or from results/reproduce.json, which a command in the block reproduces.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL = "make demo VCF=1kg_grch38_exome_common_maf1pct.2503.vcf.gz PANEL=panel_2504.tsv"
@@ -51,14 +53,43 @@ def block() -> str:
     return "\n".join(lines)
 
 
+def study_block() -> str:
+    whole = json.loads((ROOT / "results" / "reproduce.json").read_text())
+
+    def spread(group: dict[str, Any], name: str, form: Callable[[float], str]) -> str:
+        low, middle, high = (form(group[way][name]) for way in ("min", "median", "max"))
+        return f"{middle} ({low} to {high})"
+
+    header = ["noise, PLE target, sites, causal sites", "runs", "RR", "less RR than random", "utility ratio",
+              "chance-corrected", "against best raw"]
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    for noise, by_ple in whole["summary"].items():
+        for ple, by_sites in by_ple.items():
+            for sites, by_causal in by_sites.items():
+                for causal, group in by_causal.items():
+                    cells = [f"{noise}, {ple}, {sites}, {causal}", str(group["runs"]), spread(group, "rr", lambda value: f"{100 * value:.2f} %")]
+                    cells.append(spread(group, "rr_reduction", lambda value: f"{100 * value:.2f} %"))
+                    names = ("utility_ratio", "utility_ratio_chance_corrected", "utility_ratio_vs_best_raw")
+                    cells += [spread(group, name, "{:.3f}".format) for name in names]
+                    lines.append("| " + " | ".join(cells) + " |")
+    bars = [bar for bar in whole["bars"] if bar["met"] is not None]
+    missed = [bar for bar in bars if not bar["met"]]
+    lines += ["", f"{len(bars) - len(missed)} of {len(bars)} bars of the analysis plan are reached. Missed:"]
+    lines += [
+        f"- {bar['what']}, {', '.join(bar['group'])}: {bar['value']:.3g}, to reach {bar['target']:g}" for bar in missed
+    ] or ["- none"]
+    if whole["missing"]:
+        lines += ["", f"{len(whole['missing'])} planned runs are not made; [tables](results/tables.md) name them."]
+    return "\n".join(lines)
+
+
 def main() -> None:
     readme = ROOT / "README.md"
     text = readme.read_text()
-    marked = re.sub(
-        r"(<!-- results -->\n).*?(<!-- /results -->)",
-        lambda m: f"{m[1]}{block()}\n{m[2]}", text, flags=re.S,
-    )
-    readme.write_text(marked)
+    for name, made in (("results", block()), ("study", study_block())):
+        mark = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+        text = re.sub(mark, lambda m, made=made: f"{m[1]}{made}\n{m[2]}", text, flags=re.S)  # type: ignore[misc]
+    readme.write_text(text)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,8 @@ def candidates(records: Sequence[RunRecord], ple: float = 0.9) -> Figure | None:
         by_count: dict[int, list[float]] = {}
         for record in members:
             for at in record.candidates:
-                by_count.setdefault(at.people, []).append(max(at.rr, 0.1 / at.people))  # 0 has no place on a log axis
+                # These attacks are not the only way: whoever does worse than chance would guess instead.
+                by_count.setdefault(at.people, []).append(max(at.rr, 1 / at.people))
         x = sorted(by_count)
         colour = CAUSAL_COLOURS.get(causal, OWN)
         axes.plot(x, [median(by_count[n]) for n in x], "o-", color=colour, label=f"{causal} causal sites, median")
@@ -113,8 +114,8 @@ def candidates(records: Sequence[RunRecord], ple: float = 0.9) -> Figure | None:
     people = chosen[0].release.candidates
     axes.plot(counts, [1 / n for n in counts], ":", color="#475569", label="chance")
     axes.axvline(people, color="#cbd5e1", linewidth=1, zorder=0)
-    axes.annotate("all private people", (people, axes.get_ylim()[1]), fontsize=8, color="#64748b",
-                  rotation=90, va="top", ha="right")  # fmt: skip
+    axes.annotate("all private people", (people, 0.02), xycoords=("data", "axes fraction"), fontsize=8,
+                  color="#64748b", rotation=90, va="bottom", ha="right")  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
     _percent_axis(axes.yaxis)
