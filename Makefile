@@ -22,13 +22,13 @@ export PYTHONDONTWRITEBYTECODE ?=
 # No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
 export MPLBACKEND := Agg
 
-.PHONY: help readme setup demo reproduce reproduce-quick reproduce-extended test check wire lock bench bench-codec bench-privacy bench-peers clean
+.PHONY: help readme setup demo reproduce reproduce-quick reproduce-extended test check wire lock bench bench-codec bench-privacy bench-memory bench-peers clean
 
 help:
 	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=1]   five institutions on this machine"
 	@echo "make test     all tests        make check   types, style, layers, wire code"
 	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-quick"
-	@echo "make bench    speed figures (bench-codec, bench-privacy; bench-peers beside NVFlare)    make setup   only the environment"
+	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory; bench-peers beside NVFlare)    make setup   only the environment"
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "setup: no python3.11, 3.12 or 3.13 found on PATH; install one"; exit 2; }
@@ -84,7 +84,7 @@ lock: $(READY)
 bench: $(READY)
 	"$(PY)" -m benchmarks
 
-bench-codec bench-privacy: bench-%: $(READY)
+bench-codec bench-privacy bench-memory: bench-%: $(READY)
 	"$(PY)" -m benchmarks $*
 
 # NVFlare pins another TenSEAL: an environment of its own, outside `make bench` and CI.

@@ -32,6 +32,7 @@ SITES, PEOPLE, GAME_PEOPLE, REPEATS = 10_000, 500, 40, 5
 
 class _Sites:
     annotations = np.full((SITES, 4), 0.5, np.float32)
+    drawn_people, drawn_note = 0, ""
 
     def __len__(self) -> int:
         return SITES

@@ -57,7 +57,7 @@ def release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledge
     with staged_folder(target.parent) as staged:
         draft = staged / target.name
         columns = write_release(
-            draft, panel, released.dosage, header=_header(config, plan, statement),
+            draft, panel, released.dosage, header=_header(config, plan, statement, panel.drawn_note),
             seed_source=source(config.seed, "release", config.run, work.root.name),
         )  # fmt: skip
         record = ReleaseRecord(
@@ -83,17 +83,28 @@ def read_aligned(work: Workspace, run: str) -> NDArray[np.int8]:
     return aligned
 
 
-def _header(config: RunConfig, plan: ReleasePlan, statement: PrivacyStatement) -> list[str]:
+def _header(config: RunConfig, plan: ReleasePlan, statement: PrivacyStatement, drawn: str) -> list[str]:
     shown = "homozygous panel-major: a masked genotype, NOT a call" if plan.fill == "major" else "./."
     return [
         f"##afml_run={config.run}",
         f"##afml_model={plan.model.digest()}",
         f"##afml_site_panel={config.site_panel}",
+        *([f"##afml_panel={drawn}"] if drawn else []),
         f"##afml_method={plan.method}",
         f"##afml_patterns={len(plan.codebook.patterns)}",
         f"##afml_min_group_size={plan.min_group_size}",
         f"##afml_masked={shown}",
         f"##afml_model_ple_sigma={statement.ple_sigma:.4f} at delta {statement.delta:g}; bounds what the MODEL reveals",
         "##afml_records_dp=false; records are protected by masking and group size, not by differential privacy",
-        "##afml_use=made for one declared phenotype; not for allele frequencies, association or ancestry",
+        f"##afml_use=made for {_task(config)}",
     ]
+
+
+def _task(config: RunConfig) -> str:
+    """What a file is good for, and what not."""
+    traits = config.risk.declared
+    if not traits:
+        kept = config.risk.kept_components
+        return f"reconstruction from {kept} panel principal components; not for allele frequencies or association"
+    named = "one declared phenotype" if len(traits) == 1 else ", ".join(trait.name for trait in traits)
+    return f"{named}; not for allele frequencies, association or ancestry"

@@ -26,6 +26,7 @@ from afml.core.run import Phase, RunConfig
 from afml.ledger.receipt import Receipt
 from afml.ledger.store import Ledger
 from afml.privacy.noise import grid_for, require_cohort
+from afml.training.distributed import ProcessLost
 from afml.training.model import TrainedModel
 from afml.training.program import Program
 from afml.training.step import apply_total, node_update
@@ -160,7 +161,12 @@ class Session:
             self._client.decline(state.round, state.attempt)
             return
         if submission is None or receipt is None:
-            receipt, submission = self._train(attempt, phase)
+            try:
+                receipt, submission = self._train(attempt, phase)
+            except ProcessLost:  # before the spend: it costs nothing here, and nobody need wait for the deadline
+                with contextlib.suppress(AfmlError):
+                    self._client.decline(state.round, state.attempt)
+                raise
         self._progress(f"round {attempt.round}/{self._config.rounds} ({phase.name}): sending")
         sender.send(
             receipt, submission, self._kit.node, self._parameters(attempt.round), self._kit.signing_key,

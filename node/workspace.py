@@ -2,7 +2,7 @@
 
 work/
   site_panel.json   the agreed site panel          panel.zarr    public panel genotypes at those sites
-  cohort.zarr       this institution's genotypes   people.tsv    sample, phenotype, role (train | holdout)
+  cohort.zarr       this institution's genotypes   people.tsv    sample, the table's columns, role (train | holdout)
   card.json         what it declares in public     ledger/       every spend, of all runs
   runs/<run>/       keys and progress of one run; keys go when it ends
   models/<run>/     the trained model              privacy/<run>.json  what the run cost
@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from afml.core.errors import InputError
 from afml.core.files import require_file, staged_file
+from afml.core.run import RiskSettings
+from afml.genomics.phenotypes import Phenotypes, format_number, parse_number
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
-from afml.training.program import Cohort
+from afml.training.cohort import Cohort, select
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Workspace:
 
     @property
     def people(self) -> Path:
-        """Sample, phenotype, role."""
+        """Sample, columns of the phenotype table, role."""
         return self.root / "people.tsv"
 
     @property
@@ -94,11 +96,17 @@ class Workspace:
 
 @dataclass(frozen=True)
 class People:
-    """The people of one institution in store order."""
+    """The people of one institution in store order.
+
+    Attributes:
+        samples: Their names.
+        table: Every column of the phenotype table, rows in the same order.
+        enrolled: bool [people], False for those held out for evaluation.
+    """
 
     samples: tuple[str, ...]
-    phenotype: NDArray[np.int8]  # [people], 0 or 1
-    enrolled: NDArray[np.bool_]  # [people], False for those held out for evaluation
+    table: Phenotypes
+    enrolled: NDArray[np.bool_]
 
     def save(self, path: Path) -> None:
         """Write people.tsv, readable by its owner only."""
@@ -106,20 +114,41 @@ class People:
             staged.touch(mode=0o600)
             with staged.open("w", newline="") as out:
                 writer = csv.writer(out, delimiter="\t", lineterminator="\n")
-                writer.writerow(["sample", "phenotype", "role"])
-                for sample, value, train in zip(self.samples, self.phenotype, self.enrolled, strict=True):
-                    writer.writerow([sample, int(value), "train" if train else "holdout"])
+                writer.writerow(["sample", *self.table.names, "role"])
+                rows = zip(self.samples, self.table.values.tolist(), self.enrolled, strict=True)
+                for sample, values, train in rows:
+                    writer.writerow([sample, *map(format_number, values), "train" if train else "holdout"])
 
     @classmethod
     def load(cls, path: Path) -> People:
         """Read people.tsv."""
         with require_file(path, "people table").open(newline="") as source:
             rows = list(csv.DictReader(source, delimiter="\t"))
+        names = tuple(name for name in (rows[0] if rows else ()) if name not in ("sample", "role"))
+        values = np.array([[parse_number(row[name]) for name in names] for row in rows], dtype=np.float64)
         return cls(
             tuple(row["sample"] for row in rows),
-            np.array([int(row["phenotype"]) for row in rows], dtype=np.int8),
+            Phenotypes(names, values.reshape(len(rows), len(names))),
             np.array([row["role"] == "train" for row in rows], dtype=np.bool_),
         )
+
+    def rows(self, people: NDArray[np.int64]) -> People:
+        """Some of the people."""
+        table = Phenotypes(self.table.names, self.table.values[people])
+        return People(tuple(self.samples[person] for person in people), table, self.enrolled[people])
+
+    def cohort(self, dosage: NDArray[np.int8], risk: RiskSettings, *, where: Path) -> Cohort:
+        """Everybody as training sees them: the columns that a run declares, in its order.
+
+        Args:
+            dosage: [people, sites].
+            risk: Declares traits and covariates.
+            where: people.tsv, to blame.
+
+        Raises:
+            InputError: A declared column is missing or incomplete, or a binary trait is not 0 or 1.
+        """
+        return select(dosage, lambda name: self.table.column(name, where=where), risk, where=where)
 
 
 @dataclass(frozen=True)
@@ -132,15 +161,24 @@ class Holdings:
     enrolled_samples: tuple[str, ...]
 
 
-def load_holdings(work: Workspace) -> Holdings:
-    """Open a prepared work folder."""
+def load_holdings(work: Workspace, risk: RiskSettings) -> Holdings:
+    """Open a prepared work folder.
+
+    Args:
+        work: The folder.
+        risk: Of the run; says which columns of the phenotype table it trains.
+
+    Raises:
+        InputError: The folder is not prepared, or its people lack a column that the run declares.
+    """
     work.require_prepared()
     people = People.load(work.people)
-    store = GenotypeStore.open(work.cohort_store)
     rows = np.flatnonzero(people.enrolled)
+    dosage = GenotypeStore.open(work.cohort_store).dosage(rows)
+    enrolled = people.rows(rows)
     return Holdings(
         SitePanel.load(work.site_panel),
         GenotypeStore.open(work.panel_store).dosage(),
-        Cohort(store.dosage(rows), people.phenotype[rows]),
-        tuple(people.samples[row] for row in rows),
+        enrolled.cohort(dosage, risk, where=work.people),
+        enrolled.samples,
     )

@@ -56,6 +56,9 @@ def block() -> str:
 def study_block() -> str:
     whole = json.loads((ROOT / "results" / "reproduce.json").read_text())
 
+    def exact(value: float) -> str:
+        return f"{100 * value:.2f} %"
+
     def spread(group: dict[str, Any], name: str, form: Callable[[float], str]) -> str:
         low, middle, high = (form(group[way][name]) for way in ("min", "median", "max"))
         return f"{middle} ({low} to {high})"
@@ -67,8 +70,8 @@ def study_block() -> str:
         for ple, by_sites in by_ple.items():
             for sites, by_causal in by_sites.items():
                 for causal, group in by_causal.items():
-                    cells = [f"{noise}, {ple}, {sites}, {causal}", str(group["runs"]), spread(group, "rr", lambda value: f"{100 * value:.2f} %")]
-                    cells.append(spread(group, "rr_reduction", lambda value: f"{100 * value:.2f} %"))
+                    cells = [f"{noise}, {ple}, {sites}, {causal}", str(group["runs"])]
+                    cells += [spread(group, name, exact) for name in ("rr", "rr_reduction")]
                     names = ("utility_ratio", "utility_ratio_chance_corrected", "utility_ratio_vs_best_raw")
                     cells += [spread(group, name, "{:.3f}".format) for name in names]
                     lines.append("| " + " | ".join(cells) + " |")

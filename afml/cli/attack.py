@@ -84,7 +84,7 @@ def _load(run_file: Path | None, works: tuple[Path, ...]) -> Simulated:
     cohorts = {}
     for path in works:
         work = Workspace(path)
-        holdings = load_holdings(work)
+        holdings = load_holdings(work, config.risk)
         node = NodeCard.load(work.card).node
         if node not in config.enrolled or config.site_panel != holdings.panel.digest():
             raise InputError("was prepared for another run", where=path, cure="give this run's work folders")

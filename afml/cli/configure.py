@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 import click
+from pydantic import ValidationError
 
+from afml.core.config import complaint
 from afml.core.errors import ConfigError, InputError
 from afml.core.files import staged_file
 from afml.core.run import Budget, GameSettings, NodeCard, Phase, ReleaseSettings, RiskSettings, Roster, RunConfig
@@ -66,33 +68,37 @@ def read_cards(paths: tuple[Path, ...], roster: Roster) -> list[NodeCard]:
 
 def plan_phases(
     *, ple: float, delta: float, rounds: int, game_rounds: int, game_share: float, reserve: int, sites: int,
-    phenotypes: int = 1,
+    phenotypes: int = 1, covariates: int = 0, game: GameSettings | None = None,
 ) -> tuple[Phase, ...]:
     """The private phases of a run whose whole plan, reserved attempts included, comes to `ple` sigma.
 
     Args:
         ple: Target PLE in sigma.
         delta: PLE holds for every delta' >= delta.
-        rounds: Full-batch rounds of the risk model.
+        rounds: Full-batch rounds of the risk model; 0 for none.
         game_rounds: Poisson-sampled rounds of masker and identifier; 0 for none.
         game_share: Their part of the squared budget.
         reserve: Attempts per phase that may be lost.
         sites: Sites of the panel.
-        phenotypes: Binary phenotypes learned at once.
+        phenotypes: Traits learned at once, or components kept.
+        covariates: Columns that they are predicted with beside genotypes.
+        game: The run's game, on which the length of its updates depends; by default the default one.
     """
-    shares = [Share(rounds + reserve, 1.0, 1.0 - game_share if game_rounds else 1.0)]
+    shares = [Share(rounds + reserve, 1.0, 1.0 - game_share if game_rounds else 1.0)] if rounds else []
     if game_rounds:
-        shares.append(Share(game_rounds + reserve, GAME_SAMPLE_RATE, game_share))
+        shares.append(Share(game_rounds + reserve, GAME_SAMPLE_RATE, game_share if rounds else 1.0))
     multipliers = noise_multipliers_for(ple, shares, delta=delta)
-    risk, game = parameter_counts(sites, len(ANNOTATIONS), phenotypes=phenotypes)
-    phases = [
-        Phase(name="risk", rounds=rounds, sample_rate=1.0, clip_norm=1.0, noise_multiplier=multipliers[0],
-              learning_rate=RISK_LEARNING_RATE, parameters=risk)
-    ]  # fmt: skip
+    risk, played = parameter_counts(sites, len(ANNOTATIONS), game, phenotypes=phenotypes, covariates=covariates)
+    phases = []
+    if rounds:
+        phases.append(
+            Phase(name="risk", rounds=rounds, sample_rate=1.0, clip_norm=1.0, noise_multiplier=multipliers[0],
+                  learning_rate=RISK_LEARNING_RATE, parameters=risk)
+        )  # fmt: skip
     if game_rounds:
         phases.append(
             Phase(name="game", rounds=game_rounds, sample_rate=GAME_SAMPLE_RATE, clip_norm=1.0,
-                  noise_multiplier=multipliers[1], learning_rate=GAME_LEARNING_RATE, parameters=game)
+                  noise_multiplier=multipliers[-1], learning_rate=GAME_LEARNING_RATE, parameters=played)
         )  # fmt: skip
     return tuple(phases)
 
@@ -120,8 +126,12 @@ def plan_phases(
     help="Private rounds of masker and identifier.",
 )
 @click.option(
-    "--game-steps", type=click.IntRange(0), default=GameSettings().steps, show_default=True,
-    help="Steps of the game on the panel.",
+    "--game", "game_file", type=click.Path(path_type=Path), default=None,
+    help="TOML or JSON of the game's settings that differ from their defaults (docs/TRAINING.md).",
+)
+@click.option(
+    "--game-steps", type=click.IntRange(0), default=None,
+    help=f"Steps of the game on the panel; by default those of --game, else {GameSettings().steps}.",
 )
 @click.option("--game-share", type=_SHARE, default=0.1, show_default=True, help="Their part of the squared budget.")
 @click.option(
@@ -139,26 +149,46 @@ def plan_phases(
 @click.option(
     "--min-group-size", default=20, show_default=True, help="People who share each released pattern."
 )
-@click.option("--phenotypes", default=1, show_default=True, help="Binary phenotypes learned at once.")
+@click.option(
+    "--phenotypes", default=None, type=click.IntRange(1, 16),
+    help="Binary phenotypes learned at once, called `phenotype`, or `phenotype1`, `phenotype2`, ...  [default: 1]",
+)
+@click.option(
+    "--risk", "risk_file", type=click.Path(path_type=Path), default=None,
+    help="TOML or JSON that names the traits and covariates instead (docs/DATA.md).",
+)
 @click.option(
     "--patterns", default=None, type=int,
-    help=f"Release patterns at most; by default {PATTERNS_ONE}, or {PATTERNS_SEVERAL} for several phenotypes.",
+    help=f"Release patterns at most; by default {PATTERNS_ONE}, or {PATTERNS_SEVERAL} for several traits.",
 )
 @click.option("--seed", default=None, type=int, help="Simulation only: reproducible and insecure.")
 def configure(
     cards: tuple[Path, ...], kit: Path, out: Path, run_id: str | None, ple: float, budget: float | None,
     delta: float, rounds: int, game_rounds: int, game_share: float, noise: Literal["distributed", "local"],
-    quorum: int | None, max_colluding: int, reserve_attempts: int, min_group_size: int, phenotypes: int,
-    patterns: int | None, game_steps: int, seed: int | None,
+    quorum: int | None, max_colluding: int, reserve_attempts: int, min_group_size: int,
+    phenotypes: int | None, risk_file: Path | None,
+    patterns: int | None, game_file: Path | None, game_steps: int | None, seed: int | None,
 ) -> None:  # fmt: skip
     """Check the nodes' CARDS, find noise for the target PLE, write and sign the run configuration."""
     roster = load_roster(kit)
     key = load_coordinator_key(kit)
     found = read_cards(cards, roster)
     sites = found[0].sites
+    game = GameSettings() if game_file is None else GameSettings.load(game_file)
+    if game_steps is not None:
+        game = game.model_copy(update={"steps": game_steps})
+    if phenotypes is not None and risk_file is not None:
+        raise ConfigError("give one of them", where="--phenotypes and --risk")
+    risk = RiskSettings(phenotypes=phenotypes or 1) if risk_file is None else RiskSettings.load(risk_file)
+    if risk.kept_components and not game_rounds:
+        raise ConfigError(
+            "a run without traits has no risk rounds, and no game rounds are asked for: nothing private is trained",
+            where="--game-rounds", cure="ask for at least one",
+        )  # fmt: skip
     phases = plan_phases(
-        ple=ple, delta=delta, rounds=rounds, game_rounds=game_rounds, game_share=game_share,
-        reserve=reserve_attempts, sites=sites, phenotypes=phenotypes,
+        ple=ple, delta=delta, rounds=0 if risk.kept_components else rounds,
+        game_rounds=game_rounds, game_share=game_share,
+        reserve=reserve_attempts, sites=sites, phenotypes=risk.scores, covariates=len(risk.covariates), game=game,
     )  # fmt: skip
     name = run_id or "run-" + hashlib.sha256(b"".join(card.unsigned() for card in found)).hexdigest()[:8]
     try:
@@ -166,15 +196,15 @@ def configure(
             run=name, consortium=roster.consortium, site_panel=found[0].site_panel, sites=sites,
             enrolled={card.node: card.enrolled for card in found}, quorum=quorum or len(found),
             max_colluding=max_colluding, noise=noise, budget=Budget(delta=delta, ple_sigma=budget or ple),
-            reserve_attempts=reserve_attempts, phases=phases, seed=seed, game=GameSettings(steps=game_steps),
-            risk=RiskSettings(phenotypes=phenotypes),
+            reserve_attempts=reserve_attempts, phases=phases, seed=seed, game=game,
+            risk=risk,
             release=ReleaseSettings(
                 min_group_size=min_group_size,
-                patterns=patterns or (PATTERNS_ONE if phenotypes == 1 else PATTERNS_SEVERAL),
+                patterns=patterns or (PATTERNS_ONE if risk.scores == 1 else PATTERNS_SEVERAL),
             ),
         )  # fmt: skip
-    except ValueError as error:
-        raise ConfigError(str(error).splitlines()[-2].strip(), where="run configuration") from None
+    except ValidationError as error:
+        raise ConfigError(complaint(error), where="run configuration") from None
     for phase in config.phases:  # refuse here what every node would refuse later
         grid_for(config, phase)
     run_params(config)

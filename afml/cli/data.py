@@ -12,9 +12,10 @@ import numpy as np
 from afml.core.errors import InputError
 from afml.core.files import staged_file
 from afml.core.progress import step
+from afml.core.run import RiskSettings, Trait
+from afml.genomics.choice import build_site_panel
 from afml.genomics.partition import split as split_vcf
-from afml.genomics.phenotypes import simulate_phenotype, write_phenotypes
-from afml.genomics.sites import build_site_panel
+from afml.genomics.phenotypes import SEED_STEP, simulate_liability, simulate_phenotype, write_phenotypes
 from afml.genomics.store import build_store
 
 _PATH = click.Path(path_type=Path)
@@ -36,12 +37,17 @@ def split(vcf: Path, people: Path, out: Path, nodes: int, panel_people: int, see
 @click.command()
 @click.argument("vcfs", type=_PATH, nargs=-1, required=True)
 @click.option("--panel-vcf", type=_PATH, required=True, help="Public panel that chooses the sites.")
-@click.option("--out", type=_PATH, required=True, help="phenotypes.tsv; its settings go beside it as .json.")
+@click.option(
+    "--out", type=_PATH, required=True,
+    help="phenotypes.tsv; beside it .json says how they were simulated, and `afml configure --risk` takes .risk.json.",
+)
 @click.option(
     "--sites", default=1024, show_default=True, help="Causal sites are drawn from the most common ones."
 )
-@click.option("--causal", default=10, show_default=True)
+@click.option("--causal", default=10, show_default=True, help="Causal sites of each.")
 @click.option("--heritability", default=0.5, show_default=True)
+@click.option("--phenotypes", "binary", type=click.IntRange(0), default=1, show_default=True, help="Binary ones.")
+@click.option("--quantitative", type=click.IntRange(0), default=0, show_default=True, help="Quantitative ones.")
 @click.option("--seed", default=1, show_default=True)
 def phenotypes(
     vcfs: tuple[Path, ...],
@@ -50,11 +56,16 @@ def phenotypes(
     sites: int,
     causal: int,
     heritability: float,
+    binary: int,
+    quantitative: int,
     seed: int,
 ) -> None:
-    """Simulate one binary phenotype over all people of VCFS: liability above its median."""
+    """Simulate phenotypes over all people of VCFS: a liability, or (binary) whether it is above its median."""
     if not 0 < heritability <= 1:
         raise InputError(f"{heritability} is not in (0, 1]", where="--heritability", cure="for example 0.5")
+    traits = (*(RiskSettings(phenotypes=binary).declared if binary else ()), *_quantitative(quantitative))
+    if not traits:
+        raise InputError("no phenotype is asked for", where="--phenotypes", cure="ask for at least one of either kind")
     out.parent.mkdir(parents=True, exist_ok=True)
     with step("simulating the phenotype") as task, tempfile.TemporaryDirectory(dir=out.parent) as scratch:
         panel = build_site_panel(panel_vcf, sites=sites, progress=task)
@@ -64,9 +75,25 @@ def phenotypes(
         ]
         samples = [name for store in stores for name in store.samples]
         dosage = np.concatenate([store.dosage() for store in stores])
-        values, sites_used = simulate_phenotype(dosage, causal=causal, heritability=heritability, seed=seed)
-    write_phenotypes(out, samples, values)
-    about = {"simulated": True, "causal_sites": len(sites_used), "heritability": heritability, "seed": seed}
+        columns = []
+        for index, trait in enumerate(traits):
+            simulate = simulate_liability if trait.kind == "quantitative" else simulate_phenotype
+            values, _ = simulate(dosage, causal=causal, heritability=heritability, seed=seed + SEED_STEP * index)
+            columns.append(values.astype(np.float64))
+    write_phenotypes(out, samples, np.stack(columns, axis=1), [trait.name for trait in traits])
+    about = {"simulated": True, "causal_sites": causal, "heritability": heritability, "seed": seed}
     with staged_file(out.with_suffix(".json")) as staged:
         staged.write_text(json.dumps(about, indent=2) + "\n")
-    click.echo(f"phenotypes of {len(samples)} people in {out}: {int(values.sum())} cases (simulated)")
+    with staged_file(out.with_suffix(".risk.json")) as staged:
+        staged.write_text(RiskSettings(phenotypes=len(traits), traits=traits).model_dump_json(indent=2) + "\n")
+    told = ", ".join(
+        f"{trait.name}: {int(column.sum())} cases" if trait.kind == "binary" else f"{trait.name}: a number"
+        for trait, column in zip(traits, columns, strict=True)
+    )
+    click.echo(f"phenotypes of {len(samples)} people in {out} (simulated): {told}")
+
+
+def _quantitative(count: int) -> tuple[Trait, ...]:
+    """Traits called `trait`, or `trait1`, `trait2`, ...; a simulated liability has mean 0 and variance 1."""
+    names = ["trait"] if count == 1 else [f"trait{number}" for number in range(1, count + 1)]
+    return tuple(Trait(name=name, kind="quantitative") for name in names)

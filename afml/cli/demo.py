@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -18,8 +18,7 @@ from afml.core.files import require_file, write_bytes
 from afml.core.progress import Task, console, step
 from afml.evaluation.report import read_json
 from afml.evaluation.terminal import print_report
-from afml.genomics.partition import read_people
-from afml.genomics.reader import require_bgzf
+from afml.genomics.partition import check_split, require_people
 
 _PATH = click.Path(path_type=Path)
 _MARK = ".afml-demo"
@@ -48,7 +47,13 @@ _COUNT = click.IntRange(1)
     "--ple", type=click.FloatRange(0, min_open=True), default=0.9, show_default=True, help="Target PLE, in sigma."
 )
 @click.option(
-    "--causal", type=_COUNT, default=10, show_default=True, help="Causal sites of the simulated phenotype."
+    "--causal", type=_COUNT, default=10, show_default=True, help="Causal sites of each simulated phenotype."
+)
+@click.option(
+    "--phenotypes", type=click.IntRange(0, 16), default=1, show_default=True, help="Binary phenotypes in one release."
+)
+@click.option(
+    "--quantitative", type=click.IntRange(0, 16), default=0, show_default=True, help="Quantitative ones beside them."
 )
 @click.option("--heritability", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True)
 @click.option(
@@ -57,26 +62,36 @@ _COUNT = click.IntRange(1)
 @click.option("--seed", default=1, show_default=True, help="Of data, phenotype and attacks; never of noise.")
 def demo(
     out: Path, vcf: Path | None, people: Path | None, nodes: int, panel_people: int, sites: int, rounds: int,
-    game_rounds: int, game_steps: int, ple: float, causal: int, heritability: float, noise: str, seed: int,
+    game_rounds: int, game_steps: int, ple: float, causal: int, phenotypes: int, quantitative: int,
+    heritability: float, noise: str, seed: int,
 ) -> None:  # fmt: skip
     """Run five institutions and an aggregator end to end and write the report."""
     if (vcf is None) != (people is None):
         raise InputError(
             "--vcf and --panel go together", where="demo", cure="give both, or neither to simulate"
         )
+    if nodes < 3:
+        raise ConfigError(f"{nodes} nodes cannot share noise", where="--nodes", cure="use 3 or more")
+    if not 1 <= phenotypes + quantitative <= 16:
+        raise ConfigError(
+            f"a release cannot serve {phenotypes + quantitative} phenotypes", where="--phenotypes and --quantitative",
+            cure="ask for 1 to 16 in all",
+        )  # fmt: skip
+    # Whatever can be refused is refused before the last demo goes.
     if vcf and people:
         require_file(vcf, "VCF", "correct VCF=")
         require_file(people, "people table", "correct PANEL=")
-        require_bgzf(vcf)  # before the last demo goes
-        read_people(people)
-    if nodes < 3:
-        raise ConfigError(f"{nodes} nodes cannot share noise", where="--nodes", cure="use 3 or more")
+        check_split(vcf, people, nodes=nodes, panel_people=panel_people)
+    else:
+        require_people(_PEOPLE, nodes=nodes, panel_people=panel_people, where="simulated cohort")
     _clean(out)
     seconds: dict[str, float] = {}
     with Team(out / "logs") as team:
-        _data(team, out / "data", vcf, people, nodes, panel_people, sites, causal, heritability, seed, seconds)
+        _data(team, out / "data", vcf, people, nodes, panel_people, sites, seed, seconds)
+        _phenotypes(team, out / "data", nodes, sites, causal, heritability, phenotypes, quantitative, seed, seconds)
         _prepare(team, out, nodes, sites, seconds)
-        run = _federate(team, out, nodes, rounds, game_rounds, game_steps, ple, noise, seconds)
+        traits = () if (phenotypes, quantitative) == (1, 0) else ("--risk", out / "data" / "phenotypes.risk.json")
+        run = _federate(team, out, nodes, rounds, game_rounds, game_steps, ple, noise, traits, seconds)
         _audit(team, out, nodes, seconds)
         _release(team, out, nodes, run, seconds)
         write_bytes(out / "seconds.json", canonical_json(seconds))
@@ -106,7 +121,7 @@ def _clean(out: Path) -> None:
 
 def _data(
     team: Team, data: Path, vcf: Path | None, people: Path | None, nodes: int, panel_people: int, sites: int,
-    causal: int, heritability: float, seed: int, seconds: dict[str, float],
+    seed: int, seconds: dict[str, float],
 ) -> None:  # fmt: skip
     with step("data", seconds=seconds) as task:
         if vcf and people:
@@ -123,11 +138,18 @@ def _data(
                 sys.executable, str(script), "--out", str(data), "--people", str(_PEOPLE), "--nodes", str(nodes),
                 "--panel", str(panel_people), "--sites", str(max(2000, sites)), "--seed", str(seed),
             ])])  # fmt: skip
-        task.note("simulating the phenotype")
+
+
+def _phenotypes(
+    team: Team, data: Path, nodes: int, sites: int, causal: int, heritability: float, binary: int,
+    quantitative: int, seed: int, seconds: dict[str, float],
+) -> None:  # fmt: skip
+    with step("phenotypes", seconds=seconds):
         team.run("phenotypes", [
             "phenotypes", *[data / f"node-{n}.vcf.gz" for n in range(1, nodes + 1)],
             "--panel-vcf", data / "panel.vcf.gz", "--out", data / "phenotypes.tsv", "--sites", sites,
             "--causal", causal, "--heritability", heritability, "--seed", seed,
+            "--phenotypes", binary, "--quantitative", quantitative,
         ])  # fmt: skip
 
 
@@ -149,7 +171,7 @@ def _prepare(team: Team, out: Path, nodes: int, sites: int, seconds: dict[str, f
 
 def _federate(
     team: Team, out: Path, nodes: int, rounds: int, game_rounds: int, game_steps: int, ple: float, noise: str,
-    seconds: dict[str, float],
+    traits: Sequence[object], seconds: dict[str, float],
 ) -> Path:  # fmt: skip
     run = out / "run.json"
     with step("configure", seconds=seconds):
@@ -157,6 +179,7 @@ def _federate(
             "configure", *[out / f"node-{n}" / "card.json" for n in range(1, nodes + 1)],
             "--kit", out / "kits" / "coordinator", "--out", run, "--run", "demo", "--ple", ple,
             "--rounds", rounds, "--game-rounds", game_rounds, "--game-steps", game_steps, "--noise", noise,
+            *traits,
         ])  # fmt: skip
     address = f"127.0.0.1:{_free_port()}"
     with step("federate", total=rounds + game_rounds, seconds=seconds) as task:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from afml import __version__
 from afml.core.errors import InputError
@@ -33,6 +34,7 @@ from afml.evaluation.report import (
     write_json,
 )
 from afml.evaluation.terminal import print_report
+from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
 from afml.training.release import Method, ReleasePlan, apply_plan, mask_alone
 from node.privacy import PrivacyStatement
@@ -47,13 +49,16 @@ _PACKAGES = ("torch", "opacus", "tenseal", "grpcio", "numpy", "cyvcf2", "dp-acco
 @click.option("--run", "run_file", type=_PATH, required=True, help="run.json")
 @click.option("--work", "works", type=_PATH, multiple=True, required=True, help="Work folders, one per institution.")
 @click.option("--out", type=_PATH, required=True, help="Folder for report.json and report.html.")
-@click.option("--phenotype", "about", type=_PATH, required=True, help="What `afml phenotypes` wrote beside its table.")
+@click.option(
+    "--phenotype", "about", type=_PATH, default=None,
+    help="What `afml phenotypes` wrote beside its table; left out where nothing was simulated.",
+)
 @click.option("--aggregator", type=_PATH, required=True, help="The aggregator's data folder.")
 @click.option("--data-kind", type=click.Choice(["simulated", "vcf"]), default="vcf", show_default=True)
 @click.option("--seconds", type=_PATH, default=None, help="JSON of earlier steps' wall times.")
 @click.option("--seed", default=1, show_default=True, help="Of reference profiles, random masks and attackers.")
 def evaluate(
-    run_file: Path, works: tuple[Path, ...], out: Path, about: Path, aggregator: Path,
+    run_file: Path, works: tuple[Path, ...], out: Path, about: Path | None, aggregator: Path,
     data_kind: Literal["simulated", "vcf"], seconds: Path | None, seed: int,
 ) -> None:  # fmt: skip
     """Attack and score the releases of WORK folders.
@@ -71,10 +76,11 @@ def evaluate(
         found = evaluate_release(inputs, task.note)
     with step("training once more with canaries, and attacking it", seconds=told):
         audited = _audit(config, spaces, seed)
+    drawn = SitePanel.load(spaces[0].site_panel).drawn_people
     report = Report(
         data=DataSection(
-            kind=data_kind, people=sum(len(one.dosage) for one in inputs.institutions), panel=len(inputs.panel),
-            sites=config.sites, nodes=len(spaces),
+            kind=data_kind, people=sum(len(one.dosage) for one in inputs.institutions),
+            panel=0 if drawn else len(inputs.panel), panel_drawn=drawn, sites=config.sites, nodes=len(spaces),
         ),
         privacy=_privacy(config, spaces, audited),
         federation=_federation(aggregator),
@@ -90,11 +96,12 @@ def evaluate(
     write_details(found.details, out / "details.json")
     write_html(report, PageDetails(method, plan.fill, found.frontier, found.details), out / "report.html")
     print_report(report, plan.method, console)
-    audited.require_sound()
+    if audited is not None:
+        audited.require_sound()
 
 
 def _inputs(spaces: Sequence[Workspace], config: RunConfig, plan: ReleasePlan, seed: int) -> EvaluationInputs:
-    institutions = tuple(_institution(space, config.run) for space in spaces)
+    institutions = tuple(_institution(space, config) for space in spaces)
     masked = 0 if plan.fill == "major" else -1
     model = plan.model
 
@@ -114,37 +121,57 @@ def _inputs(spaces: Sequence[Workspace], config: RunConfig, plan: ReleasePlan, s
         institutions=institutions,
         panel=GenotypeStore.open(spaces[0].panel_store).dosage(),
         mask=lambda dosage: mask_alone(plan, dosage),
-        risk_weights=model.weights / model.scale,
+        risk_weights=_by_kind(np.atleast_2d(model.weights), config) / model.scale,
         others=tuple(others),
         fill=plan.fill,
         genotype_error=config.game.genotype_error,
         seed=seed,
+        names=tuple(_by_kind(np.array([trait.name for trait in config.risk.declared]), config).tolist())
+        or (f"reconstruction, {config.risk.kept_components} components",),
+        components=(lambda dosage: model.risk_score(dosage).reshape(len(dosage), -1))
+        if config.risk.kept_components
+        else None,
     )
 
 
-def _institution(space: Workspace, run: str) -> Institution:
+def _by_kind(rows: NDArray[Any], config: RunConfig) -> NDArray[Any]:
+    """Rows of traits in declared order -> binary ones first, as the evaluation has them; of components as they are."""
+    if config.risk.kept_components:
+        return rows
+    return rows[np.argsort([trait.kind == "quantitative" for trait in config.risk.declared], kind="stable")]
+
+
+def _institution(space: Workspace, config: RunConfig) -> Institution:
     space.require_prepared()
-    require_file(space.release(run), "released VCF", "run `afml mask` first")
+    require_file(space.release(config.run), "released VCF", "run `afml mask` first")
     people = People.load(space.people)
+    dosage = GenotypeStore.open(space.cohort_store).dosage()
+    everybody = people.cohort(dosage, config.risk, where=space.people)
+    targets = everybody.phenotype.reshape(len(dosage), -1)
+    number = np.array([trait.kind == "quantitative" for trait in config.risk.declared], dtype=np.bool_)
     return Institution(
-        GenotypeStore.open(space.cohort_store).dosage(), people.phenotype, people.enrolled, read_aligned(space, run)
-    )
+        dosage, targets[:, ~number].astype(np.int8), people.enrolled, read_aligned(space, config.run),
+        traits=targets[:, number].astype(np.float64) if number.any() else None,
+        covariates=None if everybody.covariates is None else everybody.covariates.astype(np.float64),
+    )  # fmt: skip
 
 
-def _audit(config: RunConfig, spaces: Sequence[Workspace], seed: int) -> AuditResult:
-    """The run once more, in this process, with made-up people beside the real ones."""
-    first = load_holdings(spaces[0])
-    cohorts = {NodeCard.load(space.card).node: load_holdings(space).cohort for space in spaces}
+def _audit(config: RunConfig, spaces: Sequence[Workspace], seed: int) -> AuditResult | None:
+    """The run once more, in this process, with made-up people beside the real ones; none without risk rounds."""
+    if all(phase.name != "risk" for phase in config.phases):
+        return None
+    first = load_holdings(spaces[0], config.risk)
+    cohorts = {NodeCard.load(space.card).node: load_holdings(space, config.risk).cohort for space in spaces}
     return audit_run(config, first.panel, first.panel_dosage, cohorts, seed)
 
 
-def _privacy(config: RunConfig, spaces: Sequence[Workspace], audited: AuditResult) -> PrivacySection:
+def _privacy(config: RunConfig, spaces: Sequence[Workspace], audited: AuditResult | None) -> PrivacySection:
     """The worst institution's statement: the largest spend of any person."""
     worst = max((PrivacyStatement.load(s.privacy(config.run)) for s in spaces), key=lambda one: one.ple_sigma)
     return PrivacySection(
         epsilon=worst.epsilon, delta=worst.delta, ple_sigma=worst.ple_sigma, ple_at_delta=worst.ple_at_delta,
         noise=config.noise, epsilon_if_aggregation_broken=worst.epsilon_if_aggregation_broken,
-        audited_ple_lower=round(audited.mu_lower, 4),
+        audited_ple_lower=None if audited is None else round(audited.mu_lower, 4),
     )  # fmt: skip
 
 
@@ -161,7 +188,9 @@ def _federation(aggregator: Path) -> FederationSection:
     )  # fmt: skip
 
 
-def _phenotype(path: Path) -> PhenotypeSection:
+def _phenotype(path: Path | None) -> PhenotypeSection:
+    if path is None:
+        return PhenotypeSection(simulated=False, causal_sites=0, heritability=0.0, seed=0)
     try:
         return PhenotypeSection.model_validate_json(require_file(path, "phenotype settings").read_text())
     except ValueError:

@@ -32,7 +32,7 @@ def federate(
     """Train and release as institutions would, every party a process of its own, everything encrypted.
 
     Args:
-        settings: Of the run: one phenotype, the product's default settings of risk model, game and release.
+        settings: Of the run: the product's default settings of risk model and release, and of the game but its steps.
         data: Real people, split into VCF files.
         config: The run configuration of the in-process run; `afml configure` must come to the same one.
 
@@ -43,8 +43,8 @@ def federate(
     Raises:
         ConfigError: There are no VCF files, or the two configurations differ.
     """
-    if data.folder is None or settings.phenotypes > 1:
-        raise ConfigError("only a run on VCF files with one phenotype can be federated", where=settings.name)
+    if data.folder is None:
+        raise ConfigError("only a run on VCF files can be federated", where=settings.name)
     root = Path(tempfile.mkdtemp(prefix="federated-", dir=data.folder))
     try:
         started = time.monotonic()
@@ -65,7 +65,9 @@ def _federate(
     for n in nodes:
         with VariantFile(folder / f"node-{n}.vcf.gz") as opened:
             samples += opened.samples
-    write_phenotypes(root / "phenotypes.tsv", samples, phenotypes(settings, data)[0][0])
+    names = [trait.name for trait in config.risk.declared]
+    values = np.stack(phenotypes(settings, data)[0], axis=1)  # [people, phenotypes]
+    write_phenotypes(root / "phenotypes.tsv", samples, values, names)
     risk = config.phases[0]
     game = config.phases[1].rounds if len(config.phases) > 1 else 0
     with Team(root / "logs") as team:
@@ -83,6 +85,8 @@ def _federate(
             "--rounds", risk.rounds, "--game-rounds", game, "--noise", config.noise,
             "--quorum", config.quorum, "--max-colluding", config.max_colluding,
             "--reserve-attempts", config.reserve_attempts,
+            "--phenotypes", settings.phenotypes, "--patterns", config.release.patterns,
+            "--game-steps", config.game.steps,
             "--min-group-size", config.release.min_group_size, "--seed", settings.training_seed,
         ])  # fmt: skip
         agreed = RunConfig.load(run)

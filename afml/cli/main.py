@@ -18,7 +18,7 @@ VERBS = {
     "provision": ("afml.cli.provision", "Make a consortium: authority, certificates, keys, start kits."),
     "renew": ("afml.cli.provision", "Renew one party's certificate."),
     "split": ("afml.cli.data", "Split one VCF into a public panel and institutions (for trials)."),
-    "phenotypes": ("afml.cli.data", "Simulate a binary phenotype for people in VCFs (for trials)."),
+    "phenotypes": ("afml.cli.data", "Simulate phenotypes for people in VCFs (for trials)."),
     "prepare": ("afml.cli.prepare", "Institution: filter sites, build the genotype store, sign a card."),
     "configure": ("afml.cli.configure", "Coordinator: agree on a run from the nodes' cards and sign it."),
     "aggregator": ("afml.cli.aggregator", "Serve one run: admit nodes, add ciphertexts."),

@@ -1,7 +1,8 @@
-"""`afml node`: one institution's part in one run."""
+"""`afml node`: one institution's part in one run, by one process or, under torchrun, by several."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import click
@@ -11,7 +12,12 @@ from afml.core.errors import ConfigError, TransportError
 from afml.core.files import write_bytes
 from afml.core.logging import configure as configure_logging
 from afml.core.run import NodeCard
+from afml.training import distributed, worker
+from afml.training.cohort import Cohort
+from afml.training.distributed import Group
 from afml.training.model import TrainedModel
+from afml.training.program import Program
+from crypto.public.kit import load_roster
 from crypto.secret.nodekit import NodeKit, load_node_kit
 from node.client import Client, preflight
 from node.guard import open_ledger
@@ -29,8 +35,26 @@ from node.workspace import Workspace, load_holdings
 @click.option("--run", "run_file", type=click.Path(path_type=Path), required=True, help="run.json, signed.")
 @click.option("--aggregator", "address", required=True, help="host:port")
 @click.option("--wait", "wait_s", default=60.0, show_default=True, help="Seconds to wait for the aggregator.")
-def node(kit: Path, work: Path, run_file: Path, address: str, wait_s: float) -> None:
-    """Train in one run. Restart it after a crash: it picks up where it stood, and never spends twice unrecorded."""
+@click.option("--bf16", is_flag=True, help="Play the public game, where this node is elected to, under bf16 autocast.")
+def node(kit: Path, work: Path, run_file: Path, address: str, wait_s: float, bf16: bool) -> None:
+    """Train in one run. Restart it after a crash: it picks up where it stood, and never spends twice unrecorded.
+
+    Several processes or GPUs: torchrun --standalone --nproc-per-node N -m afml -- node ...
+    """
+    further = distributed.rank() > 0
+    if further:  # it writes nothing, so there is nothing to unwind
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+    with distributed.joined(work) as group:
+        if not further:
+            _take_part(kit, work, run_file, address, wait_s, group, bf16)
+        elif group is not None:
+            worker.work(group, lambda: _load(kit, work, run_file))
+
+
+def _take_part(
+    kit: Path, work: Path, run_file: Path, address: str, wait_s: float, group: Group | None, bf16: bool
+) -> None:
     loaded = load_node_kit(kit)
     configure_logging(f"node-{loaded.node}")
     config = load_run(run_file, loaded.roster)
@@ -39,7 +63,7 @@ def node(kit: Path, work: Path, run_file: Path, address: str, wait_s: float) -> 
     _check_card(
         NodeCard.load(space.card), config.enrolled.get(loaded.node), config.site_panel, loaded.node, run_file
     )
-    holdings = load_holdings(space)
+    holdings = load_holdings(space, config.risk)
     if holdings.panel.digest() != config.site_panel:
         raise ConfigError(
             "site panel differs from the run's",
@@ -61,6 +85,7 @@ def node(kit: Path, work: Path, run_file: Path, address: str, wait_s: float) -> 
         with open_ledger(space, loaded) as ledger:
             session = Session(
                 loaded, config, holdings, ledger, journal, client,
+                program=Program(config, holdings.panel, holdings.panel_dosage, group=group, bf16=bf16),
                 progress=lambda text: click.echo(f"node {loaded.node}: {text}"),
             )  # fmt: skip
             model = _train(session, address, loaded, wait_s)
@@ -74,6 +99,13 @@ def node(kit: Path, work: Path, run_file: Path, address: str, wait_s: float) -> 
         f"node {loaded.node}: PLE {cost.ple_sigma:.3f} sigma, epsilon {cost.epsilon:.3f} at {cost.delta:g}"
     )
     click.echo(f"node {loaded.node}: model saved in {space.model(config.run)}")
+
+
+def _load(kit: Path, work: Path, run_file: Path) -> tuple[Program, Cohort]:
+    """What a worker computes with; of the kit it reads the roster and no key."""
+    config = load_run(run_file, load_roster(kit))
+    holdings = load_holdings(Workspace(work), config.risk)
+    return Program(config, holdings.panel, holdings.panel_dosage), holdings.cohort
 
 
 def _train(session: Session, address: str, kit: NodeKit, wait_s: float) -> TrainedModel:

@@ -14,7 +14,7 @@ from afml.cli.configure import plan_phases
 from afml.cli.federated_run import federate
 from afml.core.errors import ReleaseError
 from afml.core.files import write_bytes
-from afml.core.run import Phase
+from afml.core.run import GameSettings, Phase
 from afml.evaluation.study import regression
 from afml.evaluation.study.data import DataSettings, exomes, file_digest, load
 from afml.evaluation.study.figures import write_figures
@@ -30,11 +30,13 @@ RISK_ROUNDS = 20
 
 
 @cache
-def phases(ple: float, sites: int, share: float, game_rounds: int, phenotypes: int) -> tuple[Phase, ...]:
+def phases(
+    ple: float, sites: int, share: float, game_rounds: int, phenotypes: int, game: GameSettings | None = None
+) -> tuple[Phase, ...]:
     """The product's own plan of private phases: 20 rounds, one reserved attempt."""
     return plan_phases(
         ple=ple, delta=1e-5, rounds=RISK_ROUNDS, game_rounds=game_rounds, game_share=share, reserve=1, sites=sites,
-        phenotypes=phenotypes,
+        phenotypes=phenotypes, game=game,
     )  # fmt: skip
 
 
@@ -63,9 +65,12 @@ def reproduce(
     chosen = tuple(int(seed) for seed in seeds.split(",")) if seeds else None
     grid = _grid(data, cache)
     full = grid.full(federated, chosen) if chosen else grid.full(federated)
-    extended = [] if which == "full" else grid.extended(chosen, chosen) if chosen else grid.extended()
-    wanted = full if which == "full" else extended
-    everything = [*full, *extended] if which == "extended" else full
+    # Once the extended grid is begun, both are reported, whichever is asked for.
+    begun = {path.stem for path in (out / "runs").glob("*.json")} - {job.settings.name for job in full}
+    extended: list[Job] = []
+    if which == "extended" or begun:
+        extended = grid.extended(chosen, chosen) if chosen else grid.extended()
+    wanted, everything = (full if which == "full" else extended), [*full, *extended]
     failed: Sequence[tuple[str, str]] = ()
     if not report_only:
         made = run_grid(

@@ -21,6 +21,13 @@ def canonical_json(value: object) -> bytes:
     ).encode()
 
 
+def complaint(error: ValidationError) -> str:
+    """The first thing that is wrong with a configuration, in one line: "key: what"."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    return ": ".join(part for part in (key, first["msg"].removeprefix("Value error, ")) if part)
+
+
 class Settings(BaseModel):
     """Base of every configuration model: immutable, strict about names."""
 
@@ -47,8 +54,6 @@ class Settings(BaseModel):
             data = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
             return cls.model_validate(data)
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            raise InputError(f"{key}: {first['msg']}", where=path, cure="correct this key") from None
+            raise InputError(complaint(error), where=path, cure="correct this key") from None
         except (ValueError, UnicodeDecodeError) as error:
             raise InputError(f"cannot be parsed ({error})", where=path, cure="correct the syntax") from None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from afml.core.config import Settings
 
@@ -82,16 +82,103 @@ class Phase(Settings):
     parameters: int = Field(default=0, ge=0, description="length of the update vector, declared public")
 
 
+def _left_out(value: object) -> bool:
+    """What a run does not use is left out of its canonical JSON: its digest is that of a run without the field."""
+    return not value
+
+
+class Column(Settings):
+    """A named column of the institutions' phenotype tables, with the public scale of its numbers.
+
+    `centre` and `spread` are about the mean and standard deviation, from the literature or a public data set.
+    They are declared, never computed from private people: a statistic of a cohort would have to be paid for.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$", description="heads the column of every table")
+    centre: float = Field(default=0.0, allow_inf_nan=False)
+    spread: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _not_taken(self) -> Self:
+        if self.name in ("sample", "role"):
+            raise ValueError(f"a column cannot be called {self.name!r}; it heads another one")
+        return self
+
+
+class Trait(Column):
+    """What the risk model learns to predict: cases and controls (1 and 0), or a number."""
+
+    kind: Literal["binary", "quantitative"] = "binary"
+
+
 class RiskSettings(Settings):
-    """The risk model: DP logistic regression on panel-projected dosages (see afml.models.risk)."""
+    """The risk model: DP regressions on panel-projected dosages (see afml.models.risk)."""
 
     panel_components: int = Field(default=10, ge=0, description="top panel PCs projected out")
     kept_sites: int = Field(default=40, ge=1, description="sites left after soft-thresholding")
-    phenotypes: int = Field(default=1, ge=1, le=16, description="binary phenotypes learned at once")
+    phenotypes: int = Field(default=1, ge=1, le=16, description="traits learned at once")
+    traits: tuple[Trait, ...] = Field(default=(), exclude_if=_left_out, description="their columns, in this order")
+    covariates: tuple[Column, ...] = Field(
+        default=(), max_length=16, exclude_if=_left_out, description="columns that predict beside genotypes, unreleased"
+    )
+    kept_components: int = Field(
+        default=0, ge=0, le=16, exclude_if=_left_out, description="no trait: top panel PCs that a release should keep"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counted(cls, given: Any) -> Any:
+        """Named traits need no count beside them."""
+        if isinstance(given, dict) and given.get("traits") and "phenotypes" not in given:
+            return given | {"phenotypes": len(given["traits"])}
+        return given
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.traits and len(self.traits) != self.phenotypes:
+            raise ValueError(f"{len(self.traits)} traits are declared and {self.phenotypes} phenotypes")
+        if self.kept_components and (self.traits or self.covariates or self.phenotypes > 1):
+            raise ValueError("kept_components is for runs without traits; declare traits or components, not both")
+        names = [column.name for column in (*self.declared, *self.covariates)]
+        if len(set(names)) < len(names):
+            raise ValueError("two traits or covariates of the run have the same name")
+        return self
+
+    @property
+    def declared(self) -> tuple[Trait, ...]:
+        """The traits; where none is named, binary ones called `phenotype`, or `phenotype1`, `phenotype2`, ..."""
+        if self.traits or self.kept_components:
+            return self.traits
+        if self.phenotypes == 1:
+            return (Trait(name="phenotype"),)
+        return tuple(Trait(name=f"phenotype{number}") for number in range(1, self.phenotypes + 1))
+
+    @property
+    def scores(self) -> int:
+        """Numbers per person that a release should tell: of the traits' risks, or of the components."""
+        return self.kept_components or self.phenotypes
+
+
+#: The two losses of the game, each of which trains one block of parameters.
+Loss = Literal["identification", "masking"]
+LOSSES: tuple[Loss, ...] = ("identification", "masking")
+
+
+def _once(losses: tuple[Loss, ...]) -> tuple[Loss, ...]:
+    if len(set(losses)) < len(losses):
+        raise ValueError("a loss is named twice")
+    return tuple(loss for loss in LOSSES if loss in losses)  # one order, so that equal settings have one digest
+
+
+#: Losses that one kind of data trains.
+Stream = Annotated[tuple[Loss, ...], AfterValidator(_once)]
 
 
 class GameSettings(Settings):
-    """The masking game (see afml.training.game)."""
+    """The masking game (see afml.training.game); its variants are described in docs/TRAINING.md.
+
+    Fields with `exclude_if` are written only where they differ from their default.
+    """
 
     objective: Literal["margin", "printed", "confusion"] = "margin"
     steps: int = Field(default=300, ge=0)
@@ -104,6 +191,21 @@ class GameSettings(Settings):
     adversary_weight: float = 2.0
     site_cost: float = 0.002
     genotype_error: float = 0.01
+    context_scores: int = Field(
+        default=4, ge=0, exclude_if=lambda value: value == 4, description="person-level scores of the masker; 0: none"
+    )
+    normalisation: Literal["group", "batch"] = Field(
+        default="group", exclude_if=lambda value: value == "group", description="batch: without private game rounds"
+    )
+    identification: Literal["lineup", "pairs"] = Field(
+        default="lineup", exclude_if=lambda value: value == "lineup", description="question that the identifier answers"
+    )
+    private: Stream = Field(
+        default=LOSSES, exclude_if=lambda value: value == LOSSES, description="losses trained by private game rounds"
+    )
+    public: Stream = Field(
+        default=LOSSES, exclude_if=lambda value: value == LOSSES, description="losses trained on the panel; []: none"
+    )
 
 
 class ReleaseSettings(Settings):
@@ -149,6 +251,19 @@ class RunConfig(Settings):
                 f"distributed noise needs quorum >= max_colluding + 2 = {self.max_colluding + 2}, not {self.quorum}; "
                 "raise the quorum or use noise = 'local'"
             )
+        if self.risk.kept_components and any(phase.name == "risk" for phase in self.phases):
+            raise ValueError("no trait is declared, so risk rounds would spend budget and learn nothing")
+        if any(phase.name == "game" for phase in self.phases):
+            if self.game.normalisation == "batch":
+                raise ValueError(
+                    "batch normalisation mixes people, so private game rounds would have no per-person gradients; "
+                    "use game.normalisation = 'group' or no private game rounds"
+                )
+            if not self.game.private:
+                raise ValueError(
+                    "game.private is empty, so private game rounds would spend budget and train nothing; "
+                    "name a loss or use no private game rounds"
+                )
         return self
 
     @property

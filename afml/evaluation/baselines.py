@@ -4,6 +4,9 @@ A lower re-identification rate means nothing by itself: masking everything has t
 a family of levels from little to much information. *Matched on utility*: the first level whose held-out AUC
 reaches that of the release under test; where no level does, the level of the highest AUC. *Matched on
 retention*: the level that shows as large a share of genotypes as the release under test.
+
+With several phenotypes in one release, what a level is worth is what it is worth for the phenotype that it serves
+worst: the lowest ratio of AUC to raw AUC. Every method is judged at its own worst, as the release is.
 """
 
 from __future__ import annotations
@@ -17,9 +20,10 @@ from numpy.typing import NDArray
 
 from afml.evaluation.attacks import Attack, Case, Knowledge, LikelihoodLinkage, ReleaseFunction
 from afml.evaluation.attacks.base import MASKED, Float64, Int8
+from afml.evaluation.masks import mask_rare, merge_prefixes, random_mask, randomised_response, static_mask
 from afml.evaluation.report import BaselineRow, FrontierPoint
 from afml.evaluation.rr import attack_all, retained_fraction
-from afml.evaluation.utility import Outcome, released_auc, score_auc
+from afml.evaluation.utility import Outcome, released_auc, score_auc, share
 
 RANDOM = "random masking"
 STATIC = "static top sites"
@@ -40,7 +44,7 @@ class Study:
     Attributes:
         dosage: int8[n, S], raw.
         references: int8[n, S], an independent genotyping of the same people: the candidates.
-        outcome: Phenotype and split.
+        outcome: Phenotype and split; of several, the one that the release under test serves worst.
         raw_auc: Held-out AUC of the fixed pipeline on `dosage`.
         panel: int8[p, S], public.
         fill: What a masked site shows.
@@ -49,6 +53,7 @@ class Study:
         files: People per released file, in the order of rows; () where nobody asked.
         min_group_size: k of the release under test; 1 for none. Static and random masks are then also listed
             with every pattern merged or masked until k people of each file share it.
+        phenotypes: (outcome, raw AUC) of all phenotypes in the order of the risk weights; () where there is one.
     """
 
     dosage: Int8
@@ -61,6 +66,22 @@ class Study:
     seed: int
     files: tuple[int, ...] = ()
     min_group_size: int = 1
+    phenotypes: tuple[tuple[Outcome, float], ...] = ()
+
+    @property
+    def declared(self) -> tuple[tuple[Outcome, float], ...]:
+        """(outcome, raw AUC) of every phenotype."""
+        return self.phenotypes or ((self.outcome, self.raw_auc),)
+
+    def aucs(self, released: Int8) -> Float64:
+        """float64[D], held-out AUC of the fixed pipeline on released records for every phenotype."""
+        return np.array([released_auc(released, outcome) for outcome, _ in self.declared])
+
+    def worth(self, aucs: Float64) -> float:
+        """What AUCs for every phenotype are worth, as an AUC of `outcome`: lowest ratio to raw times `raw_auc`."""
+        if len(self.declared) == 1:
+            return float(aucs[0])
+        return self.raw_auc * min(share(float(auc), raw) for auc, (_, raw) in zip(aucs, self.phenotypes, strict=True))
 
     def case(self, released: Int8, mask: ReleaseFunction) -> Case:
         """The attack on `released`, whose public release function is `mask`."""
@@ -79,7 +100,7 @@ class Level:
 
     Attributes:
         label: For people.
-        auc: Held-out AUC of the fixed pipeline.
+        auc: Held-out AUC of the fixed pipeline; of several phenotypes, `Study.worth`.
         rr: Computes the re-identification rate under the given attacks.
     """
 
@@ -107,26 +128,16 @@ def as_level(study: Study, label: str, released: Int8, mask: ReleaseFunction, au
     """A level made of released records and the public function that made them."""
     return Level(
         label,
-        released_auc(released, study.outcome) if auc is None else auc,
+        study.worth(study.aucs(released)) if auc is None else auc,
         lambda attacks: attack_all(study.case(released, mask), attacks).rr,
     )
-
-
-def random_mask(rate: float, value: int, *seed: int) -> ReleaseFunction:
-    """Keep each genotype of each person with probability `rate`; the others show `value`."""
-
-    def mask(dosage: Int8) -> Int8:
-        rng = np.random.default_rng([*seed, len(dosage)])
-        return np.where(rng.random(dosage.shape) < rate, dosage, value).astype(np.int8)
-
-    return mask
 
 
 def random_level(study: Study, rate: float, draws: int = 3) -> Level:
     """Random masking at one rate. Its AUC is the mean over `draws` masks; the attack sees the first."""
     value = study.masked_value
     released = [random_mask(rate, value, study.seed, 1, draw)(study.dosage) for draw in range(draws if rate < 1 else 1)]
-    auc = float(np.mean([released_auc(one, study.outcome) for one in released]))
+    auc = study.worth(np.array([study.aucs(one) for one in released]).T.copy().mean(axis=1))
     # The attacker knows the rate, not the masks: theirs come from another seed.
     return as_level(study, f"keep {rate:.3g}", released[0], random_mask(rate, value, study.seed, 2), auc)
 
@@ -136,23 +147,25 @@ def random_masking(study: Study) -> Method:
     return Method(RANDOM, tuple(random_level(study, rate) for rate in KEEP_RATES))
 
 
-def static_mask(sites: NDArray[np.int64], value: int) -> ReleaseFunction:
-    """Keep the same sites of everybody; the others show `value`."""
-
-    def mask(dosage: Int8) -> Int8:
-        released = np.full_like(dosage, value)
-        released[:, sites] = dosage[:, sites]
-        return released
-
-    return mask
-
-
 def ranked_sites(panel: Int8, weights: Float64) -> NDArray[np.int64]:
-    """Sites that carry weight, largest |weight| * standard deviation of dosage on the panel first."""
+    """Sites that carry weight, largest |weight| * standard deviation of dosage on the panel first.
+
+    With several phenotypes (weights float64[D, S]) the first site of each, then the second of each, and so on: the
+    first D * m are the union of the top m of each, but for sites that several share.
+    """
     called = np.ma.masked_less(panel, 0)
-    importance = np.abs(weights) * np.asarray(called.std(axis=0).filled(0.0))
-    order = np.argsort(-importance, kind="stable")
-    return np.asarray(order[importance[order] > 0], dtype=np.int64)
+    spread = np.asarray(called.std(axis=0).filled(0.0))
+    ranked: dict[tuple[int, int], int] = {}
+    for phenotype, own in enumerate(np.atleast_2d(weights)):
+        importance = np.abs(own) * spread
+        order = np.argsort(-importance, kind="stable")
+        ranked |= {(rank, phenotype): int(site) for rank, site in enumerate(order[importance[order] > 0])}
+    return np.array(list(dict.fromkeys(ranked[place] for place in sorted(ranked))), dtype=np.int64)
+
+
+def _counts(weights: Float64, usable: int) -> list[int]:
+    """Numbers of sites to release: `TOP_SITES` for every phenotype, as far as there are any."""
+    return sorted({min(m * len(np.atleast_2d(weights)), max(usable, 1)) for m in TOP_SITES})
 
 
 def static_level(study: Study, weights: Float64, count: int) -> Level:
@@ -162,36 +175,9 @@ def static_level(study: Study, weights: Float64, count: int) -> Level:
 
 
 def static_sites(study: Study, weights: Float64) -> Method:
-    """Static top-m sites of the risk model, m = 1 ... 40."""
-    usable = int((weights != 0).sum())
-    counts = sorted({min(m, max(usable, 1)) for m in TOP_SITES})
-    return Method(STATIC, tuple(static_level(study, weights, m) for m in counts))
-
-
-def sensitive_mask(sites: NDArray[np.int64], value: int) -> ReleaseFunction:
-    """Hide a list of known sensitive sites (from a BED or VCF, say) of everybody and release all others."""
-
-    def mask(dosage: Int8) -> Int8:
-        released = dosage.copy()
-        released[:, sites] = value
-        return released
-
-    return mask
-
-
-def randomised_response(epsilon: float, *seed: int) -> ReleaseFunction:
-    """Report each genotype truly with probability e^eps / (e^eps + 2), else one of the two others (Warner 1965).
-
-    epsilon-DP for one genotype; a record of S genotypes is S * epsilon-DP. Missing calls stay missing.
-    """
-
-    def mask(dosage: Int8) -> Int8:
-        rng = np.random.default_rng([*seed, len(dosage)])
-        lie = rng.random(dosage.shape) >= np.exp(epsilon) / (np.exp(epsilon) + 2)
-        other = (dosage + rng.integers(1, 3, size=dosage.shape, dtype=np.int8)) % 3
-        return np.where(lie & (dosage >= 0), other, dosage).astype(np.int8)
-
-    return mask
+    """Static top-m sites of the risk model, m = 1 ... 40 for each phenotype."""
+    usable = int((np.atleast_2d(weights) != 0).any(axis=0).sum())
+    return Method(STATIC, tuple(static_level(study, weights, m) for m in _counts(weights, usable)))
 
 
 def response_levels(study: Study) -> Method:
@@ -202,42 +188,6 @@ def response_levels(study: Study) -> Method:
         return as_level(study, f"epsilon {epsilon:g}", released, randomised_response(epsilon, study.seed, 4))
 
     return Method(RESPONSE, tuple(level(epsilon) for epsilon in EPSILONS))
-
-
-def mask_rare(records: Int8, size: int, value: int) -> Int8:
-    """Mask whole records until every pattern of one file is shared by at least `size` of its records.
-
-    Where too few people show nothing, the smallest group joins them. A file of fewer than `size` people shows
-    nothing at all.
-    """
-    out = records.copy()
-    while True:
-        patterns, group, counts = np.unique(out, axis=0, return_inverse=True, return_counts=True)
-        empty = (patterns == value).all(axis=1)
-        small = (counts < size) & ~empty
-        if not small.any():
-            if not (empty & (counts < size)).any() or empty.all():
-                return out
-            small = ~empty & (counts == counts[~empty].min())
-        out[small[group.reshape(-1)]] = value
-
-
-def merge_prefixes(records: Int8, sites: NDArray[np.int64], size: int, value: int) -> Int8:
-    """Group one file of static records: each shows the longest prefix of `sites` that `size` people share.
-
-    The k-anonymity of a prefix tree: whoever shares too rare a pattern gives up the last, least useful site.
-    """
-    out = np.full_like(records, value)
-    left = np.arange(len(records))
-    for depth in range(len(sites), 0, -1):
-        shown = records[np.ix_(left, sites[:depth])]
-        _, group, counts = np.unique(shown, axis=0, return_inverse=True, return_counts=True)
-        large = counts[group.reshape(-1)] >= size
-        out[np.ix_(left[large], sites[:depth])] = shown[large]
-        left = left[~large]
-        if not len(left):
-            break
-    return mask_rare(out, size, value)
 
 
 def grouped_level(study: Study, level: str, mask: ReleaseFunction, merge: Callable[[Int8, int], Int8]) -> Level:
@@ -271,9 +221,8 @@ def grouped_methods(study: Study, weights: Float64) -> tuple[Method, ...]:
         mask = random_mask(rate, value, study.seed, 1, 0)
         return grouped_level(study, f"keep {rate:.3g}", mask, lambda file, size: mask_rare(file, size, value))
 
-    counts = sorted({min(m, max(len(order), 1)) for m in TOP_SITES})
     return (
-        Method(GROUPED_STATIC, tuple(static(count) for count in counts)),
+        Method(GROUPED_STATIC, tuple(static(count) for count in _counts(weights, len(order)))),
         Method(GROUPED_RANDOM, tuple(random(rate) for rate in KEEP_RATES)),
     )
 
@@ -287,23 +236,35 @@ def risk_score(dosage: Int8, panel: Int8, weights: Float64) -> Float64:
 def binned_score(study: Study, weights: Float64) -> Method:
     """The risk score in panel-quantile bins: not a VCF, but the information limit that masks should approach.
 
-    Attack: the same score of each candidate's reference profile; the candidates in the nearest bin, ties
-    split.
+    With several phenotypes the score of each has its own bins, all of them are shown, and each phenotype is
+    predicted from its own.
+
+    Attack: the same scores of each candidate's reference profile; the candidates in the nearest cell (fewest bins
+    away, summed over the scores), ties split.
     """
-    panel_score = risk_score(study.panel, study.panel, weights)
+    scores = [
+        [risk_score(people, study.panel, own) for people in (study.panel, study.dosage, study.references)]
+        for own in np.atleast_2d(weights)
+    ]
 
     def level(bins: int) -> Level:
-        edges = np.unique(np.quantile(panel_score, np.arange(1, bins) / bins))
-        shown = np.searchsorted(edges, risk_score(study.dosage, study.panel, weights)).astype(np.int64)
-        expected = np.searchsorted(edges, risk_score(study.references, study.panel, weights)).astype(np.int64)
+        edges = [np.unique(np.quantile(panel, np.arange(1, bins) / bins)) for panel, _, _ in scores]
+        shown = [np.searchsorted(cuts, raw) for cuts, (_, raw, _) in zip(edges, scores, strict=True)]
+        expected = np.array(
+            [np.searchsorted(cuts, reference) for cuts, (_, _, reference) in zip(edges, scores, strict=True)]
+        )  # [D, candidates]
 
         def rr(_: Sequence[Attack]) -> float:
-            apart = np.abs(np.arange(len(edges) + 1)[:, None] - expected)  # [bins, candidates]
-            nearest = apart == apart.min(axis=1, keepdims=True)
-            right = nearest[shown, np.arange(len(shown))]
-            return float((right / nearest.sum(axis=1)[shown]).mean())
+            cells, cell_of = np.unique(np.array(shown), axis=1, return_inverse=True)  # [D, cells]
+            success = np.zeros(len(study.dosage))
+            for index, cell in enumerate(cells.T):
+                apart = np.abs(expected - cell[:, None]).sum(axis=0)  # [candidates]
+                nearest, records = apart == apart.min(), cell_of.reshape(-1) == index
+                success[records] = nearest[records] / nearest.sum()
+            return float(success.mean())
 
-        return Level(f"{bins} bins", score_auc(shown.astype(np.float64), study.outcome), rr)
+        aucs = [score_auc(own.astype(np.float64), one) for own, (one, _) in zip(shown, study.declared, strict=True)]
+        return Level(f"{bins} bins", study.worth(np.array(aucs)), rr)
 
     return Method(BINNED, tuple(level(bins) for bins in BINS))
 
@@ -363,11 +324,12 @@ def compare(
     quick: Sequence[Attack] = (LikelihoodLinkage(),)
 
     def row(name: str, matched: Literal["utility", "retention"], level: Level) -> BaselineRow:
-        return BaselineRow(name=name, matched=matched, rr=level.rr(attacks), utility_ratio=level.auc / study.raw_auc)
+        ratio = share(level.auc, study.raw_auc)
+        return BaselineRow(name=name, matched=matched, rr=level.rr(attacks), utility_ratio=ratio)
 
     def points(method: Method) -> Iterable[FrontierPoint]:
         for level in method.levels:
-            ratio = level.auc / study.raw_auc
+            ratio = share(level.auc, study.raw_auc)
             yield FrontierPoint(name=method.name, level=level.label, rr=level.rr(quick), utility_ratio=ratio)
 
     for method in families:

@@ -18,11 +18,13 @@ from afml.evaluation.utility import Calibration, Utility
 class PhenotypeDetails(Section):
     """One phenotype: utility, calibration, association scan, and what its release with the file would show."""
 
+    name: str = Field(default="", description="its column; empty where none was declared")
     auc: float = Share
     raw_auc: float = Share
     best_raw_auc: float = Share
     utility_ratio: float
     utility_ratio_chance_corrected: float
+    covariates_auc: float = Field(default=0.5, ge=0, le=1, description="from covariates alone; 0.5 without any")
     calibration: Calibration
     raw_calibration: Calibration
     scan: ScanAgreement
@@ -30,10 +32,13 @@ class PhenotypeDetails(Section):
 
 
 class TraitDetails(Section):
-    """One quantitative trait."""
+    """One quantitative trait, on held-out people."""
 
+    name: str = Field(default="", description="its column; empty where none was declared")
     r2: float = Share
     raw_r2: float = Share
+    best_raw_r2: float | None = Field(default=None, ge=0, le=1, description="of the best tuned raw model")
+    covariates_r2: float = Field(default=0.0, ge=0, le=1, description="from covariates alone; 0 without any")
     r2_ratio: float | None = Field(ge=0, description="null where raw data explain nothing")
 
 
@@ -78,15 +83,17 @@ class Details(Section):
 
 
 def phenotype_details(
-    utility: Utility, calibration: Calibration, raw: Calibration, scan: ScanAgreement, groups: Homogeneity
+    name: str, utility: Utility, calibration: Calibration, raw: Calibration, scan: ScanAgreement, groups: Homogeneity
 ) -> PhenotypeDetails:
     """Put one phenotype together."""
     return PhenotypeDetails(
+        name=name,
         auc=utility.auc,
         raw_auc=utility.raw_auc,
         best_raw_auc=utility.best_raw_auc,
         utility_ratio=utility.ratio,
         utility_ratio_chance_corrected=utility.chance_corrected,
+        covariates_auc=utility.base,
         calibration=calibration,
         raw_calibration=raw,
         scan=scan,
@@ -94,9 +101,16 @@ def phenotype_details(
     )
 
 
-def trait_details(r2: float, raw_r2: float) -> TraitDetails:
+def trait_details(name: str, utility: Utility) -> TraitDetails:
     """Put one trait together."""
-    return TraitDetails(r2=r2, raw_r2=raw_r2, r2_ratio=r2 / raw_r2 if raw_r2 > 1e-6 else None)
+    return TraitDetails(
+        name=name,
+        r2=utility.auc,
+        raw_r2=utility.raw_auc,
+        best_raw_r2=utility.best_raw_auc,
+        covariates_r2=utility.base,
+        r2_ratio=utility.ratio if utility.raw_auc > 1e-6 else None,
+    )
 
 
 def genotype_details(found: GenotypeReport) -> GenotypeDetails:

@@ -39,7 +39,7 @@ from afml.evaluation.disclosure import GenotypeInference, chosen_sites, homogene
 from afml.evaluation.population import rr_by_population
 from afml.evaluation.report import BaselineRow, FrontierPoint, ReleaseSection
 from afml.evaluation.rr import attack_all, describe
-from afml.evaluation.utility import Outcome, Utility, calibration, explained, outcomes, utility_of
+from afml.evaluation.utility import Outcome, Utility, calibration, outcomes, reconstruction, utility_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +48,11 @@ class Institution:
 
     Attributes:
         dosage: int8[n, S], raw.
-        phenotype: int8[n] in {0, 1}, or int8[n, D] for D phenotypes.
+        phenotype: int8[n] in {0, 1}, or int8[n, D] for D phenotypes; D may be 0 where there are traits.
         enrolled: bool[n], took part in training; the others are held out.
         released: int8[n, S], -1 = './.'.
         traits: float64[n, Q], quantitative traits, where there are any.
+        covariates: float64[n, C], known beside genotypes and never released, where there are any.
     """
 
     dosage: Int8
@@ -59,6 +60,7 @@ class Institution:
     enrolled: NDArray[np.bool_]
     released: Int8
     traits: Float64 | None = None
+    covariates: Float64 | None = None
 
     def __post_init__(self) -> None:
         people = len(self.dosage)
@@ -93,7 +95,8 @@ class EvaluationInputs:
         institutions: In node order.
         panel: int8[p, S], the public panel.
         mask: The public release function of the release under test.
-        risk_weights: float64[S], weights of the DP risk model per dosage (per standardised dosage / scale).
+        risk_weights: float64[S], weights of the DP risk model per dosage (per standardised dosage / scale); [D, S]
+            for several phenotypes, in their order, quantitative traits last.
         others: Further releases to list.
         fill: What a masked site shows.
         grouped: Whether a minimum group size was asked for; the report then holds the smallest group found.
@@ -103,6 +106,9 @@ class EvaluationInputs:
         population: Candidates over the private people, at which RR is measured again, e.g. (1, 10, 100).
         asked_people: People whose genotypes are inferred.
         asked_sites: Sites at which; None for those that the release shows most and as many others.
+        names: Of the phenotypes, then of the traits; () where they have none.
+        components: int8[n, S] -> float64[n, components], public: what a release without any trait should keep. The
+            utility is then that of `reconstruction`, and `risk_weights` are the components' loadings.
     """
 
     institutions: tuple[Institution, ...]
@@ -118,6 +124,8 @@ class EvaluationInputs:
     population: tuple[int, ...] = (1, 10)
     asked_people: int = 400
     asked_sites: tuple[int, ...] | None = None
+    names: tuple[str, ...] = ()
+    components: Callable[[Int8], Float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,8 @@ class Evaluation:
     """What goes into report.json, the plot and details.json.
 
     Where a release serves several phenotypes, `release` and the baselines are about the one it serves worst,
-    and `details.phenotypes` holds all.
+    and `details.phenotypes` holds all. They are about quantitative traits only where there is no binary one: the
+    ratio of two AUCs, which begin at 0.5, cannot be compared with that of two R^2.
     """
 
     release: ReleaseSection
@@ -151,7 +160,7 @@ def evaluate(inputs: EvaluationInputs, progress: Callable[[str], None] = lambda 
     released = np.concatenate([one.released for one in files])
     institution = np.repeat(np.arange(len(files)), [len(one.dosage) for one in files])
     training = np.concatenate([one.enrolled for one in files])
-    declared = outcomes(np.concatenate([one.phenotype for one in files]), training)
+    binary, quantitative = _outcomes(files, training)
     error = inputs.genotype_error
     knowledge = Knowledge(inputs.panel, inputs.mask, inputs.fill, error, reference_missing=error)
     references = reference_profiles(
@@ -165,9 +174,12 @@ def evaluate(inputs: EvaluationInputs, progress: Callable[[str], None] = lambda 
     attacks = full_suite(inputs.seed) if inputs.train_identifier else baseline_suite()
     linked = attack_all(case, attacks, institution, lambda name: progress(f"attack: {name}"))
     progress("utility")
-    utilities = [utility_of(released, dosage, one) for one in declared]
-    worst = min(range(len(declared)), key=lambda d: utilities[d].ratio)
-    utility, outcome = utilities[worst], declared[worst]
+    measured = [(one, utility_of(released, dosage, one)) for one in (*binary, *quantitative)]
+    if inputs.components is not None:
+        measured = [reconstruction(released, dosage, inputs.components(dosage), training)]
+    headline = measured[: len(binary)] or measured
+    weights = inputs.risk_weights if inputs.risk_weights.ndim == 1 else inputs.risk_weights[: len(headline)]
+    outcome, utility = min(headline, key=lambda pair: pair[1].ratio)
     shape = describe([one.released for one in files], inputs.fill)
     release = ReleaseSection(
         rr=linked.rr,
@@ -176,6 +188,7 @@ def evaluate(inputs: EvaluationInputs, progress: Callable[[str], None] = lambda 
         rr_known_institution=linked.rr if linked.known_institution is None else linked.known_institution,
         candidates=linked.candidates,
         chance=linked.chance,
+        utility_measure="r2" if outcome.quantitative else "auc",
         utility_auc=utility.auc,
         raw_auc=utility.raw_auc,
         utility_ratio=utility.ratio,
@@ -197,18 +210,19 @@ def evaluate(inputs: EvaluationInputs, progress: Callable[[str], None] = lambda 
         inputs.seed,
         files=tuple(len(one.dosage) for one in files),
         min_group_size=shape.smallest_group if inputs.grouped else 1,
+        phenotypes=tuple((one, found.raw_auc) for one, found in headline),
     )
     compared = compare(
         study,
         auc=utility.auc,
         rr=release.rr,
         retained=shape.retained_fraction,
-        weights=inputs.risk_weights,
+        weights=weights,
         methods=[_method(study, other, files) for other in inputs.others],
         attacks=baseline_suite(),
         note=lambda name: progress(f"baseline: {name}"),
     )
-    details = _details(inputs, case, dosage, list(zip(declared, utilities, strict=True)), progress)
+    details = _details(inputs, case, dosage, measured, progress)
     own = FrontierPoint(name="AFML release", level="", rr=release.rr, utility_ratio=release.utility_ratio)
     return Evaluation(release, compared.rows, compared.rr_reduction_vs_random, (own, *compared.frontier), details)
 
@@ -217,11 +231,11 @@ def _details(
     inputs: EvaluationInputs,
     case: Case,
     dosage: Int8,
-    declared: list[tuple[Outcome, Utility]],
+    measured: list[tuple[Outcome, Utility]],
     progress: Callable[[str], None],
 ) -> Details:
     files, released = inputs.institutions, case.released
-    training = declared[0][0].training
+    names = inputs.names or ("",) * len(measured)
     cuts = np.cumsum([len(one.dosage) for one in files])[:-1]
     progress("membership")
     membership = infer_membership(released, case.references, case.knowledge, seed=inputs.seed)
@@ -230,19 +244,21 @@ def _details(
     progress("calibration, association scan, allele frequencies")
     phenotypes = tuple(
         phenotype_details(
+            name,
             utility,
             calibration(released, outcome),
             calibration(dosage, outcome),
-            scan_agreement(released, dosage, outcome.phenotype),
-            homogeneity([one.released for one in files], np.split(outcome.phenotype, cuts)),
+            scan_agreement(released, dosage, outcome.phenotype.astype(np.int8)),
+            homogeneity([one.released for one in files], np.split(outcome.phenotype.astype(np.int8), cuts)),
         )
-        for outcome, utility in declared
+        for name, (outcome, utility) in zip(names, measured, strict=True)
+        if not outcome.quantitative
     )
-    given = [one.traits.reshape(len(one.dosage), -1) for one in files if one.traits is not None]
-    if given and len(given) != len(files):
-        raise InputError("some institutions hold quantitative traits and some do not", cure="give them for all")
-    columns = np.concatenate(given).T if given else ()
-    traits = tuple(trait_details(explained(released, t, training), explained(dosage, t, training)) for t in columns)
+    traits = tuple(
+        trait_details(name, utility)
+        for name, (outcome, utility) in zip(names, measured, strict=True)
+        if outcome.quantitative
+    )
     progress("more candidates")
     points = rr_by_population(
         case,
@@ -260,6 +276,28 @@ def _details(
         genotype=genotype,
         population=population_details(points),
     )
+
+
+def _outcomes(
+    files: tuple[Institution, ...], training: NDArray[np.bool_]
+) -> tuple[tuple[Outcome, ...], tuple[Outcome, ...]]:
+    """Binary phenotypes, and quantitative traits, over all institutions."""
+    traits = _columns([one.traits for one in files], "quantitative traits")
+    covariates = _columns([one.covariates for one in files], "covariates")
+    binary = outcomes(np.concatenate([one.phenotype for one in files]), training, covariates)
+    return binary, () if traits is None else outcomes(traits, training, covariates)
+
+
+def _columns(given: list[Float64 | None], what: str) -> Float64 | None:
+    """One array over all institutions, [people, columns]; None where nobody holds any.
+
+    Raises:
+        InputError: Some do and some do not.
+    """
+    present = [values.reshape(len(values), -1) for values in given if values is not None]
+    if present and len(present) != len(given):
+        raise InputError(f"some institutions hold {what} and some do not", cure="give them for all")
+    return np.concatenate(present) if present else None
 
 
 def _inferred(inputs: EvaluationInputs, case: Case, dosage: Int8) -> GenotypeDetails:

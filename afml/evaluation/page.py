@@ -19,6 +19,8 @@ from afml.evaluation.report import FrontierPoint, Report
 
 _COLOURS = ("#8a8f98", "#d97706", "#0f766e", "#7c3aed", "#be185d", "#2563eb", "#4d7c0f")
 _OWN = "#b91c1c"
+#: How `ReleaseSection.utility_measure` is written.
+MEASURES = {"auc": "AUC", "r2": "R²"}
 ATTACKS = {
     "likelihood": "the candidate under whom the record is most probable",
     "masker-aware": "every candidate masked with the public model, the nearest wins",
@@ -48,6 +50,7 @@ class PageDetails:
 def frontier_svg(report: Report, frontier: tuple[FrontierPoint, ...]) -> str:
     """RR (logarithmic) against utility ratio as an inline SVG that names no address."""
     release = report.release
+    measure = MEASURES[release.utility_measure]
     with matplotlib.rc_context({"svg.hashsalt": "afml", "svg.fonttype": "path", "font.size": 10}):
         figure = Figure(figsize=(8.2, 4.6), layout="constrained")
         axes = figure.add_subplot()
@@ -73,7 +76,7 @@ def frontier_svg(report: Report, frontier: tuple[FrontierPoint, ...]) -> str:
         axes.axvline(1.0, color="#cbd5e1", linewidth=1, zorder=0)
         axes.set_yscale("log")
         axes.set_ylim(floor * 0.9, 1.5)
-        axes.set_xlabel("utility ratio (released AUC / raw AUC, held-out people)")
+        axes.set_xlabel(f"utility ratio (released {measure} / raw {measure}, held-out people)")
         axes.set_ylabel("re-identification rate")
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         axes.grid(True, which="major", color="#e2e8f0", linewidth=0.7)
@@ -129,6 +132,7 @@ def write_html(report: Report, details: PageDetails, path: Path) -> None:
         report=report,
         details=details,
         attacks=ATTACKS,
+        measure=MEASURES[report.release.utility_measure],
         more=details.measured,
         plot=Markup(frontier_svg(report, details.frontier)),
     )

@@ -24,7 +24,10 @@ class DataSection(Section):
 
     kind: Literal["simulated", "vcf"]
     people: int = Field(ge=1, description="private people over all nodes, held-out people included")
-    panel: int = Field(ge=0, description="people of the public panel")
+    panel: int = Field(ge=0, description="people of the public panel; 0 where it is known by frequencies alone")
+    panel_drawn: int = Field(
+        default=0, ge=0, exclude_if=lambda people: people == 0, description="people drawn from allele frequencies"
+    )
     sites: int = Field(ge=1)
     nodes: int = Field(ge=1)
 
@@ -64,6 +67,11 @@ class ReleaseSection(Section):
     rr_known_institution: float = Share
     candidates: int = Field(ge=1)
     chance: float = Share
+    utility_measure: Literal["auc", "r2"] = Field(
+        default="auc",
+        exclude_if=lambda measure: measure == "auc",
+        description="of the next two and their ratios; r2 where every phenotype is quantitative",
+    )
     utility_auc: float = Share
     raw_auc: float = Share
     utility_ratio: float

@@ -5,13 +5,14 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from afml.evaluation.page import percent
+from afml.evaluation.page import MEASURES, percent
 from afml.evaluation.report import Report
 
 
 def summary(report: Report, method: str) -> list[tuple[str, str]]:
     """(what, value) lines of the headline."""
     release, privacy = report.release, report.privacy
+    measure = MEASURES[release.utility_measure]
     low, high = release.rr_ci95
     group = "not asked for" if release.min_group_size is None else str(release.min_group_size)
     spent = f"epsilon {privacy.epsilon:.2f}, delta {privacy.delta:g}, {privacy.noise} noise"
@@ -26,7 +27,7 @@ def summary(report: Report, method: str) -> list[tuple[str, str]]:
         ("  less than random masking", f"{percent(report.rr_reduction_vs_random)} at matched utility"),
         (
             "utility ratio",
-            f"{release.utility_ratio:.3f} (AUC {release.utility_auc:.3f}, raw {release.raw_auc:.3f})",
+            f"{release.utility_ratio:.3f} ({measure} {release.utility_auc:.3f}, raw {release.raw_auc:.3f})",
         ),
         ("  chance-corrected", f"{release.utility_ratio_chance_corrected:.3f}"),
         ("  against the best raw model", f"{release.utility_ratio_vs_best_raw:.3f}"),
@@ -49,6 +50,8 @@ def print_report(report: Report, method: str, console: Console) -> None:
     phenotype = "simulated phenotype" if report.phenotype.simulated else "given phenotype"
     data = report.data
     title = f"{data.people} people, {data.sites} sites, {data.nodes} nodes; {source}, {phenotype}"
+    if data.panel_drawn:
+        title += f"; panel drawn from allele frequencies ({data.panel_drawn} people)"
     attacks = sorted(report.release.rr_by_attack.items(), key=lambda item: -item[1])
     rows = [(row.name, row.matched, percent(row.rr), f"{row.utility_ratio:.3f}") for row in report.baselines]
     if not console.is_terminal:

@@ -74,6 +74,48 @@ def read_people(path: Path) -> tuple[list[str], dict[str, list[str]]]:
     return columns, rows
 
 
+def check_split(
+    vcf: Path, people_tsv: Path, *, nodes: int, panel_people: int
+) -> tuple[list[str], dict[str, list[str]], list[str]]:
+    """Refuse what cannot be split, from the header of the VCF and the people table alone.
+
+    Returns:
+        (columns of the table, sample -> its row, samples of the VCF in order).
+
+    Raises:
+        InputError: An unreadable file, or samples of the VCF that the table lacks.
+        ConfigError: Too few people for this split.
+    """
+    if nodes < 1 or panel_people < 1:
+        raise ConfigError(f"cannot split into {nodes} nodes and a panel of {panel_people}", where="split")
+    columns, rows = read_people(people_tsv)
+    with VariantFile(vcf) as variants:
+        samples = variants.samples
+    unknown = [name for name in samples if name not in rows]
+    if unknown:
+        raise InputError(
+            f"lacks {describe_names(unknown)} of {vcf.name}",
+            where=people_tsv,
+            cure="add their lines to the table",
+        )
+    require_people(len(samples), nodes=nodes, panel_people=panel_people, where=vcf)
+    return columns, rows, samples
+
+
+def require_people(people: int, *, nodes: int, panel_people: int, where: object) -> None:
+    """Refuse to split fewer people than a panel and one person per institution.
+
+    Raises:
+        ConfigError: Too few.
+    """
+    if people < panel_people + nodes:
+        raise ConfigError(
+            f"{people} people are too few for a panel of {panel_people} and {nodes} nodes",
+            where=where,
+            cure="ask for a smaller panel or for fewer nodes",
+        )
+
+
 def split(
     vcf: Path,
     people_tsv: Path,
@@ -99,22 +141,7 @@ def split(
         InputError: An unreadable file, samples of the VCF that the table lacks, or a malformed record.
         ConfigError: Too few people for this split.
     """
-    if nodes < 1 or panel_people < 1:
-        raise ConfigError(f"cannot split into {nodes} nodes and a panel of {panel_people}", where="split")
-    columns, rows = read_people(people_tsv)
-    with VariantFile(vcf) as variants:
-        samples = variants.samples
-    unknown = [name for name in samples if name not in rows]
-    if unknown:
-        raise InputError(
-            f"lacks {describe_names(unknown)} of {vcf.name}",
-            where=people_tsv,
-            cure="add their lines to the table",
-        )
-    if len(samples) < panel_people + nodes:
-        raise ConfigError(
-            f"{len(samples)} people are too few for a panel of {panel_people} and {nodes} nodes", where=vcf
-        )
+    columns, rows, samples = check_split(vcf, people_tsv, nodes=nodes, panel_people=panel_people)
     populations = [rows[name][1] if len(rows[name]) > 1 else "" for name in samples]
     parts = _draw(populations, nodes, panel_people, np.random.default_rng(seed))
     names = ["panel", *(f"node-{node}" for node in range(1, nodes + 1))]

@@ -1,8 +1,10 @@
-"""Phenotypes: case (1) or control (0), read from a table, or simulated for experiments."""
+"""Phenotype tables: traits and covariates of people, read from a TSV, or simulated for experiments."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,42 +13,94 @@ from numpy.typing import NDArray
 from afml.core.errors import ConfigError, InputError
 from afml.core.files import require_file, write_bytes
 
-_HEADER = ["sample", "phenotype"]
+#: The column of a table that names none of its own: always cases (1) and controls (0).
+PHENOTYPE = "phenotype"
+#: How far apart the seeds of traits that are simulated together lie.
+SEED_STEP = 500
+_HEADER = "sample<TAB>phenotype, or sample<TAB>name1<TAB>name2..."
 
 
-def read_phenotypes(path: Path, samples: Sequence[str]) -> NDArray[np.int8]:
-    """Read the phenotype of every sample from a TSV with the header `sample<TAB>phenotype`.
+@dataclass(frozen=True)
+class Phenotypes:
+    """Named columns of numbers, one row a person.
 
-    Rows of people who are not in `samples` are allowed. No message ever holds a value.
+    Attributes:
+        names: Of the columns, all different.
+        values: float64 [people, columns]; NaN where a cell holds no finite number.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        return f"Phenotypes({len(self.values)} people, {len(self.names)} columns)"
+
+    def column(self, name: str, *, where: Path) -> NDArray[np.float64]:
+        """One column, complete, [people].
+
+        Args:
+            name: Its name.
+            where: The file to blame.
+
+        Raises:
+            InputError: There is no such column, or not everybody has a number in it.
+        """
+        if name not in self.names:
+            raise InputError(
+                f"has no column '{name}', which the run declares",
+                where=where,
+                cure="add it to the phenotype table and run `afml prepare` again",
+            )
+        values = self.values[:, self.names.index(name)]
+        unknown = int(np.isnan(values).sum())
+        if unknown:
+            raise InputError(
+                f"column '{name}' holds no number for {unknown} of {len(values)} people",
+                where=where,
+                cure="complete it, or leave these people out of the VCF, and run `afml prepare` again",
+            )
+        return values
+
+
+def read_phenotypes(path: Path, samples: Sequence[str]) -> Phenotypes:
+    """Read the columns of a TSV with the header `sample<TAB>name1<TAB>name2...` for every sample.
+
+    Rows of people who are not in `samples` are allowed. A cell without a finite number becomes NaN, and is an
+    error only to a run that declares its column; a column called `phenotype` holds 0 or 1 for everybody. No
+    message ever holds a value.
 
     Returns:
-        int8 [people] in {0, 1}, in the order of `samples`.
+        The columns, rows in the order of `samples`.
 
     Raises:
         InputError: Missing file, bad header, bad or repeated row (with its line), or samples without a row.
     """
     require_file(path, "phenotype table")
-    value: dict[str, int] = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
         raise InputError(
             "phenotype table is not text", where=path, cure="give a tab-separated table"
         ) from None
-    if not lines or lines[0].split("\t")[:2] != _HEADER:
-        raise InputError("first line is not 'sample<TAB>phenotype'", where=path, cure="add this header")
+    names = _names(lines[0] if lines else "", path)
+    rows: dict[str, list[float]] = {}
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
-        fields = line.split("\t")
-        if len(fields) < 2 or fields[1].strip() not in ("0", "1"):
+        sample, *cells = line.split("\t")
+        values = [parse_number(cell) for cell in cells]
+        if PHENOTYPE in names and (values + [math.nan] * len(names))[names.index(PHENOTYPE)] not in (0, 1):
             raise InputError(f"line {number} has no phenotype 0 or 1", where=path, cure="correct this line")
-        if fields[0] in value:
+        if len(cells) != len(names):
             raise InputError(
-                f"line {number} repeats sample {fields[0]}", where=path, cure="keep one line each"
+                f"line {number} has {len(cells) + 1} columns, the header {len(names) + 1}",
+                where=path,
+                cure="correct this line",
             )
-        value[fields[0]] = int(fields[1])
-    absent = [name for name in samples if name not in value]
+        if sample in rows:
+            raise InputError(f"line {number} repeats sample {sample}", where=path, cure="keep one line each")
+        rows[sample] = values
+    absent = [name for name in samples if name not in rows]
     if absent:
         shown = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
         raise InputError(
@@ -54,12 +108,51 @@ def read_phenotypes(path: Path, samples: Sequence[str]) -> NDArray[np.int8]:
             where=path,
             cure="add their lines or leave these samples out of the VCF",
         )
-    return np.asarray([value[name] for name in samples], dtype=np.int8)
+    table = np.array([rows[name] for name in samples], dtype=np.float64)
+    return Phenotypes(names, table.reshape(len(samples), len(names)))
 
 
-def write_phenotypes(path: Path, samples: Sequence[str], phenotype: NDArray[np.int8]) -> None:
-    """Write what `read_phenotypes` reads."""
-    rows = ["\t".join(_HEADER), *(f"{name}\t{int(y)}" for name, y in zip(samples, phenotype, strict=True))]
+def _names(header: str, path: Path) -> tuple[str, ...]:
+    first, *names = header.split("\t")
+    if first != "sample" or not names or not all(name.strip() for name in names):
+        raise InputError(f"first line is not {_HEADER}", where=path, cure="add this header")
+    for name in names:
+        if name in ("sample", "role") or names.count(name) > 1:
+            raise InputError(f"cannot have a column '{name}' here", where=path, cure="rename it")
+    return tuple(names)
+
+
+def parse_number(cell: str) -> float:
+    """A finite number; NaN for anything else."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def format_number(value: float) -> str:
+    """The shortest text that reads back to the same float64; `NA` for NaN."""
+    return "NA" if math.isnan(value) else str(int(value)) if value == int(value) else repr(float(value))
+
+
+def write_phenotypes(
+    path: Path,
+    samples: Sequence[str],
+    values: NDArray[np.int8] | NDArray[np.float64],
+    names: Sequence[str] = (PHENOTYPE,),
+) -> None:
+    """Write what `read_phenotypes` reads.
+
+    Args:
+        path: The table.
+        samples: One a row.
+        values: [people], or [people, columns].
+        names: Of the columns.
+    """
+    table = values.astype(np.float64).reshape(len(samples), len(names)).tolist()
+    rows = ["\t".join(("sample", *names))]
+    rows += ["\t".join((name, *map(format_number, row))) for name, row in zip(samples, table, strict=True)]
     write_bytes(path, ("\n".join(rows) + "\n").encode())
 
 
@@ -68,8 +161,25 @@ def simulate_phenotype(
 ) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
     """Simulate a case-control phenotype by the liability-threshold model (Falconer 1965).
 
+    A case is somebody whose liability (`simulate_liability`, same arguments) is above the median.
+
+    Returns:
+        (int8 [people] in {0, 1}, causal site numbers ascending, int64 [causal]).
+
+    Raises:
+        ConfigError: As `simulate_liability`.
+    """
+    liability, chosen = simulate_liability(dosage, causal=causal, heritability=heritability, seed=seed)
+    return (liability > np.median(liability)).astype(np.int8), chosen
+
+
+def simulate_liability(
+    dosage: NDArray[np.int8], *, causal: int, heritability: float, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Simulate a quantitative trait of variance about 1: the liability of `simulate_phenotype` itself.
+
     liability = sqrt(h2) * g + sqrt(1 - h2) * e, with g the standardised sum of N(0, 1) effects on the
-    standardised dosage of `causal` random polymorphic sites and e ~ N(0, 1); a case is above the median.
+    standardised dosage of `causal` random polymorphic sites and e ~ N(0, 1).
 
     Args:
         dosage: int8 [people, sites]; missing calls take the mean of their site.
@@ -78,7 +188,7 @@ def simulate_phenotype(
         seed: Seed of numpy's generator.
 
     Returns:
-        (int8 [people] in {0, 1}, causal site numbers ascending, int64 [causal]).
+        (float64 [people], causal site numbers ascending, int64 [causal]).
 
     Raises:
         ConfigError: `heritability` outside [0, 1], or more causal sites than polymorphic ones.
@@ -106,4 +216,4 @@ def simulate_phenotype(
     genetic /= max(float(genetic.std()), 1e-12)
     noise = rng.standard_normal(len(dosage))
     liability = np.sqrt(heritability) * genetic + np.sqrt(1.0 - heritability) * noise
-    return (liability > np.median(liability)).astype(np.int8), chosen
+    return np.asarray(liability), chosen

@@ -107,6 +107,17 @@ class Record:
         value = self._raw.INFO.get(key)
         return None if value is None else str(value)
 
+    def stated(self, key: str) -> list[float | None]:
+        """What an INFO field states as the frequency of every ALT.
+
+        None where it is no number in [0, 1]; all None where the field is absent or has another number of
+        values than there are ALTs, because nobody knows then which is whose.
+        """
+        alts = len(self.alleles) - 1
+        value = self._raw.INFO.get(key)
+        values = value if isinstance(value, tuple) else str(value).split(",")
+        return [_share(one) for one in values] if len(values) == alts else [None] * alts
+
     def calls(self) -> NDArray[np.int16]:
         """Allele numbers [people, ploidy]; negative is missing, or absent in a haploid call.
 
@@ -228,6 +239,15 @@ class VariantFile:
                 ) from None
             last = Record(raw, self._names.canonical(raw.CHROM), people, self.path)
             yield last
+
+
+def _share(value: object) -> float | None:
+    """A number in [0, 1], or None."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if 0 <= number <= 1 else None
 
 
 def describe_names(names: list[str]) -> str:

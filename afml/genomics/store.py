@@ -18,6 +18,7 @@ from afml.core.errors import InputError, IntegrityError
 from afml.core.files import staged_folder
 from afml.core.progress import Task
 from afml.genomics.contigs import require_shared
+from afml.genomics.drawn import draw_people
 from afml.genomics.matching import SiteMatcher
 from afml.genomics.reader import MISSING, Record, VariantFile, count_allele
 from afml.genomics.sites import ANNOTATIONS, SitePanel
@@ -137,11 +138,9 @@ def build_store(
     Raises:
         InputError: An unreadable VCF, too many absent sites, or `out` is something else than a store.
     """
-    if out.exists() and not (out / "zarr.json").is_file():
-        raise InputError("exists and is not a genotype store", where=out, cure="choose another folder")
+    _require_free(out)
     with VariantFile(vcf) as variants, staged_folder(out) as staged:
-        people = len(variants.samples)
-        sites_per_chunk = max(1, min(_SITES_PER_CHUNK, _BLOCK_BYTES // (_PLOIDY * people)))
+        sites_per_chunk = _sites_per_chunk(len(variants.samples))
         arrays = _create(staged, panel, variants.samples, sites_per_chunk)
         block = _Block(arrays["call_genotype"], sites_per_chunk)
         matcher = SiteMatcher(panel)
@@ -157,6 +156,41 @@ def build_store(
         arrays["variant_absent"][:] = absent
         _require_sites(absent, panel, max_absent, variants)
     return GenotypeStore.open(out)
+
+
+def build_panel_store(vcf: Path, panel: SitePanel, out: Path, *, progress: Task | None = None) -> GenotypeStore:
+    """Build the store of the public panel: of its people, or of those drawn where it holds none.
+
+    Args:
+        vcf: The file that `panel` was made from.
+        panel: The agreed site panel.
+        out: Folder of the store; replaced when it is a store already.
+        progress: Advanced once per 1,000 records.
+
+    Raises:
+        InputError: As `build_store`.
+    """
+    if not panel.drawn_people:
+        return build_store(vcf, panel, out, progress=progress)
+    _require_free(out)
+    copies = panel.to_minor(draw_people(panel)).T  # copies of ALT, [S, people]
+    with staged_folder(out) as staged:
+        rows = _sites_per_chunk(panel.drawn_people)
+        arrays = _create(staged, panel, [f"drawn-{n}" for n in range(1, panel.drawn_people + 1)], rows)
+        for start in range(0, len(panel), rows):
+            part = copies[start : start + rows]
+            arrays["call_genotype"][start : start + rows] = np.stack([part > 0, part > 1], axis=-1).astype(np.int8)
+        arrays["variant_absent"][:] = np.zeros(len(panel), dtype=np.bool_)
+    return GenotypeStore.open(out)
+
+
+def _require_free(out: Path) -> None:
+    if out.exists() and not (out / "zarr.json").is_file():
+        raise InputError("exists and is not a genotype store", where=out, cure="choose another folder")
+
+
+def _sites_per_chunk(people: int) -> int:
+    return max(1, min(_SITES_PER_CHUNK, _BLOCK_BYTES // (_PLOIDY * people)))
 
 
 class _Block:
@@ -232,6 +266,8 @@ def _create(folder: Path, panel: SitePanel, samples: list[str], sites_per_chunk:
     }
     group = zarr.open_group(str(folder), mode="w", zarr_format=3)
     group.attrs.update({"vcf_zarr_version": "0.4", "source": "afml", "afml_site_panel": panel.digest()})
+    if panel.drawn_people:
+        group.attrs["afml_drawn_people"] = panel.drawn_people
     arrays: dict[str, Any] = {}
     for spec in SCHEMA:
         shape = tuple(sizes[name] for name in spec.dimensions)
@@ -264,6 +300,7 @@ def _stored_panel(group: zarr.Group, path: Path) -> SitePanel:
         minor_is_alt=read_array(group, "variant_minor_is_alt", path).astype(np.bool_),
         maf=read_array(group, "variant_panel_maf", path).astype(np.float64),
         annotations=read_array(group, "variant_annotation", path).astype(np.float32),
+        drawn_people=int(str(group.attrs.get("afml_drawn_people", 0))),
     )
 
 

@@ -16,6 +16,8 @@ from afml.core.errors import InputError
 #: Median length of a panel person's feature vector. With a residual of one half at a zero model a
 #: person's gradient then has length 1, so a clip norm of 1 fits any number of sites.
 MEDIAN_FEATURE_NORM = 2.0
+#: Genotypes whose float64 copies are held at once while means and variances are computed.
+_BLOCK_GENOTYPES = 30_000_000
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,9 @@ class PanelStatistics:
                 cure="use a larger panel",
             )
         people = dosage.shape[0]
-        called = dosage >= 0
-        count = np.maximum(called.sum(axis=0), 1)
-        mean = np.where(called, dosage, 0).sum(axis=0) / count
-        variance = np.where(called, (dosage - mean) ** 2, 0.0).sum(axis=0) / count
+        blocks = range(0, dosage.shape[1], max(1, _BLOCK_GENOTYPES // people))
+        moments = [_moments(dosage[:, start : start + blocks.step]) for start in blocks]
+        mean, variance = (np.concatenate(part) for part in zip(*moments, strict=True))
         one_allele = 1.0 / (2.0 * people)
         scale = np.sqrt(np.maximum(variance, 2.0 * one_allele * (1.0 - one_allele)))
         standard = _standardise(dosage, mean, scale)  # [people, sites]
@@ -67,10 +68,11 @@ class PanelStatistics:
             _, vectors = np.linalg.eigh((standard @ standard.T).astype(np.float64))
             directions, _ = np.linalg.qr((vectors[:, -kept:].T @ standard).astype(np.float64).T)
             directions = np.ascontiguousarray(directions.T.astype(np.float32))
-        projected = standard - (standard @ directions.T) @ directions
-        median = float(np.median(np.linalg.norm(projected, axis=1)))
+        standard -= (standard @ directions.T) @ directions
+        median = float(np.median(np.linalg.norm(standard, axis=1)))
         factor = MEDIAN_FEATURE_NORM / median if median > 0 else 1.0
-        return cls(mean, scale, directions, factor, float(np.mean(projected**2)) * factor**2)
+        variance_of_features = float(np.mean(np.square(standard, out=standard))) * factor**2
+        return cls(mean, scale, directions, factor, variance_of_features)
 
     @property
     def sites(self) -> int:
@@ -87,6 +89,14 @@ class PanelStatistics:
         standard -= (standard @ self.components.T) @ self.components
         standard *= np.float32(self.norm_factor)
         return standard
+
+
+def _moments(dosage: NDArray[np.int8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and variance of the called dosages of each site, [sites] both."""
+    called = dosage >= 0
+    count = np.maximum(called.sum(axis=0), 1)
+    mean = np.where(called, dosage, 0).sum(axis=0) / count
+    return mean, np.where(called, (dosage - mean) ** 2, 0.0).sum(axis=0) / count
 
 
 def _standardise(

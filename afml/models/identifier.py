@@ -62,5 +62,6 @@ class IdentificationNetwork(nn.Module):
         summed = pair[:, 2].sum(dim=2)  # [rows, tokens]
         tokens = pair.transpose(1, 2).reshape(rows, self.tokens, PAIR_CHANNELS * self.window)
         states, _ = self.lstm(torch.tanh(self.embed(tokens)))  # [rows, tokens, hidden]
-        logits = self.head(torch.cat([states.mean(dim=1), summed], dim=1))
+        with torch.autocast(summed.device.type, enabled=False):  # sums over many sites: bfloat16 rounds them away
+            logits = self.head(torch.cat([states.mean(dim=1).to(summed.dtype), summed], dim=1))
         return logits.reshape(people, lineup)

@@ -4,7 +4,7 @@
 and their annotations; the per-site terms learn that a site is worth keeping at all; the *context* is a
 handful of learned scores of the whole person that shift every site's logit, so that what is kept may say
 something about the person's risk (without it a mask can only be the same for everybody with the same
-local genotypes).
+local genotypes; `context=0` makes that network, for comparison).
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ class MaskingNetwork(nn.Module):
         annotations: Annotation channels per site.
         channels: Width of the convolution.
         kernel: Sites seen by one convolution, odd.
-        context: Person-level scores; the first is meant to start at the risk model's direction.
-        normalisation: "group" (each person alone; required under DP) or "batch" (mixes people; public
-            data only).
+        context: Person-level scores; the first is meant to start at the risk model's direction. With 0 the
+            network has neither scores nor the shifts that they cause: a site's logit follows from the
+            genotypes near it alone.
+        normalisation: "group" (each person alone; required under DP) or "batch" (mixes people in training,
+            public data only; evaluated with running means and variances, which are buffers).
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class MaskingNetwork(nn.Module):
             nn.Conv1d(channels, 1, 1),
         )
         self.own = SiteAffine(sites, weight=0.0, bias=0.0)
-        self.context = nn.Linear(sites, context, bias=False)
-        self.shift = nn.Linear(context, sites, bias=False)
-        self.interaction = nn.Linear(context, sites, bias=False)
-        nn.init.normal_(self.context.weight, std=sites**-0.5)
-        nn.init.normal_(self.shift.weight, std=0.02)
-        nn.init.normal_(self.interaction.weight, std=0.02)
+        self.scores = context
+        if context:
+            self.context = nn.Linear(sites, context, bias=False)
+            self.shift = nn.Linear(context, sites, bias=False)
+            self.interaction = nn.Linear(context, sites, bias=False)
+            nn.init.normal_(self.context.weight, std=sites**-0.5)
+            nn.init.normal_(self.shift.weight, std=0.02)
+            nn.init.normal_(self.interaction.weight, std=0.02)
 
     def start_context(self, direction: torch.Tensor) -> None:
         """Let the first context scores start at `direction`, linear in standardised dosages.
@@ -71,7 +75,9 @@ class MaskingNetwork(nn.Module):
         Args:
             direction: [sites] or [scores, sites]; scores beyond the network's own number are left out.
         """
-        rows = torch.atleast_2d(direction)[: self.context.weight.shape[0]]
+        if not self.scores:
+            return
+        rows = torch.atleast_2d(direction)[: self.scores]
         with torch.no_grad():
             self.context.weight[: len(rows)].copy_(rows)
 
@@ -85,8 +91,10 @@ class MaskingNetwork(nn.Module):
             Logits, [people, sites]; `torch.sigmoid` of them is M(x).
         """
         standard = channels[:, 0]  # [people, sites]
-        scores = torch.tanh(self.context(standard))  # [people, context]
-        site = self.own(standard) + self.shift(scores) + self.interaction(scores) * standard
+        site = self.own(standard)
+        if self.scores:
+            scores = torch.tanh(self.context(standard))  # [people, context]
+            site = site + self.shift(scores) + self.interaction(scores) * standard
         return self.cnn(channels)[:, 0] + SITE_LOGIT_SCALE * site
 
 

@@ -58,10 +58,13 @@ class PersonGradients:
             loss.backward()
 
     def per_person(self) -> list[torch.Tensor]:
-        """Unclipped gradients since the last `clip`, one tensor [people, *shape] per parameter."""
+        """Unclipped gradients since the last `clip`, one tensor [people, *shape] per parameter, in its precision.
+
+        Autocast leaves them in bfloat16, whose rounding could carry a clipped norm past the bound.
+        """
         folded = []
         for parameter in self._parameters:
-            rows = parameter.grad_sample
+            rows = parameter.grad_sample.to(parameter.dtype)
             folded.append(rows.reshape(-1, self.rows, *rows.shape[1:]).sum(dim=1) if self.rows > 1 else rows)
         return folded
 

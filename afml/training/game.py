@@ -5,23 +5,31 @@ gradients. The public stream runs Adam. The private stream returns the sum of cl
 of the joint loss: the masker's block and the identifier's block are each clipped to
 `clip_norm / sqrt(2)`, so that one person moves the whole vector by at most `clip_norm` in L2 and both
 blocks together are one Gaussian mechanism with the phase's noise multiplier.
+
+Each stream trains the losses that the settings list for it, "masking" the masker's block and
+"identification" the identifier's. A block without a loss in the private stream is left out of the update
+vector: in it, it would be moved by nothing but noise. The other block then has the whole `clip_norm`. A block
+without a loss in the public stream is not stepped, and its normalisation keeps its statistics.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from afml.core.run import GameSettings
+from afml.core.run import GameSettings, Loss
 from afml.models.features import PanelStatistics
 from afml.models.identifier import IdentificationNetwork
 from afml.models.masker import MaskingNetwork, relaxed_mask
 from afml.training.clipping import PersonGradients, flatten, unflatten
+from afml.training.device import autocast
 from afml.training.lineup import DecoyPool, Lineup, public_lineup
 from afml.training.losses import identification_loss, masking_loss
 
@@ -32,6 +40,8 @@ RAMP = (0.05, 0.4)
 _START_KEPT, _START_OTHER = 0.1, -0.25
 #: Genotypes of one micro-batch of line-ups: bounds the memory of per-person gradients.
 _MICRO_GENOTYPES = 150_000
+#: The same in the public stream, which needs no per-person gradients.
+_PUBLIC_GENOTYPES = 30_000_000
 
 
 class MaskingBlock(nn.Module):
@@ -40,13 +50,36 @@ class MaskingBlock(nn.Module):
     Args:
         sites: Number of sites.
         annotations: Annotation channels.
+        settings: Context scores and normalisation of the network.
         phenotypes: Risk scores.
     """
 
-    def __init__(self, sites: int, annotations: int, phenotypes: int = 1) -> None:
+    def __init__(self, sites: int, annotations: int, settings: GameSettings, phenotypes: int = 1) -> None:
         super().__init__()
-        self.masker = MaskingNetwork(sites, annotations)
+        self.masker = MaskingNetwork(
+            sites, annotations, context=settings.context_scores, normalisation=settings.normalisation
+        )
         self.decoder = nn.Linear(sites, phenotypes)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Lengths of a game's flat vectors.
+
+    Attributes:
+        parameters: Of `Game.vector`.
+        private: The part of it that private rounds train.
+        buffers: Of `Game.buffers`.
+    """
+
+    parameters: int
+    private: slice
+    buffers: int
+
+    @property
+    def update(self) -> int:
+        """Of the update vector of a private round."""
+        return int(self.private.stop - self.private.start)
 
 
 class Game:
@@ -66,23 +99,37 @@ class Game:
         self.settings, self.device = settings, device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # a public constant; what matters is what training makes of it
-            self.block = MaskingBlock(sites, annotations, phenotypes).to(device)
+            self.block = MaskingBlock(sites, annotations, settings, phenotypes).to(device)
             self.identifier = IdentificationNetwork(sites, window=settings.windows).to(device)
 
     @property
-    def parameters(self) -> int:
-        """Parameters of both blocks."""
-        return sum(p.numel() for p in self.block.parameters()) + sum(p.numel() for p in self.identifier.parameters())
+    def lengths(self) -> Lengths:
+        """Of `vector`, of its private part, of `buffers`."""
+        split = sum(p.numel() for p in self.block.parameters())
+        total = split + sum(p.numel() for p in self.identifier.parameters())
+        private = self.settings.private
+        part = slice(0 if "masking" in private else split, total if "identification" in private else split)
+        return Lengths(total, part, sum(b.numel() for b in self.block.buffers()))
 
     def vector(self) -> NDArray[np.float64]:
         """Masker block, then identifier, flat."""
         return np.concatenate([flatten(self.block), flatten(self.identifier)])
 
-    def load(self, vector: NDArray[np.float64]) -> None:
-        """Inverse of `vector`."""
+    def buffers(self) -> NDArray[np.float64]:
+        """Running means, variances and step counts of batch normalisation, flat; empty without it."""
+        parts = [b.detach().reshape(-1).to("cpu", torch.float64).numpy() for b in self.block.buffers()]
+        return np.concatenate([np.zeros(0), *parts])
+
+    def load(self, vector: NDArray[np.float64], buffers: NDArray[np.float64]) -> None:
+        """Inverse of `vector` and `buffers`."""
         split = sum(p.numel() for p in self.block.parameters())
         unflatten(self.block, vector[:split])
         unflatten(self.identifier, vector[split:])
+        start = 0
+        for buffer in self.block.buffers():
+            part = buffers[start : start + buffer.numel()]
+            buffer.copy_(torch.from_numpy(np.array(part)).reshape(buffer.shape))
+            start += buffer.numel()
 
     def start(
         self, weights: NDArray[np.float64], statistics: PanelStatistics, score_scale: NDArray[np.float64]
@@ -127,6 +174,7 @@ class Game:
             adversary_weight=adversary_weight,
             utility_weight=self.settings.utility_weight,
             site_cost=self.settings.site_cost,
+            form=self.settings.identification,
         )
 
 
@@ -149,54 +197,73 @@ def train_on_panel(
     score: NDArray[np.float64],
     rng: np.random.Generator,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    bf16: bool = False,
 ) -> None:
     """The long part of the game, on public people only; costs no privacy.
 
     Args:
-        game: The networks, changed in place.
+        game: The networks, changed in place; at least one loss is public.
         pool: Panel and mosaics.
         statistics: Panel statistics.
         annotations: [sites, A].
         score: Standardised risk scores of the pool, [pool] or [pool, phenotypes].
         rng: Seeded generator.
         progress: Called with (step, steps).
+        bf16: Run both networks under autocast; parameters, losses and optimizer stay in float32.
     """
     settings = game.settings
-    mask_parameters, id_parameters = list(game.block.parameters()), list(game.identifier.parameters())
-    mask_optimizer = torch.optim.Adam(mask_parameters, lr=settings.learning_rate)
-    id_optimizer = torch.optim.Adam(id_parameters, lr=settings.learning_rate)
-    game.block.train()
-    game.identifier.train()
+    lineup = min(settings.lineup, len(pool))
+    parts = _parts(settings.batch, max(1, _PUBLIC_GENOTYPES // (pool.people.shape[1] * (lineup + 1))))
+    networks: dict[Loss, nn.Module] = {"masking": game.block, "identification": game.identifier}
+    trained = {loss: list(network.parameters()) for loss, network in networks.items() if loss in settings.public}
+    optimizers = {loss: torch.optim.Adam(parameters, lr=settings.learning_rate) for loss, parameters in trained.items()}
+    last = list(trained)[-1]
+    for loss, network in networks.items():
+        network.train(loss in trained)
     for step in range(settings.steps):
-        batch = to_device(
-            public_lineup(
-                pool,
-                statistics,
-                annotations,
-                score,
-                batch=settings.batch,
-                lineup=min(settings.lineup, len(pool)),
-                error=settings.genotype_error,
-                rng=rng,
-            ),
-            game.device,
-        )
-        mask, shown, decoded = game.mask(batch)
-        logits = game.identifier(shown, batch.candidates, batch.candidates_standard)
         weight = settings.adversary_weight * ramp(step, settings.steps)
-        masking = game.losses(batch, mask, decoded, logits, weight).mean()
-        identification = identification_loss(logits).mean()
-        mask_gradients = torch.autograd.grad(masking, mask_parameters, retain_graph=True)
-        id_gradients = torch.autograd.grad(identification, id_parameters)
-        for optimizer, parameters, gradients in (
-            (mask_optimizer, mask_parameters, mask_gradients),
-            (id_optimizer, id_parameters, id_gradients),
-        ):
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = gradient
+        for optimizer in optimizers.values():
+            optimizer.zero_grad()
+        for people in parts:
+            batch = to_device(
+                public_lineup(
+                    pool,
+                    statistics,
+                    annotations,
+                    score,
+                    batch=people,
+                    lineup=lineup,
+                    error=settings.genotype_error,
+                    rng=rng,
+                ),
+                game.device,
+            )
+            with autocast(game.device, bf16):
+                mask, shown, decoded = game.mask(batch)
+                logits = game.identifier(shown, batch.candidates, batch.candidates_standard)
+            losses = {
+                "masking": game.losses(batch, mask, decoded, logits, weight).mean(),
+                "identification": identification_loss(logits, settings.identification).mean(),
+            }
+            gradients = {  # of all blocks before any of them moves
+                loss: torch.autograd.grad(
+                    losses[loss] * (people / settings.batch), parameters, retain_graph=loss != last
+                )
+                for loss, parameters in trained.items()
+            }
+            for loss, parameters in trained.items():
+                for parameter, gradient in zip(parameters, gradients[loss], strict=True):
+                    parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+        for optimizer in optimizers.values():
             optimizer.step()
         if progress is not None:
             progress(step + 1, settings.steps)
+
+
+def _parts(people: int, at_most: int) -> list[int]:
+    """Sizes of the micro-batches that a batch is cut into; one where it fits."""
+    return [min(at_most, people - start) for start in range(0, people, at_most)]
 
 
 def micro_batch(sites: int, lineup: int) -> int:
@@ -215,30 +282,48 @@ class PrivateGame:
 
     def __init__(self, game: Game, clip_norm: float, lineup: int) -> None:
         self.game = game
-        block_clip = clip_norm / math.sqrt(2.0)
-        self.masking = PersonGradients(game.block, block_clip)
-        self.identification = PersonGradients(game.identifier, block_clip, rows_per_person=lineup)
+        losses = game.settings.private
+        block_clip = clip_norm / math.sqrt(len(losses))
+        self.gradients: dict[Loss, PersonGradients] = {}  # in the order of `Game.vector`
+        if "masking" in losses:
+            self.gradients["masking"] = PersonGradients(game.block, block_clip)
+        if "identification" in losses:
+            self.gradients["identification"] = PersonGradients(game.identifier, block_clip, rows_per_person=lineup)
 
     def backward(self, batch: Lineup) -> None:
         """Per-person gradients of a batch: the identifier's of L_ID, the masker's of L_Mask."""
-        game = self.game
-        mask, shown, decoded = game.mask(batch)
+        game, settings = self.game, self.game.settings
+        with torch.set_grad_enabled("masking" in self.gradients):
+            mask, shown, decoded = game.mask(batch)
         # The identifier learns from the record as it is shown, the masker through a frozen identifier.
-        logits = game.identifier(shown.detach(), batch.candidates, batch.candidates_standard)
-        PersonGradients.backward(identification_loss(logits).sum())
-        self.identification.hooked.disable_hooks()
-        game.identifier.requires_grad_(False)
-        frozen = game.identifier(shown, batch.candidates, batch.candidates_standard)
-        PersonGradients.backward(game.losses(batch, mask, decoded, frozen, game.settings.adversary_weight).sum())
-        game.identifier.requires_grad_(True)
-        self.identification.hooked.enable_hooks()
+        if "identification" in self.gradients:
+            logits = game.identifier(shown.detach(), batch.candidates, batch.candidates_standard)
+            PersonGradients.backward(identification_loss(logits, settings.identification).sum())
+        if "masking" in self.gradients:
+            with self._frozen_identifier():
+                frozen = game.identifier(shown, batch.candidates, batch.candidates_standard)
+                PersonGradients.backward(game.losses(batch, mask, decoded, frozen, settings.adversary_weight).sum())
+
+    @contextmanager
+    def _frozen_identifier(self) -> Iterator[None]:
+        """Gradients pass through the identifier and leave none there."""
+        hooked = self.gradients.get("identification")
+        if hooked:
+            hooked.hooked.disable_hooks()
+        self.game.identifier.requires_grad_(False)
+        try:
+            yield
+        finally:
+            self.game.identifier.requires_grad_(True)
+            if hooked:
+                hooked.hooked.enable_hooks()
 
     def add(self, batch: Lineup) -> None:
         """Add a micro-batch of people to the sum."""
         self.backward(batch)
-        self.masking.clip()
-        self.identification.clip()
+        for gradients in self.gradients.values():
+            gradients.clip()
 
     def total(self) -> NDArray[np.float64]:
-        """The clipped sum, flat like `Game.vector`."""
-        return np.concatenate([self.masking.total(), self.identification.total()])
+        """The clipped sum, flat like the private part of `Game.vector`."""
+        return np.concatenate([gradients.total() for gradients in self.gradients.values()])

@@ -36,6 +36,7 @@ class TrainedModel:
         weights: Sparse risk weights on standardised dosages, [sites], or [phenotypes, sites] where there are several.
         game: Parameters of masker block and identifier, flat; empty when no game was played.
         card: Settings and facts that travel with the model (JSON values only).
+        buffers: Running statistics of batch normalisation, flat; empty, and not stored, without it.
     """
 
     mean: NDArray[np.float64]
@@ -44,6 +45,7 @@ class TrainedModel:
     weights: NDArray[np.float64]
     game: NDArray[np.float64]
     card: dict[str, Any] = field(default_factory=dict)
+    buffers: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     @property
     def statistics(self) -> PanelStatistics:
@@ -78,7 +80,7 @@ class TrainedModel:
         where = device()
         settings = GameSettings(**self.card["game"])
         game = Game(len(self.mean), self.annotations.shape[1], settings, where, phenotypes=self.phenotypes)
-        game.load(self.game)
+        game.load(self.game, self.buffers)
         masker = game.block.masker.eval()
         out = np.empty(dosage.shape, np.float32)
         with one_thread(), torch.no_grad():
@@ -99,7 +101,7 @@ class TrainedModel:
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         names = ("mean", "scale", "annotations", "weights", "game")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in (*names, *(["buffers"] if len(self.buffers) else []))}
 
     def save(self, folder: Path) -> None:
         """Write `model.npz` (plain arrays) and `model.json` (card and digest); whole or not at all."""

@@ -17,21 +17,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from afml import __version__
 from afml.core.config import canonical_json
 from afml.core.errors import ConfigError, InputError, IntegrityError
 from afml.core.run import GameSettings, RunConfig
 from afml.models.features import PanelStatistics
-from afml.models.risk import RiskModel
-from afml.training import distributed
+from afml.models.risk import CURVATURE, RiskModel
 from afml.training.blob import dump, load
 from afml.training.clipping import unflatten
 from afml.training.cohort import Cohort
 from afml.training.device import device, one_thread
-from afml.training.game import Game, PrivateGame, micro_batch, to_device, train_on_panel
+from afml.training.distributed import Group, Share
+from afml.training.game import Game, Lengths, PrivateGame, micro_batch, to_device, train_on_panel
 from afml.training.lineup import DecoyPool, private_lineup
 from afml.training.model import TrainedModel, risk_score
-from afml.training.risk import risk_sum
-from afml.training.weights import fit_weights
+from afml.training.risk import Kind, risk_sum
+from afml.training.weights import component_weights, fit_weights
 from crypto.public.random import RandomSource
 
 if TYPE_CHECKING:
@@ -50,12 +51,22 @@ class Program:
         config: The signed run configuration.
         panel: The agreed sites.
         panel_dosage: Dosages of the public panel's people, [panel people, sites].
+        group: The processes that share each clipped sum, where there are several.
+        bf16: Play the public game under bf16 autocast; private rounds are float32 in any case.
 
     Raises:
         ConfigError: Sites of the configuration, of the panel and of the dosages differ.
     """
 
-    def __init__(self, config: RunConfig, panel: SitePanel, panel_dosage: NDArray[np.int8]) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        panel: SitePanel,
+        panel_dosage: NDArray[np.int8],
+        *,
+        group: Group | None = None,
+        bf16: bool = False,
+    ) -> None:
         if not len(panel) == config.sites == panel_dosage.shape[1]:
             raise ConfigError(
                 f"the run has {config.sites} sites, the site panel {len(panel)}, the panel's genotypes "
@@ -63,20 +74,42 @@ class Program:
                 cure="prepare the panel genotypes with this run's site panel",
             )
         self.config = config
+        self._group, self._bf16 = group, bf16
         self.annotations = np.ascontiguousarray(panel.annotations, dtype=np.float32)  # [sites, A]
         self.panel_dosage = panel_dosage
-        self.statistics = PanelStatistics.from_panel(panel_dosage, config.risk.panel_components)
+        # People drawn at independent sites have no ancestry: their principal components would be noise.
+        components = 0 if panel.drawn_people else config.risk.panel_components
+        self.statistics = PanelStatistics.from_panel(panel_dosage, components)
+        if panel.drawn_people and config.risk.kept_components:
+            raise ConfigError(
+                "a panel drawn from allele frequencies has no principal components that a release could keep",
+                cure="declare a trait, or use a panel of people",
+            )
+        self._panel_note = panel.drawn_note
+        self._places = (panel.chrom, panel.pos) if panel.drawn_people else None
         self.sites = config.sites
-        self.phenotypes = config.risk.phenotypes
-        self._risk = np.zeros(self.phenotypes * (self.sites + 1))  # phenotype by phenotype
+        self.phenotypes = config.risk.scores
+        self.covariates = len(config.risk.covariates)
+        self._risk = np.zeros(len(config.risk.declared) * (self.sites + 1 + self.covariates))  # trait by trait
         self._weights: NDArray[np.float64] | None = None  # set by the public blob
         self._game: NDArray[np.float64] | None = None
+        self._buffers = np.zeros(0)  # of batch normalisation, changed by the panel part alone
 
     # -- private rounds ---------------------------------------------------------------------------------
 
     def parameters(self, phase: int) -> int:
         """Length of the update vector of a phase."""
-        return len(self._risk) if self.config.phases[phase].name == "risk" else self._game_parameters
+        return len(self._risk) if self.config.phases[phase].name == "risk" else self._lengths.update
+
+    def trained(self, phase: int) -> NDArray[np.float64]:
+        """The parameters that the rounds of a phase move, [parameters(phase)].
+
+        Raises:
+            ConfigError: The phase plays the game and there is no public part yet.
+        """
+        if self.config.phases[phase].name == "risk":
+            return self._risk * self._newton_steps
+        return self._require_game()[self._lengths.private]
 
     def private_update(self, phase: int, cohort: Cohort, rng: RandomSource, node_std: float) -> NDArray[np.float64]:
         """One node's update: Poisson batch, clipped sum, Gaussian noise. An empty batch gives noise alone.
@@ -91,16 +124,16 @@ class Program:
             float64 [parameters(phase)].
         """
         rate = self.config.phases[phase].sample_rate
-        drawn = distributed.from_first(rng.child("batch").uniform(len(cohort)))
+        drawn = rng.child("batch").uniform(len(cohort))
         update = self.clipped_sum(phase, cohort, np.flatnonzero(drawn < rate), rng.child("people"))
-        return distributed.from_first(update + node_std * rng.child("noise").normal(len(update)))
+        return update + node_std * rng.child("noise").normal(len(update))
 
     def clipped_sum(
         self, phase: int, cohort: Cohort, batch: NDArray[np.int64], seed: RandomSource
     ) -> NDArray[np.float64]:
         """Sum over the batch's people of gradients clipped to the phase's clip norm, without noise.
 
-        In a process group (`afml.training.distributed`) the processes share the batch among them.
+        Where the node has several processes (`afml.training.distributed`), they share the batch among them.
 
         Args:
             phase: Index into `config.phases`.
@@ -112,27 +145,53 @@ class Program:
             float64 [parameters(phase)]; zeros for an empty batch.
 
         Raises:
-            InputError: The cohort has another number of phenotypes than the run.
+            ProcessLost: Another process of this node is gone; there is no sum.
+            InputError: The cohort has another number of phenotypes or covariates than the run.
         """
-        if cohort.phenotypes != self.phenotypes:
+        traits = len(self.config.risk.declared)
+        if cohort.phenotypes != traits:
             raise InputError(
-                f"the cohort has {cohort.phenotypes} phenotypes, the run trains {self.phenotypes}",
+                f"the cohort has {cohort.phenotypes} phenotypes, the run trains {traits}",
                 cure="use the phenotype table that the run was agreed for",
             )
-        settings, own = self.config.phases[phase], distributed.own_part(batch)
+        if cohort.extras.shape[1] != self.covariates:
+            raise InputError(
+                f"the cohort has {cohort.extras.shape[1]} covariates, the run uses {self.covariates}",
+                cure="use the phenotype table that the run was agreed for",
+            )
+        if self._group is None:
+            return self.clipped_part(phase, cohort, batch, seed)
+        with self._group.sharing():
+            self._group.announce(Share(self.held(cohort), phase, batch, seed.path, self.state()))
+            own = self._group.part(batch)
+            return self._group.collect(self.clipped_part(phase, cohort, own, seed), len(own), of=len(batch))
+
+    def clipped_part(
+        self, phase: int, cohort: Cohort, batch: NDArray[np.int64], seed: RandomSource
+    ) -> NDArray[np.float64]:
+        """`clipped_sum` by this process alone."""
+        settings = self.config.phases[phase]
         with one_thread():
             if settings.name == "risk":
-                total = self._risk_sum(settings.clip_norm, cohort, own)
-            else:
-                total = self._game_sum(settings.clip_norm, cohort, own, seed)
-        return distributed.added(total)
+                return self._risk_sum(settings.clip_norm, cohort, batch)
+            return self._game_sum(settings.clip_norm, cohort, batch, seed)
+
+    def held(self, cohort: Cohort) -> str:
+        """Digest, hex, of all that a clipped sum depends on beside parameters, batch and streams."""
+        digest = hashlib.sha256(__version__.encode() + self.config.digest())
+        for array in (self.panel_dosage, self.annotations, cohort.dosage, cohort.phenotype, cohort.extras):
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def apply(self, phase: int, total: NDArray[np.float64], people: int) -> None:
         """Step along the sum of the cohort's updates: `parameters -= rate * total / expected people`.
 
         The divisor is the cohort's declared enrolment times the sampling rate, never a realised count. The
-        learning rate of the risk phase is in Newton steps of an uncorrelated model: it is multiplied by
-        `4 / variance`, the inverse curvature of the logistic loss at zero with the panel's feature variance.
+        learning rate of the risk phase is in Newton steps of an uncorrelated model: `1 / (curvature * variance)`,
+        from the loss at zero (1/4 for logistic, 1 for squared loss) and the panel's feature variance. That variance
+        comes from linear algebra whose last bits differ between machines, so the master holds the steps without
+        it, equal at all nodes, and it comes in where the parameters are used.
 
         Args:
             phase: Index into `config.phases`.
@@ -144,21 +203,23 @@ class Program:
             raise IntegrityError(f"the sum has {len(total)} parameters, phase {phase} has {self.parameters(phase)}")
         scale = settings.learning_rate / (settings.sample_rate * people)
         if settings.name == "risk":
-            self._risk = self._risk - scale * (4.0 / self.statistics.variance) * total
+            self._risk = self._risk - scale * total
         else:
-            self._game = self._require_game() - scale * total
+            moved = self._require_game().copy()
+            moved[self._lengths.private] -= scale * total
+            self._game = moved
 
     def _risk_sum(self, clip_norm: float, cohort: Cohort, batch: NDArray[np.int64]) -> NDArray[np.float64]:
-        model = RiskModel(self.sites, self.phenotypes)
-        unflatten(model, self._risk)
-        return risk_sum(model, clip_norm, self.statistics, cohort, batch)
+        model = RiskModel(self.sites, self.phenotypes, self.covariates)
+        unflatten(model, self._risk * self._newton_steps)
+        return risk_sum(model, clip_norm, self.statistics, cohort, batch, self._kinds)
 
     def _game_sum(
         self, clip_norm: float, cohort: Cohort, batch: NDArray[np.int64], seed: RandomSource
     ) -> NDArray[np.float64]:
         settings = self.config.game
         game = self._new_game()
-        game.load(self._require_game())
+        game.load(self._require_game(), self._buffers)
         lineup = min(settings.private_lineup, len(self.panel_dosage))
         private = PrivateGame(game, clip_norm, lineup)
         rows = micro_batch(self.sites, lineup)
@@ -200,12 +261,12 @@ class Program:
             game = self._new_game()
             center, scale = self._panel_score(weights)
             game.start(weights, self.statistics, scale)
-            if self.config.game.steps:
+            if self.config.game.steps and self.config.game.public:
                 rng = self._public_rng("game")
                 pool = DecoyPool(self.panel_dosage, self.config.game.genotype_error, rng, wanted=_MOSAICS)
                 score = (self._score(weights, pool.people) - center) / scale
-                train_on_panel(game, pool, self.statistics, self.annotations, score, rng, progress)
-        return dump({"weights": weights, "game": game.vector()})
+                train_on_panel(game, pool, self.statistics, self.annotations, score, rng, progress, bf16=self._bf16)
+        return dump({"weights": weights, "game": game.vector()} | _present(game.buffers()))
 
     def load_public(self, blob: bytes) -> None:
         """Take over the public part.
@@ -214,26 +275,31 @@ class Program:
             IntegrityError: Not a blob of this run's shape.
         """
         arrays = load(blob, "public part of the model")
-        weights, game = arrays.get("weights"), arrays.get("game")
+        weights, game, buffers = arrays.get("weights"), arrays.get("game"), arrays.get("buffers", np.zeros(0))
         if (
             weights is None
             or game is None
             or weights.shape != self._weights_shape
-            or game.shape != (self._game_parameters,)
+            or game.shape != (self._lengths.parameters,)
+            or buffers.shape != (self._lengths.buffers,)
         ):
             raise IntegrityError("the public part of the model has the wrong shape", cure="fetch it again")
-        self._weights, self._game = weights, game
+        self._weights, self._game, self._buffers = weights, game, buffers
         self.__dict__.pop("_score_moments", None)
 
     def risk_weights(self) -> NDArray[np.float64]:
         """Sparse risk weights on standardised dosages; the public part's where there is one.
 
-        [sites], or [phenotypes, sites] where there are several. Scores have variance 1 on the panel.
+        [sites], or [phenotypes, sites] where there are several. Scores have variance 1 on the panel. In a run
+        without traits they are the loadings of the panel's principal components, public from the start.
         """
         if self._weights is not None:
             return self._weights
-        accumulated = self._risk.reshape(self.phenotypes, self.sites + 1)[:, :-1]
-        return fit_weights(self.config, self.statistics, self.panel_dosage, accumulated).reshape(self._weights_shape)
+        if self.config.risk.kept_components:
+            return component_weights(self.statistics, self.panel_dosage, self.phenotypes).reshape(self._weights_shape)
+        accumulated = (self._risk * self._newton_steps).reshape(self.phenotypes, -1)[:, : self.sites]
+        fitted = fit_weights(self.config, self.statistics, self.panel_dosage, accumulated, self._places)
+        return fitted.reshape(self._weights_shape)
 
     @property
     def _weights_shape(self) -> tuple[int, ...]:
@@ -256,6 +322,7 @@ class Program:
             raise IntegrityError("the saved training state belongs to another run", cure="remove it and catch up")
         self._risk = arrays["risk"]
         self._weights, self._game = arrays.get("weights"), arrays.get("game")
+        self._buffers = arrays.get("buffers", np.zeros(0))
         self.__dict__.pop("_score_moments", None)
 
     def digest(self) -> bytes:
@@ -275,6 +342,8 @@ class Program:
             "risk": self.config.risk.model_dump(mode="json"),
             "program_digest": self.digest().hex(),
         }
+        if self._panel_note:
+            card["panel"] = self._panel_note
         return TrainedModel(
             mean=self.statistics.mean,
             scale=self.statistics.scale,
@@ -282,23 +351,34 @@ class Program:
             weights=self.risk_weights(),
             game=np.zeros(0) if self._game is None else self._game,
             card=card,
+            buffers=self._buffers,
         )
 
     def _masters(self) -> dict[str, NDArray[np.float64]]:
         masters = {"risk": self._risk}
         if self._weights is not None and self._game is not None:
-            masters |= {"weights": self._weights, "game": self._game}
+            masters |= {"weights": self._weights, "game": self._game} | _present(self._buffers)
         return masters
 
     # -- helpers ----------------------------------------------------------------------------------------
+
+    @property
+    def _kinds(self) -> tuple[Kind, ...]:
+        return tuple(trait.kind for trait in self.config.risk.declared)
+
+    @cached_property
+    def _newton_steps(self) -> NDArray[np.float64]:
+        """Length of a Newton step along each risk parameter per unit of the mean gradient."""
+        curvature = np.repeat([CURVATURE[kind] for kind in self._kinds], self.sites + 1 + self.covariates)
+        return np.asarray(1.0 / curvature / self.statistics.variance)
 
     def _new_game(self) -> Game:
         annotations = self.annotations.shape[1]
         return Game(self.sites, annotations, self.config.game, device(), phenotypes=self.phenotypes)
 
     @cached_property
-    def _game_parameters(self) -> int:
-        return self._new_game().parameters
+    def _lengths(self) -> Lengths:
+        return self._new_game().lengths
 
     @cached_property
     def _decoys(self) -> DecoyPool:
@@ -335,8 +415,16 @@ class Program:
 
 
 def parameter_counts(
-    sites: int, annotations: int, settings: GameSettings | None = None, *, phenotypes: int = 1
+    sites: int, annotations: int, settings: GameSettings | None = None, *, phenotypes: int = 1, covariates: int = 0
 ) -> tuple[int, int]:
-    """Lengths of the update vectors of the "risk" and "game" phases, which a run configuration declares."""
+    """Lengths of the update vectors of the "risk" and "game" phases, which a run configuration declares.
+
+    `phenotypes` is `RiskSettings.scores`; the first length means nothing in a run without traits.
+    """
     game = Game(sites, annotations, settings or GameSettings(), torch.device("cpu"), phenotypes=phenotypes)
-    return phenotypes * (sites + 1), game.parameters
+    return phenotypes * (sites + 1 + covariates), game.lengths.update
+
+
+def _present(buffers: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """A stored entry for buffers, where there are any."""
+    return {"buffers": buffers} if len(buffers) else {}

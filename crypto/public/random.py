@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -20,9 +20,19 @@ from numpy.typing import NDArray
 
 
 class RandomSource(Protocol):
-    """A stream of random numbers. `insecure` says that somebody who knows a seed can replay it."""
+    """A stream of random numbers.
+
+    Attributes:
+        insecure: Somebody who knows a seed can replay it.
+        path: What `source` makes the same stream of, seed and labels; None where nobody can replay it.
+    """
 
     insecure: bool
+
+    @property
+    def path(self) -> tuple[object, ...] | None:
+        """Seed and labels, None without a seed."""
+        ...
 
     def uint64(self, count: int) -> NDArray[np.uint64]:
         """`count` uniform 64-bit words."""
@@ -66,6 +76,7 @@ class SystemRandom(_Stream):
     """AES-256-CTR keyed by the operating system."""
 
     insecure = False
+    path = None
 
     def __init__(self) -> None:
         super().__init__(os.urandom(32))
@@ -81,12 +92,12 @@ class SeededRandom(_Stream):
     insecure = True
 
     def __init__(self, seed: int, *labels: object) -> None:
-        self._path = (seed, *labels)
-        super().__init__(hashlib.sha256(repr(self._path).encode()).digest())
+        self.path: tuple[Any, ...] = (seed, *labels)
+        super().__init__(hashlib.sha256(repr(self.path).encode()).digest())
 
     def child(self, *labels: object) -> SeededRandom:
         """The stream of the same seed under longer labels."""
-        return SeededRandom(self._path[0], *self._path[1:], *labels)  # type: ignore[arg-type]
+        return SeededRandom(*self.path, *labels)
 
 
 def source(seed: int | None, *labels: object) -> RandomSource:

@@ -325,6 +325,23 @@ def test_a_demo_on_a_truncated_vcf_keeps_the_last_demo(scratch: Path, good: Inst
     assert (out / "report.json").exists()
 
 
+@pytest.mark.parametrize("spoilt", ["missing sample", "too few people", "too few simulated people"])
+def test_a_demo_that_cannot_be_split_keeps_the_last_demo(
+    scratch: Path, good: Institution, afml: Zygote, spoilt: str
+) -> None:
+    out, table = scratch / "demo", scratch / "people.tsv"
+    out.mkdir()
+    (out / ".afml-demo").touch()
+    (out / "report.json").write_text("{}")
+    names = good.names[1:] if spoilt == "missing sample" else good.names
+    table.write_text("sample\tpopulation\n" + "".join(f"{name}\tA\n" for name in names))
+    data = () if "simulated" in spoilt else ("--vcf", good.root / "own.vcf.gz", "--panel", table)
+    people = {"missing sample": 10, "too few people": PEOPLE - 4, "too few simulated people": 2496}[spoilt]
+    line = afml("demo", "--out", out, *data, "--panel-people", people, "--nodes", 5).complaint()
+    assert ("lacks sample N0" if spoilt == "missing sample" else "people are too few for a panel of") in line
+    assert (out / "report.json").exists()
+
+
 @pytest.mark.parametrize("options", [["--nodes", 2], ["--nodes", "many"], ["--sites", 0], ["--unknown"]])
 def test_impossible_options(scratch: Path, afml: Zygote, options: list[object]) -> None:
     afml("demo", "--out", scratch / "demo", *options).complaint()

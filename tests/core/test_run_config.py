@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from afml.core.errors import InputError
-from afml.core.run import Budget, RunConfig
+from afml.core.run import Budget, GameSettings, RunConfig
 
 
 def settings(**changes: Any) -> dict[str, Any]:
@@ -47,10 +48,51 @@ def test_a_budget_is_one_number() -> None:
             Budget(delta=1e-5, **wrong)
 
 
+def test_batch_normalisation_and_private_game_rounds_exclude_each_other() -> None:
+    with pytest.raises(ValidationError, match=r"batch normalisation mixes people.*; use game\.normalisation = 'group'"):
+        RunConfig.model_validate(settings(game={"normalisation": "batch"}))
+    public = settings(game={"normalisation": "batch"}, phases=settings()["phases"][:1])
+    assert RunConfig.model_validate(public).game.normalisation == "batch"
+
+
+def test_private_game_rounds_train_something() -> None:
+    with pytest.raises(ValidationError, match=r"game\.private is empty"):
+        RunConfig.model_validate(settings(game={"private": []}))
+    assert RunConfig.model_validate(settings(game={"private": []}, phases=settings()["phases"][:1])).game.private == ()
+    for wrong in (["masking", "masking"], ["utility"]):
+        with pytest.raises(ValidationError, match=r"game\.private"):
+            RunConfig.model_validate(settings(game={"private": wrong}))
+
+
+def test_variants_of_the_game_are_in_the_digest_only_where_they_are_used() -> None:
+    plain = RunConfig.model_validate(settings())
+    variants: dict[str, Any] = {
+        "context_scores": 0, "normalisation": "batch", "identification": "pairs", "private": ["masking"], "public": [],
+    }  # fmt: skip
+    assert not set(variants) & set(plain.model_dump()["game"])
+    phases = plain.phases[:1]
+    digests = {plain.model_copy(update={"phases": phases}).digest()}
+    for key, value in variants.items():
+        game = GameSettings.model_validate({key: value})
+        assert GameSettings.model_validate_json(game.model_dump_json()) == game
+        digests.add(plain.model_copy(update={"phases": phases, "game": game}).digest())
+    assert len(digests) == 1 + len(variants)
+    orders = [GameSettings.model_validate({"public": order}) for order in (["masking", "identification"], [])]
+    assert orders[0].digest() == GameSettings().digest() != orders[1].digest()
+
+
 def test_digest_does_not_depend_on_key_order() -> None:
     data = settings()
     assert RunConfig.model_validate(data).digest() == RunConfig.model_validate(dict(reversed(data.items()))).digest()
     assert RunConfig.model_validate(settings(run="r2")).digest() != RunConfig.model_validate(data).digest()
+
+
+def test_a_file_that_contradicts_itself_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(settings(quorum=6)))
+    with pytest.raises(InputError) as refused:
+        RunConfig.load(path)
+    assert str(refused.value) == f"{path}: quorum 6 is above the 5 enrolled nodes; correct this key"
 
 
 def test_a_bad_file_names_the_key(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from afml.evaluation.agreement import frequencies, frequency_agreement, scan_agreement, trend_z
-from afml.evaluation.baselines import static_mask
+from afml.evaluation.masks import static_mask
 from tests.simulated import simulate_dosage
 
 

@@ -25,7 +25,7 @@ from afml.evaluation.attacks import (
 from afml.evaluation.attacks.base import Int8, ReleaseFunction
 from afml.evaluation.attacks.lineups import Tokeniser, line_up
 from afml.evaluation.attacks.scoring import exact_directions, exact_terms
-from afml.evaluation.baselines import random_mask, static_mask
+from afml.evaluation.masks import random_mask, static_mask
 from tests.simulated import simulate_dosage
 
 Fill = Literal["major", "missing"]

@@ -19,22 +19,25 @@ from afml.evaluation.baselines import (
     binned_score,
     compare,
     grouped_methods,
-    mask_rare,
-    merge_prefixes,
     random_level,
-    random_mask,
-    randomised_response,
     ranked_sites,
     risk_score,
-    sensitive_mask,
     static_level,
+    static_sites,
+)
+from afml.evaluation.masks import (
+    mask_rare,
+    merge_prefixes,
+    random_mask,
+    randomised_response,
+    sensitive_mask,
     static_mask,
 )
 from afml.evaluation.rr import retained_fraction
-from afml.evaluation.utility import Outcome, raw_auc
+from afml.evaluation.utility import Outcome, raw_auc, released_auc, score_auc
 from tests.simulated import simulate_dosage
 
-CAUSAL = np.array([5, 40, 77])
+CAUSAL, SECOND = np.array([5, 40, 77]), np.array([12, 60])
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +116,106 @@ def test_comparison_rows(weights: np.ndarray, study: Study) -> None:
     assert rows[STATIC, "utility"].utility_ratio >= release.auc / study.raw_auc
     assert found.rr_reduction_vs_random == pytest.approx(1 - rr / rows[RANDOM, "utility"].rr)
     assert {point.name for point in found.frontier} == {RANDOM, STATIC, BINNED, RESPONSE, "other"}
+
+
+@pytest.fixture(scope="module")
+def several(study: Study) -> Study:
+    """A second phenotype of the same people, which the release is said to serve worse."""
+    rng = np.random.default_rng(1)
+    liability = 3 * study.dosage[:, SECOND].sum(axis=1) + rng.normal(size=400)
+    outcome = Outcome((liability > np.median(liability)).astype(np.int8), study.outcome.training)
+    raw = raw_auc(study.dosage, outcome)
+    both = ((study.outcome, study.raw_auc), (outcome, raw))
+    return dataclasses.replace(study, outcome=outcome, raw_auc=raw, phenotypes=both)
+
+
+@pytest.fixture(scope="module")
+def both(weights: np.ndarray) -> np.ndarray:
+    second = np.zeros(96)
+    second[SECOND] = [2.0, 1.5]
+    return np.stack([weights, second])
+
+
+def test_one_phenotype_is_the_same_however_it_is_given(study: Study, weights: np.ndarray) -> None:
+    listed = dataclasses.replace(study, phenotypes=((study.outcome, study.raw_auc),))
+    assert np.array_equal(ranked_sites(study.panel, weights), ranked_sites(study.panel, weights[None]))
+    attacks = (MaskerAwareLinkage(),)
+    for family in (static_sites, binned_score):
+        first, second = family(study, weights), family(listed, weights[None])
+        assert [(one.label, one.auc, one.rr(attacks)) for one in first.levels] == [
+            (one.label, one.auc, one.rr(attacks)) for one in second.levels
+        ]
+
+
+def test_top_sites_of_several_phenotypes_are_the_union_of_those_of_each(study: Study, both: np.ndarray) -> None:
+    order = ranked_sites(study.panel, both)
+    each = [ranked_sites(study.panel, own).tolist() for own in both]
+    assert order.tolist() == [each[0][0], each[1][0], each[0][1], each[1][1], each[0][2]]
+    shared = both.copy()
+    shared[1, each[0][0]] = 9.0  # the top site of both comes once
+    assert ranked_sites(study.panel, shared).tolist()[:2] == [each[0][0], each[0][1]]
+
+
+def test_a_level_is_worth_what_it_is_worth_for_the_phenotype_it_serves_worst(
+    several: Study, both: np.ndarray
+) -> None:
+    method = static_sites(several, both)
+    assert [level.label for level in method.levels] == ["2 sites", "4 sites", "5 sites"]
+    released = static_mask(ranked_sites(several.panel, both)[:4], 0)(several.dosage)
+    ratios = [released_auc(released, outcome) / raw for outcome, raw in several.phenotypes]
+    assert method.levels[1].auc / several.raw_auc == pytest.approx(min(ratios))
+    # The sites of one phenotype alone serve the other hardly better than chance.
+    alone = static_sites(several, np.stack([both[0], both[0]])).levels[-1]
+    assert alone.auc < method.levels[-1].auc - 0.05
+    assert random_level(several, 1.0).auc == pytest.approx(several.raw_auc)
+
+
+def test_bins_of_several_scores_are_shown_and_attacked_together(several: Study, both: np.ndarray) -> None:
+    level = binned_score(several, both).levels[1]
+    assert level.label == "3 bins"
+    scores = [risk_score(several.dosage, several.panel, own) for own in both]
+    edges = [np.unique(np.quantile(risk_score(several.panel, several.panel, own), [1 / 3, 2 / 3])) for own in both]
+    cells = [tuple(int((cut < score[i]).sum()) for cut, score in zip(edges, scores, strict=True)) for i in range(400)]
+    # References are exact here: whoever shows a cell is one of those who are in it.
+    assert level.rr(()) == pytest.approx(np.mean([1 / cells.count(cell) for cell in cells]))
+    assert level.rr(()) == pytest.approx(len(set(cells)) / 400)
+    shown = np.array(cells)
+    ratios = [
+        score_auc(shown[:, d].astype(float), outcome) / raw for d, (outcome, raw) in enumerate(several.phenotypes)
+    ]
+    assert level.auc / several.raw_auc == pytest.approx(min(ratios))
+
+
+def test_the_nearest_cell_is_that_of_fewest_bins_away(several: Study, both: np.ndarray) -> None:
+    """The attack against one written out in loops, with references that are off by some calls."""
+    rng = np.random.default_rng(3)
+    wrong = rng.random(several.dosage.shape) < 0.1
+    noisy = np.where(wrong, (several.dosage + 1) % 3, several.dosage).astype(np.int8)
+    study = dataclasses.replace(several, references=noisy)
+    level = binned_score(study, both).levels[2]
+    cut = [np.unique(np.quantile(risk_score(study.panel, study.panel, own), [0.25, 0.5, 0.75])) for own in both]
+
+    def cells(people: np.ndarray) -> list[list[int]]:
+        scores = [risk_score(people, study.panel, own) for own in both]
+        return [[int((cut[d] < scores[d][i]).sum()) for d in range(2)] for i in range(400)]
+
+    success, seen = 0.0, cells(noisy)
+    for person, cell in enumerate(cells(study.dosage)):
+        away = [sum(abs(a - b) for a, b in zip(cell, other, strict=True)) for other in seen]
+        success += (away[person] == min(away)) / away.count(min(away))
+    assert level.rr(()) == pytest.approx(success / 400)
+
+
+def test_comparison_of_several_phenotypes(several: Study, both: np.ndarray) -> None:
+    released = static_mask(ranked_sites(several.panel, both)[:4], 0)(several.dosage)
+    auc = several.worth(several.aucs(released))
+    found = compare(
+        several, auc=auc, rr=0.1, retained=retained_fraction(released, "major"), weights=both, methods=[],
+        attacks=(MaskerAwareLinkage(),),
+    )  # fmt: skip
+    rows = {(row.name, row.matched): row for row in found.rows}
+    assert rows[STATIC, "utility"].utility_ratio == pytest.approx(auc / several.raw_auc)
+    assert rows[STATIC, "retention"].utility_ratio == pytest.approx(auc / several.raw_auc)
 
 
 def test_matched_retention_shows_as_much(study: Study) -> None:

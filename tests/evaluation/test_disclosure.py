@@ -10,7 +10,6 @@ from sklearn.metrics import roc_auc_score
 
 from afml.core.errors import InputError
 from afml.evaluation.attacks.base import Int8, Knowledge, reference_profiles
-from afml.evaluation.baselines import random_mask, static_mask
 from afml.evaluation.disclosure import (
     FileFrequencies,
     GenotypeInference,
@@ -21,6 +20,7 @@ from afml.evaluation.disclosure import (
     infer_membership,
 )
 from afml.evaluation.disclosure.membership import auc, tpr_at
+from afml.evaluation.masks import random_mask, static_mask
 from tests.simulated import simulate_dosage
 
 

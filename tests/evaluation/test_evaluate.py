@@ -69,10 +69,15 @@ def test_two_phenotypes_and_a_trait_in_one_release(inputs: EvaluationInputs) -> 
         unrelated = (rng.random(len(one.phenotype)) < 0.5).astype(np.int8)
         trait = one.dosage[:, 3] + rng.normal(size=len(unrelated))
         both.append(replace(one, phenotype=np.stack([one.phenotype, unrelated], axis=1), traits=trait))
-    asked = replace(inputs, institutions=tuple(both), others=(), population=(1,), asked_people=50, asked_sites=(3, 9))
+    asked = replace(
+        inputs, institutions=tuple(both), others=(), population=(1,), asked_people=50, asked_sites=(3, 9),
+        risk_weights=np.stack([inputs.risk_weights] * 3), names=("gout", "asthma", "height"),
+    )  # fmt: skip
     found, alone = evaluate(asked), evaluate(replace(inputs, others=()))
     assert len(found.details.phenotypes) == 2
-    assert found.details.phenotypes[0] == alone.details.phenotypes[0]
+    assert found.details.phenotypes[0] == alone.details.phenotypes[0].model_copy(update={"name": "gout"})
+    assert [one.name for one in (*found.details.phenotypes, *found.details.traits)] == ["gout", "asthma", "height"]
+    assert found.release.utility_measure == "auc"
     assert found.release.utility_ratio == min(one.utility_ratio for one in found.details.phenotypes)
     assert found.details.traits[0].r2 > 0.05
     assert [site.site for site in found.details.genotype.sites] == [3, 9]
@@ -80,6 +85,27 @@ def test_two_phenotypes_and_a_trait_in_one_release(inputs: EvaluationInputs) -> 
     some = (*both[:2], replace(both[2], traits=None))
     with pytest.raises(InputError, match="some institutions hold quantitative traits"):
         evaluate(replace(asked, institutions=some))
+
+
+def test_a_trait_and_covariates_without_any_binary_phenotype(inputs: EvaluationInputs) -> None:
+    rng = np.random.default_rng(6)
+    files = []
+    for one in inputs.institutions:
+        age = rng.normal(size=len(one.dosage))
+        trait = one.dosage[:, 3] + one.dosage[:, 30] + age + rng.normal(size=len(age))
+        none = np.zeros((len(age), 0), np.int8)
+        files.append(replace(one, phenotype=none, traits=trait[:, None], covariates=age[:, None]))
+    asked = replace(inputs, institutions=tuple(files), others=(), population=(1,), asked_people=50, asked_sites=(3,))
+    found = evaluate(asked)
+    release, trait_found = found.release, found.details.traits[0]
+    assert release.utility_measure == "r2"
+    assert found.details.phenotypes == ()
+    assert (release.utility_auc, release.raw_auc) == (trait_found.r2, trait_found.raw_r2)
+    assert trait_found.r2_ratio == release.utility_ratio
+    assert 0.1 < trait_found.covariates_r2 < trait_found.r2
+    assert all(row.utility_ratio >= 0 for row in found.baselines)
+    with pytest.raises(InputError, match="some institutions hold covariates"):
+        evaluate(replace(asked, institutions=(*files[:2], replace(files[2], covariates=None))))
 
 
 def test_details_are_written_and_read_back(inputs: EvaluationInputs, tmp_path: Path) -> None:

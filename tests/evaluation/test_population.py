@@ -11,7 +11,7 @@ from afml.evaluation.attacks import Case, KinshipLinkage, Knowledge, LikelihoodL
 from afml.evaluation.attacks.base import reference_profiles
 from afml.evaluation.attacks.mosaics import mosaic_people
 from afml.evaluation.attacks.scoring import Linkage
-from afml.evaluation.baselines import static_mask
+from afml.evaluation.masks import static_mask
 from afml.evaluation.population import as_table, rr_by_population
 from tests.simulated import simulate_dosage
 

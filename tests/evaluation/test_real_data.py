@@ -10,7 +10,7 @@ from cyvcf2 import VCF
 
 from afml.evaluation.attacks import Case, Knowledge, LikelihoodLinkage, baseline_suite, reference_profiles
 from afml.evaluation.attacks.base import Int8, ReleaseFunction
-from afml.evaluation.baselines import random_mask, static_mask
+from afml.evaluation.masks import random_mask, static_mask
 
 pytestmark = pytest.mark.real_data
 

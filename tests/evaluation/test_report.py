@@ -231,3 +231,17 @@ def test_percentages(value: float, text: str) -> None:
     assert percent(value) == text
     assert amount(12345) == "12\u2009345"
     assert [points(v) for v in (0.0204, -0.01, 0.0001)] == ["+2.0", "−1.0", "0.0"]
+
+
+def test_a_drawn_panel_is_named_wherever_results_are_read(tmp_path: Path) -> None:
+    drawn = EXAMPLE | {"data": EXAMPLE["data"] | {"panel": 0, "panel_drawn": 500}}
+    report = Report.model_validate(drawn)
+    write_json(report, tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text())["data"] == drawn["data"]
+    buffer = io.StringIO()
+    print_report(report, "codebook", Console(file=buffer))
+    assert "panel drawn from allele frequencies (500 people)" in buffer.getvalue()
+    own = FrontierPoint(name="AFML release", level="", rr=0.004, utility_ratio=1.07)
+    write_html(report, PageDetails("codebook", "major", (own,)), tmp_path / "report.html")
+    page = " ".join((tmp_path / "report.html").read_text().split())
+    assert "public panel of 0 people: 500 drawn from public allele frequencies, sites independent, in" in page

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 
 from afml.evaluation.attacks import Case, Knowledge, LikelihoodLinkage, MaskerAwareLinkage
-from afml.evaluation.baselines import static_mask
+from afml.evaluation.masks import static_mask
 from afml.evaluation.rr import attack_all, describe, interval, retained_fraction
 from tests.simulated import simulate_dosage
 

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -16,7 +16,7 @@ from afml.evaluation.utility import (
     Utility,
     best_raw_auc,
     calibration,
-    explained,
+    covariate_auc,
     outcomes,
     raw_auc,
     released_auc,
@@ -131,6 +131,10 @@ def test_the_slope_is_that_of_an_unpenalised_fit_on_the_log_odds(study: tuple[In
     assert calibration(dosage, outcome).slope == pytest.approx(b, rel=1e-2)
 
 
+def explained(records: Int8, trait: np.ndarray, training: np.ndarray) -> float:
+    return released_auc(records, Outcome(trait, training))
+
+
 def test_explained_variance_of_a_quantitative_trait(study: tuple[Int8, Outcome]) -> None:
     dosage, outcome = study
     rng = np.random.default_rng(3)
@@ -154,3 +158,50 @@ def test_one_outcome_a_phenotype(study: tuple[Int8, Outcome]) -> None:
     assert len(outcomes(outcome.phenotype, outcome.training)) == 1
     assert raw_auc(dosage, first) == pytest.approx(raw_auc(dosage, second), abs=1e-6)
     assert utility_of(dosage, dosage, first).ratio == pytest.approx(1.0)
+
+
+def test_a_quantitative_trait_has_ratios_of_its_own(study: tuple[Int8, Outcome]) -> None:
+    dosage, outcome = study
+    trait = dosage[:, [10, 90, 150]] @ np.array([1.0, -1.0, 1.2]) + np.random.default_rng(3).normal(size=500)
+    number = Outcome(trait, outcome.training)
+    few = np.zeros_like(dosage)
+    few[:, [10, 90, 150]] = dosage[:, [10, 90, 150]]
+    found = utility_of(few, dosage, number)
+    train = outcome.training
+    model = Ridge(alpha=100).fit(standardise(few, train)[train], trait[train])
+    expected = np.corrcoef(model.predict(standardise(few, train)[~train]), trait[~train])[0, 1] ** 2
+    assert found.auc == pytest.approx(expected)
+    assert found.base == 0.0
+    assert found.ratio == found.chance_corrected == pytest.approx(found.auc / found.raw_auc)
+    assert found.best_raw_auc > found.raw_auc  # L1 finds the three
+    nothing = utility_of(np.zeros_like(dosage), np.zeros_like(dosage), number)
+    assert (nothing.auc, nothing.ratio, nothing.chance_corrected, nothing.versus_best_raw) == (0.0, 0.0, 0.0, 0.0)
+    with pytest.raises(InputError, match="held out"):
+        Outcome(trait, np.ones(500, bool))
+
+
+@pytest.mark.parametrize("quantitative", [False, True])
+def test_covariates_stand_beside_raw_and_released_genotypes_alike(
+    study: tuple[Int8, Outcome], quantitative: bool
+) -> None:
+    dosage, outcome = study
+    rng = np.random.default_rng(4)
+    sex = rng.integers(2, size=500).astype(np.float64)
+    age = rng.normal(60, 9, size=500)
+    liability = dosage[:, [10, 90]].sum(axis=1) + 1.5 * sex + 0.1 * age + rng.normal(size=500)
+    value = liability if quantitative else (liability > np.median(liability)).astype(np.int8)
+    plain = Outcome(value, outcome.training)
+    covariates = np.stack([sex, age, np.ones(500)], axis=1)  # the last one says nothing
+    adjusted = Outcome(value, outcome.training, covariates)
+    assert raw_auc(dosage, adjusted) > raw_auc(dosage, plain) + 0.02
+    base = covariate_auc(adjusted)
+    empty = np.zeros_like(dosage)
+    assert released_auc(empty, adjusted) == pytest.approx(base)
+    assert covariate_auc(plain) == plain.chance == released_auc(empty, plain)
+    found = utility_of(empty, dosage, adjusted)
+    assert found.base == base > plain.chance + 0.05
+    assert found.chance_corrected == pytest.approx(0.0, abs=1e-9)  # covariates are no merit of the release
+    assert found.ratio > 0.5
+    np.testing.assert_allclose(score_auc(np.zeros(500), adjusted), base)
+    if not quantitative:
+        assert calibration(empty, adjusted).slope is not None

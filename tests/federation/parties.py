@@ -10,14 +10,16 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from afml.core.config import canonical_json
-from afml.core.run import Budget, GameSettings, NodeCard, Phase, ReleaseSettings, RunConfig
+from afml.core.run import Budget, GameSettings, NodeCard, Phase, ReleaseSettings, RiskSettings, RunConfig
 from afml.genomics.phenotypes import write_phenotypes
 from afml.training.inprocess import train_in_process
 from afml.training.model import TrainedModel
@@ -79,6 +81,14 @@ def alive(marker: object) -> list[int]:
     return found
 
 
+Table = Callable[[np.random.Generator, int], tuple[NDArray[Any], Sequence[str]]]
+"""(generator, people) -> (columns of the phenotype table, their names)."""
+
+
+def one_phenotype(rng: np.random.Generator, people: int) -> tuple[NDArray[Any], Sequence[str]]:
+    return rng.integers(0, 2, people).astype(np.int8), ("phenotype",)
+
+
 @dataclass
 class Consortium:
     """Kits, data and prepared work folders below one root."""
@@ -89,7 +99,9 @@ class Consortium:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @classmethod
-    def build(cls, root: Path, nodes: int = 3, people: int = 50, prefix: str = "N") -> Consortium:
+    def build(
+        cls, root: Path, nodes: int = 3, people: int = 50, prefix: str = "N", table: Table = one_phenotype
+    ) -> Consortium:
         made = cls(root, nodes, people)
         dosage = simulate_dosage(PANEL_PEOPLE + nodes * people, SITES + 16, seed=3)
         write_vcf(root / "panel.vcf.gz", dosage[:PANEL_PEOPLE], samples=[f"P{i}" for i in range(PANEL_PEOPLE)])
@@ -99,7 +111,8 @@ class Consortium:
             names = [f"{prefix}{node}-{i}" for i in range(people)]
             start = PANEL_PEOPLE + (node - 1) * people
             write_vcf(root / f"node-{node}.vcf.gz", dosage[start : start + people], samples=names)
-            write_phenotypes(root / f"node-{node}.tsv", names, rng.integers(0, 2, people).astype(np.int8))
+            values, columns = table(rng, people)
+            write_phenotypes(root / f"node-{node}.tsv", names, values, columns)
             made.prepare(node)
         return made
 
@@ -123,9 +136,14 @@ class Consortium:
     def configure(self, name: str = "run", *, seed: int | None = 11, game: bool = True, **changes: Any) -> RunConfig:
         """Write and sign a small run."""
         cards = [NodeCard.load(self.work(n) / "card.json") for n in range(1, self.nodes + 1)]
-        risk, played = parameter_counts(cards[0].sites, 4, GAME)
+        wanted: RiskSettings = changes.get("risk", RiskSettings())
+        risk, played = parameter_counts(
+            cards[0].sites, 4, GAME, phenotypes=wanted.scores, covariates=len(wanted.covariates)
+        )
         phases = [Phase(name="risk", rounds=3, sample_rate=1.0, clip_norm=1.0, noise_multiplier=4.0,
                         learning_rate=1.0, parameters=risk)]  # fmt: skip
+        if wanted.kept_components:
+            phases.clear()
         if game:
             phases.append(Phase(name="game", rounds=2, sample_rate=0.3, clip_norm=1.0, noise_multiplier=4.0,
                                 learning_rate=0.05, parameters=played))  # fmt: skip
@@ -202,7 +220,7 @@ class Consortium:
 
     def reference(self, config: RunConfig) -> TrainedModel:
         """The same run in one process; bit for bit in seeded runs with all nodes in every cohort."""
-        held = {n: load_holdings(Workspace(self.work(n))) for n in range(1, self.nodes + 1)}
+        held = {n: load_holdings(Workspace(self.work(n)), config.risk) for n in range(1, self.nodes + 1)}
         cohorts = {n: one.cohort for n, one in held.items()}
         return train_in_process(config, held[1].panel, held[1].panel_dosage, cohorts)
 

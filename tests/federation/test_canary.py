@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from afml.core.run import RiskSettings
 from node.workspace import Workspace, load_holdings
 from tests.federation.parties import Consortium, free_port
 
@@ -130,7 +131,7 @@ def test_no_person_is_named_and_no_genotype_or_phenotype_is_shown(watched: Watch
     seen = watched.seen()
     assert _leaks({NAME.encode(), *spellings(NAME.encode())}, seen) == []
     for node in NODES:
-        cohort = load_holdings(Workspace(watched.consortium.work(node))).cohort
+        cohort = load_holdings(Workspace(watched.consortium.work(node)), RiskSettings()).cohort
         for person, dosage in enumerate(cohort.dosage):
             assert _leaks(rows(dosage.tolist()), seen) == [], f"node {node}, row {person}"
         assert _leaks(rows(cohort.phenotype.tolist()), seen) == [], f"phenotypes of node {node}"

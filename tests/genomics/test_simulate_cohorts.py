@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from afml.genomics.choice import build_site_panel
 from afml.genomics.partition import read_people
 from afml.genomics.reader import VariantFile
-from afml.genomics.sites import build_site_panel
 from afml.genomics.store import build_store
 
 TOOL = Path(__file__).parents[2] / "tools" / "simulate_cohorts.py"

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afml.core.errors import InputError, IntegrityError
-from afml.genomics.sites import ANNOTATIONS, SitePanel, build_site_panel, trimmed
+from afml.genomics.choice import build_site_panel
+from afml.genomics.sites import ANNOTATIONS, SitePanel, trimmed
 from tests.simulated import simulate_csq, simulate_dosage, simulate_panel, write_records, write_vcf
 
 PEOPLE = [f"p{number}" for number in range(20)]

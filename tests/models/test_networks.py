@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from afml.core.errors import InputError
+from afml.models import features
 from afml.models.features import MEDIAN_FEATURE_NORM, PanelStatistics
 from afml.models.identifier import IdentificationNetwork
 from afml.models.masker import MaskingNetwork, hard_mask, relaxed_mask
@@ -37,6 +38,15 @@ def test_features_have_the_ancestry_directions_projected_out() -> None:
     _, _, right = np.linalg.svd(statistics.standardise(panel), full_matrices=False)
     overlap = np.linalg.svd(right[:4] @ statistics.components.T, compute_uv=False)
     np.testing.assert_allclose(overlap, 1.0, atol=1e-3)
+
+
+def test_statistics_made_by_blocks_of_sites_have_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = dosages(40, 37, seed=0)
+    whole = PanelStatistics.from_panel(panel, 3)
+    monkeypatch.setattr(features, "_BLOCK_GENOTYPES", 10 * len(panel))
+    blocks = PanelStatistics.from_panel(panel, 3)
+    for name, value in vars(whole).items():
+        assert np.array_equal(getattr(blocks, name), value), name
 
 
 def test_sites_without_variation_or_calls_do_no_harm() -> None:
@@ -85,6 +95,18 @@ def test_context_lets_the_rest_of_the_genome_change_a_sites_logit() -> None:
         unseen = masker(channels)[:, 0]
     assert float((seen[1] - seen[0]).abs()) > 1e-3
     assert float((unseen[1] - unseen[0]).abs()) == 0.0
+
+
+def test_without_context_only_the_neighbourhood_counts() -> None:
+    masker = MaskingNetwork(40, 0, kernel=3, context=0, normalisation="batch").eval()
+    masker.start_context(torch.ones(40))  # nothing to start
+    assert not any(name.startswith(("context", "shift", "interaction")) for name, _ in masker.named_parameters())
+    channels = torch.zeros(2, 2, 40)
+    channels[1, 0, 30:] = 0.1
+    with torch.no_grad():
+        far, near = masker(channels)[:, [0, 35]].T
+    assert far[0] == far[1]
+    assert near[0] != near[1]
 
 
 def test_relaxed_masks_are_hard_forward_and_have_a_gradient() -> None:

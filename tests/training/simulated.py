@@ -16,6 +16,18 @@ class Sites:
     """What `Program` reads of a site panel."""
 
     annotations: NDArray[np.float32]
+    drawn_people: int = 0
+    drawn_note: str = ""
+
+    @property
+    def chrom(self) -> list[str]:
+        """Two contigs."""
+        return ["1"] * (len(self) // 2) + ["2"] * (len(self) - len(self) // 2)
+
+    @property
+    def pos(self) -> NDArray[np.int64]:
+        """Far apart."""
+        return np.arange(len(self), dtype=np.int64) * 5_000_000
 
     def __len__(self) -> int:
         return len(self.annotations)

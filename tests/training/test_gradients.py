@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,9 +57,19 @@ def _cases(people: int) -> dict[str, tuple[nn.Module, Loss, int]]:
             1,
         ),
         "masker": (MaskingNetwork(SITES, 4), lambda m, p: torch.sigmoid(m(channels[p])).sum(dim=1), 1),
+        "masker without context": (
+            MaskingNetwork(SITES, 4, context=0),
+            lambda m, p: torch.sigmoid(m(channels[p])).sum(dim=1),
+            1,
+        ),
         "identifier (LSTM, several rows a person)": (
             IdentificationNetwork(SITES, window=8, hidden=5),
             lambda m, p: identification_loss(m(record[p], candidates[p], standard[p])),
+            LINEUP,
+        ),
+        "identifier of pairs": (
+            IdentificationNetwork(SITES, window=8, hidden=5),
+            lambda m, p: identification_loss(m(record[p], candidates[p], standard[p]), "pairs"),
             LINEUP,
         ),
     }
@@ -119,11 +130,27 @@ def test_flatten_and_unflatten_are_inverse() -> None:
     assert np.array_equal(flatten(first), flatten(second))
 
 
-def _game_and_people(people: int) -> tuple[Game, Callable[[list[int]], Lineup]]:
+#: Settings of the game that change what private rounds compute.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "no context": {"context_scores": 0},
+    "seven scores": {"context_scores": 7},
+    "pairs": {"identification": "pairs"},
+    "pairs, printed": {"identification": "pairs", "objective": "printed"},
+    "pairs, confusion": {"identification": "pairs", "objective": "confusion"},
+    "masking alone": {"private": ("masking",)},
+    "identification alone": {"private": ("identification",)},
+    "pairs without context, masking alone": {
+        "identification": "pairs", "context_scores": 0, "private": ("masking",), "objective": "confusion",
+    },
+}  # fmt: skip
+
+
+def _game_and_people(people: int, **changes: Any) -> tuple[Game, Callable[[list[int]], Lineup]]:
     panel, records = dosages(30, SITES, seed=1), dosages(people, SITES, seed=2)
     statistics = PanelStatistics.from_panel(panel, 2)
     annotations = np.random.default_rng(0).random((SITES, 4), dtype=np.float32)
-    settings = GameSettings(windows=8)
+    settings = GameSettings(windows=8, **changes)
     pool = DecoyPool(panel, settings.genotype_error, np.random.default_rng(4), wanted=0)
     game = Game(SITES, 4, settings, torch.device("cpu"))
     _randomise(game.block)
@@ -139,46 +166,62 @@ def _game_and_people(people: int) -> tuple[Game, Callable[[list[int]], Lineup]]:
     return game, lineup
 
 
-def test_the_joint_game_gradient_is_that_of_autograd_and_each_block_is_clipped() -> None:
+def _blocks_by_autograd(game: Game, batch: Lineup) -> dict[str, torch.Tensor]:
+    """One person's gradient of each block's own loss, flat."""
+    mask, shown, decoded = game.mask(batch)
+    logits = game.identifier(shown, batch.candidates, batch.candidates_standard)
+    masking = game.losses(batch, mask, decoded, logits, game.settings.adversary_weight).sum()
+    identification = identification_loss(logits, game.settings.identification).sum()
+    block = torch.autograd.grad(masking, list(game.block.parameters()), retain_graph=True)
+    other = torch.autograd.grad(identification, list(game.identifier.parameters()))
+    gradients = {"masking": block, "identification": other}
+    return {loss: torch.cat([part.flatten() for part in parts]) for loss, parts in gradients.items()}
+
+
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+def test_the_game_gradient_is_that_of_autograd_and_each_private_block_is_clipped(changes: dict[str, Any]) -> None:
     people, bound = 4, 0.3
-    game, lineup = _game_and_people(people)
-    expected = np.zeros(game.parameters)
-    for person in range(people):
-        batch = lineup([person])
-        mask, shown, decoded = game.mask(batch)
-        game.block.zero_grad()
-        logits = game.identifier(shown, batch.candidates, batch.candidates_standard)
-        game.losses(batch, mask, decoded, logits, game.settings.adversary_weight).sum().backward()
-        block = torch.cat([p.grad.flatten() for p in game.block.parameters() if p.grad is not None])
-        game.identifier.zero_grad()
-        logits = game.identifier(shown.detach(), batch.candidates, batch.candidates_standard)
-        identification_loss(logits).sum().backward()
-        other = torch.cat([p.grad.flatten() for p in game.identifier.parameters() if p.grad is not None])
-        limit = bound / 2**0.5
-        clipped = [g * min(1.0, limit / float(g.norm())) for g in (block, other)]
-        expected += torch.cat(clipped).numpy()
+    game, lineup = _game_and_people(people, **changes)
+    trained = [loss for loss in ("masking", "identification") if loss in game.settings.private]
+    slow = [_blocks_by_autograd(game, lineup([person])) for person in range(people)]
+    limit = bound / len(trained) ** 0.5
+    expected = sum(
+        torch.cat([p[loss] * min(1.0, limit / float(p[loss].norm())) for loss in trained]).numpy() for p in slow
+    )
     private = PrivateGame(game, bound, LINEUP)
-    private.add(lineup([0, 1, 2]))
-    private.add(lineup([3]))
-    np.testing.assert_allclose(private.total(), expected, rtol=1e-3, atol=1e-5)
+    private.backward(lineup(list(range(people))))
+    for loss in trained:
+        got = torch.cat([rows.flatten(1) for rows in private.gradients[loss].per_person()], dim=1)
+        torch.testing.assert_close(got, torch.stack([p[loss] for p in slow]), rtol=1e-6, atol=1e-9)
+        private.gradients[loss].clip()
+    whole = private.total()
+    np.testing.assert_allclose(whole, expected, rtol=1e-3, atol=1e-5)
+    assert len(whole) == game.lengths.update == len(game.vector()[game.lengths.private])
+    game, lineup = _game_and_people(people, **changes)
+    parts = PrivateGame(game, bound, LINEUP)
+    parts.add(lineup([0, 1, 2]))
+    parts.add(lineup([3]))
+    np.testing.assert_allclose(parts.total(), whole, rtol=1e-6, atol=1e-9)
 
 
-def test_one_person_moves_the_joint_vector_by_at_most_the_clip_norm() -> None:
-    game, lineup = _game_and_people(1)
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+def test_one_person_moves_the_joint_vector_by_the_clip_norm_and_no_more(changes: dict[str, Any]) -> None:
+    game, lineup = _game_and_people(1, **changes)
     private = PrivateGame(game, 0.01, LINEUP)
     private.add(lineup([0]))
-    assert 0.009 < np.linalg.norm(private.total()) <= 0.01
+    assert 0.0099 < np.linalg.norm(private.total()) <= 0.01
 
 
-def test_other_people_do_not_change_a_persons_gradient() -> None:
-    game, lineup = _game_and_people(5)
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+def test_other_people_do_not_change_a_persons_gradient(changes: dict[str, Any]) -> None:
+    game, lineup = _game_and_people(5, **changes)
     private = PrivateGame(game, 1.0, LINEUP)
     private.backward(lineup([2]))
-    alone = [*private.masking.per_person(), *private.identification.per_person()]
-    game, lineup = _game_and_people(5)
+    alone = [row for block in private.gradients.values() for row in block.per_person()]
+    game, lineup = _game_and_people(5, **changes)
     crowd = PrivateGame(game, 1.0, LINEUP)
     crowd.backward(lineup([0, 4, 2, 1]))
-    together = [*crowd.masking.per_person(), *crowd.identification.per_person()]
+    together = [row for block in crowd.gradients.values() for row in block.per_person()]
     for one, many in zip(alone, together, strict=True):
         torch.testing.assert_close(one[0], many[2], rtol=1e-6, atol=1e-9)
 

@@ -8,10 +8,11 @@ import torch
 
 from afml.models.features import PanelStatistics
 from afml.training.lineup import DecoyPool, mosaics, private_lineup, public_lineup, reference_profile
-from afml.training.losses import adversarial_loss, identification_loss, masking_loss, utility_loss
-from afml.training.shrink import joint_lasso, marginal_noise, soft_threshold, sparse_weights
+from afml.training.losses import Identification, adversarial_loss, identification_loss, masking_loss, utility_loss
+from afml.training.shrink import CLUMP_BASES, clumped, joint_lasso, marginal_noise, soft_threshold, sparse_weights
+from afml.training.weights import fit_weights
 from crypto.public.random import source
-from tests.training.simulated import dosages
+from tests.training.simulated import config, dosages
 
 ANNOTATIONS = np.zeros((10, 4), np.float32)
 
@@ -22,17 +23,45 @@ def test_identification_loss_is_cross_entropy_on_the_first_candidate() -> None:
     torch.testing.assert_close(identification_loss(logits), expected)
 
 
-def test_the_margin_keeps_its_gradient_when_the_identifier_is_sure() -> None:
-    sure = torch.tensor([[40.0, 0.0, 0.0]], requires_grad=True)
+def test_the_loss_of_pairs_is_binary_cross_entropy_with_as_much_weight_on_the_true_pair_as_on_all_decoys() -> None:
+    logits = 3 * torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([[1.0, 0.0, 0.0, 0.0]]).expand(5, -1)
+    each = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    expected = (each * torch.tensor([1 / 2, 1 / 6, 1 / 6, 1 / 6])).sum(dim=1)
+    torch.testing.assert_close(identification_loss(logits, "pairs"), expected)
+    torch.testing.assert_close(adversarial_loss(logits, "printed", "pairs"), expected)
+    assert torch.equal(adversarial_loss(logits, "margin", "pairs"), adversarial_loss(logits, "margin"))
+    half = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.full((5, 4), 0.5), reduction="none")
+    expected = (half * torch.tensor([1 / 2, 1 / 6, 1 / 6, 1 / 6])).sum(dim=1)
+    torch.testing.assert_close(adversarial_loss(logits, "confusion", "pairs"), expected)
+    huge = torch.tensor([[300.0, -300.0]])  # a sure identifier, right and wrong: no overflow
+    torch.testing.assert_close(identification_loss(huge, "pairs"), torch.tensor([0.0]))
+    torch.testing.assert_close(identification_loss(-huge, "pairs"), torch.tensor([300.0]))
+
+
+def test_pairs_are_least_confusing_when_every_answer_is_one_half() -> None:
+    knows_nothing, equal = torch.zeros(1, 4, requires_grad=True), torch.full((1, 4), 2.0)
+    least = adversarial_loss(knows_nothing, "confusion", "pairs")
+    torch.testing.assert_close(least, torch.full((1,), 2.0).log())
+    (gradient,) = torch.autograd.grad(least.sum(), knows_nothing)
+    assert not bool(gradient.any())
+    assert float(adversarial_loss(equal, "confusion", "pairs")) > float(least.detach())  # a line-up would not mind
+    torch.testing.assert_close(adversarial_loss(equal, "confusion"), adversarial_loss(torch.zeros(1, 4), "confusion"))
+
+
+@pytest.mark.parametrize("form", ["lineup", "pairs"])
+def test_the_margin_keeps_its_gradient_when_the_identifier_is_sure(form: Identification) -> None:
+    sure = torch.tensor([[40.0, -40.0, -40.0]], requires_grad=True)
     for objective, alive in (("margin", True), ("confusion", True), ("printed", False)):
-        (gradient,) = torch.autograd.grad(adversarial_loss(sure, objective).sum(), sure)  # type: ignore[arg-type]
+        (gradient,) = torch.autograd.grad(adversarial_loss(sure, objective, form).sum(), sure)  # type: ignore[arg-type]
         assert bool(gradient.abs().max() > 1e-3) is alive
 
 
-def test_hiding_lowers_the_margin_and_the_confusion_but_raises_the_printed_loss() -> None:
+@pytest.mark.parametrize("form", ["lineup", "pairs"])
+def test_hiding_lowers_the_margin_and_the_confusion_but_raises_the_printed_loss(form: Identification) -> None:
     shown, hidden = torch.tensor([[3.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, 0.0]])
     for objective, better in (("margin", True), ("confusion", True), ("printed", False)):
-        change = adversarial_loss(hidden, objective) - adversarial_loss(shown, objective)  # type: ignore[arg-type]
+        change = adversarial_loss(hidden, objective, form) - adversarial_loss(shown, objective, form)  # type: ignore[arg-type]
         assert bool(change < 0) is better
 
 
@@ -144,3 +173,33 @@ def test_marginal_noise_matches_a_simulation() -> None:
     noisy = sums + std * rng.normal(size=(3000, rounds)).mean(axis=1)
     measured = np.std(noisy * 4 / variance / people)
     assert marginal_noise(variance, people, 1.0, rounds, std) == pytest.approx(measured, rel=0.05)
+
+
+def test_clumping_equals_a_slow_reference() -> None:
+    rng = np.random.default_rng(4)
+    chrom = ["1"] * 60 + ["10"] * 5 + ["2"] * 35
+    pos = np.concatenate([np.sort(rng.integers(1, 12_000_000, size)) for size in (60, 5, 35)])
+    marginal = rng.normal(size=100)
+    leads: list[int] = []
+    for site in sorted(range(100), key=lambda site: -abs(marginal[site])):
+        near = [one for one in leads if chrom[one] == chrom[site] and abs(pos[one] - pos[site]) <= CLUMP_BASES]
+        leads += [] if near else [site]
+    found = clumped(marginal, chrom, pos)
+    assert sorted(np.flatnonzero(found)) == sorted(leads)
+    np.testing.assert_array_equal(found[leads], marginal[leads])
+    np.testing.assert_array_equal(clumped(marginal, chrom, np.arange(100) * (CLUMP_BASES + 1)), marginal)
+
+
+def test_a_drawn_panel_gives_one_weight_per_neighbourhood() -> None:
+    """Two sites that the same causal site shines through: a panel with LD would tell, a drawn one may not."""
+    sites, people = 12, 200
+    dosage = np.random.default_rng(0).binomial(2, 0.3, (people, sites)).astype(np.int8)
+    run = config(sites, 5000)
+    statistics = PanelStatistics.from_panel(dosage, 0)
+    accumulated = np.full((1, sites), 1e-6)
+    accumulated[0, [4, 5, 9]] = [0.3, 0.29, 0.25]
+    pos = np.arange(sites, dtype=np.int64) * 400_000
+    both = fit_weights(run, statistics, dosage, accumulated)
+    one = fit_weights(run, statistics, dosage, accumulated, (["1"] * sites, pos))
+    assert both[0, 5] > 0.5
+    assert np.flatnonzero(one[0]).tolist() == [4, 9]  # nor is chance correlation of drawn people taken for LD

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from afml.core.errors import ConfigError, InputError, IntegrityError
-from afml.core.run import GameSettings, Phase
+from afml.core.run import GameSettings, Phase, RiskSettings
 from afml.privacy.noise import grid_for
 from afml.training.inprocess import train_in_process
 from afml.training.program import Cohort, Program
@@ -53,6 +53,20 @@ def test_an_empty_batch_sends_noise_alone(program: Program, cohort: Cohort, phas
     np.testing.assert_array_equal(update, expected)
 
 
+def test_a_drawn_panel_has_no_ancestry_to_project_out() -> None:
+    panel = sites_panel(SITES)
+    drawn = replace(panel, drawn_people=60, drawn_note="panel drawn from allele frequencies")
+    dosage = dosages(60, SITES, seed=0)
+    of_people, of_nobody = (Program(config(SITES, PEOPLE), one, dosage) for one in (panel, drawn))  # type: ignore[arg-type]
+    assert of_people.statistics.components.shape == (10, SITES)
+    assert of_nobody.statistics.components.shape == (0, SITES)
+    assert "panel" not in of_people.model().card
+    assert of_nobody.model().card["panel"] == "panel drawn from allele frequencies"
+    keeps = config(SITES, PEOPLE, phases=config(SITES, PEOPLE).phases[1:], risk=RiskSettings(kept_components=2))
+    with pytest.raises(ConfigError, match="has no principal components that a release could keep"):
+        Program(keeps, drawn, dosage)  # type: ignore[arg-type]
+
+
 def test_the_batch_is_a_poisson_sample(program: Program, cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
     monkeypatch.setattr(
@@ -74,6 +88,21 @@ def test_the_divisor_is_public(program: Program) -> None:
     step = phase.learning_rate / (phase.sample_rate * 3 * PEOPLE)
     np.testing.assert_allclose(program.model().game, start - step)
     assert not np.array_equal(before, np.frombuffer(program.digest(), np.uint8))
+
+
+def test_machines_whose_linear_algebra_differs_hold_the_same_master_bits(program: Program) -> None:
+    other = Program(config(SITES, PEOPLE), sites_panel(SITES), program.panel_dosage)  # type: ignore[arg-type]
+    other.load_public(program.train_public())
+    program.load_public(program.train_public())
+    assert other.digest() == program.digest()
+    other.statistics = replace(other.statistics, variance=other.statistics.variance * (1 + 1e-6))
+    rng = np.random.default_rng(3)
+    for phase in (RISK, RISK, GAME):
+        total = rng.standard_normal(program.parameters(phase))
+        program.apply(phase, total, PEOPLE)
+        other.apply(phase, total, PEOPLE)
+    assert other.digest() == program.digest()
+    assert not np.array_equal(other.trained(RISK), program.trained(RISK))
 
 
 def test_state_survives_and_continues_bit_for_bit(program: Program, cohort: Cohort) -> None:

@@ -64,7 +64,7 @@ def test_a_persons_gradient_of_all_phenotypes_is_clipped_as_one(program: Program
     bound = program.config.phases[RISK].clip_norm
     for person in range(len(cohort)):
         model = RiskModel(SITES, 2)
-        unflatten(model, program._risk)
+        unflatten(model, program.trained(RISK))
         features = torch.from_numpy(program.statistics.features(cohort.dosage[person : person + 1]))
         risk_loss(model(with_constant(features, program.statistics.variance)), cohort.phenotype[person]).backward()
         gradient = model.linear.weight.grad

@@ -14,7 +14,6 @@ gradient is clipped. Everything else is the run's.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 from afml.core.errors import ConfigError, IntegrityError
 from afml.core.run import Phase, RunConfig
 from afml.evaluation.audit.bounds import mu_from_errors
-from afml.evaluation.audit.people import copies, spread
+from afml.evaluation.audit.people import as_declared, copies, spread
 from afml.evaluation.audit.rounds import Channel, cohort_of, honest_of, nobody, plain_total, play, together
 from afml.privacy.noise import grid_for, round_event
 from afml.privacy.ple import ple
@@ -116,11 +115,11 @@ def worst_cases(program: Program, phase: Phase, rng: np.random.Generator) -> lis
     "alone": nobody else. "outnumbered" (risk): everybody else has the person's genotype and the other
     phenotype, so that all of them pull the other way.
     """
-    person = copies(spread(program.sites, 1, rng), 1, phenotype=0)
-    cases = [WorstCase("alone", nobody(program.sites), person)]
+    person, risk = copies(spread(program.sites, 1, rng), 1, phenotype=0), program.config.risk
+    worlds = [("alone", nobody(program.sites))]
     if phase.name == "risk":
-        cases.append(WorstCase("outnumbered", copies(person, CROWD, phenotype=1), person))
-    return cases
+        worlds.append(("outnumbered", copies(person, CROWD, phenotype=1)))
+    return [WorstCase(name, as_declared(others, risk), as_declared(person, risk)) for name, others in worlds]
 
 
 class StepAttack:
@@ -140,20 +139,20 @@ class StepAttack:
         self._honest, self._cohort = honest_of(config), cohort_of(config)
         self._worlds = [self._cohorts(case, case.others), self._cohorts(case, together(case.others, case.person))]
         self._start = program.state()
-        self._before = _parameters(self._start, self._phase)
+        self._before = program.trained(0)
         # apply() is linear and public: what it makes of a vector of ones is the factor of every coordinate.
         program.apply(0, np.ones(program.parameters(0)), sum(config.enrolled[node] for node in self._cohort))
         self._factor = self._moved()
 
     def _cohorts(self, case: WorstCase, first: Cohort) -> Mapping[int, Cohort]:
         """The person stands at the first node; the attacker's own nodes need nobody."""
-        empty = nobody(self._program.sites)
+        empty = as_declared(nobody(self._program.sites), self._program.config.risk)
         rest = {node: case.others if node in self._honest else empty for node in self._cohort[1:]}
         return {self._cohort[0]: first, **rest}
 
     def _moved(self) -> NDArray[np.float64]:
         """Change of the parameters since the start; rewinds."""
-        moved = _parameters(self._program.state(), self._phase) - self._before
+        moved = self._program.trained(0) - self._before
         self._program.load_state(self._start)
         return moved
 
@@ -283,8 +282,3 @@ def mechanism_test(
         )
     return results
 
-
-def _parameters(state: bytes, phase: Phase) -> NDArray[np.float64]:
-    """The phase's parameters from a program's state."""
-    with np.load(io.BytesIO(state), allow_pickle=False) as arrays:
-        return np.asarray(arrays[phase.name], dtype=np.float64)

@@ -1,6 +1,7 @@
 """Made-up people in the real format: the worst people for a mechanism to protect.
 
 All are dosages in {0, 1, 2} and a phenotype in {0, 1}, so whatever they reach, an enrolled person could.
+`as_declared` gives them what else a run learns.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import hadamard
 
+from afml.core.run import RiskSettings
+from afml.training.cohort import FARTHEST_SPREADS, TRAIT_SPREADS
 from afml.training.program import Cohort
 
 MOST_SPREAD = 2048
@@ -42,3 +45,19 @@ def most_spread(sites: int) -> int:
 def copies(person: Cohort, people: int, phenotype: int) -> Cohort:
     """The same genotype `people` times, all with one phenotype."""
     return Cohort(np.repeat(person.dosage[:1], people, axis=0), np.full(people, phenotype, np.int8))
+
+
+def as_declared(people: Cohort, risk: RiskSettings) -> Cohort:
+    """People of one binary phenotype as a run with other traits and covariates sees them.
+
+    Everybody is a case of all binary traits or of none; a quantitative trait is as far from its centre as can be,
+    above it for cases; covariates are at their centres.
+    """
+    if risk.phenotypes == 1 and not risk.traits and not risk.covariates:
+        return people
+    case = people.phenotype.astype(np.float64)
+    extreme = (2.0 * case - 1.0) * (FARTHEST_SPREADS / TRAIT_SPREADS)
+    kinds = [trait.kind for trait in risk.declared]
+    targets = np.stack([extreme if kind == "quantitative" else case for kind in kinds], axis=1)
+    covariates = np.zeros((len(people), len(risk.covariates)), np.float32) if risk.covariates else None
+    return Cohort(people.dosage, targets if "quantitative" in kinds else targets.astype(np.int8), covariates)

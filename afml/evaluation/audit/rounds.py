@@ -46,7 +46,7 @@ def nobody(sites: int) -> Cohort:
 
 def together(first: Cohort, second: Cohort) -> Cohort:
     """The people of both."""
-    return Cohort(np.concatenate([first.dosage, second.dosage]), np.concatenate([first.phenotype, second.phenotype]))
+    return first.joined(second)
 
 
 def play(program: Program, config: RunConfig, cohorts: Mapping[int, Cohort], round_number: int) -> Fields:

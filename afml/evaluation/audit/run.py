@@ -14,19 +14,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from afml.core.errors import ConfigError, IntegrityError
 from afml.core.run import Phase, RunConfig
 from afml.evaluation.audit.bounds import one_run_epsilon, one_run_mu, planned_guesses
-from afml.evaluation.audit.people import most_spread, spread
+from afml.evaluation.audit.people import as_declared, most_spread, spread
 from afml.evaluation.audit.rounds import cohort_of, honest_of, nobody, plain_total, play, together
-from afml.models.risk import with_constant
 from afml.privacy.events import Event
 from afml.privacy.noise import grid_for, node_std, round_event
 from afml.privacy.ple import ple
 from afml.training.program import Cohort, Program
+from afml.training.risk import risk_inputs
 from afml.training.step import apply_total
 from crypto.public.random import source
 
@@ -124,7 +123,8 @@ def audit_run(
         ConfigError: The run has no risk phase, or fewer than two canaries are asked for.
     """
     phases = tuple(phase for phase in config.phases if phase.name == "risk")
-    canaries = min(canaries, most_spread(config.sites), _LARGEST_MATRIX // (config.sites + 1))
+    parameters = config.risk.phenotypes * (config.sites + 1 + len(config.risk.covariates))
+    canaries = min(canaries, most_spread(config.sites), _LARGEST_MATRIX // parameters)
     if not phases or canaries < 2:
         raise ConfigError("needs a risk phase and at least two canaries", where=f"audit of run {config.run}")
     rng = np.random.default_rng(seed)
@@ -137,10 +137,11 @@ def audit_run(
     }
     attacked = config.model_copy(update={"enrolled": declared, "phases": phases})
     program = Program(attacked, panel, panel_dosage)
-    people = spread(config.sites, canaries, rng)
-    real = {node: cohorts.get(node, nobody(config.sites)) for node in honest}
+    people = as_declared(spread(config.sites, canaries, rng), config.risk)
+    absent = as_declared(nobody(config.sites), config.risk)
+    real = {node: cohorts.get(node, absent) for node in honest}
     joined = {
-        node: together(real[node], _rows(people, np.flatnonzero(enrolled & (where == index))))
+        node: together(real[node], people.rows(np.flatnonzero(enrolled & (where == index))))
         for index, node in enumerate(honest)
     }
     score = _Score(_gradients(program, people))
@@ -230,9 +231,10 @@ class _Score:
 def _gradients(program: Program, people: Cohort) -> NDArray[np.float64]:
     """Gradients of the risk model at zero weights over the clip norm, clipped to length 1, [people, parameters]."""
     phase = program.config.phases[0]
-    features = torch.from_numpy(program.statistics.features(people.dosage))
-    rows = with_constant(features, program.statistics.variance).numpy().astype(np.float64)
-    rows *= ((0.5 - people.phenotype) / phase.clip_norm)[:, None]
+    inputs = risk_inputs(program.statistics, people).numpy().astype(np.float64)  # [people, inputs]
+    at_zero = np.array([0.0 if trait.kind == "quantitative" else 0.5 for trait in program.config.risk.declared])
+    residual = (at_zero - people.phenotype.reshape(len(people), -1)) / phase.clip_norm  # [people, traits]
+    rows = (residual[:, :, None] * inputs[:, None, :]).reshape(len(people), -1)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)
     return np.asarray(rows)
 
@@ -243,7 +245,3 @@ def _known(program: Program, index: int, phase: Phase, real: Mapping[int, Cohort
     for cohort in real.values():
         known += program.clipped_sum(index, cohort, np.arange(len(cohort)), source(0))
     return known * phase.sample_rate
-
-
-def _rows(people: Cohort, rows: NDArray[np.int64]) -> Cohort:
-    return Cohort(people.dosage[rows], people.phenotype[rows])

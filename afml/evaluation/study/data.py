@@ -10,7 +10,7 @@ import hmac
 import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,8 +22,10 @@ from afml.core.config import Settings
 from afml.core.errors import InputError
 from afml.core.files import require_file, staged_file, staged_folder
 from afml.evaluation.study.cohorts import simulate_dosage, simulated_panel
+from afml.genomics.choice import build_site_panel
+from afml.genomics.drawn import draw_people
 from afml.genomics.partition import split
-from afml.genomics.sites import SitePanel, build_site_panel
+from afml.genomics.sites import SitePanel
 from afml.genomics.store import build_store
 
 EXOMES = "1kg_grch38_exome_common_maf1pct.2503.vcf.gz"
@@ -44,6 +46,11 @@ class DataSettings(Settings):
     nodes: int = Field(default=5, ge=1)
     panel_people: int = Field(default=500, ge=2)
     panel_used: int = Field(default=0, ge=0, description="train with this many panel people only; 0: all")
+    panel: Literal["people", "frequencies"] = Field(
+        default="people",
+        exclude_if=lambda value: value == "people",
+        description="what the consortium has: panel people, or their allele frequencies alone, from which it draws",
+    )
     people: int = Field(default=0, ge=0, description="private people; simulated data only")
     split_seed: int = Field(default=1, description="who is in the panel, and in which institution")
     holdout: float = Field(default=0.25, gt=0, lt=1)
@@ -56,7 +63,8 @@ class StudyData:
 
     Attributes:
         panel: The agreed sites.
-        panel_dosage: int8 [panel people, S].
+        panel_dosage: int8 [panel people, S], what the consortium trains and plans with.
+        known: int8 [public people, S], what attackers have: real people, also where the consortium draws its own.
         files: int8 [people of the institution, S], one per institution.
         enrolled: bool [people of the institution], False for held-out people.
         folder: The split VCFs, where there are any.
@@ -64,6 +72,7 @@ class StudyData:
 
     panel: SitePanel
     panel_dosage: NDArray[np.int8]
+    known: NDArray[np.int8]
     files: tuple[NDArray[np.int8], ...]
     enrolled: tuple[NDArray[np.bool_], ...]
     folder: Path | None = None
@@ -137,9 +146,20 @@ def load(settings: DataSettings, *, source: Path | None, cache: Path, note: Note
     names: list[list[str]] = json.loads((stored / "samples.json").read_text())
     with np.load(stored / "genotypes.npz", allow_pickle=False) as arrays:
         files = tuple(arrays[f"node-{node}"] for node in range(1, settings.nodes + 1))
-        panel_dosage = arrays["panel"][: settings.panel_used or None]
+        people = arrays["panel"]
     enrolled = tuple(~held_out(samples, settings.holdout, settings.holdout_seed) for samples in names)
-    return StudyData(panel, panel_dosage, files, enrolled, folder)
+    return StudyData(*_panel(settings, panel, people), files, enrolled, folder)
+
+
+def _panel(
+    settings: DataSettings, panel: SitePanel, people: NDArray[np.int8]
+) -> tuple[SitePanel, NDArray[np.int8], NDArray[np.int8]]:
+    """(sites, the consortium's panel, the attackers') of a study with these panel people."""
+    used = people[: settings.panel_used or None]
+    if settings.panel == "people":
+        return panel, used, used
+    drawn = replace(panel, drawn_people=len(used))
+    return drawn, draw_people(drawn), used
 
 
 def _store(folder: Path, stored: Path, settings: DataSettings) -> None:
@@ -168,4 +188,4 @@ def simulated(settings: DataSettings) -> StudyData:
         ~held_out([f"{node}-{row}" for row in range(len(file))], settings.holdout, settings.holdout_seed)
         for node, file in enumerate(files, start=1)
     )
-    return StudyData(simulated_panel(panel_dosage), panel_dosage, files, enrolled)
+    return StudyData(*_panel(settings, simulated_panel(panel_dosage), panel_dosage), files, enrolled)

@@ -19,8 +19,8 @@ ABLATION_SEEDS = (1, 2, 3)
 QUICK_SITES = 512
 QUICK_SEED = 1001  # never one that results are reported on
 
-#: (target PLE, sites, share of the squared budget that the private game has, its rounds, phenotypes) -> phases
-Planner = Callable[[float, int, float, int, int], tuple[Phase, ...]]
+#: (target PLE, sites, share of the squared budget that the private game has, its rounds, phenotypes, game) -> phases
+Planner = Callable[[float, int, float, int, int, GameSettings], tuple[Phase, ...]]
 FederatedRuns = Literal["each", "one", "none"]
 GAME_SHARE, GAME_ROUNDS = 0.1, 4
 ALL_PRIVATE_SHARE, ALL_PRIVATE_ROUNDS = 0.5, 20
@@ -48,19 +48,20 @@ class Grid:
         """One run with the product's defaults except for `changes` (fields of `RunSettings`)."""
         count = self.site_counts(sites)
         data = changes.pop("data", self.data).model_copy(update={"sites": sites})
+        phenotypes, game = changes.get("phenotypes", 1), changes.get("game", GameSettings())
         settings = RunSettings(
             data=data,
             causal=causal,
             phenotype_seed=seed,
             ple=ple,
-            phases=self.planner(ple, count, GAME_SHARE, GAME_ROUNDS, changes.get("phenotypes", 1)),
+            phases=self.planner(ple, count, GAME_SHARE, GAME_ROUNDS, phenotypes, game),
             **changes,
         )
         if not private:
             return Job(settings, None, self.federate)
         changed = {
             "variant": "all-private",
-            "phases": self.planner(ple, count, ALL_PRIVATE_SHARE, ALL_PRIVATE_ROUNDS, settings.phenotypes),
+            "phases": self.planner(ple, count, ALL_PRIVATE_SHARE, ALL_PRIVATE_ROUNDS, phenotypes, game),
             "game": settings.game.model_copy(update={"steps": 0}),
         }
         return Job(settings, settings.model_copy(update=changed), self.federate)
@@ -113,6 +114,7 @@ def ablations() -> list[tuple[str, dict[str, Any]]]:
     made += [(f"lineup-{people}", {"game": {"lineup": people}}) for people in (4, 48)]
     made.append(("no-public-game", {"game": {"steps": 0}}))
     made.append(("codebook", {"release": {"method": "codebook"}}))
+    made.append(("panel-frequencies", {"release": {"method": "codebook"}, "data": {"panel": "frequencies"}}))
     return made
 
 
@@ -128,7 +130,7 @@ def quick(planner: Planner, real: DataSettings | None) -> list[Job]:
             causal=causal,
             phenotype_seed=QUICK_SEED,
             ple=0.9,
-            phases=planner(0.9, data.sites, GAME_SHARE, GAME_ROUNDS, 1),
+            phases=planner(0.9, data.sites, GAME_SHARE, GAME_ROUNDS, 1, game),
             game=game,
             variant=f"quick-{data.kind}",
             population=(),

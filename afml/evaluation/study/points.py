@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from afml.evaluation.evaluate import EvaluationInputs
 from afml.evaluation.rr import attack_all, describe
 from afml.evaluation.study.data import StudyData
 from afml.evaluation.study.record import Candidates, OperatingPoint
-from afml.evaluation.utility import Outcome, released_auc
+from afml.evaluation.utility import Outcome
 from afml.training.model import TrainedModel
 from afml.training.release import Method, apply_plan, mask_alone, plan_release
 
@@ -28,11 +29,17 @@ CONFIGURATIONS: tuple[tuple[Method, int, int], ...] = (
 FEWER = (100, 300, 1000)
 
 
-def study_of(inputs: EvaluationInputs, outcome: Outcome, raw_auc: float) -> Study:
-    """The people of an evaluation with the same reference profiles that `evaluate` makes."""
+def study_of(inputs: EvaluationInputs, phenotypes: tuple[tuple[Outcome, float], ...]) -> Study:
+    """The people of an evaluation with the same reference profiles that `evaluate` makes.
+
+    Args:
+        inputs: What was evaluated.
+        phenotypes: (outcome, raw AUC) of every phenotype.
+    """
     dosage = np.concatenate([one.dosage for one in inputs.institutions])
     study = Study(
-        dosage, dosage, outcome, raw_auc, inputs.panel, inputs.fill, inputs.genotype_error, inputs.seed
+        dosage, dosage, *phenotypes[0], inputs.panel, inputs.fill, inputs.genotype_error, inputs.seed,
+        phenotypes=phenotypes,
     )  # fmt: skip
     error = inputs.genotype_error
     references = reference_profiles(
@@ -42,9 +49,7 @@ def study_of(inputs: EvaluationInputs, outcome: Outcome, raw_auc: float) -> Stud
         missing=error,
         rng=np.random.default_rng([inputs.seed, 0xEF]),
     )
-    return Study(
-        dosage, references, outcome, raw_auc, inputs.panel, inputs.fill, inputs.genotype_error, inputs.seed
-    )  # fmt: skip
+    return replace(study, references=references)
 
 
 def operating_points(
@@ -73,7 +78,7 @@ def operating_points(
                 patterns=patterns,
                 min_group_size=size,
                 rr=attack_all(case, (LikelihoodLinkage(), MaskerAwareLinkage())).rr,
-                utility_ratio=released_auc(released, study.outcome) / study.raw_auc,
+                utility_ratio=study.worth(study.aucs(released)) / study.raw_auc,
                 retained_fraction=shape.retained_fraction,
                 entropy_bits=shape.entropy_bits,
             )

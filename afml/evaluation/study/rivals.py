@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from afml.core.run import Phase, ReleaseSettings, RunConfig
 from afml.evaluation.attacks.base import Int8, ReleaseFunction
-from afml.evaluation.baselines import sensitive_mask
+from afml.evaluation.masks import sensitive_mask
 from afml.evaluation.study.data import StudyData
 from afml.evaluation.study.settings import RunSettings
 from afml.training.inprocess import train_in_process

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from afml.core.config import Settings
+from afml.core.config import Settings, complaint
 from afml.core.errors import ConfigError
 from afml.core.run import Budget, GameSettings, Phase, ReleaseSettings, RiskSettings, RunConfig
 from afml.evaluation.study.data import DataSettings, StudyData
@@ -91,5 +91,5 @@ class RunSettings(Settings):
                 release=self.release,
                 seed=self.training_seed,
             )
-        except ValueError as error:
-            raise ConfigError(str(error).splitlines()[-2].strip(), where=f"run {self.name}") from None
+        except ValidationError as error:
+            raise ConfigError(complaint(error), where=f"run {self.name}") from None

@@ -23,7 +23,7 @@ from afml.evaluation.study.points import by_candidates, operating_points, study_
 from afml.evaluation.study.record import Federated, PhenotypeUtility, RunRecord
 from afml.evaluation.study.rivals import rivals
 from afml.evaluation.study.settings import EVALUATION_SEED, RunSettings
-from afml.evaluation.utility import Outcome, released_auc
+from afml.evaluation.utility import Outcome
 from afml.genomics.phenotypes import simulate_phenotype
 from afml.privacy.accountant import epsilon
 from afml.privacy.noise import broken_event, plan, round_event
@@ -138,9 +138,9 @@ def run_one(
                 data.files, data.by_file(declared), data.enrolled, released, strict=True
             )
         ),
-        panel=data.panel_dosage,
+        panel=data.known,
         mask=lambda dosage: mask_alone(chosen, dosage),
-        risk_weights=_first(model.weights) / model.scale,
+        risk_weights=model.weights / model.scale,
         others=tuple(OtherRelease(other.name, other.mask, other.released) for other in others),
         fill=chosen.fill,
         genotype_error=config.game.genotype_error,
@@ -149,8 +149,11 @@ def run_one(
     )
     with clock.step("evaluation"):
         found = evaluate(inputs, note)
-    outcome = Outcome(values[0], np.concatenate(data.enrolled))
-    study = study_of(inputs, outcome, found.details.phenotypes[0].raw_auc)
+    training = np.concatenate(data.enrolled)
+    study = study_of(
+        inputs,
+        tuple((Outcome(one, training), own.raw_auc) for one, own in zip(values, found.details.phenotypes, strict=True)),
+    )
     with clock.step("operating points"):
         points = operating_points(study, model, config, data)
     with clock.step("candidates"):
@@ -194,7 +197,7 @@ def run_one(
         seconds=seconds,
         cpu_seconds=cpu_seconds,
         group_bound=max(one.patterns_used / len(one.dosage) for one in released),
-        ungrouped_ratio=released_auc(alone, outcome) / study.raw_auc,
+        ungrouped_ratio=study.worth(study.aucs(alone)) / study.raw_auc,
         audited_ple_lower=audited,
         model_digest=model.digest(),
         reason=chosen.reason,
@@ -209,11 +212,6 @@ def run_one(
         federated=federated,
         steps=clock.steps,
     )
-
-
-def _first(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights of the first phenotype, [S], whether a model holds one [S] or several [D, S]."""
-    return weights if weights.ndim == 1 else weights[0]
 
 
 def _utility(found: PhenotypeDetails) -> PhenotypeUtility:

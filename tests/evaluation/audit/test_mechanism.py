@@ -41,8 +41,11 @@ def test_the_risk_step_leaks_what_is_accounted(noise: str) -> None:
         result.require_sound()
 
 
-def test_the_game_step_leaks_what_is_accounted() -> None:
-    result = attack(run(GAME, noise="local"), 80)["alone"]
+@pytest.mark.parametrize("losses", [("identification", "masking"), ("masking",)])
+def test_the_game_step_leaks_what_is_accounted(losses: tuple[str, ...]) -> None:
+    base = run(GAME, noise="local")
+    base = base.model_copy(update={"game": base.game.model_copy(update={"private": losses})})
+    result = attack(base, 80)["alone"]
     assert result.sound
     assert result.absent == result.present == 20
     # At mu = 1 a step is misjudged with probability 0.31; a blind attack would misjudge one half.

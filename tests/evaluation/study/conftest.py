@@ -18,13 +18,15 @@ from afml.training.program import parameter_counts
 SITES = 48
 
 
-def phases(ple: float, sites: int, share: float, rounds: int, phenotypes: int = 1) -> tuple[Phase, ...]:
+def phases(
+    ple: float, sites: int, share: float, rounds: int, phenotypes: int = 1, game: GameSettings | None = None
+) -> tuple[Phase, ...]:
     """Two risk rounds and one game round with noise that keeps the promise; no accountant needed."""
-    risk, game = parameter_counts(sites, 4, phenotypes=phenotypes)
+    risk, played = parameter_counts(sites, 4, game, phenotypes=phenotypes)
     common = {"clip_norm": 1.0, "noise_multiplier": 10.0 / ple}
     return (
         Phase(name="risk", rounds=2, sample_rate=1.0, learning_rate=0.003, parameters=risk, **common),
-        Phase(name="game", rounds=1, sample_rate=1.0, learning_rate=0.05, parameters=game, **common),
+        Phase(name="game", rounds=1, sample_rate=1.0, learning_rate=0.05, parameters=played, **common),
     )
 
 

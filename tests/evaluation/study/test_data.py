@@ -9,6 +9,7 @@ from afml.core.errors import ConfigError, InputError
 from afml.evaluation.study.cohorts import simulate_dosage
 from afml.evaluation.study.data import DataSettings, StudyData, exomes, file_digest, held_out, load
 from afml.evaluation.study.settings import RunSettings
+from afml.genomics.drawn import draw_people
 from node.prepare import _draw
 
 
@@ -40,6 +41,27 @@ def test_people_are_split_and_joined(people: StudyData) -> None:
     assert [len(file) for file in people.files] == [80, 80, 80]
     values = np.arange(240, dtype=np.int8)
     np.testing.assert_array_equal(np.concatenate(people.by_file(values)), values)
+
+
+def test_a_drawn_panel_is_the_consortiums_and_not_the_attackers(settings: RunSettings, people: StudyData) -> None:
+    wanted = settings.data.model_copy(update={"panel": "frequencies", "panel_used": 50})
+    drawn = load(wanted, source=None, cache=Path("unused"))
+    assert drawn.panel.drawn_people == 50
+    np.testing.assert_array_equal(drawn.panel_dosage, draw_people(drawn.panel))
+    np.testing.assert_array_equal(drawn.known, people.panel_dosage[:50])
+    np.testing.assert_array_equal(drawn.panel.maf, people.panel.maf)
+    for mine, theirs in zip(drawn.files, people.files, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert people.known is people.panel_dosage
+    assert settings.run_config(drawn).site_panel != settings.run_config(people).site_panel
+
+
+def test_settings_of_panels_of_people_keep_their_digest(settings: RunSettings) -> None:
+    """The field is written only where it says something: stored results of earlier settings still stand."""
+    assert b'"panel":' not in settings.data.canonical()
+    frequencies = settings.data.model_copy(update={"panel": "frequencies"})
+    assert b'"panel":"frequencies"' in frequencies.canonical()
+    assert DataSettings.model_validate_json(frequencies.canonical()) == frequencies
 
 
 def test_run_configuration(settings: RunSettings, people: StudyData) -> None:

@@ -4,12 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from afml.core.run import GameSettings
-from afml.evaluation.study.data import DataSettings
+from afml.core.run import GameSettings, ReleaseSettings
+from afml.evaluation.study.data import DataSettings, StudyData
 from afml.evaluation.study.grid import Job, collect, run_grid
 from afml.evaluation.study.jobs import CAUSAL, PLES, SEEDS, Grid, ablations, quick
 from afml.evaluation.study.quick import complaints
 from afml.evaluation.study.record import RunRecord
+from afml.evaluation.study.settings import RunSettings
+from afml.evaluation.study.single import cohorts, phenotypes
+from afml.training.inprocess import train_in_process
+from afml.training.program import parameter_counts
+from afml.training.release import apply_plan, plan_release
 from tests.evaluation.study.conftest import phases
 
 
@@ -40,8 +45,9 @@ def test_the_extended_grid_changes_one_thing_at_a_time(grid: Grid) -> None:
     assert len({j.settings.name for j in jobs}) == len(jobs) == 15 + 10 + 18 + 3 * len(ablations())
     for job in jobs:
         one = job.settings
-        if one.variant not in ("default", "codebook"):
+        if one.variant not in ("default", "codebook", "panel-frequencies"):
             assert one.release.method == "network"
+        assert (one.data.panel == "frequencies") == (one.variant == "panel-frequencies")
     assert not {j.settings.name for j in jobs} & {j.settings.name for j in grid.full()}
 
 
@@ -81,3 +87,20 @@ def test_quick_checks_notice_a_broken_method(record: RunRecord) -> None:
         }
     )  # fmt: skip
     assert len(complaints(broken)) == 8
+
+
+def test_the_network_without_context_runs_with_the_length_that_it_has(people: StudyData, settings: RunSettings) -> None:
+    simulated = Grid(settings.data, phases, lambda sites: sites)
+    game = settings.game.model_copy(update={"context_scores": 0})
+    one = simulated.job(
+        4, 1001, sites=settings.data.sites, private=False, variant="no-context", game=game, population=(),
+        release=ReleaseSettings(method="network", min_group_size=10),
+    )  # fmt: skip
+    assert [phase.parameters for phase in one.settings.phases] == list(parameter_counts(len(people.panel), 4, game))
+    assert one.settings.phases[1].parameters < settings.phases[1].parameters
+    config = one.settings.run_config(people)
+    traits, _ = phenotypes(one.settings, people)
+    model = train_in_process(config, people.panel, people.panel_dosage, cohorts(people, traits))
+    plan = plan_release(model, people.panel_dosage, config.release, people_per_file=min(config.enrolled.values()))
+    assert plan.method == "network"
+    assert apply_plan(plan, people.files[0]).min_group_size >= 10

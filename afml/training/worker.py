@@ -1,0 +1,44 @@
+"""A further process of a node: computes its part of each clipped sum and does nothing else.
+
+It reads the prepared folder, talks to the node's first process alone, and writes nothing. It has no key, no
+ledger and no connection to anybody, and draws no noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from afml.core.errors import IntegrityError
+from afml.training.cohort import Cohort
+from afml.training.distributed import Group
+from afml.training.program import Program
+
+
+def work(group: Group, load: Callable[[], tuple[Program, Cohort]]) -> None:
+    """Serve the first process until it needs no more.
+
+    Args:
+        group: This process is not its first.
+        load: Reads the run and the people; called once there is something to do, when the first process has
+            found nothing wrong with them.
+
+    Raises:
+        ProcessLost: The first process is gone.
+        IntegrityError: It holds another run or other people than this process.
+    """
+    share = group.heard()
+    if share is None:
+        return
+    program, cohort = load()
+    held = program.held(cohort)
+    while share is not None:
+        if share.held != held:
+            raise IntegrityError(
+                "holds another run or other people than the node's first process",
+                where=f"process {group.rank} of this node",
+                cure="do not prepare a work folder while it is in use; start the node again",
+            )
+        program.load_state(share.state)
+        own = group.part(share.batch)
+        group.give(program.clipped_part(share.phase, cohort, own, share.people()), len(own))
+        share = group.heard()

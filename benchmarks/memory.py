@@ -1,0 +1,113 @@
+"""Peak memory of training at 100,000 sites and 500 people. Figures under "memory".
+
+Each kind of round runs as a node would run it (panel statistics, features or line-ups, gradients, clipping, noise) in
+a process of its own, on one thread, on the CPU; the peak is that of the whole process, interpreter and libraries
+included, and seconds are of CPU time. The risk round takes all people. The private game round draws `game_people` of
+them, and the public game plays one step: micro-batches make their memory the same for any number of people and
+steps, and their time grows in proportion.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from afml.core.run import Budget, GameSettings, Phase, RunConfig
+from afml.training.program import Cohort, Program
+from crypto.public.random import RandomSource, source
+
+SITES, PEOPLE, PANEL = 100_000, 500, 500
+GAME_RATE = 0.01
+RISK, GAME = 0, 1
+KINDS = ("risk_round", "game_round", "public_game")
+BARS = {f"{kind}_peak_gb": ("<=", 8.0) for kind in KINDS}
+
+
+class _Sites:
+    annotations = np.full((SITES, 4), 0.5, np.float32)
+    drawn_people, drawn_note = 0, ""
+
+    def __len__(self) -> int:
+        return SITES
+
+
+def _dosages(people: int, seed: int) -> NDArray[np.int8]:
+    frequency = np.random.default_rng(1).uniform(0.05, 0.5, SITES)
+    rng, out = np.random.default_rng(seed), np.empty((people, SITES), np.int8)
+    for row in out:  # one person at a time: making the data must not set the peak
+        row[:] = rng.binomial(2, frequency)
+    return out
+
+
+def _program(steps: int) -> tuple[Program, Cohort]:
+    rates = {"risk": 1.0, "game": GAME_RATE}
+    phases = tuple(
+        Phase(name=name, rounds=1, sample_rate=rate, clip_norm=1, noise_multiplier=5, learning_rate=0.003)
+        for name, rate in rates.items()
+    )
+    config = RunConfig(
+        run="bench",
+        consortium="bench",
+        site_panel="00",
+        sites=SITES,
+        enrolled=dict.fromkeys(range(1, 4), PEOPLE),
+        quorum=3,
+        budget=Budget(delta=1e-5, ple_sigma=1.0),
+        phases=phases,
+        game=GameSettings(steps=steps),
+        seed=1,
+    )
+    phenotype = np.random.default_rng(4).integers(0, 2, PEOPLE).astype(np.int8)
+    return Program(config, _Sites(), _dosages(PANEL, 2)), Cohort(_dosages(PEOPLE, 3), phenotype)
+
+
+def _round() -> RandomSource:
+    return source(1)
+
+
+def _peak_gb() -> float:
+    """Of this process alone; `ru_maxrss` would begin with its parent's."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return round(int(line.split()[1]) / 2**20, 2)
+    raise OSError("the kernel does not tell this process's peak memory")
+
+
+def _measure(kind: str) -> dict[str, float]:
+    torch.set_num_threads(1)
+    program, cohort = _program(steps=1 if kind == "public_game" else 0)
+    started = time.process_time()
+    update = program.private_update(RISK, cohort, _round(), 5.0)
+    if kind != "risk_round":
+        program.apply(RISK, update, PEOPLE)
+        started = time.process_time()
+        blob = program.train_public()
+    if kind == "game_round":
+        program.load_public(blob)
+        started = time.process_time()
+        update = program.private_update(GAME, cohort, _round(), 5.0)
+    found = {f"{kind}_seconds": round(time.process_time() - started, 1), f"{kind}_peak_gb": _peak_gb()}
+    return found if kind == "public_game" else found | {f"{kind}_parameters": len(update)}
+
+
+def run() -> dict[str, object]:
+    drawn = int((_round().child("batch").uniform(PEOPLE) < GAME_RATE).sum())
+    found: dict[str, object] = {"sites": SITES, "people": PEOPLE, "panel": PANEL, "game_people": drawn}
+    for kind in KINDS:
+        command = [sys.executable, "-m", "benchmarks.memory", kind]
+        env = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        result = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
+        found |= json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure(sys.argv[1])))

@@ -1,0 +1,145 @@
+"""Traits on the command line: simulated, prepared, declared, and refused in one line where they do not fit."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from afml.core.run import RiskSettings, RunConfig, Trait
+from afml.genomics.phenotypes import read_phenotypes, write_phenotypes
+from crypto.secret.provision import provision
+from node.workspace import People, Workspace, load_holdings
+from tests.cli.zygote import Zygote
+from tests.simulated import simulate_dosage, write_vcf
+
+PEOPLE, PANEL, SITES, NODES = 40, 50, 24, 3
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, afml: Zygote) -> Path:
+    """Three prepared institutions whose tables `afml phenotypes` made."""
+    made = tmp_path_factory.mktemp("traits")
+    dosage = simulate_dosage(PANEL + NODES * PEOPLE, SITES + 8, seed=3)
+    write_vcf(made / "panel.vcf.gz", dosage[:PANEL], samples=[f"P{i}" for i in range(PANEL)])
+    provision(made / "kits", "test", NODES)
+    files = []
+    for node in range(1, NODES + 1):
+        files.append(made / f"node-{node}.vcf.gz")
+        part = dosage[PANEL + (node - 1) * PEOPLE :][:PEOPLE]
+        write_vcf(files[-1], part, samples=[f"N{node}-{i}" for i in range(PEOPLE)])
+    done = afml("phenotypes", *files, "--panel-vcf", made / "panel.vcf.gz", "--out", made / "phenotypes.tsv",
+                "--sites", SITES, "--causal", 4, "--phenotypes", 2, "--quantitative", 1)  # fmt: skip
+    assert done.code == 0, done.err
+    for node, file in enumerate(files, start=1):
+        done = afml("prepare", "--kit", made / "kits" / f"node-{node}", "--vcf", file, "--panel-vcf",
+                    made / "panel.vcf.gz", "--phenotypes", made / "phenotypes.tsv", "--work", made / f"work-{node}",
+                    "--sites", SITES, "--seed", 7)  # fmt: skip
+        assert done.code == 0, done.err
+    return made
+
+
+def configure(root: Path, afml: Zygote, out: Path, *options: object) -> RunConfig:
+    cards = [root / f"work-{node}" / "card.json" for node in range(1, NODES + 1)]
+    done = afml("configure", *cards, "--kit", root / "kits" / "coordinator", "--out", out, "--rounds", 2,
+                "--game-rounds", 1, *options)  # fmt: skip
+    assert done.code == 0, done.err
+    return RunConfig.load(out)
+
+
+def test_simulated_traits_are_two_of_one_kind_and_one_of_the_other(root: Path) -> None:
+    samples = [f"N2-{i}" for i in range(PEOPLE)]
+    table = read_phenotypes(root / "phenotypes.tsv", samples)
+    assert table.names == ("phenotype1", "phenotype2", "trait")
+    assert set(np.unique(table.values[:, :2])) == {0.0, 1.0}
+    assert not np.array_equal(table.values[:, 0], table.values[:, 1])
+    assert len(np.unique(table.values[:, 2])) == PEOPLE
+    about = json.loads((root / "phenotypes.json").read_text())
+    assert about == {"simulated": True, "causal_sites": 4, "heritability": 0.5, "seed": 1}
+    declared = RiskSettings.load(root / "phenotypes.risk.json").traits
+    assert [(trait.name, trait.kind) for trait in declared][2] == ("trait", "quantitative")
+
+
+def test_the_work_folder_keeps_every_column(root: Path) -> None:
+    people = People.load(Workspace(root / "work-2").people)
+    table = read_phenotypes(root / "phenotypes.tsv", people.samples)
+    assert people.table.names == table.names
+    np.testing.assert_array_equal(people.table.values, table.values)
+    assert (root / "work-2" / "people.tsv").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_run_declares_its_traits_and_the_lengths_they_need(root: Path, afml: Zygote, tmp_path: Path) -> None:
+    plain = configure(root, afml, tmp_path / "two.json", "--phenotypes", 2)
+    assert plain.risk == RiskSettings(phenotypes=2)
+    assert '"traits"' not in (tmp_path / "two.json").read_text()
+    named = configure(root, afml, tmp_path / "all.json", "--risk", root / "phenotypes.risk.json")
+    assert (plain.phases[0].parameters, named.phases[0].parameters) == (2 * (SITES + 1), 3 * (SITES + 1))
+    assert (plain.release.patterns, named.release.patterns) == (24, 24)
+    for config in (plain, named):
+        cohort = load_holdings(Workspace(root / "work-1"), config.risk).cohort
+        assert cohort.phenotypes == config.risk.phenotypes
+
+
+def test_the_documented_declaration_is_one(root: Path, afml: Zygote, tmp_path: Path) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "DATA.md").read_text()
+    (sample,) = re.findall(r"```toml\n(.*?)```", document, flags=re.S)
+    (tmp_path / "risk.toml").write_text(sample)
+    config = configure(root, afml, tmp_path / "run.json", "--risk", tmp_path / "risk.toml")
+    assert config.risk.traits[0] == Trait(name="type 2 diabetes")
+    assert config.risk.traits[1].kind == "quantitative"
+    assert config.phases[0].parameters == 2 * (SITES + 1 + len(config.risk.covariates)) == 2 * (SITES + 3)
+
+
+def test_a_run_without_traits_has_no_risk_rounds(root: Path, afml: Zygote, tmp_path: Path) -> None:
+    (tmp_path / "risk.toml").write_text("kept_components = 2\n")
+    config = configure(root, afml, tmp_path / "run.json", "--risk", tmp_path / "risk.toml")
+    assert [phase.name for phase in config.phases] == ["game"]
+    cards = [root / f"work-{node}" / "card.json" for node in range(1, NODES + 1)]
+    line = afml("configure", *cards, "--kit", root / "kits" / "coordinator", "--out", tmp_path / "no.json",
+                "--game-rounds", 0, "--risk", tmp_path / "risk.toml").complaint()  # fmt: skip
+    assert "nothing private is trained; ask for at least one" in line
+    assert not (tmp_path / "no.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[[traits]]\nname = "role"\n', "a column cannot be called 'role'"),
+        ('phenotypes = 2\n[[traits]]\nname = "gout"\n', "1 traits are declared and 2 phenotypes"),
+        ('[[covariates]]\nname = "age"\nspread = -1\n', "covariates.0.spread"),
+        ('[[traits]]\nname = "gout"\nkind = "ordinal"\n', "traits.0.kind"),
+    ],
+)
+def test_a_bad_declaration_is_refused(root: Path, afml: Zygote, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "risk.toml").write_text(text)
+    line = afml("configure", root / "work-1" / "card.json", "--kit", root / "kits" / "coordinator", "--out",
+                tmp_path / "run.json", "--risk", tmp_path / "risk.toml").complaint()  # fmt: skip
+    assert message in line
+    assert str(tmp_path / "risk.toml") in line
+
+
+def test_people_may_be_prepared_without_a_table(root: Path, afml: Zygote, tmp_path: Path) -> None:
+    done = afml("prepare", "--kit", root / "kits" / "node-1", "--vcf", root / "node-1.vcf.gz", "--panel-vcf",
+                root / "panel.vcf.gz", "--work", tmp_path / "work", "--sites", SITES)  # fmt: skip
+    assert done.code == 0, done.err
+    cohort = load_holdings(Workspace(tmp_path / "work"), RiskSettings(kept_components=2)).cohort
+    assert cohort.phenotype.shape == (len(cohort), 0)
+
+
+def test_a_table_with_a_bad_column_is_refused_before_anything_is_kept(root: Path, afml: Zygote, tmp_path: Path) -> None:
+    samples = [f"N1-{i}" for i in range(PEOPLE)]
+    write_phenotypes(tmp_path / "bad.tsv", samples, np.zeros((PEOPLE, 2)), ["role", "gout"])
+    line = afml("prepare", "--kit", root / "kits" / "node-1", "--vcf", root / "node-1.vcf.gz", "--panel-vcf",
+                root / "panel.vcf.gz", "--phenotypes", tmp_path / "bad.tsv", "--work", tmp_path / "work",
+                "--sites", SITES).complaint()  # fmt: skip
+    assert "cannot have a column 'role' here; rename it" in line
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_demo_serves_at_least_one_phenotype(tmp_path: Path, afml: Zygote) -> None:
+    line = afml("demo", "--out", tmp_path / "out", "--phenotypes", 0).complaint()
+    assert "a release cannot serve 0 phenotypes; ask for 1 to 16 in all" in line
+    assert not (tmp_path / "out").exists()
