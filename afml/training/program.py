@@ -42,6 +42,8 @@ __all__ = ["Cohort", "Program", "parameter_counts"]
 
 Progress = Callable[[int, int], None]
 _MOSAICS = 4000
+#: Stored name of the risk masters; states that held them with the Newton step called them otherwise.
+_RISK = "risk_steps"
 
 
 class Program:
@@ -318,9 +320,9 @@ class Program:
             IntegrityError: Not a state of this program.
         """
         arrays = load(blob, "saved training state")
-        if arrays.get("risk", np.zeros(0)).shape != self._risk.shape:
+        if arrays.get(_RISK, np.zeros(0)).shape != self._risk.shape:
             raise IntegrityError("the saved training state belongs to another run", cure="remove it and catch up")
-        self._risk = arrays["risk"]
+        self._risk = arrays[_RISK]
         self._weights, self._game = arrays.get("weights"), arrays.get("game")
         self._buffers = arrays.get("buffers", np.zeros(0))
         self.__dict__.pop("_score_moments", None)
@@ -355,7 +357,7 @@ class Program:
         )
 
     def _masters(self) -> dict[str, NDArray[np.float64]]:
-        masters = {"risk": self._risk}
+        masters = {_RISK: self._risk}
         if self._weights is not None and self._game is not None:
             masters |= {"weights": self._weights, "game": self._game} | _present(self._buffers)
         return masters

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from afml.core.run import GameSettings
@@ -230,3 +231,21 @@ def test_schedule_and_micro_batches() -> None:
     assert ramp(0, 100) == 0.0
     assert ramp(100, 100) == 1.0
     assert micro_batch(10**9, 16) == 1
+
+
+@pytest.mark.parametrize(("people", "parameters"), [(4000, 500), (3, 200_000)])
+def test_one_more_person_moves_the_sum_by_at_most_the_bound(people: int, parameters: int) -> None:
+    """Exactly, and not up to float32: a long sum and a long vector, where everybody pulls the same way."""
+
+    def total(count: int) -> NDArray[np.float64]:
+        layer = nn.Linear(parameters, 1, bias=False)
+        gradients = PersonGradients(layer, 1.0)
+        direction = torch.randn(1, parameters, generator=torch.Generator().manual_seed(1))
+        for start in range(0, count, 400):
+            rows = direction.expand(min(400, count - start), parameters)
+            gradients.backward(gradients.hooked(rows).sum())
+            gradients.clip()
+        return gradients.total()
+
+    moved = np.linalg.norm(total(people + 1) - total(people))
+    assert 0.99999 < moved <= 1.0
