@@ -15,7 +15,7 @@ from afml.core.errors import InputError
 from afml.core.files import read_secret, require_file, sync_folder, write_bytes, write_secret
 from afml.core.progress import Task
 from afml.core.run import NodeCard
-from afml.genomics.choice import DRAWN_PEOPLE, build_site_panel
+from afml.genomics.choice import build_site_panel
 from afml.genomics.phenotypes import Phenotypes, read_phenotypes
 from afml.genomics.store import build_panel_store, build_store
 from crypto.public import messages
@@ -40,7 +40,7 @@ def prepare(
     seed: int | None,
     progress: Task,
     panel_af_field: str | None = None,
-    drawn_people: int = DRAWN_PEOPLE,
+    drawn_people: int | None = None,
 ) -> NodeCard:
     """Build everything a node needs to train.
 
@@ -58,7 +58,7 @@ def prepare(
         seed: Simulation only: who is held out becomes reproducible.
         progress: The running step.
         panel_af_field: INFO field of the frequencies where the panel holds no people; by default AF.
-        drawn_people: People drawn from them.
+        drawn_people: People drawn from them; by default 500.
 
     Raises:
         InputError: Anything wrong with a file; names the file, the place and the cure.
@@ -89,7 +89,7 @@ def prepare(
 def _build(
     kit: NodeKit, work: Workspace, holdout_key: bytes, *, vcf: Path, panel_vcf: Path, phenotypes: Path | None,
     exclude: Sequence[Path], sites: int, min_maf: float, holdout: float, progress: Task,
-    panel_af_field: str | None, drawn_people: int,
+    panel_af_field: str | None, drawn_people: int | None,
 ) -> NodeCard:  # fmt: skip
     progress.note("choosing sites on the public panel")
     panel = build_site_panel(

@@ -26,7 +26,6 @@ from afml.core.run import Phase, RunConfig
 from afml.ledger.receipt import Receipt
 from afml.ledger.store import Ledger
 from afml.privacy.noise import grid_for, require_cohort
-from afml.training.distributed import ProcessLost
 from afml.training.model import TrainedModel
 from afml.training.program import Program
 from afml.training.step import apply_total, node_update
@@ -161,12 +160,7 @@ class Session:
             self._client.decline(state.round, state.attempt)
             return
         if submission is None or receipt is None:
-            try:
-                receipt, submission = self._train(attempt, phase)
-            except ProcessLost:  # before the spend: it costs nothing here, and nobody need wait for the deadline
-                with contextlib.suppress(AfmlError):
-                    self._client.decline(state.round, state.attempt)
-                raise
+            receipt, submission = self._train(attempt, phase)
         self._progress(f"round {attempt.round}/{self._config.rounds} ({phase.name}): sending")
         sender.send(
             receipt, submission, self._kit.node, self._parameters(attempt.round), self._kit.signing_key,
@@ -175,16 +169,21 @@ class Session:
 
     def _train(self, attempt: Attempt, phase: Phase) -> tuple[Receipt, Submission]:
         """Compute, spend, encrypt and store this node's update; in this order nothing leaves unrecorded."""
-        require_cohort(self._config, len(attempt.cohort))
         place = f"round {attempt.round}/{self._config.rounds} ({phase.name})"
         self._progress(f"{place}: training")
-        update, rounding = node_update(
-            self._program,
-            self._config,
-            self._holdings.cohort,
-            node=self._kit.node,
-            round_number=attempt.round,
-        )
+        try:
+            require_cohort(self._config, len(attempt.cohort))
+            update, rounding = node_update(
+                self._program,
+                self._config,
+                self._holdings.cohort,
+                node=self._kit.node,
+                round_number=attempt.round,
+            )
+        except Exception:  # before the spend: it costs nothing here, and nobody need wait for the deadline
+            with contextlib.suppress(AfmlError):
+                self._client.decline(attempt.round, attempt.number)
+            raise
         self._require_wanted(attempt)
         try:
             receipt = self._guard.spend(attempt)

@@ -12,7 +12,7 @@ work/
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +112,7 @@ class People:
         """Write people.tsv, readable by its owner only."""
         with staged_file(path) as staged:
             staged.touch(mode=0o600)
-            with staged.open("w", newline="") as out:
+            with staged.open("w", newline="", encoding="utf-8") as out:
                 writer = csv.writer(out, delimiter="\t", lineterminator="\n")
                 writer.writerow(["sample", *self.table.names, "role"])
                 rows = zip(self.samples, self.table.values.tolist(), self.enrolled, strict=True)
@@ -122,7 +122,7 @@ class People:
     @classmethod
     def load(cls, path: Path) -> People:
         """Read people.tsv."""
-        with require_file(path, "people table").open(newline="") as source:
+        with require_file(path, "people table").open(newline="", encoding="utf-8") as source:
             rows = list(csv.DictReader(source, delimiter="\t"))
         names = tuple(name for name in (rows[0] if rows else ()) if name not in ("sample", "role"))
         values = np.array([[parse_number(row[name]) for name in names] for row in rows], dtype=np.float64)
@@ -169,16 +169,17 @@ def load_holdings(work: Workspace, risk: RiskSettings) -> Holdings:
         risk: Of the run; says which columns of the phenotype table it trains.
 
     Raises:
-        InputError: The folder is not prepared, or its people lack a column that the run declares.
+        InputError: The folder is not prepared, or one of its people, enrolled or held out, lacks a value in a
+            column that the run declares.
     """
     work.require_prepared()
     people = People.load(work.people)
     rows = np.flatnonzero(people.enrolled)
-    dosage = GenotypeStore.open(work.cohort_store).dosage(rows)
-    enrolled = people.rows(rows)
+    # Held-out people's columns are needed after training, when the budget is spent: refuse now what fails then.
+    columns = people.cohort(np.zeros((len(people.samples), 0), np.int8), risk, where=work.people)
     return Holdings(
         SitePanel.load(work.site_panel),
         GenotypeStore.open(work.panel_store).dosage(),
-        enrolled.cohort(dosage, risk, where=work.people),
-        enrolled.samples,
+        replace(columns.rows(rows), dosage=GenotypeStore.open(work.cohort_store).dosage(rows)),
+        people.rows(rows).samples,
     )

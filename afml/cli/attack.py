@@ -54,7 +54,10 @@ def attack(
     found: AuditResult | None = None
     if instrument in ("both", "mechanism"):
         steps = _steps(inputs, trials, quiet=as_json)
-    if instrument in ("both", "run"):
+    attackable = any(phase.name == "risk" for phase in inputs.config.phases)
+    if instrument == "both" and not attackable:  # asked for alone, it is refused
+        click.echo("SKIPPED the run with canaries: it attacks risk rounds, and this run has none", err=True)
+    elif instrument != "mechanism":
         found = _run(inputs, canaries, seed, quiet=as_json)
     if as_json:
         click.echo(json.dumps({"steps": [asdict(s) for s in steps], "run": asdict(found) if found else None}, indent=2))

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from afml.core.config import complaint
 from afml.core.errors import ConfigError, InputError
-from afml.core.files import staged_file
+from afml.core.files import write_bytes
 from afml.core.run import Budget, GameSettings, NodeCard, Phase, ReleaseSettings, RiskSettings, Roster, RunConfig
 from afml.genomics.sites import ANNOTATIONS
 from afml.privacy.calibrate import Share, noise_multipliers_for
@@ -208,9 +208,8 @@ def configure(
     for phase in config.phases:  # refuse here what every node would refuse later
         grid_for(config, phase)
     run_params(config)
-    with staged_file(out) as staged:
-        staged.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    with staged_file(out.with_suffix(".sig")) as staged:
-        staged.write_bytes(sign(key, messages.run_config(config.digest())))
+    signature = sign(key, messages.run_config(config.digest()))
+    write_bytes(out, (config.model_dump_json(indent=2) + "\n").encode())
+    write_bytes(out.with_suffix(".sig"), signature)
     noises = ", ".join(f"{p.name} {p.rounds} rounds z = {p.noise_multiplier:g}" for p in config.phases)
     click.echo(f"run {name}: {len(found)} nodes, {sites} sites, PLE {ple:g} at delta {delta:g}: {noises}")

@@ -12,7 +12,7 @@ import numpy as np
 from afml.core.errors import InputError
 from afml.core.files import staged_file
 from afml.core.progress import step
-from afml.core.run import RiskSettings, Trait
+from afml.core.run import MOST_TRAITS, RiskSettings, Trait
 from afml.genomics.choice import build_site_panel
 from afml.genomics.partition import split as split_vcf
 from afml.genomics.phenotypes import SEED_STEP, simulate_liability, simulate_phenotype, write_phenotypes
@@ -63,9 +63,13 @@ def phenotypes(
     """Simulate phenotypes over all people of VCFS: a liability, or (binary) whether it is above its median."""
     if not 0 < heritability <= 1:
         raise InputError(f"{heritability} is not in (0, 1]", where="--heritability", cure="for example 0.5")
+    if not 1 <= binary + quantitative <= MOST_TRAITS:
+        raise InputError(
+            f"no run learns {binary + quantitative} traits", where="--phenotypes and --quantitative",
+            cure=f"ask for 1 to {MOST_TRAITS} in all",
+        )  # fmt: skip
     traits = (*(RiskSettings(phenotypes=binary).declared if binary else ()), *_quantitative(quantitative))
-    if not traits:
-        raise InputError("no phenotype is asked for", where="--phenotypes", cure="ask for at least one of either kind")
+    risk = RiskSettings(traits=traits)
     out.parent.mkdir(parents=True, exist_ok=True)
     with step("simulating the phenotype") as task, tempfile.TemporaryDirectory(dir=out.parent) as scratch:
         panel = build_site_panel(panel_vcf, sites=sites, progress=task)
@@ -85,7 +89,7 @@ def phenotypes(
     with staged_file(out.with_suffix(".json")) as staged:
         staged.write_text(json.dumps(about, indent=2) + "\n")
     with staged_file(out.with_suffix(".risk.json")) as staged:
-        staged.write_text(RiskSettings(phenotypes=len(traits), traits=traits).model_dump_json(indent=2) + "\n")
+        staged.write_text(risk.model_dump_json(indent=2) + "\n")
     told = ", ".join(
         f"{trait.name}: {int(column.sum())} cases" if trait.kind == "binary" else f"{trait.name}: a number"
         for trait, column in zip(traits, columns, strict=True)

@@ -16,6 +16,7 @@ from afml.core.config import canonical_json
 from afml.core.errors import ConfigError, InputError
 from afml.core.files import require_file, write_bytes
 from afml.core.progress import Task, console, step
+from afml.evaluation.details import read_details
 from afml.evaluation.report import read_json
 from afml.evaluation.terminal import print_report
 from afml.genomics.partition import check_split, require_people
@@ -103,7 +104,7 @@ def demo(
                 *[option for n in range(1, nodes + 1) for option in ("--work", out / f"node-{n}")],
             ])  # fmt: skip
     report = read_json(out / "report.json")
-    print_report(report, report.release.method, console)
+    print_report(report, report.release.method, console, read_details(out / "details.json"))
     console.print(f"report: {out / 'report.html'} and {out / 'report.json'}", markup=False)
 
 

@@ -95,7 +95,7 @@ def evaluate(
     write_json(report, out / "report.json")
     write_details(found.details, out / "details.json")
     write_html(report, PageDetails(method, plan.fill, found.frontier, found.details), out / "report.html")
-    print_report(report, plan.method, console)
+    print_report(report, plan.method, console, found.details)
     if audited is not None:
         audited.require_sound()
 
@@ -126,12 +126,20 @@ def _inputs(spaces: Sequence[Workspace], config: RunConfig, plan: ReleasePlan, s
         fill=plan.fill,
         genotype_error=config.game.genotype_error,
         seed=seed,
-        names=tuple(_by_kind(np.array([trait.name for trait in config.risk.declared]), config).tolist())
-        or (f"reconstruction, {config.risk.kept_components} components",),
+        names=_names(config),
         components=(lambda dosage: model.risk_score(dosage).reshape(len(dosage), -1))
         if config.risk.kept_components
         else None,
     )
+
+
+def _names(config: RunConfig) -> tuple[str, ...]:
+    """Of the traits, binary ones first; none of the single phenotype of a run that declares no trait."""
+    if config.risk.kept_components:
+        return (f"reconstruction, {config.risk.kept_components} components",)
+    if not config.risk.traits and config.risk.phenotypes == 1:
+        return ()
+    return tuple(_by_kind(np.array([trait.name for trait in config.risk.declared]), config).tolist())
 
 
 def _by_kind(rows: NDArray[Any], config: RunConfig) -> NDArray[Any]:

@@ -83,11 +83,14 @@ def _take_part(
     client = Client(address, loaded, config)
     try:
         with open_ledger(space, loaded) as ledger:
+            program = Program(config, holdings.panel, holdings.panel_dosage, group=group, bf16=bf16)
             session = Session(
                 loaded, config, holdings, ledger, journal, client,
-                program=Program(config, holdings.panel, holdings.panel_dosage, group=group, bf16=bf16),
+                program=program,
                 progress=lambda text: click.echo(f"node {loaded.node}: {text}"),
             )  # fmt: skip
+            if not session.complete:
+                program.load_others(holdings.cohort)
             model = _train(session, address, loaded, wait_s)
             model.save(space.model(config.run))
             cost = statement(ledger, config, holdings.enrolled_samples)

@@ -8,6 +8,7 @@ import click
 
 from afml.core.progress import step
 from afml.genomics.choice import AF_FIELD, DRAWN_PEOPLE
+from afml.genomics.sites import SitePanel
 from crypto.secret.nodekit import load_node_kit
 from node.prepare import prepare as prepare_work
 from node.workspace import Workspace
@@ -26,8 +27,8 @@ _PATH = click.Path(path_type=Path)
     "--panel-af-field", default=None, help=f"INFO field of those frequencies, one per ALT.  [default: {AF_FIELD}]"
 )
 @click.option(
-    "--drawn-people", type=click.IntRange(2), default=DRAWN_PEOPLE, show_default=True,
-    help="People drawn from them, where the panel holds none.",
+    "--drawn-people", type=click.IntRange(2), default=None,
+    help=f"People drawn from them, where the panel holds none.  [default: {DRAWN_PEOPLE}]",
 )
 @click.option(
     "--phenotypes", type=_PATH, default=None,
@@ -41,7 +42,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--seed", default=None, type=int, help="Simulation only.")
 def prepare(
     kit: Path, vcf: Path, panel_vcf: Path, phenotypes: Path | None, work: Path, exclude: tuple[Path, ...],
-    sites: int, min_maf: float, holdout: float, seed: int | None, panel_af_field: str | None, drawn_people: int,
+    sites: int, min_maf: float, holdout: float, seed: int | None, panel_af_field: str | None,
+    drawn_people: int | None,
 ) -> None:  # fmt: skip
     """Choose sites on the panel, build the genotype stores, declare the enrolment on a signed card."""
     loaded = load_node_kit(kit)
@@ -51,6 +53,9 @@ def prepare(
             sites=sites, min_maf=min_maf, holdout=holdout, seed=seed, progress=task,
             panel_af_field=panel_af_field, drawn_people=drawn_people,
         )  # fmt: skip
+    panel = SitePanel.load(Workspace(work).site_panel)
+    if panel.drawn_people:
+        click.echo(panel.drawn_note)
     click.echo(
         f"node {card.node}: {card.sites} sites, {card.enrolled} people enrolled; card in {work / 'card.json'}"
     )

@@ -18,7 +18,7 @@ from afml.core.run import GameSettings, Phase
 from afml.evaluation.study import regression
 from afml.evaluation.study.data import DataSettings, exomes, file_digest, load
 from afml.evaluation.study.figures import write_figures
-from afml.evaluation.study.grid import Job, collect, run_grid
+from afml.evaluation.study.grid import Job, collect, run_grid, stale
 from afml.evaluation.study.jobs import QUICK_SITES, FederatedRuns, Grid, quick
 from afml.evaluation.study.quick import complaints
 from afml.evaluation.study.record import RunRecord
@@ -66,10 +66,9 @@ def reproduce(
     grid = _grid(data, cache)
     full = grid.full(federated, chosen) if chosen else grid.full(federated)
     # Once the extended grid is begun, both are reported, whichever is asked for.
-    begun = {path.stem for path in (out / "runs").glob("*.json")} - {job.settings.name for job in full}
-    extended: list[Job] = []
-    if which == "extended" or begun:
-        extended = grid.extended(chosen, chosen) if chosen else grid.extended()
+    both = (chosen, chosen) if chosen else ()
+    begun = grid.extended_names(*both) & {path.stem for path in (out / "runs").glob("*.json")}
+    extended = grid.extended(*both) if which == "extended" or begun else []
     wanted, everything = (full if which == "full" else extended), [*full, *extended]
     failed: Sequence[tuple[str, str]] = ()
     if not report_only:
@@ -106,12 +105,9 @@ def _report(jobs: Sequence[Job], out: Path, *, figures: bool = True) -> tuple[Ru
     records = collect(jobs, out / "runs")
     names = {record.name for record in records}
     missing = [job.settings.name for job in jobs if job.settings.name not in names]
-    versions = {record.code_digest for record in records}
-    newest = records[-1].code_digest if records else ""
-    stale = [r.name for r in records if r.code_digest != newest] if len(versions) > 1 else []
     found = regression.describe(records)
     write_summary(out / "reproduce.json", records, missing=missing, regression=found)
-    write_tables(out / "tables.md", records, missing=missing, stale=stale, title="Results of the study")
+    write_tables(out / "tables.md", records, missing=missing, stale=stale(records), title="Results of the study")
     if found is not None:
         write_bytes(out / "regression.txt", (regression.table(records) + "\n").encode())
     if records and figures:

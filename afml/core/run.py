@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from afml.core.config import Settings
 
@@ -52,7 +52,13 @@ class NodeCard(Settings):
         return self.model_copy(update={"signature": ""}).canonical()
 
 
-class Budget(Settings):
+class _Finite(Settings):
+    """Settings all of whose numbers are finite: no digest can be taken of any other."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class Budget(_Finite):
     """What a cohort may spend over all runs: epsilon at delta, or PLE in sigma (exactly one)."""
 
     delta: float = Field(gt=0, lt=1)
@@ -66,7 +72,7 @@ class Budget(Settings):
         return self
 
 
-class Phase(Settings):
+class Phase(_Finite):
     """A stretch of private rounds that train one model with one mechanism.
 
     `noise_multiplier` is in units of `clip_norm` and is what the *sum of the honest nodes* carries in
@@ -87,7 +93,7 @@ def _left_out(value: object) -> bool:
     return not value
 
 
-class Column(Settings):
+class Column(_Finite):
     """A named column of the institutions' phenotype tables, with the public scale of its numbers.
 
     `centre` and `spread` are about the mean and standard deviation, from the literature or a public data set.
@@ -95,8 +101,8 @@ class Column(Settings):
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$", description="heads the column of every table")
-    centre: float = Field(default=0.0, allow_inf_nan=False)
-    spread: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    centre: float = 0.0
+    spread: float = Field(default=1.0, gt=0)
 
     @model_validator(mode="after")
     def _not_taken(self) -> Self:
@@ -110,27 +116,43 @@ class Trait(Column):
 
     kind: Literal["binary", "quantitative"] = "binary"
 
+    @model_validator(mode="after")
+    def _scaled(self) -> Self:
+        if self.kind == "binary" and (self.centre, self.spread) != (0.0, 1.0):
+            raise ValueError(
+                f"trait {self.name!r} is binary and has a centre or spread; declare kind = 'quantitative' if it is a "
+                "number, or leave them out"
+            )
+        return self
+
+
+#: Most traits that one run learns; as many covariates or kept components.
+MOST_TRAITS = 16
+
 
 class RiskSettings(Settings):
     """The risk model: DP regressions on panel-projected dosages (see afml.models.risk)."""
 
     panel_components: int = Field(default=10, ge=0, description="top panel PCs projected out")
     kept_sites: int = Field(default=40, ge=1, description="sites left after soft-thresholding")
-    phenotypes: int = Field(default=1, ge=1, le=16, description="traits learned at once")
+    phenotypes: int = Field(default=1, ge=1, le=MOST_TRAITS, description="traits learned at once")
     traits: tuple[Trait, ...] = Field(default=(), exclude_if=_left_out, description="their columns, in this order")
     covariates: tuple[Column, ...] = Field(
-        default=(), max_length=16, exclude_if=_left_out, description="columns that predict beside genotypes, unreleased"
-    )
+        default=(), max_length=MOST_TRAITS, exclude_if=_left_out,
+        description="columns that predict beside genotypes, unreleased",
+    )  # fmt: skip
     kept_components: int = Field(
-        default=0, ge=0, le=16, exclude_if=_left_out, description="no trait: top panel PCs that a release should keep"
-    )
+        default=0, ge=0, le=MOST_TRAITS, exclude_if=_left_out,
+        description="no trait: top panel PCs that a release should keep",
+    )  # fmt: skip
 
     @model_validator(mode="before")
     @classmethod
     def _counted(cls, given: Any) -> Any:
         """Named traits need no count beside them."""
-        if isinstance(given, dict) and given.get("traits") and "phenotypes" not in given:
-            return given | {"phenotypes": len(given["traits"])}
+        traits = given.get("traits") if isinstance(given, dict) else None
+        if isinstance(traits, list | tuple) and traits and "phenotypes" not in given:
+            return given | {"phenotypes": len(traits)}
         return given
 
     @model_validator(mode="after")
@@ -174,7 +196,7 @@ def _once(losses: tuple[Loss, ...]) -> tuple[Loss, ...]:
 Stream = Annotated[tuple[Loss, ...], AfterValidator(_once)]
 
 
-class GameSettings(Settings):
+class GameSettings(_Finite):
     """The masking game (see afml.training.game); its variants are described in docs/TRAINING.md.
 
     Fields with `exclude_if` are written only where they differ from their default.
@@ -182,15 +204,15 @@ class GameSettings(Settings):
 
     objective: Literal["margin", "printed", "confusion"] = "margin"
     steps: int = Field(default=300, ge=0)
-    batch: int = 64
+    batch: int = Field(default=64, ge=1)
     lineup: int = Field(default=16, ge=2)
     private_lineup: int = Field(default=8, ge=2, description="candidates per line-up in private rounds")
     windows: int = Field(default=64, ge=2, description="sites per window token of the identifier")
-    learning_rate: float = 3e-3
-    utility_weight: float = 8.0
-    adversary_weight: float = 2.0
-    site_cost: float = 0.002
-    genotype_error: float = 0.01
+    learning_rate: float = Field(default=3e-3, gt=0)
+    utility_weight: float = Field(default=8.0, ge=0)
+    adversary_weight: float = Field(default=2.0, ge=0)
+    site_cost: float = Field(default=0.002, ge=0)
+    genotype_error: float = Field(default=0.01, ge=0, lt=1)
     context_scores: int = Field(
         default=4, ge=0, exclude_if=lambda value: value == 4, description="person-level scores of the masker; 0: none"
     )
@@ -208,7 +230,7 @@ class GameSettings(Settings):
     )
 
 
-class ReleaseSettings(Settings):
+class ReleaseSettings(_Finite):
     """How records are released."""
 
     method: Literal["auto", "codebook", "greedy", "network"] = "auto"
@@ -220,7 +242,7 @@ class ReleaseSettings(Settings):
     )
 
 
-class RunConfig(Settings):
+class RunConfig(_Finite):
     """One run. Signed by the coordinator; its digest is in every message."""
 
     run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="also names folders")
@@ -250,6 +272,11 @@ class RunConfig(Settings):
             raise ValueError(
                 f"distributed noise needs quorum >= max_colluding + 2 = {self.max_colluding + 2}, not {self.quorum}; "
                 "raise the quorum or use noise = 'local'"
+            )
+        if self.risk.kept_components >= self.sites:
+            raise ValueError(
+                f"a release at {self.sites} sites cannot keep {self.risk.kept_components} components; "
+                "lower kept_components or prepare more sites"
             )
         if self.risk.kept_components and any(phase.name == "risk" for phase in self.phases):
             raise ValueError("no trait is declared, so risk rounds would spend budget and learn nothing")

@@ -6,13 +6,15 @@ reaches that of the release under test; where no level does, the level of the hi
 retention*: the level that shows as large a share of genotypes as the release under test.
 
 With several phenotypes in one release, what a level is worth is what it is worth for the phenotype that it serves
-worst: the lowest ratio of AUC to raw AUC. Every method is judged at its own worst, as the release is.
+worst: the lowest ratio of AUC to raw AUC, both counted from what covariates reach alone where there are any. Every
+method is judged at its own worst, as the release is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -23,11 +25,13 @@ from afml.evaluation.attacks.base import MASKED, Float64, Int8
 from afml.evaluation.masks import mask_rare, merge_prefixes, random_mask, randomised_response, static_mask
 from afml.evaluation.report import BaselineRow, FrontierPoint
 from afml.evaluation.rr import attack_all, retained_fraction
-from afml.evaluation.utility import Outcome, released_auc, score_auc, share
+from afml.evaluation.utility import Outcome, origin, released_auc, score_auc, share
 
 RANDOM = "random masking"
 STATIC = "static top sites"
 BINNED = "binned risk score"
+#: The same where a run keeps components and learns no risk.
+BINNED_COMPONENT = "binned first component"
 RESPONSE = "randomised response"
 GROUPED_STATIC = "static top sites, grouped"
 GROUPED_RANDOM = "random masking, grouped"
@@ -53,7 +57,8 @@ class Study:
         files: People per released file, in the order of rows; () where nobody asked.
         min_group_size: k of the release under test; 1 for none. Static and random masks are then also listed
             with every pattern merged or masked until k people of each file share it.
-        phenotypes: (outcome, raw AUC) of all phenotypes in the order of the risk weights; () where there is one.
+        phenotypes: (outcome, raw AUC) of all phenotypes compared, in the order of the risk weights; () where there is
+            one.
     """
 
     dosage: Int8
@@ -77,11 +82,21 @@ class Study:
         """float64[D], held-out AUC of the fixed pipeline on released records for every phenotype."""
         return np.array([released_auc(released, outcome) for outcome, _ in self.declared])
 
+    @cached_property
+    def _origins(self) -> tuple[float, ...]:
+        """`origin` of `outcome`, then of every phenotype."""
+        return tuple(origin(one) for one in (self.outcome, *(one for one, _ in self.declared)))
+
     def worth(self, aucs: Float64) -> float:
-        """What AUCs for every phenotype are worth, as an AUC of `outcome`: lowest ratio to raw times `raw_auc`."""
+        """What AUCs for every phenotype are worth, as an AUC of `outcome`.
+
+        The lowest share of what raw genotypes reach, counted from `origin`, and that share of `raw_auc`.
+        """
         if len(self.declared) == 1:
             return float(aucs[0])
-        return self.raw_auc * min(share(float(auc), raw) for auc, (_, raw) in zip(aucs, self.phenotypes, strict=True))
+        own, *others = self._origins
+        each = zip(aucs, self.declared, others, strict=True)
+        return own + (self.raw_auc - own) * min(share(float(auc) - zero, raw - zero) for auc, (_, raw), zero in each)
 
     def case(self, released: Int8, mask: ReleaseFunction) -> Case:
         """The attack on `released`, whose public release function is `mask`."""
@@ -236,6 +251,8 @@ def risk_score(dosage: Int8, panel: Int8, weights: Float64) -> Float64:
 def binned_score(study: Study, weights: Float64) -> Method:
     """The risk score in panel-quantile bins: not a VCF, but the information limit that masks should approach.
 
+    Of a run without traits it is the score of the first component.
+
     With several phenotypes the score of each has its own bins, all of them are shown, and each phenotype is
     predicted from its own.
 
@@ -266,7 +283,7 @@ def binned_score(study: Study, weights: Float64) -> Method:
         aucs = [score_auc(own.astype(np.float64), one) for own, (one, _) in zip(shown, study.declared, strict=True)]
         return Level(f"{bins} bins", study.worth(np.array(aucs)), rr)
 
-    return Method(BINNED, tuple(level(bins) for bins in BINS))
+    return Method(BINNED_COMPONENT if study.outcome.reconstructs else BINNED, tuple(level(bins) for bins in BINS))
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -16,7 +17,7 @@ from afml.evaluation.utility import Calibration, Utility
 
 
 class PhenotypeDetails(Section):
-    """One phenotype: utility, calibration, association scan, and what its release with the file would show."""
+    """One binary phenotype: utility, calibration, association scan, and what its release with the file would show."""
 
     name: str = Field(default="", description="its column; empty where none was declared")
     auc: float = Share
@@ -25,6 +26,7 @@ class PhenotypeDetails(Section):
     utility_ratio: float
     utility_ratio_chance_corrected: float
     covariates_auc: float = Field(default=0.5, ge=0, le=1, description="from covariates alone; 0.5 without any")
+    comparable: bool = Field(default=True, description="whether raw genotypes predict it; else ratios say nothing")
     calibration: Calibration
     raw_calibration: Calibration
     scan: ScanAgreement
@@ -39,7 +41,9 @@ class TraitDetails(Section):
     raw_r2: float = Share
     best_raw_r2: float | None = Field(default=None, ge=0, le=1, description="of the best tuned raw model")
     covariates_r2: float = Field(default=0.0, ge=0, le=1, description="from covariates alone; 0 without any")
-    r2_ratio: float | None = Field(ge=0, description="null where raw data explain nothing")
+    r2_ratio: float | None = Field(ge=0, description="null where not comparable")
+    r2_ratio_chance_corrected: float | None = Field(default=None, description="beyond covariates; null likewise")
+    comparable: bool = Field(default=True, description="whether raw genotypes predict it")
 
 
 class SiteDetails(Section):
@@ -85,7 +89,13 @@ class Details(Section):
 def phenotype_details(
     name: str, utility: Utility, calibration: Calibration, raw: Calibration, scan: ScanAgreement, groups: Homogeneity
 ) -> PhenotypeDetails:
-    """Put one phenotype together."""
+    """Put one phenotype together.
+
+    Raises:
+        ValueError: No raw model was tuned to it.
+    """
+    if utility.best_raw_auc is None:
+        raise ValueError("a binary phenotype is compared with the best raw model")
     return PhenotypeDetails(
         name=name,
         auc=utility.auc,
@@ -93,7 +103,8 @@ def phenotype_details(
         best_raw_auc=utility.best_raw_auc,
         utility_ratio=utility.ratio,
         utility_ratio_chance_corrected=utility.chance_corrected,
-        covariates_auc=utility.base,
+        covariates_auc=utility.chance if utility.covariates_auc is None else utility.covariates_auc,
+        comparable=utility.comparable,
         calibration=calibration,
         raw_calibration=raw,
         scan=scan,
@@ -108,9 +119,61 @@ def trait_details(name: str, utility: Utility) -> TraitDetails:
         r2=utility.auc,
         raw_r2=utility.raw_auc,
         best_raw_r2=utility.best_raw_auc,
-        covariates_r2=utility.base,
-        r2_ratio=utility.ratio if utility.raw_auc > 1e-6 else None,
+        covariates_r2=utility.covariates_auc or 0.0,
+        r2_ratio=utility.ratio if utility.comparable else None,
+        r2_ratio_chance_corrected=utility.chance_corrected if utility.comparable else None,
+        comparable=utility.comparable,
     )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One phenotype or trait, as page and terminal list it.
+
+    Attributes:
+        name: Its own, or its kind and number.
+        measure: Of `released` and `raw`.
+        released, raw: Fixed pipeline, held-out people.
+        covariates: Of covariates alone; None where they say nothing or there are none.
+        ratio, corrected: `Utility.ratio` and `Utility.chance_corrected`; None where not comparable.
+    """
+
+    name: str
+    measure: Literal["auc", "r2"]
+    released: float
+    raw: float
+    covariates: float | None
+    ratio: float | None
+    corrected: float | None
+
+
+def every_phenotype(details: Details) -> tuple[Row, ...]:
+    """All phenotypes and traits of a release, binary ones first."""
+    binary = [
+        Row(
+            one.name or f"binary {number}",
+            "auc",
+            one.auc,
+            one.raw_auc,
+            None if one.covariates_auc == 0.5 else one.covariates_auc,
+            one.utility_ratio if one.comparable else None,
+            one.utility_ratio_chance_corrected if one.comparable else None,
+        )
+        for number, one in enumerate(details.phenotypes, 1)
+    ]
+    numbers = [
+        Row(
+            one.name or f"quantitative {number}",
+            "r2",
+            one.r2,
+            one.raw_r2,
+            one.covariates_r2 or None,
+            one.r2_ratio,
+            one.r2_ratio_chance_corrected,
+        )
+        for number, one in enumerate(details.traits, 1)
+    ]
+    return (*binary, *numbers)
 
 
 def genotype_details(found: GenotypeReport) -> GenotypeDetails:

@@ -106,7 +106,7 @@ class EvaluationInputs:
         population: Candidates over the private people, at which RR is measured again, e.g. (1, 10, 100).
         asked_people: People whose genotypes are inferred.
         asked_sites: Sites at which; None for those that the release shows most and as many others.
-        names: Of the phenotypes, then of the traits; () where they have none.
+        names: Of the phenotypes, then of the traits; () where they have none (several are then numbered).
         components: int8[n, S] -> float64[n, components], public: what a release without any trait should keep. The
             utility is then that of `reconstruction`, and `risk_weights` are the components' loadings.
     """
@@ -132,9 +132,9 @@ class EvaluationInputs:
 class Evaluation:
     """What goes into report.json, the plot and details.json.
 
-    Where a release serves several phenotypes, `release` and the baselines are about the one it serves worst,
-    and `details.phenotypes` holds all. They are about quantitative traits only where there is no binary one: the
-    ratio of two AUCs, which begin at 0.5, cannot be compared with that of two R^2.
+    Where a release serves several phenotypes, `release` and the baselines are about the one it serves worst among
+    those that raw genotypes predict, and `details` holds all. They are about quantitative traits only where there is
+    no such binary one: the ratio of two AUCs, which begin at 0.5, cannot be compared with that of two R^2.
     """
 
     release: ReleaseSection
@@ -177,9 +177,12 @@ def evaluate(inputs: EvaluationInputs, progress: Callable[[str], None] = lambda 
     measured = [(one, utility_of(released, dosage, one)) for one in (*binary, *quantitative)]
     if inputs.components is not None:
         measured = [reconstruction(released, dosage, inputs.components(dosage), training)]
-    headline = measured[: len(binary)] or measured
-    weights = inputs.risk_weights if inputs.risk_weights.ndim == 1 else inputs.risk_weights[: len(headline)]
-    outcome, utility = min(headline, key=lambda pair: pair[1].ratio)
+    names = inputs.names or _unnamed(len(binary), len(quantitative))
+    compared_with = _comparable(measured, len(binary))
+    headline = [measured[index] for index in compared_with]
+    weights = inputs.risk_weights if inputs.risk_weights.ndim == 1 else inputs.risk_weights[compared_with]
+    worst = min(compared_with, key=lambda index: measured[index][1].served)
+    outcome, utility = measured[worst]
     shape = describe([one.released for one in files], inputs.fill)
     release = ReleaseSection(
         rr=linked.rr,
@@ -188,7 +191,9 @@ def evaluate(inputs: EvaluationInputs, progress: Callable[[str], None] = lambda 
         rr_known_institution=linked.rr if linked.known_institution is None else linked.known_institution,
         candidates=linked.candidates,
         chance=linked.chance,
-        utility_measure="r2" if outcome.quantitative else "auc",
+        utility_measure="reconstruction" if outcome.reconstructs else "r2" if outcome.quantitative else "auc",
+        utility_phenotype=None if outcome.reconstructs else names[worst] or None,
+        utility_comparable=utility.comparable,
         utility_auc=utility.auc,
         raw_auc=utility.raw_auc,
         utility_ratio=utility.ratio,
@@ -222,7 +227,7 @@ def evaluate(inputs: EvaluationInputs, progress: Callable[[str], None] = lambda 
         attacks=baseline_suite(),
         note=lambda name: progress(f"baseline: {name}"),
     )
-    details = _details(inputs, case, dosage, measured, progress)
+    details = _details(inputs, case, dosage, names, measured, progress)
     own = FrontierPoint(name="AFML release", level="", rr=release.rr, utility_ratio=release.utility_ratio)
     return Evaluation(release, compared.rows, compared.rr_reduction_vs_random, (own, *compared.frontier), details)
 
@@ -231,11 +236,11 @@ def _details(
     inputs: EvaluationInputs,
     case: Case,
     dosage: Int8,
+    names: tuple[str, ...],
     measured: list[tuple[Outcome, Utility]],
     progress: Callable[[str], None],
 ) -> Details:
     files, released = inputs.institutions, case.released
-    names = inputs.names or ("",) * len(measured)
     cuts = np.cumsum([len(one.dosage) for one in files])[:-1]
     progress("membership")
     membership = infer_membership(released, case.references, case.knowledge, seed=inputs.seed)
@@ -276,6 +281,23 @@ def _details(
         genotype=genotype,
         population=population_details(points),
     )
+
+
+def _unnamed(binary: int, quantitative: int) -> tuple[str, ...]:
+    """Names of phenotypes that have none; a single one needs none."""
+    if binary + quantitative < 2:
+        return ("",)
+    kinds = (("binary", binary), ("quantitative", quantitative))
+    return tuple(f"{kind} {number + 1}" for kind, count in kinds for number in range(count))
+
+
+def _comparable(measured: list[tuple[Outcome, Utility]], binary: int) -> list[int]:
+    """Which outcomes the headline and the baselines are about.
+
+    The binary ones that raw genotypes predict, else the quantitative ones, else (nothing can be compared) the first.
+    """
+    found = [index for index, (_, utility) in enumerate(measured) if utility.comparable]
+    return [index for index in found if index < binary] or found or [0]
 
 
 def _outcomes(

@@ -14,13 +14,13 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from afml.core.files import write_bytes
-from afml.evaluation.details import Details
-from afml.evaluation.report import FrontierPoint, Report
+from afml.evaluation.details import Details, PhenotypeDetails, every_phenotype
+from afml.evaluation.report import FrontierPoint, Report, compared_rows
 
 _COLOURS = ("#8a8f98", "#d97706", "#0f766e", "#7c3aed", "#be185d", "#2563eb", "#4d7c0f")
 _OWN = "#b91c1c"
 #: How `ReleaseSection.utility_measure` is written.
-MEASURES = {"auc": "AUC", "r2": "R²"}
+MEASURES = {"auc": "AUC", "r2": "R²", "reconstruction": "reconstruction R²"}
 ATTACKS = {
     "likelihood": "the candidate under whom the record is most probable",
     "masker-aware": "every candidate masked with the public model, the nearest wins",
@@ -51,6 +51,7 @@ def frontier_svg(report: Report, frontier: tuple[FrontierPoint, ...]) -> str:
     """RR (logarithmic) against utility ratio as an inline SVG that names no address."""
     release = report.release
     measure = MEASURES[release.utility_measure]
+    raw = "raw components" if release.utility_measure == "reconstruction" else f"raw {measure}"
     with matplotlib.rc_context({"svg.hashsalt": "afml", "svg.fonttype": "path", "font.size": 10}):
         figure = Figure(figsize=(8.2, 4.6), layout="constrained")
         axes = figure.add_subplot()
@@ -76,7 +77,7 @@ def frontier_svg(report: Report, frontier: tuple[FrontierPoint, ...]) -> str:
         axes.axvline(1.0, color="#cbd5e1", linewidth=1, zorder=0)
         axes.set_yscale("log")
         axes.set_ylim(floor * 0.9, 1.5)
-        axes.set_xlabel(f"utility ratio (released {measure} / raw {measure}, held-out people)")
+        axes.set_xlabel(f"utility ratio (released {measure} / {raw}, held-out people)")
         axes.set_ylabel("re-identification rate")
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         axes.grid(True, which="major", color="#e2e8f0", linewidth=0.7)
@@ -110,6 +111,12 @@ def points(value: float) -> str:
     return f"{'+' if rounded > 0 else '−' if rounded < 0 else ''}{abs(rounded):.1f}"
 
 
+def _about(report: Report, details: Details) -> PhenotypeDetails | None:
+    """The binary phenotype that the headline is about; where it is about none, the first."""
+    named = [one for one in details.phenotypes if one.name == report.release.utility_phenotype]
+    return next(iter((*named, *details.phenotypes)), None)
+
+
 def write_html(report: Report, details: PageDetails, path: Path) -> None:
     """Write report.html, whole or not at all.
 
@@ -128,12 +135,19 @@ def write_html(report: Report, details: PageDetails, path: Path) -> None:
     environment.filters["percent"] = percent
     environment.filters["amount"] = amount
     environment.filters["points"] = points
+    more = details.measured
     page = environment.get_template("report.html.j2").render(
         report=report,
         details=details,
         attacks=ATTACKS,
-        measure=MEASURES[report.release.utility_measure],
-        more=details.measured,
+        measures=MEASURES,
+        more=more,
+        baselines=compared_rows(report),
+        every=() if more is None else every_phenotype(more),
+        about=None if more is None else _about(report, more),
+        exposed=None
+        if more is None
+        else max(more.phenotypes, key=lambda one: one.if_released.homogeneous_share, default=None),
         plot=Markup(frontier_svg(report, details.frontier)),
     )
     write_bytes(path, page.encode())

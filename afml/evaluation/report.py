@@ -67,16 +67,24 @@ class ReleaseSection(Section):
     rr_known_institution: float = Share
     candidates: int = Field(ge=1)
     chance: float = Share
-    utility_measure: Literal["auc", "r2"] = Field(
+    utility_measure: Literal["auc", "r2", "reconstruction"] = Field(
         default="auc",
         exclude_if=lambda measure: measure == "auc",
-        description="of the next two and their ratios; r2 where every phenotype is quantitative",
+        description="of the next two and their ratios; r2 of a quantitative trait, reconstruction without traits",
+    )
+    utility_phenotype: str | None = Field(
+        default=None, exclude_if=lambda name: name is None, description="which phenotype utility is about, by name"
+    )
+    utility_comparable: bool = Field(
+        default=True,
+        exclude_if=bool,
+        description="false where raw genotypes predict no phenotype, so that no ratio or baseline means anything",
     )
     utility_auc: float = Share
     raw_auc: float = Share
     utility_ratio: float
     utility_ratio_chance_corrected: float
-    utility_ratio_vs_best_raw: float
+    utility_ratio_vs_best_raw: float | None = Field(description="null where nothing is tuned: reconstruction")
     min_group_size: int | None = Field(ge=1)
     patterns: int = Field(ge=1)
     entropy_bits: float = Field(ge=0)
@@ -117,6 +125,13 @@ class Report(Section):
     phenotype: PhenotypeSection
     seconds: dict[str, float] = Field(description="step -> wall time, seconds")
     versions: dict[str, str]
+
+
+def compared_rows(report: Report) -> tuple[BaselineRow, ...]:
+    """Baselines worth showing: nothing is matched on a utility that does not exist."""
+    if report.release.utility_comparable:
+        return report.baselines
+    return tuple(row for row in report.baselines if row.matched == "retention")
 
 
 class FrontierPoint(Section):

@@ -5,32 +5,33 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from afml.evaluation.details import Details, Row, every_phenotype
 from afml.evaluation.page import MEASURES, percent
-from afml.evaluation.report import Report
+from afml.evaluation.report import ReleaseSection, Report, compared_rows
 
 
 def summary(report: Report, method: str) -> list[tuple[str, str]]:
     """(what, value) lines of the headline."""
     release, privacy = report.release, report.privacy
-    measure = MEASURES[release.utility_measure]
     low, high = release.rr_ci95
     group = "not asked for" if release.min_group_size is None else str(release.min_group_size)
     spent = f"epsilon {privacy.epsilon:.2f}, delta {privacy.delta:g}, {privacy.noise} noise"
     ple = f"{privacy.ple_sigma:.3f} sigma ({spent})"
     if privacy.audited_ple_lower is not None:
         ple += f", audited at least {privacy.audited_ple_lower:.2f}"
+    about = [("utility is about", release.utility_phenotype)] if release.utility_phenotype else []
     return [
         ("release", f"{method}; records protected by masking and group size, not by DP"),
         ("re-identification rate", f"{percent(release.rr)} (95 %: {percent(low)} to {percent(high)})"),
         ("  if the institution is known", percent(release.rr_known_institution)),
         ("  chance", f"{percent(release.chance)}, {release.candidates} candidates"),
-        ("  less than random masking", f"{percent(report.rr_reduction_vs_random)} at matched utility"),
-        (
-            "utility ratio",
-            f"{release.utility_ratio:.3f} ({measure} {release.utility_auc:.3f}, raw {release.raw_auc:.3f})",
+        *(
+            [("  less than random masking", f"{percent(report.rr_reduction_vs_random)} at matched utility")]
+            if release.utility_comparable
+            else []
         ),
-        ("  chance-corrected", f"{release.utility_ratio_chance_corrected:.3f}"),
-        ("  against the best raw model", f"{release.utility_ratio_vs_best_raw:.3f}"),
+        *about,
+        *_utility(release),
         ("smallest group in a file", group),
         ("patterns, entropy", f"{release.patterns}, {release.entropy_bits:.2f} bits"),
         ("retained genotypes", percent(release.retained_fraction)),
@@ -38,24 +39,57 @@ def summary(report: Report, method: str) -> list[tuple[str, str]]:
     ]
 
 
-def print_report(report: Report, method: str, console: Console) -> None:
+def _utility(release: ReleaseSection) -> list[tuple[str, str]]:
+    raw = "as many raw principal components" if release.utility_measure == "reconstruction" else "raw"
+    figures = f"{MEASURES[release.utility_measure]} {release.utility_auc:.3f}, {raw} {release.raw_auc:.3f}"
+    if not release.utility_comparable:
+        return [("utility ratio", f"not comparable: on held-out people raw genotypes predict no phenotype ({figures})")]
+    lines = [("utility ratio", f"{release.utility_ratio:.3f} ({figures})")]
+    if release.utility_measure != "reconstruction":
+        lines.append(("  chance-corrected", f"{release.utility_ratio_chance_corrected:.3f}"))
+    if release.utility_ratio_vs_best_raw is not None:
+        lines.append(("  against the best raw model", f"{release.utility_ratio_vs_best_raw:.3f}"))
+    return lines
+
+
+def _cells(one: Row) -> tuple[str, str, str, str, str]:
+    """Name, released, raw, covariates alone, ratio."""
+    measure = MEASURES[one.measure]
+    ratio = "not comparable" if one.ratio is None else f"{one.ratio:.3f}"
+    if one.covariates is not None and one.corrected is not None:
+        ratio += f" ({one.corrected:.3f} beyond covariates)"
+    alone = "-" if one.covariates is None else f"{one.covariates:.3f}"
+    return one.name, f"{measure} {one.released:.3f}", f"{one.raw:.3f}", alone, ratio
+
+
+def print_report(report: Report, method: str, console: Console, details: Details | None = None) -> None:
     """Print headline, attacks and baselines.
 
     Args:
         report: The contract.
         method: How records were released.
         console: Tables where it is a terminal, else plain lines.
+        details: With several phenotypes, each of them is listed.
     """
     source = "simulated genotypes" if report.data.kind == "simulated" else "genotypes from VCF"
     phenotype = "simulated phenotype" if report.phenotype.simulated else "given phenotype"
+    if report.release.utility_measure == "reconstruction":
+        phenotype = "no phenotype"
+    every = () if details is None else every_phenotype(details)
+    listed = [_cells(one) for one in every] if len(every) > 1 else []
     data = report.data
     title = f"{data.people} people, {data.sites} sites, {data.nodes} nodes; {source}, {phenotype}"
     if data.panel_drawn:
         title += f"; panel drawn from allele frequencies ({data.panel_drawn} people)"
     attacks = sorted(report.release.rr_by_attack.items(), key=lambda item: -item[1])
-    rows = [(row.name, row.matched, percent(row.rr), f"{row.utility_ratio:.3f}") for row in report.baselines]
+    known = report.release.utility_comparable
+    rows = [
+        (row.name, row.matched, percent(row.rr), f"{row.utility_ratio:.3f}" if known else "not comparable")
+        for row in compared_rows(report)
+    ]
     if not console.is_terminal:
         lines = [title, *(f"{what + ':':<32} {value}" for what, value in summary(report, method))]
+        lines += [f"phenotype, {n}: utility ratio {ratio}, {auc}, raw {raw}" for n, auc, raw, _, ratio in listed]
         lines += [f"attack, {name + ':':<24} {percent(rr)}" for name, rr in attacks]
         lines += [f"baseline, {n} at matched {m}: RR {rr}, utility ratio {ratio}" for n, m, rr, ratio in rows]
         console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
@@ -69,5 +103,9 @@ def print_report(report: Report, method: str, console: Console) -> None:
     compared = Table("baseline", "matched on", "RR", "utility ratio", title="Baselines", title_justify="left")
     for cells in rows:
         compared.add_row(*cells)
-    for table in (headline, linked, compared):
+    served = Table("phenotype", "release", "raw", "covariates alone", "utility ratio", title="Phenotypes")
+    served.title_justify = "left"
+    for one in listed:
+        served.add_row(*one)
+    for table in (headline, *([served] if listed else []), linked, compared):
         console.print(table)

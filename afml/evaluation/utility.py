@@ -11,6 +11,9 @@ A quantitative trait has the linear counterpart: ridge regression with penalty 1
 the squared correlation of prediction and trait (0 where it is negative). Functions and fields called `auc` hold this
 R^2 for such a trait. Covariates stand beside the genotypes in every fit, raw and released alike; then chance
 is what they predict without a genotype.
+
+Where raw genotypes themselves do not predict an outcome on held-out people, a ratio to them says nothing. Such an
+outcome is measured, but never compared: it chooses no headline and no baseline.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ CROSS_VALIDATED_C = (0.001, 0.01, 0.02, 0.05, 0.1, 0.3)
 FOLDS = 3
 #: Covariates are this many times as long as a site, so that a penalty made for sites hardly shrinks them.
 COVARIATE_LENGTH = 10.0
+#: An outcome is comparable where raw genotypes add this much AUC or R^2 to chance, or to covariates alone.
+COMPARABLE_GAIN = 0.01
 #: Penalties of the L1 fit to a quantitative trait, in standard deviations of the trait.
 LASSO_PENALTIES = (0.01, 0.02, 0.04, 0.08, 0.16)
 
@@ -54,6 +59,11 @@ class Outcome:
     def quantitative(self) -> bool:
         """Whether the phenotype is a number."""
         return self.phenotype.dtype.kind == "f"
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether whole records are to be reconstructed and no trait is to be predicted."""
+        return self.phenotype.ndim == 2
 
     @property
     def chance(self) -> float:
@@ -84,14 +94,38 @@ class Utility:
     Attributes:
         auc: Fixed pipeline on the release.
         raw_auc: Fixed pipeline on raw data.
-        best_raw_auc: Best of L1 and L2 with C cross-validated on training people, on raw data.
-        base: Fixed pipeline on covariates alone; chance where there are none.
+        best_raw_auc: Best of L1 and L2 with C cross-validated on training people, on raw data; None where nothing
+            is tuned (`reconstruction`).
+        covariates_auc: Fixed pipeline on covariates alone; None where there are none.
+        chance: AUC 0.5, or R^2 0.
     """
 
     auc: float
     raw_auc: float
-    best_raw_auc: float
-    base: float = 0.5
+    best_raw_auc: float | None
+    covariates_auc: float | None = None
+    chance: float = 0.5
+
+    @property
+    def base(self) -> float:
+        """What is reached without a genotype: chance, or covariates alone where they reach more."""
+        return self.chance if self.covariates_auc is None else max(self.chance, self.covariates_auc)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether raw genotypes predict the outcome at all: only then does a ratio to them mean something.
+
+        Reconstruction is measured on thousands of genotypes at once: any R^2 above 0 will do.
+        """
+        return self.raw_auc - self.base >= (1e-9 if self.best_raw_auc is None else COMPARABLE_GAIN)
+
+    @property
+    def served(self) -> float:
+        """How well the outcome is served beside others: what genotypes add where there are covariates, else `ratio`.
+
+        Covariates lift both terms of a ratio, and those of some outcomes more than those of others.
+        """
+        return self.ratio if self.covariates_auc is None else self.chance_corrected
 
     @property
     def ratio(self) -> float:
@@ -104,9 +138,9 @@ class Utility:
         return (self.auc - self.base) / (self.raw_auc - self.base) if self.raw_auc > self.base + 1e-9 else 0.0
 
     @property
-    def versus_best_raw(self) -> float:
-        """Released AUC (fixed pipeline) / raw AUC of the best tuned model."""
-        return share(self.auc, self.best_raw_auc)
+    def versus_best_raw(self) -> float | None:
+        """Released AUC (fixed pipeline) / raw AUC of the best tuned model; None where nothing is tuned."""
+        return None if self.best_raw_auc is None else share(self.auc, self.best_raw_auc)
 
 
 def share(value: float, raw: float) -> float:
@@ -155,7 +189,7 @@ def _held_out(features: Float64, outcome: Outcome, model: Any) -> float:
     if not outcome.quantitative:
         return float(roc_auc_score(truth, model.decision_function(features[~train])))
     predicted = model.predict(features[~train])
-    if truth.ndim == 2:  # all sites together, about their means in training people
+    if outcome.reconstructs:  # all sites together, about their means in training people
         about = truth - outcome.phenotype[train].mean(axis=0)
         return max(0.0, 1.0 - float(((truth - predicted) ** 2).sum() / (about**2).sum()))
     if predicted.std() < 1e-12 or truth.std() < 1e-12:
@@ -229,6 +263,11 @@ def covariate_auc(outcome: Outcome) -> float:
     return _held_out(_with_covariates(none, outcome), outcome, _fixed(outcome))
 
 
+def origin(outcome: Outcome) -> float:
+    """Where ratios of several outcomes are counted from (`Utility.served`): 0, or `Utility.base` with covariates."""
+    return 0.0 if outcome.covariates is None else max(outcome.chance, covariate_auc(outcome))
+
+
 def best_raw_auc(dosage: Int8, outcome: Outcome) -> float:
     """Held-out AUC on raw data of the best of L1 and L2; penalty and its size are chosen on training people."""
     candidates = _candidates(outcome)
@@ -275,7 +314,11 @@ def outcomes(
 def utility_of(released: Int8, dosage: Int8, outcome: Outcome) -> Utility:
     """Utility of a release for one phenotype, int8[n, S] released and raw."""
     return Utility(
-        released_auc(released, outcome), raw_auc(dosage, outcome), best_raw_auc(dosage, outcome), covariate_auc(outcome)
+        released_auc(released, outcome),
+        raw_auc(dosage, outcome),
+        best_raw_auc(dosage, outcome),
+        None if outcome.covariates is None else covariate_auc(outcome),
+        outcome.chance,
     )
 
 
@@ -286,7 +329,7 @@ def reconstruction(
 
     The outcome are all standardised dosages at once; R^2 is the share of their variance in held-out people that
     ridge regression explains, from the released records, and (raw) from as many raw principal components as the
-    release was asked to keep.
+    release was asked to keep. That is no upper bound: all raw genotypes together explain several times as much.
 
     Args:
         released: int8[n, S].
@@ -297,7 +340,7 @@ def reconstruction(
     outcome = Outcome(standardise(dosage, training), training)
     centred = scores - scores[training].mean(axis=0)
     raw = _held_out(centred / np.maximum(centred[training].std(axis=0), 1e-12), outcome, _fixed(outcome))
-    return outcome, Utility(released_auc(released, outcome), raw, raw, 0.0)
+    return outcome, Utility(released_auc(released, outcome), raw, None, chance=outcome.chance)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def build_site_panel(
     min_maf: float = 0.01,
     exclude: Sequence[Path] = (),
     af_field: str | None = None,
-    drawn_people: int = DRAWN_PEOPLE,
+    drawn_people: int | None = None,
     progress: Task | None = None,
 ) -> SitePanel:
     """Choose the most common sites of the public panel.
@@ -65,16 +65,16 @@ def build_site_panel(
         min_maf: Smallest minor-allele frequency in the panel.
         exclude: BED files of regions to leave out.
         af_field: INFO field of the frequencies in a file without people, by default `AF_FIELD`.
-        drawn_people: People to draw where the file holds none; at least 2.
+        drawn_people: People to draw where the file holds none, by default `DRAWN_PEOPLE`; at least 2.
         progress: Advanced once per 1,000 records.
 
     Raises:
-        InputError: An unreadable file, a BED file of other contigs, `af_field` for a file that holds people,
-            or no site left (with the counts).
+        InputError: An unreadable file, a BED file of other contigs, `af_field` or `drawn_people` for a file that
+            holds people, or no site left (with the counts).
     """
     if sites < 1:
         raise InputError(f"cannot choose {sites} sites", where="sites", cure="ask for at least 1")
-    if drawn_people < 2:
+    if drawn_people is not None and drawn_people < 2:
         raise InputError(f"cannot draw a panel of {drawn_people}", where="drawn people", cure="ask for at least 2")
     exclusions = read_exclusions(exclude)
     seen: set[SiteKey] = set()
@@ -88,6 +88,12 @@ def build_site_panel(
                 f"holds people: their genotypes give the frequencies, not INFO/{field}",
                 where=vcf,
                 cure="leave the frequency field out",
+            )
+        if drawn_people is not None and not drawn:
+            raise InputError(
+                "holds people: none are drawn beside them",
+                where=vcf,
+                cure="leave the number of drawn people out",
             )
         not_spelled, repeated, excluded, rare = (
             "not a SNP or indel", "repeated", "in an excluded region", f"MAF below {min_maf:g}"
@@ -150,7 +156,7 @@ def build_site_panel(
             [(2 * site.maf, site.harm.sift, site.harm.polyphen, site.harm.impact) for site in chosen],
             dtype=np.float32,
         ),
-        drawn_people=drawn_people if drawn else 0,
+        drawn_people=(drawn_people or DRAWN_PEOPLE) if drawn else 0,
     )
 
 

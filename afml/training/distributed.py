@@ -1,14 +1,15 @@
 """Several processes or GPUs inside one institution, started by `torchrun`: each takes a part of the batch.
 
 The first process is the node: it draws the batch and the noise, and it alone holds keys, the ledger, the wire and the
-log. The others are workers (afml.training.worker): they load the same prepared folder, and for every private round
-are told the parameters and who was drawn. Each person of the batch is handled by exactly one process, which clips
-that person's gradient; the first process adds the clipped sums in float64, in the order of the processes. So a
-node still sends one sum with one noise, with the sensitivity of a single process. A sum is complete or there is
-none: a process that ends, hangs or handled other people stops the node before anything is spent.
+log. The others are workers (afml.training.worker): they load the same prepared folder before the node enrols, and for
+every private round are told the parameters and who was drawn. Each person of the batch is handled by exactly one
+process, which clips that person's gradient; the first process adds the clipped sums in float64, in the order of the
+processes. So a node still sends one sum with one noise, with the sensitivity of a single process. A sum is complete or
+there is none: a process that ends, hangs or handled other people stops the node before anything is spent.
 
-What passes between the processes is neither noised nor encrypted, so they must be on one machine: they find each
-other through a file in the work folder and talk over its loopback interface, which no other machine reaches.
+What passes between the processes is neither noised nor encrypted, so they must be on one machine, where they talk over
+the loopback interface and authenticate every message (afml.training.meeting). Who cannot read this account's files can
+neither give a part nor start a sum, nor is told who was drawn: workers show that they are ours before the first sum.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,23 +24,21 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import psutil
-import torch
-import torch.distributed as dist
 from numpy.typing import NDArray
 
 from afml.core.config import canonical_json
-from afml.core.errors import ConfigError, IntegrityError, TransportError
+from afml.core.errors import ConfigError, IntegrityError
+from afml.training.meeting import ProcessLost, Talk, lost, meet
 from crypto.public.random import RandomSource, source
 
-#: How long the first process waits for a worker that has not answered; its own part took as long as theirs.
+__all__ = ["Group", "ProcessLost", "Share", "joined", "rank"]
+
+#: How long a process waits for the others to come, and the first one for a part: its own took as long as theirs.
 _PATIENCE = timedelta(minutes=10)
+#: How long the first process waits for the others to load what it has loaded.
+_LOADING = timedelta(hours=2)
 #: Workers wait for the node between rounds, however long other institutions take. They end when it does.
 _FOREVER = timedelta(days=365)
-
-
-class ProcessLost(TransportError):
-    """A process of this node is gone, or torchrun is stopping them all."""
 
 
 @dataclass(frozen=True)
@@ -84,27 +82,50 @@ class Share:
 class Group:
     """The processes of one node; make it with `joined`."""
 
-    def __init__(self, rank: int, size: int) -> None:
-        self.rank, self.size = rank, size
+    def __init__(self, talk: Talk) -> None:
+        self.rank, self.size = talk.rank, talk.size
+        self._talk, self._broken = talk, False
 
     @property
     def first(self) -> bool:
         """Whether this process is the node."""
         return self.rank == 0
 
-    def part(self, batch: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The people of the batch that this process handles; the parts of all processes are disjoint."""
-        return batch[self.rank :: self.size]
+    def part(self, batch: NDArray[np.int64], rank: int | None = None) -> NDArray[np.int64]:
+        """The people of the batch that a process handles, by default this one; all parts are disjoint."""
+        return batch[self.rank if rank is None else rank :: self.size]
 
     @contextlib.contextmanager
     def sharing(self) -> Iterator[None]:
-        """Around a shared sum: torchrun stops the first process when another one dies, which ends the sum."""
+        """Around an exchange. Where it fails, the others wait for its second half: no other can follow.
+
+        torchrun stops the first process when another one dies, which ends the exchange too.
+        """
         try:
             yield
-        except KeyboardInterrupt:  # what its SIGTERM becomes, see afml.cli.main
-            raise self._lost() from None
+        except BaseException as error:
+            self._broken = True
+            if isinstance(error, KeyboardInterrupt):  # what its SIGTERM becomes, see afml.cli.main
+                raise lost(self.rank, self.size) from None
+            raise
 
     # -- at the first process ---------------------------------------------------------------------------
+
+    def load(self, held: str) -> None:
+        """Have the others load, and wait until they have: nobody else waits for this node yet.
+
+        Args:
+            held: Digest of run, panel and people; a process that loads others refuses.
+
+        Raises:
+            ProcessLost: One of them is gone or refused.
+            IntegrityError: One does not know the key.
+        """
+        with self.sharing():
+            self._talk.tell(held.encode())
+            self._talk.wait_for(_LOADING)
+            self._talk.answers(b"")
+            self._talk.wait_for(_PATIENCE)
 
     def announce(self, share: Share) -> None:
         """Start a clipped sum at all processes.
@@ -112,55 +133,67 @@ class Group:
         Raises:
             ProcessLost: One of them is gone.
         """
-        self._tell(share.encode())
+        self._talk.tell(share.encode())
 
-    def collect(self, values: NDArray[np.float64], people: int, *, of: int) -> NDArray[np.float64]:
+    def collect(self, values: NDArray[np.float64], batch: NDArray[np.int64], clip_norm: float) -> NDArray[np.float64]:
         """The sum of all processes' parts, float64, in the order of the processes.
 
         Args:
             values: This process's part of the clipped sum.
-            people: How many people are in it.
-            of: People in the whole batch.
+            batch: The whole batch.
+            clip_norm: L2 bound of one person's contribution.
 
         Raises:
             ProcessLost: A process is gone or did not answer in time.
-            IntegrityError: The parts do not hold as many people as the batch.
+            IntegrityError: A part does not hold the people it should, is larger than so many clipped people can be, or
+                comes from somebody who does not know the key.
         """
-        parts = [torch.empty(len(values) + 1, dtype=torch.float64) for _ in range(self.size)]
-        with self._collective():
-            dist.gather(_counted(values, people), parts, dst=0)
-        total = np.zeros(len(values) + 1)
-        for part in parts:
-            total += part.numpy()
-        if total[-1] != of:
-            raise IntegrityError(
-                f"the processes of this node handled {total[-1]:.0f} people of a batch of {of}",
-                where=f"{self.size} processes",
-                cure="start the node again",
-            )
-        return np.asarray(total[:-1])
+        total = np.zeros(len(values))
+        for rank, message in enumerate(self._talk.answers(_counted(values, len(self.part(batch))))):
+            part, people = np.frombuffer(message[8:]), int.from_bytes(message[:8], "little")
+            wanted = len(self.part(batch, rank))
+            if people != wanted:
+                raise self._refused(rank, f"handled {people} people and was given {wanted} of a batch of {len(batch)}")
+            if not np.linalg.norm(part) <= people * clip_norm:  # so that NaN is refused
+                raise self._refused(rank, f"gave a sum larger than {people} clipped people can add up to")
+            total += part
+        return total
 
     def end(self) -> None:
         """Let the workers go; those that are gone already do not matter any more."""
-        with contextlib.suppress(ProcessLost):
-            self._tell(b"")
+        if not self._broken:  # else they wait in another collective, and go when this process has gone
+            with contextlib.suppress(ProcessLost):
+                self._talk.tell(b"")
 
     # -- at the workers ---------------------------------------------------------------------------------
+
+    def asked(self) -> str | None:
+        """Wait for `load`; what the first process holds, None when the node needs no others.
+
+        Raises:
+            ProcessLost: The first process is gone.
+            IntegrityError: It does not know the key.
+        """
+        self._talk.wait_for(_FOREVER)
+        return self._talk.told().decode() or None
+
+    def ready(self) -> None:
+        """Answer `load`.
+
+        Raises:
+            ProcessLost: The first process is gone.
+        """
+        self._talk.answer(b"")
 
     def heard(self) -> Share | None:
         """Wait for the next clipped sum; None when the node needs no more.
 
         Raises:
             ProcessLost: The first process is gone.
+            IntegrityError: It does not know the key.
         """
-        length = torch.zeros(1, dtype=torch.int64)
-        with self._collective():
-            dist.broadcast(length, 0)
-            message = torch.empty(int(length), dtype=torch.uint8)
-            if not len(message):
-                return None
-            dist.broadcast(message, 0)
-        return Share.decode(message.numpy().tobytes())
+        message = self._talk.told()
+        return Share.decode(message) if message else None
 
     def give(self, values: NDArray[np.float64], people: int) -> None:
         """Hand this worker's part of the sum to the first process.
@@ -168,28 +201,10 @@ class Group:
         Raises:
             ProcessLost: The first process is gone.
         """
-        with self._collective():
-            dist.gather(_counted(values, people), dst=0)
+        self._talk.answer(_counted(values, people))
 
-    def _tell(self, message: bytes) -> None:
-        with self._collective():
-            dist.broadcast(torch.tensor([len(message)]), 0)
-            if message:
-                dist.broadcast(torch.frombuffer(bytearray(message), dtype=torch.uint8), 0)
-
-    @contextlib.contextmanager
-    def _collective(self) -> Iterator[None]:
-        try:
-            yield
-        except RuntimeError:  # gloo: a connection was closed, or the time is over
-            raise self._lost() from None
-
-    def _lost(self) -> ProcessLost:
-        return ProcessLost(
-            "another of them ended or hung, or torchrun was stopped",
-            where=f"process {self.rank} of this node's {self.size}",
-            cure="look for its message; then start the node again, it picks up where it stood",
-        )
+    def _refused(self, rank: int, problem: str) -> IntegrityError:
+        return IntegrityError(problem, where=f"process {rank} of this node's {self.size}", cure="start the node again")
 
 
 def rank() -> int:
@@ -202,13 +217,14 @@ def joined(folder: Path) -> Iterator[Group | None]:
     """Meet the other processes that torchrun started; let them go at the end.
 
     Args:
-        folder: The processes meet through a file in it.
+        folder: The work folder, in which they meet.
 
     Returns:
         None where there are no other processes, or no such folder.
 
     Raises:
-        ConfigError: They are on several machines.
+        ConfigError: They are on several machines, or others of the same start are there already.
+        InputError: Other accounts can read where they meet.
         ProcessLost: One did not come.
     """
     size = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
@@ -221,41 +237,16 @@ def joined(folder: Path) -> Iterator[Group | None]:
             where=f"torchrun with {size} processes",
             cure="use --nnodes 1",
         )
-    group, meeting = Group(rank(), size), folder / _meeting()
-    if group.first:
-        for earlier in set(folder.glob(".processes-*")) - {meeting}:  # of a node that was killed
-            earlier.unlink(missing_ok=True)
-    os.environ["GLOO_SOCKET_IFNAME"] = _loopback()
-    patience = _PATIENCE if group.first else _FOREVER
-    try:
-        with group._collective():
-            store = dist.FileStore(str(meeting), size)  # type: ignore[attr-defined]
-            dist.init_process_group("gloo", store=store, rank=group.rank, world_size=size, timeout=patience)
-        with group.sharing():
+    with meet(folder, rank(), size, _PATIENCE) as talk:
+        group = Group(talk)
+        try:
             yield group
-    finally:
-        if group.first:
-            if dist.is_initialized():
+        except KeyboardInterrupt:  # torchrun stops them all when one has died
+            raise lost(group.rank, size) from None
+        finally:
+            if group.first:
                 group.end()
-            meeting.unlink(missing_ok=True)
-        if dist.is_initialized():
-            dist.destroy_process_group()
 
 
-def _counted(values: NDArray[np.float64], people: int) -> torch.Tensor:
-    return torch.from_numpy(np.append(values, float(people)))
-
-
-def _meeting() -> str:
-    """A name that the processes of one start of torchrun share with no other start."""
-    agent = psutil.Process(os.getppid())
-    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    return f".processes-{agent.pid}-{agent.create_time():.2f}-{restarts}"
-
-
-def _loopback() -> str:
-    """The network interface that only this machine reaches."""
-    for name, addresses in psutil.net_if_addrs().items():
-        if any(one.family == socket.AF_INET and one.address == "127.0.0.1" for one in addresses):
-            return name
-    raise ConfigError("this machine has no loopback interface", cure="run the node without torchrun")
+def _counted(values: NDArray[np.float64], people: int) -> bytes:
+    return people.to_bytes(8, "little") + np.ascontiguousarray(values, dtype=np.float64).tobytes()

@@ -77,6 +77,7 @@ class Program:
             )
         self.config = config
         self._group, self._bf16 = group, bf16
+        self._held: tuple[Cohort, str] | None = None
         self.annotations = np.ascontiguousarray(panel.annotations, dtype=np.float32)  # [sites, A]
         self.panel_dosage = panel_dosage
         # People drawn at independent sites have no ancestry: their principal components would be noise.
@@ -148,6 +149,7 @@ class Program:
 
         Raises:
             ProcessLost: Another process of this node is gone; there is no sum.
+            IntegrityError: One gave what cannot be its part; there is no sum.
             InputError: The cohort has another number of phenotypes or covariates than the run.
         """
         traits = len(self.config.risk.declared)
@@ -166,7 +168,8 @@ class Program:
         with self._group.sharing():
             self._group.announce(Share(self.held(cohort), phase, batch, seed.path, self.state()))
             own = self._group.part(batch)
-            return self._group.collect(self.clipped_part(phase, cohort, own, seed), len(own), of=len(batch))
+            part = self.clipped_part(phase, cohort, own, seed)
+            return self._group.collect(part, batch, self.config.phases[phase].clip_norm)
 
     def clipped_part(
         self, phase: int, cohort: Cohort, batch: NDArray[np.int64], seed: RandomSource
@@ -178,13 +181,30 @@ class Program:
                 return self._risk_sum(settings.clip_norm, cohort, batch)
             return self._game_sum(settings.clip_norm, cohort, batch, seed)
 
+    def load_others(self, cohort: Cohort) -> None:
+        """Have the node's other processes, where there are any, load this run and these people.
+
+        Before the node enrols: it takes as long as loading took here, and then peers' deadlines do not run yet.
+
+        Raises:
+            ProcessLost: One is gone, or holds something else.
+            IntegrityError: Somebody else answered.
+        """
+        if self._group is not None:
+            self._group.load(self.held(cohort))
+
     def held(self, cohort: Cohort) -> str:
-        """Digest, hex, of all that a clipped sum depends on beside parameters, batch and streams."""
-        digest = hashlib.sha256(__version__.encode() + self.config.digest())
-        for array in (self.panel_dosage, self.annotations, cohort.dosage, cohort.phenotype, cohort.extras):
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        """Digest, hex, of all that a clipped sum depends on beside parameters, batch and streams.
+
+        Made once for a cohort: the object and the panel are taken to stay as they are.
+        """
+        if self._held is None or self._held[0] is not cohort:
+            digest = hashlib.sha256(__version__.encode() + self.config.digest())
+            for array in (self.panel_dosage, self.annotations, cohort.dosage, cohort.phenotype, cohort.extras):
+                digest.update(f"{array.dtype.str}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+            self._held = cohort, digest.hexdigest()
+        return self._held[1]
 
     def apply(self, phase: int, total: NDArray[np.float64], people: int) -> None:
         """Step along the sum of the cohort's updates: `parameters -= rate * total / expected people`.

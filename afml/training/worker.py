@@ -19,26 +19,30 @@ def work(group: Group, load: Callable[[], tuple[Program, Cohort]]) -> None:
 
     Args:
         group: This process is not its first.
-        load: Reads the run and the people; called once there is something to do, when the first process has
-            found nothing wrong with them.
+        load: Reads the run and the people; called when the first process has found nothing wrong with them, before
+            it enrols.
 
     Raises:
         ProcessLost: The first process is gone.
-        IntegrityError: It holds another run or other people than this process.
+        IntegrityError: It holds another run or other people than this process, or does not know the processes' key.
     """
-    share = group.heard()
-    if share is None:
+    asked = group.asked()
+    if asked is None:
         return
     program, cohort = load()
-    held = program.held(cohort)
-    while share is not None:
-        if share.held != held:
-            raise IntegrityError(
-                "holds another run or other people than the node's first process",
-                where=f"process {group.rank} of this node",
-                cure="do not prepare a work folder while it is in use; start the node again",
-            )
+    _require_same(group, asked, program.held(cohort))
+    group.ready()
+    while (share := group.heard()) is not None:
+        _require_same(group, share.held, program.held(cohort))
         program.load_state(share.state)
         own = group.part(share.batch)
         group.give(program.clipped_part(share.phase, cohort, own, share.people()), len(own))
-        share = group.heard()
+
+
+def _require_same(group: Group, asked: str, held: str) -> None:
+    if asked != held:
+        raise IntegrityError(
+            "holds another run or other people than the node's first process",
+            where=f"process {group.rank} of this node",
+            cure="do not prepare a work folder while it is in use; start the node again",
+        )

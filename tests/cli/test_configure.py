@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from afml.cli import configure as verb
 from afml.cli.configure import configure
 from afml.core.errors import AfmlError, ConfigError, InputError
 from afml.core.run import GameSettings, NodeCard, RunConfig
@@ -26,11 +27,15 @@ def kits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("kits") / "kits"
     provision(root, "test", NODES)
     for node in range(1, NODES + 1):
-        kit = load_node_kit(root / f"node-{node}")
-        card = NodeCard(node=node, site_panel="00", sites=SITES, enrolled=50)
-        signed = card.model_copy(update={"signature": sign(kit.signing_key, messages.node_card(card.unsigned())).hex()})
-        (root / f"card-{node}.json").write_text(signed.model_dump_json())
+        _card(root, root, node, sites=SITES)
     return root
+
+
+def _card(kits: Path, out: Path, node: int, *, sites: int) -> None:
+    kit = load_node_kit(kits / f"node-{node}")
+    card = NodeCard(node=node, site_panel="00", sites=sites, enrolled=50)
+    signed = card.model_copy(update={"signature": sign(kit.signing_key, messages.node_card(card.unsigned())).hex()})
+    (out / f"card-{node}.json").write_text(signed.model_dump_json())
 
 
 def _configure(kits: Path, out: Path, game: str, *options: object) -> RunConfig:
@@ -78,6 +83,8 @@ def test_batch_normalisation_needs_a_run_without_private_game_rounds(kits: Path,
         ("context_score = 0\n", "game.toml: context_score: Extra inputs are not permitted; correct this key"),
         ("context_scores = -1\n", "game.toml: context_scores: Input should be greater than or equal to 0"),
         ('public = ["masking", "masking"]\n', "game.toml: public: a loss is named twice; correct this key"),
+        ("batch = 0\n", "game.toml: batch: Input should be greater than or equal to 1; correct this key"),
+        ("site_cost = nan\n", "game.toml: site_cost: Input should be a finite number; correct this key"),
         ("private = []\n", "run configuration: game.private is empty, so private game rounds would spend budget"),
     ],
 )
@@ -85,4 +92,34 @@ def test_bad_settings_are_one_line(kits: Path, tmp_path: Path, text: str, compla
     with pytest.raises((InputError, ConfigError)) as refused:
         _configure(kits, tmp_path / "run.json", text)
     assert complaint in str(refused.value)
+    assert not (tmp_path / "run.json").exists()
     assert "\n" not in str(refused.value)
+
+
+def test_a_run_that_cannot_be_signed_is_not_written(
+    kits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bytes:
+        raise ConfigError("no")
+
+    monkeypatch.setattr(verb, "sign", refuse)
+    with pytest.raises(ConfigError, match=r"^no$"):
+        _configure(kits, tmp_path / "run.json", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["game.toml"]
+
+
+def test_components_that_the_sites_do_not_have_are_refused(kits: Path, tmp_path: Path) -> None:
+    """Sixteen are the most that a run may keep, so this takes a panel of sixteen sites."""
+    few = tmp_path / "cards"
+    few.mkdir()
+    (few / "coordinator").symlink_to(kits / "coordinator")
+    for node in range(1, NODES + 1):
+        _card(kits, few, node, sites=16)
+    (tmp_path / "risk.toml").write_text("kept_components = 16\n")
+    with pytest.raises(ConfigError) as refused:
+        _configure(few, tmp_path / "run.json", "", "--risk", tmp_path / "risk.toml")
+    assert str(refused.value) == (
+        "run configuration: a release at 16 sites cannot keep 16 components; lower kept_components or prepare more "
+        "sites"
+    )
+    assert not (tmp_path / "run.json").exists()

@@ -50,7 +50,7 @@ class Consortium:
             "--panel-vcf": self.root / "panel.vcf.gz", "--panel-af-field": "AF_x", "--drawn-people": 80,
             "--phenotypes": self.root / f"node-{node}.tsv", "--work": self.root / f"work-{node}", "--seed": 7,
         } | {f"--{name.replace('_', '-')}": value for name, value in changes.items()}  # fmt: skip
-        return self.afml("prepare", *[part for pair in options.items() for part in pair])
+        return self.afml("prepare", *[part for pair in options.items() if pair[1] is not None for part in pair])
 
     def work(self, node: int) -> Workspace:
         return Workspace(self.root / f"work-{node}")
@@ -89,7 +89,9 @@ def test_every_institution_draws_the_same_panel(consortium: Consortium) -> None:
 
 def test_other_draws_are_another_panel(consortium: Consortium, tmp_path: Path) -> None:
     """How many are drawn is agreed upon like everything else: `configure` compares digests."""
-    assert consortium.prepare(2, drawn_people=81, work=tmp_path / "work").code == 0
+    done = consortium.prepare(2, drawn_people=81, work=tmp_path / "work")
+    assert done.code == 0
+    assert "panel drawn from allele frequencies: 81 people, independent sites" in done.out.splitlines()
     cards = (consortium.work(1).card, tmp_path / "work" / "card.json")
     kit = consortium.root / "kits" / "coordinator"
     line = consortium.afml("configure", *cards, "--kit", kit, "--out", tmp_path / "run.json").complaint()
@@ -126,4 +128,7 @@ def test_frequencies_that_are_not_there_are_refused_in_one_line(consortium: Cons
     assert not (tmp_path / "work").exists()
     own = consortium.root / "node-1.vcf.gz"
     assert "holds people" in consortium.prepare(1, panel_vcf=own, work=tmp_path / "work").complaint()
+    line = consortium.prepare(1, panel_vcf=own, panel_af_field=None, work=tmp_path / "work").complaint()
+    assert line == f"{own}: holds people: none are drawn beside them; leave the number of drawn people out"
+    assert not (tmp_path / "work").exists()
     assert "--drawn-people" in consortium.prepare(1, drawn_people=1, work=tmp_path / "work").complaint()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from afml.core.run import RiskSettings, RunConfig, Trait
+from afml.core.errors import InputError
+from afml.core.run import Column, RiskSettings, RunConfig, Trait
 from afml.genomics.phenotypes import read_phenotypes, write_phenotypes
 from crypto.secret.provision import provision
 from node.workspace import People, Workspace, load_holdings
@@ -143,3 +148,60 @@ def test_a_demo_serves_at_least_one_phenotype(tmp_path: Path, afml: Zygote) -> N
     line = afml("demo", "--out", tmp_path / "out", "--phenotypes", 0).complaint()
     assert "a release cannot serve 0 phenotypes; ask for 1 to 16 in all" in line
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("binary", "quantitative"), [(17, 0), (10, 10), (0, 17), (0, 0)])
+def test_more_traits_than_a_run_learns_are_not_simulated(
+    root: Path, afml: Zygote, tmp_path: Path, binary: int, quantitative: int
+) -> None:
+    out = tmp_path / "new" / "phenotypes.tsv"
+    line = afml("phenotypes", root / "node-1.vcf.gz", "--panel-vcf", root / "panel.vcf.gz", "--out", out,
+                "--phenotypes", binary, "--quantitative", quantitative).complaint()  # fmt: skip
+    assert line == (
+        f"--phenotypes and --quantitative: no run learns {binary + quantitative} traits; ask for 1 to 16 in all"
+    )
+    assert not out.parent.exists()
+
+
+@pytest.mark.parametrize("who", ["train", "holdout"])
+def test_values_of_held_out_people_are_checked_before_training(root: Path, tmp_path: Path, who: str) -> None:
+    """They are needed after it, when the budget is spent."""
+    work = Workspace(shutil.copytree(root / "work-1", tmp_path / "work"))
+    header, *lines = work.people.read_text().splitlines()
+    row = next(number for number, line in enumerate(lines) if line.endswith(who))
+    sample, first, _, _, role = lines[row].split("\t")
+    lines[row] = "\t".join((sample, first, "2", "NA", role))
+    work.people.write_text("\n".join((header, *lines)) + "\n")
+    good = load_holdings(work, RiskSettings(traits=(Trait(name="phenotype1"),)))
+    before = load_holdings(Workspace(root / "work-1"), RiskSettings(traits=(Trait(name="phenotype1"),)))
+    assert good.enrolled_samples == before.enrolled_samples
+    np.testing.assert_array_equal(good.cohort.phenotype, before.cohort.phenotype)
+    np.testing.assert_array_equal(good.cohort.dosage, before.cohort.dosage)
+    number = Trait(name="trait", kind="quantitative")
+    for risk, message in (
+        (RiskSettings(traits=(Trait(name="phenotype2"),)), "'phenotype2' is neither 0 nor 1 for 1 of 40 people"),
+        (RiskSettings(traits=(number,)), "'trait' holds no number for 1 of 40 people"),
+        (
+            RiskSettings(traits=(Trait(name="phenotype1"),), covariates=(Column(name="trait"),)),
+            "'trait' holds no number for 1 of 40 people",
+        ),
+    ):
+        with pytest.raises(InputError, match=message):
+            load_holdings(work, risk)
+
+
+def test_the_people_table_is_utf_8_in_any_locale(tmp_path: Path) -> None:
+    script = """
+import sys, numpy as np
+from pathlib import Path
+from afml.genomics.phenotypes import Phenotypes
+from node.workspace import People
+path = Path(sys.argv[1])
+made = People(("Zo\\u00eb",), Phenotypes(("H\\u00f6he",), np.array([[1.5]])), np.array([True]))
+made.save(path)
+back = People.load(path)
+assert (back.samples, back.table.names) == (made.samples, made.table.names)
+"""
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "people.tsv")], env=environment, check=True)
+    assert (tmp_path / "people.tsv").read_text(encoding="utf-8").startswith("sample\tHöhe\trole\nZoë\t1.5")

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from afml.core.errors import InputError
-from afml.core.run import Budget, GameSettings, RunConfig
+from afml.core.run import Budget, Column, GameSettings, ReleaseSettings, RiskSettings, RunConfig, Trait
 
 
 def settings(**changes: Any) -> dict[str, Any]:
@@ -100,3 +100,62 @@ def test_a_bad_file_names_the_key(tmp_path: Path) -> None:
     path.write_text('run = "r"\nquorums = 3\n')
     with pytest.raises(InputError, match=r"run\.toml: .*(quorums|consortium)"):
         RunConfig.load(path)
+
+
+@pytest.mark.parametrize("traits", [3, 0.5, True, "gout", {"name": "gout"}, None])
+def test_traits_that_are_no_list_are_refused_in_one_line(tmp_path: Path, traits: object) -> None:
+    for name, whole in (("risk.json", {"traits": traits}), ("run.json", settings(risk={"traits": traits}))):
+        path = tmp_path / name
+        path.write_text(json.dumps(whole))
+        with pytest.raises(InputError, match=r"traits.*; correct this key$") as refused:
+            (RiskSettings if name == "risk.json" else RunConfig).load(path)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_binary_trait_has_no_scale() -> None:
+    for scale in ({"centre": 170.0}, {"spread": 9.5}):
+        with pytest.raises(ValidationError, match=r"'height' is binary and has a centre or spread; declare kind ="):
+            RiskSettings.model_validate({"traits": [{"name": "height", **scale}]})
+        RiskSettings.model_validate({"traits": [{"name": "height", "kind": "quantitative", **scale}]})
+    written = RiskSettings(traits=(Trait(name="gout"),))
+    assert RiskSettings.model_validate_json(written.model_dump_json()) == written
+
+
+def test_a_release_keeps_fewer_components_than_sites() -> None:
+    game = settings()["phases"][1:]
+    with pytest.raises(ValidationError, match="at 8 sites cannot keep 8 components; lower kept_components"):
+        RunConfig.model_validate(settings(risk={"kept_components": 8}, phases=game))
+    assert RunConfig.model_validate(settings(risk={"kept_components": 7}, phases=game)).risk.scores == 7
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch": 0}, {"learning_rate": 0.0}, {"learning_rate": -1.0}, {"utility_weight": -0.1},
+        {"adversary_weight": -1.0}, {"site_cost": -1e-9}, {"genotype_error": 3.0}, {"genotype_error": 1.0},
+        {"genotype_error": -0.1}, *({key: bad} for key in ("learning_rate", "utility_weight", "adversary_weight",
+        "site_cost", "genotype_error") for bad in (float("nan"), float("inf"))),
+    ],
+)  # fmt: skip
+def test_numbers_of_the_game_are_bounded_and_finite(wrong: dict[str, float]) -> None:
+    (key,) = wrong
+    with pytest.raises(ValidationError, match=key):
+        GameSettings.model_validate(wrong)
+
+
+def test_every_number_of_a_run_is_finite() -> None:
+    for bad in (float("nan"), float("inf")):
+        phase = settings()["phases"][0] | {"noise_multiplier": bad}
+        for wrong in ({"phases": [phase]}, {"deadline_s": bad}, {"budget": {"delta": 1e-5, "epsilon": bad}}):
+            with pytest.raises(ValidationError, match="finite number"):
+                RunConfig.model_validate(settings(**wrong))
+
+
+def test_digests_stay_those_of_earlier_versions() -> None:
+    """Signed runs and stored results are known by them."""
+    height = Trait(name="h", kind="quantitative", centre=1.0, spread=2.0)
+    traits = RiskSettings(traits=(Trait(name="a"), height), covariates=(Column(name="c"),))
+    models = (RiskSettings(), GameSettings(), ReleaseSettings(), RunConfig.model_validate(settings()), traits)
+    assert [model.digest().hex()[:16] for model in models] == [
+        "a03b649df87081a1", "e57f42dbba68110b", "200dc971e39266a1", "b138bb3e4f239b4a", "c53ab3f280fb31e3"
+    ]  # fmt: skip

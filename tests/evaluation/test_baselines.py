@@ -34,7 +34,7 @@ from afml.evaluation.masks import (
     static_mask,
 )
 from afml.evaluation.rr import retained_fraction
-from afml.evaluation.utility import Outcome, raw_auc, released_auc, score_auc
+from afml.evaluation.utility import Outcome, covariate_auc, raw_auc, released_auc, score_auc
 from tests.simulated import simulate_dosage
 
 CAUSAL, SECOND = np.array([5, 40, 77]), np.array([12, 60])
@@ -168,6 +168,23 @@ def test_a_level_is_worth_what_it_is_worth_for_the_phenotype_it_serves_worst(
     alone = static_sites(several, np.stack([both[0], both[0]])).levels[-1]
     assert alone.auc < method.levels[-1].auc - 0.05
     assert random_level(several, 1.0).auc == pytest.approx(several.raw_auc)
+
+
+def test_with_covariates_worth_counts_what_genotypes_add(several: Study, both: np.ndarray) -> None:
+    rng = np.random.default_rng(8)
+    known = (several.phenotypes[0][0].phenotype + rng.normal(size=400))[:, None]  # tells much of the first phenotype
+    outcomes = [dataclasses.replace(one, covariates=known) for one, _ in several.phenotypes]
+    declared = tuple((one, raw_auc(several.dosage, one)) for one in outcomes)
+    study = dataclasses.replace(several, outcome=outcomes[1], raw_auc=declared[1][1], phenotypes=declared)
+    mask = static_mask(ranked_sites(study.panel, both)[:2], 0)
+    aucs = study.aucs(mask(study.dosage))
+    base = [max(0.5, covariate_auc(one)) for one in outcomes]
+    assert base[0] > 0.65
+    added = [(aucs[d] - base[d]) / (declared[d][1] - base[d]) for d in range(2)]
+    expected = base[1] + min(added) * (study.raw_auc - base[1])
+    assert study.worth(aucs) == pytest.approx(expected)
+    assert study.worth(np.array([raw for _, raw in declared])) == pytest.approx(study.raw_auc)
+    assert study.worth(np.array(base)) == pytest.approx(base[1])  # covariates are no merit of a release
 
 
 def test_bins_of_several_scores_are_shown_and_attacked_together(several: Study, both: np.ndarray) -> None:

@@ -10,7 +10,7 @@ import pytest
 from afml.core.errors import InputError
 from afml.evaluation.attacks.base import Int8
 from afml.evaluation.details import read_details, write_details
-from afml.evaluation.evaluate import EvaluationInputs, Institution, OtherRelease, evaluate
+from afml.evaluation.evaluate import Evaluation, EvaluationInputs, Institution, OtherRelease, evaluate
 from tests.simulated import simulate_dosage
 
 CAUSAL = np.array([3, 30, 60, 90])
@@ -78,7 +78,10 @@ def test_two_phenotypes_and_a_trait_in_one_release(inputs: EvaluationInputs) -> 
     assert found.details.phenotypes[0] == alone.details.phenotypes[0].model_copy(update={"name": "gout"})
     assert [one.name for one in (*found.details.phenotypes, *found.details.traits)] == ["gout", "asthma", "height"]
     assert found.release.utility_measure == "auc"
-    assert found.release.utility_ratio == min(one.utility_ratio for one in found.details.phenotypes)
+    compared = [one for one in found.details.phenotypes if one.comparable]
+    assert found.release.utility_ratio == min(one.utility_ratio for one in compared)
+    assert found.release.utility_phenotype in {one.name for one in compared}
+    assert alone.release.utility_phenotype is None
     assert found.details.traits[0].r2 > 0.05
     assert [site.site for site in found.details.genotype.sites] == [3, 9]
     assert len(found.details.population) == 1
@@ -106,6 +109,78 @@ def test_a_trait_and_covariates_without_any_binary_phenotype(inputs: EvaluationI
     assert all(row.utility_ratio >= 0 for row in found.baselines)
     with pytest.raises(InputError, match="some institutions hold covariates"):
         evaluate(replace(asked, institutions=(*files[:2], replace(files[2], covariates=None))))
+
+
+def few(inputs: EvaluationInputs, files: list[Institution], **changes: object) -> EvaluationInputs:
+    """The same evaluation of other phenotypes, with no more than the headline needs."""
+    given = {"institutions": tuple(files), "others": (), "population": (1,), "asked_people": 20, "asked_sites": (3,)}
+    return replace(inputs, **(given | changes))  # type: ignore[arg-type]
+
+
+def of_all(inputs: EvaluationInputs, values: np.ndarray) -> list[np.ndarray]:
+    cuts = np.cumsum([len(one.dosage) for one in inputs.institutions])[:-1]
+    return list(np.split(values, cuts))
+
+
+def test_a_trait_that_raw_genotypes_do_not_predict_takes_no_headline(inputs: EvaluationInputs) -> None:
+    dosage = np.concatenate([one.dosage for one in inputs.institutions])
+    rng = np.random.default_rng(7)
+    height = dosage[:, 3] + dosage[:, 30] + 0.5 * rng.normal(size=300)
+    noise = rng.normal(size=300)
+    nobody = np.zeros((300, 0), np.int8)
+    rows = np.stack([inputs.risk_weights, inputs.risk_weights])
+
+    def found(*columns: np.ndarray, names: tuple[str, ...]) -> Evaluation:
+        traits = of_all(inputs, np.stack(columns, axis=1))
+        files = [
+            replace(one, phenotype=none, traits=own)
+            for one, none, own in zip(inputs.institutions, of_all(inputs, nobody), traits, strict=True)
+        ]
+        return evaluate(few(inputs, files, risk_weights=rows[: len(columns)], names=names))
+
+    beside, alone = found(noise, height, names=("noise", "height")), found(height, names=("height",))
+    assert [(one.name, one.comparable) for one in beside.details.traits] == [("noise", False), ("height", True)]
+    assert beside.details.traits[0].r2_ratio is None
+    assert beside.release == alone.release  # what cannot be compared changes neither headline nor baselines
+    assert beside.baselines == alone.baselines
+    assert beside.release.utility_phenotype == "height"
+    assert beside.release.utility_comparable
+    nothing = found(noise, names=("noise",))
+    assert not nothing.release.utility_comparable
+    assert nothing.release.utility_phenotype == "noise"
+    assert nothing.release.rr == beside.release.rr
+
+
+def test_with_covariates_the_worst_is_the_one_to_which_genotypes_add_least(inputs: EvaluationInputs) -> None:
+    """The covariate tells nearly all of the first phenotype: its ratio is near 1 though the release serves it badly."""
+    dosage = np.concatenate([one.dosage for one in inputs.institutions])
+    rng = np.random.default_rng(9)
+    age = rng.normal(size=300)
+    hidden = dosage[:, [60, 90]].sum(axis=1)  # sites that are never released
+    shown = dosage[:, [3, 30]].sum(axis=1)
+    traits = np.stack([3 * age + 1.5 * hidden, shown + 0.7 * rng.normal(size=300)], axis=1)
+    parts = [of_all(inputs, values) for values in (np.zeros((300, 0), np.int8), traits, age[:, None])]
+    files = [
+        replace(one, phenotype=none, traits=own, covariates=known)
+        for one, none, own, known in zip(inputs.institutions, *parts, strict=True)
+    ]
+    rows = np.stack([inputs.risk_weights, inputs.risk_weights])
+    found = evaluate(few(inputs, files, risk_weights=rows, names=("stiffness", "height"), others=inputs.others))
+    stiff, height = found.details.traits
+    assert stiff.r2_ratio is not None
+    assert height.r2_ratio is not None
+    assert stiff.r2_ratio > height.r2_ratio
+    assert found.release.utility_phenotype == "stiffness"
+    assert found.release.utility_ratio_chance_corrected == stiff.r2_ratio_chance_corrected
+    assert next(row for row in found.baselines if row.name == "everything").utility_ratio == pytest.approx(1)
+
+
+def test_several_phenotypes_without_names_are_numbered(inputs: EvaluationInputs) -> None:
+    both = [np.stack([one.phenotype, 1 - one.phenotype], axis=1) for one in inputs.institutions]
+    files = [replace(one, phenotype=own) for one, own in zip(inputs.institutions, both, strict=True)]
+    found = evaluate(few(inputs, files, risk_weights=np.stack([inputs.risk_weights] * 2)))
+    assert [one.name for one in found.details.phenotypes] == ["binary 1", "binary 2"]
+    assert found.release.utility_phenotype in ("binary 1", "binary 2")
 
 
 def test_details_are_written_and_read_back(inputs: EvaluationInputs, tmp_path: Path) -> None:

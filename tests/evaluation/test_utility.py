@@ -94,6 +94,28 @@ def test_ratios() -> None:
     assert Utility(auc=0.6, raw_auc=0.5, best_raw_auc=0.5).chance_corrected == 0.0
 
 
+def test_covariates_below_chance_do_not_flatter_a_release() -> None:
+    found = Utility(auc=0.55, raw_auc=0.6, best_raw_auc=0.6, covariates_auc=0.4)
+    assert found.base == 0.5
+    assert found.chance_corrected == pytest.approx(0.5)  # 0.75 if it were counted from 0.4
+    assert Utility(0.7, 0.8, 0.8, covariates_auc=0.6).chance_corrected == pytest.approx(0.5)
+
+
+def test_what_is_comparable_and_how_well_it_is_served() -> None:
+    assert not Utility(0.0, 0.0, 0.0, chance=0.0).comparable  # a trait that raw genotypes do not predict
+    assert not Utility(0.2, 0.009, 0.2, chance=0.0).comparable
+    assert Utility(0.0, 0.02, 0.02, chance=0.0).comparable
+    assert not Utility(0.5, 0.505, 0.5).comparable
+    assert Utility(0.5, 0.6, 0.6).served == pytest.approx(0.5 / 0.6)
+    assert not Utility(0.7, 0.7, 0.7, covariates_auc=0.7).comparable
+    adjusted = Utility(0.7, 0.8, 0.8, covariates_auc=0.65)
+    assert adjusted.comparable
+    assert adjusted.served == pytest.approx(1 / 3)
+    components = Utility(0.02, 0.004, None, chance=0.0)
+    assert components.comparable
+    assert components.versus_best_raw is None
+
+
 def test_one_sided_outcomes_are_refused() -> None:
     phenotype = np.array([0, 1, 1, 1], dtype=np.int8)
     with pytest.raises(InputError, match="held-out people do not hold both"):

@@ -5,18 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from afml.core.errors import TransportError
 from afml.core.run import RunConfig
 from afml.privacy.noise import grid_for
 from afml.training.blob import load
-from afml.training.program import Program
+from afml.training.distributed import ProcessLost
+from afml.training.program import _RISK, Program
 from afml.training.step import apply_total, node_update
+from crypto.public.attempt import Attempt
 from node.journal import Journal
+from node.session import Session
 from node.workspace import Workspace, load_holdings
+from tests.federation.machine import small_run
 from tests.federation.parties import REPOSITORY, Consortium, alive, command, environment, free_port
 
 
@@ -51,7 +57,7 @@ def _risk_by_one_process(consortium: Consortium, config: RunConfig) -> np.ndarra
             update = node_update(program, config, held[node].cohort, node=node, round_number=round_number)
             total += grid_for(config, config.phases[0]).grid.quantise(update.values, update.rounding)
         apply_total(program, config, round_number, config.nodes, total)
-    return load(program.state(), "state")["risk"]
+    return load(program.state(), "state")[_RISK]
 
 
 def test_a_worker_dies_and_the_node_starts_again_and_ends_with_the_model_of_one_process(
@@ -78,17 +84,38 @@ def test_a_worker_dies_and_the_node_starts_again_and_ends_with_the_model_of_one_
     assert len({consortium.model_card(n)["digest"] for n in config.nodes}) == 1
     assert {round_number for round_number, _ in consortium.spends(1)} == set(range(1, config.rounds + 1))
     assert alive(consortium.root) == []
-    assert list(Path(consortium.work(1)).glob(".processes-*")) == []
+    assert [path.name for path in (consortium.work(1) / ".processes").iterdir()] == ["lock"]
 
     # Two processes round their sums otherwise than one: now and then a coordinate falls on the next grid step,
     # which the parameters of a round carry and later gradients answer to. Nothing else may differ.
     stored = Journal(Workspace(consortium.work(1)).run("run")).state()
     assert stored is not None
     phase, alone = config.phases[0], _risk_by_one_process(consortium, config)
-    held = load_holdings(Workspace(consortium.work(1)), config.risk)
-    variance = Program(config, held.panel, held.panel_dosage).statistics.variance
-    people = sum(config.enrolled.values())
-    step = phase.learning_rate * 4.0 / (variance * people) * grid_for(config, phase).grid.step
-    together = load(stored[1], "state")["risk"]
+    step = phase.learning_rate / sum(config.enrolled.values()) * grid_for(config, phase).grid.step
+    together = load(stored[1], "state")[_RISK]
     assert np.abs(together - alone).max() <= 2 * phase.rounds * step
     assert np.abs(alone).max() > 100 * step
+
+
+@pytest.mark.parametrize("error", [ProcessLost("gone"), MemoryError("no memory"), ValueError("a defect")])
+@pytest.mark.parametrize("answers", [True, False])
+def test_whatever_fails_before_the_spend_declines_the_attempt(error: Exception, answers: bool) -> None:
+    declined = []
+
+    class Client:
+        def decline(self, round_number: int, attempt: int) -> None:
+            declined.append((round_number, attempt))
+            if not answers:
+                raise TransportError("no aggregator answers")
+
+    class Failing:
+        def private_update(self, *_: object) -> None:
+            raise error
+
+    session: Any = Session.__new__(Session)  # `_train` comes before keys and ledger; neither is here
+    session._config, session._progress, session._kit = small_run(), lambda _: None, SimpleNamespace(node=1)
+    session._program, session._client, session._holdings = Failing(), Client(), SimpleNamespace(cohort=None)
+    attempt = Attempt("r", session._config.digest(), 1, 2, (1, 2, 3))
+    with pytest.raises(type(error)):
+        session._train(attempt, session._config.phases[0])
+    assert declined == [(1, 2)]

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from afml.core.errors import ConfigError, InputError
 from afml.core.run import Phase, ReleaseSettings, RiskSettings, RunConfig
+from afml.evaluation.baselines import BINNED, BINNED_COMPONENT
 from afml.evaluation.evaluate import EvaluationInputs, Institution, evaluate
 from afml.evaluation.utility import reconstruction, standardise
 from afml.models.features import PanelStatistics
@@ -122,7 +123,11 @@ def test_a_release_that_keeps_them_is_evaluated_by_reconstruction(model: Trained
         components=model.risk_score,
     )  # fmt: skip
     found = evaluate(inputs)
-    assert found.release.utility_measure == "r2"
+    assert found.release.utility_measure == "reconstruction"
+    assert (found.release.utility_ratio_vs_best_raw, found.release.utility_phenotype) == (None, None)
+    assert found.details.traits[0].best_raw_r2 is None
+    assert {row.name for row in found.baselines} >= {BINNED_COMPONENT}
+    assert BINNED not in {row.name for row in found.baselines}
     assert found.release.utility_auc > 0
     assert 0 < found.release.raw_auc < 1
     (told,) = found.details.traits

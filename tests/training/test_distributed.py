@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -14,11 +15,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afml.core.errors import AfmlError
-from afml.training import distributed, worker
+from afml.core.errors import AfmlError, ConfigError, InputError
+from afml.training import distributed, meeting, worker
 from afml.training.cohort import Cohort
 from afml.training.device import device
 from afml.training.distributed import Group, Share
+from afml.training.meeting import Talk
 from afml.training.program import Program
 from crypto.public.random import source
 from tests.training.simulated import cohorts, config, dosages, sites_panel
@@ -34,29 +36,43 @@ def _program(group: Group | None = None) -> Program:
     return Program(config(SITES, PEOPLE), sites_panel(SITES), dosages(40, SITES, seed=0), group=group)  # type: ignore[arg-type]
 
 
-def _first(group: Group, folder: Path) -> None:
+def _first(group: Group, folder: Path, kind: str) -> None:
     """What the node's first process computes, or how it ended."""
     program, cohort = _program(group), cohorts(SITES, PEOPLE)[1]
     program.load_public((folder / "public").read_bytes())
+    if kind == "fails itself":  # its worker waits with its part in its hands
+        program.clipped_part = lambda *_: (_ for _ in ()).throw(MemoryError("no memory"))  # type: ignore[method-assign]
+    if kind == "stranger first":
+        group._talk._key = bytes(32)
     try:
+        program.load_others(cohort)
+        (folder / "loaded").touch()
         sums = [program.clipped_sum(phase, cohort, BATCH, source(5, "round")) for phase in (0, 1)]
         nobody = program.clipped_sum(0, cohort, BATCH[:0], source(5, "round"))
         noised = program.private_update(1, cohort, source(6), 1.0)
         np.savez(folder / "sums.npz", risk=sums[0], game=sums[1], nobody=nobody, noised=noised)
-    except AfmlError as error:
+    except (AfmlError, MemoryError) as error:
         (folder / "error").write_text(f"{type(error).__name__}: {error}")
 
 
 def _worker(group: Group, kind: str) -> None:
-    if kind == "miscounting":
+    if kind == "stranger":  # somebody else who got hold of the connection and knows the program
+        group._talk._key = bytes(32)
+        group._talk._opened = lambda sealed, _: sealed.numpy().tobytes()[32:]  # type: ignore[method-assign]
+    if kind in ("stranger", "hanging", "miscounting", "exaggerating"):
+        assert group.asked() is not None
+        group.ready()
         share = group.heard()
         assert share is not None
-        group.give(np.zeros(SITES + 1), len(group.part(share.batch)) + 1)
-        assert group.heard() is None
-        return
-    if kind == "hanging":
-        while group.heard() is not None:  # hears, and never gives
-            pass
+        people = len(group.part(share.batch))
+        if kind == "hanging":
+            while True:
+                time.sleep(1)
+        if kind == "miscounting":
+            group.give(np.zeros(SITES + 1), people + 1)
+        else:
+            group.give(np.full(SITES + 1, 1.00001 * people / np.sqrt(SITES + 1)), people)
+        group.heard()
         return
     cohort = cohorts(SITES, PEOPLE)[2 if kind == "other people" else 1]
     if kind == "dying":
@@ -72,7 +88,7 @@ def _process(rank: int, folder: str, kind: str) -> None:
     with distributed.joined(Path(folder)) as group:
         assert group is not None
         if group.first:
-            _first(group, Path(folder))
+            _first(group, Path(folder), kind)
         else:
             _worker(group, kind)
 
@@ -86,9 +102,11 @@ def _play(folder: Path, kind: str) -> list[int | None]:
     ]
     for process in processes:
         process.start()
-    for process in processes:
-        process.join(120)
-    assert list(folder.glob(".processes-*")) == []
+    processes[0].join(120)
+    if kind == "hanging":
+        processes[1].kill()  # as torchrun does
+    processes[1].join(120)
+    assert os.listdir(folder / ".processes") == ["lock"]
     return [process.exitcode for process in processes]
 
 
@@ -101,7 +119,7 @@ def test_two_processes_send_the_sum_of_one(tmp_path: Path) -> None:
         streams = source(5, "round")
         parts = [program.clipped_part(phase, cohort, BATCH[rank::PROCESSES], streams) for rank in range(PROCESSES)]
         assert np.array_equal(sums[name], parts[0] + parts[1]), "the same bits as the parts"
-        # One process adds all people in float32, so the two sums differ by its rounding and no more.
+        # Gradients are float32, and other people in a micro-batch may round them otherwise.
         alone = program.clipped_sum(phase, cohort, BATCH, streams)
         np.testing.assert_allclose(sums[name], alone, rtol=1e-5, atol=1e-6)
     assert not sums["nobody"].any()
@@ -113,24 +131,101 @@ def test_two_processes_send_the_sum_of_one(tmp_path: Path) -> None:
     ("kind", "code", "error"),
     [
         ("dying", DIED, "ProcessLost: process 0 of this node's 2: another of them ended"),
-        ("other people", 1, "ProcessLost"),
-        ("hanging", 1, "ProcessLost"),
-        (
-            "miscounting",
-            ENDED_WELL,
-            "IntegrityError: 2 processes: the processes of this node handled 14 people of a batch of 13",
-        ),
+        ("fails itself", 1, "MemoryError: no memory"),
+        ("hanging", -9, "ProcessLost"),
+        ("miscounting", 1, "IntegrityError: process 1 of this node's 2: handled 7 people and was given 6"),
+        ("exaggerating", 1, "IntegrityError: process 1 of this node's 2: gave a sum larger than 6 clipped people"),
     ],
 )
 def test_a_part_that_is_missing_or_wrong_is_no_sum(tmp_path: Path, kind: str, code: int, error: str) -> None:
     assert _play(tmp_path, kind) == [ENDED_WELL, code]
     assert (tmp_path / "error").read_text().startswith(error)
+    assert (tmp_path / "loaded").exists()
     assert not (tmp_path / "sums.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("other people", "ProcessLost"),
+        ("stranger", "IntegrityError: process 1 of this node's 2: does not know the key of this start"),
+        ("stranger first", "ProcessLost"),
+    ],
+)
+def test_strangers_and_other_people_are_found_before_anything_is_told(tmp_path: Path, kind: str, error: str) -> None:
+    assert _play(tmp_path, kind) == [ENDED_WELL, 1]
+    assert (tmp_path / "error").read_text().startswith(error)
+    assert not (tmp_path / "loaded").exists()
+
+
+def test_processes_of_one_start_meet_whoever_their_parents_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = []
+    for port, restart in (("1", "0"), ("1", "0"), ("2", "0"), ("1", "1")):
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+        monkeypatch.setenv("MASTER_PORT", port)
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", restart)
+        monkeypatch.setattr(os, "getppid", lambda: len(names))
+        names.append(meeting.start())
+    assert names[0] == names[1]
+    assert len(set(names)) == 3
+
+
+def test_only_files_of_starts_that_are_over_are_removed(tmp_path: Path) -> None:
+    folder = tmp_path / meeting.FOLDER
+    with meeting._room(folder) as room:
+        assert room.stat().st_mode & 0o777 == 0o700
+        (room / "of a start").touch()
+        with meeting._room(folder):  # another start, at the same time
+            assert (room / "of a start").exists()
+    assert (folder / "of a start").exists()  # its processes were killed
+    with meeting._room(folder) as room:
+        assert os.listdir(room) == ["lock"]
+
+
+def test_a_second_start_of_the_same_name_leaves_the_first_alone(tmp_path: Path) -> None:
+    with meeting._room(tmp_path / meeting.FOLDER) as room:
+        first = torch.distributed.FileStore(str(room / meeting.start()), 2)  # type: ignore[attr-defined]
+        first.add("here 0", 1)
+        with pytest.raises(ConfigError, match="another start"), meeting.meet(tmp_path, 0, 2, timedelta(seconds=1)):
+            pass
+        assert (room / meeting.start()).exists()
+
+
+def test_others_may_not_look_into_the_meeting(tmp_path: Path) -> None:
+    (tmp_path / meeting.FOLDER).mkdir(mode=0o755)
+    with pytest.raises(InputError, match="not this account's alone"), meeting._room(tmp_path / meeting.FOLDER):
+        pass
+    (tmp_path / "owner only").mkdir(mode=0o700)
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "owner only")
+    with pytest.raises(InputError, match="not this account's alone"), meeting._room(tmp_path / "elsewhere"):
+        pass
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_nobody_waits_for_ever_for_the_others_to_come(tmp_path: Path, rank: int) -> None:
+    patience = timedelta(seconds=1)
+    with pytest.raises(distributed.ProcessLost), meeting.meet(tmp_path, rank, 2, patience):
+        pass
+
+
+def test_messages_hold_for_one_place_and_one_sender() -> None:
+    alice, bob, stranger = Talk(0, 3, b"k" * 32), Talk(1, 3, b"k" * 32), Talk(0, 3, b"x" * 32)
+    sealed = alice._sealed(b"message")
+    assert bob._opened(sealed, 0) == b"message"
+    changed = sealed.clone()
+    changed[-1] ^= 1
+    for refused, sender in ((changed, 0), (sealed, 2), (stranger._sealed(b"message"), 0), (sealed[:20], 0)):
+        with pytest.raises(AfmlError, match="does not know the key"):
+            bob._opened(refused, sender)
+    bob._turn += 1
+    with pytest.raises(AfmlError, match="does not know the key"):
+        bob._opened(sealed, 0)  # said again
 
 
 def test_what_is_held_tells_people_panels_and_runs_apart() -> None:
     program, cohort = _program(), cohorts(SITES, PEOPLE)[1]
     assert program.held(cohort) == _program().held(cohorts(SITES, PEOPLE)[1])
+    assert program.held(cohort) is program.held(cohort), "made once"
     others = [
         program.held(Cohort(cohort.dosage, 1 - cohort.phenotype)),
         program.held(Cohort(cohort.dosage[::-1], cohort.phenotype)),
@@ -159,7 +254,7 @@ def test_a_share_survives_its_encoding(
 
 @pytest.mark.parametrize("size", [1, 2, 3, 20])
 def test_parts_are_disjoint_and_complete(size: int) -> None:
-    parts = [Group(rank, size).part(BATCH) for rank in range(size)]
+    parts = [Group(Talk(rank, size, b"")).part(BATCH) for rank in range(size)]
     assert sorted(np.concatenate(parts)) == BATCH.tolist()
 
 

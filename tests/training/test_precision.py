@@ -89,7 +89,7 @@ def test_a_persons_part_keeps_the_clip_bound_under_autocast() -> None:
 
 
 def test_autocast_leaves_gradients_whose_own_norm_would_pass_the_bound() -> None:
-    """Why norms are not taken in the gradients' own precision: Opacus' bf16 gradient of a layer, clipped in bf16, is too long."""
+    """Why norms are taken in float64: Opacus' bf16 gradient of a layer, clipped in bf16, is too long."""
     torch.manual_seed(0)
     layer = torch.nn.Linear(64, 64, bias=False)
     gradients = PersonGradients(layer, 1.0)

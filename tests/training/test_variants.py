@@ -206,12 +206,12 @@ def test_a_blob_with_statistics_missing_or_too_many_is_refused() -> None:
             program.load_public(dump(arrays))
 
 
-def test_blob_state_and_model_of_the_default_hold_what_they_always_did(tmp_path: Path) -> None:
+def test_without_buffers_blob_state_and_model_hold_none(tmp_path: Path) -> None:
     program = _program(_run())
     blob = program.train_public()
     assert set(load(blob, "public part")) == {"weights", "game"}
     program.load_public(blob)
-    assert set(load(program.state(), "state")) == {"risk", "weights", "game"}
+    assert set(load(program.state(), "state")) == {"risk_steps", "weights", "game"}
     program.model().save(tmp_path / "model")
     with np.load(tmp_path / "model" / "model.npz") as arrays:
         assert set(arrays.files) == {"mean", "scale", "annotations", "weights", "game"}

@@ -51,8 +51,10 @@ def as_declared(people: Cohort, risk: RiskSettings) -> Cohort:
     """People of one binary phenotype as a run with other traits and covariates sees them.
 
     Everybody is a case of all binary traits or of none; a quantitative trait is as far from its centre as can be,
-    above it for cases; covariates are at their centres.
+    above it for cases; covariates are at their centres. A run without traits sees no phenotype.
     """
+    if not risk.declared:
+        return Cohort(people.dosage, np.zeros((len(people), 0), np.int8))
     if risk.phenotypes == 1 and not risk.traits and not risk.covariates:
         return people
     case = people.phenotype.astype(np.float64)

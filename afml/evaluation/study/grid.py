@@ -48,12 +48,10 @@ class Outcome:
     Attributes:
         records: In the order of the jobs, those that are there.
         failed: (run, why), runs that ended in an error.
-        stale: Runs that other source code made; they stand, and the tables say so.
     """
 
     records: tuple[RunRecord, ...]
     failed: tuple[tuple[str, str], ...]
-    stale: tuple[str, ...]
 
 
 def one_thread_each() -> None:
@@ -64,8 +62,13 @@ def one_thread_each() -> None:
 
 def collect(jobs: Sequence[Job], folder: Path) -> tuple[RunRecord, ...]:
     """The stored results of these jobs, in their order."""
-    found = (stored(folder, job.settings) for job in jobs)
+    found = (stored(folder, job.settings, job.private_game) for job in jobs)
     return tuple(record for record in found if record is not None)
+
+
+def stale(records: Sequence[RunRecord]) -> tuple[str, ...]:
+    """Names of the runs that another version of the source made; they stand, and the tables say so."""
+    return tuple(record.name for record in records if record.code_digest != code_digest())
 
 
 def run_grid(
@@ -89,7 +92,8 @@ def run_grid(
         say: Told of every finished run and of the time left.
         each: Called after every finished run (to write partial results).
     """
-    waiting = [job for job in jobs if stored(folder, job.settings) is None]
+    code_digest()  # before the source can change under runs that may take hours
+    waiting = [job for job in jobs if stored(folder, job.settings, job.private_game) is None]
     say(f"{len(jobs)} runs, {len(jobs) - len(waiting)} there already")
     for settings in dict.fromkeys(_key(job.settings.data) for job in waiting):
         load(DataSettings.model_validate_json(settings), source=source, cache=cache, note=say)
@@ -113,13 +117,12 @@ def run_grid(
                 each()
         finally:
             _stop(pool)
-    records = collect(jobs, folder)
-    stale = tuple(record.name for record in records if record.code_digest != code_digest())
-    return Outcome(records, tuple(failed), stale)
+    return Outcome(collect(jobs, folder), tuple(failed))
 
 
 def _start() -> None:
-    """A worker dies with its parent, and leaves Ctrl-C to it."""
+    """A worker dies with its parent, leaves Ctrl-C to it, and notes the source that it has just imported."""
+    code_digest()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from afml.core.run import GameSettings, Phase, ReleaseSettings
@@ -95,6 +95,13 @@ class Grid:
             for causal in CAUSAL
         ]
         return made
+
+    def extended_names(
+        self, seeds: tuple[int, ...] = SEEDS, ablation_seeds: tuple[int, ...] = ABLATION_SEEDS
+    ) -> set[str]:
+        """Names of the runs of `extended`, without counting sites or finding noise: neither is part of a name."""
+        nameless = replace(self, planner=lambda *_: (), site_counts=lambda sites: sites)
+        return {job.settings.name for job in nameless.extended(seeds, ablation_seeds)}
 
     def _ablation(self, name: str, seed: int, change: dict[str, Any]) -> Job:
         data = self.data.model_copy(update=change.get("data", {}))

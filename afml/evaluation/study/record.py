@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from afml.core.config import Settings
 from afml.core.errors import InputError
@@ -67,6 +67,8 @@ class RunRecord(_Part):
     Attributes:
         name: Of the run.
         settings_digest: Of `settings`: a stored run stands while this matches.
+        private_game_digest: Of the settings of the all-private baseline, "" without one; a stored run stands while
+            it matches. None, not checked, in runs made before it was kept.
         code_digest: Of the source files that make results; a mix of versions is reported.
         rr, rr_known_institution: Worst attack; the same when the file is known.
         rr_reduction: 1 - rr / rr of random masking at matched utility.
@@ -110,6 +112,7 @@ class RunRecord(_Part):
     operating_points: tuple[OperatingPoint, ...]
     candidates: tuple[Candidates, ...]
     details: Details
+    private_game_digest: str | None = Field(default=None, exclude_if=lambda value: value is None)
     federated: Federated | None = None
     steps: dict[str, float]
 
@@ -120,8 +123,13 @@ class RunRecord(_Part):
         return path
 
 
-def stored(folder: Path, settings: RunSettings) -> RunRecord | None:
-    """The stored result of exactly these settings, or None."""
+def private_digest(private_game: RunSettings | None) -> str:
+    """Digest of the settings of an all-private run, hex; "" where there is none."""
+    return "" if private_game is None else private_game.digest().hex()
+
+
+def stored(folder: Path, settings: RunSettings, private_game: RunSettings | None = None) -> RunRecord | None:
+    """The stored result of exactly these settings and of this all-private baseline, or None."""
     path = folder / f"{settings.name}.json"
     if not path.exists():
         return None
@@ -129,4 +137,5 @@ def stored(folder: Path, settings: RunSettings) -> RunRecord | None:
         record = RunRecord.load(path)
     except InputError:  # of an older form, or damaged: made again
         return None
-    return record if record.settings_digest == settings.digest().hex() else None
+    same = record.settings_digest == settings.digest().hex()
+    return record if same and record.private_game_digest in (None, private_digest(private_game)) else None

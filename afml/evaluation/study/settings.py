@@ -6,6 +6,7 @@ another seed or another input file gives another digest, and the run is made aga
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 from pydantic import Field, ValidationError
@@ -19,6 +20,7 @@ CONSORTIUM = "study"
 #: Training noise and attackers are seeded apart from phenotypes, so that no two streams meet.
 TRAINING_SEED_OFFSET = 100_000
 EVALUATION_SEED = 7
+LONGEST_NAME = 64  # characters of a run's name
 
 
 class RunSettings(Settings):
@@ -55,11 +57,15 @@ class RunSettings(Settings):
 
     @property
     def name(self) -> str:
-        """File name of the result, without suffix."""
+        """File name of the result, without suffix; also names the run, so it is shortened where it is too long."""
         parts = [self.noise, f"ple{self.ple:g}", f"sites{self.sites_key}", f"causal{self.causal}"]
         parts += [f"phenotypes{self.phenotypes}"] if self.phenotypes > 1 else []
         parts += [self.variant] if self.variant != "default" else []
-        return "-".join([*parts, f"seed{self.phenotype_seed}"])
+        name = "-".join([*parts, f"seed{self.phenotype_seed}"])
+        if len(name) <= LONGEST_NAME:
+            return name
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        return f"{name[: LONGEST_NAME - len(digest) - 1]}-{digest}"
 
     @property
     def training_seed(self) -> int:

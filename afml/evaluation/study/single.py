@@ -20,7 +20,7 @@ from afml.evaluation.details import PhenotypeDetails
 from afml.evaluation.evaluate import EvaluationInputs, Institution, OtherRelease, evaluate
 from afml.evaluation.study.data import StudyData
 from afml.evaluation.study.points import by_candidates, operating_points, study_of
-from afml.evaluation.study.record import Federated, PhenotypeUtility, RunRecord
+from afml.evaluation.study.record import Federated, PhenotypeUtility, RunRecord, private_digest
 from afml.evaluation.study.rivals import rivals
 from afml.evaluation.study.settings import EVALUATION_SEED, RunSettings
 from afml.evaluation.utility import Outcome
@@ -36,6 +36,8 @@ Note = Callable[[str], None]
 #: A second phenotype of a run is simulated from this far along the seeds.
 SECOND_PHENOTYPE = 500
 _CODE = ("evaluation", "training", "models", "privacy", "genomics", "core")
+#: Random streams and the rounding of updates, which an in-process run takes from the codec.
+_CODEC = ("random.py", "grid.py")
 #: Files of the study itself that decide what a run gives; the others only report it.
 _OWN_CODE = {"cohorts.py", "data.py", "points.py", "rivals.py", "single.py"}
 _REPORTING = {"page.py", "terminal.py"}
@@ -59,14 +61,21 @@ class Clock:
 
 @cache
 def code_digest() -> str:
-    """SHA-256 of the source files that results depend on, hex, shortened."""
-    digest, root = hashlib.sha256(), Path(afml.__file__).parent
-    for package in _CODE:
-        for path in sorted((root / package).rglob("*.py")):
-            if path.name in _REPORTING or (path.parent.name == "study" and path.name not in _OWN_CODE):
-                continue
-            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    """SHA-256 of the source files that results depend on, hex, shortened.
+
+    Taken once per process, which asks when it starts: files that change later are not those it imported.
+    """
+    digest, root = hashlib.sha256(), Path(afml.__file__).parents[1]
+    for path in sources(root):
+        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def sources(root: Path) -> list[Path]:
+    """The source files that results depend on, below the folder of our packages."""
+    files = [path for package in _CODE for path in sorted((root / "afml" / package).rglob("*.py"))]
+    files = [path for path in files if path.parent.name != "study" or path.name in _OWN_CODE]
+    return [path for path in files if path.name not in _REPORTING] + [root / "crypto" / "public" / n for n in _CODEC]
 
 
 def phenotypes(settings: RunSettings, data: StudyData) -> tuple[tuple[NDArray[np.int8], ...], NDArray[np.int64]]:
@@ -183,13 +192,14 @@ def run_one(
     return RunRecord(
         name=settings.name,
         settings_digest=settings.digest().hex(),
+        private_game_digest=private_digest(private_game),
         code_digest=code_digest(),
         rr=release.rr,
         rr_reduction=found.rr_reduction_vs_random,
         rr_known_institution=release.rr_known_institution,
         utility_ratio=release.utility_ratio,
         utility_ratio_chance_corrected=release.utility_ratio_chance_corrected,
-        utility_ratio_vs_best_raw=release.utility_ratio_vs_best_raw,
+        utility_ratio_vs_best_raw=release.utility_ratio_vs_best_raw or 0.0,  # always there: the study has phenotypes
         ple_sigma=spent.sigma,
         ple_planned=planned,
         epsilon=spent.epsilon,

@@ -151,14 +151,15 @@ def write_tables(
         path: Target.
         records: The runs that are there.
         missing: Names of planned runs that are not.
-        stale: Names of runs that other source code made.
+        stale: Names of runs that another version of the source made.
         title: First line.
     """
     parts = [f"# {title}", NOTE]
     if missing:
         parts.append(f"**Partial**: {len(missing)} planned runs are missing: {', '.join(missing)}.")
     if stale:
-        parts.append(f"Made by an earlier version of the code: {', '.join(stale)}.")
+        which = f"all {len(records)} runs" if len(stale) == len(records) else ", ".join(stale)
+        parts.append(f"Made by another version of the source, which may differ in the last digits: {which}.")
     if records:
         parts += ["## Bars", bar_table(records), "## Groups", group_table(records)]
         parts += ["## Against other releases", baseline_table(records)]

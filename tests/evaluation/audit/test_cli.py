@@ -12,10 +12,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from afml.cli.audit import audit
-from afml.core.errors import AfmlError, InputError, IntegrityError
+from afml.core.errors import AfmlError, ConfigError, InputError, IntegrityError
 from afml.core.progress import Task
+from afml.core.run import RiskSettings
 from afml.evaluation.audit import simulated
+from afml.evaluation.audit.simulated import Simulated
 from afml.genomics.phenotypes import write_phenotypes
+from afml.training.program import Cohort, parameter_counts
 from crypto.secret.nodekit import load_node_kit
 from crypto.secret.provision import provision
 from node.guard import open_ledger
@@ -62,6 +65,30 @@ def test_a_broken_mechanism_exits_with_integrity(monkeypatch: pytest.MonkeyPatch
     done = attack("--simulated", "--instrument", "run")
     assert isinstance(done.exception, IntegrityError)
     assert done.exception.exit_code == 6
+
+
+def test_a_run_without_risk_rounds_is_attacked_step_by_step_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps components, so there is no phenotype and no round that canaries could show in."""
+    small = simulated.simulate
+
+    def without_traits(seed: int) -> Simulated:
+        made = small(seed)
+        game = made.config.phases[1].model_copy(
+            update={"parameters": parameter_counts(made.config.sites, 4, made.config.game, phenotypes=2)[1]}
+        )
+        update = {"risk": RiskSettings(kept_components=2), "phases": (game,)}
+        nobody = {n: Cohort(one.dosage, np.zeros((len(one), 0), np.int8)) for n, one in made.cohorts.items()}
+        return made._replace(config=made.config.model_copy(update=update), cohorts=nobody)
+
+    monkeypatch.setattr(simulated, "simulate", without_traits)
+    done = attack("--simulated", "--trials", 4, "--json")
+    assert done.exit_code == 0, done.output
+    assert done.stderr == "SKIPPED the run with canaries: it attacks risk rounds, and this run has none\n"
+    document = json.loads(done.stdout)
+    assert {step["phase"] for step in document["steps"]} == {"game"}
+    assert document["run"] is None
+    with pytest.raises(ConfigError, match="needs a risk phase"):
+        raise attack("--simulated", "--instrument", "run").exception or AssertionError
 
 
 @pytest.mark.parametrize(

@@ -62,10 +62,9 @@ def people(settings: RunSettings) -> StudyData:
 
 @pytest.fixture(scope="session")
 def job(settings: RunSettings) -> Job:
-    return Job(settings)
+    return Job(settings, settings.model_copy(update={"game": settings.game.model_copy(update={"steps": 0})}))
 
 
 @pytest.fixture(scope="session")
-def record(settings: RunSettings, people: StudyData) -> RunRecord:
-    private = settings.model_copy(update={"game": settings.game.model_copy(update={"steps": 0})})
-    return run_one(settings, people, private_game=private)
+def record(job: Job, people: StudyData) -> RunRecord:
+    return run_one(job.settings, people, private_game=job.private_game)

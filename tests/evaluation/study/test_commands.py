@@ -11,7 +11,9 @@ from afml.cli.plan import plan
 from afml.cli.reproduce import reproduce
 from afml.core.errors import ConfigError, InputError, ReleaseError
 from afml.evaluation.study.grid import Job
+from afml.evaluation.study.jobs import Grid
 from afml.evaluation.study.record import RunRecord
+from tests.evaluation.study.conftest import phases
 
 SMALL = ["--people", "240", "--nodes", "3", "--sites", "40", "--causal", "4", "--draws", "1", "--rounds", "2",
          "--game-rounds", "0", "--min-group-size", "10"]  # fmt: skip
@@ -38,6 +40,34 @@ def test_plan_refuses_what_cannot_be() -> None:
 def test_reproduce_needs_its_data(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="DATA"):
         CliRunner().invoke(reproduce, ["--data", str(tmp_path)], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_only_runs_of_the_extended_grid_begin_it(
+    record: RunRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    """Other files in the folder (of a quick grid, say) count for nothing, and nothing is loaded to tell."""
+    counted: list[int] = []
+    data = record.settings.data
+    grid = Grid(data, phases, lambda sites: counted.append(sites) or sites or 9000)  # type: ignore[func-returns-value]
+    monkeypatch.setattr(verb, "_grid", lambda data, cache: grid)
+    monkeypatch.setattr(verb, "write_tables", lambda *_, **__: None)
+    record.save(tmp_path / "runs")
+    if begun:
+        record.model_copy(update={"name": min(grid.extended_names())}).save(tmp_path / "runs")
+    done = CliRunner().invoke(reproduce, ["--report-only", "--out", str(tmp_path)], catch_exceptions=False)
+    assert (4096 in counted) == begun
+    assert f"0 of {len(grid.full()) + begun * len(grid.extended())} runs" in done.output
+
+
+def test_runs_of_another_version_are_told_apart(record: RunRecord, job: Job, tmp_path: Path) -> None:
+    record.model_copy(update={"code_digest": "other"}).save(tmp_path / "runs")
+    verb._report([job], tmp_path, figures=False)
+    sentence = "Made by another version of the source, which may differ in the last digits: all 1 runs."
+    assert sentence in (tmp_path / "tables.md").read_text()
+    record.save(tmp_path / "runs")
+    verb._report([job], tmp_path, figures=False)
+    assert "another version" not in (tmp_path / "tables.md").read_text()
 
 
 def test_quick_grid_exits_badly_when_the_method_broke(

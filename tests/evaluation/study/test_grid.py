@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from afml.core.run import GameSettings, ReleaseSettings
+from afml.evaluation.study import grid as grids
 from afml.evaluation.study.data import DataSettings, StudyData
 from afml.evaluation.study.grid import Job, collect, run_grid
 from afml.evaluation.study.jobs import CAUSAL, PLES, SEEDS, Grid, ablations, quick
@@ -51,6 +54,37 @@ def test_the_extended_grid_changes_one_thing_at_a_time(grid: Grid) -> None:
     assert not {j.settings.name for j in jobs} & {j.settings.name for j in grid.full()}
 
 
+def test_every_run_has_a_name_that_a_run_may_have(grid: Grid) -> None:
+    """Long ones are shortened, and still different; those of the plan's own seeds are as they were."""
+    assert all(job.settings.name.endswith(f"seed{job.settings.phenotype_seed}") for job in grid.extended())
+    jobs = grid.extended((1001, 1002), (1001, 1002))
+    names = [job.settings.name for job in jobs]
+    assert max(map(len, names)) == 64
+    assert len(set(names)) == len(names)
+    assert sum(not name.endswith(("seed1001", "seed1002")) for name in names) > 0
+
+
+def test_names_of_the_extended_grid_need_neither_noise_nor_sites(grid: Grid) -> None:
+    untouched = replace(grid, planner=Mock(side_effect=AssertionError), site_counts=Mock(side_effect=AssertionError))
+    assert untouched.extended_names() == {job.settings.name for job in grid.extended()}
+    assert untouched.extended_names((7,), (7,)) == {job.settings.name for job in grid.extended((7,), (7,))}
+
+
+def test_parent_and_workers_note_their_source_when_they_start(
+    record: RunRecord, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = Mock(return_value="")
+    monkeypatch.setattr(grids, "code_digest", noted)
+    for name in ("signal", "ctypes"):  # the rest of what a worker does at its start
+        monkeypatch.setattr(grids, name, Mock())
+    grids._start()
+    assert noted.call_count == 1
+    record.save(tmp_path)
+    run_grid([job], source=None, cache=tmp_path, folder=tmp_path, say=lambda _: None)
+    assert noted.call_count == 2
+    assert grids.stale([record]) == (record.name,)
+
+
 def test_quick_runs_use_no_reported_seed() -> None:
     for real in (None, DataSettings(kind="vcf", sites=512)):
         jobs = quick(phases, real)
@@ -67,7 +101,7 @@ def test_runs_are_made_once(record: RunRecord, job: Job, tmp_path: Path) -> None
 
 
 def test_a_worker_makes_the_same_run_and_a_bad_one_is_reported(record: RunRecord, job: Job, tmp_path: Path) -> None:
-    bad = Job(job.settings.model_copy(update={"phenotype_seed": 1002, "quorum": 9}))
+    bad = replace(job, settings=job.settings.model_copy(update={"phenotype_seed": 1002, "quorum": 9}))
     told: list[str] = []
     made = run_grid([job, bad], source=None, cache=tmp_path, folder=tmp_path, say=told.append)
     assert [name for name, _ in made.failed] == [bad.settings.name]

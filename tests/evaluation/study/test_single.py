@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import afml
 from afml.evaluation.baselines import BINNED, GROUPED_RANDOM, GROUPED_STATIC, RANDOM, RESPONSE, STATIC
 from afml.evaluation.study.data import StudyData
+from afml.evaluation.study.grid import Job, collect
 from afml.evaluation.study.record import RunRecord, stored
 from afml.evaluation.study.rivals import ALL_PRIVATE, CODEBOOK, GREEDY, NETWORK, NETWORK_MASKS, NO_DP, SENSITIVE
 from afml.evaluation.study.settings import RunSettings
-from afml.evaluation.study.single import cohorts, phenotypes, run_one
+from afml.evaluation.study.single import cohorts, phenotypes, run_one, sources
 from afml.privacy.noise import plan
 from afml.privacy.ple import ple
 from afml.training.inprocess import train_in_process
@@ -68,16 +71,38 @@ def test_no_dp_is_noiseless(record: RunRecord) -> None:
 
 
 def test_records_are_stored_and_stand_for_their_settings(
-    record: RunRecord, settings: RunSettings, tmp_path: Path
+    record: RunRecord, settings: RunSettings, job: Job, tmp_path: Path
 ) -> None:
-    assert stored(tmp_path, settings) is None
+    private = job.private_game
+    assert stored(tmp_path, settings, private) is None
     path = record.save(tmp_path)
-    assert stored(tmp_path, settings) == record
+    assert stored(tmp_path, settings, private) == record
     changed = settings.model_copy(update={"release": settings.release.model_copy(update={"patterns": 3})})
     assert changed.name == settings.name
-    assert stored(tmp_path, changed) is None
+    assert stored(tmp_path, changed, private) is None
     path.write_text(path.read_text()[:-40])
-    assert stored(tmp_path, settings) is None
+    assert stored(tmp_path, settings, private) is None
+
+
+def test_records_stand_for_their_all_private_baseline(record: RunRecord, job: Job, tmp_path: Path) -> None:
+    record.save(tmp_path)
+    assert job.private_game is not None
+    changed = job.private_game.model_copy(update={"ple": 0.4})
+    assert collect([job], tmp_path) == (record,)
+    assert collect([replace(job, private_game=changed), replace(job, private_game=None)], tmp_path) == ()
+    earlier = record.model_copy(update={"private_game_digest": None})  # it was not always kept
+    assert "private_game_digest" not in earlier.model_dump()
+    earlier.save(tmp_path)
+    assert collect([replace(job, private_game=changed)], tmp_path) == (earlier,)
+
+
+def test_the_digest_is_of_what_decides_results() -> None:
+    root = Path(afml.__file__).parents[1]
+    names = {path.relative_to(root).as_posix() for path in sources(root)}
+    assert {"crypto/public/random.py", "crypto/public/grid.py", "afml/training/step.py"} < names
+    assert {"afml/evaluation/study/single.py", "afml/core/run.py"} < names
+    assert not names & {"afml/evaluation/study/tables.py", "afml/evaluation/page.py"}
+    assert all(path.is_file() for path in sources(root))
 
 
 def test_two_phenotypes_share_one_release(settings: RunSettings, people: StudyData) -> None:

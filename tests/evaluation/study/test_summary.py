@@ -124,8 +124,13 @@ def test_everything_is_written(records: list[RunRecord], tmp_path: Path) -> None
     assert whole["summary"]["distributed"]["0.9"]["1024"]["20"]["median"]["rr"] >= 0
     write_tables(tmp_path / "tables.md", everything, missing=["x"], stale=["y"], title="T")
     text = (tmp_path / "tables.md").read_text()
-    for part in ("# T", "## Bars", "## Groups", "lineup-4", "**Partial**", "earlier version", "OLS Regression"):
+    for part in ("# T", "## Bars", "## Groups", "lineup-4", "**Partial**", "last digits: y.", "OLS Regression"):
         assert part in text
+    write_tables(tmp_path / "tables.md", records, missing=[], stale=[r.name for r in records], title="T")
+    assert (
+        "version of the source, which may differ in the last digits: all 12 runs."
+        in (tmp_path / "tables.md").read_text()
+    )
     written = write_figures(tmp_path / "figures", everything)
     assert {path.stem for path in written} == {
         "frontier", "frontier-ple-0.5", "candidates", "utility-by-ple", "ablations"
