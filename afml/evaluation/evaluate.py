@@ -1,7 +1,7 @@
 """One release of several institutions, evaluated: re-identification, utility, baselines.
 
 This pools the genotypes of all institutions in one process. That is possible in the demo and in experiments
-on open data only; in a consortium each node attacks its own file and only counts are summed.
+on open data only; in a consortium each node can attack its own file alone.
 """
 
 from __future__ import annotations
