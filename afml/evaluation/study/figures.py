@@ -151,8 +151,13 @@ def by_ple(records: Sequence[RunRecord]) -> Figure | None:
 
 
 def ablations(records: Sequence[RunRecord]) -> Figure | None:
-    """Utility ratio and RR of every variant beside the defaults."""
+    """RR of every variant, and its utility ratio against that of the unchanged network release of the same phenotype.
+
+    Phenotypes differ more than variants do, so variants with other seeds are compared by differences alone.
+    """
     varied = [r for r in records if not is_plain(r) and r.settings.phenotypes == 1]
+    unchanged = {r.settings.phenotype_seed: r.utility_ratio for r in varied if r.settings.variant == "network"}
+    varied = [r for r in varied if r.settings.phenotype_seed in unchanged]
     names = list(dict.fromkeys(r.settings.variant for r in varied))
     if not names:
         return None
@@ -161,11 +166,14 @@ def ablations(records: Sequence[RunRecord]) -> Figure | None:
     places = np.arange(len(names))[::-1]
     for place, name in zip(places, names, strict=True):
         members = [r for r in varied if r.settings.variant == name]
-        for axes, values in ((left, [r.utility_ratio for r in members]), (right, [r.rr for r in members])):
+        gained = [r.utility_ratio - unchanged[r.settings.phenotype_seed] for r in members]
+        for axes, values in ((left, gained), (right, [r.rr for r in members])):
             axes.plot(values, [place] * len(values), "o", color="#94a3b8", markersize=4)
             axes.plot([median(values)], [place], "D", color=OWN, markersize=6)
-    left.set_yticks(places, names)
-    left.set_xlabel("utility ratio (each run; median)")
+    counts = {name: sum(r.settings.variant == name for r in varied) for name in names}
+    left.set_yticks(places, [f"{name} ({counts[name]})" for name in names])
+    left.set_xlabel("utility ratio above that of `network` (runs; median)")
+    left.axvline(0, color="#cbd5e1", linewidth=1, zorder=0)
     right.set_xlabel("re-identification rate")
     right.set_xlim(0, 1.1 * max(record.rr for record in varied))
     _percent_axis(right.xaxis)

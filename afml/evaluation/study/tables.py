@@ -159,7 +159,7 @@ def write_tables(
         parts.append(f"**Partial**: {len(missing)} planned runs are missing: {', '.join(missing)}.")
     if stale:
         which = f"all {len(records)} runs" if len(stale) == len(records) else ", ".join(stale)
-        parts.append(f"Made by another version of the source, which may differ in the last digits: {which}.")
+        parts.append(f"Made by another version of the source, see README.md: {which}.")
     if records:
         parts += ["## Bars", bar_table(records), "## Groups", group_table(records)]
         parts += ["## Against other releases", baseline_table(records)]

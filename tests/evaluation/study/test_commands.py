@@ -63,7 +63,7 @@ def test_only_runs_of_the_extended_grid_begin_it(
 def test_runs_of_another_version_are_told_apart(record: RunRecord, job: Job, tmp_path: Path) -> None:
     record.model_copy(update={"code_digest": "other"}).save(tmp_path / "runs")
     verb._report([job], tmp_path, figures=False)
-    sentence = "Made by another version of the source, which may differ in the last digits: all 1 runs."
+    sentence = "Made by another version of the source, see README.md: all 1 runs."
     assert sentence in (tmp_path / "tables.md").read_text()
     record.save(tmp_path / "runs")
     verb._report([job], tmp_path, figures=False)

@@ -116,7 +116,8 @@ def test_regression_recovers_known_coefficients(records: list[RunRecord]) -> Non
 
 
 def test_everything_is_written(records: list[RunRecord], tmp_path: Path) -> None:
-    everything = [*records, variant(records[0], variant="lineup-4"), variant(records[0], noise="local")]
+    changed = [variant(records[0], variant=name) for name in ("network", "lineup-4")]
+    everything = [*records, *changed, variant(records[0], noise="local")]
     write_summary(tmp_path / "reproduce.json", everything, missing=["x"], regression=None)
     whole = json.loads((tmp_path / "reproduce.json").read_text())
     assert len(whole["runs"]) == len(everything)
@@ -124,11 +125,11 @@ def test_everything_is_written(records: list[RunRecord], tmp_path: Path) -> None
     assert whole["summary"]["distributed"]["0.9"]["1024"]["20"]["median"]["rr"] >= 0
     write_tables(tmp_path / "tables.md", everything, missing=["x"], stale=["y"], title="T")
     text = (tmp_path / "tables.md").read_text()
-    for part in ("# T", "## Bars", "## Groups", "lineup-4", "**Partial**", "last digits: y.", "OLS Regression"):
+    for part in ("# T", "## Bars", "## Groups", "lineup-4", "**Partial**", "see README.md: y.", "OLS Regression"):
         assert part in text
     write_tables(tmp_path / "tables.md", records, missing=[], stale=[r.name for r in records], title="T")
     assert (
-        "version of the source, which may differ in the last digits: all 12 runs."
+        "another version of the source, see README.md: all 12 runs."
         in (tmp_path / "tables.md").read_text()
     )
     written = write_figures(tmp_path / "figures", everything)
