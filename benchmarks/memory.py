@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from afml.core.run import Budget, GameSettings, Phase, RunConfig
 from afml.training.program import Cohort, Program
+from benchmarks.configuration import bench_config
 from crypto.public.random import RandomSource, source
 
 SITES, PEOPLE, PANEL = 100_000, 500, 500
@@ -48,23 +48,7 @@ def _dosages(people: int, seed: int) -> NDArray[np.int8]:
 
 
 def _program(steps: int) -> tuple[Program, Cohort]:
-    rates = {"risk": 1.0, "game": GAME_RATE}
-    phases = tuple(
-        Phase(name=name, rounds=1, sample_rate=rate, clip_norm=1, noise_multiplier=5, learning_rate=0.003)
-        for name, rate in rates.items()
-    )
-    config = RunConfig(
-        run="bench",
-        consortium="bench",
-        site_panel="00",
-        sites=SITES,
-        enrolled=dict.fromkeys(range(1, 4), PEOPLE),
-        quorum=3,
-        budget=Budget(delta=1e-5, ple_sigma=1.0),
-        phases=phases,
-        game=GameSettings(steps=steps),
-        seed=1,
-    )
+    config = bench_config(SITES, PEOPLE, game_rate=GAME_RATE, steps=steps)
     phenotype = np.random.default_rng(4).integers(0, 2, PEOPLE).astype(np.int8)
     return Program(config, _Sites(), _dosages(PANEL, 2)), Cohort(_dosages(PEOPLE, 3), phenotype)
 

@@ -17,7 +17,6 @@ import time
 import numpy as np
 import torch
 
-from afml.core.run import Budget, GameSettings, Phase, RunConfig
 from afml.models.risk import RiskModel, with_constant
 from afml.training.game import Game, micro_batch
 from afml.training.lineup import private_lineup
@@ -25,6 +24,7 @@ from afml.training.losses import identification_loss
 from afml.training.program import Cohort, Program
 from afml.training.risk import micro_batch as risk_micro_batch
 from afml.training.risk import risk_loss
+from benchmarks.configuration import bench_config
 from crypto.public.random import source
 
 SITES, PEOPLE, GAME_PEOPLE, REPEATS = 10_000, 500, 40, 5
@@ -40,22 +40,7 @@ class _Sites:
 
 def _program() -> tuple[Program, Cohort]:
     rng = np.random.default_rng(1)
-    phases = tuple(
-        Phase(name=name, rounds=1, sample_rate=1, clip_norm=1, noise_multiplier=5, learning_rate=0.003)
-        for name in ("risk", "game")
-    )
-    config = RunConfig(
-        run="bench",
-        consortium="bench",
-        site_panel="00",
-        sites=SITES,
-        enrolled=dict.fromkeys(range(1, 4), PEOPLE),
-        quorum=3,
-        budget=Budget(delta=1e-5, ple_sigma=1.0),
-        phases=phases,
-        game=GameSettings(steps=0),
-        seed=1,
-    )
+    config = bench_config(SITES, PEOPLE, game_rate=1.0, steps=0)
     frequency = rng.uniform(0.05, 0.5, SITES)
     panel = rng.binomial(2, frequency, size=(100, SITES)).astype(np.int8)
     people = rng.binomial(2, frequency, size=(PEOPLE, SITES)).astype(np.int8)

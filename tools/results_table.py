@@ -21,6 +21,7 @@ def percent(value: float) -> str:
 
 
 def block() -> str:
+    """The demos, side by side, from their report.json."""
     reports = {name: json.loads((ROOT / "results" / f"{file}.json").read_text()) for name, (file, _) in RUNS.items()}
     rows: list[tuple[str, list[str]]] = []
 
@@ -54,6 +55,7 @@ def block() -> str:
 
 
 def study_block() -> str:
+    """The study's groups, its missed bars and how many planned runs are missing, from results/reproduce.json."""
     whole = json.loads((ROOT / "results" / "reproduce.json").read_text())
 
     def exact(value: float) -> str:

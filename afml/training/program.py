@@ -111,7 +111,7 @@ class Program:
             ConfigError: The phase plays the game and there is no public part yet.
         """
         if self.config.phases[phase].name == "risk":
-            return self._risk * self._newton_steps
+            return self._risk_parameters
         return self._require_game()[self._lengths.private]
 
     def private_update(self, phase: int, cohort: Cohort, rng: RandomSource, node_std: float) -> NDArray[np.float64]:
@@ -233,7 +233,7 @@ class Program:
 
     def _risk_sum(self, clip_norm: float, cohort: Cohort, batch: NDArray[np.int64]) -> NDArray[np.float64]:
         model = RiskModel(self.sites, self.phenotypes, self.covariates)
-        unflatten(model, self._risk * self._newton_steps)
+        unflatten(model, self._risk_parameters)
         return risk_sum(model, clip_norm, self.statistics, cohort, batch, self._kinds)
 
     def _game_sum(
@@ -319,7 +319,7 @@ class Program:
             return self._weights
         if self.config.risk.kept_components:
             return component_weights(self.statistics, self.panel_dosage, self.phenotypes).reshape(self._weights_shape)
-        accumulated = (self._risk * self._newton_steps).reshape(self.phenotypes, -1)[:, : self.sites]
+        accumulated = self._risk_parameters.reshape(self.phenotypes, -1)[:, : self.sites]
         fitted = fit_weights(self.config, self.statistics, self.panel_dosage, accumulated, self._places)
         return fitted.reshape(self._weights_shape)
 
@@ -393,6 +393,11 @@ class Program:
         """Length of a Newton step along each risk parameter per unit of the mean gradient."""
         curvature = np.repeat([CURVATURE[kind] for kind in self._kinds], self.sites + 1 + self.covariates)
         return np.asarray(1.0 / curvature / self.statistics.variance)
+
+    @property
+    def _risk_parameters(self) -> NDArray[np.float64]:
+        """The risk model's parameters on this machine: the masters in Newton steps."""
+        return self._risk * self._newton_steps
 
     def _new_game(self) -> Game:
         annotations = self.annotations.shape[1]
