@@ -13,7 +13,8 @@ PANEL ?=
 NODES ?= 5
 SITES ?= 1024
 ROUNDS ?= 20
-SEED ?= 1
+# A number makes the demo a simulation: the same figures each time, and noise that anybody can replay.
+SEED ?=
 OUT ?= runs/demo
 DATA ?=
 RESULTS ?= results
@@ -25,7 +26,7 @@ export MPLBACKEND := Agg
 .PHONY: help readme setup demo reproduce reproduce-quick reproduce-extended test check wire lock bench bench-codec bench-privacy bench-memory bench-peers clean
 
 help:
-	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=1]   five institutions on this machine"
+	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=]   five institutions on this machine"
 	@echo "make test     all tests        make check   types, style, layers, wire code"
 	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-quick"
 	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory; bench-peers beside NVFlare)    make setup   only the environment"
@@ -47,8 +48,8 @@ $(READY_SIM): $(READY) requirements-simulate.lock
 setup: $(READY)
 
 demo: $(READY) $(if $(VCF),,$(READY_SIM))
-	@"$(PY)" -m afml demo --out "$(OUT)" --nodes "$(NODES)" --sites "$(SITES)" --rounds "$(ROUNDS)" --seed "$(SEED)" \
-		$(if $(VCF),--vcf "$(VCF)") $(if $(PANEL),--panel "$(PANEL)")
+	@"$(PY)" -m afml demo --out "$(OUT)" --nodes "$(NODES)" --sites "$(SITES)" --rounds "$(ROUNDS)" \
+		$(if $(SEED),--simulation --seed "$(SEED)") $(if $(VCF),--vcf "$(VCF)") $(if $(PANEL),--panel "$(PANEL)")
 
 reproduce: $(READY)
 	@test -n "$(DATA)" || { echo "reproduce: give DATA=FOLDER with the 1000 Genomes exomes"; exit 2; }

@@ -60,11 +60,15 @@ _COUNT = click.IntRange(1)
 @click.option(
     "--noise", type=click.Choice(["distributed", "local"]), default="distributed", show_default=True
 )
-@click.option("--seed", default=1, show_default=True, help="Of data, phenotype and attacks; never of noise.")
+@click.option("--seed", default=1, show_default=True, help="Of data and attacks; of all with --simulation.")
+@click.option(
+    "--simulation", is_flag=True,
+    help="Seed noise, held-out people and column order, too: the same figures each time, and no protection.",
+)
 def demo(
     out: Path, vcf: Path | None, people: Path | None, nodes: int, panel_people: int, sites: int, rounds: int,
     game_rounds: int, game_steps: int, ple: float, causal: int, phenotypes: int, quantitative: int,
-    heritability: float, noise: str, seed: int,
+    heritability: float, noise: str, seed: int, simulation: bool,
 ) -> None:  # fmt: skip
     """Run five institutions and an aggregator end to end and write the report."""
     if (vcf is None) != (people is None):
@@ -86,13 +90,16 @@ def demo(
     else:
         require_people(_PEOPLE, nodes=nodes, panel_people=panel_people, where="simulated cohort")
     _clean(out)
+    seeded: tuple[object, ...] = ("--seed", seed) if simulation else ()
+    if simulation:
+        console.print("[bold red]simulation: noise comes from --seed and can be replayed; nobody is protected[/]")
     seconds: dict[str, float] = {}
     with Team(out / "logs") as team:
         _data(team, out / "data", vcf, people, nodes, panel_people, sites, seed, seconds)
         _phenotypes(team, out / "data", nodes, sites, causal, heritability, phenotypes, quantitative, seed, seconds)
-        _prepare(team, out, nodes, sites, seconds)
+        _prepare(team, out, nodes, sites, seeded, seconds)
         traits = () if (phenotypes, quantitative) == (1, 0) else ("--risk", out / "data" / "phenotypes.risk.json")
-        run = _federate(team, out, nodes, rounds, game_rounds, game_steps, ple, noise, traits, seconds)
+        run = _federate(team, out, nodes, rounds, game_rounds, game_steps, ple, noise, (*traits, *seeded), seconds)
         _audit(team, out, nodes, seconds)
         _release(team, out, nodes, run, seconds)
         write_bytes(out / "seconds.json", canonical_json(seconds))
@@ -154,7 +161,9 @@ def _phenotypes(
         ])  # fmt: skip
 
 
-def _prepare(team: Team, out: Path, nodes: int, sites: int, seconds: dict[str, float]) -> None:
+def _prepare(
+    team: Team, out: Path, nodes: int, sites: int, seeded: Sequence[object], seconds: dict[str, float]
+) -> None:
     with step("provision", seconds=seconds):
         team.run("provision", ["provision", "--out", out / "kits", "--consortium", "demo", "--nodes", nodes])
     with step("prepare", seconds=seconds):
@@ -164,7 +173,7 @@ def _prepare(team: Team, out: Path, nodes: int, sites: int, seconds: dict[str, f
                 yield f"prepare-{n}", [
                     "prepare", "--kit", out / "kits" / f"node-{n}", "--work", out / f"node-{n}",
                     "--vcf", out / "data" / f"node-{n}.vcf.gz", "--panel-vcf", out / "data" / "panel.vcf.gz",
-                    "--phenotypes", out / "data" / "phenotypes.tsv", "--sites", sites,
+                    "--phenotypes", out / "data" / "phenotypes.tsv", "--sites", sites, *seeded,
                 ]  # fmt: skip
 
         team.run_each(jobs(), at_once=os.cpu_count() or 2)
@@ -172,7 +181,7 @@ def _prepare(team: Team, out: Path, nodes: int, sites: int, seconds: dict[str, f
 
 def _federate(
     team: Team, out: Path, nodes: int, rounds: int, game_rounds: int, game_steps: int, ple: float, noise: str,
-    traits: Sequence[object], seconds: dict[str, float],
+    further: Sequence[object], seconds: dict[str, float],
 ) -> Path:  # fmt: skip
     run = out / "run.json"
     with step("configure", seconds=seconds):
@@ -180,7 +189,7 @@ def _federate(
             "configure", *[out / f"node-{n}" / "card.json" for n in range(1, nodes + 1)],
             "--kit", out / "kits" / "coordinator", "--out", run, "--run", "demo", "--ple", ple,
             "--rounds", rounds, "--game-rounds", game_rounds, "--game-steps", game_steps, "--noise", noise,
-            *traits,
+            *further,
         ])  # fmt: skip
     address = f"127.0.0.1:{_free_port()}"
     with step("federate", total=rounds + game_rounds, seconds=seconds) as task:

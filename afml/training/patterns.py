@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from afml.core.draws import public_draw
 from afml.training.codebook import Codebook, Pattern, common_genotypes, learn
 from afml.training.greedy import learn_greedy
 from afml.training.lineup import mosaics
@@ -56,8 +56,7 @@ def with_mosaics(panel: NDArray[np.int8], wanted: int, rng: np.random.Generator)
 
 def public_rng(model: TrainedModel, label: str) -> np.random.Generator:
     """A generator for public data, the same for everybody who holds the model."""
-    seed = hashlib.sha256(label.encode() + model.digest().encode()).digest()
-    return np.random.default_rng(int.from_bytes(seed[:16], "little"))
+    return public_draw(str(model.card.get("draws", "")), label)
 
 
 def _network_patterns(shown: NDArray[np.int8]) -> list[Pattern]:

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from afml import __version__
-from afml.core.config import canonical_json
+from afml.core.draws import draws_of, public_draw
 from afml.core.errors import ConfigError, InputError, IntegrityError
 from afml.core.run import GameSettings, RunConfig
 from afml.models.features import PanelStatistics
@@ -359,6 +359,7 @@ class Program:
         card: dict[str, Any] = {
             "run": self.config.run,
             "config_digest": self.config.digest().hex(),
+            "draws": draws_of(self.config.run, self.config.seed),
             "site_panel": self.config.site_panel,
             "game": self.config.game.model_dump(mode="json"),
             "risk": self.config.risk.model_dump(mode="json"),
@@ -436,9 +437,7 @@ class Program:
         return np.asarray((self._score(self.risk_weights(), dosage) - center) / scale)
 
     def _public_rng(self, label: str) -> np.random.Generator:
-        # Only public data is drawn with it, so a predictable seed costs nothing and makes the run repeatable.
-        seed = hashlib.sha256(self.config.digest() + canonical_json(label)).digest()
-        return np.random.default_rng(int.from_bytes(seed[:16], "little"))
+        return public_draw(draws_of(self.config.run, self.config.seed), label)
 
 
 def parameter_counts(

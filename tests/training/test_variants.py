@@ -144,7 +144,6 @@ def test_both_public_losses_alone_are_the_joint_steps_while_nothing_depends_on_t
     for public in (("masking", "identification"), ("masking",), ("identification",)):
         program = _program(_run())
         program.config = program.config.model_copy(update={"game": game.model_copy(update={"public": public})})
-        program._public_rng = lambda label: np.random.default_rng(3)  # type: ignore[method-assign]
         stepped[public] = load(program.train_public(), "public part")["game"]
     block = sum(p.numel() for p in _program(_run())._new_game().block.parameters())
     both = stepped["masking", "identification"]

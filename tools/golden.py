@@ -1,0 +1,85 @@
+#!/usr/bin/env python
+"""Digests of what a seeded run made, to hold one version of the code against another.
+
+    python tools/golden.py runs/demo            # a finished `afml demo --simulation`
+
+Prints JSON: SHA-256 of the model's arrays, of every institution's released records (in the order of its store, so
+that the order of columns does not count), and of every ledger's events: kind, place, mechanism, plan and people, in
+order, without times, keys and commitments. Paths and names of fields that a new version may change stay out of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pysam
+
+LEDGER_FIELDS = (
+    "kind", "run", "round", "attempt", "phase", "cohort", "noise", "mechanism", "broken_multiplier", "clip_norm",
+    "plan", "people", "budget", "insecure", "min_group_size", "patterns", "smallest_joint_group",
+)  # fmt: skip
+
+
+def canonical(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def arrays_digest(arrays: dict[str, np.ndarray]) -> str:
+    """Over names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name}{array.dtype.str}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def model(folder: Path) -> str:
+    """Of a saved model's arrays; its card is left out."""
+    with np.load(folder / "model.npz", allow_pickle=False) as stored:
+        return arrays_digest({name: stored[name] for name in stored.files})
+
+
+def ledger_events(path: Path) -> list[dict[str, Any]]:
+    """Every entry's facts that do not depend on keys or clocks, in order."""
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+        bodies = [json.loads(body) for (body,) in database.execute("SELECT body FROM entries ORDER BY idx")]
+    return [{name: body[name] for name in LEDGER_FIELDS if name in body} for body in bodies]
+
+
+def released(vcf: Path, columns: Path) -> str:
+    """Of the released genotypes, people in the order of the store."""
+    order = json.loads(columns.read_text())
+    with pysam.VariantFile(str(vcf)) as opened:
+        names = list(opened.header.samples)
+        rows = [
+            [record.pos, *(str(record.samples[name].allele_indices) for name in names)] for record in opened
+        ]
+    place = {person: column for column, person in enumerate(order)}
+    aligned = [[row[0], *(row[1 + place[person]] for person in range(len(order)))] for row in rows]
+    return hashlib.sha256(canonical(aligned)).hexdigest()
+
+
+def demo(out: Path) -> dict[str, Any]:
+    """Digests of a finished demo."""
+    works = sorted(path for path in out.glob("node-*") if path.is_dir())
+    models = {model(work / "models" / "demo") for work in works}
+    report = json.loads((out / "report.json").read_text())
+    return {
+        "models": sorted(models),
+        "releases": [
+            released(work / "releases" / "demo" / "release.vcf.gz", work / "columns" / "demo.json") for work in works
+        ],
+        "ledgers": [
+            hashlib.sha256(canonical(ledger_events(work / "ledger" / "ledger.db"))).hexdigest() for work in works
+        ],
+        "report": {key: report["release"][key] for key in ("rr", "utility_ratio", "patterns", "min_group_size")},
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(demo(Path(sys.argv[1])), indent=2))
