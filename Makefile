@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 READY := .venv/.ready
 READY_SIM := .venv/.ready-simulate
@@ -23,17 +23,17 @@ export PYTHONDONTWRITEBYTECODE ?=
 # No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
 export MPLBACKEND := Agg
 
-.PHONY: help readme setup demo reproduce reproduce-quick reproduce-extended test check wire lock bench bench-codec bench-privacy bench-memory bench-peers clean
+.PHONY: help readme setup demo golden reproduce reproduce-quick reproduce-extended test check map wire lock bench bench-codec bench-privacy bench-memory bench-peers bench-paired clean
 
 help:
 	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=]   five institutions on this machine"
 	@echo "make test     all tests        make check   types, style, layers, wire code"
 	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-quick"
-	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory; bench-peers beside NVFlare)    make setup   only the environment"
+	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory; bench-peers beside NVFlare, bench-paired OLD=DIR beside an older checkout)    make setup   only the environment"
 
 $(READY): requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "setup: no python3.11, 3.12 or 3.13 found on PATH; install one"; exit 2; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(0 if (3,11) <= sys.version_info[:2] <= (3,13) else "setup: $(PYTHON) is Python %d.%d; AFML needs 3.11 to 3.13 (make PYTHON=python3.11 ...)" % sys.version_info[:2])'
+	@test -n "$(PYTHON)" || { echo "setup: no python3.11 found on PATH; install it"; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "setup: $(PYTHON) is Python %d.%d; AFML needs 3.11 (make PYTHON=python3.11 ...)" % sys.version_info[:2])'
 	@echo "setup: creating .venv (a few minutes the first time)"
 	"$(PYTHON)" -m venv .venv
 	"$(PY)" -m pip install -q --disable-pip-version-check "torch==2.13.0"
@@ -51,6 +51,11 @@ demo: $(READY) $(if $(VCF),,$(READY_SIM))
 	@"$(PY)" -m afml demo --out "$(OUT)" --nodes "$(NODES)" --sites "$(SITES)" --rounds "$(ROUNDS)" \
 		$(if $(SEED),--simulation --seed "$(SEED)") $(if $(VCF),--vcf "$(VCF)") $(if $(PANEL),--panel "$(PANEL)")
 
+# A seeded demo ends with the digests that tests/golden/golden.json records (on the kind of machine that it names).
+golden: $(READY) $(if $(VCF),,$(READY_SIM))
+	@"$(PY)" -m afml demo --out build/golden --simulation --seed 1 $(if $(VCF),--vcf "$(VCF)") $(if $(PANEL),--panel "$(PANEL)")
+	"$(PY)" tools/golden.py build/golden --against "$(if $(VCF),real exomes,simulated)"
+
 reproduce: $(READY)
 	@test -n "$(DATA)" || { echo "reproduce: give DATA=FOLDER with the 1000 Genomes exomes"; exit 2; }
 	@"$(PY)" -m afml reproduce --data "$(DATA)" --out "$(RESULTS)"
@@ -65,16 +70,22 @@ reproduce-quick: $(READY)
 	@"$(PY)" -m afml reproduce --grid quick --out build/quick $(if $(DATA),--data "$(DATA)")
 
 test: $(READY) $(READY_SIM)
-	"$(PY)" -m pytest -n 2 --dist loadfile
+	"$(PY)" -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # by name: slow files with few tests are not left for the end
 
 check: $(READY)
 	"$(PY)" -m ruff check .
+	"$(PY)" -m ruff format --check .
 	"$(PY)" -m mypy
 	"$(PY)" -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 	"$(PY)" tools/wire.py --check
+	"$(PY)" tools/map.py --check
 
 readme: $(READY)
 	"$(PY)" tools/results_table.py
+
+# The map in docs/ARCHITECTURE.md is the tree on disk.
+map: $(READY)
+	"$(PY)" tools/map.py
 
 wire: $(READY)
 	"$(PY)" tools/wire.py
@@ -97,6 +108,13 @@ $(PEERS)/.ready-nvflare-2.9.0: $(READY)
 
 bench-peers: $(PEERS)/.ready-nvflare-2.9.0
 	"$(PY)" -m benchmarks.peers
+
+# On a quiet machine: two checkouts in turns, about a minute a pair (benchmarks/paired.py).
+OLD ?=
+PAIRS ?= 20
+bench-paired: $(READY)
+	@test -n "$(OLD)" || { echo "bench-paired: give OLD=FOLDER, a checkout of another commit"; exit 2; }
+	@"$(PY)" -m benchmarks.paired "$(OLD)" . --pairs "$(PAIRS)"
 
 clean:
 	rm -rf .venv build runs .pytest_cache .mypy_cache .ruff_cache

@@ -10,32 +10,47 @@ import signal
 import socket
 import statistics
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from afml.consortium.kit import AggregatorKit, TlsIdentity
+from afml.consortium.limits import MAX_MESSAGE
+from afml.consortium.run import RunConfig
+from afml.consortium.scheme import run_params
+from afml.consortium.stage import Stage
 from afml.core.config import canonical_json
 from afml.core.errors import ProtocolError, TransportError
 from afml.core.files import hold_alone, write_bytes
 from afml.core.logging import get_logger
-from afml.core.run import RunConfig
-from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import add_FederationServicer_to_server
 from aggregator.engine import Engine
+from aggregator.publishing import Publisher
+from aggregator.run import Folder, ServedRun
+from aggregator.scheme import Scheme
 from aggregator.service import Service
-from aggregator.store import Store
+from aggregator.store import open_store
+from aggregator.store.base import Position
 from aggregator.summing import Summer
+from aggregator.timekeeping import keep_time
 from aggregator.transcript import Transcript
-from crypto.public.kit import AggregatorKit
+from aggregator.watchers import Watchers
+from crypto.public.backend import PublicBackend, public_backend
+
+Address: TypeAlias = tuple[str, int]
+"""(host, port)."""
 
 
-def bind_check(host: str, port: int) -> None:
+def bind_check(listen: Address) -> None:
     """Refuse a port that is taken, before anything else happens.
 
     Raises:
         TransportError: Somebody listens there already, or the address is not this machine's.
     """
+    host, port = listen
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -49,18 +64,73 @@ def bind_check(host: str, port: int) -> None:
             ) from None
 
 
-async def _serve(kit: AggregatorKit, config: RunConfig, data: Path, host: str, port: int) -> str:
-    log = get_logger()
+def serve(
+    kit: AggregatorKit,
+    config: RunConfig,
+    data: Path,
+    listen: Address,
+    *,
+    backend: PublicBackend | None = None,
+    store: str = "",
+) -> str:
+    """Serve one run until it is finished, failed or stopped by a signal; a restart picks it up again.
+
+    Args:
+        kit: The aggregator's keys.
+        config: The signed run.
+        data: Folder for the run's files; one process at a time.
+        listen: Where to serve.
+        backend: What adds the updates; the one that the run names by default.
+        store: URL of the run's state (`aggregator.store.open_store`); an SQLite file in `data` by default.
+
+    Returns:
+        "finished" or "stopped".
+
+    Raises:
+        TransportError: The port is taken.
+        ConfigError: `data` or `store` is of another run, or of another version of AFML.
+        ProtocolError: The run failed; the message says why.
+    """
+    bind_check(listen)
+    folder = Folder(data)
     hold_alone(data, "afml aggregator")
-    store = Store(data / "run.sqlite", config.digest())
-    engine = Engine(store, config, kit.roster, time.monotonic)
-    summer = Summer(os.cpu_count() or 1)
-    transcript = Transcript(data / "transcript.jsonl", kit.signing_key)
-    service = Service(engine, store, config, kit.roster, data, summer, transcript)
+    scheme = Scheme(backend or public_backend(config.backend), run_params(config))
+    with contextlib.closing(open_store(store or folder.store, config.digest())) as opened:
+        run = ServedRun(config, kit.roster, scheme, opened, folder)
+        engine = Engine(opened, config, kit.roster, time.monotonic)
+        with contextlib.closing(Summer(scheme, os.cpu_count() or 1)) as summer:
+            at, seconds = asyncio.run(_serve(run, engine, summer, kit, listen))
+        _write_summary(run, engine, seconds)
+    if at.stage is Stage.FAILED:
+        raise ProtocolError(at.reason, where=f"run {config.run}")
+    return "finished" if at.stage is Stage.FINISHED else "stopped"
+
+
+async def _serve(
+    run: ServedRun, engine: Engine, summer: Summer, kit: AggregatorKit, listen: Address
+) -> tuple[Position, float]:
+    """Until the run is settled, or a signal comes; returns where it stood then, and the seconds it was served."""
+    watchers = Watchers()
+    transcript = Transcript(run.folder.transcript, kit.signing_key)
+    publisher = Publisher(run, engine, summer, transcript, watchers)
+    server = await _listening(Service(run, engine, publisher, watchers), kit.tls, listen)
+    get_logger().info("serving", run=run.config.run, address="{}:{}".format(*listen))
+    started = time.monotonic()
+    await _until_signal(keep_time(engine, publisher, watchers))
+    at = run.store.position()
+    if at.stage.over:
+        await asyncio.sleep(0.5)  # let watchers read the last state
+    await watchers.close()
+    await server.stop(grace=2)
+    return at, time.monotonic() - started
+
+
+async def _listening(service: Service, tls: TlsIdentity, listen: Address) -> Any:
+    host, port = listen
     server = grpc.aio.server(
         options=[
             ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", 2 << 20),
+            ("grpc.max_receive_message_length", MAX_MESSAGE),
             ("grpc.max_concurrent_streams", 32),  # of one connection; a node needs a handful
         ]
     )
@@ -68,64 +138,42 @@ async def _serve(kit: AggregatorKit, config: RunConfig, data: Path, host: str, p
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     credentials = grpc.ssl_server_credentials(
-        [(kit.tls.key, kit.tls.certificate)], root_certificates=kit.tls.ca, require_client_auth=True
+        [(tls.key, tls.certificate)], root_certificates=tls.ca, require_client_auth=True
     )
     try:
         server.add_secure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", credentials)
     except RuntimeError as error:
-        raise TransportError(
-            f"cannot listen ({error})", where=f"{host}:{port}", cure="choose another port"
-        ) from None
+        raise TransportError(f"cannot listen ({error})", where=f"{host}:{port}", cure="choose another port") from None
     await server.start()
     await healthy.set("", health_pb2.HealthCheckResponse.SERVING)
-    log.info("serving", run=config.run, address=f"{host}:{port}")
+    return server
+
+
+async def _until_signal(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` to its end, or until SIGINT or SIGTERM."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
-    timekeeper = asyncio.create_task(service.keep_time())
-    stopper = asyncio.create_task(stop.wait())
-    started = time.monotonic()
-    await asyncio.wait({timekeeper, stopper}, return_when=asyncio.FIRST_COMPLETED)
-    state = engine.state()
-    for task in (timekeeper, stopper):
+    tasks = (asyncio.create_task(work), asyncio.create_task(stop.wait()))
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-    if state.stage in (wire.STAGE_FINISHED, wire.STAGE_FAILED):
-        await asyncio.sleep(0.5)  # let watchers read the last state
-    await service.close()
-    await server.stop(grace=2)
-    summer.close()
-    usage = (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    )
-    uploads = store.all_uploads()
+
+
+def _write_summary(run: ServedRun, engine: Engine, seconds: float) -> None:
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     summary = {
-        "run": config.run,
-        "rounds": store.last_published(),
+        "run": run.config.run,
+        "rounds": run.store.rounds.last_published(),
         "aggregator_rss_mb": round(usage / 1024, 1),
         "seconds_per_round": round(statistics.median(engine.round_seconds or [0.0]), 3),
-        "seconds": round(time.monotonic() - started, 2),
-        "uploads": [{"round": r, "bytes": b, "parameters": p} for r, b, p in uploads],
+        "seconds": round(seconds, 2),
+        "uploads": [
+            {"round": attempt.round, "bytes": upload.bytes, "parameters": upload.parameters}
+            for attempt, upload in run.store.attempts.all_uploads()
+        ],
     }
-    write_bytes(data / "summary.json", canonical_json(summary))
-    store.close()
-    if state.stage == wire.STAGE_FAILED:
-        raise ProtocolError(state.reason, where=f"run {config.run}")
-    return "finished" if state.stage == wire.STAGE_FINISHED else "stopped"
-
-
-def serve(kit: AggregatorKit, config: RunConfig, data: Path, host: str, port: int) -> str:
-    """Serve one run until it is finished, failed or stopped by a signal; a restart picks it up again.
-
-    Returns:
-        "finished" or "stopped".
-
-    Raises:
-        TransportError: The port is taken.
-        ProtocolError: The run failed; the message says why.
-    """
-    bind_check(host, port)
-    return asyncio.run(_serve(kit, config, data, host, port))
+    write_bytes(run.folder.summary, canonical_json(summary))

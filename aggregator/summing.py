@@ -17,8 +17,7 @@ from pathlib import Path
 
 from afml.core.errors import AfmlError
 from afml.core.recordfile import read_records, write_records
-from crypto.public.blind import BlindAdder
-from crypto.public.params import CodecParams
+from aggregator.scheme import Scheme
 
 
 class BadCiphertext(AfmlError):
@@ -34,7 +33,7 @@ class BadCiphertext(AfmlError):
         return BadCiphertext, (self.node, self.detail)
 
 
-def _sum_range(uploads: dict[int, Path], params: CodecParams, out: Path, start: int, stop: int) -> Path:
+def _sum_range(scheme: Scheme, uploads: dict[int, Path], out: Path, start: int, stop: int) -> Path:
     """Add chunks `start` to `stop` of all uploads into `out`. Runs in a worker process."""
     streams = {node: read_records(path, start, stop) for node, path in uploads.items()}
     with contextlib.ExitStack() as stack:
@@ -43,7 +42,7 @@ def _sum_range(uploads: dict[int, Path], params: CodecParams, out: Path, start: 
 
         def totals() -> Iterator[bytes]:
             for _ in range(start, stop):
-                adder = BlindAdder(params)
+                adder = scheme.adder()
                 for node, stream in streams.items():
                     try:
                         adder.add(next(stream))
@@ -70,15 +69,14 @@ def _follow_parent() -> None:
 class Summer:
     """A pool of adding processes."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, scheme: Scheme, workers: int) -> None:
         """`workers` processes, started at once and afresh (never forked from a process that runs gRPC)."""
+        self._scheme = scheme
         self._workers = max(1, workers)
-        self._pool = ProcessPoolExecutor(
-            self._workers, mp_context=get_context("spawn"), initializer=_follow_parent
-        )
+        self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"), initializer=_follow_parent)
         self._pool.submit(int)  # the first task starts every worker: no round waits for them
 
-    def sum(self, uploads: dict[int, Path], params: CodecParams, chunks: int, out: Path) -> None:
+    def sum(self, uploads: dict[int, Path], chunks: int, out: Path) -> None:
         """Write the ciphertext sum of all uploads, chunk by chunk, to `out`.
 
         Raises:
@@ -89,7 +87,7 @@ class Summer:
         parts = [out.with_name(f"{out.name}.part{start}") for start in starts]
         stops = [min(chunks, start + share) for start in starts]
         try:
-            list(self._pool.map(_sum_range, repeat(uploads), repeat(params), parts, starts, stops))
+            list(self._pool.map(_sum_range, repeat(self._scheme), repeat(uploads), parts, starts, stops))
             write_records(out, (record for part in parts for record in read_records(part)))
         finally:
             for part in parts:

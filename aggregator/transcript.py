@@ -8,35 +8,33 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from afml.core.run import RunConfig
-from afml.ledger.transcript import append, read, record_for
-from crypto.public.signing import public_bytes
+from afml.consortium.attempt import Attempt
+from afml.consortium.run import RunConfig
+from afml.ledger.transcript import Appender, record_for
 
 
 class Transcript:
-    """Appends each published round once, also when a restart sums it again."""
+    """Appends each published round once, also when a restart sums it again.
+
+    Raises:
+        IntegrityError: The file was altered.
+    """
 
     def __init__(self, path: Path, key: Ed25519PrivateKey) -> None:
-        self._path, self._key = path, key
+        self._appender = Appender(path, key)
 
-    def add(
-        self, config: RunConfig, round_number: int, attempt: int, receipts: Mapping[int, Mapping[str, object]]
-    ) -> None:
-        """Record a round whose sum is durable.
+    def add(self, config: RunConfig, attempt: Attempt, receipts: Mapping[int, Mapping[str, object]]) -> None:
+        """Record an attempt whose sum is durable.
+
+        Args:
+            config: The run.
+            attempt: What was summed.
+            receipts: node -> the receipt it sent, of every node in the sum.
 
         Raises:
-            IntegrityError: The file was altered, or holds another attempt of this round.
+            IntegrityError: The file was changed meanwhile, or holds another attempt of this round.
         """
-        record = record_for(
-            config,
-            round_number,
-            attempt,
-            sorted(receipts),
-            time_ms=time.time_ns() // 1_000_000,
-            receipts=receipts,
-        )
-        if self._path.exists():
-            for old in read(self._path, public_bytes(self._key)):
-                if old.model_copy(update={"time_ms": record.time_ms}) == record:
-                    return
-        append(self._path, record, self._key)
+        now = time.time_ns() // 1_000_000
+        record = record_for(config, attempt, sorted(receipts), time_ms=now, receipts=receipts)
+        if not self._appender.holds(record):
+            self._appender.append(record)

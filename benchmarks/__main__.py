@@ -20,9 +20,7 @@ OUT = Path("build/bench.json")
 
 def sections() -> list[str]:
     """Names of all sections."""
-    names = [
-        module.name for module in pkgutil.iter_modules(benchmarks.__path__) if not module.name.startswith("_")
-    ]
+    names = [module.name for module in pkgutil.iter_modules(benchmarks.__path__) if not module.name.startswith("_")]
     return [name for name in names if hasattr(importlib.import_module(f"benchmarks.{name}"), "run")]
 
 

@@ -19,11 +19,14 @@ import numpy as np
 import psutil
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from afml.core.run import Member, Roster
+from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.roster import Member, Roster
 from afml.wire import federation_pb2 as wire
+from aggregator.admission import ChunkAdmission
+from aggregator.scheme import Scheme
 from benchmarks import rounds
-from crypto.public.admission import ChunkAdmission
-from crypto.public.attempt import Attempt
+from crypto.ckks.run_key import RunKey
+from crypto.public.backend import public_backend
 from crypto.public.blind import BlindAdder, add_payloads
 from crypto.public.grid import Grid
 from crypto.public.packing import centre
@@ -31,15 +34,14 @@ from crypto.public.params import CodecParams, choose
 from crypto.public.payload import write_upload
 from crypto.public.random import SystemRandom
 from crypto.public.signing import generate_signing_key, public_bytes, sign
-from crypto.secret.ckks import RunKey
-from crypto.secret.pads import PadKeys
-from crypto.secret.update import Pads, UpdateCodec
+from crypto.secret.backend import Codec, backend
+from crypto.secret.pads import PadKeys, Pads
 
 MILLION = 1_000_000
 NODES = 5
 COHORT = tuple(range(1, NODES + 1))
 CONFIG = bytes(32)
-ATTEMPT = Attempt("bench", CONFIG, 1, 1, COHORT)
+BINDING = Binding("bench", CONFIG, Attempt(1, 1), COHORT)
 
 BARS = {
     "bytes_up_per_parameter": ("<=", 4.08),
@@ -69,17 +71,16 @@ def run() -> dict[str, object]:
 # -- bytes and time ----------------------------------------------------------------------------------------
 
 
-def _codecs(params: CodecParams) -> dict[int, UpdateCodec]:
-    key = RunKey.generate(params).serialise()
+def _codecs(params: CodecParams) -> dict[int, Codec]:
+    ckks, grid = backend("ckks"), Grid(2.0**-6, params.bits)
+    key = ckks.make_key(params)
     pads = {node: PadKeys.generate() for node in COHORT}
     return {
-        node: UpdateCodec(
+        node: ckks.codec(
             params,
-            Grid(2.0**-6, params.bits),
-            RunKey.load(params, key),
-            Pads(
-                node, CONFIG, {peer: pads[node].shared(pads[peer].public) for peer in COHORT if peer != node}
-            ),
+            grid,
+            key,
+            Pads(node, CONFIG, {peer: pads[node].shared(pads[peer].public) for peer in COHORT if peer != node}),
         )
         for node in COHORT
     }
@@ -92,20 +93,20 @@ def _on_the_wire(message: bytes) -> int:
 
 
 def _upload(
-    codec: UpdateCodec, node: int, values: np.ndarray, key: Ed25519PrivateKey
+    codec: Codec, params: CodecParams, node: int, values: np.ndarray, key: Ed25519PrivateKey
 ) -> tuple[list[tuple[bytes, bytes]], int, float]:
     """(payload, signature) pairs, bytes on the wire, processor seconds."""
-    count = codec.params.chunks(values.size)
+    count = params.chunks(values.size)
     pairs, size = [], 0
     start = time.process_time()
     header = wire.UpdateHeader(
-        run="bench", config_digest=CONFIG, round=1, attempt=1, cohort_digest=ATTEMPT.cohort_digest, node=node,
+        run="bench", config_digest=CONFIG, round=1, attempt=1, cohort_digest=BINDING.cohort_digest, node=node,
         chunks=count, parameters=values.size,
     )  # fmt: skip
     size += _on_the_wire(wire.UpdatePart(header=header).SerializeToString())
-    payloads = codec.encode(values, round=1, attempt=1, cohort=COHORT, rng=SystemRandom())
+    payloads = codec.encode(values, binding=BINDING, rng=SystemRandom())
     for index, payload in enumerate(payloads):
-        signature = sign(key, ATTEMPT.chunk_message(node, index, count, payload))
+        signature = sign(key, BINDING.chunk_message(node, index, count, payload))
         chunk = wire.UpdateChunk(index=index, payload=payload, signature=signature)
         size += _on_the_wire(wire.UpdatePart(chunk=chunk).SerializeToString())
         pairs.append((payload, signature))
@@ -122,7 +123,7 @@ def _node_and_wire() -> dict[str, object]:
         seconds, uploads, size = [], {}, 0
         for node in COHORT:
             values = rng.normal(0, 0.5, MILLION)
-            uploads[node], size, spent = _upload(codecs[node], node, values, keys[node])
+            uploads[node], size, spent = _upload(codecs[node], params, node, values, keys[node])
             seconds.append(spent)
         figures[f"bytes_up_per_parameter{suffix}"] = round(size / MILLION, 4)
         figures[f"node_cpu_s_per_million{suffix}"] = round(statistics.median(seconds), 4)
@@ -131,13 +132,9 @@ def _node_and_wire() -> dict[str, object]:
         totals = [add_payloads(params, column) for column in columns]
         rate = NODES * MILLION / (time.process_time() - start)
         figures[f"aggregator_params_per_s_per_core{suffix}"] = round(rate)
-        figures[f"aggregator_admitted_params_per_s_per_core{suffix}"] = round(
-            _admission_rate(params, uploads, keys)
-        )
+        figures[f"aggregator_admitted_params_per_s_per_core{suffix}"] = round(_admission_rate(params, uploads, keys))
         down = sum(
-            _on_the_wire(
-                wire.AggregatePart(chunk=wire.AggregateChunk(index=i, payload=t)).SerializeToString()
-            )
+            _on_the_wire(wire.AggregatePart(chunk=wire.AggregateChunk(index=i, payload=t)).SerializeToString())
             for i, t in enumerate(totals)
         )
         figures[f"bytes_down_per_parameter{suffix}"] = round(down / MILLION, 4)
@@ -156,9 +153,10 @@ def _admission_rate(
         for node, key in keys.items()
     )
     roster = Roster(consortium="bench", coordinator_key="00" * 32, aggregator_key="00" * 32, members=members)
+    scheme = Scheme(public_backend("ckks"), params)
     start = time.process_time()
     for node, pairs in uploads.items():
-        stream = ChunkAdmission(params, roster, ATTEMPT, node, MILLION)
+        stream = ChunkAdmission(scheme, roster, BINDING, node, MILLION)
         for index, (payload, signature) in enumerate(pairs):
             stream.admit(index, len(pairs), payload, signature)
         stream.finish()

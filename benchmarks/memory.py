@@ -20,23 +20,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from afml.training.program import Cohort, Program
-from benchmarks.configuration import bench_config
+from afml.masking.enrolled import Enrolled
+from afml.training.step import Trainer
+from benchmarks.configuration import GAME_PHASE, RISK_PHASE, bench_run, bench_task
 from crypto.public.random import RandomSource, source
 
 SITES, PEOPLE, PANEL = 100_000, 500, 500
 GAME_RATE = 0.01
-RISK, GAME = 0, 1
 KINDS = ("risk_round", "game_round", "public_game")
 BARS = {f"{kind}_peak_gb": ("<=", 8.0) for kind in KINDS}
-
-
-class _Sites:
-    annotations = np.full((SITES, 4), 0.5, np.float32)
-    drawn_people, drawn_note = 0, ""
-
-    def __len__(self) -> int:
-        return SITES
 
 
 def _dosages(people: int, seed: int) -> NDArray[np.int8]:
@@ -47,10 +39,10 @@ def _dosages(people: int, seed: int) -> NDArray[np.int8]:
     return out
 
 
-def _program(steps: int) -> tuple[Program, Cohort]:
-    config = bench_config(SITES, PEOPLE, game_rate=GAME_RATE, steps=steps)
+def _trainer(steps: int) -> Trainer:
+    run = bench_run(SITES, PEOPLE, game_rate=GAME_RATE, steps=steps)
     phenotype = np.random.default_rng(4).integers(0, 2, PEOPLE).astype(np.int8)
-    return Program(config, _Sites(), _dosages(PANEL, 2)), Cohort(_dosages(PEOPLE, 3), phenotype)
+    return Trainer(run, bench_task(run, _dosages(PANEL, 2)), Enrolled(_dosages(PEOPLE, 3), phenotype))
 
 
 def _round() -> RandomSource:
@@ -67,17 +59,17 @@ def _peak_gb() -> float:
 
 def _measure(kind: str) -> dict[str, float]:
     torch.set_num_threads(1)
-    program, cohort = _program(steps=1 if kind == "public_game" else 0)
+    trainer = _trainer(steps=1 if kind == "public_game" else 0)
     started = time.process_time()
-    update = program.private_update(RISK, cohort, _round(), 5.0)
+    update = trainer.private_update(RISK_PHASE, _round(), 5.0)
     if kind != "risk_round":
-        program.apply(RISK, update, PEOPLE)
+        trainer.task.apply(RISK_PHASE, update, PEOPLE)
         started = time.process_time()
-        blob = program.train_public()
+        blob = trainer.task.train_public()
     if kind == "game_round":
-        program.load_public(blob)
+        trainer.task.load_public(blob)
         started = time.process_time()
-        update = program.private_update(GAME, cohort, _round(), 5.0)
+        update = trainer.private_update(GAME_PHASE, _round(), 5.0)
     found = {f"{kind}_seconds": round(time.process_time() - started, 1), f"{kind}_peak_gb": _peak_gb()}
     return found if kind == "public_game" else found | {f"{kind}_parameters": len(update)}
 

@@ -40,7 +40,8 @@ def figures() -> dict[str, object]:
 
 
 def _nvflare(parameters: int) -> float:
-    command = [ENVIRONMENT / "bin" / "python", Path(__file__).parent / "nvflare29" / "measure.py", str(parameters)]
+    script = Path(__file__).parent / "nvflare29" / "measure.py"
+    command = [str(ENVIRONMENT / "bin" / "python"), str(script), str(parameters)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"NVFlare's round of {parameters} parameters failed\n{done.stderr[-2000:]}")

@@ -1,103 +1,94 @@
-"""The same round without encryption: float32 chunks, summed in the clear. For comparison, never in the product.
+"""The same round without encryption: float32 chunks, added in the clear. For comparison, never in the product.
 
 Everything else stays: processes, mutual TLS, framing, signatures, digests, files, ledger. A chunk holds as many
-coordinates as a ciphertext of the run would. `install` puts these parts in place of the product's, in a
-process of the benchmark only.
+coordinates as a ciphertext of the run would. `PLAIN` is a backend like any other, but no registry lists it: a
+benchmark hands it to the aggregator and to the nodes.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator
-from itertools import repeat
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import aggregator.server
-import crypto.public.admission
-import crypto.secret.outbox
-import node.session
 from afml.core.errors import ProtocolError
-from afml.core.recordfile import read_records, write_records
-from aggregator.summing import Summer
 from crypto.public.grid import Grid
 from crypto.public.params import CodecParams
+from crypto.public.random import RandomSource
+from crypto.public.signing import AnyBinding
+from crypto.secret.backend import Backend
+from crypto.secret.pads import Pads
 
 
-def chunk_bytes(params: CodecParams) -> int:
-    """Bytes of one float32 chunk."""
-    return 4 * params.parameters_per_chunk
+class PlainAdder:
+    """A running sum in float32: with several nodes its last bits depend on the order of addition."""
+
+    def __init__(self, params: CodecParams) -> None:
+        self._params, self._count = params, 0
+        self._sum = np.zeros(params.parameters_per_chunk, dtype=np.float32)
+
+    def add(self, payload: bytes) -> None:
+        PLAIN.check(self._params, payload)
+        if self._count == self._params.nodes:
+            raise ProtocolError(f"the parameters hold at most {self._params.nodes} updates", where="sum")
+        self._count += 1
+        self._sum += np.frombuffer(payload, np.float32)
+
+    def total(self) -> bytes:
+        if not self._count:
+            raise ProtocolError("nothing was added", where="sum")
+        return self._sum.tobytes()
 
 
 class PlainCodec:
-    """Stands in for `UpdateCodec`: the same chunks, their coordinates in float32."""
+    """The chunks of the encrypted codec, their coordinates in float32."""
 
-    def __init__(self, params: CodecParams, grid: Grid, *_: object) -> None:
+    def __init__(self, params: CodecParams, grid: Grid) -> None:
         self.params, self.grid = params, grid
 
-    def encode(self, values: NDArray[np.float64], **_: object) -> Iterator[bytes]:
+    def encode(
+        self, values: NDArray[np.float64], *, binding: AnyBinding, rng: RandomSource, name: str = "update"
+    ) -> Iterator[bytes]:
         size = self.params.parameters_per_chunk
         padded = np.zeros(self.params.chunks(values.size) * size, dtype=np.float32)
         padded[: values.size] = values
         for start in range(0, padded.size, size):
             yield padded[start : start + size].tobytes()
 
-    def decode(self, payloads: Iterable[bytes], parameters: int) -> NDArray[np.float64]:
-        """The sum in grid steps, as the session expects it."""
-        total = np.concatenate([np.frombuffer(payload, np.float32) for payload in payloads])
-        return total[:parameters].astype(np.float64) / self.grid.step
+    def decode(self, payloads: Iterable[bytes], parameters: int) -> NDArray[np.int64]:
+        chunks = [np.frombuffer(payload, np.float32) for payload in payloads]
+        if len(chunks) != self.params.chunks(parameters):
+            raise ProtocolError(f"{len(chunks)} of {self.params.chunks(parameters)} chunks", where="sum")
+        total = np.concatenate(chunks)[:parameters].astype(np.float64)
+        return np.rint(total / self.grid.step).astype(np.int64)
 
 
-def _unbound(payloads: Iterable[bytes], *_: object) -> Iterable[bytes]:
-    """A sum of float32 holds no seeds that could bind it to an attempt."""
-    return payloads
+class PlainBackend:
+    """Adds in the clear: no key, no pads, and nothing in a sum that would bind it to an attempt."""
+
+    name = "plain"
+
+    def check(self, params: CodecParams, payload: bytes) -> None:
+        if len(payload) != self.upload_size(params):
+            raise ProtocolError(f"{len(payload)} bytes, not {self.upload_size(params)}", where="payload")
+
+    def upload_size(self, params: CodecParams) -> int:
+        return 4 * params.parameters_per_chunk
+
+    def adder(self, params: CodecParams) -> PlainAdder:
+        return PlainAdder(params)
+
+    def bind(
+        self, payloads: Iterable[bytes], own: Iterable[bytes] | None, members: int, params: CodecParams
+    ) -> Iterator[bytes]:
+        yield from payloads
+
+    def make_key(self, params: CodecParams) -> bytes:
+        return bytes(32)
+
+    def codec(self, params: CodecParams, grid: Grid, key: bytes, pads: Pads) -> PlainCodec:
+        return PlainCodec(params, grid)
 
 
-def _check(params: CodecParams, payload: bytes) -> None:
-    if len(payload) != chunk_bytes(params):
-        raise ProtocolError("wrong size", where="payload")
-
-
-def _sum_range(uploads: dict[int, Path], out: Path, start: int, stop: int) -> None:
-    with contextlib.ExitStack() as stack:
-        streams = [read_records(path, start, stop) for path in uploads.values()]
-        for stream in streams:
-            stack.callback(stream.close)
-        write_records(
-            out,
-            (
-                np.add.reduce([np.frombuffer(record, np.float32) for record in records]).tobytes()
-                for records in zip(*streams, strict=True)
-            ),
-        )
-
-
-class PlainSummer(Summer):
-    """Adds float32 chunks in the same pool of processes."""
-
-    def sum(self, uploads: dict[int, Path], params: CodecParams, chunks: int, out: Path) -> None:
-        share = -(-chunks // self._workers)
-        starts = range(0, chunks, share)
-        parts = [out.with_name(f"{out.name}.part{start}") for start in starts]
-        stops = [min(chunks, start + share) for start in starts]
-        list(self._pool.map(_sum_range, repeat(uploads), parts, starts, stops))
-        write_records(out, (record for part in parts for record in read_records(part)))
-        for part in parts:
-            part.unlink()
-
-
-def install() -> None:
-    """Swap the encrypted parts of this process for plain ones."""
-    parts: dict[Any, dict[str, Any]] = {
-        crypto.public.admission: {"check_payload": _check},
-        crypto.secret.outbox: {"upload_size": chunk_bytes},
-        aggregator.server: {"Summer": PlainSummer},
-        node.session: {"UpdateCodec": PlainCodec, "bound_to": _unbound},
-    }
-    for module, names in parts.items():
-        for name, value in names.items():
-            assert hasattr(module, name), f"{module.__name__}.{name} has moved"
-            setattr(module, name, value)
+PLAIN: Backend = PlainBackend()

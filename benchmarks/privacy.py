@@ -7,10 +7,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from afml.consortium.attempt import Attempt
+from afml.consortium.run import Budget
 from afml.core.config import canonical_json
-from afml.core.run import Budget
-from afml.ledger import people as persons
 from afml.ledger.entries import Spend
+from afml.ledger.people import People, load_key
 from afml.ledger.store import Ledger
 from afml.ledger.verify import verify
 from afml.privacy.accountant import composed_profile
@@ -48,8 +49,7 @@ def spend(run: int, round: int, mechanism: Event, rounds: int) -> Spend:
     return Spend(
         run=f"run-{run}",
         config_digest="ab" * 32,
-        round=round,
-        attempt=1,
+        attempt=Attempt(round, 1),
         phase="risk",
         cohort=(1, 2, 3, 4, 5),
         noise="distributed",
@@ -81,8 +81,9 @@ def verify_s(folder: Path, events: int = 100_000, runs: int = 10) -> float:
     """
     key, each = generate_signing_key(), events // runs
     with Ledger.open(folder, key, origin="afml/bench/node-1") as ledger, ledger.transaction():
-        tokens = persons.tokens_of(ledger._person_key, PEOPLE)
-        enrolment, commitment = ledger._enrol(tokens)
+        people = People(ledger.database, load_key(folder, create=False))
+        tokens = people.tokens(PEOPLE)
+        enrolment, commitment = people.enrol(tokens)
         for run in range(runs):
             mechanism = Gaussian(500.0)
             for round in range(1, each + 1):

@@ -20,7 +20,6 @@ import contextlib
 import datetime as dt
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -32,16 +31,20 @@ from pathlib import Path
 
 import psutil
 
-from afml.core.run import Budget, Phase, RunConfig
-from crypto.public import messages
-from crypto.public.signing import sign
-from crypto.secret.provision import load_coordinator_key, provision
+from afml.consortium.card import DataAgreement
+from afml.consortium.provision import load_coordinator_key, provision
+from afml.consortium.run import Budget, Phase, RunConfig, TaskChoice
+from afml.consortium.runfile import write_run
+from afml.trial.processes import free_port
+from benchmarks.plain import PLAIN
 
 MILLION = 1_000_000
 NODES = 5
 PEOPLE = 500
 ROUNDS = 6
 """The first one confirms keys and warms caches; the median is over the others."""
+TASK = TaskChoice(kind="supplied", version="1", code="")
+"""`benchmarks.supplied`, which no package installs; not imported here, where memory is measured."""
 
 
 @dataclass(frozen=True)
@@ -82,38 +85,35 @@ def measure(parameters: int, *, plain: bool = False, rounds: int = ROUNDS) -> Ro
     """Run `rounds` rounds of `parameters` coordinates."""
     with tempfile.TemporaryDirectory(prefix="afml-rounds-") as folder:
         root = Path(folder)
-        _write_run(root, parameters, rounds)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        _write_run(root, parameters, rounds, plain)
+        address = f"127.0.0.1:{free_port()}"
         with _started(root, address, plain) as (server, nodes):
             memory = _Memory(server.pid)
             for number in range(1, NODES + 1):
-                nodes.append(_start(root, f"node-{number}", "node", str(number), address, plain=plain))
+                nodes.append(_start_node(root, number, address, plain))
             while server.poll() is None and not any(process.poll() for process in nodes):
                 memory.look()
                 time.sleep(0.05)
-            if server.poll() != 0 or any(process.wait(60) for process in nodes):
+            if server.poll() != 0 or any(process.wait(300) for process in nodes):
                 logs = "".join(path.read_text() for path in sorted(root.glob("*.log")))
                 raise RuntimeError(f"a process of the round failed\n{logs[-4000:]}")
         return _read_logs(root, rounds, memory.extra_mb)
 
 
-def _write_run(root: Path, parameters: int, rounds: int) -> None:
+def _write_run(root: Path, parameters: int, rounds: int, plain: bool) -> None:
     """Kits and a signed run: one full-batch phase with distributed noise, a secure source of noise."""
     provision(root / "kits", "bench", NODES)
     phase = Phase(
-        name="risk", rounds=rounds, sample_rate=1.0, clip_norm=1.0, noise_multiplier=8.0, learning_rate=1.0,
+        name="supplied", rounds=rounds, sample_rate=1.0, clip_norm=1.0, noise_multiplier=8.0, learning_rate=1.0,
         parameters=parameters,
     )  # fmt: skip
     config = RunConfig(
-        run="bench", consortium="bench", site_panel="00", sites=parameters - 1,
+        run="bench", consortium="bench", task=TASK,
+        data=DataAgreement(kind="table", fingerprint="00", features=parameters),
         enrolled=dict.fromkeys(range(1, NODES + 1), PEOPLE), quorum=NODES,
-        budget=Budget(delta=1e-5, ple_sigma=2.0), phases=(phase,),
+        budget=Budget(delta=1e-5, ple_sigma=2.0), phases=(phase,), backend=PLAIN.name if plain else "ckks",
     )  # fmt: skip
-    (root / "run.json").write_text(config.model_dump_json())
-    key = load_coordinator_key(root / "kits" / "coordinator")
-    (root / "run.sig").write_bytes(sign(key, messages.run_config(config.digest())))
+    write_run(root / "run.json", config, load_coordinator_key(root / "kits" / "coordinator"))
 
 
 @contextlib.contextmanager
@@ -121,7 +121,7 @@ def _started(
     root: Path, address: str, plain: bool
 ) -> Iterator[tuple[subprocess.Popen[bytes], list[subprocess.Popen[bytes]]]]:
     """A serving aggregator; whatever was started is stopped at the end."""
-    server = _start(root, "aggregator", "aggregator", address, plain=plain)
+    server = _start_aggregator(root, address, plain)
     nodes: list[subprocess.Popen[bytes]] = []
     try:
         while "serving" not in (root / "aggregator.log").read_text():
@@ -137,18 +137,27 @@ def _started(
             process.wait()
 
 
-def _start(root: Path, log: str, *arguments: str, plain: bool) -> subprocess.Popen[bytes]:
-    """One party; the encrypted aggregator is the product's own command."""
-    role, *rest = arguments
-    module = ["benchmarks.party", role, str(root), *rest, *(["--plain"] if plain else [])]
-    if role == "aggregator" and not plain:
-        options = {"kit": root / "kits" / role, "run": root / "run.json", "data": root / role, "listen": rest[0]}
-        module = ["afml", role, *(part for key, value in options.items() for part in (f"--{key}", str(value)))]
+def _start(root: Path, log: str, *command: object) -> subprocess.Popen[bytes]:
+    """One party: a module and its arguments."""
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    arguments = [sys.executable, "-m", *map(str, command)]
     with (root / f"{log}.log").open("wb") as out:
-        return subprocess.Popen(
-            [sys.executable, "-m", *module], stdout=out, stderr=subprocess.STDOUT, env=os.environ | threads
-        )
+        return subprocess.Popen(arguments, stdout=out, stderr=subprocess.STDOUT, env=os.environ | threads)
+
+
+def _start_aggregator(root: Path, address: str, plain: bool) -> subprocess.Popen[bytes]:
+    """The encrypted one is the product's own command."""
+    if plain:
+        return _start(root, "aggregator", "benchmarks.plain_aggregator", root, address)
+    kit, run, data = root / "kits" / "aggregator", root / "run.json", root / "aggregator"
+    return _start(
+        root, "aggregator", "afml", "aggregator", "--kit", kit, "--run", run, "--data", data, "--listen", address
+    )
+
+
+def _start_node(root: Path, number: int, address: str, plain: bool) -> subprocess.Popen[bytes]:
+    options = ["--plain"] if plain else []
+    return _start(root, f"node-{number}", "benchmarks.party", root, number, address, *options)
 
 
 class _Memory:
@@ -188,13 +197,11 @@ def _read_logs(root: Path, rounds: int, extra_rss_mb: float) -> Round:
     applied: dict[int, list[float]] = {number: [] for number in range(1, rounds + 1)}
     for path in root.glob("node-*.log"):
         for line in path.read_text().splitlines():
-            entry = json.loads(line) if line.startswith('{"time"') else {"text": ""}
-            for number in applied:
-                if entry["text"].startswith(f"round {number}/"):
-                    if entry["text"].endswith("applied"):
-                        applied[number].append(entry["time"])
-                    elif entry["text"].endswith("sending"):
-                        stored[number].append(entry["time"])
+            entry = json.loads(line) if line.startswith('{"time"') else {"kind": ""}
+            if entry["kind"] == "applied":
+                applied[entry["round"]].append(entry["time"])
+            elif entry["kind"] == "sending":
+                stored[entry["round"]].append(entry["time"])
     assert all(len(times) == NODES for times in applied.values()), "a node did not apply every round"
     ends = {number: max(times) for number, times in applied.items()}
     seconds = {number: ends[number] - opened[number] for number in ends}

@@ -1,8 +1,9 @@
 """What privacy costs in a training step: time and memory of a DP step against the plain step.
 
 The plain step computes the same gradient of the summed loss without per-person gradients, clipping or
-noise, in the same micro-batches, of the same features or line-ups. Each variant runs in a process of its own,
-on one thread, so that its peak memory is its own. `benchmarks.privacy` takes the figures into its section.
+noise, in the same micro-batches, of the same features or line-ups; the DP step also moves the parameters. Each
+variant runs in a process of its own, on one thread, so that its peak memory is its own. `benchmarks.privacy` takes the
+figures into its section.
 """
 
 from __future__ import annotations
@@ -17,62 +18,55 @@ import time
 import numpy as np
 import torch
 
-from afml.models.risk import RiskModel, with_constant
-from afml.training.game import Game, micro_batch
-from afml.training.lineup import private_lineup
-from afml.training.losses import identification_loss
-from afml.training.program import Cohort, Program
-from afml.training.risk import micro_batch as risk_micro_batch
-from afml.training.risk import risk_loss
-from benchmarks.configuration import bench_config
+from afml.masking.enrolled import Enrolled
+from afml.masking.game import Game
+from afml.masking.lineup import LineupShape, private_lineup
+from afml.masking.losses import identification_loss
+from afml.masking.networks.risk import RiskModel
+from afml.masking.private_game import micro_batch as lineups_at_once
+from afml.masking.risk import micro_batch, risk_inputs, risk_loss
+from afml.masking.task import MaskingTask
+from afml.training.device import device
+from afml.training.step import Trainer
+from benchmarks.configuration import GAME_PHASE, RISK_PHASE, bench_run, bench_task
 from crypto.public.random import source
 
 SITES, PEOPLE, GAME_PEOPLE, REPEATS = 10_000, 500, 40, 5
 
 
-class _Sites:
-    annotations = np.full((SITES, 4), 0.5, np.float32)
-    drawn_people, drawn_note = 0, ""
-
-    def __len__(self) -> int:
-        return SITES
-
-
-def _program() -> tuple[Program, Cohort]:
+def _made() -> tuple[MaskingTask, Enrolled]:
     rng = np.random.default_rng(1)
-    config = bench_config(SITES, PEOPLE, game_rate=1.0, steps=0)
     frequency = rng.uniform(0.05, 0.5, SITES)
     panel = rng.binomial(2, frequency, size=(100, SITES)).astype(np.int8)
     people = rng.binomial(2, frequency, size=(PEOPLE, SITES)).astype(np.int8)
-    program = Program(config, _Sites(), panel)
-    return program, Cohort(people, rng.integers(0, 2, PEOPLE).astype(np.int8))
+    task = bench_task(bench_run(SITES, PEOPLE, game_rate=1.0, steps=0), panel)
+    return task, Enrolled(people, rng.integers(0, 2, PEOPLE).astype(np.int8))
 
 
-def _plain_risk(program: Program, cohort: Cohort) -> None:
+def _dp_step(task: MaskingTask, enrolled: Enrolled, phase: int) -> None:
+    """A node's update and the step along it: the next one begins at other parameters, as in a run."""
+    update = Trainer(task.run, task, enrolled).private_update(phase, source(1), 5.0)
+    task.apply(phase, update, len(enrolled))
+
+
+def _plain_risk(task: MaskingTask, enrolled: Enrolled) -> None:
     model = RiskModel(SITES)
-    rows = risk_micro_batch(model)
-    for start in range(0, len(cohort), rows):
-        part = slice(start, start + rows)
-        features = torch.from_numpy(program.statistics.features(cohort.dosage[part]))
-        loss = risk_loss(model(with_constant(features, program.statistics.variance)), cohort.phenotype[part])
+    rows = micro_batch(task.length(RISK_PHASE))
+    for start in range(0, len(enrolled), rows):
+        people = enrolled.rows(np.arange(start, min(start + rows, len(enrolled))))
+        loss = risk_loss(model(risk_inputs(task.public.statistics, people)), people.phenotype)
         torch.autograd.backward(loss)
 
 
-def _plain_game(program: Program, cohort: Cohort, game: Game) -> None:
-    settings, rows = program.config.game, micro_batch(SITES, program.config.game.private_lineup)
+def _plain_game(task: MaskingTask, enrolled: Enrolled, game: Game) -> None:
+    settings, public = task.settings.game, task.public
+    shape = LineupShape(settings.private_lineup, settings.genotype_error)
+    rows = lineups_at_once(SITES, shape.lineup)
     parameters, id_parameters = list(game.block.parameters()), list(game.identifier.parameters())
-    for start in range(0, len(cohort), rows):
-        part = cohort.dosage[start : start + rows]
-        batch = private_lineup(
-            part,
-            [source(1, person) for person in range(len(part))],
-            program._decoys,
-            program.statistics,
-            program.annotations,
-            np.zeros(len(part)),
-            lineup=settings.private_lineup,
-            error=settings.genotype_error,
-        )
+    for start in range(0, len(enrolled), rows):
+        part = enrolled.dosage[start : start + rows]
+        streams = [source(1, person) for person in range(len(part))]
+        batch = private_lineup(part, streams, public.decoys, public.sites, np.zeros(len(part)), shape)
         mask, shown, decoded = game.mask(batch)
         logits = game.identifier(shown, batch.candidates, batch.candidates_standard)
         masking = game.losses(batch, mask, decoded, logits, settings.adversary_weight).sum()
@@ -82,16 +76,16 @@ def _plain_game(program: Program, cohort: Cohort, game: Game) -> None:
 
 def _measure(variant: str) -> dict[str, float]:
     torch.set_num_threads(1)
-    program, cohort = _program()
+    task, enrolled = _made()
     if "game" in variant:
-        program.load_public(program.train_public())
-        cohort = Cohort(cohort.dosage[:GAME_PEOPLE], cohort.phenotype[:GAME_PEOPLE])
-    game = program._new_game()
+        task.load_public(task.train_public())
+        enrolled = enrolled.rows(np.arange(GAME_PEOPLE))
+    game = Game(SITES, task.public.sites.annotations.shape[1], task.settings.game, device())
     steps = {
-        "risk-plain": lambda: _plain_risk(program, cohort),
-        "risk-dp": lambda: program.private_update(0, cohort, source(1), 5.0),
-        "game-plain": lambda: _plain_game(program, cohort, game),
-        "game-dp": lambda: program.private_update(1, cohort, source(1), 5.0),
+        "risk-plain": lambda: _plain_risk(task, enrolled),
+        "risk-dp": lambda: _dp_step(task, enrolled, RISK_PHASE),
+        "game-plain": lambda: _plain_game(task, enrolled, game),
+        "game-dp": lambda: _dp_step(task, enrolled, GAME_PHASE),
     }
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = []

@@ -8,18 +8,18 @@ node's own ciphertexts, and has a norm that clipped and noised updates can have.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from afml.consortium import messages
+from afml.consortium.attempt import Attempt
+from afml.consortium.roster import Roster
+from afml.consortium.run import Phase, RunConfig
 from afml.core.errors import IntegrityError, ProtocolError
-from afml.core.run import Phase, Roster, RunConfig
 from afml.privacy.noise import grid_for, node_std
 from afml.wire import federation_pb2 as wire
-from crypto.public import messages
-from crypto.public.params import CodecParams
-from crypto.public.payload import read_total, read_upload
 from crypto.public.signing import verify
 
 NORM_SIGMAS = 12.0
@@ -27,7 +27,7 @@ NORM_SIGMAS = 12.0
 
 
 def verified_cohort(
-    config: RunConfig, roster: Roster, round_number: int, attempt: int, tokens: Iterable[wire.ReadyToken]
+    config: RunConfig, roster: Roster, attempt: Attempt, tokens: Iterable[wire.ReadyToken]
 ) -> tuple[int, ...]:
     """The cohort, ascending, each member vouched for by its own signature: nobody can invent nodes.
 
@@ -35,14 +35,14 @@ def verified_cohort(
         ProtocolError: A token is of another attempt, of a stranger, repeated, or the quorum is missed.
         IntegrityError: A token is not signed by its node's roster key.
     """
-    place = f"round {round_number}, attempt {attempt}"
+    place = str(attempt)
     cohort: list[int] = []
     for token in tokens:
-        if (token.round, token.attempt) != (round_number, attempt) or token.node in cohort:
+        if (token.round, token.attempt) != attempt or token.node in cohort:
             raise ProtocolError("the aggregator announced a wrong cohort", where=place)
         if token.node not in config.enrolled:
             raise ProtocolError(f"node {token.node} is not in this run", where=place)
-        signed = messages.ready(config.run, config.digest(), round_number, attempt, token.node)
+        signed = messages.ready(config.run, config.digest(), *attempt, token.node)
         key = bytes.fromhex(roster.member(token.node).signing_key)
         verify(key, signed, token.signature, where=f"ready token of node {token.node}")
         cohort.append(token.node)
@@ -52,20 +52,15 @@ def verified_cohort(
 
 
 def require_own_attempt(
-    node: int,
-    round_number: int,
-    attempt: int,
-    cohort: Sequence[int],
-    spends: Mapping[tuple[int, int], Sequence[int]],
+    node: int, attempt: Attempt, cohort: Sequence[int], spends: Mapping[Attempt, Sequence[int]]
 ) -> bool:
     """Check a published attempt against what this node's ledger says it contributed to.
 
     Args:
         node: This node.
-        round_number: The published round.
-        attempt: Its attempt.
+        attempt: The published attempt.
         cohort: Its verified cohort.
-        spends: (round, attempt) -> cohort of this node's spends.
+        spends: Attempt -> cohort of what this node spent, of this round at least.
 
     Returns:
         Whether the sum must hold this node's ciphertexts.
@@ -74,50 +69,16 @@ def require_own_attempt(
         ProtocolError: It names this node without its contribution, with another cohort, or is an older
             attempt than one that this node has paid for: a replay.
     """
-    place = f"sum of round {round_number}, attempt {attempt}"
-    paid = {number: tuple(members) for (at, number), members in spends.items() if at == round_number}
-    if attempt < max(paid, default=0):
+    place = f"sum of {attempt}"
+    paid = {at.number: tuple(members) for at, members in spends.items() if at.round == attempt.round}
+    if attempt.number < max(paid, default=0):
         raise ProtocolError(f"is older than attempt {max(paid)}, which this node joined", where=place)
-    mine = paid.get(attempt)
+    mine = paid.get(attempt.number)
     if mine is not None and mine != tuple(cohort):
         raise ProtocolError(f"cohort {list(cohort)} is not {list(mine)}, which this node joined", where=place)
     if mine is None and node in cohort:
         raise ProtocolError("names this node, which contributed nothing to it", where=place)
     return mine is not None
-
-
-def bound_to(
-    payloads: Iterable[bytes], own: Iterable[bytes] | None, members: int, params: CodecParams
-) -> Iterator[bytes]:
-    """Pass on the chunks of a sum that are made of this attempt's ciphertexts.
-
-    A ciphertext's seed is fresh randomness. With another sum's c0 under this one's seeds the residual check
-    refuses, so a sum that lists this node's seed at this place is a sum over this attempt.
-
-    Args:
-        payloads: Chunks of the sum, in order.
-        own: This node's uploaded chunks in the same order; None where it contributed none, or lost them.
-        members: Size of the cohort.
-        params: Codec parameters.
-
-    Raises:
-        ProtocolError: A chunk sums another number of ciphertexts.
-        IntegrityError: A chunk does not hold this node's ciphertext.
-    """
-    mine = None if own is None else iter(own)
-    for index, payload in enumerate(payloads):
-        seeds = read_total(params, payload).seeds
-        if len(seeds) != members:
-            raise ProtocolError(f"chunk {index} sums {len(seeds)} updates, not {members}", where="sum")
-        if mine is not None:
-            uploaded = next(mine, None)
-            if uploaded is None or read_upload(params, uploaded).seeds[0] not in seeds:
-                raise IntegrityError(
-                    f"chunk {index} does not hold this node's ciphertext",
-                    where="sum",
-                    cure="the aggregator sent another sum; do not go on with it",
-                )
-        yield payload
 
 
 def largest_norm(config: RunConfig, phase: Phase, cohort: Sequence[int], parameters: int) -> float:
@@ -131,9 +92,7 @@ def largest_norm(config: RunConfig, phase: Phase, cohort: Sequence[int], paramet
     return people * phase.clip_norm + std * (math.sqrt(parameters) + NORM_SIGMAS) + rounding
 
 
-def require_plausible(
-    config: RunConfig, phase: Phase, cohort: Sequence[int], total: NDArray[np.int64]
-) -> None:
+def require_plausible(config: RunConfig, phase: Phase, cohort: Sequence[int], total: NDArray[np.int64]) -> None:
     """Refuse a sum that no honest cohort can produce: pads that did not cancel, an update out of range.
 
     Args:

@@ -13,28 +13,24 @@ from typing import Any, TypeVar
 import grpc
 import stamina
 
-from afml.core.errors import AfmlError, ProtocolError, TransportError
-from afml.core.run import RunConfig
+from afml.consortium import messages
+from afml.consortium.attempt import Attempt
+from afml.consortium.limits import MAX_LETTER, MAX_MESSAGE, PIECE
+from afml.consortium.nodekit import NodeKit
+from afml.consortium.run import RunConfig
+from afml.core.errors import AfmlError, ProtocolError, Superseded, TransportError
 from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import FederationStub
-from crypto.public import messages
 from crypto.public.signing import sign
-from crypto.secret.nodekit import NodeKit
 from node.announcements import Announcements
 
 Reply = TypeVar("Reply")
-PIECE = 1 << 20  # bytes of a letter in one message
-MAX_LETTER = 64 << 20  # bytes
 _POLL_S = 5.0  # a waiting node looks this often whether the run still goes on
 _REFUSED = (
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.PERMISSION_DENIED,
     grpc.StatusCode.INVALID_ARGUMENT,
 )
-
-
-class Superseded(ProtocolError):
-    """The run has moved on since the announcement that this call answered."""
 
 
 def _is_away(error: Exception) -> bool:
@@ -104,7 +100,7 @@ class Client:
     def __init__(self, address: str, kit: NodeKit, config: RunConfig, *, patience_s: float = 60.0) -> None:
         """`patience_s`: seconds that a call is retried while the aggregator is away."""
         credentials = grpc.ssl_channel_credentials(kit.tls.ca, kit.tls.key, kit.tls.certificate)
-        options = [("grpc.keepalive_time_ms", 30_000), ("grpc.max_receive_message_length", 2 << 20)]
+        options = [("grpc.keepalive_time_ms", 30_000), ("grpc.max_receive_message_length", MAX_MESSAGE)]
         self._channel = grpc.secure_channel(address, credentials, options)
         self._stub = FederationStub(self._channel)  # type: ignore[no-untyped-call]
         self._address, self._kit, self._config, self._patience = address, kit, config, patience_s
@@ -133,13 +129,13 @@ class Client:
         request = wire.RunRef(**self._run, node=self.node)
         return Announcements(lambda: self._stub.WatchRun(request), self._patience, self._translate)
 
-    def ready(self, round_number: int, attempt: int) -> None:
+    def ready(self, attempt: Attempt) -> None:
         """Join an attempt."""
-        signed = messages.ready(self._run_id, self._digest, round_number, attempt, self.node)
+        signed = messages.ready(self._run_id, self._digest, *attempt, self.node)
         request = wire.ReadyToken(
             **self._run,
-            round=round_number,
-            attempt=attempt,
+            round=attempt.round,
+            attempt=attempt.number,
             node=self.node,
             signature=sign(self._kit.signing_key, signed),
         )
@@ -150,9 +146,9 @@ class Client:
         request = wire.LeaveNotice(**self._run, node=self.node, reason=reason)
         self._call(lambda: self._stub.Leave(request))
 
-    def decline(self, round_number: int, attempt: int) -> None:
+    def decline(self, attempt: Attempt) -> None:
         """Give up an attempt this node had joined."""
-        request = wire.AttemptRef(**self._run, round=round_number, attempt=attempt, node=self.node)
+        request = wire.AttemptRef(**self._run, round=attempt.round, attempt=attempt.number, node=self.node)
         self._call(lambda: self._stub.Decline(request))
 
     def submit(self, parts: Callable[[], Iterator[wire.UpdatePart]]) -> None:

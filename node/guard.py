@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.nodekit import NodeKit
+from afml.consortium.run import RunConfig
 from afml.core.errors import BudgetError
-from afml.core.run import RunConfig
 from afml.ledger.checkpoint import origin_of
 from afml.ledger.entries import spend_for
 from afml.ledger.receipt import Receipt
 from afml.ledger.store import Ledger
 from afml.privacy.budget import check
 from afml.privacy.noise import round_event
-from crypto.public.attempt import Attempt
-from crypto.secret.nodekit import NodeKit
 from node.workspace import Workspace
 
 
@@ -29,14 +28,9 @@ class Guard:
     def __init__(self, ledger: Ledger, config: RunConfig, people: Sequence[str]) -> None:
         self._ledger, self._config, self._people = ledger, config, people
 
-    def spends(self) -> dict[tuple[int, int], tuple[int, ...]]:
-        """(round, attempt) -> cohort of every spend of this run."""
-        found: dict[tuple[int, int], tuple[int, ...]] = {}
-        for entry in self._ledger.entries():
-            body: Any = entry.body
-            if entry.kind == "spend" and body["run"] == self._config.run:
-                found[body["round"], body["attempt"]] = tuple(body["cohort"])
-        return found
+    def spends(self, round_number: int) -> dict[Attempt, tuple[int, ...]]:
+        """Cohort of every attempt of a round that this node has spent."""
+        return self._ledger.spends(self._config.run, range(round_number, round_number + 1))
 
     def check(self, round_number: int) -> None:
         """Refuse a round that these people cannot afford, or that the signed plan does not hold.
@@ -55,24 +49,25 @@ class Guard:
                 earlier=account.charged_elsewhere(run), where=f"run {run}",
             )  # fmt: skip
 
-    def spend(self, attempt: Attempt) -> Receipt:
+    def spend(self, binding: Binding) -> Receipt:
         """Record an attempt's spend durably.
 
         Raises:
             BudgetError: It would pass the budget or the plan; nothing is recorded.
         """
-        self._require_planned(attempt.round)
-        spend = spend_for(self._config, attempt.round, attempt.number, attempt.cohort)
+        self._require_planned(binding.round)
+        spend = spend_for(self._config, binding.attempt, binding.cohort)
         return self._ledger.append(spend, self._people, budget=self._config.budget)
 
-    def receipt(self, attempt: Attempt) -> Receipt | None:
+    def receipt(self, binding: Binding) -> Receipt | None:
         """The receipt of a spend recorded before a restart, None where this attempt was not spent."""
-        return self._ledger.receipt(attempt.run, attempt.round, attempt.number)
+        return self._ledger.receipt(binding.run, binding.attempt)
 
     def _require_planned(self, round_number: int) -> None:
         index, phase = self._config.phase_of(round_number)
+        first = 1 + sum(earlier.rounds for earlier in self._config.phases[:index])
         planned = phase.rounds + self._config.reserve_attempts
-        if sum(self._config.phase_of(spent)[0] == index for spent, _ in self.spends()) >= planned:
+        if len(self._ledger.spends(self._config.run, range(first, first + phase.rounds))) >= planned:
             raise BudgetError(
                 f"phase {phase.name} has used the {planned} attempts of its plan ({phase.rounds} rounds, "
                 f"{self._config.reserve_attempts} in reserve)",

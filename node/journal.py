@@ -1,6 +1,6 @@
 """What a node must not forget during a run: its keys and the model after each round; whole files or none.
 
-Ciphertexts on their way lie beside it in `crypto.secret.outbox`.
+Ciphertexts on their way lie beside it in `node.outbox`.
 """
 
 from __future__ import annotations

@@ -1,46 +1,78 @@
-"""Keys of one run: this node's pad key, its pair secrets with every peer, and the shared CKKS key.
+"""Keys of one run: this node's pad key, its pair secrets with every peer, and the backend's shared key.
 
-The lowest-numbered node makes the CKKS key and seals a copy to each roster key; the aggregator relays
-letters it cannot open. Pairwise confirmation tags show that both ends of every pair of a cohort hold the
-same pad secret and the same CKKS key before anything is encrypted for it.
+The lowest-numbered node makes the shared key and seals a copy to each roster key; the aggregator relays letters it
+cannot open. Pairwise confirmation tags show that both ends of every pair of a cohort hold the same pad secret and the
+same shared key before anything is encrypted for it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from afml.consortium import messages
+from afml.consortium.nodekit import NodeKit
+from afml.consortium.roster import Roster
+from afml.consortium.run import RunConfig
+from afml.consortium.scheme import run_params
 from afml.core.errors import IntegrityError, ProtocolError
-from afml.core.run import Roster, RunConfig
 from afml.wire import federation_pb2 as wire
-from crypto.public import messages
-from crypto.public.params import CodecParams
 from crypto.public.signing import verify
-from crypto.secret.ckks import RunKey
-from crypto.secret.nodekit import NodeKit
+from crypto.secret.backend import Backend
 from crypto.secret.pads import PadKeys, check_confirmation, confirmation_tag
-from crypto.secret.sealing import open_sealed, seal
 from node.client import Client
 from node.journal import Journal
+from node.mailbox import Mailbox, Waiting
 
-RUN_KEY, CONFIRMATION = "run-key", "confirmation"
+RUN_KEY, CONFIRMATION = "run-key", "confirmation"  # subjects of letters
+PAD, SHARED = "pad", "ckks"  # names in the journal
+
+
+class KeyParty(Protocol):
+    """What the agreement needs of a node (`node.party.Party`)."""
+
+    @property
+    def kit(self) -> NodeKit:
+        """Its kit."""
+        ...
+
+    @property
+    def run(self) -> RunConfig:
+        """The run."""
+        ...
+
+    @property
+    def client(self) -> Client:
+        """Its connection."""
+        ...
+
+    @property
+    def journal(self) -> Journal:
+        """Keeps the keys."""
+        ...
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """Its letters."""
+        ...
+
+    @property
+    def backend(self) -> Backend:
+        """Makes the shared key."""
+        ...
 
 
 @dataclass(frozen=True, repr=False)
 class RunKeys:
     """Everything secret that a run needs. Never printed, never pickled."""
 
-    ckks: bytes
+    shared: bytes
     pad_secrets: Mapping[int, bytes]
-
-    def run_key(self, params: CodecParams) -> RunKey:
-        """The CKKS key for a phase's codec parameters (one secret polynomial, any word layout)."""
-        return RunKey.load(params, self.ckks)
 
     def digest_of(self, state: bytes) -> bytes:
         """Keyed digest of a model: equal at all nodes, meaningless to the aggregator. 32 bytes."""
@@ -49,11 +81,11 @@ class RunKeys:
         return mac.finalize()
 
     def pair_secret(self, peer: int) -> bytes:
-        """The pair's pad secret bound to the CKKS key, for key confirmation."""
+        """The pair's pad secret bound to the run's key, for key confirmation."""
         return hashlib.sha256(self.pad_secrets[peer] + self._derive(b"confirm")).digest()
 
     def _derive(self, label: bytes) -> bytes:
-        return HKDF(hashes.SHA256(), 32, salt=None, info=b"afml run key v1 " + label).derive(self.ckks)
+        return HKDF(hashes.SHA256(), 32, salt=None, info=b"afml run key v1 " + label).derive(self.shared)
 
     def __repr__(self) -> str:
         return "RunKeys(secret)"
@@ -64,16 +96,14 @@ class RunKeys:
 
 def pad_keys(journal: Journal) -> PadKeys:
     """This run's pad key pair, made once and kept until the run ends."""
-    stored = journal.key("pad")
+    stored = journal.key(PAD)
     if stored is None:
         stored = PadKeys.generate().serialise()
-        journal.keep_key("pad", stored)
+        journal.keep_key(PAD, stored)
     return PadKeys.load(stored)
 
 
-def verified_peers(
-    enrolments: Iterable[wire.Enrolment], config: RunConfig, roster: Roster
-) -> dict[int, bytes]:
+def verified_peers(enrolments: Iterable[wire.Enrolment], config: RunConfig, roster: Roster) -> dict[int, bytes]:
     """node -> pad public key, each checked against the roster.
 
     Raises:
@@ -91,96 +121,50 @@ def verified_peers(
         verify(key, signed, entry.signature, where=f"pad key of node {entry.node}")
         peers[entry.node] = entry.pad_key
     if len(peers) < config.quorum:
-        raise ProtocolError(
-            f"{len(peers)} nodes are enrolled, the quorum is {config.quorum}", where="enrolments"
-        )
+        raise ProtocolError(f"{len(peers)} nodes are enrolled, the quorum is {config.quorum}", where="enrolments")
     return peers
 
 
-def send_sealed(
-    client: Client, kit: NodeKit, config: RunConfig, recipient: int, subject: str, body: bytes
-) -> None:
-    """Seal `body` to another node and have the aggregator relay it."""
-    public = bytes.fromhex(kit.roster.member(recipient).sealing_key)
-    client.put_letter(recipient, subject, seal(public, body, _info(config, kit.node, recipient, subject)))
-
-
-def receive_sealed(
-    client: Client, kit: NodeKit, config: RunConfig, sender: int, subject: str, *, wait_s: float,
-    waiting: Callable[[], None] = lambda: None,
-) -> bytes:  # fmt: skip
-    """Wait for a sealed letter from `sender`, check its signature and open it; `waiting` may end the wait.
-
-    Raises:
-        IntegrityError: It is not from `sender` or does not open.
-    """
-    header, body = client.get_letter(sender, subject, wait_s=wait_s, waiting=waiting)
-    signed = messages.letter(
-        header.run, header.config_digest, header.sender, header.recipient, header.subject, body
-    )
-    if (header.sender, header.recipient, header.subject) != (sender, kit.node, subject):
-        raise IntegrityError(
-            f"a letter expected from node {sender} came from node {header.sender}", where=subject
-        )
-    if (header.run, header.config_digest) != (config.run, config.digest()):
-        raise IntegrityError("a letter of another run was delivered", where=subject)
-    verify(
-        bytes.fromhex(kit.roster.member(sender).signing_key),
-        signed,
-        header.signature,
-        where=f"letter {subject}",
-    )
-    return open_sealed(kit.sealing_key, body, _info(config, sender, kit.node, subject))
-
-
-def agree(
-    client: Client, kit: NodeKit, config: RunConfig, journal: Journal, params: CodecParams,
-    waiting: Callable[[], None] = lambda: None,
-) -> RunKeys:  # fmt: skip
-    """Derive pair secrets, make or receive the CKKS key, and send every peer the confirmation of both.
+def agree(party: KeyParty, waiting: Waiting) -> RunKeys:
+    """Derive pair secrets, make or receive the run's key, and send every peer the confirmation of both.
 
     A node that is ready for an attempt has done this, so `confirm` finds the tags of a cohort at once.
     """
+    kit, run, journal, mailbox = party.kit, party.run, party.journal, party.mailbox
     own = pad_keys(journal)
-    peers = verified_peers(client.enrolments(), config, kit.roster)
+    peers = verified_peers(party.client.enrolments(), run, kit.roster)
     if peers.get(kit.node) != own.public:
         raise IntegrityError("the aggregator lists another pad key for this node", where="enrolments")
     secrets = {node: own.shared(public) for node, public in peers.items() if node != kit.node}
     maker = min(peers)
-    ckks = journal.key("ckks")
-    if ckks is None:
+    shared = journal.key(SHARED)
+    if shared is None:
         if kit.node == maker:
-            ckks = RunKey.generate(params).serialise()
+            shared = party.backend.make_key(run_params(run))
         else:
-            ckks = receive_sealed(
-                client, kit, config, maker, RUN_KEY, wait_s=config.deadline_s, waiting=waiting
-            )
-        journal.keep_key("ckks", ckks)
+            shared = mailbox.receive_sealed(maker, RUN_KEY, wait_s=run.deadline_s, waiting=waiting)
+        journal.keep_key(SHARED, shared)
     if kit.node == maker:
         for node in secrets:
-            send_sealed(client, kit, config, node, RUN_KEY, ckks)
-    keys = RunKeys(ckks, secrets)
+            mailbox.send_sealed(node, RUN_KEY, shared)
+    keys = RunKeys(shared, secrets)
     for peer in secrets:
-        tag = confirmation_tag(keys.pair_secret(peer), config.digest(), kit.node, peer)
-        client.put_letter(peer, CONFIRMATION, tag)
+        tag = confirmation_tag(keys.pair_secret(peer), run.digest(), kit.node, peer)
+        mailbox.send_open(peer, CONFIRMATION, tag)
     return keys
 
 
-def confirm(client: Client, kit: NodeKit, config: RunConfig, keys: RunKeys, peers: Iterable[int]) -> None:
-    """Check that these peers hold the same pad secret and the same CKKS key.
+def confirm(party: KeyParty, keys: RunKeys, peers: Iterable[int]) -> None:
+    """Check that these peers hold the same pad secret and the same run key.
 
     Raises:
         TransportError: A peer's tag is not there.
         IntegrityError: A peer holds other keys; the message names it.
         ProtocolError: The aggregator listed other peers when the keys were agreed.
     """
-    wait_s = min(10.0, config.deadline_s / 2)
+    run = party.run
     for peer in peers:
         if peer not in keys.pad_secrets:
             raise ProtocolError(f"node {peer} is in the cohort but did not enrol", where="pad keys")
-        _, tag = client.get_letter(peer, CONFIRMATION, wait_s=wait_s)
-        check_confirmation(tag, keys.pair_secret(peer), config.digest(), peer, kit.node)
-
-
-def _info(config: RunConfig, sender: int, recipient: int, subject: str) -> bytes:
-    return messages.letter(config.run, config.digest(), sender, recipient, subject, b"")
+        tag = party.mailbox.receive_open(peer, CONFIRMATION, wait_s=min(10.0, run.deadline_s / 2))
+        check_confirmation(tag, keys.pair_secret(peer), run.digest(), peer, party.kit.node)

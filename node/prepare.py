@@ -1,84 +1,55 @@
-"""From an institution's VCF to its prepared work folder: sites, stores, people, card."""
+"""From an institution's files to its prepared work folder: stored data, people, card."""
 
 from __future__ import annotations
 
-import hmac
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from afml.consortium import messages
+from afml.consortium.card import NodeCard
+from afml.consortium.nodekit import NodeKit
+from afml.core.config import Settings
 from afml.core.errors import InputError
-from afml.core.files import read_secret, require_file, sync_folder, write_bytes, write_secret
-from afml.core.progress import Task
-from afml.core.run import NodeCard
-from afml.genomics.choice import build_site_panel
-from afml.genomics.phenotypes import Phenotypes, read_phenotypes
-from afml.genomics.store import build_panel_store, build_store
-from crypto.public import messages
+from afml.core.files import read_secret, sync_folder, write_bytes, write_secret
+from afml.core.progress import Step
+from afml.data.holdout import HoldoutDraw
+from afml.data.kind import DATA_KINDS, Built
+from afml.data.people import PeopleTable
 from crypto.public.signing import sign
-from crypto.secret.nodekit import NodeKit
-from node.workspace import People, Workspace
+from node.workspace import Workspace
 
 _HOLDOUT_KEY = "holdout.key"
 
 
-def prepare(
-    kit: NodeKit,
-    work: Workspace,
-    *,
-    vcf: Path,
-    panel_vcf: Path,
-    phenotypes: Path | None,
-    exclude: Sequence[Path],
-    sites: int,
-    min_maf: float,
-    holdout: float,
-    seed: int | None,
-    progress: Task,
-    panel_af_field: str | None = None,
-    drawn_people: int | None = None,
-) -> NodeCard:
+def prepare(kit: NodeKit, work: Workspace, kind: str, options: Settings, draw: HoldoutDraw, progress: Step) -> NodeCard:
     """Build everything a node needs to train.
 
     Args:
         kit: Signs the card.
         work: Folder to fill; what it holds of an earlier preparation is replaced, its ledger stays.
-        vcf: The institution's genotypes, bgzipped VCF or BCF.
-        panel_vcf: The public panel, the same file at every institution: people, or frequencies alone.
-        phenotypes: Table of sample and named columns: traits and covariates (afml.genomics.phenotypes);
-            None for runs without traits.
-        exclude: BED files of regions to leave out.
-        sites: Sites to keep, the most common of the panel.
-        min_maf: Smallest minor-allele frequency in the panel.
-        holdout: Fraction of people kept out of training, to evaluate with.
-        seed: Simulation only: who is held out becomes reproducible.
+        kind: Kind of data, a name of `afml.data.kind.DATA_KINDS`.
+        options: Of that kind: where the data are and what is wanted of them.
+        draw: Who is kept out of training, to evaluate with.
         progress: The running step.
-        panel_af_field: INFO field of the frequencies where the panel holds no people; by default AF.
-        drawn_people: People drawn from them; by default 500.
 
     Raises:
+        ConfigError: There is no such kind of data.
         InputError: Anything wrong with a file; names the file, the place and the cure.
     """
-    for path, what in ((vcf, "VCF"), (panel_vcf, "panel VCF"), (phenotypes, "phenotype table")):
-        if path is not None:
-            require_file(path, what)
-    if not 0 <= holdout < 1:
-        raise InputError(f"{holdout} is not a fraction in [0, 1)", where="--holdout", cure="for example 0.25")
     new = not work.root.exists()
     work.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         # All of it is made apart, so that a failure leaves what an earlier preparation made.
         with tempfile.TemporaryDirectory(dir=work.root, prefix=".prepare-") as folder:
             draft = Workspace(Path(folder))
-            card = _build(
-                kit, draft, _holdout_key(work, draft, seed), vcf=vcf, panel_vcf=panel_vcf, phenotypes=phenotypes,
-                exclude=exclude, sites=sites, min_maf=min_maf, holdout=holdout, progress=progress,
-                panel_af_field=panel_af_field, drawn_people=drawn_people,
-            )  # fmt: skip
+            draft.data.mkdir()
+            built = DATA_KINDS.get(kind).build(draft.data, options, progress.note)
+            card = _declare(kit, draft, built, draw.enrolled(_holdout_key(work, draft, draw), built.samples))
             _install(draft, work)
     finally:
         if new and not any(work.root.iterdir()):
@@ -86,32 +57,15 @@ def prepare(
     return card
 
 
-def _build(
-    kit: NodeKit, work: Workspace, holdout_key: bytes, *, vcf: Path, panel_vcf: Path, phenotypes: Path | None,
-    exclude: Sequence[Path], sites: int, min_maf: float, holdout: float, progress: Task,
-    panel_af_field: str | None, drawn_people: int | None,
-) -> NodeCard:  # fmt: skip
-    progress.note("choosing sites on the public panel")
-    panel = build_site_panel(
-        panel_vcf, sites=sites, min_maf=min_maf, exclude=exclude, af_field=panel_af_field,
-        drawn_people=drawn_people, progress=progress,
-    )  # fmt: skip
-    panel.save(work.site_panel)
-    progress.note("storing the public panel")
-    build_panel_store(panel_vcf, panel, work.panel_store, progress=progress)
-    progress.note("storing this institution's genotypes")
-    store = build_store(vcf, panel, work.cohort_store, progress=progress)
-    table = Phenotypes((), np.zeros((len(store.samples), 0)))
-    if phenotypes is not None:
-        table = read_phenotypes(phenotypes, store.samples)
-    enrolled = np.array([_draw(holdout_key, name) >= holdout for name in store.samples])
+def _declare(kit: NodeKit, draft: Workspace, built: Built, enrolled: NDArray[np.bool_]) -> NodeCard:
+    """Write who takes part, and the signed card that says how many."""
     if not enrolled.any():
-        raise InputError("nobody is left to train on", where=vcf, cure="lower --holdout")
-    People(tuple(store.samples), table, enrolled).save(work.people)
-    card = NodeCard(node=kit.node, site_panel=panel.digest(), sites=len(panel), enrolled=int(enrolled.sum()))
+        raise InputError("nobody is left to train on", where="--holdout", cure="lower it")
+    PeopleTable(built.samples, built.columns, enrolled).save(draft.people)
+    card = NodeCard(node=kit.node, data=built.data, enrolled=int(enrolled.sum()))
     signature = sign(kit.signing_key, messages.node_card(card.unsigned()))
     card = card.model_copy(update={"signature": signature.hex()})
-    write_bytes(work.card, card.model_dump_json(indent=2).encode() + b"\n")
+    write_bytes(draft.card, card.model_dump_json(indent=2).encode() + b"\n")
     return card
 
 
@@ -126,17 +80,12 @@ def _install(draft: Workspace, work: Workspace) -> None:
     sync_folder(work.root)
 
 
-def _holdout_key(work: Workspace, draft: Workspace, seed: int | None) -> bytes:
+def _holdout_key(work: Workspace, draft: Workspace, draw: HoldoutDraw) -> bytes:
     """Key of the held-out draw: made once, so that preparing again enrols the same people."""
-    if seed is not None:
-        return f"holdout {seed}".encode()
+    if draw.simulated_key is not None:
+        return draw.simulated_key
     path = work.root / _HOLDOUT_KEY
     if not path.exists():
         path = draft.root / _HOLDOUT_KEY
         write_secret(path, os.urandom(32))
     return read_secret(path)
-
-
-def _draw(key: bytes, sample: str) -> float:
-    """Uniform in [0, 1) from this person alone: nobody's enrolment depends on who else is there."""
-    return int.from_bytes(hmac.digest(key, sample.encode(), "sha256")[:8], "big") / 2.0**64

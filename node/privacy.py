@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from afml.consortium.run import RunConfig
 from afml.core.config import Settings
-from afml.core.run import RunConfig
+from afml.ledger.spending import worst
 from afml.ledger.store import Ledger
-from afml.privacy.accountant import epsilon
-from afml.privacy.ple import ple
 
 
 class PrivacyStatement(Settings):
@@ -27,12 +26,12 @@ class PrivacyStatement(Settings):
 def statement(ledger: Ledger, config: RunConfig, people: Sequence[str]) -> PrivacyStatement:
     """Account for everything these people spent, as released and as if aggregation were broken."""
     delta = config.budget.delta
-    spent = ple(ledger.spent(people, delta=delta), delta)
+    spent = worst(ledger.accounts(people), delta)
     return PrivacyStatement(
         epsilon=spent.epsilon,
         delta=delta,
         ple_sigma=spent.sigma,
         ple_at_delta=spent.at_delta,
         accountant=spent.accountant,
-        epsilon_if_aggregation_broken=epsilon(ledger.spent(people, delta=delta, broken=True), delta).value,
+        epsilon_if_aggregation_broken=worst(ledger.accounts(people, broken=True), delta).epsilon,
     )

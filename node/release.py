@@ -10,23 +10,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from afml.consortium.run import RunConfig
 from afml.core.config import canonical_json
 from afml.core.files import read_secret, staged_folder, write_bytes, write_secret
-from afml.core.run import ReleaseSettings, RunConfig
+from afml.genomics.files import GenotypeFiles
 from afml.genomics.release import read_release, write_release
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
 from afml.ledger.releases import ReleaseRecord
 from afml.ledger.store import Ledger
-from afml.training.model import TrainedModel
-from afml.training.release import Released, ReleasePlan, apply_plan, plan_release
+from afml.masking.kind import masking_settings
+from afml.masking.model import TrainedModel
+from afml.masking.settings import ReleaseSettings
+from afml.release.plan import ReleasePlan
+from afml.release.planning import plan_release
+from afml.release.released import Released, apply_plan
 from crypto.public.random import source
 from node.privacy import PrivacyStatement
 from node.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ReleaseDone:
     """What was released, in numbers that stay inside."""
 
     path: Path
@@ -37,11 +42,11 @@ class Outcome:
 def make_plan(work: Workspace, config: RunConfig, settings: ReleaseSettings) -> ReleasePlan:
     """The release plan of a run: from the trained model and the public panel, the same at every node."""
     model = TrainedModel.load(work.model(config.run))
-    panel = GenotypeStore.open(work.panel_store).dosage()
+    panel = GenotypeStore.open(GenotypeFiles(work.data).panel_store).dosage()
     return plan_release(model, panel, settings, people_per_file=min(config.enrolled.values()))
 
 
-def release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger) -> Outcome:
+def release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger) -> ReleaseDone:
     """Write `releases/<run>/release.vcf.gz` with its index.
 
     Raises:
@@ -49,8 +54,8 @@ def release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledge
         BudgetError: Somebody in the file has withdrawn consent.
     """
     plan = make_plan(work, config, settings)
-    store = GenotypeStore.open(work.cohort_store)
-    panel = SitePanel.load(work.site_panel)
+    store = GenotypeStore.open(GenotypeFiles(work.data).cohort_store)
+    panel = SitePanel.load(GenotypeFiles(work.data).site_panel)
     released = apply_plan(plan, store.dosage())
     statement = PrivacyStatement.load(work.privacy(config.run))
     target = work.release(config.run)
@@ -66,18 +71,16 @@ def release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledge
         )  # fmt: skip
         write_bytes(staged / "plan.json", canonical_json(plan.to_dict()))
         # The record comes first: a release that nobody wrote down must not exist.
-        ledger.record_release(
-            record, {s: str(p) for s, p in zip(store.samples, released.patterns, strict=True)}
-        )
+        ledger.record_release(record, {s: str(p) for s, p in zip(store.samples, released.patterns, strict=True)})
         # Column order re-identifies every record: it stays beside the store, never in the release folder.
         write_secret(work.columns(config.run), canonical_json(columns))
-    return Outcome(target, released, plan)
+    return ReleaseDone(target, released, plan)
 
 
 def read_aligned(work: Workspace, run: str) -> NDArray[np.int8]:
     """The released file read back, rows in store order, int8 [people, sites]. For the institution itself."""
     columns = json.loads(read_secret(work.columns(run)))
-    records = read_release(work.release(run), SitePanel.load(work.site_panel))
+    records = read_release(work.release(run), SitePanel.load(GenotypeFiles(work.data).site_panel))
     aligned = np.empty_like(records)
     aligned[columns] = records
     return aligned
@@ -88,7 +91,7 @@ def _header(config: RunConfig, plan: ReleasePlan, statement: PrivacyStatement, d
     return [
         f"##afml_run={config.run}",
         f"##afml_model={plan.model.digest()}",
-        f"##afml_site_panel={config.site_panel}",
+        f"##afml_site_panel={config.data.fingerprint}",
         *([f"##afml_panel={drawn}"] if drawn else []),
         f"##afml_method={plan.method}",
         f"##afml_patterns={len(plan.codebook.patterns)}",
@@ -102,9 +105,10 @@ def _header(config: RunConfig, plan: ReleasePlan, statement: PrivacyStatement, d
 
 def _task(config: RunConfig) -> str:
     """What a file is good for, and what not."""
-    traits = config.risk.declared
+    risk = masking_settings(config).risk
+    traits = risk.declared
     if not traits:
-        kept = config.risk.kept_components
+        kept = risk.kept_components
         return f"reconstruction from {kept} panel principal components; not for allele frequencies or association"
     named = "one declared phenotype" if len(traits) == 1 else ", ".join(trait.name for trait in traits)
     return f"{named}; not for allele frequencies, association or ancestry"

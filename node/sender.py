@@ -12,21 +12,21 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
+from afml.consortium.attempt import Binding
 from afml.core.config import canonical_json
 from afml.ledger.receipt import Receipt
 from afml.wire import federation_pb2 as wire
-from crypto.public.attempt import Attempt
 from crypto.public.random import RandomSource
-from crypto.secret.outbox import Outbox, Submission
-from crypto.secret.update import UpdateCodec
+from crypto.secret.backend import Codec
 from node.client import Client
+from node.outbox import Outbox, Submission
 
 
 def store(
     receipt: Receipt,
-    attempt: Attempt,
+    attempt: Binding,
     update: NDArray[np.float64],
-    codec: UpdateCodec,
+    codec: Codec,
     outbox: Outbox,
     rng: RandomSource,
 ) -> Submission:
@@ -43,13 +43,8 @@ def store(
     Raises:
         IntegrityError: The receipt is for another attempt.
     """
-    receipt.require(attempt.run, attempt.round, attempt.number)
-    return outbox.submission(
-        attempt,
-        lambda: codec.encode(
-            update, round=attempt.round, attempt=attempt.number, cohort=attempt.cohort, rng=rng
-        ),
-    )
+    receipt.require(attempt.run, attempt.attempt)
+    return outbox.submission(attempt, lambda: codec.encode(update, binding=attempt, rng=rng))
 
 
 def send(
@@ -61,8 +56,8 @@ def send(
     client: Client,
 ) -> None:
     """Send a stored submission with its ledger receipt; safe to repeat, the ciphertexts are the same."""
-    attempt = submission.attempt
-    receipt.require(attempt.run, attempt.round, attempt.number)
+    attempt = submission.binding
+    receipt.require(attempt.run, attempt.attempt)
     header = wire.UpdateHeader(
         run=attempt.run,
         config_digest=attempt.config_digest,

@@ -13,14 +13,14 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
+from afml.consortium.roster import Roster
 from afml.core.config import Settings
 from afml.core.errors import IntegrityError, TransportError
 from afml.core.logging import get_logger
-from afml.core.run import Roster
 from afml.ledger.checkpoint import origin_of
 from afml.ledger.store import Ledger
 from afml.ledger.witness import Witness
-from node.client import Client
+from node.mailbox import Mailbox
 
 Body = TypeVar("Body", bound=Settings)
 HEX = r"^([0-9a-f]{2})*$"
@@ -48,11 +48,11 @@ class Line(Settings):
 class Witnessing:
     """One exchange of countersignatures among the nodes of a run."""
 
-    def __init__(self, client: Client, ledger: Ledger, roster: Roster, *, wait_s: float = 30.0) -> None:
+    def __init__(self, mailbox: Mailbox, ledger: Ledger, roster: Roster, *, wait_s: float = 30.0) -> None:
         """`wait_s`: seconds to wait for each letter of a peer."""
-        self._client, self._ledger, self._roster, self._wait = client, ledger, roster, wait_s
+        self._mailbox, self._ledger, self._roster, self._wait = mailbox, ledger, roster, wait_s
         self._witness = Witness(ledger)
-        self._log = get_logger().bind(node=client.node)
+        self._log = get_logger()
 
     def exchange(self, moment: str, peers: Sequence[int]) -> list[int]:
         """Countersign the peers' heads and collect their countersignatures of this ledger's newest one.
@@ -73,7 +73,7 @@ class Witnessing:
         for peer in peers:
             seen = self._receive(peer, f"{moment}-seen", Seen)
             if seen is not None:
-                proof = self._ledger.consistency(min(seen.size, size), size) if size else []
+                proof = self._witness.proof(min(seen.size, size), size) if size else []
                 self._send(peer, f"{moment}-head", Head(note=note, proof=tuple(step.hex() for step in proof)))
         for peer in peers:
             head = self._receive(peer, f"{moment}-head", Head)
@@ -90,16 +90,14 @@ class Witnessing:
         return kept
 
     def _send(self, peer: int, subject: str, body: Settings) -> None:
-        self._client.put_letter(peer, subject, body.canonical())
+        self._mailbox.send_open(peer, subject, body.canonical())
 
     def _receive(self, peer: int, subject: str, kind: type[Body]) -> Body | None:
         try:
-            header, body = self._client.get_letter(peer, subject, wait_s=self._wait)
+            body = self._mailbox.receive_open(peer, subject, wait_s=self._wait)
         except TransportError as error:
             self._log.warning("no countersignature", peer=peer, problem=str(error))
             return None
-        if header.sender != peer:
-            raise IntegrityError(f"a letter expected from node {peer} came from node {header.sender}", where=subject)
         try:
             return kind.model_validate_json(body)
         except ValueError:

@@ -74,11 +74,7 @@ def simulate_csq(sites: int, seed: int, alt: Sequence[str]) -> list[str | None]:
         if kind == 0:
             sift_word = "deleterious" if sift <= 0.05 else "tolerated"
             polyphen_word = (
-                "probably_damaging"
-                if polyphen > 0.908
-                else "possibly_damaging"
-                if polyphen > 0.446
-                else "benign"
+                "probably_damaging" if polyphen > 0.908 else "possibly_damaging" if polyphen > 0.446 else "benign"
             )
             values.append(
                 f"{alt[site]}|missense_variant|MODERATE|GENE|{sift_word}({sift:g})|{polyphen_word}({polyphen:g})"
@@ -141,9 +137,7 @@ def write_vcf(
     return written
 
 
-def write_records(
-    path: Path, records: Sequence[str], samples: Sequence[str], header: Sequence[str] = ()
-) -> None:
+def write_records(path: Path, records: Sequence[str], samples: Sequence[str], header: Sequence[str] = ()) -> None:
     """Write a bgzipped VCF of hand-written records (fields separated by spaces), in any order, unindexed."""
     rows = [record.split() for record in records]
     contigs = list(dict.fromkeys(row[0] for row in rows))

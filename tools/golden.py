@@ -1,7 +1,8 @@
 #!/usr/bin/env python
 """Digests of what a seeded run made, to hold one version of the code against another.
 
-    python tools/golden.py runs/demo            # a finished `afml demo --simulation`
+    python tools/golden.py runs/demo                          # a finished `afml demo --simulation --seed 1`
+    python tools/golden.py runs/demo --against simulated      # ... and compare with tests/golden/golden.json
 
 Prints JSON: SHA-256 of the model's arrays, of every institution's released records (in the order of its store, so
 that the order of columns does not count), and of every ledger's events: kind, place, mechanism, plan and people, in
@@ -56,9 +57,7 @@ def released(vcf: Path, columns: Path) -> str:
     order = json.loads(columns.read_text())
     with pysam.VariantFile(str(vcf)) as opened:
         names = list(opened.header.samples)
-        rows = [
-            [record.pos, *(str(record.samples[name].allele_indices) for name in names)] for record in opened
-        ]
+        rows = [[record.pos, *(str(record.samples[name].allele_indices) for name in names)] for record in opened]
     place = {person: column for column, person in enumerate(order)}
     aligned = [[row[0], *(row[1 + place[person]] for person in range(len(order)))] for row in rows]
     return hashlib.sha256(canonical(aligned)).hexdigest()
@@ -81,5 +80,15 @@ def demo(out: Path) -> dict[str, Any]:
     }
 
 
+def against(name: str, made: dict[str, Any]) -> list[str]:
+    """What differs from the recorded digests of a demo."""
+    recorded = json.loads((Path(__file__).parents[1] / "tests" / "golden" / "golden.json").read_text())["demo"][name]
+    return [key for key in recorded if recorded[key] != made[key]]
+
+
 if __name__ == "__main__":
-    print(json.dumps(demo(Path(sys.argv[1])), indent=2))
+    found = demo(Path(sys.argv[1]))
+    print(json.dumps(found, indent=2))
+    if "--against" in sys.argv:
+        different = against(sys.argv[sys.argv.index("--against") + 1], found)
+        sys.exit(f"golden: other {', '.join(different)} than recorded" if different else 0)

@@ -1,5 +1,7 @@
 """Regenerate the lock files: `make lock`. Run it deliberately and read the diff.
 
+What is pinned stays as it is and what `pyproject.toml` newly needs is added; `--upgrade` takes the newest of all.
+
 torch is pinned by version only. Its CPU and CUDA builds differ in bytes, and pip's hash mode is
 all or nothing for one file, so torch stands in a file of its own and everything else carries hashes.
 """
@@ -13,13 +15,24 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OPTIONS = ["-q", "--generate-hashes", "--allow-unsafe", "--strip-extras", "--no-header",
-           "--no-emit-index-url", "--no-emit-find-links", "--no-emit-options", "--no-annotate"]
+OPTIONS = [
+    "-q",
+    "--generate-hashes",
+    "--allow-unsafe",
+    "--strip-extras",
+    "--no-header",
+    "--no-emit-index-url",
+    "--no-emit-find-links",
+    "--no-emit-options",
+    "--no-annotate",
+]
 
 
 def compile_lock(extras: list[str], constraint: Path | None) -> str:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.lock"
+        if "--upgrade" not in sys.argv:  # pip-compile keeps the pins that it finds in its output
+            out.write_text((ROOT / "requirements.lock").read_text() + (ROOT / "requirements-simulate.lock").read_text())
         command = [sys.executable, "-m", "piptools", "compile", *OPTIONS, "-o", str(out), "pyproject.toml"]
         for extra in extras:
             command += ["--extra", extra]

@@ -29,19 +29,30 @@ def block() -> str:
         rows.append((title, [cell(report) for report in reports.values()]))  # type: ignore[operator]
 
     row("private people, sites, nodes", lambda r: f"{r['data']['people']}, {r['data']['sites']}, {r['data']['nodes']}")
-    row("RR, worst attack, all private people as candidates (95 %)",
-        lambda r: f"{percent(r['release']['rr'])} ({percent(r['release']['rr_ci95'][0])} to "
-        f"{percent(r['release']['rr_ci95'][1])})")
+    row(
+        "RR, worst attack, all private people as candidates (95 %)",
+        lambda r: (
+            f"{percent(r['release']['rr'])} ({percent(r['release']['rr_ci95'][0])} to "
+            f"{percent(r['release']['rr_ci95'][1])})"
+        ),
+    )
     row("RR where the attacker knows the institution", lambda r: percent(r["release"]["rr_known_institution"]))
     row("less RR than random masking at matched utility", lambda r: percent(r["rr_reduction_vs_random"]))
-    row("utility ratio (AUC released / raw, fixed pipeline)",
-        lambda r: f"{r['release']['utility_ratio']:.3f} ({r['release']['utility_auc']:.3f} / "
-        f"{r['release']['raw_auc']:.3f})")
+    row(
+        "utility ratio (AUC released / raw, fixed pipeline)",
+        lambda r: (
+            f"{r['release']['utility_ratio']:.3f} ({r['release']['utility_auc']:.3f} / {r['release']['raw_auc']:.3f})"
+        ),
+    )
     row("same, chance-corrected", lambda r: f"{r['release']['utility_ratio_chance_corrected']:.3f}")
     row("same, against the best raw model", lambda r: f"{r['release']['utility_ratio_vs_best_raw']:.3f}")
-    row("PLE of the model, accounted (audited from below)",
-        lambda r: f"{r['privacy']['ple_sigma']:.3f} sigma"
-        + (f" ({r['privacy']['audited_ple_lower']:.2f})" if r["privacy"]["audited_ple_lower"] is not None else ""))
+    row(
+        "PLE of the model, accounted (audited from below)",
+        lambda r: (
+            f"{r['privacy']['ple_sigma']:.3f} sigma"
+            + (f" ({r['privacy']['audited_ple_lower']:.2f})" if r["privacy"]["audited_ple_lower"] is not None else "")
+        ),
+    )
     row("smallest group in a file; patterns", lambda r: f"{r['release']['min_group_size']}; {r['release']['patterns']}")
     row("bytes up per parameter, encrypted", lambda r: f"{r['federation']['bytes_up_per_parameter']:.2f}")
     row("wall time on two cores", lambda r: f"{sum(r['seconds'].values()) / 60:.1f} min")
@@ -65,8 +76,15 @@ def study_block() -> str:
         low, middle, high = (form(group[way][name]) for way in ("min", "median", "max"))
         return f"{middle} ({low} to {high})"
 
-    header = ["noise, PLE target, sites, causal sites", "runs", "RR", "less RR than random", "utility ratio",
-              "chance-corrected", "against best raw"]
+    header = [
+        "noise, PLE target, sites, causal sites",
+        "runs",
+        "RR",
+        "less RR than random",
+        "utility ratio",
+        "chance-corrected",
+        "against best raw",
+    ]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for noise, by_ple in whole["summary"].items():
         for ple, by_sites in by_ple.items():

@@ -90,9 +90,7 @@ def annotation(alt: str, gene: str, rng: np.random.Generator) -> str:
     if kind < 0.35:
         sift, polyphen = round(float(rng.beta(0.5, 1.0)), 2), round(float(rng.beta(0.4, 0.8)), 3)
         sift_word = "deleterious" if sift <= 0.05 else "tolerated"
-        word = (
-            "probably_damaging" if polyphen > 0.908 else "possibly_damaging" if polyphen > 0.446 else "benign"
-        )
+        word = "probably_damaging" if polyphen > 0.908 else "possibly_damaging" if polyphen > 0.446 else "benign"
         return f"{alt}|missense_variant|MODERATE|{gene}|{gene}-1|{sift_word}({sift:g})|{word}({polyphen:g})"
     for limit, term, impact in (
         (0.37, "stop_gained", "HIGH"),
@@ -126,9 +124,7 @@ def simulate(people: int, nodes: int, panel: int, sites: int, seed: int, folder:
             pairs = alleles.reshape(people, 2)
             frequency = pairs[parts[0]].mean()
             kept += min(frequency, 1 - frequency) >= MIN_MAF
-            records.append(
-                (number % 22 + 1, 20_000_000 + 5_000_000 * (number // 22) + offset + 1, ref, alt, pairs)
-            )
+            records.append((number % 22 + 1, 20_000_000 + 5_000_000 * (number // 22) + offset + 1, ref, alt, pairs))
         number += 1
     records.sort(key=lambda record: record[:2])
 
@@ -166,24 +162,15 @@ def simulate(people: int, nodes: int, panel: int, sites: int, seed: int, folder:
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse options, simulate beside the target, move every finished file into place."""
-    parser = argparse.ArgumentParser(
-        description="Simulate a public panel and institutions' cohorts as VCF files."
-    )
+    parser = argparse.ArgumentParser(description="Simulate a public panel and institutions' cohorts as VCF files.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the files")
     parser.add_argument("--people", type=int, default=2500, help="people in all, panel included")
     parser.add_argument("--nodes", type=int, default=5, help="institutions")
     parser.add_argument("--panel", type=int, default=500, help="people in the public panel")
-    parser.add_argument(
-        "--sites", type=int, default=2000, help="least number of sites with panel MAF >= 1 %%"
-    )
+    parser.add_argument("--sites", type=int, default=2000, help="least number of sites with panel MAF >= 1 %%")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    if (
-        options.nodes < 1
-        or options.panel < 1
-        or options.people < options.panel + options.nodes
-        or options.sites < 1
-    ):
+    if options.nodes < 1 or options.panel < 1 or options.people < options.panel + options.nodes or options.sites < 1:
         parser.error("needs at least one node, a panel, a site, and a person for every node beside the panel")
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".simulate.", dir=options.out) as staged:

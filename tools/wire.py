@@ -27,12 +27,20 @@ def generate(out: Path) -> None:
         include = str(importlib.resources.files("grpc_tools") / "_proto")
         subprocess.run(
             [
-                sys.executable, "-m", "grpc_tools.protoc", f"-I{folder}", f"-I{include}",
+                sys.executable,
+                "-m",
+                "grpc_tools.protoc",
+                f"-I{folder}",
+                f"-I{include}",
                 f"--plugin=protoc-gen-mypy={BIN / 'protoc-gen-mypy'}",
-                f"--python_out={built}", f"--grpc_python_out={built}", f"--mypy_out={built}",
+                f"--python_out={built}",
+                f"--grpc_python_out={built}",
+                f"--mypy_out={built}",
                 *(str(p) for p in sorted(staged.glob("*.proto"))),
             ],
-            check=True, capture_output=True, text=True,
+            check=True,
+            capture_output=True,
+            text=True,
         )
         out.mkdir(parents=True, exist_ok=True)
         for file in sorted((built / "afml" / "wire").iterdir()):

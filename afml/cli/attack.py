@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -11,14 +10,14 @@ from typing import TYPE_CHECKING, Literal
 import click
 from rich.table import Table
 
+from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
 from afml.core.progress import console, step
-from afml.core.run import RunConfig
 
 if TYPE_CHECKING:  # they load torch, and `afml audit` has quick subcommands too
-    from afml.evaluation.audit.mechanism import MechanismResult
-    from afml.evaluation.audit.run import AuditResult
-    from afml.evaluation.audit.simulated import Simulated
+    from afml.audit.mechanism import MechanismResult
+    from afml.audit.run import AuditResult
+    from afml.audit.subject import Subject
 
 _PATH = click.Path(path_type=Path)
 
@@ -49,13 +48,14 @@ def attack(
         raise InputError("give either --simulated, or --run and --work", where="afml audit attack")
     if kit and len(works) != 1:
         raise InputError("needs exactly one --work, whose ledger it signs", where="--kit")
-    inputs = _simulated(seed) if simulated else _load(run_file, works)
+    from afml.audit.run import attackable
+
+    inputs = _subject(run_file, works, seed)
     steps: list[MechanismResult] = []
     found: AuditResult | None = None
     if instrument in ("both", "mechanism"):
         steps = _steps(inputs, trials, quiet=as_json)
-    attackable = any(phase.name == "risk" for phase in inputs.config.phases)
-    if instrument == "both" and not attackable:  # asked for alone, it is refused
+    if instrument == "both" and not attackable(inputs.config):  # asked for alone, it is refused
         click.echo("SKIPPED the run with canaries: it attacks risk rounds, and this run has none", err=True)
     elif instrument != "mechanism":
         found = _run(inputs, canaries, seed, quiet=as_json)
@@ -64,57 +64,45 @@ def attack(
     else:
         _print(steps, found)
     if kit and found:
-        _record(kit, works[0], inputs.config.run, found)
+        from afml.trial.auditing import record
+        from node.workspace import Workspace
+
+        index = record(kit, Workspace(works[0]), inputs.config.run, found)
+        console.print(f"recorded as entry {index} of the ledger")
     for one in steps:
         one.require_sound()
     if found:
         found.require_sound()
 
 
-def _simulated(seed: int) -> Simulated:
-    from afml.evaluation.audit.simulated import simulate
+def _subject(run_file: Path | None, works: tuple[Path, ...], seed: int) -> Subject:
+    if run_file is None:
+        from afml.audit.simulated import simulate
 
-    return simulate(seed)
+        return simulate(seed)
+    from afml.trial.auditing import subject_of
+    from node.workspace import Workspace
 
-
-def _load(run_file: Path | None, works: tuple[Path, ...]) -> Simulated:
-    from afml.core.run import NodeCard
-    from afml.evaluation.audit.simulated import Simulated
-    from node.workspace import Workspace, load_holdings
-
-    assert run_file is not None
-    config = RunConfig.load(run_file)
-    cohorts = {}
-    for path in works:
-        work = Workspace(path)
-        holdings = load_holdings(work, config.risk)
-        node = NodeCard.load(work.card).node
-        if node not in config.enrolled or config.site_panel != holdings.panel.digest():
-            raise InputError("was prepared for another run", where=path, cure="give this run's work folders")
-        cohorts[node] = holdings.cohort
-    return Simulated(config, holdings.panel, holdings.panel_dosage, cohorts)
+    return subject_of(RunConfig.load(run_file), [Workspace(path) for path in works])
 
 
-def _steps(inputs: Simulated, trials: int, *, quiet: bool) -> list[MechanismResult]:
-    from afml.evaluation.audit.mechanism import mechanism_test
+def _steps(inputs: Subject, trials: int, *, quiet: bool) -> list[MechanismResult]:
+    from afml.audit.mechanism import mechanism_test
 
-    config, panel, panel_dosage, _ = inputs
     if quiet:
-        return mechanism_test(config, panel, panel_dosage, trials=trials)
+        return mechanism_test(inputs, trials=trials)
     with step("worst-case single steps") as task:
-        return mechanism_test(
-            config, panel, panel_dosage, trials=trials, progress=lambda what, n, of: task.note(f"{what}: {n} of {of}")
-        )
+        return mechanism_test(inputs, trials=trials, progress=lambda what, n, of: task.note(f"{what}: {n} of {of}"))
 
 
-def _run(inputs: Simulated, canaries: int, seed: int, *, quiet: bool) -> AuditResult:
-    from afml.evaluation.audit.run import audit_run
+def _run(inputs: Subject, canaries: int, seed: int, *, quiet: bool) -> AuditResult:
+    from afml.audit.run import audit_run
 
     if quiet:
-        return audit_run(*inputs, seed, canaries=canaries)
+        return audit_run(inputs, seed, canaries=canaries)
     with step("one run with canaries") as task:
         return audit_run(
-            *inputs, seed, canaries=canaries, progress=lambda done, rounds: task.note(f"round {done} of {rounds}")
+            inputs, seed, canaries=canaries, progress=lambda done, rounds: task.note(f"round {done} of {rounds}")
         )
 
 
@@ -141,14 +129,3 @@ def _print(steps: list[MechanismResult], found: AuditResult | None) -> None:
                 f"[yellow]so few canaries cannot establish more than {found.mu_ceiling:.2f} sigma: "
                 "this audit could not have failed[/]"
             )
-
-
-def _record(kit: Path, work: Path, run: str, found: AuditResult) -> None:
-    from afml.evaluation.audit.run import INSTRUMENT
-    from crypto.secret.nodekit import load_node_kit
-    from node.guard import open_ledger
-    from node.workspace import Workspace
-
-    with contextlib.closing(open_ledger(Workspace(work), load_node_kit(kit))) as ledger:
-        index = ledger.record_audit(run, found.mu_lower, confidence=found.confidence, instrument=INSTRUMENT)
-    console.print(f"recorded as entry {index} of the ledger")

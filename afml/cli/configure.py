@@ -2,214 +2,144 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
-from pydantic import ValidationError
 
-from afml.core.config import complaint
-from afml.core.errors import ConfigError, InputError
-from afml.core.files import write_bytes
-from afml.core.run import Budget, GameSettings, NodeCard, Phase, ReleaseSettings, RiskSettings, Roster, RunConfig
-from afml.genomics.sites import ANNOTATIONS
-from afml.privacy.calibrate import Share, noise_multipliers_for
-from afml.privacy.noise import grid_for
-from afml.training.program import parameter_counts
-from crypto.public import messages
-from crypto.public.kit import load_roster
-from crypto.public.scheme import run_params
-from crypto.public.signing import sign, verify
-from crypto.secret.provision import load_coordinator_key
+from afml.consortium.card import read_cards
+from afml.consortium.kit import load_roster
+from afml.consortium.provision import load_coordinator_key
+from afml.consortium.runfile import write_run
+from afml.core.config import read_settings
+from afml.core.errors import ConfigError
+from afml.data.kind import DATA_KINDS
+from afml.masking import options as masking
+from afml.masking.kind import NAME as MASKING
+from afml.masking.plan import DEFAULT_GAME_ROUNDS, DEFAULT_GAME_SHARE, GAME_ROUNDS, GAME_SHARE
+from afml.masking.settings import GameSettings
+from afml.training.planning import Rounds, Terms
+from afml.training.planning import configure as configure_run
+from afml.training.registry import find
+from crypto.public.backend import BACKENDS
 
-RISK_LEARNING_RATE = 0.003  # Newton steps; larger ones let the noise into the residuals (docs/TRAINING.md)
-GAME_LEARNING_RATE = 0.05
-GAME_SAMPLE_RATE = 0.1
-PATTERNS_ONE, PATTERNS_SEVERAL = 10, 24  # of a release that serves one phenotype, or several
-
+_PATH = click.Path(path_type=Path)
 _POSITIVE = click.FloatRange(0, min_open=True)
 _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 
-def read_cards(paths: tuple[Path, ...], roster: Roster) -> list[NodeCard]:
-    """Read node cards, check their signatures, and that all agree on the site panel.
-
-    Raises:
-        InputError: A card is missing, not signed by its node, repeated, or disagrees on the sites.
-    """
-    cards: dict[int, NodeCard] = {}
-    for path in paths:
-        card = NodeCard.load(path)
-        if card.node in cards:
-            raise InputError(
-                f"is a second card of node {card.node}", where=path, cure="give one card per node"
-            )
-        try:
-            key = bytes.fromhex(roster.member(card.node).signing_key)
-        except KeyError:
-            raise InputError(
-                f"node {card.node} is not on the roster", where=path, cure="use this consortium's cards"
-            ) from None
-        verify(key, messages.node_card(card.unsigned()), bytes.fromhex(card.signature), where=path)
-        cards[card.node] = card
-    digests: dict[str, list[int]] = {}
-    for card in cards.values():
-        digests.setdefault(card.site_panel, []).append(card.node)
-    if len(digests) > 1:
-        sides = "; ".join(f"nodes {nodes}: {digest[:12]}" for digest, nodes in digests.items())
-        raise InputError(
-            f"the institutions disagree on the site panel ({sides})",
-            where="cards",
-            cure="run `afml prepare` everywhere with the same panel VCF, exclusions and site count",
-        )
-    return [cards[node] for node in sorted(cards)]
-
-
-def plan_phases(
-    *, ple: float, delta: float, rounds: int, game_rounds: int, game_share: float, reserve: int, sites: int,
-    phenotypes: int = 1, covariates: int = 0, game: GameSettings | None = None,
-) -> tuple[Phase, ...]:
-    """The private phases of a run whose whole plan, reserved attempts included, comes to `ple` sigma.
-
-    Args:
-        ple: Target PLE in sigma.
-        delta: PLE holds for every delta' >= delta.
-        rounds: Full-batch rounds of the risk model; 0 for none.
-        game_rounds: Poisson-sampled rounds of masker and identifier; 0 for none.
-        game_share: Their part of the squared budget.
-        reserve: Attempts per phase that may be lost.
-        sites: Sites of the panel.
-        phenotypes: Traits learned at once, or components kept.
-        covariates: Columns that they are predicted with beside genotypes.
-        game: The run's game, on which the length of its updates depends; by default the default one.
-    """
-    shares = [Share(rounds + reserve, 1.0, 1.0 - game_share if game_rounds else 1.0)] if rounds else []
-    if game_rounds:
-        shares.append(Share(game_rounds + reserve, GAME_SAMPLE_RATE, game_share if rounds else 1.0))
-    multipliers = noise_multipliers_for(ple, shares, delta=delta)
-    risk, played = parameter_counts(sites, len(ANNOTATIONS), game, phenotypes=phenotypes, covariates=covariates)
-    phases = []
-    if rounds:
-        phases.append(
-            Phase(name="risk", rounds=rounds, sample_rate=1.0, clip_norm=1.0, noise_multiplier=multipliers[0],
-                  learning_rate=RISK_LEARNING_RATE, parameters=risk)
-        )  # fmt: skip
-    if game_rounds:
-        phases.append(
-            Phase(name="game", rounds=game_rounds, sample_rate=GAME_SAMPLE_RATE, clip_norm=1.0,
-                  noise_multiplier=multipliers[-1], learning_rate=GAME_LEARNING_RATE, parameters=played)
-        )  # fmt: skip
-    return tuple(phases)
-
-
 @click.command()
-@click.argument("cards", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--kit", type=click.Path(path_type=Path), required=True, help="The coordinator's start kit.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="run.json to write (run.sig beside it)."
-)
-@click.option("--run", "run_id", default=None, help="Name of the run; by default made from the cards.")
+@click.argument("cards", type=_PATH, nargs=-1, required=True)
+@click.option("--kit", type=_PATH, required=True, help="The coordinator's start kit.")
+@click.option("--out", type=_PATH, required=True, help="run.json to write (run.sig beside it).")
+@click.option("--run", "name", default=None, help="Name of the run; by default made from the cards.")
+@click.option("--task", "kind", default=MASKING, show_default=True, help="What the run trains: an installed task.")
+@click.option("--settings", "settings_file", type=_PATH, default=None, help="TOML or JSON of the task's settings.")
 @click.option("--ple", type=_POSITIVE, default=0.9, show_default=True, help="Target PLE of the whole plan, in sigma.")
 @click.option(
-    "--budget",
-    default=None,
-    type=_POSITIVE,
-    help="PLE budget that nodes enforce over all runs; by default the target.",
+    "--budget", default=None, type=_POSITIVE, help="PLE budget that nodes enforce over all runs; by default the target."
 )
 @click.option("--delta", type=_SHARE, default=1e-5, show_default=True)
-@click.option(
-    "--rounds", type=click.IntRange(1), default=20, show_default=True, help="Private rounds of the risk model."
-)
-@click.option(
-    "--game-rounds", type=click.IntRange(0), default=4, show_default=True,
-    help="Private rounds of masker and identifier.",
-)
-@click.option(
-    "--game", "game_file", type=click.Path(path_type=Path), default=None,
-    help="TOML or JSON of the game's settings that differ from their defaults (docs/TRAINING.md).",
-)
-@click.option(
-    "--game-steps", type=click.IntRange(0), default=None,
-    help=f"Steps of the game on the panel; by default those of --game, else {GameSettings().steps}.",
-)
-@click.option("--game-share", type=_SHARE, default=0.1, show_default=True, help="Their part of the squared budget.")
-@click.option(
-    "--noise", type=click.Choice(["distributed", "local"]), default="distributed", show_default=True
-)
+@click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, help="Private rounds.")
+@click.option("--sample-rate", type=click.FloatRange(0, 1, min_open=True), default=None, help="Of Poisson batches.")
+@click.option("--clip-norm", type=_POSITIVE, default=None, help="L2 bound of a person's gradient.")
+@click.option("--learning-rate", type=_POSITIVE, default=None)
+@click.option("--noise", type=click.Choice(["distributed", "local"]), default="distributed", show_default=True)
 @click.option("--quorum", default=None, type=click.IntRange(1), help="Fewest nodes of a cohort; by default all.")
 @click.option(
-    "--max-colluding", type=click.IntRange(0), default=1, show_default=True,
-    help="Nodes that may pool what they know.",
+    "--max-colluding", type=click.IntRange(0), default=1, show_default=True, help="Nodes that may pool what they know."
 )
 @click.option(
-    "--reserve-attempts", type=click.IntRange(0), default=1, show_default=True,
+    "--reserve-attempts",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
     help="Attempts per phase that may be lost; nodes refuse more.",
 )
 @click.option(
-    "--min-group-size", default=20, show_default=True, help="People who share each released pattern."
-)
-@click.option(
-    "--phenotypes", default=None, type=click.IntRange(1, 16),
-    help="Binary phenotypes learned at once, called `phenotype`, or `phenotype1`, `phenotype2`, ...  [default: 1]",
-)
-@click.option(
-    "--risk", "risk_file", type=click.Path(path_type=Path), default=None,
-    help="TOML or JSON that names the traits and covariates instead (docs/DATA.md).",
-)
-@click.option(
-    "--patterns", default=None, type=int,
-    help=f"Release patterns at most; by default {PATTERNS_ONE}, or {PATTERNS_SEVERAL} for several traits.",
+    "--backend", type=click.Choice(list(BACKENDS)), default="ckks", show_default=True, help="How updates are hidden."
 )
 @click.option("--seed", default=None, type=int, help="Simulation only: reproducible and insecure.")
+@click.option(
+    "--game-rounds",
+    type=click.IntRange(0),
+    default=None,
+    help=f"Masking: private rounds of masker and identifier.  [default: {DEFAULT_GAME_ROUNDS}]",
+)
+@click.option(
+    "--game-share",
+    type=_SHARE,
+    default=None,
+    help=f"Masking: their part of the squared budget.  [default: {DEFAULT_GAME_SHARE}]",
+)
+@click.option(
+    "--game",
+    "game_file",
+    type=_PATH,
+    default=None,
+    help="Masking: TOML or JSON of the game's settings that differ from their defaults (docs/TRAINING.md).",
+)
+@click.option(
+    "--game-steps",
+    type=click.IntRange(0),
+    default=None,
+    help=f"Masking: steps of the game on the panel; by default those of --game, else {GameSettings().steps}.",
+)
+@click.option("--min-group-size", default=None, type=int, help="Masking: people who share a pattern.  [default: 20]")
+@click.option(
+    "--phenotypes",
+    default=None,
+    type=click.IntRange(1, 16),
+    help="Masking: binary phenotypes learned at once, `phenotype`, or `phenotype1`, `phenotype2`, ...  [default: 1]",
+)
+@click.option(
+    "--risk",
+    "risk_file",
+    type=_PATH,
+    default=None,
+    help="Masking: TOML or JSON that names the traits and covariates instead (docs/DATA.md).",
+)
+@click.option(
+    "--patterns",
+    default=None,
+    type=int,
+    help=f"Masking: release patterns at most; by default {masking.PATTERNS_ONE}, or {masking.PATTERNS_SEVERAL} for "
+    "several traits.",
+)
 def configure(
-    cards: tuple[Path, ...], kit: Path, out: Path, run_id: str | None, ple: float, budget: float | None,
-    delta: float, rounds: int, game_rounds: int, game_share: float, noise: Literal["distributed", "local"],
-    quorum: int | None, max_colluding: int, reserve_attempts: int, min_group_size: int,
-    phenotypes: int | None, risk_file: Path | None,
-    patterns: int | None, game_file: Path | None, game_steps: int | None, seed: int | None,
+    cards: tuple[Path, ...], kit: Path, out: Path, name: str | None, kind: str, settings_file: Path | None, ple: float,
+    budget: float | None, delta: float, rounds: int, sample_rate: float | None, clip_norm: float | None,
+    learning_rate: float | None, noise: Literal["distributed", "local"], quorum: int | None, max_colluding: int,
+    reserve_attempts: int, backend: str, seed: int | None, game_rounds: int | None, game_share: float | None,
+    game_file: Path | None, game_steps: int | None, min_group_size: int | None, phenotypes: int | None,
+    risk_file: Path | None, patterns: int | None,
 ) -> None:  # fmt: skip
     """Check the nodes' CARDS, find noise for the target PLE, write and sign the run configuration."""
-    roster = load_roster(kit)
-    key = load_coordinator_key(kit)
+    roster, key = load_roster(kit), load_coordinator_key(kit)
     found = read_cards(cards, roster)
-    sites = found[0].sites
-    game = GameSettings() if game_file is None else GameSettings.load(game_file)
-    if game_steps is not None:
-        game = game.model_copy(update={"steps": game_steps})
-    if phenotypes is not None and risk_file is not None:
-        raise ConfigError("give one of them", where="--phenotypes and --risk")
-    risk = RiskSettings(phenotypes=phenotypes or 1) if risk_file is None else RiskSettings.load(risk_file)
-    if risk.kept_components and not game_rounds:
-        raise ConfigError(
-            "a run without traits has no risk rounds, and no game rounds are asked for: nothing private is trained",
-            where="--game-rounds", cure="ask for at least one",
-        )  # fmt: skip
-    phases = plan_phases(
-        ple=ple, delta=delta, rounds=0 if risk.kept_components else rounds,
-        game_rounds=game_rounds, game_share=game_share,
-        reserve=reserve_attempts, sites=sites, phenotypes=risk.scores, covariates=len(risk.covariates), game=game,
+    words = masking.Words(risk_file, game_file, game_steps, phenotypes, patterns, min_group_size)
+    further = {name: float(n) for name, n in ((GAME_ROUNDS, game_rounds), (GAME_SHARE, game_share)) if n is not None}
+    run = configure_run(
+        roster.consortium, found, find(kind, where="--task"), _given(kind, settings_file, words, bool(further)),
+        Rounds(rounds=rounds, sample_rate=sample_rate, clip_norm=clip_norm, learning_rate=learning_rate,
+               further=further),
+        Terms(name=name, ple_sigma=ple, budget_sigma=budget, delta=delta, noise=noise, quorum=quorum,
+              max_colluding=max_colluding, reserve_attempts=reserve_attempts, backend=backend, seed=seed),
     )  # fmt: skip
-    name = run_id or "run-" + hashlib.sha256(b"".join(card.unsigned() for card in found)).hexdigest()[:8]
-    try:
-        config = RunConfig(
-            run=name, consortium=roster.consortium, site_panel=found[0].site_panel, sites=sites,
-            enrolled={card.node: card.enrolled for card in found}, quorum=quorum or len(found),
-            max_colluding=max_colluding, noise=noise, budget=Budget(delta=delta, ple_sigma=budget or ple),
-            reserve_attempts=reserve_attempts, phases=phases, seed=seed, game=game,
-            risk=risk,
-            release=ReleaseSettings(
-                min_group_size=min_group_size,
-                patterns=patterns or (PATTERNS_ONE if risk.scores == 1 else PATTERNS_SEVERAL),
-            ),
-        )  # fmt: skip
-    except ValidationError as error:
-        raise ConfigError(complaint(error), where="run configuration") from None
-    for phase in config.phases:  # refuse here what every node would refuse later
-        grid_for(config, phase)
-    run_params(config)
-    signature = sign(key, messages.run_config(config.digest()))
-    write_bytes(out, (config.model_dump_json(indent=2) + "\n").encode())
-    write_bytes(out.with_suffix(".sig"), signature)
-    noises = ", ".join(f"{p.name} {p.rounds} rounds z = {p.noise_multiplier:g}" for p in config.phases)
-    click.echo(f"run {name}: {len(found)} nodes, {sites} sites, PLE {ple:g} at delta {delta:g}: {noises}")
+    unit = DATA_KINDS.get(run.data.kind, where="cards").unit
+    write_run(out, run, key)
+    noises = ", ".join(f"{p.name} {p.rounds} rounds z = {p.noise_multiplier:g}" for p in run.phases)
+    click.echo(
+        f"run {run.run}: {len(found)} nodes, {run.data.features} {unit}, PLE {ple:g} at delta {delta:g}: {noises}"
+    )
+
+
+def _given(kind: str, settings_file: Path | None, words: masking.Words, further: bool) -> dict[str, Any]:
+    """The task's settings as they were given: a file, or the masking task's own options."""
+    if kind != MASKING and (further or words.any):
+        raise ConfigError("is for the masking task", where="an option marked Masking", cure="use --settings")
+    if settings_file is not None:
+        if words.any:
+            raise ConfigError("give one of them", where="--settings and options marked Masking")
+        return read_settings(settings_file)
+    return masking.given(words) if kind == MASKING else {}

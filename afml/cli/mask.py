@@ -7,9 +7,11 @@ from typing import Literal
 
 import click
 
-from afml.cli.runfile import load_run
+from afml.consortium.nodekit import load_node_kit
+from afml.consortium.runfile import load_run
 from afml.core.progress import step
-from crypto.secret.nodekit import load_node_kit
+from afml.masking.kind import masking_settings
+from afml.release.method import AUTO, METHODS
 from node.guard import open_ledger
 from node.release import release
 from node.workspace import Workspace
@@ -21,25 +23,20 @@ _PATH = click.Path(path_type=Path)
 @click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
 @click.option("--work", type=_PATH, required=True, help="Work folder with the trained model.")
 @click.option("--run", "run_file", type=_PATH, required=True, help="run.json, signed.")
-@click.option(
-    "--method", type=click.Choice(["auto", "codebook", "network"]), default=None, help="Default: the run's."
-)
-@click.option(
-    "--min-group-size", type=int, default=None, help="People per released pattern; default: the run's."
-)
-@click.option(
-    "--fill", type=click.Choice(["major", "missing"]), default=None, help="What a masked genotype shows."
-)
+@click.option("--method", type=click.Choice([AUTO, *METHODS.names()]), default=None, help="Default: the run's.")
+@click.option("--min-group-size", type=int, default=None, help="People per released pattern; default: the run's.")
+@click.option("--fill", type=click.Choice(["major", "missing"]), default=None, help="What a masked genotype shows.")
 def mask(
-    kit: Path, work: Path, run_file: Path, method: Literal["auto", "codebook", "network"] | None,
-    min_group_size: int | None, fill: Literal["major", "missing"] | None,
+    kit: Path, work: Path, run_file: Path, method: str | None, min_group_size: int | None,
+    fill: Literal["major", "missing"] | None,
 ) -> None:  # fmt: skip
     """Mask everybody in this institution's store and write releases/RUN/release.vcf.gz, indexed."""
     loaded = load_node_kit(kit)
     config = load_run(run_file, loaded.roster)
     wanted = {"method": method, "min_group_size": min_group_size, "fill": fill}
     changes = {key: value for key, value in wanted.items() if value is not None}
-    settings = type(config.release).model_validate(config.release.model_dump() | changes)
+    agreed = masking_settings(config).release
+    settings = type(agreed).model_validate(agreed.model_dump() | changes)
     space = Workspace(work)
     space.require_prepared()
     with step(f"masking node {loaded.node}"), open_ledger(space, loaded) as ledger:

@@ -7,14 +7,10 @@ from typing import Any
 
 import click
 
-from afml.cli.configure import plan_phases
-from afml.core.errors import ConfigError
 from afml.core.progress import console, step
-from afml.core.run import Phase
-from afml.evaluation.study.expect import Expectation, Wish, affordable, expect
-from afml.evaluation.study.grid import one_thread_each
-
-RESERVES = (0, 1, 5, 20)
+from afml.masking.plan import Wish
+from afml.study.expect import Expectation, Scenario, affordable, forecast
+from afml.study.runner import one_thread_each
 
 
 @click.command()
@@ -42,51 +38,24 @@ def plan(
     min_group_size: int, tolerance: float, draws: int, seed: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Simulate the whole plan on invented people: no institution's data, no budget spent."""
-    wish = Wish(
-        people=people, nodes=nodes, quorum=quorum or nodes, max_colluding=max_colluding, ple=ple, noise=noise,
-        sites=sites, causal=causal, heritability=heritability, min_group_size=min_group_size, draws=draws, seed=seed,
+    scenario = Scenario(
+        people=people, nodes=nodes, quorum=quorum or nodes, max_colluding=max_colluding,
+        wish=Wish(ple, delta, rounds, game_rounds, game_share, reserve=0), noise=noise, sites=sites, causal=causal,
+        heritability=heritability, min_group_size=min_group_size, draws=draws, seed=seed,
     )  # fmt: skip
-    _check(wish)
+    scenario.check()
     one_thread_each()
-
-    def phases(reserve: int) -> tuple[Phase, ...]:
-        return plan_phases(
-            ple=ple, delta=delta, rounds=rounds, game_rounds=game_rounds, game_share=game_share,
-            reserve=reserve, sites=sites,
-        )  # fmt: skip
-
-    cases = [(nodes, reserve) for reserve in RESERVES]
-    if wish.quorum < nodes:
-        cases.append((wish.quorum, RESERVES[1]))
-    found: list[Expectation] = []
     if as_json:
-        found = [expect(wish, phases(reserve), nodes=present, reserve=reserve) for present, reserve in cases]
+        found = forecast(scenario)
     else:
-        with step("simulating the plan", total=len(cases)) as task:
-            for present, reserve in cases:
-                task.note(f"{present} nodes, {reserve} attempts in reserve")
-                found.append(expect(wish, phases(reserve), nodes=present, reserve=reserve))
-                task.advance()
-    reserve = affordable(found[: len(RESERVES)], tolerance)
+        with step("simulating the plan", total=len(scenario.cases)) as running:
+            found = forecast(scenario, running)
+    reserve = affordable(found, tolerance)
     if as_json:
         told = {"expected": [_row(one) for one in found], "affordable_lost_attempts": reserve}
         click.echo(json.dumps(told, indent=2, allow_nan=False))
         return
-    _print(wish, found, reserve, tolerance)
-
-
-def _check(wish: Wish) -> None:
-    if wish.draws < 1 or wish.people < wish.nodes or wish.nodes < 1:
-        raise ConfigError("give at least one draw and one person per node", where="plan")
-    if not 1 <= wish.quorum <= wish.nodes:
-        raise ConfigError(f"quorum {wish.quorum} is not between 1 and {wish.nodes} nodes", where="--quorum")
-    if wish.noise == "distributed" and wish.quorum < wish.max_colluding + 2:
-        raise ConfigError(
-            f"distributed noise needs a quorum of max_colluding + 2 = {wish.max_colluding + 2}, not {wish.quorum}",
-            where="--quorum", cure="raise it or use --noise local",
-        )  # fmt: skip
-    if not 1 <= wish.causal <= wish.sites:
-        raise ConfigError(f"{wish.causal} causal of {wish.sites} sites", where="--causal", cure="use fewer")
+    _print(scenario, found, reserve, tolerance)
 
 
 def _row(one: Expectation) -> dict[str, Any]:
@@ -97,11 +66,11 @@ def _row(one: Expectation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _print(wish: Wish, found: list[Expectation], reserve: int, tolerance: float) -> None:
+def _print(scenario: Scenario, found: list[Expectation], reserve: int, tolerance: float) -> None:
     lines = [
-        f"simulated: {wish.people} people enrolled at {wish.nodes} nodes, {wish.sites} sites, {wish.causal} causal, "
-        f"heritability {wish.heritability:g}; PLE {wish.ple:g} for the whole plan, noise {wish.noise}, "
-        f"groups of {wish.min_group_size}",
+        f"simulated: {scenario.people} people enrolled at {scenario.nodes} nodes, {scenario.sites} sites, "
+        f"{scenario.causal} causal, heritability {scenario.heritability:g}; PLE {scenario.wish.ple:g} for the whole "
+        f"plan, noise {scenario.noise}, groups of {scenario.min_group_size}",
         "nodes  attempts in reserve  noise multiplier  utility ratio (of the draws)   released AUC  RR bound",
     ]
     for one in found:

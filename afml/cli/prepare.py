@@ -1,61 +1,105 @@
-"""`afml prepare`: an institution's genotypes become a work folder and a public card."""
+"""`afml prepare`: an institution's data become a work folder and a public card."""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
+from afml.cli.fields import flag, options_of
+from afml.consortium.nodekit import load_node_kit
+from afml.core.config import Settings, complaint
+from afml.core.errors import ConfigError, InputError
 from afml.core.progress import step
-from afml.genomics.choice import AF_FIELD, DRAWN_PEOPLE
-from afml.genomics.sites import SitePanel
-from crypto.secret.nodekit import load_node_kit
+from afml.data.holdout import HoldoutDraw
+from afml.data.kind import DATA_KINDS
 from node.prepare import prepare as prepare_work
 from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
 
 
-@click.command()
+@cache
+def _kind_options() -> list[click.Option]:
+    return options_of({name: DATA_KINDS.get(name).options for name in DATA_KINDS.names()})
+
+
+class _Prepare(click.Command):
+    """Takes what any kind of data must be told, beside what is declared below."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        own = super().get_params(ctx)
+        return [*own[:-1], *_kind_options(), *own[-1:]]  # --help stays last
+
+
+@click.command(cls=_Prepare)
 @click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
-@click.option("--vcf", type=_PATH, required=True, help="This institution's genotypes.")
-@click.option(
-    "--panel-vcf", type=_PATH, required=True,
-    help="The public panel, the same everywhere: people, or a VCF without samples that states allele frequencies.",
-)
-@click.option(
-    "--panel-af-field", default=None, help=f"INFO field of those frequencies, one per ALT.  [default: {AF_FIELD}]"
-)
-@click.option(
-    "--drawn-people", type=click.IntRange(2), default=None,
-    help=f"People drawn from them, where the panel holds none.  [default: {DRAWN_PEOPLE}]",
-)
-@click.option(
-    "--phenotypes", type=_PATH, default=None,
-    help="TSV: sample, phenotype (0 or 1); or sample, name1, ...; left out for runs without traits.",
-)
 @click.option("--work", type=_PATH, required=True, help="Folder to prepare.")
-@click.option("--exclude", type=_PATH, multiple=True, help="BED of regions to leave out; may be repeated.")
-@click.option("--sites", default=1024, show_default=True, help="Most common sites to keep.")
-@click.option("--min-maf", default=0.01, show_default=True, help="Smallest frequency in the panel.")
+@click.option(
+    "--data",
+    type=click.Choice(DATA_KINDS.names()),
+    default=None,
+    help="Kind of data; says which of the options below are given.  [default: that of --task, else genotypes]",
+)
+@click.option("--task", default=None, help="An installed task that will train on the data; says which kind it takes.")
 @click.option("--holdout", default=0.25, show_default=True, help="Fraction of people kept out of training.")
 @click.option("--seed", default=None, type=int, help="Simulation only.")
 def prepare(
-    kit: Path, vcf: Path, panel_vcf: Path, phenotypes: Path | None, work: Path, exclude: tuple[Path, ...],
-    sites: int, min_maf: float, holdout: float, seed: int | None, panel_af_field: str | None,
-    drawn_people: int | None,
+    kit: Path, work: Path, data: str | None, task: str | None, holdout: float, seed: int | None, **given: object
 ) -> None:  # fmt: skip
-    """Choose sites on the panel, build the genotype stores, declare the enrolment on a signed card."""
+    """Check and store this institution's data, declare the enrolment on a signed card."""
+    data = _kind(data, task)
+    options = _options(data, {name: value for name, value in given.items() if value not in (None, ())})
+    draw = HoldoutDraw(holdout, seed)
     loaded = load_node_kit(kit)
-    with step(f"preparing node {loaded.node}") as task:
-        card = prepare_work(
-            loaded, Workspace(work), vcf=vcf, panel_vcf=panel_vcf, phenotypes=phenotypes, exclude=exclude,
-            sites=sites, min_maf=min_maf, holdout=holdout, seed=seed, progress=task,
-            panel_af_field=panel_af_field, drawn_people=drawn_people,
-        )  # fmt: skip
-    panel = SitePanel.load(Workspace(work).site_panel)
-    if panel.drawn_people:
-        click.echo(panel.drawn_note)
+    with step(f"preparing node {loaded.node}") as running:
+        card = prepare_work(loaded, Workspace(work), data, options, draw, running)
+    kind = DATA_KINDS.get(data)
+    for line in kind.remarks(Workspace(work).data):
+        click.echo(line)
     click.echo(
-        f"node {card.node}: {card.sites} sites, {card.enrolled} people enrolled; card in {work / 'card.json'}"
+        f"node {card.node}: {card.data.features} {kind.unit}, {card.enrolled} people enrolled; "
+        f"card in {work / 'card.json'}"
     )
+
+
+def _kind(data: str | None, task: str | None) -> str:
+    """The kind of data that is prepared.
+
+    Raises:
+        ConfigError: The task is not installed, takes other kinds, or takes several and none is named.
+    """
+    if task is None:
+        return data or "genotypes"
+    from afml.training.registry import find
+
+    kinds = find(task, where="--task").load().data
+    if data is None and len(kinds) == 1:
+        return kinds[0]
+    if data not in kinds:
+        problem = "takes several kinds of data" if data is None else f"does not train on {data}"
+        raise ConfigError(problem, where=f"task {task}", cure=f"give --data {' or --data '.join(kinds)}")
+    return data
+
+
+def _options(data: str, given: dict[str, object]) -> Settings:
+    """What the kind of data is told.
+
+    Raises:
+        InputError: An option belongs to another kind, or is not one that this kind takes.
+        click.MissingParameter: An option is missing.
+    """
+    model = DATA_KINDS.get(data).options
+    for name in given:
+        if name not in model.model_fields:
+            raise InputError(f"does not go with --data {data}", where=flag(name), cure="leave it out")
+    for name, field in model.model_fields.items():
+        if field.is_required() and name not in given:
+            missing = next(option for option in _kind_options() if option.name == name)
+            raise click.MissingParameter(ctx=click.get_current_context(), param=missing)
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise InputError(complaint(error), where="afml prepare", cure="correct this option") from None

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from rich.table import Table
 
-from afml.core.errors import ConfigError
-from afml.core.files import staged_file
 from afml.core.progress import console
-from afml.privacy.accountant import profile
-from afml.privacy.calibrate import noise_multiplier_for, noise_multiplier_for_epsilon
-from afml.privacy.events import gaussian_rounds
-from afml.privacy.ple import FALSE_POSITIVE_RATES, attacker_tpr, gdp_epsilon, mu_from, ple_of
-from afml.privacy.profile import GaussianProfile, Profile
-
-_FROM = "one of --noise-multiplier, --ple, --epsilon"
+from afml.privacy.cost import Schedule, Target, converted, cost_of
+from afml.privacy.ple import gdp_epsilon
 
 
 @click.command()
@@ -45,78 +35,21 @@ def privacy(
     afml privacy --ple 0.9 --rounds 100
     afml privacy --epsilon 4 --delta 1e-6 --convert
     """
-    _check(noise_multiplier, ple_sigma, epsilon, sample_rate, rounds, delta)
-    if convert:
-        if noise_multiplier is not None:
-            raise ConfigError("works on --ple or --epsilon", where="--convert")
-        mu = ple_sigma if ple_sigma is not None else float(mu_from(epsilon or 0.0, delta))
-        found: Profile = GaussianProfile(mu)
-        settings: dict[str, Any] = {}
-    else:
-        if ple_sigma is not None:
-            noise_multiplier = noise_multiplier_for(
-                ple_sigma, rounds=rounds, sample_rate=sample_rate, delta=delta
-            )
-        elif epsilon is not None:
-            noise_multiplier = noise_multiplier_for_epsilon(
-                epsilon, rounds=rounds, sample_rate=sample_rate, delta=delta
-            )
-        assert noise_multiplier is not None
-        settings = {"noise_multiplier": noise_multiplier, "sample_rate": sample_rate, "rounds": rounds}
-        found = profile([gaussian_rounds(sample_rate, noise_multiplier, rounds)], delta)
-    report = {**settings, **_report(found, delta)}
+    target, schedule = Target(noise_multiplier, ple_sigma, epsilon), Schedule(sample_rate, rounds, delta)
+    cost = converted(target, schedule) if convert else cost_of(target, schedule)
     if plot is not None:
-        _plot(found, report, plot)
+        from afml.privacy.curve import draw  # it loads matplotlib
+
+        draw(cost, plot)
     if as_json:
-        click.echo(json.dumps(report, indent=2, allow_nan=False))
+        click.echo(json.dumps(cost.report, indent=2, allow_nan=False))
     else:
-        _tables(report)
+        _print(cost.report)
         if plot is not None:
             console.print(f"trade-off curve in {plot}")
 
 
-def _check(
-    noise_multiplier: float | None, ple_sigma: float | None, epsilon: float | None, sample_rate: float,
-    rounds: int, delta: float,
-) -> None:  # fmt: skip
-    given = {"--noise-multiplier": noise_multiplier, "--ple": ple_sigma, "--epsilon": epsilon}
-    if sum(value is not None for value in given.values()) != 1:
-        raise ConfigError(f"give exactly {_FROM}", where="afml privacy")
-    for name, value in given.items():
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise ConfigError(f"must be a positive number, not {value}", where=name)
-    if not 0 < sample_rate <= 1:
-        raise ConfigError(f"must be above 0 and at most 1, not {sample_rate}", where="--sample-rate")
-    if rounds < 1:
-        raise ConfigError(f"must be at least 1, not {rounds}", where="--rounds")
-    if not 0 < delta < 1:
-        raise ConfigError(f"must be strictly between 0 and 1, not {delta}", where="--delta")
-
-
-def _report(found: Profile, delta: float) -> dict[str, Any]:
-    result = ple_of(found, delta)
-    if not math.isfinite(result.sigma):
-        raise ConfigError(
-            f"no finite epsilon at delta {delta:g}", where="afml privacy", cure="use more noise"
-        )
-    rates = attacker_tpr(found)
-    return {
-        "epsilon": result.epsilon,
-        "delta": delta,
-        "accountant": result.accountant,
-        "ple_sigma": result.sigma,
-        "ple_at_delta": result.at_delta,
-        "loss_mean": result.loss_mean,
-        "loss_sd": result.loss_sd,
-        "tails": [dataclasses.asdict(tail) for tail in result.tails],
-        "roc": [
-            {"false_positive_rate": rate, "true_positive_rate": float(best)}
-            for rate, best in zip(FALSE_POSITIVE_RATES, rates, strict=True)
-        ],
-    }
-
-
-def _tables(report: dict[str, Any]) -> None:
+def _print(report: dict[str, Any]) -> None:
     table = Table(title="Privacy", show_header=False)
     if "noise_multiplier" in report:
         table.add_row("noise multiplier", f"{report['noise_multiplier']:g}")
@@ -144,30 +77,3 @@ def _tables(report: dict[str, Any]) -> None:
     for point in report["roc"]:
         roc.add_row(f"{point['false_positive_rate']:.1%}", f"{point['true_positive_rate']:.1%}")
     console.print(roc)
-
-
-def _plot(found: Profile, report: dict[str, Any], path: Path) -> None:
-    """Trade-off curve: true against false positive rate of the best attack."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from scipy.special import ndtr, ndtri
-
-    kind = path.suffix[1:].lower() or "png"
-    if kind not in ("png", "svg", "pdf"):
-        raise ConfigError(f"cannot draw a .{kind} file", where=path, cure="use .png, .svg or .pdf")
-    rates = np.concatenate([np.logspace(-5, -2, 60), np.linspace(0.01, 1.0, 200)[1:-1]])
-    figure, axes = pyplot.subplots(figsize=(5, 5))
-    axes.plot(rates, attacker_tpr(found, rates), label="accounted")
-    sigma = report["ple_sigma"]
-    axes.plot(rates, ndtr(ndtri(rates) + sigma), "--", label=f"PLE {sigma:.3f} sigma")
-    axes.plot([0, 1], [0, 1], ":", color="grey", label="no information")
-    axes.set(xlabel="false positive rate", ylabel="true positive rate of the best attack")
-    axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.set_title(f"epsilon {report['epsilon']:.2f} at delta {report['delta']:g}")
-    axes.legend(loc="lower right")
-    figure.tight_layout()
-    with staged_file(path) as staged:
-        figure.savefig(staged, format=kind, dpi=150)
-    pyplot.close(figure)

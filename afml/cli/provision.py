@@ -6,15 +6,13 @@ from pathlib import Path
 
 import click
 
-from crypto.secret.provision import CERTIFICATE_DAYS, DEFAULT_HOSTS
-from crypto.secret.provision import provision as make_kits
-from crypto.secret.provision import renew as renew_certificate
+from afml.consortium.provision import CERTIFICATE_DAYS, DEFAULT_HOSTS
+from afml.consortium.provision import provision as make_kits
+from afml.consortium.provision import renew as renew_certificate
 
 
 @click.command()
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder for the start kits; must be new."
-)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the start kits; must be new.")
 @click.option("--consortium", default="consortium", show_default=True, help="Name of the consortium.")
 @click.option("--nodes", type=int, required=True, help="How many institutions.")
 @click.option(
@@ -36,9 +34,7 @@ def provision(out: Path, consortium: str, nodes: int, hosts: tuple[str, ...], da
 @click.command()
 @click.argument("coordinator", type=click.Path(path_type=Path))
 @click.argument("party")
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder for the renewed TLS files."
-)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the renewed TLS files.")
 @click.option("--host", "hosts", multiple=True, help="Aggregator only; by default those it has.")
 @click.option("--days", default=CERTIFICATE_DAYS, show_default=True)
 def renew(coordinator: Path, party: str, out: Path, hosts: tuple[str, ...], days: int) -> None:

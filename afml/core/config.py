@@ -6,7 +6,7 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,9 +16,7 @@ from afml.core.files import require_file
 
 def canonical_json(value: object) -> bytes:
     """One byte string per value: sorted keys, no spaces, UTF-8. What digests and signatures are taken over."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def complaint(error: ValidationError) -> str:
@@ -48,12 +46,35 @@ class Settings(BaseModel):
         Raises:
             InputError: Missing file, bad syntax, unknown key or bad value; the message names the key.
         """
-        require_file(path, "configuration")
+        data = _read(path)
         try:
-            text = path.read_text(encoding="utf-8")
-            data = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
             return cls.model_validate(data)
         except ValidationError as error:
             raise InputError(complaint(error), where=path, cure="correct this key") from None
-        except (ValueError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot be parsed ({error})", where=path, cure="correct the syntax") from None
+
+
+class FiniteSettings(Settings):
+    """Settings all of whose numbers are finite: no digest can be taken of any other."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """A table of TOML (`.toml`) or JSON, for somebody else to validate.
+
+    Raises:
+        InputError: Missing file, bad syntax, or something else than a table.
+    """
+    data = _read(path)
+    if not isinstance(data, dict):
+        raise InputError("is not a table of settings", where=path, cure="write name = value, or a JSON object")
+    return data
+
+
+def _read(path: Path) -> Any:
+    require_file(path, "configuration")
+    try:
+        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be parsed ({error})", where=path, cure="correct the syntax") from None

@@ -6,6 +6,7 @@
     |- BudgetError              3  the privacy budget does not allow the next step
     |- TransportError           4  a peer is not there, a port is in use, a certificate is refused
     |- ProtocolError            5  a peer sent something the protocol forbids
+    |  `- Superseded            5  what was in order when it was said, and came too late
     |- IntegrityError           6  stored or received data does not match its signature, digest or residual
     `- ReleaseError             7  a release missed its target and was refused
 
@@ -60,6 +61,10 @@ class ProtocolError(AfmlError):
     """A peer sent something the protocol forbids."""
 
     exit_code = 5
+
+
+class Superseded(ProtocolError):
+    """In order, but the run has moved on: whoever said it waits for the next announcement."""
 
 
 class IntegrityError(AfmlError):

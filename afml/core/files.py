@@ -88,9 +88,7 @@ def read_secret(path: Path) -> bytes:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise InputError(
-            "key file is missing", where=path, cure="use the start kit made for this party"
-        ) from None
+        raise InputError("key file is missing", where=path, cure="use the start kit made for this party") from None
     if stat.S_IMODE(mode) & 0o077:
         raise InputError(
             f"key file is readable by others (mode {stat.S_IMODE(mode):04o})",

@@ -1,20 +1,129 @@
-"""Progress: a bar that says what is happening now on a terminal, plain lines elsewhere."""
+"""Progress: what a party of a run says it is doing, and one step of a command with its bar.
+
+A party tells `Event`s. Its terminal shows each as a line of text (`text_of`); another program, a demo that shows a
+bar for one, reads them as JSON, one object a line, from the file of `--events PATH` (`events_to`, `EventReader`).
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from afml.core.errors import InputError
+
 console = Console(stderr=False, highlight=False)
 
+Kind: TypeAlias = Literal[
+    "enrolled",  # the aggregator has admitted this node
+    "keys",  # the nodes have agreed on the keys of the run
+    "training",  # a round's clipped and noised sum is being made
+    "encrypting",  # ... and has been written to the ledger
+    "sending",  # ... and goes to the aggregator
+    "applied",  # a published sum has been applied
+    "public",  # the public part is being trained here
+    "waiting",  # for somebody else; the text says for whom
+    "witnessing",  # nodes vouch for each other's ledgers
+    "finished",  # this party's part in the run is over
+]
 
-class Task:
-    """One running step; `advance` moves its bar, `note` says what it is doing."""
+
+@dataclass(frozen=True)
+class Event:
+    """What a party of a run is doing. Nothing in it is secret: it goes to terminals, logs and files.
+
+    Attributes:
+        kind: What.
+        round: Of the run, from 1; 0 where it concerns no round.
+        rounds: Of the whole run.
+        phase: Of the round.
+        step: Of the public part, from 1; 0 at its beginning.
+        steps: Of the whole public part.
+        text: For people, where the kind does not say it all.
+    """
+
+    kind: Kind
+    round: int = 0
+    rounds: int = 0
+    phase: str = ""
+    step: int = 0
+    steps: int = 0
+    text: str = ""
+
+
+Tell: TypeAlias = Callable[[Event], None]
+_WORDS = {
+    "keys": "keys agreed",
+    "public": "training the public part",
+    "witnessing": "exchanging countersignatures of ledgers",
+}
+
+
+def text_of(event: Event) -> str:
+    """The event as one line for people."""
+    if event.text:
+        return event.text
+    if event.round:
+        return f"round {event.round}/{event.rounds} ({event.phase}): {event.kind}"
+    if event.steps:
+        return f"public part: step {event.step} of {event.steps}"
+    return _WORDS.get(event.kind, event.kind)
+
+
+def untold(_: Event) -> None:
+    """Tells nobody."""
+
+
+@contextlib.contextmanager
+def events_to(path: Path | None) -> Iterator[Tell]:
+    """Append events to a file (or to a descriptor, /dev/fd/3 for one), one JSON object a line; None: to none."""
+    if path is None:
+        yield untold
+        return
+    with path.open("a", encoding="utf-8") as out:
+
+        def tell(event: Event) -> None:
+            out.write(json.dumps({name: value for name, value in asdict(event).items() if value}) + "\n")
+            out.flush()
+
+        yield tell
+
+
+class EventReader:
+    """Follows a file of events that another process writes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._read = path, 0
+
+    def new(self) -> list[Event]:
+        """Events since the last call; none while there is no file.
+
+        Raises:
+            InputError: A line is no event.
+        """
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as source:
+            source.seek(self._read)
+            data = source.read()
+        whole = data[: data.rfind(b"\n") + 1]  # the writer may be in the middle of a line
+        self._read += len(whole)
+        try:
+            return [Event(**json.loads(line)) for line in whole.splitlines()]
+        except (ValueError, TypeError):
+            raise InputError("holds a line that is no event", where=self._path) from None
+
+
+class Step:
+    """One running step of a command; `advance` moves its bar, `note` says what it is doing."""
 
     def __init__(self, label: str, total: int | None, progress: Progress | None) -> None:
         self.label, self.total, self._progress = label, total, progress
@@ -32,16 +141,16 @@ class Task:
 
 
 @contextlib.contextmanager
-def step(label: str, total: int | None = None, seconds: dict[str, float] | None = None) -> Iterator[Task]:
+def step(label: str, total: int | None = None, seconds: dict[str, float] | None = None) -> Iterator[Step]:
     """Show one step while it runs; record its wall time, in seconds, under `label` in `seconds`."""
     started = time.monotonic()
     if console.is_terminal:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True) as progress:
-            yield Task(label, total, progress)
+            yield Step(label, total, progress)
     else:
         print(f"{label} ...", flush=True, file=sys.stdout)
-        yield Task(label, total, None)
+        yield Step(label, total, None)
     elapsed = time.monotonic() - started
     if seconds is not None:
         seconds[label] = round(elapsed, 2)

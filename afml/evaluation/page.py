@@ -14,6 +14,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from afml.core.files import write_bytes
+from afml.evaluation.attacks import ATTACKS
 from afml.evaluation.details import Details, PhenotypeDetails, every_phenotype
 from afml.evaluation.report import FrontierPoint, Report, compared_rows
 
@@ -21,13 +22,6 @@ _COLOURS = ("#8a8f98", "#d97706", "#0f766e", "#7c3aed", "#be185d", "#2563eb", "#
 _OWN = "#b91c1c"
 #: How `ReleaseSection.utility_measure` is written.
 MEASURES = {"auc": "AUC", "r2": "R²", "reconstruction": "reconstruction R²"}
-ATTACKS = {
-    "likelihood": "the candidate under whom the record is most probable",
-    "masker-aware": "every candidate masked with the public model, the nearest wins",
-    "imputation": "masked sites filled in from the panel, then whole genomes compared",
-    "kinship": "the candidate most related to the record",
-    "trained identifier": "an LSTM trained by the attacker on line-ups of panel people released by the public model",
-}
 
 
 @dataclass(frozen=True)
@@ -139,7 +133,7 @@ def write_html(report: Report, details: PageDetails, path: Path) -> None:
     page = environment.get_template("report.html.j2").render(
         report=report,
         details=details,
-        attacks=ATTACKS,
+        attacks={name: ATTACKS.get(name).guess for name in report.release.rr_by_attack if name in ATTACKS},
         measures=MEASURES,
         more=more,
         baselines=compared_rows(report),

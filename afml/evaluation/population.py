@@ -19,7 +19,6 @@ from afml.evaluation.attacks.scoring import Linkage
 from afml.evaluation.rr import interval
 
 FACTORS = (1, 10, 100)
-_PEOPLE_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -43,28 +42,37 @@ class PopulationPoint:
     by_attack: Mapping[str, float]
 
 
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Whom an attacker chooses from, beside the candidates of a case.
+
+    Attributes:
+        people: int8[p, S], whom the simulated ones are mosaics of (panel and private people).
+        factors: Candidates over those of the case, from 1 on.
+        seed: Of mosaics and genotyping errors.
+        people_at_once: Simulated people in memory.
+    """
+
+    people: Int8
+    factors: tuple[int, ...] = FACTORS
+    seed: int = 0
+    people_at_once: int = 4096
+
+
 def rr_by_population(
     case: Case,
     attacks: Sequence[Linkage],
-    people: Int8,
-    *,
-    factors: Sequence[int] = FACTORS,
-    seed: int = 0,
-    people_at_once: int = _PEOPLE_AT_ONCE,
+    population: Population,
     note: Callable[[str], None] = lambda _: None,
 ) -> tuple[PopulationPoint, ...]:
     """Attack the records of `case` among its candidates and simulated ones.
 
-    The simulated people pass by once, `people_at_once` at a time, so memory does not grow with the
-    population.
+    The simulated people pass by once, some at a time, so memory does not grow with the population.
 
     Args:
         case: The release under attack.
         attacks: At least one.
-        people: int8[p, S], whom the simulated ones are mosaics of (panel and private people).
-        factors: Candidates over those of the case, ascending, from 1 on.
-        seed: Of mosaics and genotyping errors.
-        people_at_once: Simulated people in memory.
+        population: The simulated ones.
         note: Told how far it is.
 
     Returns:
@@ -72,13 +80,13 @@ def rr_by_population(
     """
     knowledge, base = case.knowledge, len(case.references)
     reached = [attack.standing(case) for attack in attacks]
-    source, made = knowledge.complete(people), 0
+    source, made = knowledge.complete(population.people), 0
     points = []
-    for factor in sorted(set(factors)):
+    for factor in sorted(set(population.factors)):
         while made < (factor - 1) * base:
-            count = min(people_at_once, (factor - 1) * base - made)
+            count = min(population.people_at_once, (factor - 1) * base - made)
             note(f"{base + made} candidates")
-            rng = np.random.default_rng([seed, 0xC0, made])
+            rng = np.random.default_rng([population.seed, 0xC0, made])
             profiles = reference_profiles(
                 mosaic_people(source, count, rng),
                 knowledge.frequencies,

@@ -42,9 +42,7 @@ class PrivacySection(Section):
     ple_at_delta: float = Field(ge=0, description="mu of the single accounted (epsilon, delta), in sigma")
     noise: Literal["local", "distributed"]
     epsilon_if_aggregation_broken: float = Field(ge=0)
-    audited_ple_lower: float | None = Field(
-        default=None, ge=0, description="sigma; null where no audit was run"
-    )
+    audited_ple_lower: float | None = Field(default=None, ge=0, description="sigma; null where no audit was run")
 
 
 class FederationSection(Section):
@@ -119,9 +117,7 @@ class Report(Section):
     federation: FederationSection
     release: ReleaseSection
     baselines: tuple[BaselineRow, ...]
-    rr_reduction_vs_random: float = Field(
-        le=1, description="1 - rr / rr of random masking at matched utility"
-    )
+    rr_reduction_vs_random: float = Field(le=1, description="1 - rr / rr of random masking at matched utility")
     phenotype: PhenotypeSection
     seconds: dict[str, float] = Field(description="step -> wall time, seconds")
     versions: dict[str, str]

@@ -76,9 +76,7 @@ def attack_all(
         note("attackers who know the institution")
         files = [np.flatnonzero(institution == k) for k in np.unique(institution)]
         cases = [case.restricted(records, np.unique(case.truth[records])) for records in files]
-        known = max(
-            float(sum(attack.success(part).sum() for part in cases) / len(institution)) for attack in attacks
-        )
+        known = max(float(sum(attack.success(part).sum() for part in cases) / len(institution)) for attack in attacks)
     return ReIdentification(
         rr=by_attack[worst],
         ci95=interval(reached[worst]),

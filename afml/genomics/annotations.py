@@ -53,9 +53,7 @@ class Harm:
 
     def worst(self, other: Harm) -> Harm:
         """The more severe of both, channel by channel."""
-        return Harm(
-            max(self.sift, other.sift), max(self.polyphen, other.polyphen), max(self.impact, other.impact)
-        )
+        return Harm(max(self.sift, other.sift), max(self.polyphen, other.polyphen), max(self.impact, other.impact))
 
 
 class Annotated(Protocol):

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from afml.core.errors import InputError
-from afml.core.progress import Task
+from afml.core.progress import Step
 from afml.genomics.annotations import Annotator, Harm
 from afml.genomics.contigs import genome_order
-from afml.genomics.filters import read_exclusions, require_overlap_in_names
+from afml.genomics.filters import Regions, read_exclusions, require_overlap_in_names
 from afml.genomics.reader import Record, VariantFile, count_allele
 from afml.genomics.sites import SiteKey, SitePanel, is_sequence, trimmed
 
@@ -29,27 +29,61 @@ DRAWN_PEOPLE = 500
 AF_FIELD = "AF"
 """INFO field of its allele frequencies, one per ALT, unless asked otherwise."""
 
+# Why a filter removes an ALT allele, in the order of the filters; two more depend on the panel and the choice.
+_NOT_SPELLED, _REPEATED, _EXCLUDED = "not a SNP or indel", "repeated", "in an excluded region"
+
 
 @dataclass(frozen=True)
-class _Candidate:
-    """A site that passed the filters."""
+class SiteChoice:
+    """Which sites of a public panel to keep.
 
-    key: SiteKey
-    maf: float
-    minor_is_alt: bool
-    harm: Harm
+    Attributes:
+        sites: How many, at least 1.
+        min_maf: Smallest minor-allele frequency in the panel.
+        exclude: BED files of regions to leave out.
+        af_field: INFO field of the frequencies in a file without people, by default `AF_FIELD`.
+        drawn_people: People to draw where the file holds none, by default `DRAWN_PEOPLE`; at least 2.
+    """
+
+    sites: int
+    min_maf: float = 0.01
+    exclude: Sequence[Path] = ()
+    af_field: str | None = None
+    drawn_people: int | None = None
+
+    def require_possible(self) -> None:
+        """Refuse numbers with which nothing can be chosen.
+
+        Raises:
+            InputError: Says which.
+        """
+        if self.sites < 1:
+            raise InputError(f"cannot choose {self.sites} sites", where="sites", cure="ask for at least 1")
+        if self.drawn_people is not None and self.drawn_people < 2:
+            problem = f"cannot draw a panel of {self.drawn_people}"
+            raise InputError(problem, where="drawn people", cure="ask for at least 2")
+
+    def require_no_draw(self, vcf: Path) -> None:
+        """Refuse what is said of a panel without people and would not be used with one that holds some.
+
+        Raises:
+            InputError: Says what.
+        """
+        if self.af_field is not None:
+            raise InputError(
+                f"holds people: their genotypes give the frequencies, not INFO/{self.af_field}",
+                where=vcf,
+                cure="leave the frequency field out",
+            )
+        if self.drawn_people is not None:
+            raise InputError(
+                "holds people: none are drawn beside them",
+                where=vcf,
+                cure="leave the number of drawn people out",
+            )
 
 
-def build_site_panel(
-    vcf: Path,
-    *,
-    sites: int,
-    min_maf: float = 0.01,
-    exclude: Sequence[Path] = (),
-    af_field: str | None = None,
-    drawn_people: int | None = None,
-    progress: Task | None = None,
-) -> SitePanel:
+def build_site_panel(vcf: Path, choice: SiteChoice, *, progress: Step | None = None) -> SitePanel:
     """Choose the most common sites of the public panel.
 
     Filters, in this order: alleles spelled out in A, C, G, T; first of its kind (a repeated site is
@@ -61,90 +95,26 @@ def build_site_panel(
 
     Args:
         vcf: The public panel, bgzipped VCF or BCF, with genotypes or with frequencies alone.
-        sites: How many sites to keep.
-        min_maf: Smallest minor-allele frequency in the panel.
-        exclude: BED files of regions to leave out.
-        af_field: INFO field of the frequencies in a file without people, by default `AF_FIELD`.
-        drawn_people: People to draw where the file holds none, by default `DRAWN_PEOPLE`; at least 2.
+        choice: Which sites to keep.
         progress: Advanced once per 1,000 records.
 
     Raises:
         InputError: An unreadable file, a BED file of other contigs, `af_field` or `drawn_people` for a file that
             holds people, or no site left (with the counts).
     """
-    if sites < 1:
-        raise InputError(f"cannot choose {sites} sites", where="sites", cure="ask for at least 1")
-    if drawn_people is not None and drawn_people < 2:
-        raise InputError(f"cannot draw a panel of {drawn_people}", where="drawn people", cure="ask for at least 2")
-    exclusions = read_exclusions(exclude)
-    seen: set[SiteKey] = set()
-    candidates: list[_Candidate] = []
-    floor = 0.0
-    considered = 0
+    choice.require_possible()
+    exclusions = read_exclusions(choice.exclude)
     with VariantFile(vcf, need_samples=False) as variants:
-        drawn, field = not variants.samples, af_field or AF_FIELD
-        if af_field is not None and not drawn:
-            raise InputError(
-                f"holds people: their genotypes give the frequencies, not INFO/{field}",
-                where=vcf,
-                cure="leave the frequency field out",
-            )
-        if drawn_people is not None and not drawn:
-            raise InputError(
-                "holds people: none are drawn beside them",
-                where=vcf,
-                cure="leave the number of drawn people out",
-            )
-        not_spelled, repeated, excluded, rare = (
-            "not a SNP or indel", "repeated", "in an excluded region", f"MAF below {min_maf:g}"
-        )  # fmt: skip
-        unusable = f"without one INFO/{field} in [0, 1] per ALT" if drawn else "over 5 % missing"
-        removed = dict.fromkeys((not_spelled, repeated, excluded, unusable, rare), 0)
-        annotator = Annotator(variants.info_description)
-        # Filters are per ALT; the frequencies of a record are decoded once, and only if an ALT needs them.
+        drawn = not variants.samples
+        if not drawn:
+            choice.require_no_draw(vcf)
+        filters = _Filters(choice, [regions for _, regions in exclusions], variants)
         for number, record in enumerate(variants, start=1):
             if progress and number % 1000 == 0:
                 progress.advance(1000)
-            frequencies: list[float | None] | None = None
-            for allele in range(1, len(record.alleles)):
-                considered += 1
-                if not (is_sequence(record.alleles[0]) and is_sequence(record.alleles[allele])):
-                    removed[not_spelled] += 1
-                    continue
-                pos, ref, alt = trimmed(record.pos, record.alleles[0], record.alleles[allele])
-                key = (record.chrom, pos, ref, alt)
-                if key in seen:
-                    removed[repeated] += 1
-                    continue
-                seen.add(key)
-                if any(regions.overlaps(record.chrom, pos, len(ref)) for _, regions in exclusions):
-                    removed[excluded] += 1
-                    continue
-                if frequencies is None:
-                    frequencies = record.stated(field) if drawn else _counted(record)
-                frequency = frequencies[allele - 1]
-                if frequency is None:
-                    removed[unusable] += 1
-                    continue
-                maf = min(frequency, 1 - frequency)
-                if maf < min_maf:
-                    removed[rare] += 1
-                    continue
-                if maf < floor:
-                    continue
-                candidates.append(_Candidate(key, maf, frequency <= 0.5, annotator.harm(record, allele)))
-                if len(candidates) >= 4 * sites + 1000:
-                    candidates = _most_common(candidates, sites)
-                    floor = candidates[-1].maf
+            filters.pass_on(record)
         require_overlap_in_names(exclusions, variants.contigs, vcf)
-    if not candidates:
-        counts = ", ".join(f"{count} {reason}" for reason, count in removed.items() if count)
-        raise InputError(
-            f"no site is left of {considered} ({counts or 'the file has no variant'})",
-            where=vcf,
-            cure=_cure(drawn and removed[unusable] == max(removed.values()) > 0),
-        )
-    chosen = sorted(_most_common(candidates, sites), key=_genome_order)
+    chosen = filters.chosen(vcf)
     return SitePanel(
         chrom=[site.key[0] for site in chosen],
         pos=np.asarray([site.key[1] for site in chosen], dtype=np.int64),
@@ -156,8 +126,91 @@ def build_site_panel(
             [(2 * site.maf, site.harm.sift, site.harm.polyphen, site.harm.impact) for site in chosen],
             dtype=np.float32,
         ),
-        drawn_people=(drawn_people or DRAWN_PEOPLE) if drawn else 0,
+        drawn_people=(choice.drawn_people or DRAWN_PEOPLE) if drawn else 0,
     )
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A site that passed the filters."""
+
+    key: SiteKey
+    maf: float
+    minor_is_alt: bool
+    harm: Harm
+
+
+class _Filters:
+    """Filters the ALT alleles of records, keeps the most common ones, and counts why the others went."""
+
+    def __init__(self, choice: SiteChoice, excluded: Sequence[Regions], variants: VariantFile) -> None:
+        self._choice, self._excluded = choice, excluded
+        self._annotator = Annotator(variants.info_description)
+        self._field = None if variants.samples else choice.af_field or AF_FIELD
+        self._unusable = (
+            f"without one INFO/{self._field} in [0, 1] per ALT" if self._field is not None else "over 5 % missing"
+        )
+        self._rare = f"MAF below {choice.min_maf:g}"
+        self._removed = dict.fromkeys((_NOT_SPELLED, _REPEATED, _EXCLUDED, self._unusable, self._rare), 0)
+        self._seen: set[SiteKey] = set()
+        self._candidates: list[_Candidate] = []
+        self._floor = 0.0  # a site below it is not among the most common ones
+        self._considered = 0
+
+    def pass_on(self, record: Record) -> None:
+        """Take those ALT alleles of a record that no filter removes."""
+        # Filters are per ALT; the frequencies of a record are decoded once, and only if an ALT needs them.
+        frequencies: list[float | None] | None = None
+        for allele in range(1, len(record.alleles)):
+            self._considered += 1
+            key = self._key(record, allele)
+            if isinstance(key, str):
+                self._removed[key] += 1
+                continue
+            if frequencies is None:
+                frequencies = record.stated(self._field) if self._field is not None else _counted(record)
+            frequency = frequencies[allele - 1]
+            maf = 0.0 if frequency is None else min(frequency, 1 - frequency)
+            if frequency is None:
+                self._removed[self._unusable] += 1
+            elif maf < self._choice.min_maf:
+                self._removed[self._rare] += 1
+            elif maf >= self._floor:
+                self._keep(_Candidate(key, maf, frequency <= 0.5, self._annotator.harm(record, allele)))
+
+    def _key(self, record: Record, allele: int) -> SiteKey | str:
+        """The site of one ALT, or why it is none."""
+        if not (is_sequence(record.alleles[0]) and is_sequence(record.alleles[allele])):
+            return _NOT_SPELLED
+        pos, ref, alt = trimmed(record.pos, record.alleles[0], record.alleles[allele])
+        key = (record.chrom, pos, ref, alt)
+        if key in self._seen:
+            return _REPEATED
+        self._seen.add(key)
+        return _EXCLUDED if any(regions.overlaps(record.chrom, pos, len(ref)) for regions in self._excluded) else key
+
+    def _keep(self, site: _Candidate) -> None:
+        self._candidates.append(site)
+        if len(self._candidates) >= 4 * self._choice.sites + 1000:
+            self._candidates = _most_common(self._candidates, self._choice.sites)
+            self._floor = self._candidates[-1].maf
+
+    def chosen(self, vcf: Path) -> list[_Candidate]:
+        """The most common sites of all that passed, in genome order.
+
+        Raises:
+            InputError: None passed; the message says how many each filter removed.
+        """
+        if not self._candidates:
+            counts = ", ".join(f"{count} {reason}" for reason, count in self._removed.items() if count)
+            unusable = self._removed[self._unusable]
+            no_frequencies = self._field is not None and unusable == max(self._removed.values()) > 0
+            raise InputError(
+                f"no site is left of {self._considered} ({counts or 'the file has no variant'})",
+                where=vcf,
+                cure=_cure(no_frequencies),
+            )
+        return sorted(_most_common(self._candidates, self._choice.sites), key=_genome_order)
 
 
 def _cure(no_frequencies: bool) -> str:

@@ -1,4 +1,4 @@
-"""Site filters: excluded regions (BED). Frequencies are filtered while the panel is built (`sites`)."""
+"""Site filters: excluded regions (BED). Frequencies are filtered while the sites are chosen (`choice`)."""
 
 from __future__ import annotations
 

@@ -21,12 +21,42 @@ from numpy.typing import NDArray
 
 from afml.core.errors import ConfigError, InputError
 from afml.core.files import require_file, write_bytes
-from afml.core.progress import Task
+from afml.core.progress import Step
 from afml.genomics.bgzip import ByteSink, staged_vcf
 from afml.genomics.reader import VariantFile, describe_names, require_bgzf
 
 _FIXED = 9  # CHROM .. FORMAT
 _COUNTED = {b"AC", b"AN", b"AF", b"NS", b"MAF", b"AC_Het", b"AC_Hom", b"AC_Hemi", b"HWE", b"ExcHet"}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Into how many parts people are split.
+
+    Attributes:
+        nodes: Institutions.
+        panel_people: People in the public panel.
+    """
+
+    nodes: int
+    panel_people: int = 500
+
+    def require_people(self, people: int, where: object) -> None:
+        """Refuse to split fewer people than a panel and one person per institution.
+
+        Args:
+            people: How many there are.
+            where: Their file, to blame.
+
+        Raises:
+            ConfigError: Too few.
+        """
+        if people < self.panel_people + self.nodes:
+            raise ConfigError(
+                f"{people} people are too few for a panel of {self.panel_people} and {self.nodes} nodes",
+                where=where,
+                cure="ask for a smaller panel or for fewer nodes",
+            )
 
 
 @dataclass(frozen=True)
@@ -67,16 +97,12 @@ def read_people(path: Path) -> tuple[list[str], dict[str, list[str]]]:
         if not line.strip():
             continue
         if fields[0] in rows:
-            raise InputError(
-                f"line {number} repeats sample {fields[0]}", where=path, cure="keep one line each"
-            )
+            raise InputError(f"line {number} repeats sample {fields[0]}", where=path, cure="keep one line each")
         rows[fields[0]] = fields
     return columns, rows
 
 
-def check_split(
-    vcf: Path, people_tsv: Path, *, nodes: int, panel_people: int
-) -> tuple[list[str], dict[str, list[str]], list[str]]:
+def check_split(vcf: Path, people_tsv: Path, parts: Parts) -> tuple[list[str], dict[str, list[str]], list[str]]:
     """Refuse what cannot be split, from the header of the VCF and the people table alone.
 
     Returns:
@@ -86,8 +112,8 @@ def check_split(
         InputError: An unreadable file, or samples of the VCF that the table lacks.
         ConfigError: Too few people for this split.
     """
-    if nodes < 1 or panel_people < 1:
-        raise ConfigError(f"cannot split into {nodes} nodes and a panel of {panel_people}", where="split")
+    if parts.nodes < 1 or parts.panel_people < 1:
+        raise ConfigError(f"cannot split into {parts.nodes} nodes and a panel of {parts.panel_people}", where="split")
     columns, rows = read_people(people_tsv)
     with VariantFile(vcf) as variants:
         samples = variants.samples
@@ -98,42 +124,18 @@ def check_split(
             where=people_tsv,
             cure="add their lines to the table",
         )
-    require_people(len(samples), nodes=nodes, panel_people=panel_people, where=vcf)
+    parts.require_people(len(samples), vcf)
     return columns, rows, samples
 
 
-def require_people(people: int, *, nodes: int, panel_people: int, where: object) -> None:
-    """Refuse to split fewer people than a panel and one person per institution.
-
-    Raises:
-        ConfigError: Too few.
-    """
-    if people < panel_people + nodes:
-        raise ConfigError(
-            f"{people} people are too few for a panel of {panel_people} and {nodes} nodes",
-            where=where,
-            cure="ask for a smaller panel or for fewer nodes",
-        )
-
-
-def split(
-    vcf: Path,
-    people_tsv: Path,
-    out: Path,
-    *,
-    nodes: int,
-    panel_people: int = 500,
-    seed: int,
-    progress: Task | None = None,
-) -> Split:
+def split(vcf: Path, people_tsv: Path, out: Path, parts: Parts, *, seed: int, progress: Step | None = None) -> Split:
     """Split a bgzipped VCF into `panel.vcf.gz` and `node-<k>.vcf.gz`, each with `.tbi` and people table.
 
     Args:
         vcf: The bgzipped VCF (text; not BCF).
         people_tsv: Table of its people; the second column, if any, is the population to balance.
         out: Folder of the parts.
-        nodes: Number of institutions.
-        panel_people: People in the public panel.
+        parts: How many.
         seed: Seed of the draw.
         progress: Advanced once per 1,000 records.
 
@@ -141,30 +143,28 @@ def split(
         InputError: An unreadable file, samples of the VCF that the table lacks, or a malformed record.
         ConfigError: Too few people for this split.
     """
-    columns, rows, samples = check_split(vcf, people_tsv, nodes=nodes, panel_people=panel_people)
+    columns, rows, samples = check_split(vcf, people_tsv, parts)
     populations = [rows[name][1] if len(rows[name]) > 1 else "" for name in samples]
-    parts = _draw(populations, nodes, panel_people, np.random.default_rng(seed))
-    names = ["panel", *(f"node-{node}" for node in range(1, nodes + 1))]
+    drawn = _draw(populations, parts, np.random.default_rng(seed))
+    names = ["panel", *(f"node-{node}" for node in range(1, parts.nodes + 1))]
     paths = [out / f"{name}.vcf.gz" for name in names]
     out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         sinks = [stack.enter_context(staged_vcf(path)) for path in paths]
-        _deal(vcf, parts, sinks, progress)
-    for name, part in zip(names, parts, strict=True):
+        _deal(vcf, drawn, sinks, progress)
+    for name, part in zip(names, drawn, strict=True):
         lines = ["\t".join(columns), *("\t".join(rows[samples[person]]) for person in part)]
         write_bytes(out / f"{name}.people.tsv", ("\n".join(lines) + "\n").encode())
-    return Split(paths[0], tuple(paths[1:]), tuple(len(part) for part in parts))
+    return Split(paths[0], tuple(paths[1:]), tuple(len(part) for part in drawn))
 
 
-def _draw(
-    populations: Sequence[str], nodes: int, panel_people: int, rng: np.random.Generator
-) -> list[NDArray[np.int64]]:
+def _draw(populations: Sequence[str], parts: Parts, rng: np.random.Generator) -> list[NDArray[np.int64]]:
     """Columns of the panel and of every node, each ascending."""
     order = rng.permutation(len(populations))
-    panel, rest = order[:panel_people], order[panel_people:]
+    panel, rest = order[: parts.panel_people], order[parts.panel_people :]
     # A stable sort keeps the random order inside a population; dealing round then balances every one.
     rest = np.asarray(sorted(rest, key=lambda person: populations[person]), dtype=np.int64)
-    return [np.sort(panel), *(np.sort(rest[node::nodes]) for node in range(nodes))]
+    return [np.sort(panel), *(np.sort(rest[node :: parts.nodes]) for node in range(parts.nodes))]
 
 
 def _lines(vcf: Path) -> Iterator[bytes]:
@@ -180,11 +180,9 @@ def _lines(vcf: Path) -> Iterator[bytes]:
         raise InputError("VCF is damaged", where=vcf, cure="restore the file from its source") from None
 
 
-def _deal(
-    vcf: Path, parts: list[NDArray[np.int64]], sinks: Sequence[ByteSink], progress: Task | None
-) -> None:
-    pickers: list[Any] = [itemgetter(*(int(person) + _FIXED for person in part), 0) for part in parts]
-    width = _FIXED + sum(len(part) for part in parts)
+def _deal(vcf: Path, drawn: list[NDArray[np.int64]], sinks: Sequence[ByteSink], progress: Step | None) -> None:
+    pickers: list[Any] = [itemgetter(*(int(person) + _FIXED for person in part), 0) for part in drawn]
+    width = _FIXED + sum(len(part) for part in drawn)
     records = 0
     for line in _lines(vcf):
         if line.startswith(b"##"):

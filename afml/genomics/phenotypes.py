@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from afml.core.errors import ConfigError, InputError
 from afml.core.files import require_file, write_bytes
+from afml.data.people import PersonColumns, format_number, parse_number
 
 #: The column of a table that names none of its own: always cases (1) and controls (0).
 PHENOTYPE = "phenotype"
@@ -20,49 +20,7 @@ SEED_STEP = 500
 _HEADER = "sample<TAB>phenotype, or sample<TAB>name1<TAB>name2..."
 
 
-@dataclass(frozen=True)
-class Phenotypes:
-    """Named columns of numbers, one row a person.
-
-    Attributes:
-        names: Of the columns, all different.
-        values: float64 [people, columns]; NaN where a cell holds no finite number.
-    """
-
-    names: tuple[str, ...]
-    values: NDArray[np.float64]
-
-    def __repr__(self) -> str:
-        return f"Phenotypes({len(self.values)} people, {len(self.names)} columns)"
-
-    def column(self, name: str, *, where: Path) -> NDArray[np.float64]:
-        """One column, complete, [people].
-
-        Args:
-            name: Its name.
-            where: The file to blame.
-
-        Raises:
-            InputError: There is no such column, or not everybody has a number in it.
-        """
-        if name not in self.names:
-            raise InputError(
-                f"has no column '{name}', which the run declares",
-                where=where,
-                cure="add it to the phenotype table and run `afml prepare` again",
-            )
-        values = self.values[:, self.names.index(name)]
-        unknown = int(np.isnan(values).sum())
-        if unknown:
-            raise InputError(
-                f"column '{name}' holds no number for {unknown} of {len(values)} people",
-                where=where,
-                cure="complete it, or leave these people out of the VCF, and run `afml prepare` again",
-            )
-        return values
-
-
-def read_phenotypes(path: Path, samples: Sequence[str]) -> Phenotypes:
+def read_phenotypes(path: Path, samples: Sequence[str]) -> PersonColumns:
     """Read the columns of a TSV with the header `sample<TAB>name1<TAB>name2...` for every sample.
 
     Rows of people who are not in `samples` are allowed. A cell without a finite number becomes NaN, and is an
@@ -79,9 +37,7 @@ def read_phenotypes(path: Path, samples: Sequence[str]) -> Phenotypes:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
-        raise InputError(
-            "phenotype table is not text", where=path, cure="give a tab-separated table"
-        ) from None
+        raise InputError("phenotype table is not text", where=path, cure="give a tab-separated table") from None
     names = _names(lines[0] if lines else "", path)
     rows: dict[str, list[float]] = {}
     for number, line in enumerate(lines[1:], start=2):
@@ -109,7 +65,7 @@ def read_phenotypes(path: Path, samples: Sequence[str]) -> Phenotypes:
             cure="add their lines or leave these samples out of the VCF",
         )
     table = np.array([rows[name] for name in samples], dtype=np.float64)
-    return Phenotypes(names, table.reshape(len(samples), len(names)))
+    return PersonColumns(names, table.reshape(len(samples), len(names)))
 
 
 def _names(header: str, path: Path) -> tuple[str, ...]:
@@ -120,20 +76,6 @@ def _names(header: str, path: Path) -> tuple[str, ...]:
         if name in ("sample", "role") or names.count(name) > 1:
             raise InputError(f"cannot have a column '{name}' here", where=path, cure="rename it")
     return tuple(names)
-
-
-def parse_number(cell: str) -> float:
-    """A finite number; NaN for anything else."""
-    try:
-        value = float(cell)
-    except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
-
-
-def format_number(value: float) -> str:
-    """The shortest text that reads back to the same float64; `NA` for NaN."""
-    return "NA" if math.isnan(value) else str(int(value)) if value == int(value) else repr(float(value))
 
 
 def write_phenotypes(
@@ -194,9 +136,7 @@ def simulate_liability(
         ConfigError: `heritability` outside [0, 1], or more causal sites than polymorphic ones.
     """
     if not 0.0 <= heritability <= 1.0:
-        raise ConfigError(
-            f"heritability {heritability:g} is outside [0, 1]", cure="choose a share of variance"
-        )
+        raise ConfigError(f"heritability {heritability:g} is outside [0, 1]", cure="choose a share of variance")
     called = dosage >= 0
     copies = np.where(called, dosage, 0)
     mean = copies.sum(axis=0, dtype=np.float64) / np.maximum(called.sum(axis=0), 1)

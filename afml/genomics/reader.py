@@ -59,9 +59,7 @@ def require_bgzf(path: Path, what: str = "VCF") -> Path:
     if size == 0:
         raise InputError(f"{what} is empty", where=path, cure=_RESTORE)
     if head != _BGZF_MAGIC:
-        raise InputError(
-            f"{what} is not bgzipped", where=path, cure="compress it with bgzip or bcftools view -Oz"
-        )
+        raise InputError(f"{what} is not bgzipped", where=path, cure="compress it with bgzip or bcftools view -Oz")
     if tail != _BGZF_END:
         raise InputError(f"{what} is truncated (its end-of-file block is missing)", where=path, cure=_RESTORE)
     return path
@@ -94,10 +92,10 @@ class Record:
         alleles: REF, then every ALT, in upper case.
     """
 
-    __slots__ = ("_people", "_raw", "_where", "alleles", "chrom", "pos")
+    __slots__ = ("_raw", "_where", "alleles", "chrom", "pos")
 
-    def __init__(self, raw: Any, chrom: str, people: int, where: Path) -> None:
-        self._raw, self._people, self._where = raw, people, where
+    def __init__(self, raw: Any, chrom: str, where: Path) -> None:
+        self._raw, self._where = raw, where
         self.chrom = chrom
         self.pos: int = raw.POS
         self.alleles: tuple[str, ...] = (raw.REF.upper(), *(alt.upper() for alt in raw.ALT))
@@ -211,9 +209,7 @@ class VariantFile:
         column = {name: index for index, name in enumerate(self.samples)}
         absent = [name for name in samples if name not in column]
         if absent:
-            raise InputError(
-                f"lacks {describe_names(absent)}", where=self.path, cure="give these samples too"
-            )
+            raise InputError(f"lacks {describe_names(absent)}", where=self.path, cure="give these samples too")
         return np.asarray([column[name] for name in samples], dtype=np.int64)
 
     def __iter__(self) -> Iterator[Record]:
@@ -223,7 +219,6 @@ class VariantFile:
             InputError: A damaged block or a malformed record, with the last place that could be read.
         """
         records = iter(self._vcf)
-        people = len(self.samples)
         last: Record | None = None
         while True:
             try:
@@ -237,7 +232,7 @@ class VariantFile:
                     where=self.path,
                     cure=f"{_RESTORE}, or find the line with bcftools view",
                 ) from None
-            last = Record(raw, self._names.canonical(raw.CHROM), people, self.path)
+            last = Record(raw, self._names.canonical(raw.CHROM), self.path)
             yield last
 
 

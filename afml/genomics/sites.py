@@ -142,9 +142,7 @@ class SitePanel:
         except (ValueError, IndexError):
             raise InputError("site panel has a malformed line", where=path, cure="fetch it again") from None
         if panel.digest() != lines[1].removeprefix(_DIGEST):
-            raise IntegrityError(
-                "site panel was changed after it was made", where=path, cure="fetch it again"
-            )
+            raise IntegrityError("site panel was changed after it was made", where=path, cure="fetch it again")
         return panel
 
     def _table(self) -> bytes:

@@ -18,7 +18,7 @@ from afml.genomics.sites import ANNOTATIONS, SitePanel
 MAX_ABSENT = 0.05
 """Largest fraction of panel sites that an institution's data may lack."""
 
-_ROWS_PER_READ = 100_000
+_RECORDS_PER_READ = 100_000
 
 
 @dataclass(frozen=True)
@@ -56,36 +56,35 @@ SCHEMA = (
 """Every array of a store. `variants` follow the site panel, `samples` the institution's VCF."""
 
 
-def match_foreign(
-    group: zarr.Group, panel: SitePanel, path: Path
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(variant row, allele number) of every panel site in a store made elsewhere; row -1 is absent."""
+def match_foreign(group: zarr.Group, panel: SitePanel, path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(record, allele number) of every panel site in a store made elsewhere; record -1 is absent."""
     names = ContigNames(path)
     contigs = [str(name) for name in read_array(group, "contig_id", path)]
     canonical = [names.canonical(name) for name in contigs]
-    rows = np.full(len(panel), -1, dtype=np.int64)
+    records = np.full(len(panel), -1, dtype=np.int64)
     counted = np.zeros(len(panel), dtype=np.int64)
     matcher = SiteMatcher(panel)
     variant_contig = read_array(group, "variant_contig", path)
     variant_position = read_array(group, "variant_position", path)
     variant_allele = find_array(group, "variant_allele", path)
-    for start in range(0, len(variant_position), _ROWS_PER_READ):
-        for offset, listed in enumerate(variant_allele[start : start + _ROWS_PER_READ]):
-            row = start + offset
+    for start in range(0, len(variant_position), _RECORDS_PER_READ):
+        for offset, listed in enumerate(variant_allele[start : start + _RECORDS_PER_READ]):
+            record = start + offset
             alleles = [str(allele).upper() for allele in listed if str(allele) not in ("", ".")]
-            place = canonical[int(variant_contig[row])], int(variant_position[row])
+            place = canonical[int(variant_contig[record])], int(variant_position[record])
             for site, allele in matcher.sites(*place, alleles):
-                if rows[site] < 0:
-                    rows[site], counted[site] = row, allele
-    if bool((rows < 0).all()):
+                if records[site] < 0:
+                    records[site], counted[site] = record, allele
+    absent = int((records < 0).sum())
+    if absent == len(panel):
         require_shared(contigs, path, panel.chrom, "the site panel")
-    if int((rows < 0).sum()) > MAX_ABSENT * len(panel):
+    if absent > MAX_ABSENT * len(panel):
         raise InputError(
-            f"lacks {int((rows < 0).sum())} of the panel's {len(panel)} sites",
+            f"lacks {absent} of the panel's {len(panel)} sites",
             where=path,
             cure="use a store of the same assembly with these sites",
         )
-    return rows, counted
+    return records, counted
 
 
 def find_array(group: zarr.Group, name: str, path: Path) -> Any:
@@ -97,9 +96,7 @@ def find_array(group: zarr.Group, name: str, path: Path) -> Any:
     try:
         return group[name]
     except KeyError:
-        raise InputError(
-            f"store has no array '{name}'", where=path, cure="make it by VCF Zarr conventions"
-        ) from None
+        raise InputError(f"store has no array '{name}'", where=path, cure="make it by VCF Zarr conventions") from None
 
 
 def read_array(group: zarr.Group, name: str, path: Path) -> NDArray[Any]:

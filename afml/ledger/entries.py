@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from afml.consortium.attempt import Attempt
+from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError, InputError
-from afml.core.run import RunConfig
 from afml.privacy import noise
 from afml.privacy.events import Event, Gaussian, from_json
+from afml.privacy.plan import planned_events
 
 VERSION = 1
 
@@ -25,8 +27,7 @@ class Spend:
     Attributes:
         run: Run name.
         config_digest: Hex digest of the signed run configuration.
-        round: From 1.
-        attempt: From 1; every attempt is a new batch with new noise, and paid for.
+        attempt: Its round and number; every attempt is a new batch with new noise, and paid for.
         phase: Phase name.
         cohort: Nodes in this attempt, ascending.
         noise: "distributed" or "local".
@@ -39,8 +40,7 @@ class Spend:
 
     run: str
     config_digest: str
-    round: int
-    attempt: int
+    attempt: Attempt
     phase: str
     cohort: tuple[int, ...]
     noise: Literal["distributed", "local"]
@@ -51,7 +51,7 @@ class Spend:
     insecure: bool = False
 
     def __post_init__(self) -> None:
-        if not self.run or self.round < 1 or self.attempt < 1:
+        if not self.run or min(self.attempt) < 1:
             raise InputError("a spend needs a run, a round and an attempt, counted from 1", where="spend")
         if not isinstance(self.mechanism, Gaussian) and self.mechanism.steps != 1:
             raise InputError("a spend is one step of one mechanism", where=self.where)
@@ -61,7 +61,7 @@ class Spend:
     @property
     def where(self) -> str:
         """For messages."""
-        return f"run {self.run}, round {self.round}, attempt {self.attempt}"
+        return f"run {self.run}, {self.attempt}"
 
     def to_json(self) -> dict[str, object]:
         """The fields of the ledger entry that come from the spend itself."""
@@ -69,8 +69,8 @@ class Spend:
             "kind": "spend",
             "run": self.run,
             "config_digest": self.config_digest,
-            "round": self.round,
-            "attempt": self.attempt,
+            "round": self.attempt.round,
+            "attempt": self.attempt.number,
             "phase": self.phase,
             "cohort": list(self.cohort),
             "noise": self.noise,
@@ -82,8 +82,8 @@ class Spend:
         }
 
 
-def spend_for(config: RunConfig, round: int, attempt: int, cohort: Sequence[int]) -> Spend:
-    """The spend of one attempt of one round of a run.
+def spend_for(config: RunConfig, attempt: Attempt, cohort: Sequence[int]) -> Spend:
+    """The spend of one attempt of a run.
 
     Raises:
         ConfigError: The cohort is below the quorum, or holds nodes that are not enrolled.
@@ -91,11 +91,10 @@ def spend_for(config: RunConfig, round: int, attempt: int, cohort: Sequence[int]
     noise.require_cohort(config, len(set(cohort)))
     if strangers := sorted(set(cohort) - set(config.nodes)):
         raise ConfigError(f"nodes {strangers} are not enrolled", where=f"run {config.run}")
-    _, phase = config.phase_of(round)
+    _, phase = config.phase_of(attempt.round)
     return Spend(
         run=config.run,
         config_digest=config.digest().hex(),
-        round=round,
         attempt=attempt,
         phase=phase.name,
         cohort=tuple(sorted(cohort)),
@@ -103,7 +102,7 @@ def spend_for(config: RunConfig, round: int, attempt: int, cohort: Sequence[int]
         mechanism=noise.round_event(config, phase),
         broken_multiplier=noise.broken_multiplier(config, phase),
         clip_norm=phase.clip_norm,
-        plan=noise.plan(config),
+        plan=planned_events(config),
         insecure=config.seed is not None,
     )
 

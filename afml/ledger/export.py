@@ -1,6 +1,6 @@
 """A ledger as files to hand over: JSON, CSV, and one HTML page a privacy officer can file.
 
-No person is in them, by name or by keyed id: cohorts appear by commitment and size. The page needs
+No person is in them, by name or by keyed id: the enrolled appear by commitment and number. The page needs
 no network, no script and no font.
 """
 
@@ -12,14 +12,12 @@ import io
 from pathlib import Path
 from typing import Any
 
-import jinja2
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from afml.core.config import canonical_json
 from afml.core.files import write_bytes
 from afml.ledger.findings import CODES, Verification
-from afml.ledger.page import PAGE
-from afml.ledger.summary import CohortSummary, Summary, iso
-from afml.privacy.events import Gaussian
+from afml.ledger.summary import EnrolmentSummary, Summary, iso
 
 COLUMNS = (
     "index", "time", "kind", "run", "round", "attempt", "phase", "cohort", "noise", "sample_rate",
@@ -47,7 +45,7 @@ def to_json(summary: Summary, verification: Verification) -> dict[str, Any]:
         "checkpoint": summary.checkpoint,
         "insecure": summary.insecure,
         "withdrawals": summary.withdrawals,
-        "cohorts": [_cohort(cohort) for cohort in summary.cohorts],
+        "enrolments": [_enrolment(enrolment) for enrolment in summary.enrolments],
         "entries": list(summary.bodies),
         "verification": {
             "ok": verification.ok,
@@ -60,19 +58,19 @@ def to_json(summary: Summary, verification: Verification) -> dict[str, Any]:
     }
 
 
-def _cohort(cohort: CohortSummary) -> dict[str, Any]:
-    standing = cohort.standing
+def _enrolment(enrolment: EnrolmentSummary) -> dict[str, Any]:
+    balance = enrolment.balance
     return {
-        "cohort": cohort.name,
-        "people": cohort.people,
-        "epsilon": cohort.total.epsilon,
-        "delta": cohort.total.delta,
-        "ple_sigma": cohort.total.sigma,
-        "epsilon_if_aggregation_broken": cohort.broken.epsilon,
-        "accountant": cohort.total.accountant,
-        "budget": standing and standing.budget.model_dump(mode="json", exclude_none=True),
-        "spent": standing and standing.spent,
-        "left": standing and standing.left,
+        "enrolment": enrolment.name,
+        "people": enrolment.people,
+        "epsilon": enrolment.total.epsilon,
+        "delta": enrolment.total.delta,
+        "ple_sigma": enrolment.total.sigma,
+        "epsilon_if_aggregation_broken": enrolment.broken.epsilon,
+        "accountant": enrolment.total.accountant,
+        "budget": balance and balance.budget.model_dump(mode="json", exclude_none=True),
+        "spent": balance and balance.spent,
+        "left": balance and balance.left,
         "runs": [
             {
                 "run": run.run,
@@ -84,7 +82,7 @@ def _cohort(cohort: CohortSummary) -> dict[str, Any]:
                 "ple_interval": [run.audited, run.own.sigma],
                 "epsilon_if_aggregation_broken": run.broken.epsilon,
             }
-            for run in cohort.runs
+            for run in enrolment.runs
         ],
     }
 
@@ -108,6 +106,8 @@ def to_csv(summary: Summary) -> str:
 
 def to_html(summary: Summary, verification: Verification) -> str:
     """The page."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string(PAGE)
-    return template.render(s=summary, v=verification, codes=CODES, iso=iso, gaussian=Gaussian)
+    environment = Environment(
+        loader=PackageLoader("afml.ledger"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    template = environment.get_template("ledger.html.j2")
+    return template.render(s=summary, v=verification, codes=CODES, iso=iso)

@@ -59,10 +59,6 @@ class Log:
         row = self.database.execute("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
         return row[0] if row else ""
 
-    def consistency(self, old_size: int, size: int | None = None) -> list[bytes]:
-        """Proof that the first `old_size` entries are a prefix of the first `size` (default: all)."""
-        return tree.consistency_proof(self.leaves()[: self._tree.size if size is None else size], old_size)
-
     def leaves(self) -> list[bytes]:
         """Leaf hashes in order."""
         return [row[0] for row in self.database.execute("SELECT leaf FROM entries ORDER BY idx")]

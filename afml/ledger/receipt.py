@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn, final
 
+from afml.consortium.attempt import Attempt
 from afml.core.errors import IntegrityError
 
 _SEAL = object()
@@ -20,17 +21,15 @@ class Receipt:
 
     Attributes:
         run: Run that the spend belongs to.
-        round: Its round, from 1.
-        attempt: Its attempt, from 1.
+        attempt: Round and number of its attempt.
         index: Place in the ledger, from 0.
         leaf: Leaf hash of the entry, hex.
         checkpoint: Signed head that covers the entry.
     """
 
-    __slots__ = ("attempt", "checkpoint", "index", "leaf", "round", "run")
+    __slots__ = ("attempt", "checkpoint", "index", "leaf", "run")
     run: str
-    round: int
-    attempt: int
+    attempt: Attempt
     index: int
     leaf: str
     checkpoint: str
@@ -54,18 +53,18 @@ class Receipt:
         raise TypeError("a receipt cannot be pickled or copied")
 
     def __repr__(self) -> str:
-        return f"Receipt(run={self.run!r}, round={self.round}, attempt={self.attempt}, index={self.index})"
+        return f"Receipt(run={self.run!r}, {self.attempt}, index={self.index})"
 
-    def require(self, run: str, round: int, attempt: int) -> None:
+    def require(self, run: str, attempt: Attempt) -> None:
         """Refuse to cover anything but the spend it was issued for.
 
         Raises:
             IntegrityError: Another run, round or attempt.
         """
-        if (self.run, self.round, self.attempt) != (run, round, attempt):
+        if (self.run, self.attempt) != (run, attempt):
             raise IntegrityError(
-                f"receipt is for run {self.run}, round {self.round}, attempt {self.attempt}",
-                where=f"run {run}, round {round}, attempt {attempt}",
+                f"receipt is for run {self.run}, {self.attempt}",
+                where=f"run {run}, {attempt}",
                 cure="append the spend first",
             )
 

@@ -50,9 +50,7 @@ class ReleaseRecord:
             )
 
 
-def smallest_joint_group(
-    new: Mapping[bytes, int], earlier: Mapping[bytes, Mapping[int, int]]
-) -> tuple[int, list[int]]:
+def smallest_joint_group(new: Mapping[bytes, int], earlier: Mapping[bytes, Mapping[int, int]]) -> tuple[int, list[int]]:
     """Size of the smallest set of people who agree in the new and in every earlier release.
 
     Args:
@@ -65,7 +63,6 @@ def smallest_joint_group(
     """
     others = sorted({index for found in earlier.values() for index in found})
     groups = Counter(
-        (pattern, *(earlier.get(person, {}).get(index) for index in others))
-        for person, pattern in new.items()
+        (pattern, *(earlier.get(person, {}).get(index) for index in others)) for person, pattern in new.items()
     )
     return min(groups.values()), others

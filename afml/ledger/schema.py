@@ -1,4 +1,4 @@
-"""Tables of a ledger. docs/design/ledger.md describes each column; change both together.
+"""Tables of a ledger. docs/design/ledger.md describes each column; change both together, and VERSION with them.
 
 `entries.body` is what the tree covers. The columns beside it repeat parts of the body for look-ups,
 and the verifier checks that they agree with it.
@@ -9,9 +9,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from afml.core.errors import InputError
 from afml.core.files import sync_folder
 
 FILE = "ledger.db"
+VERSION = 1
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -52,6 +54,10 @@ def connect(folder: Path, origin: str, public: bytes) -> sqlite3.Connection:
         folder: The ledger's folder.
         origin: Name of a new ledger.
         public: Raw public key, recorded in a new ledger for display.
+
+    Raises:
+        InputError: Its schema is of another version.
+        sqlite3.DatabaseError: It cannot be read.
     """
     created = not (folder / FILE).exists()
     database = sqlite3.connect(folder / FILE, isolation_level=None, check_same_thread=False, timeout=30)
@@ -60,16 +66,32 @@ def connect(folder: Path, origin: str, public: bytes) -> sqlite3.Connection:
     database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA foreign_keys = ON")
     database.execute("BEGIN IMMEDIATE")
-    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'peers'").fetchone():
+    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
         for statement in _statements(SCHEMA):
             database.execute(statement)
-        meta = "INSERT INTO meta VALUES ('version', '1'), ('origin', ?), ('key', ?)"
-        database.execute(meta, (origin, public.hex()))
+        meta = "INSERT INTO meta VALUES ('version', ?), ('origin', ?), ('key', ?)"
+        database.execute(meta, (str(VERSION), origin, public.hex()))
     database.execute("COMMIT")
+    require_version(database, folder)
     if created:
         (folder / FILE).chmod(0o600)
         sync_folder(folder)
     return database
+
+
+def require_version(database: sqlite3.Connection, folder: Path) -> None:
+    """Refuse a ledger whose tables may mean something else than they do here.
+
+    Raises:
+        InputError: Its schema is newer, or of no known version.
+    """
+    row = database.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
+    if row != (str(VERSION),):
+        raise InputError(
+            f"has schema version {row[0] if row else 'unknown'}, and this AFML reads version {VERSION} alone",
+            where=folder / FILE,
+            cure="use the version of AFML that wrote it",
+        )
 
 
 def _statements(script: str) -> list[str]:

@@ -10,8 +10,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from afml.core.errors import InputError
+from afml.ledger.schema import FILE, require_version
 
-_FILES = ("ledger.db", "ledger.db-wal")
+_FILES = (FILE, f"{FILE}-wal")
 
 
 def _stamp(folder: Path) -> list[tuple[int, int] | None]:
@@ -27,11 +28,11 @@ def snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
     being written is copied again until nothing changed meanwhile.
 
     Raises:
-        InputError: There is no ledger, or it is being written too fast to copy.
+        InputError: There is no ledger, another version of AFML wrote it, or it is being written too fast to copy.
         sqlite3.DatabaseError: The copy cannot be opened.
     """
-    if not (folder / "ledger.db").is_file():
-        raise InputError("holds no ledger.db", where=folder, cure="name the ledger's folder")
+    if not (folder / FILE).is_file():
+        raise InputError(f"holds no {FILE}", where=folder, cure="name the ledger's folder")
     with tempfile.TemporaryDirectory() as scratch:
         for _ in range(20):
             before = _stamp(folder)
@@ -43,5 +44,6 @@ def snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
                 break
         else:
             raise InputError("is being written without a pause", where=folder, cure="stop the node first")
-        with closing(sqlite3.connect(Path(scratch) / "ledger.db")) as database:
+        with closing(sqlite3.connect(Path(scratch) / FILE)) as database:
+            require_version(database, folder)
             yield database

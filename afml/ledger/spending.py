@@ -1,19 +1,20 @@
 """Spend per person: composition over the events in which the person was enrolled.
 
-People with the same history share one account, so a cohort of thousands costs as much as its number
-of different histories, which overlapping cohorts, newcomers and leavers keep small.
+People with the same history share one account, so thousands of enrolled cost as much as their number of
+different histories, which overlapping enrolments, newcomers and leavers keep small.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from afml.core.run import Budget
-from afml.privacy.budget import Standing, standing
+from afml.consortium.run import Budget
+from afml.privacy.budget import Balance, balance
 from afml.privacy.events import Event, Gaussian, SubsampledGaussian, charged, from_json
+from afml.privacy.ple import Ple, ple
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,10 @@ class Account:
         """Spent in one run."""
         return list(self.runs[name].spent) if name in self.runs else []
 
-    def standing(self, budget: Budget, run: str | None = None) -> Standing:
-        """Against a budget; `run` (default: the last one) is the current run."""
+    def balance(self, budget: Budget, run: str | None = None) -> Balance:
+        """Against a budget; `run` (default: the last one) is the current run, which counts as spent."""
         current = run if run is not None else next(reversed(self.runs), "")
-        return standing(budget, self.run(current), self.charged_elsewhere(current))
+        return balance(budget, self.run(current), self.charged_elsewhere(current))
 
     def charged_elsewhere(self, name: str) -> list[list[Event]]:
         """What each other run is charged (see `events.charged`)."""
@@ -76,6 +77,16 @@ def accounts(
     widest = [h for h in distinct if not any(h < other for other in distinct)]
     found = [_account(sorted(history), by_enrolment) for history in sorted(widest, key=sorted)]
     return found or [Account({})]
+
+
+def worst(found: Iterable[Account], delta: float) -> Ple:
+    """What the person with the largest spend, by PLE at `delta`, has spent over all runs (composed as if planned)."""
+    return max((ple(account.events(), delta) for account in found), key=lambda p: p.sigma)
+
+
+def worst_balance(found: Iterable[Account], budget: Budget) -> Balance:
+    """Where the person who has least left stands."""
+    return max((account.balance(budget) for account in found), key=lambda b: b.spent)
 
 
 _Row = tuple[int, str, str, Event]  # first index, run, plan, composed event

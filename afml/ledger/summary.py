@@ -1,4 +1,4 @@
-"""A ledger summed up for people: per cohort, run and round, what was spent and what is left."""
+"""A ledger summed up for people: per enrolment, run and round, what was spent and what is left."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from afml.consortium.attempt import Attempt
+from afml.consortium.run import Budget
 from afml.core.errors import IntegrityError
-from afml.core.run import Budget
 from afml.ledger.snapshot import snapshot
-from afml.ledger.spending import Account, accounts
-from afml.privacy.budget import Standing
+from afml.ledger.spending import accounts, worst, worst_balance
+from afml.privacy.budget import Balance
 from afml.privacy.events import Event, from_json
 from afml.privacy.ple import Ple, ple
 
@@ -27,10 +28,9 @@ class RoundLine:
     Attributes:
         index: Ledger entry.
         time: UTC, ISO 8601.
-        round: From 1.
-        attempt: From 1.
+        attempt: Its round and number.
         phase: Phase name.
-        nodes: Cohort.
+        cohort: Nodes in it.
         mechanism: What was spent, as the guarantee counts it.
         broken_multiplier: Noise multiplier if this node's own update is read.
         epsilon: Recorded spend of these people after it, over all runs; None where none was recorded.
@@ -39,10 +39,9 @@ class RoundLine:
 
     index: int
     time: str
-    round: int
-    attempt: int
+    attempt: Attempt
     phase: str
-    nodes: tuple[int, ...]
+    cohort: tuple[int, ...]
     mechanism: Event
     broken_multiplier: float
     epsilon: float | None
@@ -51,7 +50,7 @@ class RoundLine:
 
 @dataclass(frozen=True)
 class RunLine:
-    """One run of a cohort: its own spend, and its rounds."""
+    """One run of an enrolment: its own spend, and its rounds."""
 
     run: str
     noise: str
@@ -63,7 +62,7 @@ class RunLine:
 
 
 @dataclass(frozen=True)
-class CohortSummary:
+class EnrolmentSummary:
     """People enrolled together.
 
     Attributes:
@@ -71,7 +70,7 @@ class CohortSummary:
         people: How many.
         total: Spend over all runs of the person among them who spent most (composed as if planned).
         broken: The same if aggregation is broken.
-        standing: Against the last recorded budget; None where there is none.
+        balance: Against the last recorded budget; None where there is none.
         runs: In order.
     """
 
@@ -79,7 +78,7 @@ class CohortSummary:
     people: int
     total: Ple
     broken: Ple
-    standing: Standing | None
+    balance: Balance | None
     runs: tuple[RunLine, ...]
 
 
@@ -91,7 +90,7 @@ class Summary:
     entries: int
     checkpoint: str
     insecure: bool
-    cohorts: tuple[CohortSummary, ...]
+    enrolments: tuple[EnrolmentSummary, ...]
     releases: tuple[Mapping[str, object], ...]
     withdrawals: int
     bodies: tuple[Mapping[str, object], ...]
@@ -119,10 +118,10 @@ def summarise(folder: Path) -> Summary:
 
 def _summarise(database: sqlite3.Connection) -> Summary:
     bodies = [json.loads(row[0]) for row in database.execute("SELECT body FROM entries ORDER BY idx")]
-    by_cohort: dict[str, list[dict[str, object]]] = {}
+    by_enrolment: dict[str, list[dict[str, object]]] = {}
     for body in bodies:
         if body["kind"] == "spend":
-            by_cohort.setdefault(str(body["enrolment"]), []).append(body)
+            by_enrolment.setdefault(str(body["enrolment"]), []).append(body)
     audits = {str(b["run"]): float(b["mu_lower"]) for b in bodies if b["kind"] == "audit"}
     note = database.execute("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
     return Summary(
@@ -130,20 +129,16 @@ def _summarise(database: sqlite3.Connection) -> Summary:
         entries=len(bodies),
         checkpoint=note[0] if note else "",
         insecure=any(body.get("insecure") for body in bodies),
-        cohorts=tuple(_cohort(database, name, spends, audits) for name, spends in by_cohort.items()),
+        enrolments=tuple(_enrolment(database, name, spends, audits) for name, spends in by_enrolment.items()),
         releases=tuple(body for body in bodies if body["kind"] == "release"),
         withdrawals=sum(body["kind"] == "withdrawal" for body in bodies),
         bodies=tuple(bodies),
     )
 
 
-def _worst(found: list[Account], delta: float) -> Ple:
-    return max((ple(account.events(), delta) for account in found), key=lambda p: p.sigma)
-
-
-def _cohort(
+def _enrolment(
     database: sqlite3.Connection, name: str, spends: list[dict[str, object]], audits: Mapping[str, float]
-) -> CohortSummary:
+) -> EnrolmentSummary:
     query = "SELECT person FROM enrolled JOIN enrolments USING (enrolment) WHERE commitment = ?"
     tokens = [row[0] for row in database.execute(query, (bytes.fromhex(name),))]
     found, broken = accounts(database, tokens), accounts(database, tokens, broken=True)
@@ -153,12 +148,12 @@ def _cohort(
     by_run: dict[str, list[dict[str, object]]] = {}
     for body in spends:
         by_run.setdefault(str(body["run"]), []).append(body)
-    return CohortSummary(
+    return EnrolmentSummary(
         name=name[:12],
         people=int(str(spends[-1]["people"])),
-        total=_worst(found, delta),
-        broken=_worst(broken, delta),
-        standing=max((a.standing(budget) for a in found), key=lambda s: s.spent) if budget else None,
+        total=worst(found, delta),
+        broken=worst(broken, delta),
+        balance=worst_balance(found, budget) if budget else None,
         runs=tuple(_run(run, bodies, delta, audits.get(run)) for run, bodies in by_run.items()),
     )
 
@@ -179,15 +174,14 @@ def _run(run: str, spends: list[dict[str, object]], delta: float, audited: float
 
 
 def _round(body: dict[str, object]) -> RoundLine:
-    claim, nodes = body["claim"], body["cohort"]
-    assert isinstance(nodes, list)
+    claim, cohort = body["claim"], body["cohort"]
+    assert isinstance(cohort, list)
     return RoundLine(
         index=int(str(body["index"])),
         time=iso(body["time_ms"]),
-        round=int(str(body["round"])),
-        attempt=int(str(body["attempt"])),
+        attempt=Attempt(int(str(body["round"])), int(str(body["attempt"]))),
         phase=str(body["phase"]),
-        nodes=tuple(nodes),
+        cohort=tuple(cohort),
         mechanism=from_json(body["mechanism"]),
         broken_multiplier=float(str(body["broken_multiplier"])),
         epsilon=float(claim["epsilon"]) if isinstance(claim, dict) else None,

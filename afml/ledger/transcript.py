@@ -15,16 +15,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, ValidationError
 
+from afml.consortium.attempt import Attempt
+from afml.consortium.run import RunConfig
 from afml.core.config import Settings, canonical_json
 from afml.core.errors import IntegrityError
 from afml.core.files import require_file, sync_folder
-from afml.core.run import RunConfig
 from crypto.public import signing
 
 FIRST = "0" * 64
@@ -62,8 +64,7 @@ class PublishedRound(Settings):
 
 def record_for(
     config: RunConfig,
-    round: int,
-    attempt: int,
+    attempt: Attempt,
     cohort: Sequence[int],
     *,
     time_ms: int,
@@ -73,18 +74,17 @@ def record_for(
 
     Args:
         config: The run.
-        round: From 1.
-        attempt: From 1.
+        attempt: Its round and number.
         cohort: Nodes in the sum.
         time_ms: Unix milliseconds.
         receipts: node -> `Receipt.to_json()` as received.
     """
-    _, phase = config.phase_of(round)
+    _, phase = config.phase_of(attempt.round)
     return PublishedRound(
         run=config.run,
         config_digest=config.digest().hex(),
-        round=round,
-        attempt=attempt,
+        round=attempt.round,
+        attempt=attempt.number,
         phase=phase.name,
         cohort=tuple(sorted(cohort)),
         quorum=config.quorum,
@@ -104,34 +104,6 @@ def line_for(record: PublishedRound, previous: str, key: Ed25519PrivateKey) -> b
     return canonical_json({**fields, "signature": signature.hex()})
 
 
-def append(path: Path, record: PublishedRound, key: Ed25519PrivateKey) -> None:
-    """Add one line, durably. A half-written last line (a crash) is cut off first.
-
-    Raises:
-        IntegrityError: The same round of the same run is already there.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    created = not path.exists()
-    with open(path, "a+b") as handle:
-        handle.seek(0)
-        data = handle.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        handle.truncate(len(whole))
-        lines = whole.splitlines()
-        for line in lines:
-            old = json.loads(line)
-            if (old["run"], old["round"]) == (record.run, record.round):
-                problem = f"round {record.round} of run {record.run} is already published"
-                raise IntegrityError(problem, where=path)
-        previous = hashlib.sha256(lines[-1]).hexdigest() if lines else FIRST
-        handle.seek(0, os.SEEK_END)
-        handle.write(line_for(record, previous, key) + b"\n")
-        handle.flush()
-        os.fsync(handle.fileno())
-    if created:
-        sync_folder(path.parent)
-
-
 def read(path: Path, aggregator_key: bytes) -> list[PublishedRound]:
     """All rounds of a transcript, in order, each line checked.
 
@@ -144,22 +116,101 @@ def read(path: Path, aggregator_key: bytes) -> list[PublishedRound]:
         IntegrityError: A line is malformed, unsigned, altered or out of its chain; names the line.
     """
     require_file(path, "transcript")
-    rounds: list[PublishedRound] = []
-    previous = FIRST
     data = path.read_bytes()
     if data and not data.endswith(b"\n"):
         raise IntegrityError("last line is cut off", where=path)
-    for number, line in enumerate(data.splitlines(), start=1):
+    return [record for _, record in _verified(data, aggregator_key, path)]
+
+
+def _verified(data: bytes, aggregator_key: bytes, path: Path) -> Iterator[tuple[bytes, PublishedRound]]:
+    """Each line of `data` and what it says, once its signature and its place in the chain are checked."""
+    previous = FIRST
+    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
         where = f"{path}, line {number}"
         try:
             fields = json.loads(line)
             signature = bytes.fromhex(fields.pop("signature"))
             signing.verify(aggregator_key, _DOMAIN + canonical_json(fields), signature, where=where)
             linked = fields.pop("previous")
-            rounds.append(PublishedRound.model_validate(fields))
+            record = PublishedRound.model_validate(fields)
         except (ValueError, KeyError, AttributeError, TypeError, ValidationError):
             raise IntegrityError("is not a transcript line", where=where) from None
         if linked != previous:
             raise IntegrityError("does not follow the line before it", where=where)
         previous = hashlib.sha256(line).hexdigest()
-    return rounds
+        yield line, record
+
+
+class Appender:
+    """The growing end of a transcript: verified whole when it is opened, then one line a round.
+
+    Between rounds it holds the last line, the size of the file, and a digest of each round; so a round costs
+    the same however long the transcript is. A half-written last line (a crash) is cut off at opening.
+
+    Args:
+        path: The file; made with the first round.
+        key: Signs the lines, as it signed those that are there.
+
+    Raises:
+        IntegrityError: A line that is there is malformed, altered or out of its chain; nothing is changed.
+    """
+
+    def __init__(self, path: Path, key: Ed25519PrivateKey) -> None:
+        self._path, self._key = path, key
+        self._size, self._last = 0, b""
+        self._rounds: dict[tuple[str, int], bytes] = {}
+        data = path.read_bytes() if path.exists() else b""
+        whole = data[: data.rfind(b"\n") + 1]
+        for line, record in _verified(whole, signing.public_bytes(key), path):
+            self._grow(line, record)
+        if whole != data:
+            os.truncate(path, len(whole))
+
+    def holds(self, record: PublishedRound) -> bool:
+        """Whether this round is there as it is here, whenever it was published."""
+        return self._rounds.get((record.run, record.round)) == _digest(record)
+
+    def append(self, record: PublishedRound) -> None:
+        """Add one line, durably.
+
+        Raises:
+            IntegrityError: The same round of the same run is already there, or the file was changed meanwhile.
+        """
+        if (record.run, record.round) in self._rounds:
+            problem = f"round {record.round} of run {record.run} is already published"
+            raise IntegrityError(problem, where=self._path)
+        created = not self._path.exists()
+        if created and self._size:
+            raise self._changed()
+        previous = hashlib.sha256(self._last).hexdigest() if self._last else FIRST
+        line = line_for(record, previous, self._key)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self._path, "a+b") as file:
+            self._require_unchanged(file)
+            file.write(line + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if created:
+            sync_folder(self._path.parent)
+        self._grow(line, record)
+
+    def _grow(self, line: bytes, record: PublishedRound) -> None:
+        self._size, self._last = self._size + len(line) + 1, line
+        self._rounds[record.run, record.round] = _digest(record)
+
+    def _require_unchanged(self, file: BinaryIO) -> None:
+        """The size and the last line, which holds the digest of the one before: enough to append after."""
+        if os.fstat(file.fileno()).st_size != self._size:
+            raise self._changed()
+        file.seek(max(0, self._size - len(self._last) - 1))
+        if file.read() != self._last + b"\n" * bool(self._last):
+            raise self._changed()
+
+    def _changed(self) -> IntegrityError:
+        cure = "keep the file as it is and verify it; only one aggregator may write it"
+        return IntegrityError("was changed by somebody else while this run appended to it", where=self._path, cure=cure)
+
+
+def _digest(record: PublishedRound) -> bytes:
+    """Of all that is published but its time."""
+    return hashlib.sha256(canonical_json(record.model_dump(mode="json", exclude={"time_ms"}))).digest()

@@ -11,7 +11,8 @@ from __future__ import annotations
 import functools
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from afml.ledger import independent
@@ -22,31 +23,41 @@ from afml.ledger.transcript import PublishedRound
 from afml.ledger.verify_spends import Copy
 
 
-def verify(
-    folder: Path,
-    *,
-    key: bytes,
-    node: int | None = None,
-    transcript: Sequence[PublishedRound] = (),
-    heads: Iterable[str] = (),
-    peers: Mapping[str, bytes] | None = None,
-    require_countersignatures: int = 0,
-) -> Verification:
+@dataclass(frozen=True)
+class Evidence:
+    """What others hold about a ledger.
+
+    Attributes:
+        transcript: The aggregator's published rounds, already verified by `transcript.read`.
+        heads: Signed notes of this ledger that others have kept.
+        peers: Origin name -> raw public key of institutions that countersign.
+        countersignatures: Institutions that must have countersigned some head.
+    """
+
+    transcript: Sequence[PublishedRound] = ()
+    heads: Sequence[str] = ()
+    peers: Mapping[str, bytes] = field(default_factory=dict)
+    countersignatures: int = 0
+
+    def all_heads(self, node: int) -> list[str]:
+        """The heads that others have kept, those that `node` sent with its updates included."""
+        received = [r.receipts[node].checkpoint for r in self.transcript if node in r.receipts]
+        return [*self.heads, *received]
+
+
+def verify(folder: Path, *, key: bytes, node: int | None = None, evidence: Evidence | None = None) -> Verification:
     """Check a ledger.
 
     Args:
         folder: The ledger's folder; only read. person.key is used where it is present.
         key: The node's raw Ed25519 public key, from the roster.
         node: Its number in cohorts; by default from the ledger's name.
-        transcript: The aggregator's published rounds, already verified by `transcript.read`.
-        heads: Signed notes of this ledger that others have kept.
-        peers: Origin name -> raw public key of institutions that countersign.
-        require_countersignatures: Institutions that must have countersigned some head.
+        evidence: What others hold about it; without any, rollback, forks and hidden runs cannot be seen.
 
     Raises:
-        InputError: There is no ledger in `folder`.
+        InputError: There is no ledger in `folder`, or another version of AFML wrote it.
     """
-    result = Verification()
+    result, evidence = Verification(), evidence or Evidence()
     try:
         with snapshot(folder) as database:
             problems = [row[0] for row in database.execute("PRAGMA integrity_check(3)")]
@@ -54,10 +65,9 @@ def verify(
                 raise sqlite3.DatabaseError(problems[0])
             copy = _read(database, result)
             number = node if node is not None else copy.node
-            received = [r.receipts[number].checkpoint for r in transcript if number in r.receipts]
-            _check_heads(copy, [*heads, *received], key, peers or {}, require_countersignatures)
+            _check_heads(copy, evidence, number, key)
             spends.check_repeats(copy)
-            spends.check_transcript(copy, transcript, number)
+            spends.check_transcript(copy, evidence.transcript, number)
             spends.check_people(copy, _person_key(folder))
             spends.check_accounting(copy)
     except (sqlite3.DatabaseError, TypeError) as error:
@@ -132,14 +142,12 @@ def _value(text: object) -> object:
         return "unreadable"
 
 
-def _check_heads(
-    copy: Copy, foreign: Sequence[str], key: bytes, peers: Mapping[str, bytes], countersignatures: int
-) -> None:
+def _check_heads(copy: Copy, evidence: Evidence, node: int, key: bytes) -> None:
     """Own and foreign heads against the recomputed tree."""
     result, size = copy.result, len(copy.leaves)
     own = [row[0] for row in copy.database.execute("SELECT note FROM checkpoints ORDER BY size")]
     parsed = [(note, False, _head(copy, note, key, "the ledger's own head")) for note in own]
-    for note in dict.fromkeys(foreign):
+    for note in dict.fromkeys(evidence.all_heads(node)):
         parsed.append((note, True, _head(copy, note, key, "a head kept by others")))
     roots = _roots(copy.leaves, {head.size for _, _, head in parsed if head})
     result.root = roots[size].hex()
@@ -157,9 +165,9 @@ def _check_heads(
             result.add("forked-head", where, "others hold another history")
         elif roots[head.size] != head.root and not result.has("edited-row", "reordered", "gap"):
             result.add("edited-row", f"entries 0 to {head.size - 1}", "the signed head covers something else")
-        vouched |= _countersigners(copy, note, where, peers)
-    if len(vouched) < countersignatures:
-        problem = f"{len(vouched)} of {countersignatures} institutions have countersigned"
+        vouched |= _countersigners(copy, note, where, evidence.peers)
+    if len(vouched) < evidence.countersignatures:
+        problem = f"{len(vouched)} of {evidence.countersignatures} institutions have countersigned"
         result.add("missing-countersignature", result.origin, problem)
     others = len(parsed) - len(own)
     result.checked.append(f"{len(own)} own and {others} foreign heads, countersigned by {len(vouched)}")

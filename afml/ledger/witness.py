@@ -14,7 +14,7 @@ from crypto.public import signing
 class Witness:
     """One institution's memory of the others' heads, kept in its own ledger.
 
-    A peer sends its newest head and a consistency proof from `seen(origin)`; `countersign` answers with
+    A peer sends its newest head and a `proof` that it extends `seen(origin)`; `countersign` answers with
     one signature line, which the peer keeps by `accept`. The aggregator may carry all of it: every
     piece is signed.
     """
@@ -26,6 +26,10 @@ class Witness:
         """Size of the last head of `origin` that this node countersigned; 0 if none."""
         row = self._ledger.database.execute("SELECT size FROM peers WHERE origin = ?", (origin,)).fetchone()
         return row[0] if row else 0
+
+    def proof(self, old_size: int, size: int | None = None) -> list[bytes]:
+        """Proof that this ledger's first `old_size` entries are a prefix of its first `size` (default: all)."""
+        return tree.consistency_proof(self._ledger.leaves()[:size], old_size)
 
     def countersign(self, note: str, proof: Sequence[bytes], public: bytes) -> str:
         """Countersign another institution's head if it extends the last one seen from it.

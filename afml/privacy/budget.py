@@ -1,4 +1,4 @@
-"""Budgets: what a cohort may spend over all runs, and the refusal of the step that would pass it.
+"""Budgets: what people may spend over all runs, and the refusal of the step that would pass it.
 
 Within one run the plan is fixed before it starts, so its rounds compose by the accountant, tightly.
 Across runs the next plan may have been chosen *because of* what earlier runs returned, and ordinary
@@ -23,8 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from afml.consortium.run import Budget
 from afml.core.errors import BudgetError
-from afml.core.run import Budget
 from afml.privacy.accountant import composed_profile, profile
 from afml.privacy.events import Composition, Event, Gaussian, SubsampledGaussian, compose
 from afml.privacy.ple import Ple, dominating_mu, gdp_delta, gdp_epsilon, mu_from, ple, ple_of
@@ -110,8 +110,8 @@ def filtered(blocks: Sequence[Sequence[Event]], delta: float) -> Profile:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A cohort's spend against its budget.
+class Balance:
+    """People's spend against their budget.
 
     Attributes:
         budget: The limit.
@@ -153,8 +153,8 @@ def limit_of(budget: Budget) -> float:
     return limit
 
 
-def standing(budget: Budget, run: Sequence[Event], earlier: Sequence[Sequence[Event]] = ()) -> Standing:
-    """Where a cohort stands.
+def balance(budget: Budget, run: Sequence[Event], earlier: Sequence[Sequence[Event]] = ()) -> Balance:
+    """What is spent and left of a budget.
 
     Args:
         budget: The limit.
@@ -164,8 +164,8 @@ def standing(budget: Budget, run: Sequence[Event], earlier: Sequence[Sequence[Ev
     everything = [event for block in earlier for event in block] + list(run)
     tight = ple(everything, budget.delta)
     if not any(earlier) or not compose(everything).subsampled:
-        return Standing(budget, tight, tight)
-    return Standing(budget, tight, ple_of(filtered([*earlier, run], budget.delta), budget.delta))
+        return Balance(budget, tight, tight)
+    return Balance(budget, tight, ple_of(filtered([*earlier, run], budget.delta), budget.delta))
 
 
 def check(
@@ -175,26 +175,26 @@ def check(
     *,
     earlier: Sequence[Sequence[Event]] = (),
     where: str = "privacy budget",
-) -> Standing:
+) -> Balance:
     """Allow one more step, or refuse it.
 
     Args:
-        budget: Limit of the cohort.
+        budget: Limit of the people enrolled.
         spent: Events of the current run so far, attempts included.
         next: The step about to be taken.
         earlier: What each earlier run of the same people is charged.
         where: Named in the refusal.
 
     Returns:
-        The standing after the step.
+        The balance after the step.
 
     Raises:
         BudgetError: The step would pass the limit; says what is left and what would fit.
     """
-    after = standing(budget, [*spent, next], earlier)
+    after = balance(budget, [*spent, next], earlier)
     if after.within:
         return after
-    before = standing(budget, spent, earlier)
+    before = balance(budget, spent, earlier)
     unit = "epsilon" if budget.epsilon is not None else "sigma"
     fits = _fitting_multiplier(budget, spent, next, earlier)
     cure = (
@@ -221,7 +221,7 @@ def _fitting_multiplier(
         return SubsampledGaussian(next.sample_rate, z, next.steps)
 
     def fits(z: float) -> bool:
-        return standing(budget, [*spent, with_multiplier(z)], earlier).within
+        return balance(budget, [*spent, with_multiplier(z)], earlier).within
 
     return _smallest(fits, next.noise_multiplier)
 
@@ -240,13 +240,13 @@ def _smallest(fits: Callable[[float], bool], start: float) -> float | None:
 
 
 __all__ = [
+    "Balance",
     "Certificate",
     "FilterProfile",
-    "Standing",
+    "balance",
     "certify",
     "check",
     "dominating_mu",
     "filtered",
     "limit_of",
-    "standing",
 ]

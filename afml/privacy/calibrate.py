@@ -22,7 +22,7 @@ Z_RANGE = (0.2, 20_000.0)
 
 
 @dataclass(frozen=True)
-class Share:
+class BudgetShare:
     """One phase of a plan whose noise is to be found.
 
     Attributes:
@@ -99,7 +99,7 @@ def noise_multiplier_for(ple_sigma: float, *, rounds: int, sample_rate: float, d
     Raises:
         ConfigError: The target is not positive or out of reach.
     """
-    return noise_multipliers_for(ple_sigma, [Share(rounds, sample_rate)], delta=delta)[0]
+    return noise_multipliers_for(ple_sigma, [BudgetShare(rounds, sample_rate)], delta=delta)[0]
 
 
 def noise_multiplier_for_epsilon(epsilon: float, *, rounds: int, sample_rate: float, delta: float) -> float:
@@ -119,7 +119,7 @@ def noise_multiplier_for_epsilon(epsilon: float, *, rounds: int, sample_rate: fl
     )
 
 
-def noise_multipliers_for(ple_sigma: float, shares: Sequence[Share], *, delta: float) -> list[float]:
+def noise_multipliers_for(ple_sigma: float, shares: Sequence[BudgetShare], *, delta: float) -> list[float]:
     """Noise multipliers of several phases that together come to at most `ple_sigma`.
 
     First each phase alone is brought to its share of mu^2, then all are scaled by one common factor
@@ -143,7 +143,7 @@ def noise_multipliers_for(ple_sigma: float, shares: Sequence[Share], *, delta: f
         raise ConfigError("a plan needs phases, each with a positive weight and at least one round")
     total = sum(share.weight for share in shares)
 
-    def alone(share: Share) -> float:
+    def alone(share: BudgetShare) -> float:
         target = ple_sigma * math.sqrt(share.weight / total)
         if share.sample_rate == 1.0:
             return math.sqrt(share.rounds) / target
@@ -161,9 +161,7 @@ def noise_multipliers_for(ple_sigma: float, shares: Sequence[Share], *, delta: f
 
     def together(factor: float, *, exact: bool = False) -> float:
         zs = [z * factor for z in start] if exact else scaled(factor)
-        events: list[Event] = [
-            gaussian_rounds(s.sample_rate, z, s.rounds) for s, z in zip(shares, zs, strict=True)
-        ]
+        events: list[Event] = [gaussian_rounds(s.sample_rate, z, s.rounds) for s, z in zip(shares, zs, strict=True)]
         return ple(events, delta).sigma
 
     if len(shares) == 1 or all(share.sample_rate == 1.0 for share in shares):

@@ -15,8 +15,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from afml.consortium.run import Phase, RunConfig
 from afml.core.errors import ConfigError
-from afml.core.run import Phase, RunConfig
 from afml.privacy.events import Event, gaussian_rounds
 from crypto.public.grid import Grid
 
@@ -72,12 +72,6 @@ def round_event(config: RunConfig, phase: Phase, steps: int = 1) -> Event:
 def broken_event(config: RunConfig, phase: Phase, steps: int = 1) -> Event:
     """The event of `steps` rounds of a phase, if aggregation is broken."""
     return gaussian_rounds(phase.sample_rate, broken_multiplier(config, phase), steps)
-
-
-def plan(config: RunConfig) -> tuple[Event, ...]:
-    """Everything a run may spend: all rounds of every phase, each phase with its reserved attempts."""
-    reserve = config.reserve_attempts
-    return tuple(round_event(config, phase, phase.rounds + reserve) for phase in config.phases)
 
 
 class GridChoice(NamedTuple):
@@ -145,7 +139,6 @@ __all__ = [
     "grid_for",
     "honest_nodes",
     "node_std",
-    "plan",
     "require_cohort",
     "round_event",
 ]

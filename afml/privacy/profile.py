@@ -1,9 +1,8 @@
 """Privacy profiles: delta as a function of epsilon, with the moments and tails of the privacy loss.
 
-Three forms, one interface: the closed form of a mu-GDP mechanism, a composed privacy loss
-distribution on a grid (Gopi, Lee, Wutschitz 2021), and a Renyi bound (Mironov 2017) for what the
-grid cannot hold. Every number is an upper bound on the true one, except `mean` and `sd`, which are
-the distribution's own.
+Here are the interface and the closed form of a mu-GDP mechanism, which all else is measured by; the form
+that an accountant finds stands in the accountant's own file. Every number is an upper bound on the true
+one, except `mean` and `sd`, which are the distribution's own.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Profile(Protocol):
 
     @property
     def accountant(self) -> str:
-        """Which accountant made it: "closed form", "PRV" or "RDP"."""
+        """Name of the accountant that made it."""
         ...
 
     @property
@@ -106,101 +105,3 @@ class GaussianProfile:
     def tail(self, loss: float) -> float:
         """See `Profile`."""
         return float(ndtr((self.mean - loss) / self.mu)) if self.mu else float(loss <= 0)
-
-
-class DiscreteProfile:
-    """A composed privacy loss distribution on an ascending grid.
-
-    Args:
-        losses: float64[grid], ascending.
-        masses: float64[grid], probabilities under the distribution with the person.
-        infinity_mass: Probability of an infinite loss.
-        epsilon_error: delta(eps) <= delta_grid(eps - epsilon_error) + delta_error (Gopi et al., Thm 5.5).
-        delta_error: See `epsilon_error`.
-        accountant: Its name.
-    """
-
-    def __init__(
-        self,
-        losses: Floats,
-        masses: Floats,
-        *,
-        infinity_mass: float = 0.0,
-        epsilon_error: float = 0.0,
-        delta_error: float = 0.0,
-        accountant: str,
-    ) -> None:
-        masses = np.maximum(masses, 0.0)  # the FFT leaves negative dust of the order of 1e-17
-        self.accountant = accountant
-        self.infinity_mass, self.epsilon_error, self.delta_error = infinity_mass, epsilon_error, delta_error
-        finite = masses.sum()
-        self.mean: float = float(losses @ masses / finite)
-        self.sd: float = math.sqrt(float((losses - self.mean) ** 2 @ masses / finite))
-        # Only non-negative epsilons are asked for, and exp(-loss) of the far left would amplify the dust.
-        kept = losses >= -1.0
-        self._losses, kept_masses = losses[kept], masses[kept]
-        self._upper = np.append(np.cumsum(kept_masses[::-1])[::-1], 0.0)
-        self._lower = np.append(np.cumsum((kept_masses * np.exp(-self._losses))[::-1])[::-1], 0.0)
-
-    def _grid_delta(self, epsilon: Floats) -> Floats:
-        index = np.searchsorted(self._losses, epsilon, side="right")
-        return np.asarray(self.infinity_mass + self._upper[index] - np.exp(epsilon) * self._lower[index])
-
-    def delta(self, epsilon: ArrayLike) -> Floats:
-        """See `Profile`."""
-        shifted = np.asarray(epsilon, dtype=np.float64) - self.epsilon_error
-        return np.clip(self._grid_delta(shifted) + self.delta_error, 0.0, 1.0)
-
-    def epsilon(self, delta: float) -> float:
-        """See `Profile`."""
-        target = delta - self.delta_error
-        if self.infinity_mass >= target:
-            return math.inf
-        # Between two grid points delta(eps) = upper - exp(eps) lower: solve in the first bin reaching it.
-        at_points = self.infinity_mass + self._upper[:-1] - np.exp(self._losses) * self._lower[:-1]
-        index = int(np.searchsorted(-at_points, -target, side="left"))
-        if index >= len(self._losses):
-            return math.inf
-        above = self.infinity_mass + self._upper[index] - target
-        epsilon = math.log(above / self._lower[index]) if above > 0 else -math.inf
-        return max(0.0, epsilon + self.epsilon_error)
-
-    def tail(self, loss: float) -> float:
-        """See `Profile`. Exact up to the grid: masses above `loss` less the coupling error of the grid."""
-        index = int(np.searchsorted(self._losses, loss - self.epsilon_error, side="left"))
-        return min(1.0, float(self._upper[index]) + self.infinity_mass + self.delta_error)
-
-
-@dataclass(frozen=True)
-class RenyiProfile:
-    """Renyi divergences at a set of orders; valid for every mechanism, looser than a loss distribution.
-
-    Attributes:
-        orders: float64[orders], > 1.
-        divergences: float64[orders], RDP at each order.
-    """
-
-    orders: Floats
-    divergences: Floats
-    accountant: str = "RDP"
-    mean: float | None = None
-    sd: float | None = None
-
-    def delta(self, epsilon: ArrayLike) -> Floats:
-        """Canonne, Kamath, Steinke 2020, Prop. 12: delta <= exp((a-1)(rdp - eps)) / (a-1) * (1 - 1/a)^a."""
-        eps = np.asarray(epsilon, dtype=np.float64)[..., None]
-        a = self.orders
-        with np.errstate(over="ignore", invalid="ignore"):
-            log_delta = (a - 1) * (self.divergences - eps) - np.log(a - 1) + a * np.log1p(-1 / a)
-            return np.asarray(np.exp(np.minimum(0.0, np.nan_to_num(log_delta, nan=0.0).min(axis=-1))))
-
-    def epsilon(self, delta: float) -> float:
-        """The same bound solved for epsilon (Balle et al. 2020, Thm 21)."""
-        a = self.orders
-        eps = self.divergences - (math.log(delta) + np.log(a)) / (a - 1) + np.log1p(-1 / a)
-        return max(0.0, float(np.nanmin(eps)))
-
-    def tail(self, loss: float) -> float:
-        """Chernoff: P(L >= x) <= exp((a-1)(rdp - x)), smallest over the orders."""
-        with np.errstate(over="ignore"):
-            return float(np.exp(np.minimum(0.0, ((self.orders - 1) * (self.divergences - loss)).min())))

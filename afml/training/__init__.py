@@ -1,1 +1,1 @@
-"""Private rounds, the public game, and releases: everything that trains or applies a model."""
+"""The task seam and the guarantee: who is drawn, how people are folded and clipped, what noise is added."""

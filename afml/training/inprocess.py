@@ -1,71 +1,56 @@
-"""The reference trainer: all cohorts in one process, exact integer sums, no encryption.
+"""The reference trainer: all institutions in one process, exact integer sums, no encryption.
 
 The federation must end with the same bits (in seeded runs); tests compare the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError
-from afml.core.run import RunConfig
 from afml.privacy.noise import grid_for
-from afml.training.model import TrainedModel
-from afml.training.program import Cohort, Program
-from afml.training.step import apply_total, node_update
+from afml.training.step import Trainer, apply_total
+from afml.training.task import Enrolled, Task
 
-if TYPE_CHECKING:
-    from afml.genomics.sites import SitePanel
+Told = Callable[[str, int, int], None]
+"""(what, step, steps), what in {"private rounds", "public part"}."""
 
 
 def train_in_process(
-    config: RunConfig,
-    panel: SitePanel,
-    panel_dosage: NDArray[np.int8],
-    cohorts: dict[int, Cohort],
-    progress: Callable[[str, int, int], None] | None = None,
-) -> TrainedModel:
-    """Run every phase with every cohort.
+    config: RunConfig, task: Task, enrolled: Mapping[int, Enrolled], progress: Told | None = None
+) -> None:
+    """Run every phase with everybody.
 
     Args:
         config: The run configuration.
-        panel: The agreed sites.
-        panel_dosage: Dosages of the public panel, [panel people, sites].
-        cohorts: Node number -> its enrolled people.
-        progress: Called with (what, step, steps), what in {"private rounds", "public game"}.
-
-    Returns:
-        The trained model.
+        task: Trained in place.
+        enrolled: Node number -> its enrolled people.
+        progress: Told how far it is.
 
     Raises:
-        ConfigError: The cohorts are not those of the configuration.
+        ConfigError: The people are not those of the configuration.
     """
-    people = {node: len(cohort) for node, cohort in cohorts.items()}
-    if people != config.enrolled:
-        raise ConfigError("the cohorts do not match the enrolment declared in the run configuration")
-    program = Program(config, panel, panel_dosage)
+    if {node: len(people) for node, people in enrolled.items()} != config.enrolled:
+        raise ConfigError("the enrolled people do not match the enrolment declared in the run configuration")
+    trainers = {node: Trainer(config, task, enrolled[node]) for node in config.nodes}
 
     def public() -> None:
-        note = None if progress is None else (lambda step, steps: progress("public game", step, steps))
-        program.load_public(program.train_public(note))
+        note = None if progress is None else (lambda step, steps: progress("public part", step, steps))
+        task.load_public(task.train_public(note))
 
-    played = False
     for round_number in range(1, config.rounds + 1):
-        _, phase = config.phase_of(round_number)
-        if phase.name == "game" and not played:
+        index, phase = config.phase_of(round_number)
+        if phase.needs_public and not task.has_public_part:
             public()
-            played = True
-        total = np.zeros(program.parameters(config.phase_of(round_number)[0]), np.int64)
-        for node in config.nodes:
-            update = node_update(program, config, cohorts[node], node=node, round_number=round_number)
+        total = np.zeros(task.length(index), np.int64)
+        for node, trainer in trainers.items():
+            update = trainer.update(node, round_number)
             total += grid_for(config, phase).grid.quantise(update.values, update.rounding)
-        apply_total(program, config, round_number, config.nodes, total)
+        apply_total(task, config, round_number, config.nodes, total)
         if progress is not None:
             progress("private rounds", round_number, config.rounds)
-    if not played:
+    if not task.has_public_part:
         public()
-    return program.model()

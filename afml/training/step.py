@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.core.run import RunConfig
+from afml.consortium.run import RunConfig
 from afml.privacy.noise import grid_for, node_std
-from afml.training.program import Cohort, Program
+from afml.training.clipping import clipped_part
+from afml.training.processes.group import Group, SumRequest
+from afml.training.task import Enrolled, Task
 from crypto.public.random import RandomSource, source
 
 
@@ -26,33 +29,108 @@ class NodeUpdate(NamedTuple):
     rounding: RandomSource
 
 
-def node_update(program: Program, config: RunConfig, cohort: Cohort, *, node: int, round_number: int) -> NodeUpdate:
-    """One node's update of one attempt: Poisson batch, clipped sum, Gaussian noise.
+@dataclass(frozen=True)
+class Trainer:
+    """One node's task on its enrolled people. All that the guarantee rests on happens here.
 
-    Without a configured seed every call draws fresh randomness from the operating system, so every attempt
-    has its own batch and noise. With one (simulation only, marked insecure) all attempts of a round draw the
-    same, so that a run which lost an attempt ends with the same bits.
-
-    Args:
-        program: At the parameters of this round.
-        config: The run configuration.
-        cohort: The node's enrolled people.
-        node: Node number.
-        round_number: 1-based private round of the run.
+    Attributes:
+        run: The run configuration.
+        task: At the parameters of the round.
+        enrolled: The node's people.
+        group: The processes that share each clipped sum, where there are several.
     """
-    rng = source(config.seed, "node", node, "round", round_number)
-    index, phase = config.phase_of(round_number)
-    values = program.private_update(index, cohort, rng, node_std(config, phase))
-    return NodeUpdate(values, rng.child("rounding"))
+
+    run: RunConfig
+    task: Task
+    enrolled: Enrolled
+    group: Group | None = None
+
+    def update(self, node: int, round_number: int) -> NodeUpdate:
+        """One node's update of one attempt: Poisson batch, clipped sum, Gaussian noise.
+
+        Without a configured seed every call draws fresh randomness from the operating system, so every attempt
+        has its own batch and noise. With one (simulation only, marked insecure) all attempts of a round draw the
+        same, so that a run which lost an attempt ends with the same bits.
+
+        Args:
+            node: Node number.
+            round_number: 1-based private round of the run.
+        """
+        stream = source(self.run.seed, "node", node, "round", round_number)
+        index, phase = self.run.phase_of(round_number)
+        values = self.private_update(index, stream, node_std(self.run, phase))
+        return NodeUpdate(values, stream.child("rounding"))
+
+    def private_update(self, phase: int, stream: RandomSource, std: float) -> NDArray[np.float64]:
+        """Poisson batch, clipped sum, noise. An empty batch gives noise alone.
+
+        Args:
+            phase: Index into the run's phases.
+            stream: The round's random source; its children "batch", "people" and "noise" are used.
+            std: Standard deviation of this node's noise per coordinate (afml.privacy.noise.node_std).
+
+        Returns:
+            float64 [parameters of the phase].
+        """
+        drawn = stream.child("batch").uniform(len(self.enrolled))
+        batch = np.flatnonzero(drawn < self.run.phases[phase].sample_rate)
+        update = self.clipped_sum(phase, batch, stream.child("people"))
+        return update + std * stream.child("noise").normal(len(update))
+
+    def clipped_sum(self, phase: int, batch: NDArray[np.int64], stream: RandomSource) -> NDArray[np.float64]:
+        """Sum over the batch's people of gradients clipped to the phase's clip norm, without noise.
+
+        Where the node has several processes (`afml.training.processes`), they share the batch among them.
+
+        Args:
+            phase: Index into the run's phases.
+            batch: Rows of the enrolled.
+            stream: Source of each person's own randomness (line-ups, relaxed masks).
+
+        Returns:
+            float64 [parameters of the phase]; zeros for an empty batch.
+
+        Raises:
+            ProcessLost: Another process of this node is gone; there is no sum.
+            IntegrityError: One gave what cannot be its part; there is no sum.
+        """
+        clip_norm = self.run.phases[phase].clip_norm
+        if self.group is None:
+            return self.part(phase, batch, stream)
+        with self.group.sharing():
+            request = SumRequest(self.held(), phase, batch, stream.path, self.task.state())
+            self.group.announce(request)
+            part = self.part(phase, self.group.part(batch), stream)
+            return self.group.collect(part, batch, clip_norm)
+
+    def part(self, phase: int, batch: NDArray[np.int64], stream: RandomSource) -> NDArray[np.float64]:
+        """`clipped_sum` by this process alone."""
+        return clipped_part(self.task, phase, self.run.phases[phase].clip_norm, self.enrolled, batch, stream)
+
+    def load_others(self) -> None:
+        """Have the node's other processes, where there are any, load this run and these people.
+
+        Before the node enrols: it takes as long as loading took here, and then peers' deadlines do not run yet.
+
+        Raises:
+            ProcessLost: One is gone, or holds something else.
+            IntegrityError: Somebody else answered.
+        """
+        if self.group is not None:
+            self.group.load(self.held())
+
+    def held(self) -> str:
+        """Digest, hex, of run and people: what a clipped sum depends on beside parameters, batch and streams."""
+        return f"{self.run.digest().hex()} {self.enrolled.digest()}"
 
 
 def apply_total(
-    program: Program, config: RunConfig, round_number: int, cohort: Sequence[int], total: NDArray[np.int64]
+    task: Task, config: RunConfig, round_number: int, cohort: Sequence[int], total: NDArray[np.int64]
 ) -> None:
     """Apply the exact integer sum of a round's updates.
 
     Args:
-        program: Changed in place.
+        task: Changed in place.
         config: The run configuration.
         round_number: 1-based private round of the run.
         cohort: Nodes in the sum; their declared enrolment is the divisor.
@@ -60,4 +138,4 @@ def apply_total(
     """
     index, phase = config.phase_of(round_number)
     people = sum(config.enrolled[node] for node in cohort)
-    program.apply(index, grid_for(config, phase).grid.dequantise(total), people)
+    task.apply(index, grid_for(config, phase).grid.dequantise(total), people)

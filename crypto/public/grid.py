@@ -49,9 +49,7 @@ class Grid:
         """Largest magnitude that one node's coordinate can have without wrapping, in units of the update."""
         return self.step * float((1 << (self.bits - 1)) - 1)
 
-    def quantise(
-        self, values: NDArray[np.float64], rng: RandomSource, *, name: str = "update"
-    ) -> NDArray[np.int64]:
+    def quantise(self, values: NDArray[np.float64], rng: RandomSource, *, name: str = "update") -> NDArray[np.int64]:
         """Round at random to grid steps and wrap.
 
         Args:

@@ -191,18 +191,13 @@ def _check_arguments(nodes: int, bits: int, parameters: int) -> None:
     if not 2 <= bits <= 24:
         raise ConfigError(f"{bits} bits per coordinate", where="codec", cure="use 2 to 24 bits")
     if parameters < 1:
-        raise ConfigError(
-            f"{parameters} parameters", where="codec", cure="an update has at least one coordinate"
-        )
+        raise ConfigError(f"{parameters} parameters", where="codec", cure="an update has at least one coordinate")
 
 
 def _smallest_prime(nodes: int, bits: int, fields: int, pads: bool) -> CodecParams | None:
     for prime_bits in sorted(PRIMES):
         row = CodecParams(nodes, bits, fields, _scale_bits(nodes, pads), prime_bits, pads)
-        if (
-            _fft_error(row) <= _MAX_FFT_ERROR
-            and math.sqrt(2.0) * _largest_word(row) * row.scale < row.prime / 2
-        ):
+        if _fft_error(row) <= _MAX_FFT_ERROR and math.sqrt(2.0) * _largest_word(row) * row.scale < row.prime / 2:
             return row
     return None
 

@@ -65,9 +65,7 @@ def read_upload(params: CodecParams, payload: bytes) -> Ciphertext:
         ProtocolError: Wrong size, kind, parameters, or a coefficient that is not below q.
     """
     _check(params, payload, _UPLOAD, upload_size(params))
-    return Ciphertext(
-        (payload[_HEADER : _HEADER + SEED_BYTES],), _read_body(params, payload, _HEADER + SEED_BYTES)
-    )
+    return Ciphertext((payload[_HEADER : _HEADER + SEED_BYTES],), _read_body(params, payload, _HEADER + SEED_BYTES))
 
 
 def read_total(params: CodecParams, payload: bytes) -> Ciphertext:
@@ -78,9 +76,7 @@ def read_total(params: CodecParams, payload: bytes) -> Ciphertext:
     """
     count = int.from_bytes(payload[_HEADER : _HEADER + 2], "little")
     if not 1 <= count <= params.nodes:
-        raise ProtocolError(
-            f"total of {count} updates; the parameters hold 1 to {params.nodes}", where="payload"
-        )
+        raise ProtocolError(f"total of {count} updates; the parameters hold 1 to {params.nodes}", where="payload")
     _check(params, payload, _TOTAL, total_size(params, count))
     first = _HEADER + 2
     seeds = tuple(payload[first + i * SEED_BYTES : first + (i + 1) * SEED_BYTES] for i in range(count))
@@ -93,9 +89,7 @@ def _check(params: CodecParams, payload: bytes, kind: bytes, size: int) -> None:
     if payload[:4] != kind:
         raise ProtocolError("not a ciphertext of this kind", where="payload")
     if payload[4:_HEADER] != params.digest()[:_DIGEST_BYTES]:
-        raise ProtocolError(
-            "made with other codec parameters", where="payload", cure="every node needs the same run"
-        )
+        raise ProtocolError("made with other codec parameters", where="payload", cure="every node needs the same run")
     if len(payload) != size:
         raise ProtocolError(f"{len(payload)} bytes, not {size}", where="payload")
 

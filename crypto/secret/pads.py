@@ -10,7 +10,8 @@ double mask: a dropout means a new attempt with new pads, never the opening of a
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from afml.core.errors import IntegrityError, ProtocolError
 from crypto.public.packing import centre
 from crypto.public.params import CodecParams
-from crypto.public.signing import cohort_digest
+from crypto.public.signing import AnyBinding, cohort_digest
 
 TAG_BYTES = 32
 
@@ -74,9 +75,7 @@ class PadKeys:
 
 def confirmation_tag(secret: bytes, config_digest: bytes, sender: int, receiver: int) -> bytes:
     """Proof to `receiver` that `sender` derived the same pair secret in this run, 32 bytes."""
-    key = _derive(
-        secret, b"afml pad confirm v1", config_digest, struct.pack("<2Q", *sorted((sender, receiver)))
-    )
+    key = _derive(secret, b"afml pad confirm v1", config_digest, struct.pack("<2Q", *sorted((sender, receiver))))
     mac = hmac.HMAC(key, hashes.SHA256())
     mac.update(struct.pack("<2Q", sender, receiver))
     return mac.finalize()
@@ -96,78 +95,63 @@ def check_confirmation(tag: bytes, secret: bytes, config_digest: bytes, sender: 
         )
 
 
-def pad_words(
-    secrets: Mapping[int, bytes],
-    node: int,
-    cohort: Sequence[int],
-    *,
-    config_digest: bytes,
-    round: int,
-    attempt: int,
-    chunks: range,
-    params: CodecParams,
-) -> NDArray[np.int64]:
-    """The sum of this node's pads for a stretch of chunks.
+@dataclass(frozen=True)
+class Pads:
+    """This node's pair secrets of one run; not shown in a repr, never pickled.
 
-    Args:
-        secrets: Peer node -> pair secret (`PadKeys.shared`).
+    Attributes:
         node: This node.
-        cohort: Every node of the attempt, this one included.
-        config_digest: Digest of the run configuration.
-        round: Round number.
-        attempt: Attempt number of the round.
-        chunks: Consecutive chunk indices.
-        params: Word layout.
-
-    Returns:
-        Centred words mod 2^T, int64 [len(chunks), 2, slots]; summed over the cohort they are 0 mod 2^T.
-
-    Raises:
-        ProtocolError: This node is not in the cohort, a node is listed twice, or a pair secret is absent.
+        config_digest: Digest of the run's configuration.
+        secrets: Peer node -> pair secret (`PadKeys.shared`).
     """
-    if node not in cohort or len(set(cohort)) != len(cohort):
-        raise ProtocolError(f"cohort does not list node {node} once", where=f"round {round}")
-    total = np.zeros((len(chunks), 2, params.slots), dtype=np.int64)
-    for peer in sorted(set(cohort) - {node}):
-        if peer not in secrets:
-            raise ProtocolError(
-                f"no pad key of node {peer}", where=f"round {round}", cure="start a new attempt without it"
-            )
-        total += pair_pad(
-            secrets[peer],
-            node,
-            peer,
-            cohort,
-            config_digest=config_digest,
-            round=round,
-            attempt=attempt,
-            chunks=chunks,
-            params=params,
-        )
-    return centre(total, params.total_bits)
 
+    node: int
+    config_digest: bytes
+    secrets: Mapping[int, bytes]
 
-def pair_pad(
-    secret: bytes,
-    node: int,
-    peer: int,
-    cohort: Sequence[int],
-    *,
-    config_digest: bytes,
-    round: int,
-    attempt: int,
-    chunks: range,
-    params: CodecParams,
-) -> NDArray[np.int64]:
-    """What `node` adds on account of one peer; the peer adds its negative mod 2^64, and 2^T divides 2^64.
+    def words(self, binding: AnyBinding, chunks: range, params: CodecParams) -> NDArray[np.int64]:
+        """The sum of this node's pads for a stretch of chunks.
 
-    Args and shape as `pad_words`.
-    """
-    pair = struct.pack("<2Q", *sorted((node, peer)))
-    context = struct.pack("<2Q", round, attempt) + cohort_digest(cohort)
-    key = _derive(secret, b"afml pad v1", config_digest, context + pair)
-    stream = _keystream(key, chunks, (len(chunks), 2, params.slots)).view(np.int64)
-    return stream if node < peer else -stream
+        Args:
+            binding: The attempt and its cohort, this node included.
+            chunks: Consecutive chunk indices.
+            params: Word layout.
+
+        Returns:
+            Centred words mod 2^T, int64 [len(chunks), 2, slots]; summed over the cohort they are 0 mod 2^T.
+
+        Raises:
+            ProtocolError: The attempt is of another run, this node is not in the cohort, a node is listed twice, or
+                a pair secret is absent.
+        """
+        where = f"round {binding.round}"
+        if binding.config_digest != self.config_digest:
+            raise ProtocolError("these pads are of another run", where=where)
+        if self.node not in binding.cohort or len(set(binding.cohort)) != len(binding.cohort):
+            raise ProtocolError(f"cohort does not list node {self.node} once", where=where)
+        total = np.zeros((len(chunks), 2, params.slots), dtype=np.int64)
+        for peer in sorted(set(binding.cohort) - {self.node}):
+            if peer not in self.secrets:
+                raise ProtocolError(f"no pad key of node {peer}", where=where, cure="start a new attempt without it")
+            total += self.pair(peer, binding, chunks, params)
+        return centre(total, params.total_bits)
+
+    def pair(self, peer: int, binding: AnyBinding, chunks: range, params: CodecParams) -> NDArray[np.int64]:
+        """What this node adds on account of one peer; the peer adds its negative mod 2^64, and 2^T divides 2^64.
+
+        Args and shape as `words`.
+        """
+        pair = struct.pack("<2Q", *sorted((self.node, peer)))
+        context = struct.pack("<2Q", binding.round, binding.number) + cohort_digest(binding.cohort)
+        key = _derive(self.secrets[peer], b"afml pad v1", self.config_digest, context + pair)
+        stream = _keystream(key, chunks, (len(chunks), 2, params.slots)).view(np.int64)
+        return stream if self.node < peer else -stream
+
+    def __repr__(self) -> str:
+        return f"Pads(node={self.node}, peers={sorted(self.secrets)})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("pads are never pickled")
 
 
 def _derive(secret: bytes, label: bytes, config_digest: bytes, rest: bytes) -> bytes:
@@ -179,7 +163,5 @@ def _keystream(key: bytes, chunks: range, shape: tuple[int, int, int]) -> NDArra
     """AES-256-CTR words of the chunks; a chunk starts at a fixed block, so any stretch can be made alone."""
     words = shape[1] * shape[2]  # per chunk; two 8-byte words a block
     counter = (chunks.start * words // 2).to_bytes(16, "big")
-    stream = (
-        Cipher(algorithms.AES(key), modes.CTR(counter)).encryptor().update(bytes(8 * words * len(chunks)))
-    )
+    stream = Cipher(algorithms.AES(key), modes.CTR(counter)).encryptor().update(bytes(8 * words * len(chunks)))
     return np.frombuffer(stream, dtype="<u8").reshape(shape)

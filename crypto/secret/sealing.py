@@ -30,9 +30,7 @@ def seal(recipient_public: bytes, plaintext: bytes, info: bytes) -> bytes:
         secret = ephemeral.exchange(X25519PublicKey.from_public_bytes(recipient_public))
     except ValueError:
         raise IntegrityError("the recipient's sealing key is not usable", where="roster") from None
-    return public + ChaCha20Poly1305(_key(secret, public, recipient_public, info)).encrypt(
-        _NONCE, plaintext, info
-    )
+    return public + ChaCha20Poly1305(_key(secret, public, recipient_public, info)).encrypt(_NONCE, plaintext, info)
 
 
 def open_sealed(private: X25519PrivateKey, sealed: bytes, info: bytes) -> bytes:
@@ -47,12 +45,10 @@ def open_sealed(private: X25519PrivateKey, sealed: bytes, info: bytes) -> bytes:
         key = _key(secret, public, private.public_key().public_bytes_raw(), info)
         return ChaCha20Poly1305(key).decrypt(_NONCE, sealed[_PUBLIC:], info)
     except (ValueError, InvalidTag):
-        raise IntegrityError(
-            "sealed message does not open with this node's key", where="sealed message"
-        ) from None
+        raise IntegrityError("sealed message does not open with this node's key", where="sealed message") from None
 
 
 def _key(secret: bytes, ephemeral: bytes, recipient: bytes, info: bytes) -> bytes:
-    return HKDF(
-        algorithm=hashes.SHA256(), length=32, salt=ephemeral + recipient, info=b"afml seal v1" + info
-    ).derive(secret)
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=ephemeral + recipient, info=b"afml seal v1" + info).derive(
+        secret
+    )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,66 +10,9 @@ import pytest
 
 from afml.genomics.phenotypes import write_phenotypes
 from afml.genomics.store import GenotypeStore
-from crypto.secret.provision import provision
-from tests.cli.zygote import Outcome, Zygote
-from tests.simulated import simulate_dosage, write_records, write_vcf
-
-PEOPLE, PANEL, SITES = 40, 60, 32
-
-
-class Institution:
-    """Good inputs that a test spoils one of."""
-
-    def __init__(self, root: Path, afml: Zygote) -> None:
-        self.root, self._afml = root, afml
-        dosage = simulate_dosage(PANEL + PEOPLE, SITES + 8, seed=3)
-        self.names = [f"N{i}" for i in range(PEOPLE)]
-        self.dosage = dosage[PANEL:]
-        write_vcf(root / "panel.vcf.gz", dosage[:PANEL], samples=[f"P{i}" for i in range(PANEL)])
-        write_vcf(root / "own.vcf.gz", self.dosage, samples=self.names)
-        self.values = np.arange(PEOPLE, dtype=np.int8) % 2
-        write_phenotypes(root / "people.tsv", self.names, self.values)
-        provision(root / "kits", "test", 2)
-
-    def prepare(self, node: int = 1, **changes: object) -> Outcome:
-        options = {
-            "--kit": self.root / "kits" / f"node-{node}", "--vcf": self.root / "own.vcf.gz",
-            "--panel-vcf": self.root / "panel.vcf.gz", "--phenotypes": self.root / "people.tsv",
-            "--work": self.root / f"work-{node}", "--sites": SITES, "--seed": 7,
-        } | {f"--{name.replace('_', '-')}": value for name, value in changes.items()}  # fmt: skip
-        return self._afml("prepare", *[part for pair in options.items() for part in pair])
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory, afml: Zygote) -> Institution:
-    made = Institution(tmp_path_factory.mktemp("an institution"), afml)
-    for node in (1, 2):
-        done = made.prepare(node)
-        assert done.code == 0, done.err
-    return made
-
-
-def listing(folder: Path) -> dict[str, str]:
-    """Every file below a folder with its digest, lock files apart."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != ".lock"
-    }
-
-
-@pytest.fixture
-def untouched(good: Institution) -> Iterator[None]:
-    """Whatever the test does, what the institution had is still there, and nothing else is."""
-    before = listing(good.root)
-    yield
-    assert listing(good.root) == before
-
-
-@pytest.fixture
-def scratch(tmp_path: Path) -> Path:
-    return tmp_path
-
+from tests.cli.institution import SITES, Institution, listing
+from tests.cli.zygote import Zygote
+from tests.simulated import write_records, write_vcf
 
 # -- VCF files ---------------------------------------------------------------------------------------
 
@@ -177,8 +118,8 @@ def test_chr22_and_22_are_the_same_chromosome(good: Institution, scratch: Path) 
     bed.write_text("chr22\t0\t1500\n")  # the sites at 1000 .. 1500, spelled otherwise than in the panel
     done = good.prepare(vcf=prefixed, work=scratch / "work", exclude=bed)
     assert done.code == 0, done.err
-    store = GenotypeStore.open(scratch / "work" / "cohort.zarr")
-    assert store.absent == 0
+    store = GenotypeStore.open(scratch / "work" / "data" / "private" / "cohort.zarr")
+    assert store.absent_sites == 0
     assert min(store.panel.pos) > 1500
 
 
@@ -233,7 +174,7 @@ def test_multi_allelic_and_missing_genotypes_are_not_reference(scratch: Path, go
         work=scratch / "work", sites=8, holdout=0,
     )  # fmt: skip
     assert done.code == 0, done.err
-    store = GenotypeStore.open(scratch / "work" / "cohort.zarr")
+    store = GenotypeStore.open(scratch / "work" / "data" / "private" / "cohort.zarr")
     keys = [store.panel.key(site)[1:] for site in range(len(store.panel))]
     assert keys == [(1000, "A", "G"), (1000, "A", "T"), (2000, "C", "T")]
     copies = store.panel.to_minor(store.dosage())  # back to copies of ALT
@@ -249,9 +190,9 @@ def test_site_panels_that_disagree_are_named(good: Institution, scratch: Path, a
     out = scratch / "run.json"
     cards = (good.root / "work-1" / "card.json", scratch / "work-2" / "card.json")
     line = afml("configure", *cards, "--kit", good.root / "kits" / "coordinator", "--out", out).complaint()
-    assert "the institutions disagree on the site panel (nodes [1]: " in line
+    assert "the institutions disagree on their data (nodes [1]: " in line
     assert "nodes [2]: " in line
-    assert "run `afml prepare` everywhere with the same panel VCF" in line
+    assert "run `afml prepare` everywhere with the same panel, exclusions and site count" in line
     assert not out.exists()
 
 
@@ -282,76 +223,3 @@ def test_a_failed_preparation_keeps_the_work_that_was_there(good: Institution, s
     write_phenotypes(scratch / "some.tsv", good.names[3:], good.values[3:])
     good.prepare(work=work, phenotypes=scratch / "some.tsv", sites=SITES - 4).complaint()
     assert listing(work) == before
-
-
-# -- the demo ----------------------------------------------------------------------------------------
-
-
-def test_vcf_and_panel_go_together(scratch: Path, good: Institution, afml: Zygote) -> None:
-    line = afml("demo", "--out", scratch / "demo", "--vcf", good.root / "own.vcf.gz").complaint()
-    assert "--vcf and --panel go together; give both, or neither to simulate" in line
-    assert not (scratch / "demo").exists()
-
-
-def test_a_demo_never_clears_a_folder_it_did_not_make(scratch: Path, afml: Zygote) -> None:
-    (scratch / "mine").mkdir()
-    (scratch / "mine" / "thesis.txt").write_text("years of work")
-    line = afml("demo", "--out", scratch / "mine").complaint()
-    assert f"{scratch / 'mine'}: exists and was not made by a demo; choose another --out" in line
-    assert (scratch / "mine" / "thesis.txt").read_text() == "years of work"
-    (scratch / "file").write_text("a file")
-    line = afml("demo", "--out", scratch / "file").complaint()
-    assert str(scratch / "file") in line
-    assert (scratch / "file").read_text() == "a file"
-
-
-def test_a_demo_on_a_missing_vcf_writes_nothing(scratch: Path, afml: Zygote) -> None:
-    none = scratch / "none.vcf.gz"
-    line = afml("demo", "--out", scratch / "demo", "--vcf", none, "--panel", scratch / "p.tsv").complaint()
-    assert f"{none}: VCF does not exist; correct VCF=" in line
-    assert not (scratch / "demo").exists()
-
-
-def test_a_demo_on_a_truncated_vcf_keeps_the_last_demo(scratch: Path, good: Institution, afml: Zygote) -> None:
-    out = scratch / "demo"
-    out.mkdir()
-    (out / ".afml-demo").touch()
-    (out / "report.json").write_text("{}")
-    table, cut = scratch / "people.tsv", scratch / "cut.vcf.gz"
-    table.write_text("sample\tpopulation\n" + "".join(f"{name}\tA\n" for name in good.names))
-    cut.write_bytes((good.root / "own.vcf.gz").read_bytes()[:-200])
-    line = afml("demo", "--out", out, "--vcf", cut, "--panel", table).complaint()
-    assert f"{cut}: VCF is truncated" in line
-    assert (out / "report.json").exists()
-
-
-@pytest.mark.parametrize("spoilt", ["missing sample", "too few people", "too few simulated people"])
-def test_a_demo_that_cannot_be_split_keeps_the_last_demo(
-    scratch: Path, good: Institution, afml: Zygote, spoilt: str
-) -> None:
-    out, table = scratch / "demo", scratch / "people.tsv"
-    out.mkdir()
-    (out / ".afml-demo").touch()
-    (out / "report.json").write_text("{}")
-    names = good.names[1:] if spoilt == "missing sample" else good.names
-    table.write_text("sample\tpopulation\n" + "".join(f"{name}\tA\n" for name in names))
-    data = () if "simulated" in spoilt else ("--vcf", good.root / "own.vcf.gz", "--panel", table)
-    people = {"missing sample": 10, "too few people": PEOPLE - 4, "too few simulated people": 2496}[spoilt]
-    line = afml("demo", "--out", out, *data, "--panel-people", people, "--nodes", 5).complaint()
-    assert ("lacks sample N0" if spoilt == "missing sample" else "people are too few for a panel of") in line
-    assert (out / "report.json").exists()
-
-
-@pytest.mark.parametrize("options", [["--nodes", 2], ["--nodes", "many"], ["--sites", 0], ["--unknown"]])
-def test_impossible_options(scratch: Path, afml: Zygote, options: list[object]) -> None:
-    afml("demo", "--out", scratch / "demo", *options).complaint()
-    assert not (scratch / "demo").exists()
-
-
-def test_an_unknown_command_and_a_folder_that_may_not_be_written(scratch: Path, afml: Zygote) -> None:
-    assert "No such command" in afml("frobnicate").complaint()
-    blocked = scratch / "blocked"
-    blocked.write_text("a file where a folder should go")
-    done = afml("provision", "--out", blocked / "kits", "--nodes", 2)
-    assert done.code == 1
-    assert done.err.splitlines() == [f"afml: {blocked}: File exists"]

@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from afml.cli import configure as verb
 from afml.cli.configure import configure
+from afml.consortium import messages, runfile
+from afml.consortium.card import NodeCard
+from afml.consortium.nodekit import load_node_kit
+from afml.consortium.provision import provision
+from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError, ConfigError, InputError
-from afml.core.run import GameSettings, NodeCard, RunConfig
-from afml.genomics.sites import ANNOTATIONS
-from afml.training.program import parameter_counts
-from crypto.public import messages
+from afml.masking.kind import genotypes, masking_settings
+from afml.masking.plan import parameter_counts
+from afml.masking.settings import RISK, GameSettings, MaskingSettings
 from crypto.public.signing import sign
-from crypto.secret.nodekit import load_node_kit
-from crypto.secret.provision import provision
 
 SITES, NODES = 32, 3
 
@@ -33,7 +34,7 @@ def kits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _card(kits: Path, out: Path, node: int, *, sites: int) -> None:
     kit = load_node_kit(kits / f"node-{node}")
-    card = NodeCard(node=node, site_panel="00", sites=sites, enrolled=50)
+    card = NodeCard(node=node, data=genotypes("00", sites), enrolled=50)
     signed = card.model_copy(update={"signature": sign(kit.signing_key, messages.node_card(card.unsigned())).hex()})
     (out / f"card-{node}.json").write_text(signed.model_dump_json())
 
@@ -54,27 +55,36 @@ def test_settings_of_the_game_are_signed_and_sized(kits: Path, tmp_path: Path) -
     text = 'context_scores = 0\nidentification = "pairs"\nprivate = ["masking"]\nsteps = 40\n'
     config = _configure(kits, tmp_path / "run.json", text)
     wanted = GameSettings(context_scores=0, identification="pairs", private=("masking",), steps=40)
-    assert config.game == wanted
-    assert [phase.parameters for phase in config.phases] == list(parameter_counts(SITES, len(ANNOTATIONS), wanted))
-    assert config.phases[1].parameters < parameter_counts(SITES, len(ANNOTATIONS))[1]
+    assert masking_settings(config).game == wanted
+    counts = parameter_counts(SITES, MaskingSettings(game=wanted))
+    assert [phase.parameters for phase in config.phases] == list(counts)
+    assert config.phases[1].parameters < parameter_counts(SITES, MaskingSettings())[1]
+
+
+def test_a_backend_is_asked_for_by_name(kits: Path, tmp_path: Path) -> None:
+    assert _configure(kits, tmp_path / "run.json", "").backend == "ckks"
+    assert _configure(kits, tmp_path / "run.json", "", "--backend", "ckks").backend == "ckks"
+    with pytest.raises(AssertionError, match="Invalid value for '--backend'"):
+        _configure(kits, tmp_path / "other.json", "", "--backend", "plain")
+    assert not (tmp_path / "other.json").exists()
 
 
 def test_a_number_of_steps_given_beside_the_file_wins(kits: Path, tmp_path: Path) -> None:
     config = _configure(kits, tmp_path / "run.json", "steps = 40\nlineup = 8\n", "--game-steps", 7)
-    assert config.game == GameSettings(steps=7, lineup=8)
+    assert masking_settings(config).game == GameSettings(steps=7, lineup=8)
 
 
 def test_batch_normalisation_needs_a_run_without_private_game_rounds(kits: Path, tmp_path: Path) -> None:
     out = tmp_path / "run.json"
     with pytest.raises(ConfigError) as refused:
-        _configure(kits, out, 'normalisation = "batch"\n')
+        _configure(kits, out, 'normalisation = "batch"\n', "--run", "r")
     assert str(refused.value) == (
-        "run configuration: batch normalisation mixes people, so private game rounds would have no per-person "
-        "gradients; use game.normalisation = 'group' or no private game rounds"
+        "run r: batch normalisation mixes people, so private game rounds would have no per-person "
+        "gradients; use game.normalisation = 'group' or no private game rounds; configure the run again"
     )
     assert not out.exists()
     config = _configure(kits, out, 'normalisation = "batch"\n', "--game-rounds", 0)
-    assert [phase.name for phase in config.phases] == ["risk"]
+    assert [phase.name for phase in config.phases] == [RISK]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +95,7 @@ def test_batch_normalisation_needs_a_run_without_private_game_rounds(kits: Path,
         ('public = ["masking", "masking"]\n', "game.toml: public: a loss is named twice; correct this key"),
         ("batch = 0\n", "game.toml: batch: Input should be greater than or equal to 1; correct this key"),
         ("site_cost = nan\n", "game.toml: site_cost: Input should be a finite number; correct this key"),
-        ("private = []\n", "run configuration: game.private is empty, so private game rounds would spend budget"),
+        ("private = []\n", ": game.private is empty, so private game rounds would spend budget"),
     ],
 )
 def test_bad_settings_are_one_line(kits: Path, tmp_path: Path, text: str, complaint: str) -> None:
@@ -102,7 +112,7 @@ def test_a_run_that_cannot_be_signed_is_not_written(
     def refuse(*_: object) -> bytes:
         raise ConfigError("no")
 
-    monkeypatch.setattr(verb, "sign", refuse)
+    monkeypatch.setattr(runfile, "sign", refuse)
     with pytest.raises(ConfigError, match=r"^no$"):
         _configure(kits, tmp_path / "run.json", "")
     assert [path.name for path in tmp_path.iterdir()] == ["game.toml"]
@@ -117,9 +127,9 @@ def test_components_that_the_sites_do_not_have_are_refused(kits: Path, tmp_path:
         _card(kits, few, node, sites=16)
     (tmp_path / "risk.toml").write_text("kept_components = 16\n")
     with pytest.raises(ConfigError) as refused:
-        _configure(few, tmp_path / "run.json", "", "--risk", tmp_path / "risk.toml")
+        _configure(few, tmp_path / "run.json", "", "--risk", tmp_path / "risk.toml", "--run", "r")
     assert str(refused.value) == (
-        "run configuration: a release at 16 sites cannot keep 16 components; lower kept_components or prepare more "
-        "sites"
+        "run r: a release at 16 sites cannot keep 16 components; lower kept_components or prepare more sites; "
+        "configure the run again"
     )
     assert not (tmp_path / "run.json").exists()

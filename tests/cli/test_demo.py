@@ -17,12 +17,15 @@ import numpy as np
 import pysam
 import pytest
 
-from tests.federation.parties import REPOSITORY, alive, command, environment
+from afml.core.progress import EventReader
+from tests.processes import REPOSITORY, alive, command, environment
 from tests.simulated import simulate_csq, simulate_dosage, write_vcf
 
 PEOPLE, PANEL, NODES, SITES = 330, 90, 3, 120
 OPTIONS = ("--nodes", NODES, "--panel-people", PANEL, "--sites", SITES, "--rounds", 3, "--game-rounds", 1,
            "--game-steps", 4, "--causal", 5)  # fmt: skip
+LIMIT_S = 1500  # what a demo may take where sixteen other processes want the processors
+pytestmark = pytest.mark.timeout(2 * LIMIT_S)
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +60,14 @@ def _staged(out: Path) -> list[Path]:
 
 def test_ctrl_c_in_the_middle_leaves_no_process_and_no_half_file(root: Path) -> None:
     demo = _start(root)
-    log = root / "out" / "logs" / "node-1.log"
-    deadline = time.monotonic() + 240
-    while not (log.exists() and "keys agreed" in log.read_text()):
+    told, deadline = EventReader(root / "out" / "logs" / "node-1.events"), time.monotonic() + LIMIT_S
+    while "keys" not in [event.kind for event in told.new()]:
         assert demo.poll() is None, demo.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert len(alive(root)) > NODES, "the demo, an aggregator and the nodes"
     os.killpg(demo.pid, signal.SIGINT)  # as a terminal does: to everybody in the foreground
-    _, err = demo.communicate(timeout=60)
+    _, err = demo.communicate(timeout=LIMIT_S)
     assert demo.returncode == 130
     assert err.split("\n") == ["", "afml: interrupted", ""]  # on a line of its own, after the terminal's ^C
     assert alive(root) == []
@@ -77,7 +79,7 @@ def test_ctrl_c_in_the_middle_leaves_no_process_and_no_half_file(root: Path) -> 
 def finished(root: Path) -> Path:
     """A second demo in the folder of the interrupted one."""
     demo = _start(root)
-    out, err = demo.communicate(timeout=400)
+    out, err = demo.communicate(timeout=LIMIT_S)
     assert demo.returncode == 0, err + out
     assert err == ""
     assert alive(root) == []

@@ -8,15 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from afml.consortium.nodekit import load_node_kit
+from afml.consortium.provision import provision
+from afml.consortium.run import RunConfig
 from afml.core.files import write_bytes
-from afml.core.run import RunConfig
 from afml.genomics.drawn import draw_people
+from afml.genomics.files import GenotypeFiles
 from afml.genomics.phenotypes import write_phenotypes
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
+from afml.masking.kind import masking_settings
+from afml.masking.model import TrainedModel
+from afml.masking.settings import GAME, RISK
 from afml.training.inprocess import train_in_process
-from crypto.secret.nodekit import load_node_kit
-from crypto.secret.provision import provision
 from node.guard import open_ledger
 from node.privacy import PrivacyStatement
 from node.release import release
@@ -79,10 +83,11 @@ def config(consortium: Consortium) -> RunConfig:
 
 
 def test_every_institution_draws_the_same_panel(consortium: Consortium) -> None:
-    panels = [SitePanel.load(consortium.work(n).site_panel) for n in (1, 2)]
+    files = [GenotypeFiles(consortium.work(n).data) for n in (1, 2)]
+    panels = [SitePanel.load(one.site_panel) for one in files]
     assert [panel.drawn_people for panel in panels] == [80, 80]
     assert panels[0].digest() == panels[1].digest()
-    drawn = [GenotypeStore.open(consortium.work(n).panel_store).dosage() for n in (1, 2)]
+    drawn = [GenotypeStore.open(one.panel_store).dosage() for one in files]
     np.testing.assert_array_equal(drawn[0], drawn[1])
     np.testing.assert_array_equal(drawn[0], draw_people(panels[0]))
 
@@ -95,16 +100,17 @@ def test_other_draws_are_another_panel(consortium: Consortium, tmp_path: Path) -
     cards = (consortium.work(1).card, tmp_path / "work" / "card.json")
     kit = consortium.root / "kits" / "coordinator"
     line = consortium.afml("configure", *cards, "--kit", kit, "--out", tmp_path / "run.json").complaint()
-    assert "the institutions disagree on the site panel" in line
+    assert "the institutions disagree on their data" in line
 
 
 def test_an_all_private_release_says_where_its_panel_comes_from(consortium: Consortium, config: RunConfig) -> None:
-    holdings = {n: load_holdings(consortium.work(n), config.risk) for n in range(1, NODES + 1)}
-    assert config.game.steps == 0
-    assert [phase.name for phase in config.phases] == ["risk", "game"]
-    model = train_in_process(
-        config, holdings[1].panel, holdings[1].panel_dosage, {n: one.cohort for n, one in holdings.items()}
-    )
+    holdings = {n: load_holdings(consortium.work(n), config) for n in range(1, NODES + 1)}
+    settings, task = masking_settings(config), holdings[1].task
+    assert settings.game.steps == 0
+    assert [phase.name for phase in config.phases] == [RISK, GAME]
+    train_in_process(config, task, {n: one.enrolled for n, one in holdings.items()})
+    model = task.model()
+    assert isinstance(model, TrainedModel)
     assert len(model.game)
     assert model.card["panel"] == "panel drawn from allele frequencies: 80 people, independent sites"
     work = consortium.work(1)
@@ -113,7 +119,7 @@ def test_an_all_private_release_says_where_its_panel_comes_from(consortium: Cons
                              epsilon_if_aggregation_broken=1)  # fmt: skip
     write_bytes(work.privacy(config.run), spent.canonical())
     with open_ledger(work, load_node_kit(consortium.root / "kits" / "node-1")) as ledger:
-        done = release(work, config, config.release, ledger)
+        done = release(work, config, settings.release, ledger)
     assert done.released.min_group_size >= 5
     header = gzip.decompress(done.path.read_bytes()).decode()
     assert "\n##afml_panel=panel drawn from allele frequencies: 80 people, independent sites\n" in header

@@ -13,11 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from afml.consortium.provision import provision
+from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
-from afml.core.run import Column, RiskSettings, RunConfig, Trait
+from afml.data.columns import Column
+from afml.data.people import PeopleTable
 from afml.genomics.phenotypes import read_phenotypes, write_phenotypes
-from crypto.secret.provision import provision
-from node.workspace import People, Workspace, load_holdings
+from afml.masking.enrolled import Enrolled
+from afml.masking.kind import masking_settings, with_settings
+from afml.masking.settings import GAME, RISK, RiskSettings, Trait
+from node.workspace import Holdings, Workspace, load_holdings
 from tests.cli.zygote import Zygote
 from tests.simulated import simulate_dosage, write_vcf
 
@@ -55,6 +60,22 @@ def configure(root: Path, afml: Zygote, out: Path, *options: object) -> RunConfi
     return RunConfig.load(out)
 
 
+def with_risk(run: RunConfig, risk: RiskSettings) -> RunConfig:
+    """The same run with other traits; nobody trains it here."""
+    bare = run.model_copy(update={"phases": ()})
+    return with_settings(bare, masking_settings(run).model_copy(update={RISK: risk}))
+
+
+@pytest.fixture(scope="module")
+def run(root: Path, afml: Zygote) -> RunConfig:
+    return configure(root, afml, root / "plain.json", "--phenotypes", 2)
+
+
+def people_of(holdings: Holdings) -> Enrolled:
+    assert isinstance(holdings.enrolled, Enrolled)
+    return holdings.enrolled
+
+
 def test_simulated_traits_are_two_of_one_kind_and_one_of_the_other(root: Path) -> None:
     samples = [f"N2-{i}" for i in range(PEOPLE)]
     table = read_phenotypes(root / "phenotypes.tsv", samples)
@@ -69,39 +90,41 @@ def test_simulated_traits_are_two_of_one_kind_and_one_of_the_other(root: Path) -
 
 
 def test_the_work_folder_keeps_every_column(root: Path) -> None:
-    people = People.load(Workspace(root / "work-2").people)
+    people = PeopleTable.load(Workspace(root / "work-2").people)
     table = read_phenotypes(root / "phenotypes.tsv", people.samples)
-    assert people.table.names == table.names
-    np.testing.assert_array_equal(people.table.values, table.values)
+    assert people.columns.names == table.names
+    np.testing.assert_array_equal(people.columns.values, table.values)
     assert (root / "work-2" / "people.tsv").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_run_declares_its_traits_and_the_lengths_they_need(root: Path, afml: Zygote, tmp_path: Path) -> None:
     plain = configure(root, afml, tmp_path / "two.json", "--phenotypes", 2)
-    assert plain.risk == RiskSettings(phenotypes=2)
+    assert masking_settings(plain).risk == RiskSettings(phenotypes=2)
     assert '"traits"' not in (tmp_path / "two.json").read_text()
     named = configure(root, afml, tmp_path / "all.json", "--risk", root / "phenotypes.risk.json")
     assert (plain.phases[0].parameters, named.phases[0].parameters) == (2 * (SITES + 1), 3 * (SITES + 1))
-    assert (plain.release.patterns, named.release.patterns) == (24, 24)
+    assert [masking_settings(config).release.patterns for config in (plain, named)] == [24, 24]
     for config in (plain, named):
-        cohort = load_holdings(Workspace(root / "work-1"), config.risk).cohort
-        assert cohort.phenotypes == config.risk.phenotypes
+        people = people_of(load_holdings(Workspace(root / "work-1"), config))
+        assert people.phenotypes == masking_settings(config).risk.phenotypes
 
 
 def test_the_documented_declaration_is_one(root: Path, afml: Zygote, tmp_path: Path) -> None:
     document = (Path(__file__).parents[2] / "docs" / "DATA.md").read_text()
-    (sample,) = re.findall(r"```toml\n(.*?)```", document, flags=re.S)
+    samples = re.findall(r"```toml\n(.*?)```", document, flags=re.S)
+    (sample,) = [text for text in samples if "[[traits]]" in text]
     (tmp_path / "risk.toml").write_text(sample)
     config = configure(root, afml, tmp_path / "run.json", "--risk", tmp_path / "risk.toml")
-    assert config.risk.traits[0] == Trait(name="type 2 diabetes")
-    assert config.risk.traits[1].kind == "quantitative"
-    assert config.phases[0].parameters == 2 * (SITES + 1 + len(config.risk.covariates)) == 2 * (SITES + 3)
+    risk = masking_settings(config).risk
+    assert risk.traits[0] == Trait(name="type 2 diabetes")
+    assert risk.traits[1].kind == "quantitative"
+    assert config.phases[0].parameters == 2 * (SITES + 1 + len(risk.covariates)) == 2 * (SITES + 3)
 
 
 def test_a_run_without_traits_has_no_risk_rounds(root: Path, afml: Zygote, tmp_path: Path) -> None:
     (tmp_path / "risk.toml").write_text("kept_components = 2\n")
     config = configure(root, afml, tmp_path / "run.json", "--risk", tmp_path / "risk.toml")
-    assert [phase.name for phase in config.phases] == ["game"]
+    assert [phase.name for phase in config.phases] == [GAME]
     cards = [root / f"work-{node}" / "card.json" for node in range(1, NODES + 1)]
     line = afml("configure", *cards, "--kit", root / "kits" / "coordinator", "--out", tmp_path / "no.json",
                 "--game-rounds", 0, "--risk", tmp_path / "risk.toml").complaint()  # fmt: skip
@@ -126,12 +149,13 @@ def test_a_bad_declaration_is_refused(root: Path, afml: Zygote, tmp_path: Path, 
     assert str(tmp_path / "risk.toml") in line
 
 
-def test_people_may_be_prepared_without_a_table(root: Path, afml: Zygote, tmp_path: Path) -> None:
+def test_people_may_be_prepared_without_a_table(root: Path, afml: Zygote, run: RunConfig, tmp_path: Path) -> None:
     done = afml("prepare", "--kit", root / "kits" / "node-1", "--vcf", root / "node-1.vcf.gz", "--panel-vcf",
                 root / "panel.vcf.gz", "--work", tmp_path / "work", "--sites", SITES)  # fmt: skip
     assert done.code == 0, done.err
-    cohort = load_holdings(Workspace(tmp_path / "work"), RiskSettings(kept_components=2)).cohort
-    assert cohort.phenotype.shape == (len(cohort), 0)
+    without = with_risk(run, RiskSettings(kept_components=2))
+    people = people_of(load_holdings(Workspace(tmp_path / "work"), without))
+    assert people.phenotype.shape == (len(people), 0)
 
 
 def test_a_table_with_a_bad_column_is_refused_before_anything_is_kept(root: Path, afml: Zygote, tmp_path: Path) -> None:
@@ -164,7 +188,9 @@ def test_more_traits_than_a_run_learns_are_not_simulated(
 
 
 @pytest.mark.parametrize("who", ["train", "holdout"])
-def test_values_of_held_out_people_are_checked_before_training(root: Path, tmp_path: Path, who: str) -> None:
+def test_values_of_held_out_people_are_checked_before_training(
+    root: Path, run: RunConfig, tmp_path: Path, who: str
+) -> None:
     """They are needed after it, when the budget is spent."""
     work = Workspace(shutil.copytree(root / "work-1", tmp_path / "work"))
     header, *lines = work.people.read_text().splitlines()
@@ -172,11 +198,11 @@ def test_values_of_held_out_people_are_checked_before_training(root: Path, tmp_p
     sample, first, _, _, role = lines[row].split("\t")
     lines[row] = "\t".join((sample, first, "2", "NA", role))
     work.people.write_text("\n".join((header, *lines)) + "\n")
-    good = load_holdings(work, RiskSettings(traits=(Trait(name="phenotype1"),)))
-    before = load_holdings(Workspace(root / "work-1"), RiskSettings(traits=(Trait(name="phenotype1"),)))
-    assert good.enrolled_samples == before.enrolled_samples
-    np.testing.assert_array_equal(good.cohort.phenotype, before.cohort.phenotype)
-    np.testing.assert_array_equal(good.cohort.dosage, before.cohort.dosage)
+    first = with_risk(run, RiskSettings(traits=(Trait(name="phenotype1"),)))
+    good, before = load_holdings(work, first), load_holdings(Workspace(root / "work-1"), first)
+    assert good.names == before.names
+    np.testing.assert_array_equal(people_of(good).phenotype, people_of(before).phenotype)
+    np.testing.assert_array_equal(people_of(good).dosage, people_of(before).dosage)
     number = Trait(name="trait", kind="quantitative")
     for risk, message in (
         (RiskSettings(traits=(Trait(name="phenotype2"),)), "'phenotype2' is neither 0 nor 1 for 1 of 40 people"),
@@ -187,20 +213,19 @@ def test_values_of_held_out_people_are_checked_before_training(root: Path, tmp_p
         ),
     ):
         with pytest.raises(InputError, match=message):
-            load_holdings(work, risk)
+            load_holdings(work, with_risk(run, risk))
 
 
 def test_the_people_table_is_utf_8_in_any_locale(tmp_path: Path) -> None:
     script = """
 import sys, numpy as np
 from pathlib import Path
-from afml.genomics.phenotypes import Phenotypes
-from node.workspace import People
+from afml.data.people import PeopleTable, PersonColumns
 path = Path(sys.argv[1])
-made = People(("Zo\\u00eb",), Phenotypes(("H\\u00f6he",), np.array([[1.5]])), np.array([True]))
+made = PeopleTable(("Zo\\u00eb",), PersonColumns(("H\\u00f6he",), np.array([[1.5]])), np.array([True]))
 made.save(path)
-back = People.load(path)
-assert (back.samples, back.table.names) == (made.samples, made.table.names)
+back = PeopleTable.load(path)
+assert (back.samples, back.columns.names) == (made.samples, made.columns.names)
 """
     environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "people.tsv")], env=environment, check=True)

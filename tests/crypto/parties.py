@@ -9,18 +9,19 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.core.run import Member, Roster
-from crypto.public.attempt import Attempt
+from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.roster import Member, Roster
+from crypto.ckks.codec import UpdateCodec
+from crypto.ckks.run_key import RunKey
 from crypto.public.blind import add_payloads
 from crypto.public.grid import Grid
 from crypto.public.params import CodecParams, choose
 from crypto.public.random import SeededRandom
 from crypto.public.signing import generate_signing_key, public_bytes
-from crypto.secret.ckks import RunKey
-from crypto.secret.pads import PadKeys
-from crypto.secret.update import Pads, UpdateCodec
+from crypto.secret.pads import PadKeys, Pads
 
 CONFIG = bytes(range(32))
+FIRST = Attempt(1, 1)
 
 
 @functools.cache
@@ -35,8 +36,8 @@ def secrets(nodes: int) -> dict[int, dict[int, bytes]]:
     return {a: {b: keys[a].shared(keys[b].public) for b in keys if b != a} for a in keys}
 
 
-def attempt(cohort: Sequence[int], round: int = 1, number: int = 1, run: str = "run") -> Attempt:
-    return Attempt(run, CONFIG, round, number, tuple(cohort))
+def attempt(cohort: Sequence[int], round: int = 1, number: int = 1, run: str = "run") -> Binding:
+    return Binding(run, CONFIG, Attempt(round, number), tuple(cohort))
 
 
 def codec(params: CodecParams, grid: Grid, node: int) -> UpdateCodec:
@@ -50,16 +51,11 @@ def encode(
     node: int,
     values: NDArray[np.float64],
     cohort: Sequence[int],
-    round: int = 1,
-    number: int = 1,
+    at: Attempt = FIRST,
 ) -> list[bytes]:
     """The payloads of one node; its rounding is `SeededRandom(9, node)`."""
     part = codec(params, grid, node)
-    return list(
-        part.encode(
-            values, round=round, attempt=number, cohort=cohort, rng=SeededRandom(9, node), name="update"
-        )
-    )
+    return list(part.encode(values, binding=attempt(cohort, *at), rng=SeededRandom(9, node)))
 
 
 def blind_sum(params: CodecParams, uploads: Sequence[Sequence[bytes]]) -> list[bytes]:
@@ -105,6 +101,4 @@ def roster(nodes: int) -> tuple[Roster, dict[int, object]]:
         Member(node=node, name=f"n{node}", signing_key=public_bytes(key).hex(), sealing_key="00" * 32)
         for node, key in keys.items()
     )
-    return Roster(
-        consortium="test", coordinator_key="00" * 32, aggregator_key="00" * 32, members=members
-    ), dict(keys)
+    return Roster(consortium="test", coordinator_key="00" * 32, aggregator_key="00" * 32, members=members), dict(keys)

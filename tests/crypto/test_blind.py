@@ -113,10 +113,12 @@ def test_rubbish_is_refused_cleanly(data: bytes) -> None:
 
 def test_the_public_half_loads_no_key_code_and_no_he_library() -> None:
     script = (
-        "import sys, crypto.public.admission, crypto.public.blind, crypto.public.grid, crypto.public.kit, "
-        "crypto.public.packing, crypto.public.scheme, crypto.public.messages\n"
+        "import sys, aggregator.server, crypto.public.blind, crypto.public.grid, afml.consortium.kit, "
+        "crypto.public.packing, afml.consortium.scheme, afml.consortium.messages\n"
+        "from crypto.public.backend import BACKENDS, public_backend\n"
+        "for name in BACKENDS: public_backend(name)\n"
         "bad = [m for m in sys.modules if m.split('.')[0] in ('tenseal', 'torch', 'cyvcf2') "
-        "or m.startswith('crypto.secret')]\n"
+        "or m.startswith(('crypto.secret', 'crypto.ckks', 'afml.consortium.nodekit', 'afml.consortium.provision'))]\n"
         "print(bad); sys.exit(bool(bad))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -15,16 +15,17 @@ import pytest
 import structlog
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from afml.consortium.kit import load_aggregator_kit
+from afml.consortium.nodekit import load_node_kit
+from afml.consortium.provision import provision, renew
 from afml.core import logging as afml_logging
+from crypto.ckks.codec import UpdateCodec
+from crypto.ckks.run_key import RunKey
 from crypto.public.grid import Grid
-from crypto.public.kit import load_aggregator_kit
 from crypto.public.params import choose
-from crypto.secret.ckks import RunKey
-from crypto.secret.nodekit import load_node_kit
-from crypto.secret.pads import PadKeys, check_confirmation, pad_words
-from crypto.secret.provision import provision, renew
+from crypto.secret.pads import PadKeys, Pads, check_confirmation
 from crypto.secret.sealing import open_sealed, seal
-from crypto.secret.update import Pads, UpdateCodec
+from tests.crypto.parties import CONFIG, attempt
 
 PARAMS = choose(2, 16, 10)
 
@@ -53,14 +54,12 @@ def test_nothing_secret_is_ever_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     node, aggregator = load_node_kit(kits / "node-1"), load_aggregator_kit(kits / "aggregator")
     run_key, mine, other = RunKey.generate(PARAMS), PadKeys.generate(), PadKeys.generate()
     shared = mine.shared(other.public)
-    pads = Pads(1, b"c" * 32, {2: shared})
+    pads = Pads(1, CONFIG, {2: shared})
     codec = UpdateCodec(PARAMS, Grid(1.0, 16), run_key, pads)
     sealed = seal(bytes.fromhex(node.roster.members[0].sealing_key), run_key.serialise(), b"run key")
 
     for item in (node, aggregator, run_key, mine, pads, codec, node.tls, node.signing_key, node.sealing_key):
-        print(
-            repr(item), str(item), f"{item}", vars(item) if isinstance(item, UpdateCodec) else "", file=said
-        )
+        print(repr(item), str(item), f"{item}", vars(item) if isinstance(item, UpdateCodec) else "", file=said)
         log.info("state", key=item, state=item, problem=repr(item))
 
     total = RunKey.generate(PARAMS)
@@ -71,12 +70,12 @@ def test_nothing_secret_is_ever_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
         lambda: RunKey.load(choose(64, 16, 10), run_key.serialise()),
         lambda: run_key.decrypt(b"AFT1"),
         lambda: total.decrypt(as_sum(codec)),
-        lambda: codec.encode(np.array([np.nan]), round=1, attempt=1, cohort=[1, 2], rng=None),  # type: ignore[arg-type]
+        lambda: codec.encode(np.array([np.nan]), binding=attempt([1, 2]), rng=None),  # type: ignore[arg-type]
         lambda: mine.shared(bytes(32)),
         lambda: check_confirmation(b"no", shared, b"c" * 32, 2, 1),
-        lambda: pad_words(
-            {}, 1, [1, 2], config_digest=b"c", round=1, attempt=1, chunks=range(1), params=PARAMS
-        ),
+        lambda: Pads(1, CONFIG, {}).words(attempt([1, 2]), range(1), PARAMS),
+        lambda: pads.words(attempt([1, 2, 3]), range(1), PARAMS),
+        lambda: Pads(1, b"other", {2: shared}).words(attempt([1, 2]), range(1), PARAMS),
         lambda: open_sealed(node.sealing_key, sealed[:-1], b"run key"),
         lambda: open_sealed(node.sealing_key, sealed, b"other"),
         lambda: load_node_kit(kits / "node-2"),
@@ -121,7 +120,7 @@ def as_sum(codec: UpdateCodec) -> bytes:
     from crypto.public.blind import add_payloads
     from crypto.public.random import SeededRandom
 
-    payloads = codec.encode(np.ones(3), round=1, attempt=1, cohort=[1, 2], rng=SeededRandom(1))
+    payloads = codec.encode(np.ones(3), binding=attempt([1, 2]), rng=SeededRandom(1))
     return add_payloads(PARAMS, payloads)
 
 

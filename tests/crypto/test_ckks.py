@@ -11,11 +11,11 @@ import pytest
 import tenseal.sealapi as seal
 
 from afml.core.errors import IntegrityError, ProtocolError
+from crypto.ckks.run_key import RunKey, make_context
+from crypto.ckks.sealbytes import SealBytes
 from crypto.public.blind import BlindAdder
 from crypto.public.params import POLY_MODULUS, CodecParams, choose
 from crypto.public.payload import read_total, read_upload, write_total
-from crypto.secret.ckks import RunKey, make_context
-from crypto.secret.sealbytes import SealBytes
 from tests.crypto.parties import run_key
 
 PARAMS = choose(5, 16, 10**6)

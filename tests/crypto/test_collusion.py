@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from afml.consortium.attempt import Attempt
 from crypto.public.grid import Grid
 from crypto.public.packing import centre, unpack
 from crypto.public.params import CodecParams, choose
 from crypto.public.payload import read_upload, write_total
 from crypto.public.random import SeededRandom
-from crypto.secret.pads import pair_pad
-from tests.crypto.parties import CONFIG, blind_sum, codec, encode, run_key, secrets
+from crypto.secret.pads import Pads
+from tests.crypto.parties import CONFIG, attempt, blind_sum, codec, encode, run_key, secrets
 
 NODES, VICTIM, PARAMETERS = 5, 3, 8000
 COHORT = list(range(1, NODES + 1))
@@ -35,18 +36,8 @@ def open_alone(params: CodecParams, upload: bytes) -> np.ndarray:
 
 def known_pad(params: CodecParams, colluder: int) -> np.ndarray:
     """The pad that `colluder` shares with the victim, with the colluder's sign: it cancels the victim's."""
-    secret = secrets(NODES)[colluder][VICTIM]
-    return pair_pad(
-        secret,
-        colluder,
-        VICTIM,
-        COHORT,
-        config_digest=CONFIG,
-        round=1,
-        attempt=1,
-        chunks=range(1),
-        params=params,
-    )
+    pads = Pads(colluder, CONFIG, secrets(NODES)[colluder])
+    return pads.pair(VICTIM, attempt(COHORT), range(1), params)
 
 
 def recovered(guess: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
@@ -73,9 +64,7 @@ def test_with_pads_key_and_traffic_reveal_nothing(colluders: list[int]) -> None:
     assert correlation < 0.06  # 5 standard errors of a correlation of 8,000 independent pairs
     # Subtracting every other opened ciphertext, pads and all, leaves no more than their own updates' sum.
     others = sum(open_alone(params, uploads[node][0]) for node in COHORT if node != VICTIM)
-    total = unpack(
-        centre(open_alone(params, uploads[VICTIM][0]) + others, params.total_bits), params, PARAMETERS
-    )
+    total = unpack(centre(open_alone(params, uploads[VICTIM][0]) + others, params.total_bits), params, PARAMETERS)
     assert np.array_equal(total, sum(truth.values()))
 
 
@@ -101,8 +90,8 @@ def test_pads_of_an_abandoned_attempt_do_not_help() -> None:
     """Traffic of two attempts with different cohorts: differences of the victim's words stay noise."""
     params, grid = choose(NODES, 16, 10**6), Grid(1.0, 16)
     update = np.random.default_rng(1).normal(0, 500, PARAMETERS)
-    first = encode(params, grid, VICTIM, update, COHORT, number=1)
-    second = encode(params, grid, VICTIM, update, [1, 2, 3, 4], number=2)
+    first = encode(params, grid, VICTIM, update, COHORT)
+    second = encode(params, grid, VICTIM, update, [1, 2, 3, 4], Attempt(1, 2))
     gap = centre(open_alone(params, first[0]) - open_alone(params, second[0]), params.total_bits)
     unit = gap.astype(np.float64).ravel() / 2.0**params.total_bits
     assert abs(float((unit**2).mean()) - 1 / 12) < 6 * np.sqrt(1 / 180 / unit.size)

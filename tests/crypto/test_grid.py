@@ -46,9 +46,7 @@ def test_values_that_are_no_numbers_are_refused_by_name(bad: float) -> None:
         Grid(0.5, 16).quantise(np.array([0.0, bad, 1.0]), SeededRandom(0), name="identifier.weight")
 
 
-@pytest.mark.parametrize(
-    ("step", "bits"), [(0.0, 16), (-1.0, 16), (math.nan, 16), (math.inf, 16), (1.0, 1), (1.0, 25)]
-)
+@pytest.mark.parametrize(("step", "bits"), [(0.0, 16), (-1.0, 16), (math.nan, 16), (math.inf, 16), (1.0, 1), (1.0, 25)])
 def test_bad_grids_are_refused(step: float, bits: int) -> None:
     with pytest.raises(ConfigError):
         Grid(step, bits)

@@ -14,11 +14,13 @@ import pytest
 from afml.core.errors import IntegrityError, ProtocolError
 from crypto.public.grid import Grid
 from crypto.public.params import choose
+from crypto.public.payload import upload_size
 from crypto.public.signing import public_bytes, verify
-from crypto.secret.outbox import Outbox
+from node.outbox import Outbox
 from tests.crypto.parties import attempt, encode, roster
 
 PARAMS = choose(2, 16, 10**6)
+BYTES = upload_size(PARAMS)
 ATTEMPT = attempt((1, 2))
 _, KEYS = roster(2)
 
@@ -32,8 +34,8 @@ def never() -> Iterator[bytes]:
 
 
 def test_retries_send_the_stored_bytes(tmp_path: Path) -> None:
-    first = Outbox(tmp_path / "box", PARAMS).submission(ATTEMPT, make)
-    again = Outbox(tmp_path / "box", PARAMS).submission(ATTEMPT, never)
+    first = Outbox(tmp_path / "box", BYTES).submission(ATTEMPT, make)
+    again = Outbox(tmp_path / "box", BYTES).submission(ATTEMPT, never)
     sent = list(first.signed(1, KEYS[1]))
     assert first.count == again.count == len(sent) == 2
     assert list(again.signed(1, KEYS[1])) == sent
@@ -47,15 +49,15 @@ def test_kill_between_pad_and_store_refuses_the_attempt(tmp_path: Path) -> None:
     script = f"""
 import os, sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-from tests.crypto.test_outbox import ATTEMPT, PARAMS, Outbox, Path, make
+from tests.crypto.test_outbox import ATTEMPT, BYTES, Outbox, Path, make
 def dying():
     yield next(make())   # padded and encrypted ...
     os._exit(9)          # ... and gone before it was stored
-Outbox(Path({str(tmp_path)!r}), PARAMS).submission(ATTEMPT, dying)
+Outbox(Path({str(tmp_path)!r}), BYTES).submission(ATTEMPT, dying)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 9, done.stderr
-    box = Outbox(tmp_path, PARAMS)
+    box = Outbox(tmp_path, BYTES)
     for ask in (lambda: box.find(ATTEMPT), lambda: box.submission(ATTEMPT, never)):
         with pytest.raises(IntegrityError, match="round 1, attempt 1: ciphertexts of this attempt are gone"):
             ask()
@@ -63,7 +65,7 @@ Outbox(Path({str(tmp_path)!r}), PARAMS).submission(ATTEMPT, dying)
 
 
 def test_removed_or_cut_bytes_refuse_the_attempt(tmp_path: Path) -> None:
-    box = Outbox(tmp_path, PARAMS)
+    box = Outbox(tmp_path, BYTES)
     stored = box.submission(ATTEMPT, make).path
     os.truncate(stored, stored.stat().st_size - 1)
     with pytest.raises(IntegrityError, match="gone"):
@@ -74,7 +76,7 @@ def test_removed_or_cut_bytes_refuse_the_attempt(tmp_path: Path) -> None:
 
 
 def test_one_cohort_per_attempt(tmp_path: Path) -> None:
-    box = Outbox(tmp_path, PARAMS)
+    box = Outbox(tmp_path, BYTES)
     assert box.find(ATTEMPT) is None
     box.submission(ATTEMPT, make)
     with pytest.raises(ProtocolError, match="another cohort"):
@@ -82,7 +84,7 @@ def test_one_cohort_per_attempt(tmp_path: Path) -> None:
 
 
 def test_an_error_while_encrypting_leaves_the_attempt_refused(tmp_path: Path) -> None:
-    box = Outbox(tmp_path, PARAMS)
+    box = Outbox(tmp_path, BYTES)
     with pytest.raises(AssertionError):
         box.submission(ATTEMPT, never)
     with pytest.raises(IntegrityError, match="gone"):
@@ -90,7 +92,7 @@ def test_an_error_while_encrypting_leaves_the_attempt_refused(tmp_path: Path) ->
 
 
 def test_clear(tmp_path: Path) -> None:
-    box = Outbox(tmp_path / "box", PARAMS)
+    box = Outbox(tmp_path / "box", BYTES)
     box.submission(ATTEMPT, make)
     box.clear()
     assert not (tmp_path / "box").exists()

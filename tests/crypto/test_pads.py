@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 
 import numpy as np
@@ -12,14 +13,14 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afml.consortium import messages
+from afml.consortium.attempt import Attempt, Binding
 from afml.core.errors import IntegrityError, ProtocolError
-from crypto.public import messages
 from crypto.public.packing import centre
 from crypto.public.params import CodecParams, choose
 from crypto.public.signing import cohort_digest, generate_signing_key, public_bytes, sign, verify
-from crypto.secret.pads import PadKeys, check_confirmation, confirmation_tag, pad_words
-from crypto.secret.update import Pads
-from tests.crypto.parties import CONFIG, secrets
+from crypto.secret.pads import PadKeys, Pads, check_confirmation, confirmation_tag
+from tests.crypto.parties import CONFIG, FIRST, attempt, secrets
 
 PARAMS = choose(5, 16, 10**6)
 POOL = 12
@@ -29,22 +30,13 @@ def words(
     node: int,
     cohort: list[int],
     *,
-    round: int = 1,
-    attempt: int = 1,
+    at: Attempt = FIRST,
     config: bytes = CONFIG,
     chunks: range = range(2),
     params: CodecParams = PARAMS,
 ) -> np.ndarray:
-    return pad_words(
-        secrets(POOL)[node],
-        node,
-        cohort,
-        config_digest=config,
-        round=round,
-        attempt=attempt,
-        chunks=chunks,
-        params=params,
-    )
+    binding = Binding("run", config, at, tuple(cohort))
+    return Pads(node, config, secrets(POOL)[node]).words(binding, chunks, params)
 
 
 def looks_uniform(pads: np.ndarray, bits: int = PARAMS.total_bits) -> bool:
@@ -60,9 +52,9 @@ COHORTS = st.sets(st.integers(1, POOL), min_size=2, max_size=POOL).map(sorted)
 
 
 @given(COHORTS, st.integers(1, 2**40), st.integers(1, 50), st.integers(0, 2000))
-def test_pads_cancel_for_every_cohort(cohort: list[int], round: int, attempt: int, first: int) -> None:
+def test_pads_cancel_for_every_cohort(cohort: list[int], round: int, number: int, first: int) -> None:
     chunks = range(first, first + 1)
-    total = sum(words(node, cohort, round=round, attempt=attempt, chunks=chunks) for node in cohort)
+    total = sum(words(node, cohort, at=Attempt(round, number), chunks=chunks) for node in cohort)
     assert np.all(centre(np.asarray(total), PARAMS.total_bits) == 0)
 
 
@@ -78,8 +70,8 @@ def test_a_missing_member_leaves_noise(cohort: list[int], data: st.DataObject) -
         [
             {"cohort": [1, 2, 3, 4]},
             {"cohort": [1, 2, 4]},
-            {"round": 2},
-            {"attempt": 2},
+            {"at": Attempt(2, 1)},
+            {"at": Attempt(1, 2)},
             {"config": b"x" * 32},
             {"chunks": range(2, 4)},
         ]
@@ -117,7 +109,7 @@ def test_pads_match_the_written_definition() -> None:
             word = int.from_bytes(stream[8 * index : 8 * index + 8], "little")
             want[index] += word if node < peer else -word
     half = modulus // 2
-    got = words(node, cohort, round=7, attempt=2, chunks=range(chunk, chunk + 1))
+    got = words(node, cohort, at=Attempt(7, 2), chunks=range(chunk, chunk + 1))
     assert got.ravel().tolist() == [(word + half) % modulus - half for word in want]
 
 
@@ -128,6 +120,20 @@ def test_wrong_cohorts_are_refused() -> None:
         words(1, [1, 1, 2])
     with pytest.raises(ProtocolError, match="no pad key of node 40"):
         words(1, [1, 40])
+
+
+def test_pads_of_another_run_are_refused() -> None:
+    with pytest.raises(ProtocolError, match="round 1: these pads are of another run"):
+        Pads(1, b"y" * 32, secrets(POOL)[1]).words(attempt([1, 2]), range(1), PARAMS)
+
+
+def test_pads_are_the_same_bytes_for_ever() -> None:
+    """A node that goes on with a run after an upgrade must agree with peers that have not upgraded."""
+    params = choose(3, 16, 10**6)
+    binding = Binding("run", b"c" * 32, Attempt(4, 2), (1, 2, 3))
+    made = Pads(2, b"c" * 32, {1: b"a" * 32, 3: b"b" * 32}).words(binding, range(1, 3), params)
+    digest = hashlib.sha256(made.astype("<i8").tobytes()).hexdigest()
+    assert digest == "98083627608b91180ad2a30cc0b80715009fabd023ebf9411ea8738cc362612f"
 
 
 def test_both_ends_derive_the_same_secret() -> None:

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afml.core.errors import ConfigError
+from crypto.ckks.run_key import make_context
 from crypto.public.params import POLY_MODULUS, PRIMES, CodecParams, choose
 from crypto.public.payload import total_size, upload_size
-from crypto.secret.ckks import make_context
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "CRYPTO.md"
 ROWS = [(k, b) for k in (2, 5, 16, 64, 1024) for b in (8, 11, 16)]

@@ -13,10 +13,10 @@ import grpc
 import pytest
 from cryptography import x509
 
+from afml.consortium.kit import load_aggregator_kit, node_of_peer
+from afml.consortium.nodekit import load_node_kit
+from afml.consortium.provision import load_coordinator_key, provision, renew
 from afml.core.errors import InputError, IntegrityError, TransportError
-from crypto.public.kit import load_aggregator_kit, node_of_peer
-from crypto.secret.nodekit import load_node_kit
-from crypto.secret.provision import load_coordinator_key, provision, renew
 
 SECRETS = {"tls.key", "signing.key", "sealing.key", "ca.key"}
 
@@ -130,7 +130,7 @@ def test_a_damaged_kit_says_what_is_wrong(kits: Path, damage: Callable[[Path], o
 
 def test_time_is_checked(kits: Path) -> None:
     now = dt.datetime.now(dt.UTC)
-    with pytest.raises(InputError, match=r"tls.pem: certificate expired on .*renewed"):
+    with pytest.raises(InputError, match=r"tls.pem: certificate expired on .*`afml renew`"):
         load_node_kit(kits / "node-1", now=now + dt.timedelta(days=731))
     with pytest.raises(InputError, match="certificate is valid from"):
         load_aggregator_kit(kits / "aggregator", now=now - dt.timedelta(days=1))
@@ -148,9 +148,7 @@ def test_the_wrong_folder_is_refused(kits: Path, tmp_path: Path) -> None:
 def test_renewal_changes_one_party_only(kits: Path) -> None:
     before = {path: path.read_bytes() for path in kits.rglob("*") if path.is_file()}
     renew(kits / "coordinator", "node-2", kits / "node-2", days=10)
-    changed = {
-        path.relative_to(kits).as_posix() for path, data in before.items() if path.read_bytes() != data
-    }
+    changed = {path.relative_to(kits).as_posix() for path, data in before.items() if path.read_bytes() != data}
     assert changed == {"node-2/tls.pem", "node-2/tls.key"}
     kit = load_node_kit(kits / "node-2")
     assert kit.tls.expires < dt.datetime.now(dt.UTC) + dt.timedelta(days=11)

@@ -10,11 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from afml.core.errors import ConfigError, InputError, IntegrityError, ProtocolError
+from crypto.ckks.codec import UpdateCodec
 from crypto.public.grid import Grid
 from crypto.public.params import choose
 from crypto.public.random import SeededRandom
-from crypto.secret.update import UpdateCodec
-from tests.crypto.parties import blind_sum, codec, encode, reference, run_key, whole_path
+from tests.crypto.parties import attempt, blind_sum, codec, encode, reference, run_key, whole_path
 
 EXTREMES = ("random", "all-max", "all-min", "alternating", "overflowing", "zero", "one node only")
 
@@ -47,9 +47,7 @@ def make_updates(kind: str, nodes: int, bits: int, parameters: int, seed: int) -
 )
 @example("all-max", 2, 24, 1, 0, True)
 @example("all-min", 7, 18, 40, 0, False)
-def test_agrees_with_python_integers(
-    kind: str, nodes: int, bits: int, parameters: int, seed: int, pads: bool
-) -> None:
+def test_agrees_with_python_integers(kind: str, nodes: int, bits: int, parameters: int, seed: int, pads: bool) -> None:
     updates = make_updates(kind, nodes, bits, parameters, seed)
     assert whole_path(updates, bits, 1.0, pads=pads).tolist() == reference(updates, bits, 1.0)
 
@@ -76,10 +74,7 @@ def test_the_largest_sum_is_exact(kind: str) -> None:
     grid = Grid(1.0, 11)
     fields = grid.quantise(updates[1], SeededRandom(9, 1))
     part = codec(params, grid, 1)
-    uploads = [
-        list(part.encode(updates[1], round=1, attempt=1, cohort=[1], rng=SeededRandom(9, 1)))
-        for _ in range(nodes)
-    ]
+    uploads = [list(part.encode(updates[1], binding=attempt([1]), rng=SeededRandom(9, 1))) for _ in range(nodes)]
     assert np.array_equal(part.decode(blind_sum(params, uploads), fields.size), fields * nodes)
 
 
@@ -92,20 +87,13 @@ def test_a_cohort_smaller_than_the_parameters_were_made_for() -> None:
 def test_not_a_number_names_the_update_and_nothing_is_encrypted() -> None:
     part = codec(choose(5, 16, 3), Grid(1.0, 16), 1)
     with pytest.raises(InputError, match="masker"):
-        part.encode(
-            np.array([0.0, math.nan, 1.0]),
-            round=1,
-            attempt=1,
-            cohort=[1, 2],
-            rng=SeededRandom(1),
-            name="masker",
-        )
+        part.encode(np.array([0.0, math.nan, 1.0]), binding=attempt([1, 2]), rng=SeededRandom(1), name="masker")
 
 
 def test_too_many_nodes_are_refused() -> None:
     part = codec(choose(5, 16, 3), Grid(1.0, 16), 1)
     with pytest.raises(ProtocolError, match="6 nodes"):
-        part.encode(np.zeros(3), round=1, attempt=1, cohort=range(1, 7), rng=SeededRandom(1))
+        part.encode(np.zeros(3), binding=attempt(range(1, 7)), rng=SeededRandom(1))
 
 
 def test_missing_and_surplus_chunks_are_refused() -> None:

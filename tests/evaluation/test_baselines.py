@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from afml.evaluation.attacks import MaskerAwareLinkage, baseline_suite
+from afml.evaluation.attacks import baseline_suite
+from afml.evaluation.attacks.masker_aware import MaskerAwareLinkage
 from afml.evaluation.baselines import (
     BINNED,
     GROUPED_RANDOM,
@@ -13,26 +14,18 @@ from afml.evaluation.baselines import (
     RANDOM,
     RESPONSE,
     STATIC,
+    Comparands,
+    Family,
     Level,
-    Method,
-    Study,
+    UnderTest,
     binned_score,
     compare,
-    grouped_methods,
-    random_level,
-    ranked_sites,
-    risk_score,
-    static_level,
+    grouped_families,
     static_sites,
 )
-from afml.evaluation.masks import (
-    mask_rare,
-    merge_prefixes,
-    random_mask,
-    randomised_response,
-    sensitive_mask,
-    static_mask,
-)
+from afml.evaluation.baselines.binned import risk_score
+from afml.evaluation.baselines.masked import random_level, ranked_sites, static_level
+from afml.evaluation.masks import random_mask, static_mask
 from afml.evaluation.rr import retained_fraction
 from afml.evaluation.utility import Outcome, covariate_auc, raw_auc, released_auc, score_auc
 from tests.simulated import simulate_dosage
@@ -41,13 +34,13 @@ CAUSAL, SECOND = np.array([5, 40, 77]), np.array([12, 60])
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
+def comparands() -> Comparands:
     dosage = simulate_dosage(500, 96, 6)
     private, panel = dosage[:400], dosage[400:]
     rng = np.random.default_rng(0)
     liability = private[:, CAUSAL].sum(axis=1) + rng.normal(size=400)
     outcome = Outcome((liability > np.median(liability)).astype(np.int8), np.arange(400) % 4 != 0)
-    return Study(private, private, outcome, raw_auc(private, outcome), panel, "major", 0.01, 1)
+    return Comparands(private, private, outcome, raw_auc(private, outcome), panel, "major", 0.01, 1)
 
 
 @pytest.fixture(scope="module")
@@ -59,52 +52,41 @@ def weights() -> np.ndarray:
 
 def test_matching_takes_the_first_level_that_reaches_the_utility() -> None:
     levels = tuple(Level(str(auc), auc, lambda _: 0.0) for auc in (0.5, 0.61, 0.7, 0.69, 0.7))
-    method = Method("m", levels)
-    assert method.reaching(0.6) is levels[1]
-    assert method.reaching(0.69) is levels[2]
-    assert method.reaching(0.9) is levels[2]  # out of reach: the most useful level, and the least of those
+    family = Family("m", levels)
+    assert family.reaching(0.6) is levels[1]
+    assert family.reaching(0.69) is levels[2]
+    assert family.reaching(0.9) is levels[2]  # out of reach: the most useful level, and the least of those
 
 
-def test_random_masks_keep_their_rate_and_repeat() -> None:
-    dosage = np.ones((300, 200), dtype=np.int8)
-    mask = random_mask(0.1, -1, 7)
-    released = mask(dosage)
-    assert (released == 1).mean() == pytest.approx(0.1, abs=0.005)
-    np.testing.assert_array_equal(released, mask(dosage))
-    assert (released != random_mask(0.1, -1, 8)(dosage)).any()
-
-
-def test_static_masks_show_the_same_sites_of_everybody(weights: np.ndarray, study: Study) -> None:
-    released = static_mask(CAUSAL, -1)(study.dosage)
+def test_static_masks_show_the_same_sites_of_everybody(weights: np.ndarray, comparands: Comparands) -> None:
+    released = static_mask(CAUSAL, -1)(comparands.dosage)
     assert set(np.flatnonzero((released >= 0).any(axis=0))) == set(CAUSAL)
-    assert set(ranked_sites(study.panel, weights)) == set(CAUSAL)
+    assert set(ranked_sites(comparands.panel, weights)) == set(CAUSAL)
 
 
-def test_risk_scores_read_missing_calls_as_the_panel_mean(weights: np.ndarray, study: Study) -> None:
+def test_risk_scores_read_missing_calls_as_the_panel_mean(weights: np.ndarray, comparands: Comparands) -> None:
     unknown = np.full((1, 96), -1, dtype=np.int8)
-    assert risk_score(unknown, study.panel, weights)[0] == pytest.approx((study.panel @ weights).mean())
+    assert risk_score(unknown, comparands.panel, weights)[0] == pytest.approx((comparands.panel @ weights).mean())
 
 
-def test_binned_scores_identify_one_of_each_bin(weights: np.ndarray, study: Study) -> None:
+def test_binned_scores_identify_one_of_each_bin(weights: np.ndarray, comparands: Comparands) -> None:
     """With exact reference profiles RR is bins in use / people."""
-    for level in binned_score(study, weights).levels:
+    for level in binned_score(comparands, weights).levels:
         bins = int(level.label.split()[0])
         assert level.rr(()) <= bins / 400 + 1e-12
-    two = binned_score(study, weights).levels[0]
+    two = binned_score(comparands, weights).levels[0]
     assert two.rr(()) == pytest.approx(2 / 400)
 
 
-def test_comparison_rows(weights: np.ndarray, study: Study) -> None:
-    release = static_level(study, weights, 2)
-    released = static_mask(ranked_sites(study.panel, weights)[:2], 0)(study.dosage)
+def test_comparison_rows(weights: np.ndarray, comparands: Comparands) -> None:
+    release = static_level(comparands, weights, 2)
+    released = static_mask(ranked_sites(comparands.panel, weights)[:2], 0)(comparands.dosage)
     rr = release.rr(baseline_suite())
     found = compare(
-        study,
-        auc=release.auc,
-        rr=rr,
-        retained=retained_fraction(released, "major"),
+        comparands,
+        UnderTest(release.auc, rr, retained_fraction(released, "major")),
         weights=weights,
-        methods=[Method("other", (release,))],
+        others=[Family("other", (release,))],
         attacks=baseline_suite(),
     )
     rows = {(row.name, row.matched): row for row in found.rows}
@@ -113,20 +95,20 @@ def test_comparison_rows(weights: np.ndarray, study: Study) -> None:
         (RANDOM, "retention"), (STATIC, "retention"),
     }  # fmt: skip
     assert rows[STATIC, "retention"].rr == rows["other", "utility"].rr == pytest.approx(rr)
-    assert rows[STATIC, "utility"].utility_ratio >= release.auc / study.raw_auc
+    assert rows[STATIC, "utility"].utility_ratio >= release.auc / comparands.raw_auc
     assert found.rr_reduction_vs_random == pytest.approx(1 - rr / rows[RANDOM, "utility"].rr)
     assert {point.name for point in found.frontier} == {RANDOM, STATIC, BINNED, RESPONSE, "other"}
 
 
 @pytest.fixture(scope="module")
-def several(study: Study) -> Study:
+def several(comparands: Comparands) -> Comparands:
     """A second phenotype of the same people, which the release is said to serve worse."""
     rng = np.random.default_rng(1)
-    liability = 3 * study.dosage[:, SECOND].sum(axis=1) + rng.normal(size=400)
-    outcome = Outcome((liability > np.median(liability)).astype(np.int8), study.outcome.training)
-    raw = raw_auc(study.dosage, outcome)
-    both = ((study.outcome, study.raw_auc), (outcome, raw))
-    return dataclasses.replace(study, outcome=outcome, raw_auc=raw, phenotypes=both)
+    liability = 3 * comparands.dosage[:, SECOND].sum(axis=1) + rng.normal(size=400)
+    outcome = Outcome((liability > np.median(liability)).astype(np.int8), comparands.outcome.training)
+    raw = raw_auc(comparands.dosage, outcome)
+    both = ((comparands.outcome, comparands.raw_auc), (outcome, raw))
+    return dataclasses.replace(comparands, outcome=outcome, raw_auc=raw, phenotypes=both)
 
 
 @pytest.fixture(scope="module")
@@ -136,58 +118,60 @@ def both(weights: np.ndarray) -> np.ndarray:
     return np.stack([weights, second])
 
 
-def test_one_phenotype_is_the_same_however_it_is_given(study: Study, weights: np.ndarray) -> None:
-    listed = dataclasses.replace(study, phenotypes=((study.outcome, study.raw_auc),))
-    assert np.array_equal(ranked_sites(study.panel, weights), ranked_sites(study.panel, weights[None]))
+def test_one_phenotype_is_the_same_however_it_is_given(comparands: Comparands, weights: np.ndarray) -> None:
+    listed = dataclasses.replace(comparands, phenotypes=((comparands.outcome, comparands.raw_auc),))
+    assert np.array_equal(ranked_sites(comparands.panel, weights), ranked_sites(comparands.panel, weights[None]))
     attacks = (MaskerAwareLinkage(),)
     for family in (static_sites, binned_score):
-        first, second = family(study, weights), family(listed, weights[None])
+        first, second = family(comparands, weights), family(listed, weights[None])
         assert [(one.label, one.auc, one.rr(attacks)) for one in first.levels] == [
             (one.label, one.auc, one.rr(attacks)) for one in second.levels
         ]
 
 
-def test_top_sites_of_several_phenotypes_are_the_union_of_those_of_each(study: Study, both: np.ndarray) -> None:
-    order = ranked_sites(study.panel, both)
-    each = [ranked_sites(study.panel, own).tolist() for own in both]
+def test_top_sites_of_several_phenotypes_are_the_union_of_those_of_each(
+    comparands: Comparands, both: np.ndarray
+) -> None:
+    order = ranked_sites(comparands.panel, both)
+    each = [ranked_sites(comparands.panel, own).tolist() for own in both]
     assert order.tolist() == [each[0][0], each[1][0], each[0][1], each[1][1], each[0][2]]
     shared = both.copy()
     shared[1, each[0][0]] = 9.0  # the top site of both comes once
-    assert ranked_sites(study.panel, shared).tolist()[:2] == [each[0][0], each[0][1]]
+    assert ranked_sites(comparands.panel, shared).tolist()[:2] == [each[0][0], each[0][1]]
 
 
 def test_a_level_is_worth_what_it_is_worth_for_the_phenotype_it_serves_worst(
-    several: Study, both: np.ndarray
+    several: Comparands, both: np.ndarray
 ) -> None:
-    method = static_sites(several, both)
-    assert [level.label for level in method.levels] == ["2 sites", "4 sites", "5 sites"]
+    family = static_sites(several, both)
+    assert [level.label for level in family.levels] == ["2 sites", "4 sites", "5 sites"]
     released = static_mask(ranked_sites(several.panel, both)[:4], 0)(several.dosage)
     ratios = [released_auc(released, outcome) / raw for outcome, raw in several.phenotypes]
-    assert method.levels[1].auc / several.raw_auc == pytest.approx(min(ratios))
+    assert family.levels[1].auc / several.raw_auc == pytest.approx(min(ratios))
     # The sites of one phenotype alone serve the other hardly better than chance.
     alone = static_sites(several, np.stack([both[0], both[0]])).levels[-1]
-    assert alone.auc < method.levels[-1].auc - 0.05
+    assert alone.auc < family.levels[-1].auc - 0.05
     assert random_level(several, 1.0).auc == pytest.approx(several.raw_auc)
 
 
-def test_with_covariates_worth_counts_what_genotypes_add(several: Study, both: np.ndarray) -> None:
+def test_with_covariates_worth_counts_what_genotypes_add(several: Comparands, both: np.ndarray) -> None:
     rng = np.random.default_rng(8)
     known = (several.phenotypes[0][0].phenotype + rng.normal(size=400))[:, None]  # tells much of the first phenotype
     outcomes = [dataclasses.replace(one, covariates=known) for one, _ in several.phenotypes]
     declared = tuple((one, raw_auc(several.dosage, one)) for one in outcomes)
-    study = dataclasses.replace(several, outcome=outcomes[1], raw_auc=declared[1][1], phenotypes=declared)
-    mask = static_mask(ranked_sites(study.panel, both)[:2], 0)
-    aucs = study.aucs(mask(study.dosage))
+    comparands = dataclasses.replace(several, outcome=outcomes[1], raw_auc=declared[1][1], phenotypes=declared)
+    mask = static_mask(ranked_sites(comparands.panel, both)[:2], 0)
+    aucs = comparands.aucs(mask(comparands.dosage))
     base = [max(0.5, covariate_auc(one)) for one in outcomes]
     assert base[0] > 0.65
     added = [(aucs[d] - base[d]) / (declared[d][1] - base[d]) for d in range(2)]
-    expected = base[1] + min(added) * (study.raw_auc - base[1])
-    assert study.worth(aucs) == pytest.approx(expected)
-    assert study.worth(np.array([raw for _, raw in declared])) == pytest.approx(study.raw_auc)
-    assert study.worth(np.array(base)) == pytest.approx(base[1])  # covariates are no merit of a release
+    expected = base[1] + min(added) * (comparands.raw_auc - base[1])
+    assert comparands.worth(aucs) == pytest.approx(expected)
+    assert comparands.worth(np.array([raw for _, raw in declared])) == pytest.approx(comparands.raw_auc)
+    assert comparands.worth(np.array(base)) == pytest.approx(base[1])  # covariates are no merit of a release
 
 
-def test_bins_of_several_scores_are_shown_and_attacked_together(several: Study, both: np.ndarray) -> None:
+def test_bins_of_several_scores_are_shown_and_attacked_together(several: Comparands, both: np.ndarray) -> None:
     level = binned_score(several, both).levels[1]
     assert level.label == "3 bins"
     scores = [risk_score(several.dosage, several.panel, own) for own in both]
@@ -203,31 +187,33 @@ def test_bins_of_several_scores_are_shown_and_attacked_together(several: Study, 
     assert level.auc / several.raw_auc == pytest.approx(min(ratios))
 
 
-def test_the_nearest_cell_is_that_of_fewest_bins_away(several: Study, both: np.ndarray) -> None:
+def test_the_nearest_cell_is_that_of_fewest_bins_away(several: Comparands, both: np.ndarray) -> None:
     """The attack against one written out in loops, with references that are off by some calls."""
     rng = np.random.default_rng(3)
     wrong = rng.random(several.dosage.shape) < 0.1
     noisy = np.where(wrong, (several.dosage + 1) % 3, several.dosage).astype(np.int8)
-    study = dataclasses.replace(several, references=noisy)
-    level = binned_score(study, both).levels[2]
-    cut = [np.unique(np.quantile(risk_score(study.panel, study.panel, own), [0.25, 0.5, 0.75])) for own in both]
+    comparands = dataclasses.replace(several, references=noisy)
+    level = binned_score(comparands, both).levels[2]
+    cut = [
+        np.unique(np.quantile(risk_score(comparands.panel, comparands.panel, own), [0.25, 0.5, 0.75])) for own in both
+    ]
 
     def cells(people: np.ndarray) -> list[list[int]]:
-        scores = [risk_score(people, study.panel, own) for own in both]
+        scores = [risk_score(people, comparands.panel, own) for own in both]
         return [[int((cut[d] < scores[d][i]).sum()) for d in range(2)] for i in range(400)]
 
     success, seen = 0.0, cells(noisy)
-    for person, cell in enumerate(cells(study.dosage)):
+    for person, cell in enumerate(cells(comparands.dosage)):
         away = [sum(abs(a - b) for a, b in zip(cell, other, strict=True)) for other in seen]
         success += (away[person] == min(away)) / away.count(min(away))
     assert level.rr(()) == pytest.approx(success / 400)
 
 
-def test_comparison_of_several_phenotypes(several: Study, both: np.ndarray) -> None:
+def test_comparison_of_several_phenotypes(several: Comparands, both: np.ndarray) -> None:
     released = static_mask(ranked_sites(several.panel, both)[:4], 0)(several.dosage)
     auc = several.worth(several.aucs(released))
     found = compare(
-        several, auc=auc, rr=0.1, retained=retained_fraction(released, "major"), weights=both, methods=[],
+        several, UnderTest(auc, 0.1, retained_fraction(released, "major")), weights=both, others=[],
         attacks=(MaskerAwareLinkage(),),
     )  # fmt: skip
     rows = {(row.name, row.matched): row for row in found.rows}
@@ -235,68 +221,18 @@ def test_comparison_of_several_phenotypes(several: Study, both: np.ndarray) -> N
     assert rows[STATIC, "retention"].utility_ratio == pytest.approx(auc / several.raw_auc)
 
 
-def test_matched_retention_shows_as_much(study: Study) -> None:
-    assert random_level(study, 1.0).auc == study.raw_auc
-    shown = retained_fraction(random_mask(0.2, 0, 1)(study.dosage), "major")
-    assert shown == pytest.approx(0.2 * retained_fraction(study.dosage, "major"), rel=0.1)
+def test_matched_retention_shows_as_much(comparands: Comparands) -> None:
+    assert random_level(comparands, 1.0).auc == comparands.raw_auc
+    shown = retained_fraction(random_mask(0.2, 0, 1)(comparands.dosage), "major")
+    assert shown == pytest.approx(0.2 * retained_fraction(comparands.dosage, "major"), rel=0.1)
 
 
-def test_randomised_response_keeps_its_epsilon() -> None:
-    dosage = np.random.default_rng(0).integers(-1, 3, (400, 300)).astype(np.int8)
-    for epsilon in (0.5, 2.0):
-        shown = randomised_response(epsilon, 3)(dosage)
-        called = dosage >= 0
-        np.testing.assert_array_equal(shown[~called], -1)
-        for true in range(3):
-            rates = [(shown[dosage == true] == value).mean() for value in range(3)]
-            lies = [rate for value, rate in enumerate(rates) if value != true]
-            assert rates[true] / lies[0] == pytest.approx(np.exp(epsilon), rel=0.08)
-            assert lies[0] == pytest.approx(lies[1], abs=0.01)
-
-
-def test_sensitive_sites_are_hidden_and_nothing_else() -> None:
-    dosage = np.ones((4, 6), dtype=np.int8)
-    released = sensitive_mask(np.array([1, 4]), 0)(dosage)
-    assert released.sum(axis=0).tolist() == [4, 0, 4, 4, 0, 4]
-    assert dosage.all()
-
-
-@pytest.mark.parametrize("value", [0, -1])
-@pytest.mark.parametrize("size", [1, 5, 20, 79])
-def test_merged_records_form_groups_and_show_only_the_truth(size: int, value: int) -> None:
-    dosage = simulate_dosage(79, 30, 2)
-    sites = np.array([7, 3, 22, 11, 0])
-    static = static_mask(sites, value)(dosage)
-    random = random_mask(0.05, value, 1)(dosage)
-    for records, merged in (
-        (static, merge_prefixes(static, sites, size, value)),
-        (random, mask_rare(random, size, value)),
-    ):
-        counts = np.unique(merged, axis=0, return_counts=True)[1]
-        assert counts.min() >= size
-        assert ((merged == records) | (merged == value)).all()
-    if size == 1:
-        np.testing.assert_array_equal(merge_prefixes(static, sites, 1, value), static)
-
-
-def test_a_file_below_the_group_size_shows_nothing() -> None:
-    dosage = simulate_dosage(10, 12, 1)
-    assert not mask_rare(dosage, 11, 0).any()
-
-
-def test_prefixes_are_as_long_as_groups_allow() -> None:
-    """(1, 1) is shared twice and stays; two more share (1, .); whoever is alone shows nothing, and so joins them."""
-    records = np.array([[1, 1], [1, 1], [1, 2], [1, 0], [2, 1], [0, 1]], dtype=np.int8)
-    merged = merge_prefixes(records, np.array([0, 1]), 2, -1)
-    assert merged.tolist() == [[1, 1], [1, 1], [1, -1], [1, -1], [-1, -1], [-1, -1]]
-
-
-def test_grouped_baselines_bound_rr_in_every_file(study: Study, weights: np.ndarray) -> None:
-    grouped = dataclasses.replace(study, files=(200, 200), min_group_size=20)
-    methods = grouped_methods(grouped, weights)
-    assert [method.name for method in methods] == [GROUPED_STATIC, GROUPED_RANDOM]
-    assert grouped_methods(study, weights) == ()
-    for method in methods:
-        for level in method.levels:
+def test_grouped_baselines_bound_rr_in_every_file(comparands: Comparands, weights: np.ndarray) -> None:
+    grouped = dataclasses.replace(comparands, files=(200, 200), min_group_size=20)
+    families = grouped_families(grouped, weights)
+    assert [family.name for family in families] == [GROUPED_STATIC, GROUPED_RANDOM]
+    assert grouped_families(comparands, weights) == ()
+    for family in families:
+        for level in family.levels:
             # 20 people of one file share every pattern: at most 20 patterns over 400 people.
             assert level.rr((MaskerAwareLinkage(),)) <= 20 / 400 + 1e-12

@@ -10,7 +10,8 @@ import pytest
 from afml.core.errors import InputError
 from afml.evaluation.attacks.base import Int8
 from afml.evaluation.details import read_details, write_details
-from afml.evaluation.evaluate import Evaluation, EvaluationInputs, Institution, OtherRelease, evaluate
+from afml.evaluation.evaluate import Evaluation, evaluate
+from afml.evaluation.inputs import EvaluationInputs, Institution, OtherRelease
 from tests.simulated import simulate_dosage
 
 CAUSAL = np.array([3, 30, 60, 90])

@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from afml.evaluation.attacks import Case, KinshipLinkage, Knowledge, LikelihoodLinkage, MaskerAwareLinkage
-from afml.evaluation.attacks.base import reference_profiles
+from afml.evaluation.attacks import Case, Knowledge, reference_profiles
+from afml.evaluation.attacks.kinship import KinshipLinkage
+from afml.evaluation.attacks.likelihood import LikelihoodLinkage
+from afml.evaluation.attacks.masker_aware import MaskerAwareLinkage
 from afml.evaluation.attacks.mosaics import mosaic_people
 from afml.evaluation.attacks.scoring import Linkage
 from afml.evaluation.masks import static_mask
-from afml.evaluation.population import as_table, rr_by_population
+from afml.evaluation.population import Population, as_table, rr_by_population
 from tests.simulated import simulate_dosage
 
 
@@ -42,7 +44,7 @@ def test_candidates_in_parts_equal_candidates_at_once(attack: Linkage) -> None:
 def test_the_blocks_of_simulated_people_are_the_candidates_they_are_said_to_be() -> None:
     """The slow reference: the same simulated people beside the real ones, in one case."""
     case, people = make_case(), simulate_dosage(30, 64, 9)
-    points = rr_by_population(case, [LikelihoodLinkage()], people, factors=(1, 3), seed=4, people_at_once=50)
+    points = rr_by_population(case, [LikelihoodLinkage()], Population(people, (1, 3), seed=4, people_at_once=50))
     assert [point.candidates for point in points] == [60, 180]
     crowd = []
     for made, count in ((0, 50), (50, 50), (100, 20)):
@@ -58,10 +60,10 @@ def test_the_blocks_of_simulated_people_are_the_candidates_they_are_said_to_be()
 def test_rr_falls_with_the_population_and_a_constant_release_stays_at_chance() -> None:
     case = make_case()
     people = case.knowledge.panel
-    points = rr_by_population(case, [LikelihoodLinkage(), MaskerAwareLinkage()], people, factors=(1, 10, 100))
+    points = rr_by_population(case, [LikelihoodLinkage(), MaskerAwareLinkage()], Population(people, (1, 10, 100)))
     assert points[0].rr > points[1].rr > points[2].rr
     empty = replace(case, released=np.zeros_like(case.released), knowledge=Knowledge(people, np.zeros_like))
-    for point in rr_by_population(empty, [MaskerAwareLinkage()], people, factors=(1, 10)):
+    for point in rr_by_population(empty, [MaskerAwareLinkage()], Population(people, (1, 10))):
         assert point.rr == pytest.approx(point.chance)
 
 
@@ -69,13 +71,13 @@ def test_unmasked_records_stay_identified() -> None:
     dosage = simulate_dosage(120, 960, 7)
     knowledge = Knowledge(dosage[60:], lambda d: d)
     case = Case(dosage[:60], dosage[:60], np.arange(60), knowledge)
-    points = rr_by_population(case, [LikelihoodLinkage()], dosage, factors=(1, 10))
+    points = rr_by_population(case, [LikelihoodLinkage()], Population(dosage, (1, 10)))
     assert [point.rr for point in points] == [1.0, 1.0]
 
 
 def test_the_table_has_a_row_for_each_attack_and_the_worst() -> None:
     attacks = [LikelihoodLinkage(), MaskerAwareLinkage()]
-    rows = as_table(rr_by_population(make_case(), attacks, simulate_dosage(9, 64, 1), factors=(1, 2)))
+    rows = as_table(rr_by_population(make_case(), attacks, Population(simulate_dosage(9, 64, 1), (1, 2))))
     assert rows[0]["attack"] == "rr"
     assert len(rows) == 6
     assert rows[0]["success"] == max(row["success"] for row in rows[1:3])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from cyvcf2 import VCF
 
-from afml.evaluation.attacks import Case, Knowledge, LikelihoodLinkage, baseline_suite, reference_profiles
-from afml.evaluation.attacks.base import Int8, ReleaseFunction
+from afml.evaluation.attacks import Case, Knowledge, ReleaseFunction, baseline_suite, reference_profiles
+from afml.evaluation.attacks.base import Int8
+from afml.evaluation.attacks.likelihood import LikelihoodLinkage
 from afml.evaluation.masks import random_mask, static_mask
 
 pytestmark = pytest.mark.real_data

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from afml.evaluation.attacks import Case, Knowledge, LikelihoodLinkage, MaskerAwareLinkage
+from afml.evaluation.attacks import Case, Knowledge
+from afml.evaluation.attacks.likelihood import LikelihoodLinkage
+from afml.evaluation.attacks.masker_aware import MaskerAwareLinkage
 from afml.evaluation.masks import static_mask
 from afml.evaluation.rr import attack_all, describe, interval, retained_fraction
 from tests.simulated import simulate_dosage

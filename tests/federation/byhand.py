@@ -9,15 +9,15 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.core.run import RunConfig
+from afml.consortium import messages
+from afml.consortium.attempt import Binding
+from afml.consortium.nodekit import NodeKit
+from afml.consortium.run import RunConfig
+from afml.consortium.scheme import run_params
 from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import FederationStub
-from crypto.public import messages
-from crypto.public.attempt import Attempt
-from crypto.public.scheme import run_params
+from crypto.ckks.run_key import RunKey
 from crypto.public.signing import sign
-from crypto.secret.ckks import RunKey
-from crypto.secret.nodekit import NodeKit
 
 RECEIPT = '{"index":0,"leaf":"' + "0" * 64 + '","checkpoint":"head"}'
 
@@ -54,9 +54,7 @@ class ByHand:
         signed = messages.ready(self.config.run, self.config.digest(), round_number, attempt, self.kit.node)
         signature = sign(self.kit.signing_key, signed)
         self.stub.Ready(
-            wire.ReadyToken(
-                **self.run, round=round_number, attempt=attempt, node=self.kit.node, signature=signature
-            ),
+            wire.ReadyToken(**self.run, round=round_number, attempt=attempt, node=self.kit.node, signature=signature),
             timeout=20,
         )
 
@@ -66,7 +64,7 @@ class ByHand:
         stream.cancel()
         return state
 
-    def header(self, attempt: Attempt, chunks: int, parameters: int, **changes: object) -> wire.UpdatePart:
+    def header(self, attempt: Binding, chunks: int, parameters: int, **changes: object) -> wire.UpdatePart:
         settings: dict[str, object] = {
             **self.run, "round": attempt.round, "attempt": attempt.number, "node": self.kit.node,
             "cohort_digest": attempt.cohort_digest, "chunks": chunks, "parameters": parameters,
@@ -78,7 +76,7 @@ class ByHand:
         """Encrypt words [chunks, 2, slots]."""
         return [self.key.encrypt(chunk) for chunk in words]
 
-    def chunks(self, attempt: Attempt, payloads: Sequence[bytes]) -> list[wire.UpdatePart]:
+    def chunks(self, attempt: Binding, payloads: Sequence[bytes]) -> list[wire.UpdatePart]:
         """Signed chunks, as an honest node sends them."""
         return [
             _chunk(

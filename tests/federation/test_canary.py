@@ -12,9 +12,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from afml.core.run import RiskSettings
+from afml.masking.enrolled import Enrolled
+from afml.trial.processes import free_port
 from node.workspace import Workspace, load_holdings
-from tests.federation.parties import Consortium, free_port
+from tests.federation.parties import Consortium
 
 NODES = (1, 2, 3)
 WINDOW, SITES_SHOWN = 18, 20
@@ -59,7 +60,7 @@ class Watched:
     def __init__(self, consortium: Consortium) -> None:
         self.consortium = consortium
         self.secrets: dict[str, bytes] = {}
-        consortium.configure()
+        self.config = consortium.configure()
         port = free_port()
         processes = [consortium.start_aggregator(port), *(consortium.start_node(n, port) for n in NODES)]
         deadline = time.monotonic() + 240
@@ -113,9 +114,7 @@ def test_there_is_something_to_search(watched: Watched) -> None:
     assert {"signing.key of 1", "sealing.key of 2", "tls.key of 3", "ca.key of coordinator"} <= names
     assert len({watched.secrets[f"ckks key of node {node}"] for node in NODES}) == 1
     seen = watched.seen()
-    assert {"aggregator.log", "node-1.log", "aggregator-run/transcript.jsonl", "aggregator-run/run.sqlite"} <= set(
-        seen
-    )
+    assert {"aggregator.log", "node-1.log", "aggregator-run/transcript.jsonl", "aggregator-run/run.sqlite"} <= set(seen)
     assert any(name.startswith("aggregator-run/sums/") for name in seen)
     assert any(name.startswith("aggregator-run/letters/") for name in seen)
 
@@ -131,10 +130,11 @@ def test_no_person_is_named_and_no_genotype_or_phenotype_is_shown(watched: Watch
     seen = watched.seen()
     assert _leaks({NAME.encode(), *spellings(NAME.encode())}, seen) == []
     for node in NODES:
-        cohort = load_holdings(Workspace(watched.consortium.work(node)), RiskSettings()).cohort
-        for person, dosage in enumerate(cohort.dosage):
+        enrolled = load_holdings(Workspace(watched.consortium.work(node)), watched.config).enrolled
+        assert isinstance(enrolled, Enrolled)
+        for person, dosage in enumerate(enrolled.dosage):
             assert _leaks(rows(dosage.tolist()), seen) == [], f"node {node}, row {person}"
-        assert _leaks(rows(cohort.phenotype.tolist()), seen) == [], f"phenotypes of node {node}"
+        assert _leaks(rows(enrolled.phenotype.tolist()), seen) == [], f"phenotypes of node {node}"
 
 
 def test_keys_die_with_the_run(watched: Watched) -> None:

@@ -12,22 +12,23 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
+from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.run import Budget, RunConfig
+from afml.consortium.scheme import run_params
 from afml.core.errors import AfmlError, BudgetError, IntegrityError, ProtocolError, TransportError
-from afml.core.run import Budget, RunConfig
 from afml.ledger.store import Ledger
 from afml.privacy.noise import grid_for
 from afml.wire import federation_pb2 as wire
-from crypto.public.attempt import Attempt
+from crypto.ckks.codec import UpdateCodec
+from crypto.ckks.run_key import RunKey
 from crypto.public.blind import add_payloads
+from crypto.public.ckks import KEYLESS_CKKS
 from crypto.public.random import SeededRandom
-from crypto.public.scheme import run_params
-from crypto.secret.ckks import RunKey
-from crypto.secret.pads import PadKeys
-from crypto.secret.update import Pads, UpdateCodec
+from crypto.secret.pads import PadKeys, Pads
 from node.announcements import Announcements
-from node.checks import bound_to, largest_norm, require_own_attempt, require_plausible, verified_cohort
+from node.checks import largest_norm, require_own_attempt, require_plausible, verified_cohort
 from node.guard import Guard
-from tests.federation.machine import PARAMETERS, Machine, small_run
+from tests.aggregator.machine import PARAMETERS, Machine, small_run
 
 # -- cohorts -----------------------------------------------------------------------------------------
 
@@ -40,7 +41,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 def _verify(machine: Machine, tokens: list[wire.ReadyToken]) -> tuple[int, ...]:
-    return verified_cohort(machine.config, machine.roster, 1, 1, tokens)
+    return verified_cohort(machine.config, machine.roster, Attempt(1, 1), tokens)
 
 
 def test_a_cohort_counts_with_every_members_signature(machine: Machine) -> None:
@@ -68,19 +69,19 @@ def test_a_cohort_is_refused_when_repeated_strange_stale_or_small(machine: Machi
 
 # -- which attempt a sum is of -----------------------------------------------------------------------
 
-SPENDS = {(1, 1): (1, 2, 3, 4), (2, 1): (1, 2, 3, 4), (2, 2): (1, 2, 3)}
+SPENDS = {Attempt(1, 1): (1, 2, 3, 4), Attempt(2, 1): (1, 2, 3, 4), Attempt(2, 2): (1, 2, 3)}
 
 
 def test_a_sum_must_be_of_the_attempt_that_was_paid_for() -> None:
-    assert require_own_attempt(1, 2, 2, (1, 2, 3), SPENDS) is True
-    assert require_own_attempt(1, 2, 3, (2, 3, 4), SPENDS) is False, "a later attempt without this node"
-    assert require_own_attempt(1, 3, 1, (2, 3, 4), SPENDS) is False
+    assert require_own_attempt(1, Attempt(2, 2), (1, 2, 3), SPENDS) is True
+    assert require_own_attempt(1, Attempt(2, 3), (2, 3, 4), SPENDS) is False, "a later attempt without this node"
+    assert require_own_attempt(1, Attempt(3, 1), (2, 3, 4), SPENDS) is False
     with pytest.raises(ProtocolError, match="older than attempt 2"):
-        require_own_attempt(1, 2, 1, (1, 2, 3, 4), SPENDS)
+        require_own_attempt(1, Attempt(2, 1), (1, 2, 3, 4), SPENDS)
     with pytest.raises(ProtocolError, match=r"cohort \[1, 2, 4\] is not \[1, 2, 3\]"):
-        require_own_attempt(1, 2, 2, (1, 2, 4), SPENDS)
+        require_own_attempt(1, Attempt(2, 2), (1, 2, 4), SPENDS)
     with pytest.raises(ProtocolError, match="contributed nothing"):
-        require_own_attempt(1, 3, 1, (1, 2, 3), SPENDS)
+        require_own_attempt(1, Attempt(3, 1), (1, 2, 3), SPENDS)
 
 
 # -- sums --------------------------------------------------------------------------------------------
@@ -104,20 +105,17 @@ class Trio:
             for node in config.nodes
         }
 
-    def upload(
-        self, node: int, attempt: int, cohort: tuple[int, ...], values: NDArray[np.float64]
-    ) -> list[bytes]:
+    def upload(self, node: int, attempt: int, cohort: tuple[int, ...], values: NDArray[np.float64]) -> list[bytes]:
         rng = SeededRandom(node, attempt)
-        return list(self.codecs[node].encode(values, round=1, attempt=attempt, cohort=cohort, rng=rng))
+        binding = Binding(self.config.run, self.config.digest(), Attempt(1, attempt), cohort)
+        return list(self.codecs[node].encode(values, binding=binding, rng=rng))
 
     def sum(self, *uploads: list[bytes]) -> list[bytes]:
         return [add_payloads(self.params, chunk) for chunk in zip(*uploads, strict=True)]
 
-    def receive(
-        self, total: list[bytes], own: list[bytes] | None, cohort: tuple[int, ...]
-    ) -> NDArray[np.int64]:
+    def receive(self, total: list[bytes], own: list[bytes] | None, cohort: tuple[int, ...]) -> NDArray[np.int64]:
         """What a node does with a sum."""
-        bound = bound_to(total, own, len(cohort), self.params)
+        bound = KEYLESS_CKKS.bind(total, own, len(cohort), self.params)
         decoded = self.codecs[1].decode(bound, PARAMETERS)
         require_plausible(self.config, self.phase, cohort, decoded)
         return decoded
@@ -213,13 +211,14 @@ def test_attempts_beyond_the_signed_plan_are_refused(tmp_path: Path) -> None:
         guard = Guard(ledger, config, people)
         for attempt in (1, 2, 3):
             guard.check(1)
-            guard.spend(Attempt(config.run, config.digest(), 1, attempt, ALL))
-        assert guard.spends() == {(1, attempt): ALL for attempt in (1, 2, 3)}
+            guard.spend(Binding(config.run, config.digest(), Attempt(1, attempt), ALL))
+        assert guard.spends(1) == {Attempt(1, number): ALL for number in (1, 2, 3)}
         with pytest.raises(BudgetError, match="used the 3 attempts of its plan"):
             guard.check(1)
         with pytest.raises(BudgetError, match="start a new run"):
-            guard.spend(Attempt(config.run, config.digest(), 2, 1, ALL))
-        assert len(guard.spends()) == 3
+            guard.spend(Binding(config.run, config.digest(), Attempt(2, 1), ALL))
+        assert len(guard.spends(1)) == 3
+        assert guard.spends(2) == {}
 
 
 # -- announcements -----------------------------------------------------------------------------------

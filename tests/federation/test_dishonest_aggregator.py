@@ -7,19 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from afml.consortium import messages
+from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.run import RunConfig
 from afml.core.errors import BudgetError, IntegrityError, ProtocolError
-from afml.core.run import RunConfig
 from afml.privacy.noise import grid_for, node_std
 from afml.wire import federation_pb2 as wire
-from crypto.public import messages
-from crypto.public.attempt import Attempt
+from crypto.public.ckks import KEYLESS_CKKS
 from crypto.public.grid import Grid
 from crypto.public.params import choose
 from crypto.public.signing import sign
-from node.checks import bound_to, require_own_attempt, require_plausible, verified_cohort
+from node.checks import require_own_attempt, require_plausible, verified_cohort
 from node.guard import Guard
+from tests.aggregator.machine import PARAMETERS, small_run
 from tests.crypto import parties
-from tests.federation.machine import PARAMETERS, small_run
 from tests.ledger.helpers import open_ledger
 
 ROSTER, KEYS = parties.roster(4)
@@ -37,28 +38,28 @@ def token(node: int, attempt: int = 1, *, signer: int | None = None) -> wire.Rea
 
 
 def test_a_cohort_of_signed_tokens_is_believed() -> None:
-    assert verified_cohort(CONFIG, ROSTER, 1, 1, [token(4), token(1), token(2)]) == (1, 2, 4)
+    assert verified_cohort(CONFIG, ROSTER, Attempt(1, 1), [token(4), token(1), token(2)]) == (1, 2, 4)
 
 
 def test_nobody_can_be_invented() -> None:
     stranger = token(1)
     stranger.node = 9
     with pytest.raises(ProtocolError, match="node 9 is not in this run"):
-        verified_cohort(CONFIG, ROSTER, 1, 1, [token(1), token(2), stranger])
+        verified_cohort(CONFIG, ROSTER, Attempt(1, 1), [token(1), token(2), stranger])
     with pytest.raises(IntegrityError, match="ready token of node 3"):
-        verified_cohort(CONFIG, ROSTER, 1, 1, [token(1), token(2), token(3, signer=1)])
+        verified_cohort(CONFIG, ROSTER, Attempt(1, 1), [token(1), token(2), token(3, signer=1)])
     with pytest.raises(ProtocolError, match="wrong cohort"):
-        verified_cohort(CONFIG, ROSTER, 1, 1, [token(1), token(2), token(2)])
+        verified_cohort(CONFIG, ROSTER, Attempt(1, 1), [token(1), token(2), token(2)])
 
 
 def test_a_token_of_another_attempt_is_not_believed() -> None:
     with pytest.raises(ProtocolError, match="wrong cohort"):
-        verified_cohort(CONFIG, ROSTER, 1, 2, [token(1), token(2), token(3)])
+        verified_cohort(CONFIG, ROSTER, Attempt(1, 2), [token(1), token(2), token(3)])
 
 
 def test_a_cohort_below_the_quorum_is_not_believed() -> None:
     with pytest.raises(ProtocolError, match="cohort of 2 is below the quorum of 3"):
-        verified_cohort(CONFIG, ROSTER, 1, 1, [token(1), token(2)])
+        verified_cohort(CONFIG, ROSTER, Attempt(1, 1), [token(1), token(2)])
 
 
 # -- attempts ----------------------------------------------------------------------------------------
@@ -70,23 +71,25 @@ def test_attempts_end_with_the_reserve_of_the_plan(tmp_path: Path) -> None:
         guard = Guard(ledger, config, [f"person-{i}" for i in range(40)])
         for number in (1, 2, 3):
             guard.check(1)
-            guard.spend(Attempt(config.run, config.digest(), 1, number, (1, 2, 3)))
+            guard.spend(Binding(config.run, config.digest(), Attempt(1, number), (1, 2, 3)))
         with pytest.raises(BudgetError, match="used the 3 attempts of its plan"):
             guard.check(1)
         with pytest.raises(BudgetError, match="used the 3 attempts of its plan"):
-            guard.spend(Attempt(config.run, config.digest(), 1, 4, (1, 2, 3)))
+            guard.spend(Binding(config.run, config.digest(), Attempt(1, 4), (1, 2, 3)))
 
 
 def test_sums_of_other_attempts_are_refused() -> None:
-    spends = {(1, 1): (1, 2, 3, 4), (1, 2): (1, 2, 3)}
-    assert require_own_attempt(1, 1, 2, (1, 2, 3), spends)
-    assert not require_own_attempt(1, 1, 3, (2, 3, 4), spends)  # it missed that attempt, and is not named in it
+    spends = {Attempt(1, 1): (1, 2, 3, 4), Attempt(1, 2): (1, 2, 3)}
+    assert require_own_attempt(1, Attempt(1, 2), (1, 2, 3), spends)
+    assert not require_own_attempt(
+        1, Attempt(1, 3), (2, 3, 4), spends
+    )  # it missed that attempt, and is not named in it
     with pytest.raises(ProtocolError, match="older than attempt 2"):
-        require_own_attempt(1, 1, 1, (1, 2, 3, 4), spends)
+        require_own_attempt(1, Attempt(1, 1), (1, 2, 3, 4), spends)
     with pytest.raises(ProtocolError, match="is not"):
-        require_own_attempt(1, 1, 2, (1, 2, 4), spends)
+        require_own_attempt(1, Attempt(1, 2), (1, 2, 4), spends)
     with pytest.raises(ProtocolError, match="contributed nothing"):
-        require_own_attempt(1, 1, 3, (1, 2, 3), spends)
+        require_own_attempt(1, Attempt(1, 3), (1, 2, 3), spends)
 
 
 # -- sums --------------------------------------------------------------------------------------------
@@ -96,17 +99,17 @@ def test_a_sum_must_hold_this_nodes_own_ciphertexts() -> None:
     params, grid, cohort = choose(4, 16, 20_000), Grid(1.0, 16), [1, 2, 3]
     update = np.zeros(20_000)
     first = [parties.encode(params, grid, node, update, cohort) for node in cohort]
-    other = [parties.encode(params, grid, node, update, cohort, number=2) for node in cohort]
+    other = [parties.encode(params, grid, node, update, cohort, Attempt(1, 2)) for node in cohort]
     total, foreign = parties.blind_sum(params, first), parties.blind_sum(params, other)
-    assert list(bound_to(total, first[0], 3, params)) == total
+    assert list(KEYLESS_CKKS.bind(total, first[0], 3, params)) == total
     with pytest.raises(IntegrityError, match="chunk 0 does not hold this node's ciphertext"):
-        list(bound_to(foreign, first[0], 3, params))
+        list(KEYLESS_CKKS.bind(foreign, first[0], 3, params))
     with pytest.raises(IntegrityError, match="chunk 1 does not hold"):
-        list(bound_to([total[0], foreign[1]], first[0], 3, params))
+        list(KEYLESS_CKKS.bind([total[0], foreign[1]], first[0], 3, params))
     with pytest.raises(IntegrityError, match="does not hold"):
-        list(bound_to(total[::-1], first[0], 3, params))
+        list(KEYLESS_CKKS.bind(total[::-1], first[0], 3, params))
     with pytest.raises(ProtocolError, match="sums 2 updates, not 3"):
-        list(bound_to(parties.blind_sum(params, first[:2]), None, 3, params))
+        list(KEYLESS_CKKS.bind(parties.blind_sum(params, first[:2]), None, 3, params))
 
 
 def impossible(config: RunConfig, scale: float) -> np.ndarray:

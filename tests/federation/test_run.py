@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from afml.training.inprocess import train_in_process
-from node.workspace import Workspace, load_holdings
-from tests.federation.parties import Consortium, afml, free_port
+from afml.trial.processes import free_port
+from tests.federation.parties import Consortium
+from tests.processes import afml
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +27,7 @@ def test_the_federation_equals_the_in_process_reference_bit_for_bit(consortium: 
     for number, process in enumerate(nodes, start=1):
         assert process.wait(240) == 0, consortium.log(f"node-{number}") + consortium.log("aggregator")
     assert server.wait(60) == 0, consortium.log("aggregator")
-    holdings = {n: load_holdings(Workspace(consortium.work(n)), config.risk) for n in range(1, 4)}
-    reference = train_in_process(
-        config, holdings[1].panel, holdings[1].panel_dosage, {n: h.cohort for n, h in holdings.items()}
-    )
+    reference = consortium.reference(config)
     digests = {consortium.model_card(n)["digest"] for n in range(1, 4)}
     assert digests == {reference.digest()}
     for n in range(1, 4):

@@ -11,19 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.run import RunConfig
 from afml.core.errors import TransportError
-from afml.core.run import RunConfig
+from afml.masking.masters import _RISK
 from afml.privacy.noise import grid_for
 from afml.training.blob import load
-from afml.training.distributed import ProcessLost
-from afml.training.program import _RISK, Program
-from afml.training.step import apply_total, node_update
-from crypto.public.attempt import Attempt
+from afml.training.processes.group import ProcessLost
+from afml.training.step import Trainer, apply_total
+from afml.trial.processes import free_port
+from node.contribution import Contribution
 from node.journal import Journal
-from node.session import Session
 from node.workspace import Workspace, load_holdings
-from tests.federation.machine import small_run
-from tests.federation.parties import REPOSITORY, Consortium, alive, command, environment, free_port
+from tests.aggregator.machine import small_run
+from tests.federation.parties import Consortium
+from tests.processes import REPOSITORY, alive, command, environment
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +51,15 @@ def _start_torchrun(consortium: Consortium, node: int, port: int, crash: str = "
 
 def _risk_by_one_process(consortium: Consortium, config: RunConfig) -> np.ndarray:
     """Risk parameters after all risk rounds, every node one process."""
-    held = {n: load_holdings(Workspace(consortium.work(n)), config.risk) for n in config.nodes}
-    program = Program(config, held[1].panel, held[1].panel_dosage)
+    held = {n: load_holdings(Workspace(consortium.work(n)), config) for n in config.nodes}
+    task = held[1].task
     for round_number in range(1, config.phases[0].rounds + 1):
-        total = np.zeros(program.parameters(0), np.int64)
+        total = np.zeros(task.length(0), np.int64)
         for node in config.nodes:
-            update = node_update(program, config, held[node].cohort, node=node, round_number=round_number)
+            update = Trainer(config, task, held[node].enrolled).update(node, round_number)
             total += grid_for(config, config.phases[0]).grid.quantise(update.values, update.rounding)
-        apply_total(program, config, round_number, config.nodes, total)
-    return load(program.state(), "state")[_RISK]
+        apply_total(task, config, round_number, config.nodes, total)
+    return load(task.state(), "state")[_RISK]
 
 
 def test_a_worker_dies_and_the_node_starts_again_and_ends_with_the_model_of_one_process(
@@ -68,7 +70,7 @@ def test_a_worker_dies_and_the_node_starts_again_and_ends_with_the_model_of_one_
     server = consortium.start_aggregator(port)
     others = [consortium.start_node(n, port) for n in (2, 3)]
     # Only workers give: this one dies with its part of the second round in its hands.
-    first = _start_torchrun(consortium, 1, port, crash="before afml.training.distributed:Group.give 2")
+    first = _start_torchrun(consortium, 1, port, crash="before afml.training.processes.group:Group.give 2")
     assert first.wait(240) != 0
     log = consortium.log("node-1")
     complaints = [line for line in log.splitlines() if line.startswith("afml: ")]
@@ -103,19 +105,20 @@ def test_whatever_fails_before_the_spend_declines_the_attempt(error: Exception, 
     declined = []
 
     class Client:
-        def decline(self, round_number: int, attempt: int) -> None:
-            declined.append((round_number, attempt))
+        def decline(self, attempt: Attempt) -> None:
+            declined.append(attempt)
             if not answers:
                 raise TransportError("no aggregator answers")
 
     class Failing:
-        def private_update(self, *_: object) -> None:
+        def update(self, *_: object) -> None:
             raise error
 
-    session: Any = Session.__new__(Session)  # `_train` comes before keys and ledger; neither is here
-    session._config, session._progress, session._kit = small_run(), lambda _: None, SimpleNamespace(node=1)
-    session._program, session._client, session._holdings = Failing(), Client(), SimpleNamespace(cohort=None)
-    attempt = Attempt("r", session._config.digest(), 1, 2, (1, 2, 3))
+    run = small_run()
+    party: Any = SimpleNamespace(  # training comes before keys and ledger; neither is here
+        run=run, kit=SimpleNamespace(node=1), trainer=Failing(), client=Client(), tell_round=lambda *_: None
+    )
+    binding = Binding("r", run.digest(), Attempt(1, 2), (1, 2, 3))
     with pytest.raises(type(error)):
-        session._train(attempt, session._config.phases[0])
-    assert declined == [(1, 2)]
+        Contribution(party)._train(binding, run.phases[0])
+    assert declined == [Attempt(1, 2)]

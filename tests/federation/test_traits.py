@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
-from afml.core.run import Column, RiskSettings, RunConfig, Trait
+from afml.data.columns import Column
+from afml.data.people import PeopleTable
 from afml.evaluation.details import read_details
 from afml.evaluation.report import read_json
-from node.workspace import People, Workspace, load_holdings
+from afml.masking.settings import RiskSettings, Trait
+from afml.trial.processes import free_port
+from node.workspace import Workspace, load_holdings
 from tests.cli.zygote import Zygote
-from tests.federation.parties import SITES, Consortium, free_port
+from tests.federation.parties import SITES, Consortium
 
 COLUMNS = ("unused", "gout", "height", "asthma", "sex")
 TWO = RiskSettings(traits=(Trait(name="asthma"), Trait(name="gout")))
@@ -31,6 +35,11 @@ def table(rng: np.random.Generator, people: int) -> tuple[NDArray[Any], Sequence
     gout, asthma, sex = rng.integers(0, 2, (3, people))
     unused = np.full(people, np.nan)
     return np.stack([unused, gout, rng.normal(170, 8, people), asthma, sex], axis=1), COLUMNS
+
+
+def _enrolled(consortium: Consortium, work: Workspace, risk: RiskSettings) -> Any:
+    """The people of a work folder as a run with these traits sees them."""
+    return load_holdings(work, consortium.configure("read", risk=risk)).enrolled
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +95,13 @@ def test_one_release_serves_both_and_the_report_tells_of_each(consortium: Consor
 
 def test_the_run_chooses_columns_by_name_and_in_its_order(consortium: Consortium) -> None:
     work = Workspace(consortium.work(2))
-    people = People.load(work.people)
-    assert people.table.names == COLUMNS
-    value = {name: people.table.values[people.enrolled, index] for index, name in enumerate(COLUMNS)}
-    two = load_holdings(work, TWO).cohort
+    people = PeopleTable.load(work.people)
+    assert people.columns.names == COLUMNS
+    value = {name: people.columns.values[people.enrolled, index] for index, name in enumerate(COLUMNS)}
+    two = _enrolled(consortium, work, TWO)
     assert two.phenotype.dtype == np.int8
     np.testing.assert_array_equal(two.phenotype, np.stack([value["asthma"], value["gout"]], axis=1))
-    mixed = load_holdings(work, MIXED).cohort
+    mixed = _enrolled(consortium, work, MIXED)
     np.testing.assert_allclose(mixed.phenotype[:, 0], np.clip((value["height"] - 170) / 8, -4, 4) / 2)
     np.testing.assert_array_equal(mixed.phenotype[:, 1], value["gout"])
     np.testing.assert_array_equal(mixed.extras[:, 0], 2 * value["sex"] - 1)
@@ -113,7 +122,7 @@ def test_a_node_that_cannot_train_what_is_declared_says_so(
     consortium: Consortium, risk: RiskSettings, message: str
 ) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        load_holdings(Workspace(consortium.work(1)), risk)
+        _enrolled(consortium, Workspace(consortium.work(1)), risk)
     assert "\n" not in str(caught.value)
 
 

@@ -9,16 +9,18 @@ import grpc
 import numpy as np
 import pytest
 
-from afml.core.run import Phase
+from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.nodekit import load_node_kit
+from afml.consortium.provision import provision
+from afml.consortium.run import Phase
+from afml.consortium.scheme import run_params
+from afml.trial.processes import free_port
 from afml.wire import federation_pb2 as wire
-from crypto.public.attempt import Attempt
-from crypto.public.scheme import run_params
-from crypto.secret.ckks import RunKey
-from crypto.secret.nodekit import load_node_kit
-from crypto.secret.provision import provision
+from crypto.ckks.run_key import RunKey
+from tests.aggregator.machine import small_run
 from tests.federation.byhand import ByHand
-from tests.federation.machine import small_run
-from tests.federation.parties import Consortium, free_port, listening
+from tests.federation.parties import Consortium
+from tests.processes import listening
 
 PARAMETERS, CHUNKS = 20_000, 3
 
@@ -37,14 +39,12 @@ class Scene:
         params = run_params(config)
         assert params.chunks(PARAMETERS) == CHUNKS
         key = RunKey.generate(params)
-        self.nodes = {
-            n: ByHand(f"127.0.0.1:{port}", load_node_kit(consortium.kit(n)), config, key) for n in (1, 2, 3)
-        }
+        self.nodes = {n: ByHand(f"127.0.0.1:{port}", load_node_kit(consortium.kit(n)), config, key) for n in (1, 2, 3)}
         for node in self.nodes.values():
             node.enrol()
         for node in self.nodes.values():
             node.ready(1, 1)
-        self.attempt = Attempt(config.run, config.digest(), 1, 1, (1, 2, 3))
+        self.attempt = Binding(config.run, config.digest(), Attempt(1, 1), (1, 2, 3))
         rng = np.random.default_rng(1)
         shape = (3, CHUNKS, 2, params.slots)
         self.words = rng.integers(-(2 ** (params.total_bits - 3)), 2 ** (params.total_bits - 3), shape)
@@ -54,7 +54,7 @@ class Scene:
     def header(self, node: int = 1, **changes: object) -> wire.UpdatePart:
         return self.nodes[node].header(self.attempt, CHUNKS, PARAMETERS, **changes)
 
-    def chunks(self, node: int = 1, attempt: Attempt | None = None) -> list[wire.UpdatePart]:
+    def chunks(self, node: int = 1, attempt: Binding | None = None) -> list[wire.UpdatePart]:
         return self.nodes[node].chunks(attempt or self.attempt, self.payloads[node])
 
     def close(self) -> None:
@@ -137,12 +137,12 @@ def _of_another_node(scene: Scene) -> list[wire.UpdatePart]:
 
 
 def _of_another_attempt(scene: Scene) -> list[wire.UpdatePart]:
-    other = Attempt(scene.config.run, scene.config.digest(), 1, 2, (1, 2, 3))
+    other = Binding(scene.config.run, scene.config.digest(), Attempt(1, 2), (1, 2, 3))
     return [scene.header(), *scene.chunks(attempt=other)]
 
 
 def _of_another_cohort(scene: Scene) -> list[wire.UpdatePart]:
-    other = Attempt(scene.config.run, scene.config.digest(), 1, 1, (1, 2))
+    other = Binding(scene.config.run, scene.config.digest(), Attempt(1, 1), (1, 2))
     return [scene.header(), *scene.chunks(attempt=other)]
 
 
@@ -200,9 +200,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("parts", "why"), BAD, ids=[parts.__name__.strip("_") for parts, _ in BAD])
-def test_a_bad_upload_is_refused(
-    scene: Scene, parts: Callable[[Scene], list[wire.UpdatePart]], why: str
-) -> None:
+def test_a_bad_upload_is_refused(scene: Scene, parts: Callable[[Scene], list[wire.UpdatePart]], why: str) -> None:
     code, message = scene.nodes[1].refusal(parts(scene))
     assert why in message
     assert code in (

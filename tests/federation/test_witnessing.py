@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from afml.consortium.attempt import Attempt
+from afml.consortium.roster import Member, Roster
 from afml.core.errors import AfmlError, IntegrityError, TransportError
-from afml.core.run import Member, Roster
 from afml.ledger.checkpoint import countersigners, origin_of
 from afml.ledger.entries import spend_for
 from afml.ledger.store import Ledger
 from crypto.public.signing import public_bytes
+from node.mailbox import Mailbox
 from node.witnessing import Witnessing
 from tests.ledger.helpers import config
 
@@ -52,6 +54,10 @@ class PostOffice:
 
         return SimpleNamespace(node=node, put_letter=put_letter, get_letter=get_letter)
 
+    def mailbox(self, node: int) -> Mailbox:
+        """A node's mailbox; open letters need neither kit nor run."""
+        return Mailbox(self.client(node), SimpleNamespace(node=node), SimpleNamespace())  # type: ignore[arg-type]
+
 
 def ledger(folder: Path, node: int) -> Ledger:
     return Ledger.open(folder / str(node), KEYS[node], origin=origin_of("test", node))
@@ -59,7 +65,7 @@ def ledger(folder: Path, node: int) -> Ledger:
 
 def spend(folder: Path, node: int, run: str) -> None:
     with ledger(folder, node) as one:
-        one.append(spend_for(config(run), 1, 1, [1, 2, 3]), ["p", "q"])
+        one.append(spend_for(config(run), Attempt(1, 1), [1, 2, 3]), ["p", "q"])
 
 
 def exchange(folder: Path, nodes: Sequence[int], *, wait_s: float = 20.0) -> dict[int, list[int] | AfmlError]:
@@ -71,7 +77,7 @@ def exchange(folder: Path, nodes: Sequence[int], *, wait_s: float = 20.0) -> dic
             with ledger(folder, node) as own:
                 peers = [n for n in KEYS if n != node]
                 try:
-                    found[node] = Witnessing(office.client(node), own, ROSTER, wait_s=wait_s).exchange("end", peers)
+                    found[node] = Witnessing(office.mailbox(node), own, ROSTER, wait_s=wait_s).exchange("end", peers)
                 except AfmlError as error:
                     found[node] = error
 

@@ -99,9 +99,7 @@ def test_multi_allelic_entries_go_to_their_allele() -> None:
 
 def test_snpeff_gives_impact() -> None:
     ann = annotator(ANN="Functional annotations: 'Allele | Annotation | Annotation_Impact | Gene_Name'")
-    assert ann.harm(
-        Site(values={"ANN": "G|missense|MODERATE|X,G|intron|MODIFIER|X"}), 1
-    ).impact == pytest.approx(2 / 3)
+    assert ann.harm(Site(values={"ANN": "G|missense|MODERATE|X,G|intron|MODIFIER|X"}), 1).impact == pytest.approx(2 / 3)
     eff = annotator(EFF="Predicted effects.Format: 'Effect ( Effect_Impact | Functional_Class )'")
     assert eff.harm(Site(values={"EFF": "UTR(MODIFIER|),STOP_GAINED(HIGH|NONSENSE)"}), 1).impact == 1.0
 
@@ -112,27 +110,19 @@ def test_nothing_known_is_neutral() -> None:
     assert annotator(CSQ="no format here").harm(Site(values={"CSQ": "x"}), 1) == Harm()
 
 
-@given(
-    st.text(alphabet="GT|,()&._-0159eEabdSIFT ", max_size=60), st.sampled_from([("A", "G"), ("AT", "A", "G")])
-)
+@given(st.text(alphabet="GT|,()&._-0159eEabdSIFT ", max_size=60), st.sampled_from([("A", "G"), ("AT", "A", "G")]))
 def test_any_text_gives_channels_in_unit_range(text: str, alleles: tuple[str, ...]) -> None:
     ours = annotator(CSQ=CSQ, ANN="'Allele | Annotation | Annotation_Impact'", EFF="'E ( I | F )'")
     harm = ours.harm(Site(alleles, {"CSQ": text, "ANN": text, "EFF": text}), 1)
     assert all(0.0 <= value <= 1.0 for value in (harm.sift, harm.polyphen, harm.impact))
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)), min_size=1, max_size=6), st.integers(0, 2)
-)
+@given(st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)), min_size=1, max_size=6), st.integers(0, 2))
 def test_printed_scores_come_back(scores: list[tuple[int, int]], style: int) -> None:
     def spelled(word: str, value: int) -> str:
-        return [f"{word}({value / 1000:g})", f"{value / 1000:g}", f"{word}_low_confidence({value / 1000:g})"][
-            style
-        ]
+        return [f"{word}({value / 1000:g})", f"{value / 1000:g}", f"{word}_low_confidence({value / 1000:g})"][style]
 
-    text = ",".join(
-        f"G|missense_variant|MODERATE|{spelled('tolerated', s)}|{spelled('benign', p)}" for s, p in scores
-    )
+    text = ",".join(f"G|missense_variant|MODERATE|{spelled('tolerated', s)}|{spelled('benign', p)}" for s, p in scores)
     harm = annotator(CSQ=CSQ).harm(Site(values={"CSQ": text}), 1)
     assert harm.sift == pytest.approx(1 - min(s for s, _ in scores) / 1000)
     assert harm.polyphen == pytest.approx(max(p for _, p in scores) / 1000)
@@ -162,9 +152,7 @@ def test_real_annotators(real_data: Path, tmp_path: Path, name: str, scored: boo
         sink.write(source.read())
     with VariantFile(path, need_samples=False) as variants:
         reads = Annotator(variants.info_description)
-        harms = [
-            reads.harm(record, allele) for record in variants for allele in range(1, len(record.alleles))
-        ]
+        harms = [reads.harm(record, allele) for record in variants for allele in range(1, len(record.alleles))]
     assert len(harms) >= 100
     assert any(harm.sift > 0 and harm.polyphen > 0 for harm in harms) == scored
     assert any(harm.impact > 0 for harm in harms) == impacts
@@ -178,15 +166,12 @@ def test_322_real_sites_carry_both_scores(real_data: Path) -> None:
         for record in variants:
             csq = record.info("CSQ") or ""
             transcripts = [
-                dict(zip(("sift", "polyphen"), entry.split("|")[-2:], strict=True))
-                for entry in csq.split(",")
+                dict(zip(("sift", "polyphen"), entry.split("|")[-2:], strict=True)) for entry in csq.split(",")
             ]
             has = [any(sift_harm(t["sift"]) is not None for t in transcripts),
                    any(polyphen_harm(t["polyphen"]) is not None for t in transcripts)]  # fmt: skip
             both += all(has)
             harm = reads.harm(record, 1)
             assert harm.sift == max((sift_harm(t["sift"]) or 0.0 for t in transcripts), default=0.0)
-            assert harm.polyphen == max(
-                (polyphen_harm(t["polyphen"]) or 0.0 for t in transcripts), default=0.0
-            )
+            assert harm.polyphen == max((polyphen_harm(t["polyphen"]) or 0.0 for t in transcripts), default=0.0)
     assert both == 322

@@ -34,7 +34,5 @@ def test_two_spellings_in_one_file_are_refused() -> None:
 def test_files_without_a_common_contig_are_refused() -> None:
     require_shared(["chr1"], "a.bed", ["1", "2"], "b.vcf.gz")
     require_shared([], "a.bed", ["1"], "b.vcf.gz")
-    with pytest.raises(
-        InputError, match=r"a.bed: shares no contig with b.vcf.gz \('chr3' here, '1', '2' there\)"
-    ):
+    with pytest.raises(InputError, match=r"a.bed: shares no contig with b.vcf.gz \('chr3' here, '1', '2' there\)"):
         require_shared(["chr3"], "a.bed", ["1", "2"], "b.vcf.gz")

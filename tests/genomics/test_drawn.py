@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afml.core.errors import ConfigError, InputError, IntegrityError
-from afml.genomics.choice import DRAWN_PEOPLE, build_site_panel
+from afml.genomics.build import build_panel_store, build_store
+from afml.genomics.choice import DRAWN_PEOPLE, SiteChoice, build_site_panel
 from afml.genomics.drawn import draw_people
 from afml.genomics.reader import Record, VariantFile
 from afml.genomics.sites import SitePanel
-from afml.genomics.store import GenotypeStore, build_panel_store, build_store
+from afml.genomics.store import GenotypeStore
 from crypto.public.random import SeededRandom
 from tests.simulated import simulate_dosage, simulate_panel, write_vcf
 
@@ -55,14 +56,14 @@ def test_sites_come_from_stated_frequencies(tmp_path: Path) -> None:
             "22 50 G GT AF=0.5",
         ],
     )
-    panel = build_site_panel(vcf, sites=10)
+    panel = build_site_panel(vcf, SiteChoice(10))
     assert panel.drawn_people == DRAWN_PEOPLE
     assert [(*panel.key(site)[1:], bool(panel.minor_is_alt[site])) for site in range(len(panel))] == [
         (10, "A", "C", True), (20, "A", "C", False), (20, "A", "T", True), (40, "A", "C", True), (50, "G", "GT", True)
     ]  # fmt: skip
     assert panel.maf == pytest.approx([0.25, 0.3, 0.2, 0.4, 0.5])
     assert panel.annotations[:, 0] == pytest.approx(2 * panel.maf)
-    other = build_site_panel(vcf, sites=10, af_field="AF_nfe", drawn_people=30)
+    other = build_site_panel(vcf, SiteChoice(10, af_field="AF_nfe", drawn_people=30))
     assert (other.pos.tolist(), other.maf.tolist(), other.drawn_people) == ([40], [pytest.approx(0.1)], 30)
 
 
@@ -71,8 +72,8 @@ def test_the_same_sites_as_from_people_with_these_frequencies(tmp_path: Path) ->
     alt[:, 20:40] = 2 - alt[:, 20:40]
     write_vcf(tmp_path / "people.vcf.gz", alt)
     records = [f"22 {1000 + 100 * site} A G AF={value!r}" for site, value in enumerate((alt.mean(axis=0) / 2).tolist())]
-    from_people = build_site_panel(tmp_path / "people.vcf.gz", sites=80)
-    from_sites = build_site_panel(write_sites(tmp_path / "sites.vcf.gz", records), sites=80)
+    from_people = build_site_panel(tmp_path / "people.vcf.gz", SiteChoice(80))
+    from_sites = build_site_panel(write_sites(tmp_path / "sites.vcf.gz", records), SiteChoice(80))
     assert [from_sites.key(s) for s in range(80)] == [from_people.key(s) for s in range(80)]
     assert from_sites.maf == pytest.approx(from_people.maf, rel=1e-6)
     # At a half, both alleles are as common: which is called the minor one is a matter of the last bit.
@@ -100,7 +101,7 @@ def test_a_frequency_that_cannot_be_used_is_counted(tmp_path: Path, alt: str, in
     vcf = write_sites(tmp_path / "sites.vcf.gz", [f"22 10 A {alt} {info}"])
     count = len(alt.split(","))
     with pytest.raises(InputError) as caught:
-        build_site_panel(vcf, sites=10, af_field=field)
+        build_site_panel(vcf, SiteChoice(10, af_field=field))
     assert str(caught.value) == (
         f"{vcf}: no site is left of {count} ({count} without one INFO/{field} in [0, 1] per ALT); name the INFO field "
         "of its frequencies, or give a panel with genotypes"
@@ -109,32 +110,33 @@ def test_a_frequency_that_cannot_be_used_is_counted(tmp_path: Path, alt: str, in
 
 def test_frequencies_as_text_are_read(tmp_path: Path) -> None:
     vcf = write_sites(tmp_path / "sites.vcf.gz", ["22 10 A C,T FREQ=0.25,.", "22 20 A C OTHER=0.125"])
-    assert build_site_panel(vcf, sites=10, af_field="FREQ").maf.tolist() == [0.25]
-    assert build_site_panel(vcf, sites=10, af_field="OTHER").maf.tolist() == [0.125]
+    assert build_site_panel(vcf, SiteChoice(10, af_field="FREQ")).maf.tolist() == [0.25]
+    assert build_site_panel(vcf, SiteChoice(10, af_field="OTHER")).maf.tolist() == [0.125]
 
 
 def test_another_filter_is_named_where_it_removed_more(tmp_path: Path) -> None:
     vcf = write_sites(tmp_path / "sites.vcf.gz", ["22 10 A C .", "22 20 A C AF=0.001", "22 30 A C AF=0.002"])
     with pytest.raises(InputError, match=r"1 without one INFO/AF .*, 2 MAF below 0.01\); loosen the filter"):
-        build_site_panel(vcf, sites=10)
+        build_site_panel(vcf, SiteChoice(10))
 
 
 def test_people_and_a_field_of_frequencies_are_a_contradiction(tmp_path: Path) -> None:
     write_vcf(tmp_path / "panel.vcf.gz", simulate_dosage(20, 10, seed=1))
     with pytest.raises(InputError, match="holds people: their genotypes give the frequencies, not INFO/AF; leave"):
-        build_site_panel(tmp_path / "panel.vcf.gz", sites=5, af_field="AF")
+        build_site_panel(tmp_path / "panel.vcf.gz", SiteChoice(5, af_field="AF"))
     with pytest.raises(InputError, match="cannot draw a panel of 1"):
-        build_site_panel(tmp_path / "panel.vcf.gz", sites=5, drawn_people=1)
+        build_site_panel(tmp_path / "panel.vcf.gz", SiteChoice(5, drawn_people=1))
 
 
 @given(st.lists(st.one_of(st.floats(allow_nan=True), st.text("0123456789.,e+-x", max_size=6)), max_size=3))
 def test_stated_frequencies_are_shares_or_nothing(values: list[float | str]) -> None:
     """`Record.stated` over whatever htslib may hand out."""
+
     class Raw:
         POS, REF, ALT = 1, "A", ["C", "T"]
         INFO = {"AF": tuple(values) if len(values) > 1 else values[0] if values else None}  # noqa: RUF012
 
-    found = Record(Raw(), "22", 0, Path("x")).stated("AF")
+    found = Record(Raw(), "22", Path("x")).stated("AF")
     assert len(found) == 2
     assert all(value is None or 0 <= value <= 1 for value in found)
 
@@ -197,12 +199,12 @@ def test_the_digest_covers_the_draw_and_leaves_panels_of_people_alone(tmp_path: 
 
 
 def test_the_store_of_the_panel_holds_the_drawn_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("afml.genomics.store._SITES_PER_CHUNK", 7)
+    monkeypatch.setattr("afml.genomics.build._SITES_PER_CHUNK", 7)
     panel = drawn_panel()
     store = build_panel_store(tmp_path / "not read", panel, tmp_path / "panel.zarr")
     np.testing.assert_array_equal(store.dosage(), draw_people(panel))
     again = GenotypeStore.open(tmp_path / "panel.zarr", panel)
-    assert (again.panel.drawn_people, again.absent, len(again)) == (400, 0, 400)
+    assert (again.panel.drawn_people, again.absent_sites, len(again)) == (400, 0, 400)
     assert again.samples[:2] == ["drawn-1", "drawn-2"]
     # A cohort's store made for this panel says so too.
     names = write_vcf(tmp_path / "own.vcf.gz", panel.to_minor(simulate_dosage(20, 30, seed=4)), panel=panel)

@@ -131,9 +131,7 @@ def test_malformed_content_is_one_clear_line(
 def test_sites_only_file_has_no_samples(tmp_path: Path) -> None:
     path = tmp_path / "sites.vcf.gz"
     with pysam.BGZFile(str(path), "wb") as sink:
-        sink.write(
-            b"##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n1\t5\t.\tA\tC\t.\t.\t.\n"
-        )
+        sink.write(b"##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n1\t5\t.\tA\tC\t.\t.\t.\n")
     with pytest.raises(InputError, match="holds no samples"):
         read(path)
     with VariantFile(path, need_samples=False) as variants:

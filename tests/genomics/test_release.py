@@ -14,10 +14,10 @@ from hypothesis.extra import numpy as arrays
 
 from afml.core.errors import ConfigError, InputError
 from afml.genomics.bgzip import staged_vcf
+from afml.genomics.build import build_store
 from afml.genomics.reader import VariantFile
 from afml.genomics.release import read_release, write_release
 from afml.genomics.sites import SitePanel
-from afml.genomics.store import build_store
 from crypto.public.random import source
 from tests.simulated import simulate_csq, simulate_dosage, simulate_panel, write_vcf
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afml.genomics.choice import build_site_panel
+from afml.genomics.build import build_store
+from afml.genomics.choice import SiteChoice, build_site_panel
 from afml.genomics.partition import read_people
 from afml.genomics.reader import VariantFile
-from afml.genomics.store import build_store
 
 TOOL = Path(__file__).parents[2] / "tools" / "simulate_cohorts.py"
 
@@ -32,13 +32,13 @@ def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_enough_sites_for_a_panel_and_all_of_them_at_every_node(cohorts: Path) -> None:
-    panel = build_site_panel(cohorts / "panel.vcf.gz", sites=10_000)
+    panel = build_site_panel(cohorts / "panel.vcf.gz", SiteChoice(10_000))
     assert len(panel) >= 400
     assert len(set(panel.chrom)) == 22
     assert 0.05 < float((panel.annotations[:, 1] > 0).mean()) < 0.6
     for node in (1, 2):
         store = build_store(cohorts / f"node-{node}.vcf.gz", panel, cohorts / f"store-{node}")
-        assert (len(store), store.absent) == (100, 0)
+        assert (len(store), store.absent_sites) == (100, 0)
         assert np.abs(store.dosage().mean(axis=0) / 2 - panel.maf).mean() < 0.05
 
 
@@ -52,7 +52,7 @@ def test_people_are_listed_with_population_and_part(cohorts: Path) -> None:
 
 
 def test_populations_differ_and_neighbours_are_linked(cohorts: Path) -> None:
-    panel = build_site_panel(cohorts / "panel.vcf.gz", sites=400)
+    panel = build_site_panel(cohorts / "panel.vcf.gz", SiteChoice(400))
     store = build_store(cohorts / "panel.vcf.gz", panel, cohorts / "store-panel")
     dosage = store.dosage().astype(float)
     people = read_people(cohorts / "people.tsv")[1]
@@ -60,12 +60,7 @@ def test_populations_differ_and_neighbours_are_linked(cohorts: Path) -> None:
     assert np.abs(dosage[african].mean(axis=0) - dosage[~african].mean(axis=0)).max() > 0.5
     correlation = np.corrcoef(dosage.T) ** 2
     near = [correlation[i, i + 1] for i in range(399) if panel.pos[i + 1] - panel.pos[i] < 5000]
-    far = [
-        correlation[i, j]
-        for i in range(0, 400, 7)
-        for j in range(3, 400, 11)
-        if panel.chrom[i] != panel.chrom[j]
-    ]
+    far = [correlation[i, j] for i in range(0, 400, 7) for j in range(3, 400, 11) if panel.chrom[i] != panel.chrom[j]]
     assert np.mean(near) > 5 * np.mean(far)
 
 

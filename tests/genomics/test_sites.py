@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afml.core.errors import InputError, IntegrityError
-from afml.genomics.choice import build_site_panel
+from afml.genomics.choice import SiteChoice, build_site_panel
 from afml.genomics.sites import ANNOTATIONS, SitePanel, trimmed
 from tests.simulated import simulate_csq, simulate_dosage, simulate_panel, write_records, write_vcf
 
@@ -28,7 +28,7 @@ def test_most_common_sites_equal_a_slow_reference(tmp_path: Path) -> None:
     alt[:, 50:100] = 2 - alt[:, 50:100]  # ALT is the major allele there
     alt[np.random.default_rng(0).random(alt.shape) < 0.02] = -1
     write_vcf(tmp_path / "panel.vcf.gz", alt)
-    panel = build_site_panel(tmp_path / "panel.vcf.gz", sites=40)
+    panel = build_site_panel(tmp_path / "panel.vcf.gz", SiteChoice(40))
 
     scored = []
     for site in range(alt.shape[1]):
@@ -49,7 +49,7 @@ def test_ties_go_to_the_earlier_position_whatever_the_order_in_the_file(tmp_path
     rows = [f"{chrom} {pos} . A C . . . GT {calls(('0/1', 8))}" for chrom, pos in
             (("X", 5), ("10", 9), ("2", 7), ("2", 3), ("10", 1))]  # fmt: skip
     write_records(tmp_path / "panel.vcf.gz", rows, PEOPLE)
-    panel = build_site_panel(tmp_path / "panel.vcf.gz", sites=3)
+    panel = build_site_panel(tmp_path / "panel.vcf.gz", SiteChoice(3))
     assert [panel.key(site)[:2] for site in range(3)] == [("2", 3), ("2", 7), ("10", 1)]
 
 
@@ -59,7 +59,7 @@ def test_multi_allelic_records_give_one_site_per_alt(tmp_path: Path) -> None:
         f"22 20 . CAAA C,CA,<DEL>,* . . . GT {calls(('0/1', 4), ('0/2', 8), ('0/3', 3), ('0/4', 3))}",
     ]
     write_records(tmp_path / "panel.vcf.gz", rows, PEOPLE)
-    panel = build_site_panel(tmp_path / "panel.vcf.gz", sites=10)
+    panel = build_site_panel(tmp_path / "panel.vcf.gz", SiteChoice(10))
     assert [(*panel.key(site), float(panel.maf[site])) for site in range(len(panel))] == [
         ("22", 10, "A", "C", 10 / 40),
         ("22", 10, "A", "T", 7 / 40),
@@ -79,36 +79,34 @@ def test_filters_name_what_they_removed(tmp_path: Path) -> None:
     write_records(vcf, rows, PEOPLE)
     bed.write_text("22\t29\t30\n")
     with pytest.raises(InputError) as caught:
-        build_site_panel(vcf, sites=10, exclude=[bed])
+        build_site_panel(vcf, SiteChoice(10, exclude=[bed]))
     assert str(caught.value) == (
         f"{vcf}: no site is left of 4 (1 not a SNP or indel, 1 in an excluded region, 1 over 5 % missing, "
         "1 MAF below 0.01); loosen the filter that removed most"
     )
-    assert build_site_panel(vcf, sites=10).pos.tolist() == [30]  # fewer than asked for: all that are left
+    assert build_site_panel(vcf, SiteChoice(10)).pos.tolist() == [30]  # fewer than asked for: all that are left
     bed.write_text("chr7\t29\t30\n")
     with pytest.raises(InputError, match=r"out.bed: shares no contig with .* \('chr7' here, 'chr22' there\)"):
-        build_site_panel(vcf, sites=10, exclude=[bed])
+        build_site_panel(vcf, SiteChoice(10, exclude=[bed]))
 
 
 def test_a_repeated_site_is_kept_once(tmp_path: Path) -> None:
     rows = [f"22 10 . A C . . . GT {calls(('0/1', 8))}", f"22 10 . A C . . . GT {calls(('0/1', 20))}"]
     write_records(tmp_path / "panel.vcf.gz", rows, PEOPLE)
-    assert build_site_panel(tmp_path / "panel.vcf.gz", sites=10).maf.tolist() == [8 / 40]
+    assert build_site_panel(tmp_path / "panel.vcf.gz", SiteChoice(10)).maf.tolist() == [8 / 40]
 
 
 def test_annotations_become_channels(tmp_path: Path) -> None:
     alt = simulate_dosage(60, 50, seed=5)
     csq = simulate_csq(50, 6, ["G"] * 50)
     write_vcf(tmp_path / "panel.vcf.gz", alt, csq=csq)
-    panel = build_site_panel(tmp_path / "panel.vcf.gz", sites=50, min_maf=0.0)
+    panel = build_site_panel(tmp_path / "panel.vcf.gz", SiteChoice(50, min_maf=0.0))
     assert panel.annotations.shape == (50, len(ANNOTATIONS))
     for site, value in enumerate(csq):
         fields = (value or "|||||").split("|")
         sift = 1 - float(fields[4].split("(")[1][:-1]) if fields[4] else 0.0
         assert panel.annotations[site, 1] == pytest.approx(sift, abs=1e-6)
-        assert panel.annotations[site, 3] == pytest.approx(
-            {"MODERATE": 2 / 3, "LOW": 1 / 3, "": 0}[fields[2]]
-        )
+        assert panel.annotations[site, 3] == pytest.approx({"MODERATE": 2 / 3, "LOW": 1 / 3, "": 0}[fields[2]])
 
 
 def test_digest_names_the_panel_and_survives_the_file(tmp_path: Path) -> None:
@@ -152,19 +150,16 @@ def test_trimming_says_the_same_in_fewer_bases(ref: str, alt: str, before: str, 
     pos, short_ref, short_alt = trimmed(1, before + ref + after, before + alt + after)
     assert sequence[: pos - 1] + short_alt + sequence[pos - 1 + len(short_ref) :] == before + alt + after
     assert sequence[pos - 1 : pos - 1 + len(short_ref)] == short_ref
-    assert min(len(short_ref), len(short_alt)) == 1 or (
-        short_ref[0] != short_alt[0] and short_ref[-1] != short_alt[-1]
-    )
+    assert min(len(short_ref), len(short_alt)) == 1 or (short_ref[0] != short_alt[0] and short_ref[-1] != short_alt[-1])
 
 
 @pytest.mark.real_data
 def test_panel_of_real_exomes(real_data: Path) -> None:
     vcf = real_data / "1kg_grch38_exome_chr21_22_25-26Mb.vep115.2548.vcf.gz"
-    panel = build_site_panel(
-        vcf, sites=100, exclude=[real_data / "bed" / "encode_blacklist_v2.hg38.nochr.bed.gz"]
-    )
+    bed = real_data / "bed" / "encode_blacklist_v2.hg38.nochr.bed.gz"
+    panel = build_site_panel(vcf, SiteChoice(100, exclude=[bed]))
     assert len(panel) == 69 or len(panel) == 100
     assert (panel.maf >= 0.01).all()
     assert (panel.annotations[:, 1:] > 0).any()
     with pytest.raises(InputError, match="no site is left of 850"):
-        build_site_panel(vcf, sites=100, min_maf=0.6)
+        build_site_panel(vcf, SiteChoice(100, min_maf=0.6))

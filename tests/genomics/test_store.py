@@ -9,9 +9,10 @@ import pytest
 import zarr
 
 from afml.core.errors import InputError, IntegrityError
-from afml.genomics import store as store_module
+from afml.genomics import build
+from afml.genomics.build import build_store
 from afml.genomics.sites import SitePanel
-from afml.genomics.store import GenotypeStore, build_store
+from afml.genomics.store import GenotypeStore
 from afml.genomics.vcf_zarr import SCHEMA
 from tests.simulated import simulate_dosage, simulate_panel, write_records, write_vcf
 
@@ -43,11 +44,11 @@ def small_panel(rows: list[tuple[str, int, str, str]], minor_is_alt: list[bool] 
 def test_dosage_comes_back_for_any_batch_of_people(
     tmp_path: Path, dosage: np.ndarray, panel: SitePanel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_SITES_PER_CHUNK", 16)
-    monkeypatch.setattr(store_module, "_PEOPLE_PER_CHUNK", 32)
+    monkeypatch.setattr(build, "_SITES_PER_CHUNK", 16)
+    monkeypatch.setattr(build, "_PEOPLE_PER_CHUNK", 32)
     names = write_vcf(tmp_path / "node.vcf.gz", panel.to_minor(dosage), panel=panel, chrom="chr22")
     store = build_store(tmp_path / "node.vcf.gz", panel, tmp_path / "store")
-    assert (store.samples, len(store), store.absent) == (names, 70, 0)
+    assert (store.samples, len(store), store.absent_sites) == (names, 70, 0)
     assert np.array_equal(store.dosage(), dosage)
     assert store.dosage().dtype == np.int8
     for people in (
@@ -65,9 +66,7 @@ def test_dosage_comes_back_for_any_batch_of_people(
     assert "S1" not in repr(again)
 
 
-def test_every_array_of_the_schema_is_there_as_declared(
-    tmp_path: Path, dosage: np.ndarray, panel: SitePanel
-) -> None:
+def test_every_array_of_the_schema_is_there_as_declared(tmp_path: Path, dosage: np.ndarray, panel: SitePanel) -> None:
     write_vcf(tmp_path / "node.vcf.gz", panel.to_minor(dosage), panel=panel)
     build_store(tmp_path / "node.vcf.gz", panel, tmp_path / "store")
     group = zarr.open_group(str(tmp_path / "store"), mode="r")
@@ -83,7 +82,7 @@ def test_every_array_of_the_schema_is_there_as_declared(
 def test_unsorted_vcf_fills_every_block(
     tmp_path: Path, dosage: np.ndarray, panel: SitePanel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_SITES_PER_CHUNK", 8)
+    monkeypatch.setattr(build, "_SITES_PER_CHUNK", 8)
     alt = panel.to_minor(dosage)
     text = {0: "0/0", 1: "1|0", 2: "1/1", -1: "./1"}
     rows = [
@@ -119,7 +118,7 @@ def test_multi_allelic_exchanged_and_repeated_records(tmp_path: Path) -> None:
     ]
     write_records(tmp_path / "node.vcf.gz", rows, ["a", "b", "c", "d"])
     store = build_store(tmp_path / "node.vcf.gz", panel, tmp_path / "store", max_absent=0.2)
-    assert store.absent == 1
+    assert store.absent_sites == 1
     assert store.dosage().T.tolist() == [
         [1, 1, 0, -1],
         [0, 1, 2, -1],
@@ -137,22 +136,20 @@ def test_absent_sites_are_missing_and_too_many_are_refused(
     vcf, out = tmp_path / "node.vcf.gz", tmp_path / "store"
     write_vcf(vcf, panel.to_minor(dosage), panel=panel, keep=range(3, 90))
     store = build_store(vcf, panel, out)
-    assert store.absent == 3
+    assert store.absent_sites == 3
     assert (store.dosage()[:, :3] == -1).all()
     assert np.array_equal(store.dosage()[:, 3:], dosage[:, 3:])
     write_vcf(vcf, panel.to_minor(dosage), panel=panel, keep=range(10, 90))
     with pytest.raises(InputError, match=r"lacks 10 of the panel's 90 sites \(first 22:1000 .*more than 5%"):
         build_store(vcf, panel, out)
-    assert GenotypeStore.open(out).absent == 3  # the refused build left the old store whole
+    assert GenotypeStore.open(out).absent_sites == 3  # the refused build left the old store whole
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     write_vcf(vcf, panel.to_minor(dosage), panel=panel, chrom="chr7")
     with pytest.raises(InputError, match=r"shares no contig with the site panel \('chr7' here, '22' there\)"):
         build_store(vcf, panel, out)
 
 
-def test_a_store_made_elsewhere_opens_with_the_panel(
-    tmp_path: Path, dosage: np.ndarray, panel: SitePanel
-) -> None:
+def test_a_store_made_elsewhere_opens_with_the_panel(tmp_path: Path, dosage: np.ndarray, panel: SitePanel) -> None:
     # The layout of vcf2zarr: Zarr v2, every record of the file, padded alleles, more ploidy codes.
     people, sites = dosage.shape
     calls = np.zeros((2 * sites, people, 2), dtype=np.int8)

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from afml.cli.audit import audit
 from afml.cli.privacy import privacy
+from afml.consortium.roster import Member, Roster
 from afml.core.errors import AfmlError, ConfigError, InputError, IntegrityError
-from afml.core.run import Member, Roster
 from crypto.public.signing import public_bytes
 from tests.ledger.helpers import AGGREGATOR, PUBLIC, Clock, config, open_ledger, publish, spend
 
@@ -46,13 +46,14 @@ def test_show(place: Path) -> None:
     assert "4 entries" in text
     assert "0.05" in text
     found = json.loads(call("show", str(place / "ledger"), "--json"))
-    (cohort,) = found["cohorts"]
-    assert cohort["people"] == 12
-    assert cohort["ple_sigma"] == pytest.approx(2**0.5 / 8)
-    assert cohort["runs"][0]["ple_interval"] == [0.05, pytest.approx(2**0.5 / 8)]
-    assert cohort["runs"][0]["insecure"] is True
-    assert cohort["left"] == pytest.approx((4 - 2 / 64) ** 0.5)
-    assert cohort["epsilon_if_aggregation_broken"] > cohort["epsilon"]
+    (enrolment,) = found["enrolments"]
+    assert found["entries"][0]["enrolment"].startswith(enrolment["enrolment"])
+    assert enrolment["people"] == 12
+    assert enrolment["ple_sigma"] == pytest.approx(2**0.5 / 8)
+    assert enrolment["runs"][0]["ple_interval"] == [0.05, pytest.approx(2**0.5 / 8)]
+    assert enrolment["runs"][0]["insecure"] is True
+    assert enrolment["left"] == pytest.approx((4 - 2 / 64) ** 0.5)
+    assert enrolment["epsilon_if_aggregation_broken"] > enrolment["epsilon"]
 
 
 def test_verify(place: Path) -> None:
@@ -90,9 +91,7 @@ def test_export(place: Path) -> None:
 
 def test_privacy_forwards_and_back(tmp_path: Path) -> None:
     plan = ["--sample-rate", "0.1", "--rounds", "100", "--delta", "1e-5", "--json"]
-    done = CliRunner().invoke(
-        privacy, ["--noise-multiplier", "1.5", *plan, "--plot", str(tmp_path / "roc.png")]
-    )
+    done = CliRunner().invoke(privacy, ["--noise-multiplier", "1.5", *plan, "--plot", str(tmp_path / "roc.png")])
     assert done.exit_code == 0, done.exception
     found = json.loads(done.output)
     assert {"epsilon", "delta", "ple_sigma", "ple_at_delta", "tails", "roc"} <= found.keys()
@@ -100,9 +99,7 @@ def test_privacy_forwards_and_back(tmp_path: Path) -> None:
     assert (tmp_path / "roc.png").read_bytes()[:4] == b"\x89PNG"
     back = json.loads(CliRunner().invoke(privacy, ["--ple", str(found["ple_sigma"]), *plan]).output)
     assert back["noise_multiplier"] == pytest.approx(1.5, abs=2e-3)
-    converted = json.loads(
-        CliRunner().invoke(privacy, ["--epsilon", "4.377178", "--convert", "--json"]).output
-    )
+    converted = json.loads(CliRunner().invoke(privacy, ["--epsilon", "4.377178", "--convert", "--json"]).output)
     assert converted["ple_sigma"] == pytest.approx(1.0, abs=1e-5)
     table = CliRunner().invoke(privacy, ["--ple", "0.9", "--rounds", "100"])
     assert "closed form" in table.output

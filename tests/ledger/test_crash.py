@@ -11,12 +11,13 @@ SCRIPT = """
 import os, signal, sys, json
 from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from afml.ledger import store, log, schema, receipt
+from afml.consortium.attempt import Attempt
+from afml.ledger import store, log, people, schema, receipt
 from tests.ledger.helpers import config, spend, open_ledger
 from afml.ledger.verify import verify
 
 root = Path(sys.argv[1])
-watched = {module.__file__ for module in (store, log, schema, receipt)}
+watched = {module.__file__ for module in (store, log, people, schema, receipt)}
 
 def trial(k, folder, key):
     seen = 0
@@ -34,7 +35,7 @@ def trial(k, folder, key):
         for round in (1, 2):
             paid = spend(ledger, config(), round)
             with open(folder / "sent", "a") as wire:     # the first byte leaves only with a receipt
-                paid.require("run-1", round, 1)
+                paid.require("run-1", Attempt(round, 1))
                 wire.write(f"{round}\\n")
     sys.settrace(None)
     os._exit(0)
@@ -62,7 +63,7 @@ while True:
         assert spent[: len(sent)] == sent, (k, spent, sent)   # never under-counts
         assert len(spent) - len(sent) <= 1, (k, spent, sent)  # over-counts by the one in flight at most
         for round in (1, 2):                                  # and the run goes on from here
-            if ledger.receipt("run-1", round, 1) is None:
+            if ledger.receipt("run-1", Attempt(round, 1)) is None:
                 spend(ledger, config(), round)
     if k % 100 == 0:                                          # the whole verifier is slow, and sees the same
         assert verify(folder, key=key.public_key().public_bytes_raw()).ok, k

@@ -115,9 +115,7 @@ def test_countersignatures_are_read_by_both_sides() -> None:
     assert notes.countersigners(full, keys) == ["afml/c/node-2"]
     assert independent.countersigned(full, "afml/c/node-2", public_bytes(PEER)) is True
     assert independent.countersigned(note, "afml/c/node-2", public_bytes(PEER)) is None
-    moved = (
-        notes.sign(notes.Checkpoint("afml/c/node-1", 4, bytes(32)), KEY) + full.splitlines(keepends=True)[-1]
-    )
+    moved = notes.sign(notes.Checkpoint("afml/c/node-1", 4, bytes(32)), KEY) + full.splitlines(keepends=True)[-1]
     assert independent.countersigned(moved, "afml/c/node-2", public_bytes(PEER)) is False
     with pytest.raises(IntegrityError):
         notes.countersigners(moved, keys)

@@ -4,11 +4,11 @@ import math
 
 import pytest
 
+from afml.consortium.run import Budget
 from afml.core.errors import BudgetError, ConfigError
-from afml.core.run import Budget
-from afml.privacy.budget import RESIDUAL, certify, check, filtered, standing
+from afml.privacy.budget import RESIDUAL, balance, certify, check, filtered
 from afml.privacy.calibrate import (
-    Share,
+    BudgetShare,
     noise_multiplier_for,
     noise_multiplier_for_epsilon,
     noise_multipliers_for,
@@ -33,17 +33,15 @@ def test_calibration_inverts_the_accountant(target: float, rounds: int, rate: fl
 
 
 def test_epsilon_calibration() -> None:
-    assert noise_multiplier_for_epsilon(3.537, rounds=100, sample_rate=0.1, delta=DELTA) == pytest.approx(
-        1.5, abs=2e-3
-    )
+    assert noise_multiplier_for_epsilon(3.537, rounds=100, sample_rate=0.1, delta=DELTA) == pytest.approx(1.5, abs=2e-3)
 
 
 def test_a_composed_plan_meets_its_target_and_its_shares() -> None:
-    zs = noise_multipliers_for(0.9, [Share(21, 1.0, 3.0), Share(30, 0.2, 1.0)], delta=DELTA)
+    zs = noise_multipliers_for(0.9, [BudgetShare(21, 1.0, 3.0), BudgetShare(30, 0.2, 1.0)], delta=DELTA)
     events = [SubsampledGaussian(1.0, zs[0], 21), SubsampledGaussian(0.2, zs[1], 30)]
     assert 0.9 * 0.995 <= ple(events, DELTA).sigma <= 0.9
     assert ple(events[:1], DELTA).sigma == pytest.approx(0.9 * math.sqrt(0.75), rel=0.02)
-    full = noise_multipliers_for(1.0, [Share(4, 1.0), Share(16, 1.0)], delta=DELTA)
+    full = noise_multipliers_for(1.0, [BudgetShare(4, 1.0), BudgetShare(16, 1.0)], delta=DELTA)
     assert sum(n / z**2 for n, z in zip((4, 16), full, strict=True)) == pytest.approx(1.0, rel=1e-3)
 
 
@@ -76,19 +74,19 @@ def test_epsilon_budgets() -> None:
 
 
 def test_the_filter_costs_nothing_for_full_batches() -> None:
-    found = standing(Budget(delta=DELTA, ple_sigma=2.0), [Gaussian(2.0)], [[Gaussian(1.0)], [Gaussian(2.0)]])
+    found = balance(Budget(delta=DELTA, ple_sigma=2.0), [Gaussian(2.0)], [[Gaussian(1.0)], [Gaussian(2.0)]])
     assert found.filter.sigma == found.tight.sigma == pytest.approx(math.sqrt(1.5))
 
 
 def test_one_run_alone_is_composed_tightly() -> None:
     run = [SubsampledGaussian(0.1, 1.5, 100)]
-    found = standing(Budget(delta=DELTA, ple_sigma=2.0), run)
+    found = balance(Budget(delta=DELTA, ple_sigma=2.0), run)
     assert found.filter == found.tight
 
 
 def test_the_filter_is_above_the_tight_value_and_not_far() -> None:
     run = [SubsampledGaussian(0.1, 1.5, 100)]
-    found = standing(Budget(delta=DELTA, ple_sigma=2.0), run, [run, run])
+    found = balance(Budget(delta=DELTA, ple_sigma=2.0), run, [run, run])
     assert found.tight.sigma < found.filter.sigma < 1.1 * found.tight.sigma
     assert found.filter.accountant == "GDP filter"
 

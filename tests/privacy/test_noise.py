@@ -7,31 +7,29 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from afml.consortium.run import Budget, Phase, RunConfig
 from afml.core.errors import ConfigError
-from afml.core.run import Budget, Phase, RunConfig
 from afml.privacy import noise
-from afml.privacy.events import Gaussian, SubsampledGaussian
+from afml.privacy.events import Gaussian
 from crypto.public.random import SeededRandom
+from tests.masking_runs import masking_run
 
 
 def phase(z: float = 5.0, rate: float = 1.0, rounds: int = 4) -> Phase:
-    return Phase(
-        name="risk", rounds=rounds, sample_rate=rate, clip_norm=2.0, noise_multiplier=z, learning_rate=0.1
-    )
+    return Phase(name="risk", rounds=rounds, sample_rate=rate, clip_norm=2.0, noise_multiplier=z, learning_rate=0.1)
 
 
 def config(people: int = 300, quorum: int = 5, **changes: Any) -> RunConfig:
     fields: dict[str, Any] = {
         "run": "r",
         "consortium": "c",
-        "site_panel": "00",
         "sites": 10,
         "enrolled": {node: people + node for node in range(1, 6)},
         "quorum": quorum,
         "budget": Budget(delta=1e-5, ple_sigma=1.0),
         "phases": (phase(),),
     }
-    return RunConfig(**{**fields, **changes})
+    return masking_run(**{**fields, **changes})
 
 
 def test_distributed_shares_add_up_over_the_honest_nodes() -> None:
@@ -95,8 +93,6 @@ def test_a_grid_too_coarse_for_distributed_noise_is_refused_with_the_bits_that_d
     assert noise.grid_for(config(people=100_000, bits=12, noise="local"), phase()).added_delta == 0.0
 
 
-def test_plans_hold_every_phase_with_its_reserve() -> None:
-    run = config(phases=(phase(rounds=4), phase(rate=0.2, rounds=3)), reserve_attempts=2)
-    assert noise.plan(run) == (SubsampledGaussian(1.0, 5.0, 6), SubsampledGaussian(0.2, 5.0, 5))
-    assert noise.round_event(run, phase()) == Gaussian(5.0)
-    assert noise.broken_event(run, phase()) == Gaussian(2.5)
+def test_events_of_rounds() -> None:
+    assert noise.round_event(config(), phase()) == Gaussian(5.0)
+    assert noise.broken_event(config(), phase()) == Gaussian(2.5)

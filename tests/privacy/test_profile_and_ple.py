@@ -12,10 +12,12 @@ from scipy.stats import norm
 
 from afml.core.errors import ConfigError
 from afml.privacy import accountant
-from afml.privacy.accountant import epsilon, epsilon_pld, profile, renyi
+from afml.privacy.accountant import epsilon, profile
 from afml.privacy.events import Gaussian, SubsampledGaussian, compose
 from afml.privacy.ple import attacker_tpr, gdp_delta, gdp_epsilon, mu_from, ple
-from afml.privacy.profile import DiscreteProfile, GaussianProfile
+from afml.privacy.profile import GaussianProfile
+from afml.privacy.prv import DiscreteProfile
+from afml.privacy.rdp import renyi
 
 DELTA = 1e-5
 mus = st.floats(0.05, 6)
@@ -49,7 +51,7 @@ def test_measured_reference() -> None:
     assert found.epsilon == pytest.approx(3.536, abs=0.01)
     assert found.sigma == pytest.approx(0.831, abs=0.002)
     assert found.at_delta == pytest.approx(0.831, abs=0.002)
-    assert epsilon_pld([SubsampledGaussian(0.1, 1.5, 100)], DELTA) == pytest.approx(3.536, abs=0.001)
+    assert epsilon([SubsampledGaussian(0.1, 1.5, 100)], DELTA, "PLD").value == pytest.approx(3.536, abs=0.001)
 
 
 @given(mus, epsilons)
@@ -112,7 +114,7 @@ CASES = [
 
 @pytest.mark.parametrize("events", CASES)
 def test_two_accountants_agree_and_renyi_is_above(events: list[SubsampledGaussian]) -> None:
-    first, second = epsilon(events, DELTA), epsilon_pld(events, DELTA)
+    first, second = epsilon(events, DELTA), epsilon(events, DELTA, "PLD").value
     assert first.accountant == "PRV"
     assert abs(first.value - second) <= max(0.02, 0.02 * second)
     assert renyi(compose(events)).epsilon(DELTA) >= second - 1e-3
@@ -137,7 +139,7 @@ def test_removing_a_person_is_the_worse_direction(events: list[SubsampledGaussia
         if isinstance(event, SubsampledGaussian):
             one = pld.from_gaussian_mechanism(event.noise_multiplier, sampling_prob=event.sample_rate)
             total = total.compose(one.self_compose(event.steps))
-    grid = np.linspace(0, epsilon_pld(events, DELTA), 50)
+    grid = np.linspace(0, epsilon(events, DELTA, "PLD").value, 50)
     removal = np.array(total._pmf_remove.get_delta_for_epsilon(list(grid)))
     addition = np.array(total._pmf_add.get_delta_for_epsilon(list(grid)))
     assert (removal >= addition * (1 - 1e-7) - 1e-12).all()  # equal at epsilon 0, up to rounding
@@ -162,9 +164,7 @@ def test_tails_against_simulation() -> None:
 
 
 @settings(max_examples=6, deadline=None)
-@given(
-    st.floats(0.02, 0.9), st.floats(0.7, 8.0), st.integers(1, 60), st.floats(1.05, 1.6), st.integers(1, 40)
-)
+@given(st.floats(0.02, 0.9), st.floats(0.7, 8.0), st.integers(1, 60), st.floats(1.05, 1.6), st.integers(1, 40))
 def test_monotone_in_every_argument(q: float, z: float, steps: int, factor: float, more: int) -> None:
     def at(q: float, z: float, steps: int, delta: float = DELTA) -> tuple[float, float]:
         found = ple([SubsampledGaussian(q, z, steps)], delta)
@@ -209,9 +209,7 @@ def test_discrete_profile_against_a_direct_sum() -> None:
     losses, masses = np.array([-0.5, 0.0, 0.5, 1.0]), np.array([0.2, 0.3, 0.3, 0.19])
     found = DiscreteProfile(losses, masses, infinity_mass=0.01, accountant="test")
     for eps in (0.0, 0.2, 0.7, 1.5):
-        slow = 0.01 + sum(
-            m * max(0.0, 1 - math.exp(eps - loss)) for loss, m in zip(losses, masses, strict=True)
-        )
+        slow = 0.01 + sum(m * max(0.0, 1 - math.exp(eps - loss)) for loss, m in zip(losses, masses, strict=True))
         assert float(found.delta(eps)) == pytest.approx(slow)
     assert float(found.delta(found.epsilon(0.1))) == pytest.approx(0.1)
     assert found.epsilon(0.01) == math.inf

@@ -1,8 +1,9 @@
 """Neighbours differ in one person: what one person can change, and that nothing public depends on anybody.
 
 One test for each rule that the guarantee rests on. That other people never change a person's gradient is in
-tests/training/test_gradients.py; that noise alone leaves an empty batch, in tests/training/test_program.py;
-retries of an attempt and receipts, in tests/crypto/test_outbox.py and tests/ledger.
+tests/masking/test_gradients.py; what no rows that a task gives can do, in tests/training/test_clipping.py; that noise
+alone leaves an empty batch, in tests/training/test_step.py; retries of an attempt and receipts, in
+tests/crypto/test_outbox.py and tests/ledger.
 """
 
 from __future__ import annotations
@@ -12,56 +13,63 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import nn
 
+from afml.audit.people import spread
+from afml.audit.rounds import together
+from afml.consortium.attempt import Attempt
+from afml.consortium.run import Budget, Phase, RunConfig
+from afml.consortium.scheme import run_params
 from afml.core.errors import AfmlError, ConfigError
-from afml.core.run import Budget, Phase, RunConfig
-from afml.evaluation.audit.people import spread
-from afml.evaluation.audit.rounds import together
 from afml.ledger.entries import spend_for
+from afml.masking.enrolled import Enrolled
+from afml.masking.kind import train_masking
+from afml.masking.task import MaskingTask
 from afml.privacy.events import Gaussian
 from afml.privacy.noise import broken_multiplier, grid_for, node_std, require_cohort, round_event
 from afml.privacy.ple import ple
-from afml.training.clipping import PersonGradients
-from afml.training.inprocess import train_in_process
-from afml.training.program import Cohort, Program
-from afml.training.step import apply_total, node_update
+from afml.training.clipping import RowGradients
+from afml.training.step import Trainer, apply_total
 from crypto.public.random import SeededRandom, SystemRandom, source
-from crypto.public.scheme import run_params
-from tests.training.simulated import cohorts, config, dosages, sites_panel
+from tests.masking.simulated import GAME_PHASE, RISK_PHASE, config, dosages, enrolled, sites_panel, small_task
 
 SITES, PEOPLE = 24, 30
-RISK, GAME = 0, 1
-BOTH = pytest.mark.parametrize("phase", [RISK, GAME])
+BOTH = pytest.mark.parametrize("phase", [RISK_PHASE, GAME_PHASE])
 
 
 @pytest.fixture
-def program() -> Program:
+def task() -> MaskingTask:
     """Somewhere in training: weights, masks and identifier are not at their start."""
-    made = Program(config(SITES, PEOPLE), sites_panel(SITES), dosages(60, SITES, seed=0))  # type: ignore[arg-type]
-    made.apply(RISK, 30.0 * np.random.default_rng(4).normal(size=SITES + 1), PEOPLE)
+    made = small_task(config(SITES, PEOPLE))
+    made.apply(RISK_PHASE, 30.0 * np.random.default_rng(4).normal(size=SITES + 1), PEOPLE)
     made.load_public(made.train_public())
     return made
 
 
 @pytest.fixture
-def people() -> Cohort:
+def people() -> Enrolled:
     """Ordinary people, people at the edge of the format, and everybody's calls missing but one."""
     rng = np.random.default_rng(9)
     edge = spread(SITES, 8, rng)
     sparse = np.full((4, SITES), -1, np.int8)
     sparse[np.arange(4), rng.integers(SITES, size=4)] = 2
-    return together(together(cohorts(SITES, PEOPLE)[1], edge), Cohort(sparse, np.array([0, 1, 0, 1], np.int8)))
+    return together(together(enrolled(SITES, PEOPLE)[1], edge), Enrolled(sparse, np.array([0, 1, 0, 1], np.int8)))
+
+
+def clipped(task: MaskingTask, people: Enrolled, phase: int, *who: int) -> NDArray[np.float64]:
+    """The clipped sum of some people."""
+    return Trainer(task.run, task, people).clipped_sum(phase, np.array(who, np.int64), source(2))
 
 
 # -- what one person can change --------------------------------------------------------------------------
 
 
 @BOTH
-def test_nobody_moves_the_sum_by_more_than_the_clip_norm(program: Program, people: Cohort, phase: int) -> None:
-    bound = program.config.phases[phase].clip_norm
-    shares = np.array([program.clipped_sum(phase, people, np.array([i]), source(2)) for i in range(len(people))])
+def test_nobody_moves_the_sum_by_more_than_the_clip_norm(task: MaskingTask, people: Enrolled, phase: int) -> None:
+    bound = task.run.phases[phase].clip_norm
+    shares = np.array([clipped(task, people, phase, i) for i in range(len(people))])
     lengths = np.linalg.norm(shares, axis=1)
     assert lengths.max() <= bound
     # With and without one person, whoever else is there: the same bound up to float32 addition.
@@ -70,19 +78,17 @@ def test_nobody_moves_the_sum_by_more_than_the_clip_norm(program: Program, peopl
         batch = np.flatnonzero(rng.random(len(people)) < 0.4)
         person = int(rng.integers(len(people)))
         rest = batch[batch != person]
-        change = program.clipped_sum(phase, people, np.sort(np.append(rest, person)), source(2)) - program.clipped_sum(
-            phase, people, rest, source(2)
-        )
+        change = clipped(task, people, phase, *np.sort([*rest, person])) - clipped(task, people, phase, *rest)
         assert np.linalg.norm(change) <= bound + 1e-4
         np.testing.assert_allclose(change, shares[person], atol=1e-4)
 
 
-def test_two_blocks_are_one_mechanism(program: Program, people: Cohort) -> None:
+def test_two_blocks_are_one_mechanism(task: MaskingTask, people: Enrolled) -> None:
     """Masker and identifier are clipped to C / sqrt(2) each, both from the same batch: together C, and z."""
-    phase = program.config.phases[GAME]
-    masking = sum(p.numel() for p in program._new_game().block.parameters())
+    phase = task.run.phases[GAME_PHASE]
+    masking = sum(p.numel() for p in task._new_game().block.parameters())
     half = phase.clip_norm / math.sqrt(2)
-    shares = np.array([program.clipped_sum(GAME, people, np.array([i]), source(2)) for i in range(len(people))])
+    shares = np.array([clipped(task, people, GAME_PHASE, i) for i in range(len(people))])
     blocks = np.stack([np.linalg.norm(shares[:, :masking], axis=1), np.linalg.norm(shares[:, masking:], axis=1)])
     assert blocks.max() <= half
     assert blocks.max() > 0.99 * half  # the bound is reached, so the noise is not larger than it must be
@@ -93,33 +99,33 @@ def test_two_blocks_are_one_mechanism(program: Program, people: Cohort) -> None:
 
 
 @BOTH
-def test_nothing_scales_the_update_after_the_noise(program: Program, people: Cohort, phase: int) -> None:
+def test_nothing_scales_the_update_after_the_noise(task: MaskingTask, people: Enrolled, phase: int) -> None:
     """update - noise is a sum of one vector of length <= C per person in the batch, for any batch."""
-    bound, std = program.config.phases[phase].clip_norm, 3.0
+    bound, std = task.run.phases[phase].clip_norm, 3.0
     for number in range(4):
         size = (0, 1, 7, len(people))[number]
-        some = Cohort(people.dosage[:size], people.phenotype[:size])
+        trainer = Trainer(task.run, task, people.rows(np.arange(size)))
         rng = source(5, number)
-        noise = std * rng.child("noise").normal(program.parameters(phase))
-        rest = program.private_update(phase, some, source(5, number), std) - noise
-        rate = program.config.phases[phase].sample_rate
+        noise = std * rng.child("noise").normal(task.length(phase))
+        rest = trainer.private_update(phase, source(5, number), std) - noise
+        rate = task.run.phases[phase].sample_rate
         batch = np.flatnonzero(rng.child("batch").uniform(size) < rate)
-        alone = [program.clipped_sum(phase, some, np.array([i]), rng.child("people")) for i in batch]
+        alone = [trainer.clipped_sum(phase, np.array([i]), rng.child("people")) for i in batch]
         assert all(np.linalg.norm(share) <= bound for share in alone)
         np.testing.assert_allclose(rest, np.sum([np.zeros(len(noise)), *alone], axis=0), atol=1e-4)
 
 
 @BOTH
-def test_the_model_moves_by_a_public_multiple_of_the_sum(program: Program, phase: int) -> None:
+def test_the_model_moves_by_a_public_multiple_of_the_sum(task: MaskingTask, phase: int) -> None:
     """The factor comes from the configuration and the panel; sums of any kind are scaled alike."""
-    rng, start = np.random.default_rng(1), program.state()
-    length = program.parameters(phase)
+    rng, start = np.random.default_rng(1), task.state()
+    length = task.length(phase)
 
     def moved(total: Any) -> Any:
-        program.load_state(start)
-        before = _vector(program, phase)
-        apply_total(program, program.config, 1 if phase == RISK else 3, (1, 2, 3), total)
-        return _vector(program, phase) - before
+        task.load_state(start)
+        before = _vector(task, phase)
+        apply_total(task, task.run, 1 if phase == RISK_PHASE else 3, (1, 2, 3), total)
+        return _vector(task, phase) - before
 
     one, other = rng.integers(-500, 500, length), rng.integers(-30_000, 30_000, length)
     unit = moved(np.ones(length, np.int64))
@@ -127,40 +133,40 @@ def test_the_model_moves_by_a_public_multiple_of_the_sum(program: Program, phase
     np.testing.assert_allclose(moved(other), unit * other, rtol=1e-6, atol=1e-15)
 
 
-def _vector(program: Program, phase: int) -> Any:
-    return program._risk.copy() if phase == RISK else program._require_game().copy()
+def _vector(task: MaskingTask, phase: int) -> Any:
+    return task._masters.risk.copy() if phase == RISK_PHASE else task._masters.require_game().copy()
 
 
 def test_layers_that_mix_people_are_refused() -> None:
     """Batch normalisation would make a person's gradient depend on the others in the batch."""
     with pytest.raises(Exception, match=r"(?i)batch ?norm|mixes|not support|buffers"):
-        PersonGradients(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)), 1.0)
+        RowGradients(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)))
 
 
 # -- public constants ------------------------------------------------------------------------------------
 
 
-def test_the_divisor_is_the_declared_enrolment_of_the_cohort(program: Program) -> None:
-    total, start = np.full(SITES + 1, 1000, np.int64), program.state()
+def test_the_divisor_is_the_declared_enrolment_of_the_cohort(task: MaskingTask) -> None:
+    total, start, run = np.full(SITES + 1, 1000, np.int64), task.state(), task.run
 
     def moved(cohort: tuple[int, ...], **changes: Any) -> Any:
-        program.load_state(start)
-        before = _vector(program, RISK)
-        apply_total(program, program.config.model_copy(update=changes), 1, cohort, total)
-        return np.linalg.norm(_vector(program, RISK) - before)
+        task.load_state(start)
+        before = _vector(task, RISK_PHASE)
+        apply_total(task, run.model_copy(update=changes), 1, cohort, total)
+        return np.linalg.norm(_vector(task, RISK_PHASE) - before)
 
     assert moved((1, 2)) / moved((1, 2, 3)) == pytest.approx(3 / 2)
     declared = {1: PEOPLE, 2: PEOPLE, 3: 4 * PEOPLE}
-    step = grid_for(program.config.model_copy(update={"enrolled": declared}), program.config.phases[RISK]).grid.step
-    ratio = step / grid_for(program.config, program.config.phases[RISK]).grid.step
+    step = grid_for(run.model_copy(update={"enrolled": declared}), run.phases[RISK_PHASE]).grid.step
+    ratio = step / grid_for(run, run.phases[RISK_PHASE]).grid.step
     assert moved((1, 2, 3), enrolled=declared) / moved((1, 2, 3)) == pytest.approx(ratio / 2)
 
 
-def test_cohorts_other_than_declared_are_refused() -> None:
-    people = cohorts(SITES, PEOPLE)
-    people[2] = Cohort(people[2].dosage[1:], people[2].phenotype[1:])
+def test_people_other_than_declared_are_refused() -> None:
+    people = enrolled(SITES, PEOPLE)
+    people[2] = people[2].rows(np.arange(1, PEOPLE))
     with pytest.raises(ConfigError, match="enrolment declared"):
-        train_in_process(config(SITES, PEOPLE), sites_panel(SITES), dosages(60, SITES, seed=0), people)  # type: ignore[arg-type]
+        train_masking(config(SITES, PEOPLE), sites_panel(SITES), dosages(60, SITES, seed=0), people)
 
 
 @BOTH
@@ -195,7 +201,7 @@ def test_the_quorum_rule() -> None:
         config(SITES, PEOPLE, quorum=2)
     run = config(SITES, PEOPLE, nodes=4, quorum=3)
     require_cohort(run, 3)
-    for refused in (lambda: require_cohort(run, 2), lambda: spend_for(run, 1, 1, (1, 2))):
+    for refused in (lambda: require_cohort(run, 2), lambda: spend_for(run, Attempt(1, 1), (1, 2))):
         with pytest.raises(ConfigError, match="below the quorum of 3"):
             refused()
 
@@ -221,7 +227,7 @@ def test_what_rounding_and_range_cost_is_negligible_beside_delta() -> None:
 
 
 def test_seeded_runs_are_marked_insecure_in_the_ledger() -> None:
-    seeded, real = (spend_for(config(SITES, PEOPLE, seed=seed), 1, 1, (1, 2, 3)) for seed in (7, None))
+    seeded, real = (spend_for(config(SITES, PEOPLE, seed=seed), Attempt(1, 1), (1, 2, 3)) for seed in (7, None))
     assert seeded.insecure
     assert seeded.to_json()["insecure"] is True
     assert not real.insecure
@@ -231,18 +237,20 @@ def test_seeded_runs_are_marked_insecure_in_the_ledger() -> None:
     assert not source(None).insecure
 
 
-def test_every_attempt_draws_its_own_batch_and_noise(program: Program, people: Cohort) -> None:
+def test_every_attempt_draws_its_own_batch_and_noise(
+    task: MaskingTask, people: Enrolled, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a seed no stream can be asked for twice: the same batch with fresh noise cannot happen."""
-    run = program.config.model_copy(update={"seed": None})
+    run = task.run.model_copy(update={"seed": None})
     batches: list[bytes] = []
-    inner = program.clipped_sum
+    inner = Trainer.clipped_sum
 
-    def seen(phase: int, cohort: Cohort, batch: Any, seed: Any) -> Any:
+    def seen(self: Trainer, phase: int, batch: Any, stream: Any) -> Any:
         batches.append(batch.tobytes())
-        return inner(phase, cohort, batch, seed)
+        return inner(self, phase, batch, stream)
 
-    program.clipped_sum = seen  # type: ignore[method-assign]
-    updates = [node_update(program, run, people, node=1, round_number=3).values for _ in range(3)]
+    monkeypatch.setattr(Trainer, "clipped_sum", seen)
+    updates = [Trainer(run, task, people).update(1, 3).values for _ in range(3)]
     assert len(set(batches)) == 3  # equal by chance with probability 2^-42 a pair
     assert not np.array_equal(updates[0], updates[1])
 

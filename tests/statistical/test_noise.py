@@ -14,13 +14,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import chi2, kstest, norm
 
-from afml.core.run import RunConfig
-from afml.evaluation.audit.rounds import Channel, nobody, plain_total, play
+from afml.audit.rounds import Channel, nobody, plain_total, play
+from afml.consortium.run import RunConfig
+from afml.masking.kind import masking_task
 from afml.privacy.noise import grid_for, node_std
-from afml.training.program import Program
 from crypto.public.grid import Grid
 from crypto.public.random import SeededRandom, SystemRandom
-from tests.training.simulated import config, dosages, sites_panel
+from tests.masking.simulated import config, dosages, sites_panel
 
 FALSE_ALARM = 1e-6
 SITES, NODES, ROUNDS = 8191, 5, 2
@@ -35,9 +35,9 @@ def make(noise: str) -> RunConfig:
 
 def exchanged(run: RunConfig) -> tuple[list[NDArray[np.int64]], list[dict[int, NDArray[np.int64]]]]:
     """Decrypted sums and each node's own integers, by round, where nobody has people: noise alone."""
-    program = Program(run, sites_panel(SITES), dosages(12, SITES, seed=0, missing=0.0))  # type: ignore[arg-type]
+    task = masking_task(run, sites_panel(SITES), dosages(12, SITES, seed=0, missing=0.0))
     people = dict.fromkeys(run.nodes, nobody(SITES))
-    fields = [play(program, run, people, number) for number in range(1, ROUNDS + 1)]
+    fields = [play(task, run, people, number) for number in range(1, ROUNDS + 1)]
     channel = Channel(run)
     return [channel.total(each, number) for number, each in enumerate(fields, 1)], fields
 

@@ -12,45 +12,45 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom, chi2, norm
 
-from afml.evaluation.audit.rounds import nobody, together
-from afml.training.program import Cohort, Program
-from afml.training.step import node_update
-from tests.training.simulated import cohorts, config, dosages, sites_panel
+from afml.audit.rounds import nobody, together
+from afml.masking.enrolled import Enrolled
+from afml.training.step import Trainer
+from tests.masking.simulated import config, enrolled, small_task
 
 FALSE_ALARM = 1e-6
 SITES, PEOPLE, ROUNDS, RATE = 8, 40, 1500, 0.1
-Draw = Callable[[Cohort, int, int], NDArray[np.bool_]]
+Draw = Callable[[Enrolled, int, int], NDArray[np.bool_]]
 
 
 @pytest.fixture
 def draw(monkeypatch: pytest.MonkeyPatch) -> Draw:
-    """(cohort, node, round) -> who was in the batch of the real training step, [people]."""
+    """(people, node, round) -> who was in the batch of the real training step, [people]."""
     base = config(SITES, PEOPLE, seed=31)
     run = base.model_copy(
         update={"phases": (base.phases[0].model_copy(update={"rounds": ROUNDS, "sample_rate": RATE}),)}
     )
-    program = Program(run, sites_panel(SITES), dosages(20, SITES, seed=0))  # type: ignore[arg-type]
+    task = small_task(run, panel_people=20)
     batches: list[NDArray[np.int64]] = []
 
-    def seen(phase: int, cohort: Cohort, batch: NDArray[np.int64], seed: object) -> NDArray[np.float64]:
+    def seen(self: Trainer, phase: int, batch: NDArray[np.int64], stream: object) -> NDArray[np.float64]:
         batches.append(batch)
         return np.zeros(SITES + 1)
 
-    monkeypatch.setattr(program, "clipped_sum", seen)
+    monkeypatch.setattr(Trainer, "clipped_sum", seen)
 
-    def sample(cohort: Cohort, node: int, round_number: int) -> NDArray[np.bool_]:
-        node_update(program, run, cohort, node=node, round_number=round_number)
-        return np.isin(np.arange(len(cohort)), batches.pop())
+    def sample(people: Enrolled, node: int, round_number: int) -> NDArray[np.bool_]:
+        Trainer(run, task, people).update(node, round_number)
+        return np.isin(np.arange(len(people)), batches.pop())
 
     return sample
 
 
 @pytest.fixture
-def people() -> Cohort:
-    return cohorts(SITES, PEOPLE)[1]
+def people() -> Enrolled:
+    return enrolled(SITES, PEOPLE)[1]
 
 
-def test_everybody_is_drawn_at_the_declared_rate(draw: Draw, people: Cohort) -> None:
+def test_everybody_is_drawn_at_the_declared_rate(draw: Draw, people: Enrolled) -> None:
     """The total is binomial, and so is every person's count; the counts' spread is chi-square."""
     drawn = np.array([draw(people, 1, number) for number in range(1, ROUNDS + 1)])  # [rounds, people]
     total, tail = int(drawn.sum()), FALSE_ALARM / 4
@@ -63,7 +63,7 @@ def test_everybody_is_drawn_at_the_declared_rate(draw: Draw, people: Cohort) -> 
     assert chi2(ROUNDS).ppf(tail) < dispersion < chi2(ROUNDS).isf(tail / 10)  # a binomial's tails are a little heavier
 
 
-def test_people_rounds_and_nodes_are_drawn_independently(draw: Draw, people: Cohort) -> None:
+def test_people_rounds_and_nodes_are_drawn_independently(draw: Draw, people: Enrolled) -> None:
     first = np.array([draw(people, 1, number) for number in range(1, ROUNDS + 1)], dtype=float) - RATE
     second = np.array([draw(people, 2, number) for number in range(1, ROUNDS + 1)], dtype=float) - RATE
     variance = RATE * (1 - RATE)
@@ -76,18 +76,18 @@ def test_people_rounds_and_nodes_are_drawn_independently(draw: Draw, people: Coh
     assert abs(float(np.sum(first[1:] * first[:-1]))) / everybody < limit  # successive rounds
 
 
-def test_nobodys_draw_depends_on_who_else_is_enrolled(draw: Draw, people: Cohort) -> None:
+def test_nobodys_draw_depends_on_who_else_is_enrolled(draw: Draw, people: Enrolled) -> None:
     """Somebody more, or other genotypes: the same people are drawn from the same stream."""
-    extra = Cohort(people.dosage[:1], people.phenotype[:1])
-    other = Cohort(np.flip(people.dosage, axis=0).copy(), 1 - people.phenotype)
+    extra = Enrolled(people.dosage[:1], people.phenotype[:1])
+    other = Enrolled(np.flip(people.dosage, axis=0).copy(), 1 - people.phenotype)
     for number in range(1, 20):
         alone = draw(people, 1, number)
         np.testing.assert_array_equal(draw(together(people, extra), 1, number)[:PEOPLE], alone)
         np.testing.assert_array_equal(draw(other, 1, number), alone)
 
 
-def test_small_rates_give_empty_batches_and_nobody_is_never_drawn(draw: Draw, people: Cohort) -> None:
-    few = Cohort(people.dosage[:3], people.phenotype[:3])
+def test_small_rates_give_empty_batches_and_nobody_is_never_drawn(draw: Draw, people: Enrolled) -> None:
+    few = Enrolled(people.dosage[:3], people.phenotype[:3])
     empty = sum(not draw(few, 1, number).any() for number in range(1, 401))
     chance = (1 - RATE) ** 3
     assert binom.ppf(FALSE_ALARM, 400, chance) <= empty <= binom.isf(FALSE_ALARM, 400, chance)

@@ -2,37 +2,42 @@
 
 An attack sees the released records, reference profiles of the candidates, the public panel and the public
 release function; it never sees a private genotype. Its success is the probability, per record, that its
-best guess is right.
+best guess is right. A new one is a module with a class that is an `AttackKind`, and one line in `ATTACKS`.
 """
 
-from afml.evaluation.attacks.base import Attack, Case, Knowledge, ReleaseFunction, reference_profiles
-from afml.evaluation.attacks.identifier import TrainedIdentifier
-from afml.evaluation.attacks.imputation import ImputationLinkage
-from afml.evaluation.attacks.kinship import KinshipLinkage
-from afml.evaluation.attacks.likelihood import LikelihoodLinkage
-from afml.evaluation.attacks.masker_aware import MaskerAwareLinkage
+from afml.core.registry import Registry
+from afml.evaluation.attacks.base import Attack, AttackKind, Case, Knowledge, ReleaseFunction, reference_profiles
 
 __all__ = [
+    "ATTACKS",
     "Attack",
+    "AttackKind",
     "Case",
-    "ImputationLinkage",
-    "KinshipLinkage",
     "Knowledge",
-    "LikelihoodLinkage",
-    "MaskerAwareLinkage",
     "ReleaseFunction",
-    "TrainedIdentifier",
     "baseline_suite",
     "full_suite",
     "reference_profiles",
 ]
 
-
-def baseline_suite() -> tuple[Attack, ...]:
-    """The attacks that need no training."""
-    return (LikelihoodLinkage(), MaskerAwareLinkage(), ImputationLinkage(), KinshipLinkage())
+ATTACKS: Registry[AttackKind] = Registry(
+    "attack",
+    {
+        "likelihood": "afml.evaluation.attacks.likelihood:LikelihoodLinkage",
+        "masker-aware": "afml.evaluation.attacks.masker_aware:MaskerAwareLinkage",
+        "imputation": "afml.evaluation.attacks.imputation:ImputationLinkage",
+        "kinship": "afml.evaluation.attacks.kinship:KinshipLinkage",
+        "trained identifier": "afml.evaluation.attacks.identifier:TrainedIdentifier",
+    },
+)
 
 
 def full_suite(seed: int = 0) -> tuple[Attack, ...]:
-    """Every attack, the freshly trained identifier included."""
-    return (*baseline_suite(), TrainedIdentifier(seed=seed))
+    """Every attack, those that are trained on the release included."""
+    return tuple(ATTACKS.get(name).seeded(seed) for name in ATTACKS.names())
+
+
+def baseline_suite(seed: int = 0) -> tuple[Attack, ...]:
+    """The attacks that every baseline faces."""
+    every = (ATTACKS.get(name) for name in ATTACKS.names())
+    return tuple(kind.seeded(seed) for kind in every if kind.baseline)

@@ -170,10 +170,32 @@ class Case:
 
 
 class Attack(Protocol):
-    """A way to link released records to candidates."""
+    """A way to link released records to candidates.
+
+    Attributes:
+        name: In reports.
+    """
 
     name: str
 
     def success(self, case: Case) -> Float64:
         """float64[n]: probability that the best guess is right, per record; ties are split evenly."""
+        ...
+
+
+class AttackKind(Protocol):
+    """What `ATTACKS` lists: a class of attacks and what it says of itself.
+
+    Attributes:
+        name: Of its attacks, and in `ATTACKS`.
+        guess: Which candidate it names, in words for the reader of a report.
+        baseline: Whether every baseline is attacked by it too; not worth its time where it must first be trained.
+    """
+
+    name: str
+    guess: str
+    baseline: bool
+
+    def seeded(self, seed: int) -> Attack:
+        """The attack as a report runs it; the same for the same seed."""
         ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -60,6 +60,25 @@ class _Lineups:
     profiles: Tensor
 
 
+@dataclass(frozen=True)
+class Training:
+    """How long the network is trained, and on what.
+
+    Attributes:
+        steps: Training steps at most.
+        batch: Line-ups a step.
+        lineup: Candidates of a line-up.
+        mosaics: Synthetic people beside the panel.
+        patience: Validations, every 20 steps, without gain before training stops.
+    """
+
+    steps: int = 160
+    batch: int = 64
+    lineup: int = 32
+    mosaics: int = 1200
+    patience: int = 3
+
+
 class TrainedIdentifier(Linkage):
     """Line-ups of panel people and mosaics of them, half of the decoys hard ones, cross-entropy.
 
@@ -71,35 +90,33 @@ class TrainedIdentifier(Linkage):
     candidates by the known evidence alone, and the others are out.
 
     Args:
-        steps: Training steps at most.
-        batch: Line-ups a step.
-        lineup: Candidates of a line-up.
-        mosaics: Synthetic people beside the panel.
+        training: How long, and on what.
         learned: Learned features per window.
         hidden: Width of the LSTM.
-        patience: Validations, every 20 steps, without gain before training stops.
         pairs: Pairs that the network reads when it attacks.
         seed: Of initialisation, mosaics and simulated genotyping errors.
     """
 
     name = "trained identifier"
+    guess = "an LSTM trained by the attacker on line-ups of panel people released by the public model"
+    baseline = False
 
     def __init__(
         self,
+        training: Training = Training(),
         *,
-        steps: int = 160,
-        batch: int = 64,
-        lineup: int = 32,
-        mosaics: int = 1200,
         learned: int = 4,
         hidden: int = 16,
-        patience: int = 3,
         pairs: int = 100_000,
         seed: int = 0,
     ) -> None:
-        self.steps, self.batch, self.lineup, self.mosaics = steps, batch, lineup, mosaics
-        self.learned, self.hidden, self.patience, self.pairs, self.seed = learned, hidden, patience, pairs, seed
+        self.training, self.learned, self.hidden, self.pairs, self.seed = training, learned, hidden, pairs, seed
         self._trained: tuple[Knowledge, _Reader] | None = None
+
+    @classmethod
+    def seeded(cls, seed: int) -> Self:
+        """Initialised, and taught, by this seed."""
+        return cls(seed=seed)
 
     def train(self, knowledge: Knowledge) -> nn.Module:
         """The network for one public release function, trained once and kept."""
@@ -109,8 +126,8 @@ class TrainedIdentifier(Linkage):
         order = rng.permutation(len(knowledge.panel))
         apart, kept = np.split(knowledge.complete_panel[order], [max(2, len(order) // 5)])
         inputs = _Inputs(knowledge)
-        lineups = self._lineups(kept, self.mosaics, inputs, rng)
-        checks = self._lineups(apart, self.mosaics // 4, inputs, rng)
+        lineups = self._lineups(kept, self.training.mosaics, inputs, rng)
+        checks = self._lineups(apart, self.training.mosaics // 4, inputs, rng)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             reader = _Reader(inputs.cut.count, 2 * inputs.cut.width, self.learned, self.hidden)
@@ -128,7 +145,7 @@ class TrainedIdentifier(Linkage):
         # more in front, the attacker's masks of profiles are other draws than those of the records.
         masked = knowledge.mask(knowledge.complete(np.concatenate([profiles[:1], profiles])))[1:]
         case = Case(knowledge.mask(people), profiles, np.arange(len(people)), knowledge, masked)
-        pairs, candidates = line_up(case, inputs.cut, self.lineup, rng)
+        pairs, candidates = line_up(case, inputs.cut, self.training.lineup, rng)
         return _Lineups(pairs, candidates, inputs.records(case.released), inputs.references(profiles))
 
     def _fit(self, reader: _Reader, lineups: _Lineups, checks: _Lineups, rng: np.random.Generator) -> None:
@@ -145,8 +162,9 @@ class TrainedIdentifier(Linkage):
         groups: list[dict[str, Any]] = [{"params": networks}, {"params": [reader.trust], "lr": 0.03}]
         optimiser = torch.optim.Adam(groups, lr=5e-3)
         best, best_state, waited = judged(), copy.deepcopy(reader.state_dict()), 0
-        for step in range(1, self.steps + 1):
-            batch = rng.choice(len(lineups.candidates), min(self.batch, len(lineups.candidates)), replace=False)
+        for step in range(1, self.training.steps + 1):
+            people = len(lineups.candidates)
+            batch = rng.choice(people, min(self.training.batch, people), replace=False)
             logits = _logits(reader, lineups, batch)
             loss = nn.functional.cross_entropy(logits, torch.zeros(len(batch), dtype=torch.long))
             optimiser.zero_grad()
@@ -157,7 +175,7 @@ class TrainedIdentifier(Linkage):
                 waited = 0 if reached > best else waited + 1
                 if reached > best:
                     best, best_state = reached, copy.deepcopy(reader.state_dict())
-                if waited > self.patience:
+                if waited > self.training.patience:
                     break
         reader.load_state_dict(best_state)
 

@@ -29,6 +29,7 @@ class ImputationLinkage(Linkage):
     """
 
     name = "imputation"
+    guess = "masked sites filled in from the panel, then whole genomes compared"
 
     def __init__(self, window: int = 64, copying: float = 0.6, distant: float = 0.2) -> None:
         self.window, self.copying, self.distant = window, copying, distant

@@ -20,6 +20,7 @@ class KinshipLinkage(Linkage):
     """
 
     name = "kinship"
+    guess = "the candidate most related to the record"
 
     def standing(self, case: Case) -> Standing:
         """How the right candidates stand."""

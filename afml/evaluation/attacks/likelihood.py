@@ -53,6 +53,7 @@ class LikelihoodLinkage(Linkage):
     """Link each record to the candidate under whom it is most probable."""
 
     name = "likelihood"
+    guess = "the candidate under whom the record is most probable"
 
     def standing(self, case: Case) -> Standing:
         """How the right candidates stand."""

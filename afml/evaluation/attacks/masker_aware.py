@@ -30,6 +30,7 @@ class MaskerAwareLinkage(Linkage):
     """
 
     name = "masker-aware"
+    guess = "every candidate masked with the public model, the nearest wins"
 
     def standing(self, case: Case) -> Standing:
         """How the right candidates stand."""

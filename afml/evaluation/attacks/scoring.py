@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,9 +50,19 @@ class Standing:
 
 
 class Linkage(ABC):
-    """An attack that scores every candidate for every record; an `Attack` whose candidates can be split up."""
+    """An attack that scores every candidate for every record; an `Attack` whose candidates can be split up.
+
+    A subclass is an `AttackKind`.
+    """
 
     name: str
+    guess: str
+    baseline: bool = True
+
+    @classmethod
+    def seeded(cls, seed: int) -> Self:
+        """The attack as a report runs it; what is not trained draws nothing."""
+        return cls()
 
     @abstractmethod
     def standing(self, case: Case) -> Standing:

@@ -1,0 +1,248 @@
+"""The run audit: hide canaries in one whole training run, then guess from what it exchanged who was in it.
+
+Every canary is a made-up person in the real format, enrolled with probability 1/2 on top of the real cohort.
+The attacker sees every decrypted sum of the risk phases, which is more than the trained model (all later
+releases are functions of them and of the panel), knows everybody else's data and all but the honest nodes'
+noise, and guesses at the canaries it is surest of. How many it guesses at is fixed beforehand. The bound is
+that of Mahloujifar, Melis, Chaudhuri 2025 for the mu-GDP curve, beside Steinke, Nasr, Jagielski 2023.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.audit.bounds import one_run_epsilon, one_run_mu, planned_guesses
+from afml.audit.people import as_declared, most_spread, spread
+from afml.audit.rounds import cohort_of, honest_of, nobody, plain_total, play, together
+from afml.audit.subject import Subject
+from afml.consortium.run import Phase, RunConfig
+from afml.core.errors import ConfigError, IntegrityError
+from afml.masking.enrolled import Enrolled
+from afml.masking.kind import masking_settings, masking_task
+from afml.masking.risk import risk_inputs
+from afml.masking.settings import RISK
+from afml.masking.task import MaskingTask
+from afml.privacy.events import Event
+from afml.privacy.noise import grid_for, node_std, round_event
+from afml.privacy.ple import ple
+from afml.training.step import Trainer, apply_total
+from crypto.public.random import source
+
+CANARIES = 1024
+CONFIDENCE = 0.95
+INSTRUMENT = "one-run canaries (f-DP)"
+
+_LARGEST_MATRIX = 50_000_000  # values of the canaries' gradients held in memory
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What one audited run established.
+
+    Attributes:
+        mu_lower: mu of the run is at least this, in sigma, with `confidence`.
+        mu_attacked: mu accounted for the rounds that were attacked, in sigma.
+        mu_accounted: PLE accounted for all rounds of the run, in sigma.
+        mu_ceiling: What `mu_lower` would be had every guess been right. Not above `mu_attacked`: the audit
+            could not fail, more canaries are needed.
+        epsilon_lower: epsilon at `delta` is at least this (the cruder analysis), with `confidence`.
+        delta: Of the budget.
+        confidence: Of each bound alone.
+        canaries: Canaries, each in the run with probability 1/2.
+        guesses: The plans: how many canaries were guessed at.
+        correct: Right guesses of each plan.
+        rounds: Attacked rounds.
+    """
+
+    mu_lower: float
+    mu_attacked: float
+    mu_accounted: float
+    mu_ceiling: float
+    epsilon_lower: float
+    delta: float
+    confidence: float
+    canaries: int
+    guesses: tuple[int, ...]
+    correct: tuple[int, ...]
+    rounds: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """[audited, accounted] in sigma, for the whole run."""
+        return self.mu_lower, self.mu_accounted
+
+    @property
+    def sound(self) -> bool:
+        """Whether the accounting of the attacked rounds withstood the attack."""
+        return self.mu_lower <= self.mu_attacked
+
+    def require_sound(self) -> None:
+        """Refuse accounting that the attack has refuted.
+
+        Raises:
+            IntegrityError: The audited bound is above the accounted value.
+        """
+        if not self.sound:
+            raise IntegrityError(
+                f"the attack establishes {self.mu_lower:.3f} sigma, {self.mu_attacked:.3f} are accounted",
+                where="run audit",
+                cure="do not train with this installation; its mechanism or its accounting is broken",
+            )
+
+
+def attackable(config: RunConfig) -> bool:
+    """Whether the run has rounds that this audit attacks."""
+    return any(phase.name == RISK for phase in config.phases)
+
+
+def audit_run(
+    subject: Subject,
+    seed: int,
+    *,
+    canaries: int = CANARIES,
+    confidence: float = CONFIDENCE,
+    progress: Callable[[int, int], None] | None = None,
+) -> AuditResult:
+    """Train once with canaries, in one process, and attack.
+
+    Noise, batches and rounding are the run's: from the operating system unless the configuration has a seed.
+
+    Args:
+        subject: The run and its people. Its declared enrolment grows by the canaries; everything else stays.
+        seed: Of the canaries and of who among them is enrolled.
+        canaries: How many; fewer where sites or memory do not allow so many different ones.
+        confidence: Of the bounds.
+        progress: Called with (round, rounds).
+
+    Raises:
+        ConfigError: The run has no risk phase, or fewer than two canaries are asked for.
+    """
+    config = subject.config
+    risk, sites = masking_settings(config).risk, config.data.features
+    phases = tuple(phase for phase in config.phases if phase.name == RISK)
+    parameters = risk.phenotypes * (sites + 1 + len(risk.covariates))
+    canaries = min(canaries, most_spread(sites), _LARGEST_MATRIX // parameters)
+    if not phases or canaries < 2:
+        raise ConfigError("needs a risk phase and at least two canaries", where=f"audit of run {config.run}")
+    rng = np.random.default_rng(seed)
+    honest = honest_of(config)
+    where = rng.permutation(np.arange(canaries) % len(honest))
+    enrolled = rng.random(canaries) < 0.5
+    declared = {
+        node: count + (int(np.count_nonzero(where == honest.index(node))) if node in honest else 0)
+        for node, count in config.enrolled.items()
+    }
+    attacked = config.model_copy(update={"enrolled": declared, "phases": phases})
+    task = masking_task(attacked, subject.panel, subject.panel_dosage)
+    people = as_declared(spread(sites, canaries, rng), risk)
+    absent = as_declared(nobody(sites), risk)
+    real = {node: subject.enrolled.get(node, absent) for node in honest}
+    joined = {
+        node: together(real[node], people.rows(np.flatnonzero(enrolled & (where == index))))
+        for index, node in enumerate(honest)
+    }
+    score = _Score(_gradients(task, people))
+    for round_number in range(1, attacked.rounds + 1):
+        index, phase = attacked.phase_of(round_number)
+        grid = grid_for(attacked, phase).grid
+        known = _known(task, index, phase, real)
+        total = plain_total(play(task, attacked, joined, round_number))
+        score.observe(grid.dequantise(total) - known, phase, node_std(attacked, phase) * len(honest) ** 0.5)
+        # The attacker's own nodes would add what it takes off again.
+        apply_total(task, attacked, round_number, cohort_of(attacked), total)
+        if progress is not None:
+            progress(round_number, attacked.rounds)
+    return _judge(config, phases, score.scores(), enrolled, confidence)
+
+
+def _judge(
+    config: RunConfig,
+    phases: tuple[Phase, ...],
+    scores: NDArray[np.float64],
+    enrolled: NDArray[np.bool_],
+    confidence: float,
+) -> AuditResult:
+    """Guess by the plan, count, bound."""
+    delta = config.budget.delta
+    events: list[Event] = [round_event(config, phase, phase.rounds) for phase in phases]
+    every: list[Event] = [round_event(config, phase, phase.rounds) for phase in config.phases]
+    attacked = ple(events, delta).sigma
+    canaries = len(scores)
+    # Two plans share the error: one for a mechanism as accounted, one for one with half the noise, which a
+    # few sure guesses, however right, could not tell from the first.
+    each = 1 - (1 - confidence) / 2
+    plans = tuple(planned_guesses(canaries, strength, each) for strength in (attacked, 2 * attacked))
+    surest = np.argsort(-np.abs(scores), kind="stable")
+    right = (scores > 0) == enrolled
+    correct = tuple(int(np.count_nonzero(right[surest[:guesses]])) for guesses in plans)
+    counted = list(zip(plans, correct, strict=True))
+    return AuditResult(
+        mu_lower=max(one_run_mu(canaries, guesses, hits, each) for guesses, hits in counted),
+        mu_attacked=attacked,
+        mu_accounted=ple(every, delta).sigma,
+        mu_ceiling=max(one_run_mu(canaries, guesses, guesses, each) for guesses in plans),
+        epsilon_lower=max(one_run_epsilon(canaries, guesses, hits, each, delta) for guesses, hits in counted),
+        delta=delta,
+        confidence=confidence,
+        canaries=canaries,
+        guesses=plans,
+        correct=correct,
+        rounds=sum(phase.rounds for phase in phases),
+    )
+
+
+class _Score:
+    """The best linear guess at who is in: least squares with a prior, since canaries overlap.
+
+    With T the weighted sum of what the rounds released, T = s G'b + noise of variance v, b in {0, 1}^m and G
+    the canaries' gradients at the start: E[b - 1/2 | T] is about (s G / 4) (s^2 G'G / 4 + v)^-1 (T - s G'1/2).
+    Any score would do for the bound; a better one only makes it larger.
+    """
+
+    def __init__(self, gradients: NDArray[np.float64]) -> None:
+        self._gradients = gradients  # [canaries, parameters], of length at most 1, in units of the clip norm
+        self._seen = np.zeros(gradients.shape[1])
+        self._signal = self._variance = 0.0
+
+    def observe(self, released: NDArray[np.float64], phase: Phase, std: float) -> None:
+        """Add one round: the sum without what the attacker knew, and the noise it carries."""
+        gain = phase.sample_rate * phase.clip_norm
+        weight = gain / std**2
+        self._seen += weight * released
+        self._signal += weight * gain
+        self._variance += (weight * std) ** 2
+
+    def scores(self) -> NDArray[np.float64]:
+        """Above 0: in. [canaries]"""
+        g, s = self._gradients, self._signal
+        centred = self._seen - s * g.sum(axis=0) / 2
+        if len(g) < g.shape[1]:  # the same numbers from the smaller matrix
+            gram = g @ g.T * (s * s / 4)
+            gram[np.diag_indices(len(g))] += self._variance
+            return np.asarray(np.linalg.solve(gram, g @ centred))
+        gram = g.T @ g * (s * s / 4)
+        gram[np.diag_indices(g.shape[1])] += self._variance
+        return np.asarray(g @ np.linalg.solve(gram, centred))
+
+
+def _gradients(task: MaskingTask, people: Enrolled) -> NDArray[np.float64]:
+    """Gradients of the risk model at zero weights over the clip norm, clipped to length 1, [people, parameters]."""
+    phase = task.run.phases[0]
+    inputs = risk_inputs(task.public.statistics, people).numpy().astype(np.float64)  # [people, inputs]
+    at_zero = np.array([0.0 if trait.kind == "quantitative" else 0.5 for trait in task.settings.risk.declared])
+    residual = (at_zero - people.phenotype.reshape(len(people), -1)) / phase.clip_norm  # [people, traits]
+    rows = (residual[:, :, None] * inputs[:, None, :]).reshape(len(people), -1)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)
+    return np.asarray(rows)
+
+
+def _known(task: MaskingTask, index: int, phase: Phase, real: Mapping[int, Enrolled]) -> NDArray[np.float64]:
+    """What the real people are expected to add to the sum: the attacker knows their data."""
+    known = np.zeros(task.length(index))
+    for people in real.values():
+        known += Trainer(task.run, task, people).clipped_sum(index, np.arange(len(people)), source(0))
+    return known * phase.sample_rate

@@ -1,0 +1,73 @@
+"""The card of a node: what an institution declares in public before a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from afml.consortium import messages
+from afml.consortium.roster import Roster
+from afml.core.config import Settings
+from afml.core.errors import InputError
+from crypto.public.signing import verify
+
+
+class DataAgreement(Settings):
+    """What the institutions' data have in common, without a value of anybody's.
+
+    Attributes:
+        kind: Kind of data, a name of `afml.data.kind.DATA_KINDS`.
+        fingerprint: Hex SHA-256 of what must be the same everywhere: the site panel, the schema of a table.
+        features: Columns that a task sees of a person: sites, or numbers of a row.
+    """
+
+    kind: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
+    fingerprint: str
+    features: int = Field(ge=1)
+
+
+class NodeCard(Settings):
+    """What an institution declares in public before a run, signed with its roster key."""
+
+    node: int
+    data: DataAgreement
+    enrolled: int = Field(ge=1)
+    signature: str = ""
+
+    def unsigned(self) -> bytes:
+        """The signed bytes."""
+        return self.model_copy(update={"signature": ""}).canonical()
+
+
+def read_cards(paths: Sequence[Path], roster: Roster) -> list[NodeCard]:
+    """Read node cards, check their signatures, and that all agree on what their data have in common.
+
+    Raises:
+        InputError: A card is missing, not signed by its node, repeated, or declares other data than the rest.
+    """
+    cards: dict[int, NodeCard] = {}
+    for path in paths:
+        card = NodeCard.load(path)
+        if card.node in cards:
+            raise InputError(f"is a second card of node {card.node}", where=path, cure="give one card per node")
+        try:
+            key = bytes.fromhex(roster.member(card.node).signing_key)
+        except KeyError:
+            raise InputError(
+                f"node {card.node} is not on the roster", where=path, cure="use this consortium's cards"
+            ) from None
+        verify(key, messages.node_card(card.unsigned()), bytes.fromhex(card.signature), where=path)
+        cards[card.node] = card
+    digests: dict[str, list[int]] = {}
+    for card in cards.values():
+        digests.setdefault(card.data.fingerprint, []).append(card.node)
+    if len(digests) > 1:
+        sides = "; ".join(f"nodes {nodes}: {digest[:12]}" for digest, nodes in digests.items())
+        raise InputError(
+            f"the institutions disagree on their data ({sides})",
+            where="cards",
+            cure="run `afml prepare` everywhere with the same panel, exclusions and site count, or the same schema",
+        )
+    return [cards[node] for node in sorted(cards)]

@@ -1,0 +1,235 @@
+"""Start kits, the part that holds no run key: TLS files, roster, and the aggregator's whole kit.
+
+A kit is a folder per party:
+
+    roster.json  roster.sig  ca.pem      the same for all; the roster is signed by the coordinator
+    tls.pem      tls.key                 ECDSA P-256 certificate of this party, its key (0600)
+    signing.key                          Ed25519, PEM (0600)
+    sealing.key                          X25519, PEM (0600), nodes only
+    ca.key                               the consortium's authority (0600), coordinator only
+
+A certificate names its party in a URI: `afml://<consortium>/node/3`, `.../aggregator`, `.../coordinator`.
+Only the aggregator's may serve TLS, so no member can pose as the aggregator.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from afml.consortium.roster import Roster
+from afml.core.errors import InputError, TransportError
+from afml.core.files import read_secret, require_file
+from crypto.public.signing import public_bytes, verify
+
+ROSTER, ROSTER_SIGNATURE, CA, CERTIFICATE = "roster.json", "roster.sig", "ca.pem", "tls.pem"
+TLS_KEY, SIGNING_KEY, SEALING_KEY, CA_KEY = "tls.key", "signing.key", "sealing.key", "ca.key"
+_KIT_CURE = "use the start kit made for this party, or renew its certificate"
+
+
+@dataclass(frozen=True)
+class TlsIdentity:
+    """PEM bytes for gRPC's credentials; a repr shows party and expiry only."""
+
+    party: str
+    ca: bytes = field(repr=False)
+    certificate: bytes = field(repr=False)
+    key: bytes = field(repr=False)
+    expires: dt.datetime
+
+
+@dataclass(frozen=True)
+class AggregatorKit:
+    """Everything the aggregator holds: its TLS identity, its transcript key, the roster."""
+
+    roster: Roster
+    tls: TlsIdentity
+    signing_key: Ed25519PrivateKey = field(repr=False)
+
+
+def party_uri(consortium: str, party: str) -> str:
+    """The URI of a party in its certificate; `party` is "node/3", "aggregator" or "coordinator"."""
+    return f"afml://{quote(consortium, safe='')}/{party}"
+
+
+def roster_message(roster: Roster) -> bytes:
+    """What the coordinator signs."""
+    return b"afml roster v1" + roster.digest()
+
+
+def node_of_peer(names: Iterable[bytes | str], roster: Roster) -> int:
+    """The roster's node number of a TLS peer.
+
+    Args:
+        names: Its certificate's subject alternative names, as gRPC's
+            `context.auth_context()["x509_subject_alternative_name"]` lists them.
+        roster: The consortium.
+
+    Raises:
+        TransportError: The certificate names no node of this consortium.
+    """
+    uris = {name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names}
+    nodes = [m.node for m in roster.members if party_uri(roster.consortium, f"node/{m.node}") in uris]
+    if len(nodes) != 1:
+        raise TransportError(
+            f"certificate names no node of consortium {roster.consortium}", where="TLS peer", cure=_KIT_CURE
+        )
+    return nodes[0]
+
+
+def load_roster(folder: Path) -> Roster:
+    """Read and check a kit's roster.
+
+    Raises:
+        InputError: Missing or malformed.
+        IntegrityError: Not signed by the coordinator it names.
+    """
+    roster = Roster.load(folder / ROSTER)
+    signature = require_file(folder / ROSTER_SIGNATURE, "roster signature", _KIT_CURE).read_bytes()
+    verify(bytes.fromhex(roster.coordinator_key), roster_message(roster), signature, where=folder / ROSTER)
+    return roster
+
+
+def load_tls(folder: Path, consortium: str, party: str, *, now: dt.datetime | None = None) -> TlsIdentity:
+    """Read and check a kit's TLS files.
+
+    Args:
+        folder: The kit.
+        consortium: As the roster names it.
+        party: Whose certificate it must be: "node/3", "aggregator" or "coordinator".
+        now: Time to check validity at; the clock's by default.
+
+    Raises:
+        InputError: A file is missing or malformed, the key is readable by others, the certificate comes from
+            another authority, is expired or not yet valid, names another party, or the key is not its key.
+    """
+    path = folder / CERTIFICATE
+    ca = load_certificate(folder / CA, "consortium certificate")
+    certificate = load_certificate(path, "TLS certificate")
+    try:
+        certificate.verify_directly_issued_by(ca)
+    except (ValueError, TypeError, InvalidSignature):
+        raise InputError("certificate was not issued by this consortium", where=path, cure=_KIT_CURE) from None
+    _check_time(ca, folder / CA, now)
+    _check_time(certificate, path, now)
+    uri = party_uri(consortium, party)
+    if uri not in _uris(certificate):
+        raise InputError(f"certificate does not name {uri}", where=path, cure=_KIT_CURE)
+    key_pem = read_secret(folder / TLS_KEY)
+    key = load_private_key(key_pem, folder / TLS_KEY)
+    spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if key.public_key().public_bytes(*spki) != certificate.public_key().public_bytes(*spki):
+        raise InputError("key does not match the certificate", where=folder / TLS_KEY, cure=_KIT_CURE)
+    return TlsIdentity(
+        party,
+        ca.public_bytes(Encoding.PEM),
+        certificate.public_bytes(Encoding.PEM),
+        key_pem,
+        certificate.not_valid_after_utc,
+    )
+
+
+def load_signing_key(folder: Path, public_hex: str) -> Ed25519PrivateKey:
+    """Read a kit's Ed25519 key and compare it with the roster's public key.
+
+    Raises:
+        InputError: Missing, malformed, readable by others, or another party's.
+    """
+    path = folder / SIGNING_KEY
+    key = load_private_key(read_secret(path), path)
+    if not isinstance(key, Ed25519PrivateKey) or public_bytes(key).hex() != public_hex:
+        raise InputError("signing key is not the one on the roster", where=path, cure=_KIT_CURE)
+    return key
+
+
+def load_aggregator_kit(folder: Path, *, now: dt.datetime | None = None) -> AggregatorKit:
+    """Read and check the aggregator's kit.
+
+    Raises:
+        InputError, IntegrityError: As `load_roster`, `load_tls`, `load_signing_key`.
+    """
+    require_kit(folder)
+    roster = load_roster(folder)
+    tls = load_tls(folder, roster.consortium, "aggregator", now=now)
+    return AggregatorKit(roster, tls, load_signing_key(folder, roster.aggregator_key))
+
+
+def require_kit(folder: Path) -> None:
+    """Check that `folder` is there.
+
+    Raises:
+        InputError: It is not a folder.
+    """
+    if not folder.is_dir():
+        raise InputError("start kit does not exist", where=folder, cure="make kits with `afml provision`")
+
+
+def load_private_key(pem: bytes, where: Path) -> PrivateKeyTypes:
+    """Parse an unencrypted PEM private key; errors never quote it.
+
+    Raises:
+        InputError: It is not one.
+    """
+    try:
+        return serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError):
+        raise InputError("not a PEM private key", where=where, cure=_KIT_CURE) from None
+
+
+def certificate_hosts(certificate_pem: bytes) -> list[str]:
+    """DNS names and addresses that a certificate may serve."""
+    names = _names(x509.load_pem_x509_certificate(certificate_pem))
+    if names is None:
+        return []
+    return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+
+
+def load_certificate(path: Path, what: str) -> x509.Certificate:
+    """Parse a PEM certificate; `what` names it in errors.
+
+    Raises:
+        InputError: Missing or not a certificate.
+    """
+    data = require_file(path, what, _KIT_CURE).read_bytes()
+    try:
+        return x509.load_pem_x509_certificate(data)
+    except ValueError:
+        raise InputError(f"{what} is not a PEM certificate", where=path, cure=_KIT_CURE) from None
+
+
+def _check_time(certificate: x509.Certificate, path: Path, now: dt.datetime | None) -> None:
+    moment = now or dt.datetime.now(dt.UTC)
+    if moment > certificate.not_valid_after_utc:
+        raise InputError(
+            f"certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d}",
+            where=path,
+            cure="ask the coordinator for a renewed one (`afml renew`)",
+        )
+    if moment < certificate.not_valid_before_utc:
+        raise InputError(
+            f"certificate is valid from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC",
+            where=path,
+            cure="check this machine's clock",
+        )
+
+
+def _names(certificate: x509.Certificate) -> x509.SubjectAlternativeName | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _uris(certificate: x509.Certificate) -> list[str]:
+    names = _names(certificate)
+    return [] if names is None else names.get_values_for_type(x509.UniformResourceIdentifier)

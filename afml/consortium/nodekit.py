@@ -1,0 +1,68 @@
+"""A node's start kit: its TLS identity, signing key and sealing key, checked against the roster."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from afml.consortium import kit
+from afml.consortium.roster import Roster
+from afml.core.errors import InputError
+from afml.core.files import read_secret, require_file
+
+
+@dataclass(frozen=True)
+class NodeKit:
+    """What one institution holds; no key is shown in a repr."""
+
+    node: int
+    roster: Roster
+    tls: kit.TlsIdentity
+    signing_key: Ed25519PrivateKey = field(repr=False)
+    sealing_key: X25519PrivateKey = field(repr=False)
+
+
+def load_node_kit(folder: Path, *, now: dt.datetime | None = None) -> NodeKit:
+    """Read and check a node's kit; its certificate says which node it is.
+
+    Raises:
+        InputError, IntegrityError: A file is missing, malformed, too widely readable, expired, or does not
+            belong to the roster's entry of this node; the message names the file and the cure.
+    """
+    kit.require_kit(folder)
+    roster = kit.load_roster(folder)
+    node = _node_of(folder, roster)
+    tls = kit.load_tls(folder, roster.consortium, f"node/{node}", now=now)
+    member = roster.member(node)
+    signing_key = kit.load_signing_key(folder, member.signing_key)
+    path = folder / kit.SEALING_KEY
+    sealing_key = kit.load_private_key(read_secret(path), path)
+    if (
+        not isinstance(sealing_key, X25519PrivateKey)
+        or sealing_key.public_key().public_bytes_raw().hex() != member.sealing_key
+    ):
+        raise InputError("sealing key is not the one on the roster", where=path, cure="use this node's own start kit")
+    return NodeKit(node, roster, tls, signing_key, sealing_key)
+
+
+def _node_of(folder: Path, roster: Roster) -> int:
+    path = require_file(folder / kit.CERTIFICATE, "TLS certificate", "use the start kit made for this party")
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        uris = set(names.get_values_for_type(x509.UniformResourceIdentifier))
+    except (ValueError, x509.ExtensionNotFound):
+        uris = set()
+    for member in roster.members:
+        if kit.party_uri(roster.consortium, f"node/{member.node}") in uris:
+            return member.node
+    raise InputError(
+        f"certificate names no node of consortium {roster.consortium}",
+        where=path,
+        cure="use this node's own start kit",
+    )

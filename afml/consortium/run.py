@@ -1,0 +1,148 @@
+"""The signed description of one run: what every party must agree on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from afml.consortium.card import DataAgreement
+from afml.core.config import FiniteSettings
+from afml.core.errors import ConfigError
+
+#: Of run files; a file of another one is refused, since the same words would not mean the same.
+FORMAT: Literal[2] = 2
+
+
+class Budget(FiniteSettings):
+    """What a cohort may spend over all runs: epsilon at delta, or PLE in sigma (exactly one)."""
+
+    delta: float = Field(gt=0, lt=1)
+    epsilon: float | None = Field(default=None, gt=0)
+    ple_sigma: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.epsilon is None) == (self.ple_sigma is None):
+            raise ValueError("give exactly one of epsilon and ple_sigma")
+        return self
+
+
+class Phase(FiniteSettings):
+    """A stretch of private rounds that train one model with one mechanism.
+
+    `noise_multiplier` is in units of `clip_norm` and is what the *sum of the honest nodes* carries in
+    distributed mode, what *each node* carries in local mode.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="the task's own word for it")
+    rounds: int = Field(ge=1)
+    sample_rate: float = Field(gt=0, le=1)
+    clip_norm: float = Field(gt=0)
+    noise_multiplier: float = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    parameters: int = Field(default=0, ge=0, description="length of the update vector, declared public")
+    needs_public: bool = Field(
+        default=False,
+        exclude_if=lambda value: not value,
+        description="its rounds begin once the task's public part is there",
+    )
+
+
+class TaskChoice(FiniteSettings):
+    """What a run trains, so exactly that an institution knows what code would run on its people.
+
+    Attributes:
+        kind: Name of the task's entry point in the group `afml.tasks`.
+        version: Of the task's package.
+        code: Hex SHA-256 of the package's source (afml.training.registry); every node compares it with its own.
+        settings: The task's own; it alone validates them.
+    """
+
+    kind: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
+    version: str
+    code: str = Field(pattern=r"^([0-9a-f]{64})?$")
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class RunConfig(FiniteSettings):
+    """One run. Signed by the coordinator; its digest is in every message."""
+
+    format: Literal[2] = FORMAT
+    run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="also names folders")
+    consortium: str
+    task: TaskChoice
+    data: DataAgreement = Field(description="that every node's card declares")
+    enrolled: dict[int, int] = Field(description="node -> people enrolled in training, declared public")
+    quorum: int = Field(ge=1)
+    max_colluding: int = Field(default=1, ge=0)
+    noise: Literal["distributed", "local"] = "distributed"
+    bits: int = Field(default=16, ge=2, le=24)
+    backend: str = Field(default="ckks", description="how updates are hidden in the sum (crypto.public.backend)")
+    budget: Budget
+    reserve_attempts: int = Field(default=1, ge=0)
+    deadline_s: float = Field(default=300.0, gt=0, description="seconds a round may wait for a member")
+    public_deadline_s: float = Field(default=3600.0, gt=0, description="seconds the public part may take")
+    public_part: bool = Field(default=False, description="the task has a part that is trained on public data")
+    phases: tuple[Phase, ...]
+    seed: int | None = Field(default=None, description="simulation only: marks every ledger entry insecure")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.quorum > len(self.enrolled):
+            raise ValueError(f"quorum {self.quorum} is above the {len(self.enrolled)} enrolled nodes")
+        if self.noise == "distributed" and self.quorum < self.max_colluding + 2:
+            raise ValueError(
+                f"distributed noise needs quorum >= max_colluding + 2 = {self.max_colluding + 2}, not {self.quorum}; "
+                "raise the quorum or use noise = 'local'"
+            )
+        if not self.public_part and any(phase.needs_public for phase in self.phases):
+            raise ValueError("a phase needs a public part and the task has none")
+        return self
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a run file.
+
+        Raises:
+            ConfigError: It was made by a version of AFML that described runs otherwise.
+            InputError: As `Settings.load`.
+        """
+        found = _format_of(path)
+        if found is not None and found != FORMAT:
+            raise ConfigError(
+                f"is a run file of format {found}; this version of AFML reads format {FORMAT}",
+                where=path,
+                cure="have the coordinator make a new one with `afml configure`",
+            )
+        return super().load(path)
+
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        """Node numbers, ascending."""
+        return tuple(sorted(self.enrolled))
+
+    @property
+    def rounds(self) -> int:
+        """Private rounds over all phases."""
+        return sum(phase.rounds for phase in self.phases)
+
+    def phase_of(self, round_number: int) -> tuple[int, Phase]:
+        """(index, phase) that private round `round_number` (1-based) belongs to."""
+        last = 0
+        for index, phase in enumerate(self.phases):
+            last += phase.rounds
+            if round_number <= last:
+                return index, phase
+        raise IndexError(f"round {round_number} of {self.rounds}")
+
+
+def _format_of(path: Path) -> object:
+    """The format a file says it has; 1 for those that did not say; None where it is no run file at all."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return stored.get("format", 1) if isinstance(stored, dict) and "phases" in stored else None

@@ -1,0 +1,1 @@
+"""Feature sources: what a task trains on, with people as rows."""

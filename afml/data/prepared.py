@@ -1,0 +1,48 @@
+"""An institution's prepared data, as `afml prepare` left them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.consortium.card import DataAgreement
+from afml.data.people import PeopleTable
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a task trains on at one institution.
+
+    Attributes:
+        folder: Holds what the data kind stored: `public` what everybody may see, `private` what nobody else may.
+        table: People table, to read and to blame.
+        data: What was declared of the data.
+    """
+
+    folder: Path
+    table: Path
+    data: DataAgreement
+
+    @property
+    def public(self) -> Path:
+        """What is the same at every institution: a panel, a schema."""
+        return self.folder / "public"
+
+    @property
+    def private(self) -> Path:
+        """This institution's people."""
+        return self.folder / "private"
+
+    @cached_property
+    def people(self) -> PeopleTable:
+        """Everybody at the institution, in the order of the stored data."""
+        return PeopleTable.load(self.table)
+
+    @property
+    def enrolled(self) -> NDArray[np.int64]:
+        """Rows of the people who take part in training, ascending."""
+        return np.flatnonzero(self.people.enrolled)

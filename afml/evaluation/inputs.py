@@ -1,0 +1,100 @@
+"""What an evaluation is given: the people of every institution, raw and released, and what is public."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.core.errors import InputError
+from afml.evaluation.attacks import ReleaseFunction
+from afml.evaluation.attacks.base import Float64, Int8
+
+
+@dataclass(frozen=True, eq=False)
+class Institution:
+    """One institution's people, rows aligned (the released file's column permutation undone).
+
+    Attributes:
+        dosage: int8[n, S], raw.
+        phenotype: int8[n] in {0, 1}, or int8[n, D] for D phenotypes; D may be 0 where there are traits.
+        enrolled: bool[n], took part in training; the others are held out.
+        released: int8[n, S], -1 = './.'.
+        traits: float64[n, Q], quantitative traits, where there are any.
+        covariates: float64[n, C], known beside genotypes and never released, where there are any.
+    """
+
+    dosage: Int8
+    phenotype: NDArray[np.int8]
+    enrolled: NDArray[np.bool_]
+    released: Int8
+    traits: Float64 | None = None
+    covariates: Float64 | None = None
+
+    def __post_init__(self) -> None:
+        people = len(self.dosage)
+        if self.released.shape != self.dosage.shape or {len(self.phenotype), len(self.enrolled)} != {people}:
+            raise InputError(
+                f"{people} genotyped, {len(self.phenotype)} phenotyped, {len(self.enrolled)} listed and "
+                f"{len(self.released)} released people do not match",
+                cure="evaluate a release against the store it was made from",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class OtherRelease:
+    """Another release of the same people, listed among the baselines.
+
+    Attributes:
+        name: As in the table.
+        mask: Its public release function.
+        released: int8[n, S] per institution where it differs from `mask(dosage)` (grouped by file, say).
+    """
+
+    name: str
+    mask: ReleaseFunction
+    released: tuple[Int8, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationInputs:
+    """All that an evaluation needs.
+
+    Attributes:
+        institutions: In node order.
+        panel: int8[p, S], the public panel.
+        mask: The public release function of the release under test.
+        risk_weights: float64[S], weights of the DP risk model per dosage (per standardised dosage / scale); [D, S]
+            for several phenotypes, in their order, quantitative traits last.
+        others: Further releases to list.
+        fill: What a masked site shows.
+        grouped: Whether a minimum group size was asked for; the report then holds the smallest group found.
+        genotype_error: Error rate of reference profiles (and share of calls missing).
+        seed: Of simulated reference profiles, random masks and the trained identifier.
+        train_identifier: Whether to train the identification network against the release (ten seconds or so).
+        population: Candidates over the private people, at which RR is measured again, e.g. (1, 10, 100).
+        asked_people: People whose genotypes are inferred.
+        asked_sites: Sites at which; None for those that the release shows most and as many others.
+        names: Of the phenotypes, then of the traits; () where they have none (several are then numbered).
+        components: int8[n, S] -> float64[n, components], public: what a release without any trait should keep. The
+            utility is then that of `reconstruction`, and `risk_weights` are the components' loadings.
+    """
+
+    institutions: tuple[Institution, ...]
+    panel: Int8
+    mask: ReleaseFunction
+    risk_weights: Float64
+    others: tuple[OtherRelease, ...] = ()
+    fill: Literal["major", "missing"] = "major"
+    grouped: bool = True
+    genotype_error: float = 0.01
+    seed: int = 0
+    train_identifier: bool = True
+    population: tuple[int, ...] = (1, 10)
+    asked_people: int = 400
+    asked_sites: tuple[int, ...] | None = None
+    names: tuple[str, ...] = ()
+    components: Callable[[Int8], Float64] | None = None

@@ -1,0 +1,49 @@
+"""Whether predicted probabilities can be taken at their word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from afml.evaluation.attacks.base import Int8
+from afml.evaluation.utility.outcome import Outcome
+from afml.evaluation.utility.pipeline import features_of, fixed_model
+from afml.evaluation.utility.selection import as_read
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Whether predicted probabilities can be taken at their word, on held-out people.
+
+    Attributes:
+        brier: Mean squared error of the predicted probability (Brier 1950); lower is better.
+        brier_of_rate: The same where everybody is given the share of cases among training people.
+        slope: Slope of a logistic regression of the outcome on the predicted log-odds (Cox 1958): 1 is
+            calibrated, below 1 overconfident, above 1 too cautious. None where predictions do not vary.
+    """
+
+    brier: float
+    brier_of_rate: float
+    slope: float | None
+
+
+def calibration(records: Int8, outcome: Outcome) -> Calibration:
+    """Calibration of the fixed pipeline on raw or released records, int8[n, S]."""
+    train = outcome.training
+    truth = outcome.phenotype[~train].astype(np.float64)
+    rate = float(outcome.phenotype[train].mean())
+    features = features_of(as_read(records, outcome), outcome)
+    by_rate = float(((rate - truth) ** 2).mean())
+    if features.shape[1] == 0:
+        return Calibration(by_rate, by_rate, None)
+    model = fixed_model(outcome).fit(features[train], outcome.phenotype[train])
+    chance = model.predict_proba(features[~train])[:, 1]
+    odds = model.decision_function(features[~train])
+    slope = None
+    if odds.std() > 1e-9:
+        scale = float(odds.std())
+        again = LogisticRegression(C=1e6, max_iter=1000).fit((odds / scale)[:, None], outcome.phenotype[~train])
+        slope = float(again.coef_[0, 0]) / scale
+    return Calibration(float(((chance - truth) ** 2).mean()), by_rate, slope)

@@ -1,0 +1,113 @@
+"""Utility: what a release reaches beside what raw genotypes reach.
+
+Where raw genotypes themselves do not predict an outcome on held-out people, a ratio to them says nothing. Such an
+outcome is measured, but never compared: it chooses no headline and no baseline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.evaluation.attacks.base import Float64, Int8
+from afml.evaluation.utility.outcome import Outcome
+from afml.evaluation.utility.pipeline import covariate_auc, fixed_model, held_out, raw_auc, standardise
+from afml.evaluation.utility.selection import best_raw_auc, released_auc
+
+#: An outcome is comparable where raw genotypes add this much AUC or R^2 to chance, or to covariates alone.
+COMPARABLE_GAIN = 0.01
+
+
+@dataclass(frozen=True)
+class Utility:
+    """Held-out AUC of a release beside that of the raw data.
+
+    Attributes:
+        auc: Fixed pipeline on the release.
+        raw_auc: Fixed pipeline on raw data.
+        best_raw_auc: Best of L1 and L2 with C cross-validated on training people, on raw data; None where nothing
+            is tuned (`reconstruction`).
+        covariates_auc: Fixed pipeline on covariates alone; None where there are none.
+        chance: AUC 0.5, or R^2 0.
+    """
+
+    auc: float
+    raw_auc: float
+    best_raw_auc: float | None
+    covariates_auc: float | None = None
+    chance: float = 0.5
+
+    @property
+    def base(self) -> float:
+        """What is reached without a genotype: chance, or covariates alone where they reach more."""
+        return self.chance if self.covariates_auc is None else max(self.chance, self.covariates_auc)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether raw genotypes predict the outcome at all: only then does a ratio to them mean something.
+
+        Reconstruction is measured on thousands of genotypes at once: any R^2 above 0 will do.
+        """
+        return self.raw_auc - self.base >= (1e-9 if self.best_raw_auc is None else COMPARABLE_GAIN)
+
+    @property
+    def served(self) -> float:
+        """How well the outcome is served beside others: what genotypes add where there are covariates, else `ratio`.
+
+        Covariates lift both terms of a ratio, and those of some outcomes more than those of others.
+        """
+        return self.ratio if self.covariates_auc is None else self.chance_corrected
+
+    @property
+    def ratio(self) -> float:
+        """Released AUC / raw AUC, the same pipeline."""
+        return share(self.auc, self.raw_auc)
+
+    @property
+    def chance_corrected(self) -> float:
+        """(released AUC - base) / (raw AUC - base); 0 where the raw genotypes add nothing."""
+        return (self.auc - self.base) / (self.raw_auc - self.base) if self.raw_auc > self.base + 1e-9 else 0.0
+
+    @property
+    def versus_best_raw(self) -> float | None:
+        """Released AUC (fixed pipeline) / raw AUC of the best tuned model; None where nothing is tuned."""
+        return None if self.best_raw_auc is None else share(self.auc, self.best_raw_auc)
+
+
+def share(value: float, raw: float) -> float:
+    """value / raw; 0 where raw data explain nothing at all of a quantitative trait."""
+    return value / raw if raw > 1e-9 else 0.0
+
+
+def utility_of(released: Int8, dosage: Int8, outcome: Outcome) -> Utility:
+    """Utility of a release for one phenotype, int8[n, S] released and raw."""
+    return Utility(
+        released_auc(released, outcome),
+        raw_auc(dosage, outcome),
+        best_raw_auc(dosage, outcome),
+        None if outcome.covariates is None else covariate_auc(outcome),
+        outcome.chance,
+    )
+
+
+def reconstruction(
+    released: Int8, dosage: Int8, scores: Float64, training: NDArray[np.bool_]
+) -> tuple[Outcome, Utility]:
+    """What a release without a declared trait is good for: reconstructing whole records linearly.
+
+    The outcome are all standardised dosages at once; R^2 is the share of their variance in held-out people that
+    ridge regression explains, from the released records, and (raw) from as many raw principal components as the
+    release was asked to keep. That is no upper bound: all raw genotypes together explain several times as much.
+
+    Args:
+        released: int8[n, S].
+        dosage: int8[n, S], raw.
+        scores: float64[n, components] of the raw records.
+        training: bool[n].
+    """
+    outcome = Outcome(standardise(dosage, training), training)
+    centred = scores - scores[training].mean(axis=0)
+    raw = held_out(centred / np.maximum(centred[training].std(axis=0), 1e-12), outcome, fixed_model(outcome))
+    return outcome, Utility(released_auc(released, outcome), raw, None, chance=outcome.chance)

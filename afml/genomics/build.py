@@ -1,0 +1,191 @@
+"""Building genotype stores: of an institution's VCF, and of the public panel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from afml.core.errors import InputError
+from afml.core.files import staged_folder
+from afml.core.progress import Step
+from afml.genomics.contigs import require_shared
+from afml.genomics.drawn import draw_people
+from afml.genomics.matching import SiteMatcher
+from afml.genomics.reader import MISSING, Record, VariantFile
+from afml.genomics.sites import ANNOTATIONS, SitePanel
+from afml.genomics.store import GenotypeStore
+from afml.genomics.vcf_zarr import MAX_ABSENT, SCHEMA
+
+_PLOIDY = 2
+_PEOPLE_PER_CHUNK = 512
+_SITES_PER_CHUNK = 1024
+_BLOCK_BYTES = 64 << 20  # calls held in memory while a store is built
+
+
+def build_store(
+    vcf: Path, panel: SitePanel, out: Path, *, max_absent: float = MAX_ABSENT, progress: Step | None = None
+) -> GenotypeStore:
+    """Build the store of one institution in one pass over its VCF.
+
+    Memory holds one block of sites (at most 64 MiB of calls), whatever the size of the cohort. A site
+    that the VCF lacks is missing for everybody; a site that it holds twice keeps its first record.
+
+    Args:
+        vcf: The institution's bgzipped VCF or BCF.
+        panel: The agreed site panel.
+        out: Folder of the store; replaced when it is a store already.
+        max_absent: Largest allowed fraction of panel sites that the VCF lacks.
+        progress: Advanced once per 1,000 records.
+
+    Raises:
+        InputError: An unreadable VCF, too many absent sites, or `out` is something else than a store.
+    """
+    _require_free(out)
+    with VariantFile(vcf) as variants, staged_folder(out) as staged:
+        sites_per_chunk = _sites_per_chunk(len(variants.samples))
+        arrays = _create(staged, panel, variants.samples, sites_per_chunk)
+        block = _Block(arrays["call_genotype"], sites_per_chunk)
+        matcher = SiteMatcher(panel)
+        absent = np.ones(len(panel), dtype=np.bool_)
+        for number, record in enumerate(variants, start=1):
+            if progress and number % 1000 == 0:
+                progress.advance(1000)
+            for site, allele in matcher.sites(record.chrom, record.pos, record.alleles):
+                if absent[site]:
+                    block.put(site, _biallelic(record, allele))
+                    absent[site] = False
+        block.flush()
+        arrays["variant_absent"][:] = absent
+        _require_sites(absent, panel, max_absent, variants)
+    return GenotypeStore.open(out)
+
+
+def build_panel_store(vcf: Path, panel: SitePanel, out: Path, *, progress: Step | None = None) -> GenotypeStore:
+    """Build the store of the public panel: of its people, or of those drawn where it holds none.
+
+    Args:
+        vcf: The file that `panel` was made from.
+        panel: The agreed site panel.
+        out: Folder of the store; replaced when it is a store already.
+        progress: Advanced once per 1,000 records.
+
+    Raises:
+        InputError: As `build_store`.
+    """
+    if not panel.drawn_people:
+        return build_store(vcf, panel, out, progress=progress)
+    _require_free(out)
+    copies = panel.to_minor(draw_people(panel)).T  # copies of ALT, [S, people]
+    with staged_folder(out) as staged:
+        rows = _sites_per_chunk(panel.drawn_people)
+        arrays = _create(staged, panel, [f"drawn-{n}" for n in range(1, panel.drawn_people + 1)], rows)
+        for start in range(0, len(panel), rows):
+            part = copies[start : start + rows]
+            arrays["call_genotype"][start : start + rows] = np.stack([part > 0, part > 1], axis=-1).astype(np.int8)
+        arrays["variant_absent"][:] = np.zeros(len(panel), dtype=np.bool_)
+    return GenotypeStore.open(out)
+
+
+def _require_free(out: Path) -> None:
+    if out.exists() and not (out / "zarr.json").is_file():
+        raise InputError("exists and is not a genotype store", where=out, cure="choose another folder")
+
+
+def _sites_per_chunk(people: int) -> int:
+    return max(1, min(_SITES_PER_CHUNK, _BLOCK_BYTES // (_PLOIDY * people)))
+
+
+class _Block:
+    """The chunk of sites now being filled; written when a record of another chunk comes."""
+
+    def __init__(self, calls: Any, sites: int) -> None:
+        self._calls, self._sites = calls, sites
+        self._number = -1
+        self._values: NDArray[np.int8] | None = None
+
+    def put(self, site: int, calls: NDArray[np.int8]) -> None:
+        number, row = divmod(site, self._sites)
+        if number != self._number or self._values is None:
+            self.flush()
+            # Read first: an unsorted VCF comes back to a block that it has left before.
+            self._number = number
+            self._values = np.array(self._calls[number * self._sites : (number + 1) * self._sites])
+        self._values[row] = calls
+
+    def flush(self) -> None:
+        if self._values is not None:
+            first = self._number * self._sites
+            self._calls[first : first + len(self._values)] = self._values
+
+
+def _biallelic(record: Record, allele: int) -> NDArray[np.int8]:
+    """Calls [people, ploidy] of one allele against all others; an incomplete pair is missing as a whole."""
+    calls = record.calls()
+    if calls.shape[1] < _PLOIDY:
+        return np.full((len(calls), _PLOIDY), MISSING, dtype=np.int8)
+    ours: NDArray[np.int8] = (calls == allele).astype(np.int8)
+    ours[(calls < 0).any(axis=1)] = MISSING
+    return ours
+
+
+def _require_sites(absent: NDArray[np.bool_], panel: SitePanel, max_absent: float, variants: VariantFile) -> None:
+    if int(absent.sum()) <= max_absent * len(panel):
+        return
+    require_shared(variants.contigs, variants.path, panel.chrom, "the site panel")
+    chrom, pos, ref, alt = panel.key(int(np.argmax(absent)))
+    raise InputError(
+        f"lacks {int(absent.sum())} of the panel's {len(panel)} sites (first {chrom}:{pos} {ref}>{alt}), "
+        f"more than {max_absent:.0%}",
+        where=variants.path,
+        cure="use a VCF of the same assembly with these sites called",
+    )
+
+
+def _create(folder: Path, panel: SitePanel, samples: list[str], sites_per_chunk: int) -> dict[str, Any]:
+    """Create every array of `SCHEMA` and fill all but the calls."""
+    contigs = list(dict.fromkeys(panel.chrom))
+    sizes = {
+        "variants": len(panel),
+        "samples": len(samples),
+        "ploidy": _PLOIDY,
+        "alleles": 2,
+        "contigs": len(contigs),
+        "annotations": len(ANNOTATIONS),
+    }
+    chunks = {"variants": sites_per_chunk, "samples": _PEOPLE_PER_CHUNK}
+    number = {contig: index for index, contig in enumerate(contigs)}
+    content: dict[str, Any] = {
+        "sample_id": samples,
+        "contig_id": contigs,
+        "variant_contig": [number[contig] for contig in panel.chrom],
+        "variant_position": panel.pos,
+        "variant_allele": list(zip(panel.ref, panel.alt, strict=True)),
+        "variant_minor_is_alt": panel.minor_is_alt,
+        "variant_panel_maf": panel.maf,
+        "variant_annotation": panel.annotations,
+    }
+    group = zarr.open_group(str(folder), mode="w", zarr_format=3)
+    group.attrs.update({"vcf_zarr_version": "0.4", "source": "afml", "afml_site_panel": panel.digest()})
+    if panel.drawn_people:
+        group.attrs["afml_drawn_people"] = panel.drawn_people
+    arrays: dict[str, Any] = {}
+    for spec in SCHEMA:
+        shape = tuple(sizes[name] for name in spec.dimensions)
+        chunk = tuple(min(size, chunks.get(name, size)) for name, size in zip(spec.dimensions, shape, strict=True))
+        array = group.create_array(
+            spec.name,
+            shape=shape,
+            chunks=chunk,
+            dtype=spec.dtype,
+            dimension_names=spec.dimensions,
+            fill_value=MISSING if spec.name == "call_genotype" else None,
+            attributes={"description": spec.description},
+        )
+        if spec.name in content:
+            array[...] = np.asarray(content[spec.name], dtype=object if spec.dtype is str else spec.dtype)
+        arrays[spec.name] = array
+    return arrays

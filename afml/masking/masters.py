@@ -1,0 +1,80 @@
+"""The parameters of the masking task, float64: what all nodes hold in the same bits."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.core.errors import ConfigError, IntegrityError
+from afml.training.blob import dump, load
+
+#: Stored name of the risk masters; states that held them with the Newton step called them otherwise.
+_RISK = "risk_steps"
+
+
+class Masters:
+    """Risk masters from the start; weights and game once the public part is there.
+
+    Attributes:
+        risk: The risk model in Newton steps of an uncorrelated model without their length, flat, trait by trait.
+        weights: Sparse risk weights, set by the public part.
+        game: Parameters of both networks, flat, set by the public part.
+        buffers: Of batch normalisation, changed by the public part alone.
+    """
+
+    def __init__(self, risk: int) -> None:
+        """`risk`: length of the risk masters."""
+        self.risk = np.zeros(risk)
+        self.weights: NDArray[np.float64] | None = None
+        self.game: NDArray[np.float64] | None = None
+        self.buffers: NDArray[np.float64] = np.zeros(0)
+
+    def require_game(self) -> NDArray[np.float64]:
+        """The game's parameters.
+
+        Raises:
+            ConfigError: There is no public part yet.
+        """
+        if self.game is None:
+            raise ConfigError(
+                "a private game round needs the public part of the model first",
+                cure="run train_public at one node and load_public at all",
+            )
+        return self.game
+
+    def dump(self) -> bytes:
+        """All of them, for `load`."""
+        return dump(self._arrays())
+
+    def load(self, blob: bytes) -> None:
+        """Inverse of `dump`.
+
+        Raises:
+            IntegrityError: Not of a run like this one.
+        """
+        arrays = load(blob, "saved training state")
+        if arrays.get(_RISK, np.zeros(0)).shape != self.risk.shape:
+            raise IntegrityError("the saved training state belongs to another run", cure="remove it and catch up")
+        self.risk = arrays[_RISK]
+        self.weights, self.game = arrays.get("weights"), arrays.get("game")
+        self.buffers = arrays.get("buffers", np.zeros(0))
+
+    def digest(self) -> bytes:
+        """SHA-256 over names and values."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self._arrays().items()):
+            digest.update(name.encode() + array.astype("<f8").tobytes())
+        return digest.digest()
+
+    def _arrays(self) -> dict[str, NDArray[np.float64]]:
+        arrays = {_RISK: self.risk}
+        if self.weights is not None and self.game is not None:
+            arrays |= {"weights": self.weights, "game": self.game} | present(self.buffers)
+        return arrays
+
+
+def present(buffers: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """A stored entry for buffers, where there are any."""
+    return {"buffers": buffers} if len(buffers) else {}

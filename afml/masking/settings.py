@@ -1,0 +1,157 @@
+"""Settings of the masking task: traits, the game, and how records are released."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from afml.core.config import FiniteSettings, Settings
+from afml.data.columns import Column
+
+#: Names of the task's phases: private rounds of the risk model, and of masker and identifier.
+RISK, GAME = "risk", "game"
+
+
+def _left_out(value: object) -> bool:
+    """What a run does not use is left out of its canonical JSON: its digest is that of a run without the field."""
+    return not value
+
+
+class Trait(Column):
+    """What the risk model learns to predict: cases and controls (1 and 0), or a number."""
+
+    kind: Literal["binary", "quantitative"] = "binary"
+
+    @model_validator(mode="after")
+    def _scaled(self) -> Self:
+        if self.kind == "binary" and (self.centre, self.spread) != (0.0, 1.0):
+            raise ValueError(
+                f"trait {self.name!r} is binary and has a centre or spread; declare kind = 'quantitative' if it is a "
+                "number, or leave them out"
+            )
+        return self
+
+
+#: Most traits that one run learns; as many covariates or kept components.
+MOST_TRAITS = 16
+
+
+class RiskSettings(Settings):
+    """The risk model: DP regressions on panel-projected dosages (see afml.masking.networks.risk)."""
+
+    panel_components: int = Field(default=10, ge=0, description="top panel PCs projected out")
+    kept_sites: int = Field(default=40, ge=1, description="sites left after soft-thresholding")
+    phenotypes: int = Field(default=1, ge=1, le=MOST_TRAITS, description="traits learned at once")
+    traits: tuple[Trait, ...] = Field(default=(), exclude_if=_left_out, description="their columns, in this order")
+    covariates: tuple[Column, ...] = Field(
+        default=(), max_length=MOST_TRAITS, exclude_if=_left_out,
+        description="columns that predict beside genotypes, unreleased",
+    )  # fmt: skip
+    kept_components: int = Field(
+        default=0, ge=0, le=MOST_TRAITS, exclude_if=_left_out,
+        description="no trait: top panel PCs that a release should keep",
+    )  # fmt: skip
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counted(cls, given: Any) -> Any:
+        """Named traits need no count beside them."""
+        traits = given.get("traits") if isinstance(given, dict) else None
+        if isinstance(traits, list | tuple) and traits and "phenotypes" not in given:
+            return given | {"phenotypes": len(traits)}
+        return given
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.traits and len(self.traits) != self.phenotypes:
+            raise ValueError(f"{len(self.traits)} traits are declared and {self.phenotypes} phenotypes")
+        if self.kept_components and (self.traits or self.covariates or self.phenotypes > 1):
+            raise ValueError("kept_components is for runs without traits; declare traits or components, not both")
+        names = [column.name for column in (*self.declared, *self.covariates)]
+        if len(set(names)) < len(names):
+            raise ValueError("two traits or covariates of the run have the same name")
+        return self
+
+    @property
+    def declared(self) -> tuple[Trait, ...]:
+        """The traits; where none is named, binary ones called `phenotype`, or `phenotype1`, `phenotype2`, ..."""
+        if self.traits or self.kept_components:
+            return self.traits
+        if self.phenotypes == 1:
+            return (Trait(name="phenotype"),)
+        return tuple(Trait(name=f"phenotype{number}") for number in range(1, self.phenotypes + 1))
+
+    @property
+    def scores(self) -> int:
+        """Numbers per person that a release should tell: of the traits' risks, or of the components."""
+        return self.kept_components or self.phenotypes
+
+
+#: The two losses of the game, each of which trains one block of parameters.
+Loss = Literal["identification", "masking"]
+LOSSES: tuple[Loss, ...] = ("identification", "masking")
+
+
+def _once(losses: tuple[Loss, ...]) -> tuple[Loss, ...]:
+    if len(set(losses)) < len(losses):
+        raise ValueError("a loss is named twice")
+    return tuple(loss for loss in LOSSES if loss in losses)  # one order, so that equal settings have one digest
+
+
+#: Losses that one kind of data trains.
+Stream = Annotated[tuple[Loss, ...], AfterValidator(_once)]
+
+
+class GameSettings(FiniteSettings):
+    """The masking game (see afml.training.game); its variants are described in docs/TRAINING.md.
+
+    Fields with `exclude_if` are written only where they differ from their default.
+    """
+
+    objective: Literal["margin", "printed", "confusion"] = "margin"
+    steps: int = Field(default=300, ge=0)
+    batch: int = Field(default=64, ge=1)
+    lineup: int = Field(default=16, ge=2)
+    private_lineup: int = Field(default=8, ge=2, description="candidates per line-up in private rounds")
+    windows: int = Field(default=64, ge=2, description="sites per window token of the identifier")
+    learning_rate: float = Field(default=3e-3, gt=0)
+    utility_weight: float = Field(default=8.0, ge=0)
+    adversary_weight: float = Field(default=2.0, ge=0)
+    site_cost: float = Field(default=0.002, ge=0)
+    genotype_error: float = Field(default=0.01, ge=0, lt=1)
+    context_scores: int = Field(
+        default=4, ge=0, exclude_if=lambda value: value == 4, description="person-level scores of the masker; 0: none"
+    )
+    normalisation: Literal["group", "batch"] = Field(
+        default="group", exclude_if=lambda value: value == "group", description="batch: without private game rounds"
+    )
+    identification: Literal["lineup", "pairs"] = Field(
+        default="lineup", exclude_if=lambda value: value == "lineup", description="question that the identifier answers"
+    )
+    private: Stream = Field(
+        default=LOSSES, exclude_if=lambda value: value == LOSSES, description="losses trained by private game rounds"
+    )
+    public: Stream = Field(
+        default=LOSSES, exclude_if=lambda value: value == LOSSES, description="losses trained on the panel; []: none"
+    )
+
+
+class ReleaseSettings(FiniteSettings):
+    """How records are released."""
+
+    method: str = Field(default="auto", pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="a name of afml.release.method")
+    patterns: int = Field(default=10, ge=1)
+    min_group_size: int = Field(default=20, ge=1)
+    fill: Literal["major", "missing"] = "major"
+    target_rr: float | None = Field(
+        default=None, gt=0, le=1, description="a plan is refused until attacks on panel people stay at or below"
+    )
+
+
+class MaskingSettings(FiniteSettings):
+    """Everything that a run says of the masking task."""
+
+    risk: RiskSettings = RiskSettings()
+    game: GameSettings = GameSettings()
+    release: ReleaseSettings = ReleaseSettings()

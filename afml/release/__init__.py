@@ -1,0 +1,1 @@
+"""Releases: methods that turn DP scores into masked records, and groups of at least k."""

@@ -1,0 +1,81 @@
+"""Other releases of the same people, to set beside the one that was chosen."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.masking.settings import ReleaseSettings
+from afml.release.method import METHODS
+from afml.release.model import ScoredModel
+from afml.release.planning import plan_release
+from afml.release.released import apply_plan, mask_alone
+
+NETWORK_MASKS = "network masks, ungrouped"
+
+
+@dataclass(frozen=True, eq=False)
+class Alternative:
+    """Another release of the same people.
+
+    Attributes:
+        name: In tables.
+        mask: Its public release function.
+        released: Records of every file, [people, sites] each, where groups make them differ from `mask(file)`.
+    """
+
+    name: str
+    mask: Callable[[NDArray[np.int8]], NDArray[np.int8]]
+    released: tuple[NDArray[np.int8], ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """What alternatives are made from, beside a model.
+
+    Attributes:
+        panel: Panel dosages, [people, sites].
+        files: Dosages of every file to be released, [people, sites] each.
+        settings: How records are released, but for the method.
+        people_per_file: People of the smallest file; groups are planned for it.
+    """
+
+    panel: NDArray[np.int8]
+    files: tuple[NDArray[np.int8], ...]
+    settings: ReleaseSettings
+    people_per_file: int
+
+
+def by_method(name: str, model: ScoredModel, basis: Basis, method: str) -> Alternative:
+    """The files released by one method, called `name`."""
+    settings = basis.settings.model_copy(update={"method": method})
+    plan = plan_release(model, basis.panel, settings, people_per_file=basis.people_per_file)
+    files = tuple(apply_plan(plan, file).dosage for file in basis.files)
+    return Alternative(name, functools.partial(mask_alone, plan), files)
+
+
+def by_each_method(model: ScoredModel, basis: Basis, methods: Iterable[str]) -> tuple[Alternative, ...]:
+    """The files released by each of some methods, called by its title; those that the model lacks are left out."""
+    found = (METHODS.get(name) for name in methods)
+    return tuple(by_method(one.title, model, basis, one.name) for one in found if one.lacking(model) is None)
+
+
+def network_masks(model: ScoredModel, masked: int) -> tuple[Alternative, ...]:
+    """What the Masking Network keeps of each record, without groups; none where there is no network.
+
+    Args:
+        model: The trained model.
+        masked: What a masked genotype looks like: 0 or -1.
+    """
+    if not len(model.game):
+        return ()
+    return (Alternative(NETWORK_MASKS, functools.partial(_kept, model, masked)),)
+
+
+def _kept(model: ScoredModel, masked: int, dosage: NDArray[np.int8]) -> NDArray[np.int8]:
+    shown = model.network_release(dosage)
+    return shown if masked == 0 else np.where(shown == 0, np.int8(masked), shown)

@@ -1,0 +1,43 @@
+"""Release method "codebook": patterns are common genotypes, chosen together so that who takes which says the score.
+
+Any common genotype may be a codeword, whatever its association. What a codeword says is *who takes it*, and with
+many sites to choose from there is, for every score, one that enough of the people near it contain. So such a
+release carries nearly all that a score in as many bins carries.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.release.method import ReleaseMethod
+from afml.release.model import ScoredModel
+from afml.release.patterns import Codebook, Pattern
+from afml.release.quantiser import learn
+
+#: Carriers, as a share of the public people, that make a genotype worth a codeword, and most candidates.
+MIN_CARRIERS, MAX_CANDIDATES = 0.04, 4096
+
+
+class PanelCodebook(ReleaseMethod):
+    """Single common genotypes of the panel."""
+
+    name = "codebook"
+    title = "codebook"
+    compared = True
+
+    def learn(self, model: ScoredModel, people: NDArray[np.int8], patterns: int, share: float) -> Codebook:
+        """A codebook of common genotypes."""
+        return learn(people, model.risk_score(people), common_genotypes(people), patterns=patterns, min_share=share)
+
+
+def common_genotypes(dosage: NDArray[np.int8]) -> list[Pattern]:
+    """Single genotypes that enough public people carry, as patterns; the most balanced ones where many do."""
+    shares = np.stack([(dosage == value).mean(axis=0) for value in (1, 2)], axis=1)  # [sites, 2]
+    flat = shares.reshape(-1)
+    enough = np.flatnonzero(flat >= MIN_CARRIERS)
+    kept = enough[np.argsort(np.abs(flat[enough] - 0.5), kind="stable")[:MAX_CANDIDATES]]
+    return [((int(index) // 2, int(index) % 2 + 1),) for index in np.sort(kept)]
+
+
+METHOD = PanelCodebook()

@@ -1,0 +1,86 @@
+"""Release methods: where the patterns of a release come from, and what a person may take of them.
+
+All methods share one form, a codebook whose patterns a record must contain. A new one is a module with an object
+of this form, and one line in `METHODS`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.core.errors import ConfigError
+from afml.core.registry import Registry
+from afml.release.model import ScoredModel
+from afml.release.patterns import Codebook
+
+AUTO = "auto"
+"""Compare the methods that say so of themselves, and take the best."""
+
+
+class ReleaseMethod(Protocol):
+    """A way to find patterns.
+
+    Attributes:
+        name: In settings, plans and headers of released files.
+        title: In tables, beside other releases.
+        compared: Whether "auto" may choose it; a mere baseline must be asked for by name.
+    """
+
+    name: str
+    title: str
+    compared: bool
+
+    def lacking(self, model: ScoredModel) -> str | None:
+        """Why it cannot be used with this model, in words; None where it can."""
+        return None
+
+    def contained(self, model: ScoredModel, dosage: NDArray[np.int8]) -> NDArray[np.int8]:
+        """What the patterns of each person may be taken from, [people, sites]: genotypes of the record, or 0."""
+        return dosage
+
+    def learn(self, model: ScoredModel, people: NDArray[np.int8], patterns: int, share: float) -> Codebook:
+        """Learn patterns on public people.
+
+        Args:
+            model: The trained model.
+            people: Panel people and mosaics of them, [people, sites].
+            patterns: J, at most; the empty pattern is one of them.
+            share: Smallest share of people that a pattern must attract.
+
+        Returns:
+            A codebook that depends on the arguments alone.
+        """
+        ...
+
+
+METHODS: Registry[ReleaseMethod] = Registry(
+    "release method",
+    {
+        "codebook": "afml.release.codebook:METHOD",
+        "greedy": "afml.release.greedy:METHOD",
+        "network": "afml.release.network:METHOD",
+    },
+)
+
+
+def every_method(model: ScoredModel) -> tuple[ReleaseMethod, ...]:
+    """All methods that a model can be used with, in the order of `METHODS`."""
+    return tuple(one for one in map(METHODS.get, METHODS.names()) if one.lacking(model) is None)
+
+
+def asked_for(name: str, model: ScoredModel) -> tuple[ReleaseMethod, ...]:
+    """The methods to choose from: the one of this name, or for "auto" all that are compared.
+
+    Raises:
+        ConfigError: There is no such method, or the model lacks what it needs.
+    """
+    usable = every_method(model)
+    if name == AUTO:
+        return tuple(method for method in usable if method.compared)
+    lacking = METHODS.get(name).lacking(model)
+    if lacking is not None:
+        raise ConfigError(lacking, cure=f"use release method {usable[0].name!r}")
+    return (METHODS.get(name),)

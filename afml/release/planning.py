@@ -1,0 +1,86 @@
+"""Planning a release: which method and which patterns, from public data.
+
+With "auto" the methods that are compared each learn on one half of the panel and are judged on the other half, at
+the group size asked for. Private people have no part in the choice. What is released is protected by masking and
+group size, not by differential privacy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.core.errors import ConfigError
+from afml.masking.settings import ReleaseSettings
+from afml.release.method import AUTO, METHODS, asked_for
+from afml.release.model import ScoredModel
+from afml.release.plan import ReleasePlan
+from afml.release.public import learning_people
+from afml.release.trial import Trial, hold_trial
+from afml.release.verification import PanelCase, Target, withstanding
+
+#: People of one file that groups are planned for, where the caller names no number.
+_FILE_PEOPLE = 400
+
+
+def plan_release(
+    model: ScoredModel,
+    panel_dosage: NDArray[np.int8],
+    settings: ReleaseSettings,
+    *,
+    people_per_file: int | None = None,
+    rr: Callable[[PanelCase], float] | None = None,
+) -> ReleasePlan:
+    """Choose method and patterns from public data.
+
+    With `settings.target_rr` the plan is attacked first: learned on one half of the panel, applied to the other
+    half and mosaics of it, with fewer patterns each time until `rr` is at most the target.
+
+    Args:
+        model: The trained model.
+        panel_dosage: Panel dosages, [people, sites].
+        settings: How records are released.
+        people_per_file: People of the smallest file to come (public); groups are planned for it.
+        rr: Re-identification rate of the worst attack on a case, in [0, 1].
+
+    Returns:
+        The plan; deterministic given its arguments.
+
+    Raises:
+        ConfigError: The model lacks what the method needs; there is no such method; a target and no `rr`.
+        ReleaseError: Not even two patterns withstand the attacks.
+    """
+    file_people = people_per_file or _FILE_PEOPLE
+    methods = asked_for(settings.method, model)
+    trials = tuple(hold_trial(model, panel_dosage, settings, method, file_people) for method in methods)
+    best = max(trials, key=lambda trial: trial.explained)
+    share = settings.min_group_size / file_people
+
+    def plan(panel: NDArray[np.int8], patterns: int) -> ReleasePlan:
+        return ReleasePlan(
+            model=model,
+            method=best.method,
+            codebook=METHODS.get(best.method).learn(model, learning_people(model, panel), patterns, share),
+            min_group_size=settings.min_group_size,
+            fill=settings.fill,
+            reason=_reason(settings, trials, best),
+            trials=trials,
+        )
+
+    if settings.target_rr is None:
+        return plan(panel_dosage, settings.patterns)
+    if rr is None:
+        raise ConfigError("a target for the re-identification rate needs an attack suite to check it")
+    return withstanding(plan, panel_dosage, settings.patterns, Target(settings.target_rr, rr, file_people))
+
+
+def _reason(settings: ReleaseSettings, trials: tuple[Trial, ...], best: Trial) -> str:
+    told = "; ".join(
+        f"{t.method}: {100 * t.explained:.0f} % of the risk score's variance with {t.patterns} patterns" for t in trials
+    )
+    chosen = "asked for in the settings" if settings.method != AUTO else "carries most of the risk score"
+    if settings.method == AUTO and len(trials) == 1:
+        chosen = "the only method of a model without a Masking Network"
+    return f"{best.method}, {chosen}; held-out panel people in groups of {settings.min_group_size}: {told}"

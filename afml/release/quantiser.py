@@ -1,0 +1,83 @@
+"""Learning a codebook on public people: a quantiser of the score (Lloyd 1982) whose codewords are genotypes.
+
+With about ten patterns the groups are large by construction and nothing rare is ever shown. The empty pattern
+stands for the mean score, and its centroid never moves. A recipient fits penalised linear models on dosages, in
+which everybody who shows nothing sits at the intercept. Were they people of extreme scores, the penalty would pull
+all other patterns towards them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.release.lloyd import lloyd, open_distance, squared_distance
+from afml.release.patterns import Codebook, Pattern, contains
+
+LLOYD_STEPS = 6
+#: Trial centroids of a new pattern: score quantiles, or cluster centres where there are several scores.
+_LEVELS, _LEVELS_MANY = 24, 64
+_CLUSTER_STEPS = 10
+
+
+def learn(
+    dosage: NDArray[np.int8],
+    score: NDArray[np.float64],
+    pool: list[Pattern],
+    *,
+    patterns: int,
+    min_share: float = 0.0,
+) -> Codebook:
+    """Choose patterns from `pool` one by one: each time the one that lowers the score's squared error most.
+
+    No site is shown by two patterns, so that each pattern has columns of its own in a recipient's model.
+
+    Args:
+        dosage: Public people (panel and mosaics), [people, sites].
+        score: Their risk scores, [people] or [people, scores].
+        pool: Candidate patterns, the empty one not among them.
+        patterns: J, the empty pattern included, at least 1.
+        min_share: Candidates that would attract less of the public people are passed over.
+
+    Returns:
+        A deterministic codebook of at most J patterns.
+    """
+    points = np.asarray(score, dtype=np.float64).reshape(len(dosage), -1)  # [people, scores]
+    has = contains(dosage, pool)  # [people, candidates]
+    carriers = np.ascontiguousarray(has.T, dtype=np.float64)
+    levels = _levels(points)
+    to_levels = squared_distance(points, levels)  # [people, levels]
+    sites = [{site for site, _ in pattern} for pattern in pool]
+    free: NDArray[np.bool_] = np.asarray(has.any(axis=0))
+    chosen: list[int] = []
+    centroids = points.mean(axis=0, keepdims=True)
+    while len(chosen) < patterns - 1 and free.any():
+        now = open_distance(points, has[:, chosen], centroids).min(axis=1)
+        saved = np.maximum(now[:, None] - to_levels, 0.0)
+        gain = carriers @ saved / len(points)  # [candidates, levels]
+        attracted = carriers @ (saved > 0).astype(np.float64) / len(points)
+        gain[(attracted < min_share) | ~free[:, None]] = 0.0
+        # Rounded, so that machines whose sums differ in the last bits choose alike.
+        gain = np.round(gain / max(float(points.var()), 1e-300), 9)
+        candidate, level = divmod(int(gain.argmax()), gain.shape[1])
+        if gain[candidate, level] <= 0.0:
+            break
+        chosen.append(candidate)
+        started = np.concatenate([centroids, levels[level][None]])
+        centroids = lloyd(points, has[:, chosen], started, steps=LLOYD_STEPS, empty_moves=False)
+        free &= np.array([not (own & sites[candidate]) for own in sites])
+    return Codebook(dosage.shape[1], ((), *(pool[index] for index in chosen)), centroids)
+
+
+def _levels(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Trial centroids, [levels, scores]: middles of equal shares, or of clusters (k-means, Lloyd 1982)."""
+    if points.shape[1] == 1:
+        levels: NDArray[np.float64] = np.quantile(points[:, 0], (np.arange(_LEVELS) + 0.5) / _LEVELS)[:, None]
+        return levels
+    count = min(_LEVELS_MANY, len(points))
+    centres = points[np.linspace(0, len(points) - 1, count).astype(np.int64)].copy()
+    for _ in range(_CLUSTER_STEPS):
+        nearest = squared_distance(points, centres).argmin(axis=1)
+        for index in np.unique(nearest):
+            centres[index] = points[nearest == index].mean(axis=0)
+    return centres

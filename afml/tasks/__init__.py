@@ -1,0 +1,1 @@
+"""Ready-made tasks: what most people train needs a module and a loss, and nothing else."""

@@ -1,0 +1,248 @@
+"""Stand-ins at the node for a task that runs elsewhere.
+
+Two processes serve a task. The *blind* one holds the parameters and everything that leaves: state, digests, the public
+part, the model. It never sees a person. The *seeing* one is given the people and, before each micro-batch, the blind
+one's state, and gives gradients, which are clipped, summed and noised here. So whatever the task's code does, what it
+can tell anybody of a person is what the mechanism lets through.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from afml.consortium.card import DataAgreement
+from afml.consortium.run import RunConfig
+from afml.core.config import Settings
+from afml.core.errors import ProtocolError
+from afml.data.prepared import Prepared
+from afml.training.foreign.messages import Message
+from afml.training.foreign.process import TaskProcess
+from afml.training.model import ArrayModel
+from afml.training.planning import Plan, Rounds, Terms
+from afml.training.registry import InstalledTask
+from afml.training.task import Progress, Rows
+from crypto.public.random import RandomSource
+
+#: Names of a model's arrays; numpy's archives would take two others for arguments of its own.
+_NAME = re.compile(r"(?!file$|allow_pickle$)[A-Za-z0-9_.-]{1,200}")
+
+
+class GivenSettings(Settings):
+    """Settings of a task that only the task understands, as it completed them."""
+
+    values: dict[str, Any]
+
+    def model_dump(self, **_: Any) -> dict[str, Any]:
+        """The values themselves."""
+        return dict(self.values)
+
+
+class ForeignKind:
+    """A `TaskKind` whose code is never imported into this process.
+
+    Args:
+        installed: The task.
+        prepared: The institution's data, where it will be opened on any; a process can be given nothing later.
+    """
+
+    def __init__(self, installed: InstalledTask, prepared: Prepared | None = None) -> None:
+        self._installed, self._prepared = installed, prepared
+        self._blind: TaskProcess | None = None  # answers for the kind until a task takes it over
+
+    @cached_property
+    def data(self) -> tuple[str, ...]:
+        """See `TaskKind.data`."""
+        return tuple(map(str, self._ask("describe", {}).fields["data"]))
+
+    def settings(self, given: Mapping[str, Any]) -> GivenSettings:
+        """See `TaskKind.settings`."""
+        return GivenSettings(values=self._ask("settings", {"given": dict(given)}).fields["settings"])
+
+    def check(self, run: RunConfig) -> None:
+        """See `TaskKind.check`."""
+        self._ask("check", {"run": run.model_dump(mode="json")})
+
+    def plan(self, given: Mapping[str, Any], data: DataAgreement, rounds: Rounds, terms: Terms) -> Plan:
+        """See `TaskKind.plan`."""
+        fields = {
+            "given": dict(given),
+            "data": data.model_dump(mode="json"),
+            "rounds": rounds.model_dump(mode="json"),
+            "terms": terms.model_dump(mode="json"),
+        }
+        return Plan.model_validate(self._ask("plan", fields).fields["plan"])
+
+    def lengths(self, run: RunConfig) -> tuple[int, ...]:
+        """See `TaskKind.lengths`."""
+        return tuple(self._ask("lengths", {"run": run.model_dump(mode="json")}).fields["lengths"])
+
+    def task(self, run: RunConfig, public: Path, *, bf16: bool = False) -> ForeignTask:
+        """See `TaskKind.task`."""
+        process = self._blind or self._start()
+        self._blind = None
+        return ForeignTask(process, run, public, bf16=bf16)
+
+    def enrolled(self, run: RunConfig, prepared: Prepared) -> ForeignEnrolled:
+        """See `TaskKind.enrolled`."""
+        seeing = TaskProcess(self._installed, [prepared.public, prepared.private, prepared.table])
+        return ForeignEnrolled(seeing, run, prepared)
+
+    def _start(self) -> TaskProcess:
+        return TaskProcess(self._installed, [] if self._prepared is None else [self._prepared.public])
+
+    def _ask(self, name: str, fields: dict[str, Any]) -> Message:
+        if self._blind is None:
+            self._blind = self._start()
+        return self._blind.ask(name, fields)
+
+
+class ForeignEnrolled:
+    """The people, in the seeing process."""
+
+    def __init__(self, process: TaskProcess, run: RunConfig, prepared: Prepared) -> None:
+        self._process = process
+        _open_task(process, run, prepared.public, bf16=False)
+        told = process.ask(
+            "open_enrolled",
+            {
+                "folder": str(prepared.folder.resolve()),
+                "table": str(prepared.table.resolve()),
+                "data": prepared.data.model_dump(mode="json"),
+            },
+        ).fields
+        self._people, self._digest = int(told["people"]), str(told["digest"])
+        self._state: bytes | None = None
+
+    def __len__(self) -> int:
+        return self._people
+
+    def digest(self) -> str:
+        """See `Enrolled.digest`."""
+        return self._digest
+
+    def gradients(self, state: bytes, phase: int, people: NDArray[np.int64], stream: RandomSource) -> list[Rows]:
+        """Gradients of these people at these parameters."""
+        if state is not self._state:
+            self._process.ask("load_state", arrays=[np.frombuffer(state, np.uint8)])
+            self._state = state
+        answer = self._process.ask("gradients", {"phase": phase, "stream": _replayed(stream)}, [people])
+        return _rows(answer)
+
+
+class ForeignTask:
+    """A `Task` whose parameters the blind process holds."""
+
+    def __init__(self, process: TaskProcess, run: RunConfig, public: Path, *, bf16: bool) -> None:
+        self._process = process
+        told = _open_task(process, run, public, bf16=bf16)
+        self._lengths, self._blocks, self._at_once = told["lengths"], told["blocks"], told["people_at_once"]
+        self._public_part = bool(told["has_public_part"])
+        self._kept: bytes | None = None  # the state, until something changes it
+        self.model().digest()  # what could not be saved is refused now, before anything is spent on it
+
+    def length(self, phase: int) -> int:
+        """See `Task.length`."""
+        return int(self._lengths[phase])
+
+    def blocks(self, phase: int) -> tuple[float, ...]:
+        """See `Task.blocks`."""
+        return tuple(map(float, self._blocks[phase]))
+
+    def people_at_once(self, phase: int) -> int:
+        """See `Task.people_at_once`."""
+        return max(1, int(self._at_once[phase]))
+
+    def gradients(
+        self, phase: int, enrolled: ForeignEnrolled, people: NDArray[np.int64], stream: RandomSource
+    ) -> list[Rows]:
+        """See `Task.gradients`."""
+        return enrolled.gradients(self.state(), phase, people, stream)
+
+    def apply(self, phase: int, total: NDArray[np.float64], people: int) -> None:
+        """See `Task.apply`."""
+        self._kept = None
+        self._process.ask("apply", {"phase": phase, "people": people}, [total])
+
+    @property
+    def has_public_part(self) -> bool:
+        """See `Task.has_public_part`."""
+        return self._public_part
+
+    def train_public(self, progress: Progress | None = None) -> bytes:
+        """See `Task.train_public`; made where nobody's data can be seen."""
+        return _data(self._process.ask("train_public"))
+
+    def load_public(self, blob: bytes) -> None:
+        """See `Task.load_public`."""
+        self._kept = None
+        self._process.ask("load_public", arrays=[np.frombuffer(blob, np.uint8)])
+        self._public_part = True
+
+    def state(self) -> bytes:
+        """See `Task.state`."""
+        if self._kept is None:
+            self._kept = _data(self._process.ask("state"))
+        return self._kept
+
+    def load_state(self, blob: bytes) -> None:
+        """See `Task.load_state`."""
+        self._kept = None
+        told = self._process.ask("load_state", arrays=[np.frombuffer(blob, np.uint8)]).fields
+        self._public_part = bool(told["has_public_part"])
+
+    def digest(self) -> bytes:
+        """See `Task.digest`."""
+        return _data(self._process.ask("digest"))
+
+    def model(self) -> ArrayModel:
+        """See `Task.model`."""
+        answer = self._process.ask("model")
+        names = [str(name) for name in answer.fields["names"]]
+        if len(set(names)) < len(answer.arrays) or not all(_NAME.fullmatch(name) for name in names):
+            raise ProtocolError(
+                "names an array of its model as no array can be named",
+                where="process of a task",
+                cure="use letters and digits",
+            )
+        return ArrayModel(dict(zip(names, answer.arrays, strict=True)), dict(answer.fields["card"]))
+
+
+def _open_task(process: TaskProcess, run: RunConfig, public: Path, *, bf16: bool) -> dict[str, Any]:
+    fields = {"run": run.model_dump(mode="json"), "public": str(public.resolve()), "bf16": bf16}
+    return process.ask("open_task", fields).fields
+
+
+def _replayed(stream: RandomSource) -> list[object] | None:
+    """What makes the same stream elsewhere; None where nobody can, and the process draws from the system."""
+    return None if stream.path is None else list(stream.path)
+
+
+def _rows(answer: Message) -> list[Rows]:
+    """Blocks of an answer, copied: nothing that the process still holds is clipped here.
+
+    Raises:
+        ProtocolError: The answer does not hold what it says.
+    """
+    blocks, arrays = [], iter(answer.arrays)
+    try:
+        for told in answer.fields["blocks"]:
+            gradients = [torch.from_numpy(np.array(next(arrays))) for _ in range(int(told["parameters"]))]
+            owner = next(arrays).astype(np.int64) if told["owner"] is None else int(told["owner"])
+            blocks.append(Rows(gradients, owner))
+    except (StopIteration, KeyError, TypeError, ValueError):
+        raise ProtocolError("gave gradients that cannot be read", where="process of a task") from None
+    return blocks
+
+
+def _data(answer: Message) -> bytes:
+    if len(answer.arrays) != 1:
+        raise ProtocolError("gave no bytes where some were asked for", where="process of a task")
+    return answer.arrays[0].tobytes()

@@ -1,0 +1,136 @@
+"""From what a coordinator asks for to a run that every node will accept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from afml.consortium.card import NodeCard
+from afml.consortium.run import Budget, Phase, RunConfig
+from afml.consortium.scheme import run_params
+from afml.core.config import FiniteSettings, complaint
+from afml.core.errors import ConfigError
+from afml.privacy.noise import grid_for
+from afml.privacy.plan import PhaseShare, calibrated
+from crypto.public.backend import public_backend
+
+if TYPE_CHECKING:
+    from afml.training.registry import InstalledTask
+
+
+class Terms(FiniteSettings):
+    """What a run may cost, who must take part and how updates are hidden, whatever it trains."""
+
+    name: str | None = Field(default=None, description="of the run; by default made from the cards")
+    ple_sigma: float = Field(default=0.9, gt=0, description="target PLE of the whole plan, reserve included")
+    budget_sigma: float | None = Field(default=None, gt=0, description="that nodes enforce over all runs")
+    delta: float = Field(default=1e-5, gt=0, lt=1, description="PLE holds for every delta' >= delta")
+    noise: Literal["distributed", "local"] = "distributed"
+    quorum: int | None = Field(default=None, ge=1, description="fewest nodes of a cohort; by default all")
+    max_colluding: int = Field(default=1, ge=0)
+    reserve_attempts: int = Field(default=1, ge=0, description="attempts per phase that may be lost")
+    backend: str = Field(default="ckks", description="of blind sums (crypto.public.backend)")
+    seed: int | None = Field(default=None, description="simulation only")
+
+
+class Rounds(FiniteSettings):
+    """How a task's private rounds are asked for; what is None is the task's to choose."""
+
+    rounds: int = Field(default=20, ge=1)
+    sample_rate: float | None = Field(default=None, gt=0, le=1)
+    clip_norm: float | None = Field(default=None, gt=0)
+    learning_rate: float | None = Field(default=None, gt=0)
+    further: dict[str, float] = Field(default_factory=dict, description="numbers that only the task knows")
+
+
+class Plan(FiniteSettings):
+    """What a task plans: its phases, and whether it has a part that public data alone trains."""
+
+    phases: tuple[Phase, ...]
+    public_part: bool = False
+
+
+def one_phase(rounds: Rounds, terms: Terms, parameters: int, *, name: str = "train") -> Plan:
+    """A plan of one phase, for tasks that need no other.
+
+    Args:
+        rounds: How many and how; Poisson batches of a tenth of the people, clip norm 1 and learning rate 1 where
+            nothing is asked for.
+        terms: What they may cost.
+        parameters: P.
+        name: Of the phase.
+    """
+    rate = rounds.sample_rate or 0.1
+    share = PhaseShare(name, rounds.rounds, rate)
+    (multiplier,) = calibrated([share], ple_sigma=terms.ple_sigma, delta=terms.delta, reserve=terms.reserve_attempts)
+    phase = Phase(
+        name=name,
+        rounds=rounds.rounds,
+        sample_rate=rate,
+        clip_norm=rounds.clip_norm or 1.0,
+        noise_multiplier=multiplier,
+        learning_rate=rounds.learning_rate or 1.0,
+        parameters=parameters,
+    )
+    return Plan(phases=(phase,))
+
+
+def configure(
+    consortium: str,
+    cards: Sequence[NodeCard],
+    task: InstalledTask,
+    given: Mapping[str, Any],
+    rounds: Rounds,
+    terms: Terms,
+) -> RunConfig:
+    """A run that no node will refuse for what it says.
+
+    Args:
+        consortium: Its name.
+        cards: Of the nodes that will take part, checked (`afml.consortium.card.read_cards`).
+        task: What it trains.
+        given: The task's settings.
+        rounds: Its private rounds.
+        terms: Cost, members, backend.
+
+    Raises:
+        ConfigError: The task does not train on such data, or anything contradicts anything else.
+    """
+    kind, data = task.load(), cards[0].data
+    if data.kind not in kind.data:
+        raise ConfigError(
+            f"trains on {' or '.join(kind.data)}, the institutions prepared {data.kind}",
+            where=f"task {task.kind}",
+            cure="run `afml prepare` with that kind of data",
+        )
+    settings = kind.settings(given).model_dump(mode="json")
+    plan = kind.plan(settings, data, rounds, terms)
+    digest = hashlib.sha256(b"".join(card.unsigned() for card in cards)).hexdigest()
+    try:
+        run = RunConfig(
+            run=terms.name or f"run-{digest[:8]}",
+            consortium=consortium,
+            task=task.choice.model_copy(update={"settings": settings}),
+            data=data,
+            public_part=plan.public_part,
+            enrolled={card.node: card.enrolled for card in cards},
+            quorum=terms.quorum or len(cards),
+            max_colluding=terms.max_colluding,
+            noise=terms.noise,
+            backend=terms.backend,
+            budget=Budget(delta=terms.delta, ple_sigma=terms.budget_sigma or terms.ple_sigma),
+            reserve_attempts=terms.reserve_attempts,
+            phases=plan.phases,
+            seed=terms.seed,
+        )
+    except ValidationError as error:
+        raise ConfigError(complaint(error), where="run configuration") from None
+    kind.check(run)
+    for phase in run.phases:  # refuse here what every node would refuse later
+        grid_for(run, phase)
+    run_params(run)
+    public_backend(run.backend)
+    return run

@@ -1,0 +1,1 @@
+"""Several processes of one node, started by torchrun, share each clipped sum."""

@@ -1,0 +1,248 @@
+"""A finished trial, assessed: its releases attacked and scored, its training attacked again, all in one report.
+
+Pools everybody in one process, which only a trial on open or simulated data may do: in a consortium each
+institution attacks its own file.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml import __version__
+from afml.audit.run import AuditResult, attackable, audit_run
+from afml.consortium.run import RunConfig
+from afml.core.errors import InputError
+from afml.core.files import require_file
+from afml.core.progress import step
+from afml.data.people import PeopleTable
+from afml.evaluation.details import write_details
+from afml.evaluation.evaluate import Evaluation
+from afml.evaluation.evaluate import evaluate as evaluate_release
+from afml.evaluation.inputs import EvaluationInputs, Institution, OtherRelease
+from afml.evaluation.page import PageDetails, write_html
+from afml.evaluation.report import (
+    DataSection,
+    FederationSection,
+    PhenotypeSection,
+    PrivacySection,
+    Report,
+    write_json,
+)
+from afml.genomics.files import GenotypeFiles
+from afml.genomics.sites import SitePanel
+from afml.genomics.store import GenotypeStore
+from afml.masking.enrolled import select
+from afml.masking.kind import masking_settings
+from afml.masking.model import TrainedModel
+from afml.masking.settings import MaskingSettings
+from afml.release.alternatives import Basis, by_each_method, network_masks
+from afml.release.method import METHODS
+from afml.release.plan import ReleasePlan
+from afml.release.released import mask_alone
+from afml.trial.auditing import subject_of
+from afml.trial.local_consortium import Traffic
+from node.privacy import PrivacyStatement
+from node.release import make_plan, read_aligned
+from node.workspace import Workspace
+
+_PACKAGES = ("torch", "opacus", "tenseal", "grpcio", "numpy", "cyvcf2", "dp-accounting", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A run whose work folders are all at hand, trained and released.
+
+    Attributes:
+        config: The run.
+        spaces: Work folders, one per institution.
+        aggregator: The aggregator's data folder.
+        data_kind: Whether the genotypes are simulated.
+        about: What `afml phenotypes` wrote beside its table; None where nothing was simulated.
+        seed: Of reference profiles, random masks and attackers.
+    """
+
+    config: RunConfig
+    spaces: tuple[Workspace, ...]
+    aggregator: Path
+    data_kind: Literal["simulated", "vcf"]
+    about: Path | None
+    seed: int
+
+    @property
+    def settings(self) -> MaskingSettings:
+        """Of the masking task."""
+        return masking_settings(self.config)
+
+    @property
+    def files(self) -> GenotypeFiles:
+        """What is the same at every institution: site panel and panel people."""
+        return GenotypeFiles(self.spaces[0].data)
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """What was found.
+
+    Attributes:
+        report: In figures.
+        plan: The release's.
+        evaluation: Behind the report.
+        audited: The attack on training; None where no round can be attacked.
+    """
+
+    report: Report
+    plan: ReleasePlan
+    evaluation: Evaluation
+    audited: AuditResult | None
+
+    def write(self, out: Path) -> None:
+        """Write report.json, details.json and report.html into a folder."""
+        plan, found = self.plan, self.evaluation
+        method = f"{plan.method}, {len(plan.codebook.patterns)} patterns; {plan.reason}"
+        write_json(self.report, out / "report.json")
+        write_details(found.details, out / "details.json")
+        write_html(self.report, PageDetails(method, plan.fill, found.frontier, found.details), out / "report.html")
+
+
+def assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
+    """Attack and score the releases of a trial, and attack its training.
+
+    Args:
+        trial: What to assess.
+        seconds: Wall times of earlier steps, to which its own are added.
+
+    Raises:
+        InputError: A work folder is not prepared or holds no release of the run, or the run has not ended.
+    """
+    with step("planning the release again, as a recipient could"):
+        plan = make_plan(trial.spaces[0], trial.config, trial.settings.release)
+        inputs = _inputs(trial, plan)
+    with step("attacks, utility and baselines", seconds=seconds) as running:
+        found = evaluate_release(inputs, running.note)
+    audited = None
+    with step("training once more with canaries, and attacking it", seconds=seconds):
+        if attackable(trial.config):
+            audited = audit_run(subject_of(trial.config, trial.spaces), trial.seed)
+    drawn = SitePanel.load(trial.files.site_panel).drawn_people
+    report = Report(
+        data=DataSection(
+            kind=trial.data_kind, people=sum(len(one.dosage) for one in inputs.institutions),
+            panel=0 if drawn else len(inputs.panel), panel_drawn=drawn, sites=trial.config.data.features,
+            nodes=len(trial.spaces),
+        ),
+        privacy=_privacy(trial, audited),
+        federation=_federation(Traffic.load(trial.aggregator)),
+        release=found.release.model_copy(update={"method": plan.method}),
+        baselines=found.baselines,
+        rr_reduction_vs_random=found.rr_reduction_vs_random,
+        phenotype=_phenotype(trial.about),
+        seconds=seconds,
+        versions=_versions(),
+    )  # fmt: skip
+    return Assessment(report, plan, found, audited)
+
+
+def _inputs(trial: Trial, plan: ReleasePlan) -> EvaluationInputs:
+    settings = trial.settings
+    institutions = tuple(_institution(space, trial) for space in trial.spaces)
+    panel = GenotypeStore.open(trial.files.panel_store).dosage()
+    model = TrainedModel.load(trial.spaces[0].model(trial.config.run))
+    smallest = min(trial.config.enrolled.values())
+    basis = Basis(panel, tuple(one.dosage for one in institutions), settings.release, smallest)
+    return EvaluationInputs(
+        institutions=institutions,
+        panel=panel,
+        mask=lambda dosage: mask_alone(plan, dosage),
+        risk_weights=_binary_first(np.atleast_2d(model.weights), settings) / model.scale,
+        others=_others(plan, model, basis),
+        fill=plan.fill,
+        genotype_error=settings.game.genotype_error,
+        seed=trial.seed,
+        names=_names(settings),
+        components=(lambda dosage: model.risk_score(dosage).reshape(len(dosage), -1))
+        if settings.risk.kept_components
+        else None,
+    )
+
+
+def _others(plan: ReleasePlan, model: TrainedModel, basis: Basis) -> tuple[OtherRelease, ...]:
+    """The same files as other methods would release them."""
+    found = (
+        *network_masks(model, plan.masked),
+        *by_each_method(model, basis, [name for name in METHODS.names() if name != plan.method]),
+    )
+    return tuple(OtherRelease(one.name, one.mask, one.released) for one in found)
+
+
+def _names(settings: MaskingSettings) -> tuple[str, ...]:
+    """Of the traits, binary ones first; none of the single phenotype of a run that declares no trait."""
+    if settings.risk.kept_components:
+        return (f"reconstruction, {settings.risk.kept_components} components",)
+    if not settings.risk.traits and settings.risk.phenotypes == 1:
+        return ()
+    return tuple(_binary_first(np.array([trait.name for trait in settings.risk.declared]), settings).tolist())
+
+
+def _binary_first(rows: NDArray[Any], settings: MaskingSettings) -> NDArray[Any]:
+    """Rows of traits in declared order -> binary ones first, as the evaluation has them; of components as they are."""
+    if settings.risk.kept_components:
+        return rows
+    return rows[np.argsort([trait.kind == "quantitative" for trait in settings.risk.declared], kind="stable")]
+
+
+def _institution(space: Workspace, trial: Trial) -> Institution:
+    risk, run = trial.settings.risk, trial.config.run
+    space.require_prepared()
+    require_file(space.release(run), "released VCF", "run `afml mask` first")
+    people = PeopleTable.load(space.people)
+    dosage = GenotypeStore.open(GenotypeFiles(space.data).cohort_store).dosage()
+    everybody = select(dosage, lambda name: people.columns.column(name, where=space.people), risk, where=space.people)
+    targets = everybody.phenotype.reshape(len(dosage), -1)
+    number = np.array([trait.kind == "quantitative" for trait in risk.declared], dtype=np.bool_)
+    return Institution(
+        dosage, targets[:, ~number].astype(np.int8), people.enrolled, read_aligned(space, run),
+        traits=targets[:, number].astype(np.float64) if number.any() else None,
+        covariates=None if everybody.covariates is None else everybody.covariates.astype(np.float64),
+    )  # fmt: skip
+
+
+def _privacy(trial: Trial, audited: AuditResult | None) -> PrivacySection:
+    """The worst institution's statement: the largest spend of any person."""
+    statements = [PrivacyStatement.load(space.privacy(trial.config.run)) for space in trial.spaces]
+    worst = max(statements, key=lambda one: one.ple_sigma)
+    return PrivacySection(
+        epsilon=worst.epsilon, delta=worst.delta, ple_sigma=worst.ple_sigma, ple_at_delta=worst.ple_at_delta,
+        noise=trial.config.noise, epsilon_if_aggregation_broken=worst.epsilon_if_aggregation_broken,
+        audited_ple_lower=None if audited is None else round(audited.mu_lower, 4),
+    )  # fmt: skip
+
+
+def _federation(traffic: Traffic) -> FederationSection:
+    """Cost of the largest update, from the aggregator's own count."""
+    return FederationSection(
+        rounds=traffic.rounds, parameters=traffic.parameters, bytes_up_per_round=round(traffic.bytes_up),
+        bytes_up_per_parameter=round(traffic.bytes_up / traffic.parameters, 4),
+        seconds_per_round=traffic.seconds_per_round, aggregator_rss_mb=traffic.aggregator_rss_mb,
+    )  # fmt: skip
+
+
+def _phenotype(path: Path | None) -> PhenotypeSection:
+    if path is None:
+        return PhenotypeSection(simulated=False, causal_sites=0, heritability=0.0, seed=0)
+    try:
+        return PhenotypeSection.model_validate_json(require_file(path, "phenotype settings").read_text())
+    except ValueError:
+        cure = "simulate the phenotype again"
+        raise InputError("is not what `afml phenotypes` writes", where=path, cure=cure) from None
+
+
+def _versions() -> dict[str, str]:
+    found = {name: version(name) for name in _PACKAGES}
+    return {"afml": __version__, "python": platform.python_version(), "platform": platform.platform(), **found}

@@ -1,0 +1,37 @@
+"""An audit of work folders: their people become its subject, its result an entry of an institution's ledger."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from afml.audit.run import INSTRUMENT, AuditResult
+from afml.audit.subject import Subject, open_subject
+from afml.consortium.card import NodeCard
+from afml.consortium.nodekit import load_node_kit
+from afml.consortium.run import RunConfig
+from afml.core.errors import InputError
+from node.guard import open_ledger
+from node.workspace import Workspace
+
+
+def subject_of(config: RunConfig, spaces: Sequence[Workspace]) -> Subject:
+    """The run over work folders, whose people it pools in this process; institutions without one send noise.
+
+    Raises:
+        InputError: A folder is not prepared, or was prepared for another run.
+    """
+    prepared = {}
+    for space in spaces:
+        card = NodeCard.load(space.card)
+        if card.node not in config.enrolled or config.data != card.data:
+            raise InputError("was prepared for another run", where=space.root, cure="give this run's work folders")
+        prepared[card.node] = space.prepared()
+    return open_subject(config, prepared)
+
+
+def record(kit: Path, space: Workspace, run: str, found: AuditResult) -> int:
+    """Write an audit into the ledger of a work folder, signed with the node's kit; returns the entry's index."""
+    with contextlib.closing(open_ledger(space, load_node_kit(kit))) as ledger:
+        return ledger.record_audit(run, found.mu_lower, confidence=found.confidence, instrument=INSTRUMENT)

@@ -1,0 +1,173 @@
+"""A whole consortium on this machine: every party its own process, started by the command that a user would give.
+
+root/
+  kits/             start kits, as `afml provision` makes them
+  node-N/           work folder of node N
+  run.json          the signed run
+  aggregator/       the aggregator's data: transcript.jsonl, summary.json
+  logs/             what every process said: NAME.log, and its events: NAME.events
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from afml.consortium.run import RunConfig
+from afml.core.errors import InputError
+from afml.core.files import require_file
+from afml.core.progress import EventReader, Tell, untold
+from afml.trial.processes import Child, Team, free_port
+from node.workspace import Workspace
+
+Options = Sequence[object]
+"""Arguments of a command line."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What the aggregator counted.
+
+    Attributes:
+        rounds: Published.
+        parameters: Of the largest update.
+        bytes_up: Bytes of such an update, median over rounds and nodes.
+        seconds_per_round: Wall time, median.
+        aggregator_rss_mb: Its largest resident size.
+    """
+
+    rounds: int
+    parameters: int
+    bytes_up: float
+    seconds_per_round: float
+    aggregator_rss_mb: float
+
+    @classmethod
+    def load(cls, data: Path) -> Traffic:
+        """Read the summary in an aggregator's data folder.
+
+        Raises:
+            InputError: There is none: the run has not ended.
+        """
+        path = require_file(data / "summary.json", "aggregator summary", "let the run finish first")
+        summary = json.loads(path.read_text())
+        uploads = summary["uploads"]
+        if not uploads:
+            raise InputError("counts no upload", where=path, cure="let a run finish first")
+        parameters = max(upload["parameters"] for upload in uploads)
+        size = statistics.median(upload["bytes"] for upload in uploads if upload["parameters"] == parameters)
+        return cls(summary["rounds"], parameters, size, summary["seconds_per_round"], summary["aggregator_rss_mb"])
+
+
+class LocalConsortium:
+    """The parties of one run, below one folder. Its methods, in their order, are a run's life."""
+
+    def __init__(self, team: Team, root: Path, nodes: int, *, at_once: int = 0) -> None:
+        """Names the places; `provision` makes the first of them.
+
+        Args:
+            team: Runs the processes.
+            root: Where everything is.
+            nodes: Institutions.
+            at_once: Processes at a time where they need not meet; by default one per processor.
+        """
+        self.root, self.nodes = root, range(1, nodes + 1)
+        self._team, self._at_once = team, at_once or os.cpu_count() or 2
+
+    @property
+    def run_file(self) -> Path:
+        """The signed run."""
+        return self.root / "run.json"
+
+    @property
+    def aggregator(self) -> Path:
+        """The aggregator's data."""
+        return self.root / "aggregator"
+
+    def kit(self, party: str) -> Path:
+        """Start kit of "node-1", ..., "aggregator" or "coordinator"."""
+        return self.root / "kits" / party
+
+    def work(self, node: int) -> Workspace:
+        """Work folder of a node."""
+        return Workspace(self.root / f"node-{node}")
+
+    def provision(self, name: str) -> None:
+        """Make the start kits of a consortium called `name`."""
+        self._team.run(
+            "provision", ["provision", "--out", self.root / "kits", "--consortium", name, "--nodes", len(self.nodes)]
+        )
+
+    def prepare(self, own: Sequence[Options], shared: Options) -> None:
+        """Fill every node's work folder.
+
+        Args:
+            own: Options of `afml prepare` at each node, in order: where its data are.
+            shared: Those that all nodes agree on.
+        """
+        self._each("prepare", [[*one, *shared] for one in own])
+
+    def configure(self, options: Options) -> RunConfig:
+        """Agree on a run from all nodes' cards and sign it; `options` are those of `afml configure`."""
+        self._team.run("configure", [
+            "configure", *[self.work(n).card for n in self.nodes], "--kit", self.kit("coordinator"),
+            "--out", self.run_file, *options,
+        ])  # fmt: skip
+        return RunConfig.load(self.run_file)
+
+    def train(self, tell: Tell = untold) -> None:
+        """Serve the run and take part at every node, until all have ended.
+
+        Args:
+            tell: Told what the first node tells.
+
+        Raises:
+            ChildFailed: A party failed; the others are stopped with the team.
+        """
+        address = f"127.0.0.1:{free_port()}"
+        members = [self._start("aggregator", "aggregator", ["--data", self.aggregator, "--listen", address])]
+        for n in self.nodes:
+            options = ["--work", self.work(n).root, "--aggregator", address]
+            members.append(self._start(f"node-{n}", "node", options))
+        reader = EventReader(self._events("node-1"))
+
+        def look() -> None:
+            for event in reader.new():
+                tell(event)
+
+        self._team.wait(members, tick=look)
+
+    def verify(self) -> None:
+        """Verify every ledger against its countersigned head and the aggregator's transcript."""
+        transcript, others = self.aggregator / "transcript.jsonl", len(self.nodes) - 1
+        jobs: list[tuple[str, Options]] = []
+        for n in self.nodes:
+            told = ["--roster", self.kit(f"node-{n}") / "roster.json", "--node", n, "--transcript", transcript]
+            options = ["audit", "verify", self.work(n).ledger, *told, "--countersignatures", others]
+            jobs.append((f"verify-{n}", options))
+        self._team.run_each(jobs, at_once=self._at_once)
+
+    def mask(self) -> None:
+        """Write every node's de-identified file."""
+        self._each("mask", [["--run", self.run_file]] * len(self.nodes))
+
+    def _start(self, party: str, verb: str, options: Options) -> Child:
+        events = self._events(party)
+        events.unlink(missing_ok=True)  # of an earlier start: logs begin anew, too
+        own = ["--kit", self.kit(party), "--run", self.run_file, "--events", events]
+        return self._team.start(party, [verb, *own, *options])
+
+    def _events(self, party: str) -> Path:
+        return self._team.logs / f"{party}.events"
+
+    def _each(self, verb: str, options: Sequence[Options]) -> None:
+        """One command at every node, with its kit and its work folder."""
+        jobs: list[tuple[str, Options]] = []
+        for n, own in zip(self.nodes, options, strict=True):
+            places = ["--kit", self.kit(f"node-{n}"), "--work", self.work(n).root]
+            jobs.append((f"{verb}-{n}", [verb, *places, *own]))
+        self._team.run_each(jobs, at_once=self._at_once)

@@ -1,0 +1,143 @@
+"""Child processes: started as a user would, watched together, stopped together; and a port for one to listen on."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from afml.core.errors import AfmlError
+
+_PR_SET_PDEATHSIG = 1
+_GRACE_S = 5.0
+
+
+def die_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
+    """Linux: have the kernel send this process a signal when its parent is killed outright."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on now, chosen by the kernel."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Child:
+    """One running command and its log."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def complaint(self) -> str:
+        """The last line it wrote that starts with `afml:`, or its last line."""
+        lines = self.log.read_text(errors="replace").splitlines() or ["no output"]
+        ours = [line for line in lines if line.startswith("afml: ")]
+        return (ours[-1].removeprefix("afml: ") if ours else lines[-1])[:400]
+
+
+class ChildFailed(AfmlError):
+    """A child ended badly; carries its exit code."""
+
+    def __init__(self, child: Child) -> None:
+        super().__init__(child.complaint(), where=child.name, cure=f"its log is {child.log}")
+        self.exit_code = child.process.returncode if child.process.returncode > 0 else 1
+
+
+class Team:
+    """Children that live and die together; use as a context manager."""
+
+    def __init__(self, logs: Path, *, threads: int = 1) -> None:
+        """`threads`: numerical threads per child."""
+        logs.mkdir(parents=True, exist_ok=True)
+        self.logs, self._children = logs, list[Child]()
+        self._env = os.environ | {
+            "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1",
+        }  # fmt: skip
+
+    def __enter__(self) -> Team:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self, name: str, arguments: Sequence[object]) -> Child:
+        """Run `python -m afml ARGUMENTS`, its output going to a log."""
+        return self.start_command(name, [sys.executable, "-m", "afml", *map(str, arguments)])
+
+    def start_command(self, name: str, command: Sequence[str]) -> Child:
+        """Run any command, its output going to a log."""
+        log = self.logs / f"{name}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=self._env,
+                preexec_fn=die_with_parent,
+            )  # fmt: skip
+        child = Child(name, process, log)
+        self._children.append(child)
+        return child
+
+    def wait(self, children: Sequence[Child], *, tick: Callable[[], None] = lambda: None) -> None:
+        """Wait for these children; the first that fails ends the wait.
+
+        Raises:
+            ChildFailed: Names the child, its complaint and its log.
+        """
+        waiting = list(children)
+        while waiting:
+            for child in list(waiting):
+                code = child.process.poll()
+                if code is None:
+                    continue
+                waiting.remove(child)
+                if code != 0:
+                    raise ChildFailed(self._first_cause(child))
+            tick()
+            time.sleep(0.1)
+
+    def run(self, name: str, arguments: Sequence[object]) -> None:
+        """Start one child and wait for it."""
+        self.wait([self.start(name, arguments)])
+
+    def run_each(self, jobs: Iterable[tuple[str, Sequence[object]]], *, at_once: int) -> None:
+        """Run jobs, each (name, arguments), a few at a time."""
+        running: list[Child] = []
+        for name, arguments in jobs:
+            running.append(self.start(name, arguments))
+            if len(running) >= at_once:
+                self.wait(running[:1])
+                running.pop(0)
+        self.wait(running)
+
+    def stop(self) -> None:
+        """End every child still running: politely, then not."""
+        alive = [c for c in self._children if c.process.poll() is None]
+        for child in alive:
+            child.process.terminate()
+        deadline = time.monotonic() + _GRACE_S
+        for child in alive:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            if child.process.poll() is None:
+                child.process.kill()
+                child.process.wait()
+
+    def _first_cause(self, child: Child) -> Child:
+        """Several may fail together (a node refuses, so the run fails): prefer the one that says why."""
+        time.sleep(0.5)
+        failed = [c for c in self._children if c.process.poll() not in (None, 0)]
+        # Budget refusals (3) and bad input (2) are causes; a failed run (5) and a lost peer (4) follow from them.
+        order = {2: 0, 3: 1, 6: 2, 7: 3}
+        return min(failed or [child], key=lambda c: order.get(c.process.returncode, 9))

@@ -1,0 +1,38 @@
+"""What nodes are told of a run: read from its store, decided elsewhere."""
+
+from __future__ import annotations
+
+from afml.consortium.attempt import Attempt
+from afml.consortium.stage import Stage
+from afml.core.errors import ProtocolError
+from afml.wire import federation_pb2 as wire
+from aggregator.store.base import Store
+
+
+def run_state(store: Store) -> wire.RunState:
+    """The announcement that every watcher gets."""
+    at = store.position()
+    return wire.RunState(
+        stage=at.stage.wire,
+        round=at.attempt.round,
+        attempt=at.attempt.number,
+        cohort=cohort(store, at.attempt) if at.stage in (Stage.OPEN, Stage.SUMMING) else (),
+        published_round=store.rounds.last_published(),
+        reason=at.reason,
+    )
+
+
+def cohort(store: Store, attempt: Attempt) -> list[wire.ReadyToken]:
+    """The signed tokens of an attempt's cohort, ascending by node."""
+    return [wire.ReadyToken.FromString(token) for token in store.attempts.cohort(attempt).values()]
+
+
+def enrolments(store: Store) -> list[wire.Enrolment]:
+    """All enrolments, once enrolment has closed.
+
+    Raises:
+        ProtocolError: It is still open.
+    """
+    if store.position().stage is Stage.ENROLLING:
+        raise ProtocolError("enrolment is still open")
+    return [wire.Enrolment.FromString(member.enrolment) for member in store.members.all().values()]

@@ -1,0 +1,51 @@
+"""How long a stage may last. Time comes in from outside, as seconds of a monotonic clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import takewhile
+
+from afml.consortium.run import RunConfig
+from afml.consortium.stage import Stage
+from aggregator.store.base import Position
+
+
+class StageClock:
+    """The deadline of the present stage, and how long the round has taken so far."""
+
+    def __init__(self, config: RunConfig, now: Callable[[], float]) -> None:
+        self._config, self._now = config, now
+        self._deadline: float | None = None
+        self._round_began = now()
+
+    def enter(self, at: Position) -> None:
+        """The state machine has moved: the time of its stage runs from now. Nothing else resets a deadline."""
+        now = self._now()
+        if at.stage is Stage.GATHERING:
+            self._round_began = now
+        if at.stage in (Stage.SUMMING, Stage.FAILED):
+            self._deadline = None
+            return
+        wait = self._config.deadline_s
+        if _awaits_public_part(self._config, at):
+            wait = max(wait, self._config.public_deadline_s)
+        self._deadline = now + wait
+
+    @property
+    def passed(self) -> bool:
+        """Whether the stage has used up its time."""
+        return self._deadline is not None and self._now() >= self._deadline
+
+    @property
+    def round_seconds(self) -> float:
+        """Seconds since gathering for the present round began."""
+        return self._now() - self._round_began
+
+
+def _awaits_public_part(config: RunConfig, at: Position) -> bool:
+    """Whether nodes wait for the task's public part before they can be ready, or done."""
+    before = sum(phase.rounds for phase in takewhile(lambda phase: not phase.needs_public, config.phases))
+    needed = before < config.rounds  # by a private round; else it follows the last one
+    if at.stage is Stage.FINISHED:
+        return config.public_part and not needed
+    return at.stage is Stage.GATHERING and needed and at.attempt.round == before + 1

@@ -1,0 +1,87 @@
+"""Who is in the run: whose messages count, and whom it waits for."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from afml.consortium.roster import Roster
+from afml.consortium.run import RunConfig
+from afml.core.errors import IntegrityError, ProtocolError
+from aggregator.store.base import Members
+from crypto.public.signing import verify
+
+
+class Message(Protocol):
+    """What every message of the round protocol begins with."""
+
+    @property
+    def run(self) -> str:
+        """Name of the run."""
+
+    @property
+    def config_digest(self) -> bytes:
+        """Digest of its configuration."""
+
+    @property
+    def node(self) -> int:
+        """Who speaks."""
+
+
+class Membership:
+    """The nodes of one run: messages count of this run only, from a node that is in it, signed by its roster key."""
+
+    def __init__(self, members: Members, config: RunConfig, roster: Roster) -> None:
+        self._members, self._config, self._roster = members, config, roster
+        self._digest = config.digest()
+        self._absent: set[int] = set()
+
+    def require_run(self, message: Message) -> None:
+        """Check that a message is of this run and of one of its nodes.
+
+        Raises:
+            ProtocolError: It is not.
+        """
+        if message.run != self._config.run or message.config_digest != self._digest:
+            raise ProtocolError(f"node {message.node} speaks of another run configuration than run {self._config.run}")
+        if message.node not in self._config.enrolled:
+            raise ProtocolError(f"node {message.node} is not enrolled in run {message.run}")
+
+    def require_admitted(self, message: Message) -> None:
+        """Check that the speaker has enrolled and not left.
+
+        Raises:
+            ProtocolError: It has not, or it has left.
+        """
+        self.require_run(message)
+        member = self._members.all().get(message.node)
+        if member is None:
+            raise ProtocolError(f"node {message.node} has not enrolled")
+        if member.left is not None:
+            raise ProtocolError(f"node {message.node} has left run {message.run}: {member.left}")
+
+    def require_signed(self, node: int, signed: bytes, signature: bytes) -> None:
+        """Check a node's signature.
+
+        Raises:
+            IntegrityError: It is not by the key on the roster.
+        """
+        try:
+            verify(bytes.fromhex(self._roster.member(node).signing_key), signed, signature)
+        except IntegrityError:
+            raise IntegrityError(f"signature of node {node} does not match its roster key") from None
+
+    def remaining(self) -> set[int]:
+        """Nodes that enrolled and have not left."""
+        return {node for node, member in self._members.all().items() if member.left is None}
+
+    def awaited(self) -> set[int]:
+        """Those of them that the run waits for: all but the ones that missed a deadline and were not seen since."""
+        return self.remaining() - self._absent
+
+    def missed(self, nodes: set[int]) -> None:
+        """These missed a deadline."""
+        self._absent |= nodes
+
+    def seen(self, node: int) -> None:
+        """This one is there: it is waited for again."""
+        self._absent.discard(node)

@@ -1,0 +1,71 @@
+"""From the last upload of an attempt to its published sum."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from afml.consortium.attempt import Attempt
+from afml.consortium.stage import Stage
+from aggregator.engine import Engine
+from aggregator.run import ServedRun
+from aggregator.store.base import Published
+from aggregator.summing import BadCiphertext, Summer
+from aggregator.transcript import Transcript
+from aggregator.watchers import Watchers
+
+
+class Publisher:
+    """Sums in the background, writes the transcript, publishes."""
+
+    def __init__(
+        self, run: ServedRun, engine: Engine, summer: Summer, transcript: Transcript, watchers: Watchers
+    ) -> None:
+        self._run, self._engine, self._watchers = run, engine, watchers
+        self._summer, self._transcript = summer, transcript
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def resume(self) -> None:
+        """After a start: a sum that was cut off is made again from its uploads."""
+        self._clear_uploads()
+        at = self._run.store.position()
+        if at.stage is Stage.SUMMING:
+            self.begin(at.attempt)
+
+    def begin(self, attempt: Attempt) -> None:
+        """All uploads of the cohort are there: sum them, without waiting for it."""
+        self._tasks.add(asyncio.create_task(self._publish(attempt)))
+
+    def raise_failures(self) -> None:
+        """Look after the sums that have ended.
+
+        Raises:
+            Exception: Whatever ended one, a full disk for one: a restart resumes it.
+        """
+        for task in [task for task in self._tasks if task.done()]:
+            self._tasks.discard(task)
+            task.result()
+
+    async def _publish(self, attempt: Attempt) -> None:
+        uploads = self._run.store.attempts.uploads(attempt)
+        one = next(iter(uploads.values()))
+        paths = {node: self._run.folder.uploads(attempt) / str(node) for node in uploads}
+        out = self._run.folder.sum(attempt.round)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            await asyncio.to_thread(self._summer.sum, paths, one.chunks, out)
+        except BadCiphertext as error:
+            if self._engine.is_summing(attempt):
+                self._engine.sum_failed(error.node, error.detail)
+        else:
+            if not self._engine.is_summing(attempt):
+                return  # the run failed meanwhile
+            receipts = {node: json.loads(upload.receipt) for node, upload in uploads.items()}
+            self._transcript.add(self._run.config, attempt, receipts)
+            self._engine.summed(Published(attempt, one.chunks, one.parameters))
+        self._clear_uploads()
+        await self._watchers.notify()
+
+    def _clear_uploads(self) -> None:
+        at = self._run.store.position()
+        self._run.folder.clear_uploads(keep=at.attempt if at.stage in (Stage.OPEN, Stage.SUMMING) else None)

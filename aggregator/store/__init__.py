@@ -1,0 +1,33 @@
+"""Stores by name: a URL such as `sqlite:PATH` says which one keeps a run, and where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from afml.core.registry import Registry
+from aggregator.store.base import Store
+
+Opener: TypeAlias = Callable[[str, bytes], Store]
+"""(what follows the name in the URL, digest of the run's configuration) -> an open store."""
+
+STORES: Registry[Opener] = Registry("store", {"sqlite": "aggregator.store.sqlite:SqliteStore"})
+
+_URL = re.compile(r"(?P<name>[a-z][a-z0-9]*):(?P<place>.*)")
+
+
+def open_store(url: str | Path, config_digest: bytes) -> Store:
+    """Open a run's store, or create it.
+
+    Args:
+        url: `NAME:PLACE`; a path without a name is an SQLite file.
+        config_digest: Of the run's configuration; a store serves one run.
+
+    Raises:
+        ConfigError: No store has this name, or the one found is of another run or of another version of AFML.
+    """
+    found = _URL.fullmatch(url) if isinstance(url, str) else None
+    name, place = (found["name"], found["place"]) if found else ("sqlite", str(url))
+    return STORES.get(name, where=url)(place, config_digest)

@@ -1,0 +1,177 @@
+"""What an aggregator remembers across restarts, and what every store of it offers.
+
+A store holds one run: where its state machine stands, who is in it, what each attempt and each round has, and the
+letters between nodes. docs/DATA_MODEL.md draws the state machine. Methods that add are idempotent: the first entry
+stands.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from afml.consortium.attempt import Attempt
+from afml.consortium.stage import Stage
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where the state machine stands; at round 0 while nodes enrol. `reason` is one line, why it came here."""
+
+    stage: Stage
+    attempt: Attempt
+    reason: str = ""
+
+    def is_at(self, stage: Stage, attempt: Attempt) -> bool:
+        """Whether this is `stage` of `attempt`."""
+        return (self.stage, self.attempt) == (stage, attempt)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A node that enrolled: its serialised enrolment, and why it left, if it did."""
+
+    enrolment: bytes
+    left: str | None = None
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A complete upload: its size in chunks, parameters and bytes on the wire, and its ledger receipt (JSON)."""
+
+    node: int
+    chunks: int
+    parameters: int
+    bytes: int
+    receipt: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """An encrypted sum that is on disk: the attempt that it is of, its size in chunks and parameters."""
+
+    attempt: Attempt
+    chunks: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A sealed letter between nodes: its serialised header, and the file of its body."""
+
+    sender: int
+    recipient: int
+    subject: str
+    header: bytes
+    path: Path
+
+
+class Members(Protocol):
+    """The nodes that enrolled."""
+
+    def all(self) -> dict[int, Member]:
+        """node -> member, ascending by node."""
+
+    def add(self, node: int, enrolment: bytes) -> None:
+        """Record an enrolment."""
+
+    def mark_left(self, node: int, reason: str) -> None:
+        """Record that a node left the run; the first reason stands."""
+
+
+class Attempts(Protocol):
+    """What each attempt has: tokens, from them a cohort, from the cohort uploads."""
+
+    def tokens(self, attempt: Attempt) -> dict[int, bytes]:
+        """node -> serialised Ready token, ascending by node."""
+
+    def add_token(self, attempt: Attempt, node: int, token: bytes) -> None:
+        """Record a Ready token."""
+
+    def cohort(self, attempt: Attempt) -> dict[int, bytes]:
+        """node -> serialised Ready token of the fixed cohort, ascending by node; empty before it is fixed."""
+
+    def fix_cohort(self, attempt: Attempt) -> None:
+        """All nodes with a token become the cohort."""
+
+    def uploads(self, attempt: Attempt) -> dict[int, Upload]:
+        """node -> complete upload, ascending by node."""
+
+    def add_upload(self, attempt: Attempt, upload: Upload) -> None:
+        """Record a complete upload."""
+
+    def all_uploads(self) -> list[tuple[Attempt, Upload]]:
+        """Every complete upload of the run, by attempt and node."""
+
+
+class Rounds(Protocol):
+    """What each round has: its published sum and the digests of the models after it."""
+
+    def publish(self, sum_of: Published) -> None:
+        """Record that the sum of a round is on disk.
+
+        Raises:
+            Exception: The round is published already.
+        """
+
+    def published(self, round_number: int) -> Published | None:
+        """The sum of a round, once it may be fetched."""
+
+    def last_published(self) -> int:
+        """The last round whose sum may be fetched; 0 for none."""
+
+    def digests(self, round_number: int) -> dict[int, bytes]:
+        """node -> keyed model digest after a round."""
+
+    def add_digest(self, round_number: int, node: int, digest: bytes) -> None:
+        """Record a digest."""
+
+
+class Letters(Protocol):
+    """Sealed letters on their way."""
+
+    def find(self, recipient: int, sender: int, subject: str) -> Letter | None:
+        """The letter, if it is there."""
+
+    def sent_by(self, sender: int) -> int:
+        """How many letters of a node are kept."""
+
+    def add(self, letter: Letter) -> None:
+        """Record a letter."""
+
+
+class Store(Protocol):
+    """One run's durable state. Outside a transaction every call is durable when it returns."""
+
+    @property
+    def members(self) -> Members:
+        """The nodes that enrolled."""
+
+    @property
+    def attempts(self) -> Attempts:
+        """Tokens, cohorts and uploads."""
+
+    @property
+    def rounds(self) -> Rounds:
+        """Published sums and model digests."""
+
+    @property
+    def letters(self) -> Letters:
+        """Letters on their way."""
+
+    def position(self) -> Position:
+        """Where the state machine stands."""
+
+    def move(self, to: Position) -> None:
+        """Put the state machine there."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All that the block writes becomes durable when it ends well; nothing of it, however it fails.
+
+        Transactions nest: an inner one that fails is undone alone, and nothing is durable before the outermost ends.
+        """
+
+    def close(self) -> None:
+        """Let go of files and connections."""

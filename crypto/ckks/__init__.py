@@ -1,0 +1,1 @@
+"""The CKKS backend's half that holds keys."""

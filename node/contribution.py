@@ -1,0 +1,115 @@
+"""What a node gives to a round: a Ready if the spend fits, then a spent, padded, encrypted, stored update."""
+
+from __future__ import annotations
+
+import contextlib
+
+from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.run import Phase
+from afml.core.errors import AfmlError, BudgetError, IntegrityError, Superseded, TransportError
+from afml.ledger.receipt import Receipt
+from afml.privacy.noise import require_cohort
+from afml.wire import federation_pb2 as wire
+from node import keys as run_keys
+from node import sender
+from node.outbox import Submission
+from node.party import Party
+from node.public_part import require_public_part
+
+
+class Contribution:
+    """This node's part in the attempts of a run."""
+
+    def __init__(self, party: Party) -> None:
+        self._party = party
+        self._joined: set[Attempt] = set()
+        self._confirmed: set[int] = set()
+
+    def begin(self, phase: Phase) -> None:
+        """What a phase needs first: the keys of the run, and its public part."""
+        _ = self._party.keys
+        if phase.needs_public:
+            require_public_part(self._party)
+
+    def join(self, attempt: Attempt) -> None:
+        """Be ready for an attempt, once.
+
+        Raises:
+            BudgetError: The round does not fit; the node has left the run.
+            Superseded: The attempt is gathering no more.
+        """
+        if attempt in self._joined:
+            return
+        party = self._party
+        self.begin(party.run.phase_of(attempt.round)[1])
+        try:
+            party.guard.check(attempt.round)
+        except BudgetError as error:
+            party.leave(error)
+            raise
+        party.client.ready(attempt)
+        self._joined.add(attempt)
+
+    def contribute(self, attempt: Attempt, tokens: list[wire.ReadyToken]) -> None:
+        """Give an update to an attempt whose cohort holds this node.
+
+        Raises:
+            BudgetError: The spend does not fit; the node has left the run.
+            Superseded: The attempt was given up meanwhile.
+        """
+        party = self._party
+        _, phase = party.run.phase_of(attempt.round)
+        binding = party.bind(attempt, party.cohort(attempt, tokens))
+        try:
+            submission = party.outbox.find(binding)
+            receipt = party.guard.receipt(binding)
+            if (submission is None) != (receipt is None):
+                # Spent but never stored whole (the process died in between), or stored without a spend.
+                raise IntegrityError("ledger and stored ciphertexts disagree", where=attempt)
+            self._confirm(binding.cohort)
+        except (IntegrityError, TransportError) as error:
+            party.log.warning("attempt declined", round=attempt.round, attempt=attempt.number, problem=str(error))
+            party.client.decline(attempt)
+            return
+        if submission is None or receipt is None:
+            receipt, submission = self._train(binding, phase)
+        party.tell_round("sending", attempt.round)
+        sender.send(
+            receipt,
+            submission,
+            party.kit.node,
+            party.length(attempt.round),
+            party.kit.signing_key,
+            party.client,
+        )
+
+    def _train(self, binding: Binding, phase: Phase) -> tuple[Receipt, Submission]:
+        """Compute, spend, encrypt and store this node's update; in this order nothing leaves unrecorded."""
+        party = self._party
+        party.tell_round("training", binding.round)
+        try:
+            require_cohort(party.run, len(binding.cohort))
+            update, rounding = party.trainer.update(party.kit.node, binding.round)
+        except Exception:  # before the spend: it costs nothing here, and nobody need wait for the deadline
+            with contextlib.suppress(AfmlError):
+                party.client.decline(binding.attempt)
+            raise
+        self._require_wanted(binding.attempt)
+        try:
+            receipt = party.guard.spend(binding)
+        except BudgetError as error:
+            party.leave(error)
+            raise
+        party.tell_round("encrypting", binding.round)
+        return receipt, sender.store(receipt, binding, update, party.codec(phase), party.outbox, rounding)
+
+    def _confirm(self, cohort: tuple[int, ...]) -> None:
+        peers = set(cohort) - {self._party.kit.node} - self._confirmed
+        run_keys.confirm(self._party, self._party.keys, sorted(peers))
+        self._confirmed |= peers
+
+    def _require_wanted(self, attempt: Attempt) -> None:
+        """A last look before the spend: an attempt that was given up meanwhile is not paid for."""
+        latest = self._party.news.latest if self._party.news else None
+        if latest is not None and (latest.round, latest.attempt) != attempt:
+            raise Superseded("was given up during training", where=attempt)

@@ -1,0 +1,144 @@
+"""One node in one run: what the parts of a session share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.nodekit import NodeKit
+from afml.consortium.run import Phase, RunConfig
+from afml.consortium.scheme import run_params
+from afml.consortium.stage import Stage
+from afml.core.errors import AfmlError, ProtocolError
+from afml.core.logging import get_logger
+from afml.core.progress import Event, Kind, Tell, untold
+from afml.privacy.noise import grid_for
+from afml.training.step import Trainer
+from afml.training.task import Task
+from afml.wire import federation_pb2 as wire
+from crypto.secret.backend import Backend, Codec
+from crypto.secret.pads import Pads
+from node import keys as run_keys
+from node.announcements import Announcements
+from node.checks import verified_cohort
+from node.client import Client
+from node.guard import Guard
+from node.journal import Journal
+from node.mailbox import Mailbox
+from node.outbox import Outbox
+
+
+@dataclass(eq=False)
+class Party:
+    """A node that takes part.
+
+    Attributes:
+        kit: Its keys.
+        run: The run configuration.
+        trainer: Its task on its own people.
+        guard: Its people's budget.
+        journal: What it must not forget.
+        client: Its connection to the aggregator.
+        backend: How updates are hidden in the sum.
+        tell: Told what it is doing.
+        applied: Rounds whose sum its parameters hold.
+        news: The run's announcements, once it watches them.
+    """
+
+    kit: NodeKit
+    run: RunConfig
+    trainer: Trainer
+    guard: Guard
+    journal: Journal
+    client: Client
+    backend: Backend
+    tell: Tell = untold
+    applied: int = 0
+    news: Announcements | None = None
+    _codecs: dict[int, Codec] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.params = run_params(self.run)
+        self.mailbox = Mailbox(self.client, self.kit, self.run)
+        self.outbox = Outbox(self.journal.outbox, self.backend.upload_size(self.params))
+        self.log = get_logger().bind(run=self.run.run, node=self.kit.node)
+        stored = self.journal.state()
+        if stored is not None:
+            self.applied, state = stored
+            self.task.load_state(state)
+
+    @property
+    def task(self) -> Task:
+        """What is trained."""
+        return self.trainer.task
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether the run's keys were agreed since this process started."""
+        return "keys" in self.__dict__
+
+    @cached_property
+    def keys(self) -> run_keys.RunKeys:
+        """The run's keys, agreed when they are first needed.
+
+        Raises:
+            TransportError, IntegrityError, ProtocolError: A peer or the aggregator did not play its part.
+        """
+        agreed = run_keys.agree(self, self.require_going)
+        self.tell(Event("keys"))
+        return agreed
+
+    def codec(self, phase: Phase) -> Codec:
+        """This node's codec of a phase."""
+        index = self.run.phases.index(phase)
+        if index not in self._codecs:
+            pads = Pads(self.kit.node, self.run.digest(), self.keys.pad_secrets)
+            grid = grid_for(self.run, phase).grid
+            self._codecs[index] = self.backend.codec(self.params, grid, self.keys.shared, pads)
+        return self._codecs[index]
+
+    def length(self, round_number: int) -> int:
+        """Length of the update vector of a round."""
+        return self.task.length(self.run.phase_of(round_number)[0])
+
+    def bind(self, attempt: Attempt, cohort: tuple[int, ...]) -> Binding:
+        """An attempt of this run by a cohort."""
+        return Binding(self.run.run, self.run.digest(), attempt, cohort)
+
+    def cohort(self, attempt: Attempt, tokens: Iterable[wire.ReadyToken]) -> tuple[int, ...]:
+        """The cohort of an attempt, by its members' own signatures; see `node.checks.verified_cohort`."""
+        return verified_cohort(self.run, self.kit.roster, attempt, tokens)
+
+    def last_cohort(self) -> tuple[int, ...]:
+        """Nodes in the last published sum: still there a moment ago; before the first one, all that enrolled."""
+        if not self.applied:
+            return (self.kit.node, *self.keys.pad_secrets)
+        header, _ = self.client.fetch(self.applied)
+        return self.cohort(Attempt(self.applied, header.attempt), header.cohort)
+
+    def tell_round(self, kind: Kind, round_number: int) -> None:
+        """Tell what is being done for a round."""
+        _, phase = self.run.phase_of(round_number)
+        self.tell(Event(kind, round_number, self.run.rounds, phase.name))
+
+    def keep_state(self) -> None:
+        """Store the parameters as they stand after `applied` rounds."""
+        self.journal.keep_state(self.applied, self.task.state())
+
+    def require_going(self, state: wire.RunState | None = None) -> None:
+        """End this node's part when the run has failed.
+
+        Raises:
+            ProtocolError: It has; says why.
+        """
+        state = state or (self.news.latest if self.news else None)
+        if state is not None and Stage.of(state.stage) is Stage.FAILED:
+            raise ProtocolError(state.reason, where=f"run {self.run.run}")
+
+    def leave(self, error: AfmlError) -> None:
+        """Leave the run; what made this node leave matters more than whether that is heard."""
+        with contextlib.suppress(AfmlError):
+            self.client.leave(f"node {self.kit.node}: {error}")

@@ -1,0 +1,157 @@
+"""An institution's part in one run, from its files to its saved model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from afml.consortium.card import DataAgreement, NodeCard
+from afml.consortium.kit import load_roster
+from afml.consortium.nodekit import NodeKit
+from afml.consortium.run import RunConfig
+from afml.consortium.runfile import load_run
+from afml.core.errors import ConfigError, TransportError
+from afml.core.files import write_bytes
+from afml.core.progress import Event, Tell, untold
+from afml.training.processes.group import Group
+from afml.training.step import Trainer
+from afml.training.task import Model
+from crypto.secret.backend import Backend, backend
+from node.client import Client, preflight
+from node.guard import Guard, open_ledger
+from node.journal import Journal
+from node.party import Party
+from node.privacy import PrivacyStatement, statement
+from node.session import Session
+from node.witnessing import Witnessing
+from node.workspace import Holdings, Workspace, load_holdings
+
+
+@dataclass(frozen=True)
+class Part:
+    """What an institution was told to take part with.
+
+    Attributes:
+        kit: Folder of its start kit.
+        work: Its prepared work folder.
+        run_file: run.json, with run.sig beside it.
+        address: The aggregator's host:port.
+        wait_s: Seconds to wait for it.
+        bf16: See `TaskKind.open`.
+    """
+
+    kit: Path
+    work: Path
+    run_file: Path
+    address: str
+    wait_s: float = 60.0
+    bf16: bool = False
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What came of it.
+
+    Attributes:
+        run: Name of the run.
+        model: Folder of the saved model.
+        cost: What its people paid over all runs; None where the run was over before.
+    """
+
+    run: str
+    model: Path
+    cost: PrivacyStatement | None
+
+
+def take_part(
+    kit: NodeKit,
+    part: Part,
+    *,
+    group: Group | None = None,
+    hidden_by: Backend | None = None,
+    tell: Tell = untold,
+) -> Taken:
+    """Check everything, train, save the model, say what it cost.
+
+    Args:
+        kit: This node's start kit.
+        part: Files and address.
+        group: The processes that share each clipped sum.
+        hidden_by: How updates are hidden in the sum; by default by the backend that the run names.
+        tell: Told what is happening.
+
+    Raises:
+        AfmlError: One line; the run can be taken up again unless it says otherwise.
+    """
+    run = load_run(part.run_file, kit.roster)
+    work = Workspace(part.work)
+    holdings = checked_holdings(work, run, kit.node, part)
+    journal = Journal(work.run(run.run))
+    if journal.over(run.rounds):
+        return Taken(run.run, work.model(run.run), None)
+    client = Client(part.address, kit, run)
+    try:
+        with open_ledger(work, kit) as ledger:
+            trainer = Trainer(run, holdings.task, holdings.enrolled, group)
+            guard = Guard(ledger, run, holdings.names)
+            party = Party(kit, run, trainer, guard, journal, client, hidden_by or backend(run.backend), tell)
+            session = Session(party, Witnessing(party.mailbox, ledger, kit.roster))
+            if not session.complete:
+                trainer.load_others()
+            model = _train(session, kit, part, tell)
+            model.save(work.model(run.run))
+            cost = statement(ledger, run, holdings.names)
+            write_bytes(work.privacy(run.run), cost.model_dump_json(indent=2).encode())
+            journal.forget_keys()  # last: until here a restart begins where this one stood
+    finally:
+        client.close()
+    return Taken(run.run, work.model(run.run), cost)
+
+
+def further_process(part: Part) -> Trainer:
+    """What another process of the node computes with; of the kit it reads the roster and no key."""
+    run = load_run(part.run_file, load_roster(part.kit))
+    holdings = load_holdings(Workspace(part.work), run)
+    return Trainer(run, holdings.task, holdings.enrolled)
+
+
+def checked_holdings(work: Workspace, run: RunConfig, node: int, part: Part) -> Holdings:
+    """The task over a work folder that is the one the run was configured from.
+
+    Raises:
+        ConfigError: It is not; says what differs.
+    """
+    work.require_prepared()
+    card, enrolled = NodeCard.load(work.card), run.enrolled.get(node)
+    if enrolled is None:
+        raise ConfigError(f"node {node} is not enrolled in this run", where=part.run_file, cure="ask the coordinator")
+    if (card.node, card.enrolled, card.data) != (node, enrolled, run.data):
+        raise ConfigError(
+            f"the run declares {enrolled} people at node {node}, this work folder's card says {card.enrolled} "
+            f"({_shown(card.data)} / {_shown(run.data)})",
+            where=part.run_file,
+            cure="give the coordinator the present card.json and configure the run again",
+        )
+    holdings = load_holdings(work, run, bf16=part.bf16)
+    if len(holdings.enrolled) != enrolled:
+        raise ConfigError(
+            f"holds {len(holdings.enrolled)} enrolled people, the run declares {enrolled}",
+            where=work.people,
+            cure="run `afml prepare` again and configure a new run from its card",
+        )
+    return holdings
+
+
+def _train(session: Session, kit: NodeKit, part: Part, tell: Tell) -> Model:
+    tell(Event("waiting", text=f"looking for the aggregator at {part.address}"))
+    try:
+        preflight(part.address, kit, 0.0 if session.complete else part.wait_s)
+        return session.run()
+    except TransportError:
+        if not session.complete:
+            raise
+        return session.model()  # it died between its last round and saving; the aggregator has stopped since
+
+
+def _shown(data: DataAgreement) -> str:
+    return f"{data.kind} {data.fingerprint[:12]}"

@@ -1,0 +1,139 @@
+"""What an attempt is lost by, how a run goes on without a node, and how it ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from afml.consortium.attempt import Attempt
+from afml.core.errors import ProtocolError, Superseded
+from aggregator.store.base import Published
+from tests.aggregator.machine import PARAMETERS, Machine
+
+# -- lost attempts -----------------------------------------------------------------------------------
+
+
+def test_a_member_that_misses_the_deadline_costs_the_attempt(machine: Machine) -> None:
+    machine.enrol()
+    machine.ready()
+    machine.upload(1, 2, 3)
+    machine.wait(11)
+    assert machine.at == ("gathering", 1, 2)
+    machine.ready(1, 2, 3)  # node 4 is not waited for
+    assert machine.at == ("open", 1, 2)
+    assert machine.cohort == [1, 2, 3]
+    with pytest.raises(Superseded, match="not open"):
+        machine.engine.expects_upload(machine.header(4, attempt=1))
+    assert machine.upload()
+    machine.publish()
+    assert machine.store.rounds.published(1) == Published(Attempt(1, 2), 1, PARAMETERS)
+
+
+def test_a_node_that_comes_back_is_waited_for_again(machine: Machine) -> None:
+    machine.enrol()
+    machine.ready(1, 2, 3)
+    machine.wait(11)
+    machine.upload()
+    machine.publish()
+    machine.enrol(4)  # its process was started again
+    machine.ready(1, 2, 3)
+    assert machine.at == ("gathering", 2, 1)
+    machine.ready(4)
+    assert machine.cohort == [1, 2, 3, 4]
+
+
+def test_a_declined_attempt_is_replaced(machine: Machine) -> None:
+    machine.enrol()
+    machine.ready()
+    machine.decline(2, 1, 1)
+    assert machine.at == ("gathering", 1, 2)
+    machine.decline(2, 1, 1)  # its answer was lost: said again, it harms nobody
+    assert machine.at == ("gathering", 1, 2)
+
+
+def test_a_leaver_is_missed_until_the_quorum_breaks(machine: Machine) -> None:
+    machine.enrol()
+    machine.ready()
+    machine.leave(4, "budget spent\nsecond line")
+    assert machine.at == ("gathering", 1, 2)
+    with pytest.raises(ProtocolError, match="has left run r: budget spent"):
+        machine.engine.ready(machine.token(4, 1, 2))
+    machine.ready(1, 2, 3)
+    assert machine.cohort == [1, 2, 3]
+    machine.leave(3, "power \x1b[2Jcut")
+    assert machine.at[0] == "failed"
+    assert "node 3 left (power [2Jcut); 2 are left, quorum is 3" in machine.reason
+
+
+def test_leaving_after_the_last_upload_does_not_undo_the_sum(machine: Machine) -> None:
+    machine.enrol()
+    machine.ready()
+    machine.upload()
+    machine.leave(4)
+    assert machine.at == ("summing", 1, 1)
+    machine.publish()
+    assert machine.at == ("gathering", 2, 1)
+
+
+def test_a_ciphertext_that_cannot_be_added_removes_its_sender(machine: Machine) -> None:
+    machine.enrol()
+    machine.ready()
+    machine.upload()
+    machine.engine.sum_failed(2, "not a ciphertext")
+    assert machine.at == ("gathering", 1, 2)
+    machine.ready(1, 3, 4)
+    assert machine.cohort == [1, 3, 4]
+
+
+def test_chatter_does_not_move_a_deadline(machine: Machine) -> None:
+    machine.enrol()
+    machine.play_round()
+    for _ in range(8):
+        machine.wait(1.5)
+        if machine.at[0] == "gathering":
+            machine.report(1, 1)
+            machine.engine.ready(machine.token(1, 2, 1))
+    assert machine.at[0] == "failed"
+
+
+# -- endings -----------------------------------------------------------------------------------------
+
+
+def test_the_run_settles_when_everybody_has_the_last_model(machine: Machine) -> None:
+    machine.enrol()
+    machine.play_round()
+    machine.play_round()
+    assert machine.at[0] == "finished"
+    machine.report(1, 2)
+    machine.report(2, 2)
+    machine.report(3, 2)
+    assert not machine.engine.settled()
+    machine.report(4, 2)
+    assert machine.engine.settled()
+
+
+def test_a_finished_run_does_not_wait_for_the_dead(machine: Machine) -> None:
+    machine.enrol()
+    machine.play_round()
+    machine.play_round()
+    machine.report(1, 2)
+    # Without a game phase the panel part follows the last round, so its time counts too.
+    machine.wait(99)
+    assert not machine.engine.settled()
+    machine.wait(2)
+    assert machine.engine.settled()
+
+
+def test_different_models_fail_the_run_and_name_the_sides(machine: Machine) -> None:
+    machine.enrol()
+    machine.play_round()
+    machine.report(1, 1, b"a")
+    machine.report(3, 1, b"a")
+    machine.report(2, 1, b"b")
+    assert machine.at[0] == "failed"
+    assert "different models after round 1: [1, 3] / [2]" in machine.reason
+
+
+def test_a_digest_of_an_unpublished_round_is_refused(machine: Machine) -> None:
+    machine.enrol()
+    with pytest.raises(ProtocolError, match="not published"):
+        machine.report(1, 1)

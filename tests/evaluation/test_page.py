@@ -1,0 +1,118 @@
+"""report.html: one file that needs no network and keeps two promises apart."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from afml.evaluation.attacks import ATTACKS
+from afml.evaluation.details import Details
+from afml.evaluation.page import PageDetails, amount, percent, points, write_html
+from afml.evaluation.report import FrontierPoint, Report
+from tests.evaluation.example import DETAILS, with_release
+
+
+@pytest.fixture
+def page(report: Report, tmp_path: Path) -> Path:
+    frontier = (
+        FrontierPoint(name="AFML release", level="", rr=0.004, utility_ratio=1.07),
+        FrontierPoint(name="random masking", level="keep 0.1", rr=0.0, utility_ratio=0.7),
+        FrontierPoint(name="random masking", level="keep 1", rr=1.0, utility_ratio=1.0),
+        FrontierPoint(name="<b>other</b>", level="", rr=0.02, utility_ratio=0.9),
+    )
+    path = tmp_path / "a folder" / "report.html"
+    write_html(report, PageDetails("a codebook of <10> patterns", "major", frontier), path)
+    return path
+
+
+def test_the_page_needs_no_network_and_escapes_names(page: Path) -> None:
+    text = page.read_text()
+    assert not re.search(r"https?:|//[\w.]+/|<script|<link|<iframe|@import|url\((?!#)|src=", text)
+    for reference in re.findall(r'(?:xlink:)?href="([^"]*)"', text):
+        assert reference.startswith("#")
+    assert "<svg" in text
+    assert "&lt;10&gt;" in text
+    assert "<b>other</b>" not in text
+
+
+def test_the_page_keeps_the_two_promises_apart_and_says_simulated(page: Path) -> None:
+    text = re.sub(r"\s+", " ", page.read_text())
+    for phrase in (
+        "Genotypes: simulated", "Phenotype: simulated", "are <b>not</b> differentially private",
+        "bounds what the trained model", "The PLE says nothing about them", "pooled, demo only",
+        "Do <b>not</b> use it for allele frequencies", "at least 20 people",
+    ):  # fmt: skip
+        assert phrase in text
+
+
+def test_the_page_of_real_data_does_not_claim_simulation(report: Report, tmp_path: Path) -> None:
+    data = report.data.model_copy(update={"kind": "vcf"})
+    phenotype = report.phenotype.model_copy(update={"simulated": False})
+    real = report.model_copy(update={"data": data, "phenotype": phenotype})
+    point = FrontierPoint(name="AFML release", level="", rr=0.0, utility_ratio=1.0)
+    write_html(real, PageDetails("masks", "missing", (point,)), tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert "Genotypes: from VCF" in text
+    assert "Genotypes: simulated" not in text
+    assert "Phenotype: simulated" not in text
+
+
+def test_the_page_says_what_a_release_discloses_and_is_not_good_for(report: Report, tmp_path: Path) -> None:
+    point = FrontierPoint(name="AFML release", level="", rr=0.0, utility_ratio=1.0)
+    details = PageDetails("masks", "major", (point,), Details.model_validate(DETAILS))
+    write_html(report, details, tmp_path / "r.html")
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", (tmp_path / "r.html").read_text()))
+    for phrase in (
+        "AUC 0.519", "+2.0 points", "at the worst of 2 sites", "6.0 %", "20 000", "use the panel instead",
+        "4 of the raw hits found again, 3 hits", "2 sites show nobody", "quantitative 1",
+    ):  # fmt: skip
+        assert phrase in text, phrase
+    assert "None" not in text
+
+
+def test_the_page_in_a_browser(page: Path, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no chromium: the page is not opened in a browser")
+    command = [
+        browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri(),
+    ]  # fmt: skip
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    text = re.sub(r"<style.*?</style>|<svg.*?</svg>|<[^>]+>", " ", dom, flags=re.S)
+    text = re.sub(r"\s+", " ", text)
+    for phrase in (
+        "Release report",
+        "0.40 %",
+        "−99.6 %",
+        "1.070",
+        "0.90 σ",
+        "random masking",
+        "masker-aware",
+    ):
+        assert phrase in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0 %"), (1, "100 %"), (0.9994, "99.94 %"), (0.5, "50.0 %"), (0.0034, "0.34 %"), (0.0005, "0.050 %")],
+)
+def test_percentages(value: float, text: str) -> None:
+    assert percent(value) == text
+    assert amount(12345) == "12\u2009345"
+    assert [points(v) for v in (0.0204, -0.01, 0.0001)] == ["+2.0", "−1.0", "0.0"]
+
+
+def test_every_attack_is_explained_and_an_unknown_one_is_listed(tmp_path: Path) -> None:
+    report = with_release(rr_by_attack=dict.fromkeys((*ATTACKS.names(), "somebody's own"), 0.01))
+    point = FrontierPoint(name="AFML release", level="", rr=0.0, utility_ratio=1.0)
+    write_html(report, PageDetails("masks", "major", (point,)), tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    for name in ATTACKS.names():
+        assert f"<td>{name}</td><td>{ATTACKS.get(name).guess}</td>" in text
+    assert "<td>somebody&#39;s own</td><td></td>" in text

@@ -1,0 +1,56 @@
+"""The guard counts what each phase of the plan has used, by an index of the ledger."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.run import Budget, Phase, RunConfig
+from afml.core.errors import BudgetError
+from afml.ledger.store import Ledger
+from node.guard import Guard
+from tests.masking_runs import masking_run
+
+COHORT = (1, 2, 3)
+PEOPLE = [f"p{i}" for i in range(40)]
+
+
+def phase(name: str, rounds: int) -> Phase:
+    return Phase(name=name, rounds=rounds, sample_rate=1.0, clip_norm=1.0, noise_multiplier=9.0, learning_rate=1.0)
+
+
+def run(name: str) -> RunConfig:
+    budget = Budget(delta=1e-5, ple_sigma=50.0)
+    phases = (phase("one", 2), phase("two", 1), phase("three", 3))
+    return masking_run(
+        run=name, consortium="test", sites=9, enrolled=dict.fromkeys(COHORT, len(PEOPLE)), quorum=3,
+        phases=phases, reserve_attempts=1, budget=budget,
+    )  # fmt: skip
+
+
+def test_each_phase_has_its_own_attempts_and_other_runs_do_not_count(tmp_path: Path) -> None:
+    config, other = run("r"), run("other")
+    with Ledger.open(tmp_path, Ed25519PrivateKey.generate(), origin="test/1") as ledger:
+        guards = {one.run: Guard(ledger, one, PEOPLE) for one in (config, other)}
+        used: Counter[int] = Counter()
+        for number in (1, 2, 3, 4):
+            for round_number in range(1, config.rounds + 1):
+                index, its = config.phase_of(round_number)
+                attempt = Attempt(round_number, number)
+                binding = Binding(config.run, config.digest(), attempt, COHORT)
+                if used[index] < its.rounds + 1:
+                    guards["r"].spend(binding)
+                    used[index] += 1
+                    assert guards["r"].receipt(binding) is not None
+                    continue
+                for refused in (lambda n=round_number: guards["r"].check(n), lambda b=binding: guards["r"].spend(b)):
+                    with pytest.raises(BudgetError, match=f"phase {its.name} has used the {its.rounds + 1} attempts"):
+                        refused()
+                assert attempt not in guards["r"].spends(round_number)
+        assert used == {0: 3, 1: 2, 2: 4}
+        guards["other"].check(1)
+        assert guards["other"].spends(1) == {}
