@@ -185,8 +185,8 @@ def clipped_part(
                 raise IntegrityError(
                     f"the task gave {len(blocks)} blocks, its phase declares {len(sums)}", where="training"
                 )
-            for block, rows in zip(sums, blocks, strict=True):
-                block.add(rows, len(people))
+            while blocks:  # let go one by one: the next micro-batch finds its memory free and still in the cache
+                sums[len(blocks) - 1].add(blocks.pop(), len(people))
     length = task.length(phase)
     if not len(batch):
         return np.zeros(length)
