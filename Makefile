@@ -23,11 +23,11 @@ export PYTHONDONTWRITEBYTECODE ?=
 # No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
 export MPLBACKEND := Agg
 
-.PHONY: help readme setup demo golden reproduce reproduce-quick reproduce-extended test check map wire lock bench bench-codec bench-privacy bench-memory bench-peers bench-paired clean
+.PHONY: help readme setup demo golden reproduce reproduce-quick reproduce-extended test simulate check map wire lock bench bench-codec bench-privacy bench-memory bench-peers bench-paired clean
 
 help:
 	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=]   five institutions on this machine"
-	@echo "make test     all tests        make check   types, style, layers, wire code"
+	@echo "make test     all tests        make check   types, style, layers, wire code    make simulate [HISTORIES=2000]   hostile parties"
 	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-quick"
 	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory; bench-peers beside NVFlare, bench-paired OLD=DIR beside an older checkout)    make setup   only the environment"
 
@@ -69,8 +69,17 @@ reproduce-quick: $(READY)
 	@rm -rf build/quick
 	@"$(PY)" -m afml reproduce --grid quick --out build/quick $(if $(DATA),--data "$(DATA)")
 
+# Two workers on two cores: numerical libraries that start a thread a core would only wait for each other.
+test: export OMP_NUM_THREADS := 1
+test: export OPENBLAS_NUM_THREADS := 1
 test: $(READY) $(READY_SIM)
-	"$(PY)" -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # by name: slow files with few tests are not left for the end
+	"$(PY)" -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # in the order of tests/conftest.py: the longest first
+
+# Histories of a hostile coordinator, aggregator and institution against honest ones; `make test` plays 100.
+HISTORIES ?= 2000
+simulate: export AFML_HISTORIES := $(HISTORIES)
+simulate: $(READY)
+	"$(PY)" -m pytest tests/hostile -k no_history -q
 
 check: $(READY)
 	"$(PY)" -m ruff check .

@@ -18,7 +18,7 @@ def run_state(store: Store) -> wire.RunState:
         attempt=at.attempt.number,
         cohort=cohort(store, at.attempt) if at.stage in (Stage.OPEN, Stage.SUMMING) else (),
         published_round=store.rounds.last_published(),
-        reason=at.reason,
+        cause=at.cause.wire if at.cause else None,
     )
 
 

@@ -17,6 +17,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt
+from afml.consortium.reasons import LEAVING, Cause, Reason
 from afml.consortium.roster import Roster
 from afml.consortium.run import RunConfig
 from afml.consortium.stage import Stage
@@ -28,6 +29,9 @@ from aggregator.membership import Membership
 from aggregator.moves import Moves
 from aggregator.store.base import Position, Published, Store, Upload
 from crypto.public.signing import cohort_digest
+
+DIGEST_BYTES = 32
+"""Of a keyed model digest."""
 
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
@@ -98,11 +102,16 @@ class Engine:
 
     @_decision
     def ready(self, message: wire.ReadyToken) -> None:
-        """A node joins the attempt that is gathering (idempotent; a token for another one is refused)."""
+        """A node joins the attempt that is gathering (idempotent; a token for another one is refused).
+
+        Tokens from different models end the run before anybody spends: no sum of theirs would serve.
+        """
         self._membership.require_admitted(message)
         attempt = Attempt(message.round, message.attempt)
-        signed = messages.ready(message.run, message.config_digest, *attempt, message.node)
+        signed = messages.ready(message.run, message.config_digest, attempt, message.node, message.model)
         self._membership.require_signed(message.node, signed, message.signature)
+        if len(message.model) != DIGEST_BYTES:
+            raise ProtocolError(f"node {message.node} is ready from no model")
         self._membership.seen(message.node)
         at = self._store.position()
         if at.is_at(Stage.OPEN, attempt):
@@ -112,22 +121,36 @@ class Engine:
         if not at.is_at(Stage.GATHERING, attempt):
             raise Superseded(f"{_place(attempt)} is not gathering")
         self._store.attempts.add_token(attempt, message.node, message.SerializeToString(deterministic=True))
-        self._moves.open_if_complete(attempt)
+        tokens = self._store.attempts.tokens(attempt)
+        models = {node: wire.ReadyToken.FromString(token).model for node, token in tokens.items()}
+        if not self._moves.fail_if_different(attempt.round - 1, models):
+            self._moves.open_if_complete(attempt)
 
     @_decision
     def leave(self, message: wire.LeaveNotice) -> None:
         """A node leaves for good; an attempt it was in is given up."""
         self._membership.require_admitted(message)
-        line = (message.reason.splitlines() or [""])[0][:300]
-        # Shown on the others' terminals: no control sequences of a stranger's making.
-        self._moves.drop(message.node, "".join(c for c in line if c.isprintable()) or "no reason given")
+        signed = messages.leave(message.run, message.config_digest, message.node, message.reason)
+        self._membership.require_signed(message.node, signed, message.signature)
+        reason = Reason.of(message.reason)
+        self._moves.drop(message.node, reason if reason in LEAVING else Reason.UNSPECIFIED)
 
     @_decision
-    def decline(self, message: wire.AttemptRef) -> None:
-        """A cohort member gives up one attempt (its stored ciphertexts are lost)."""
+    def decline(self, message: wire.DeclineNotice) -> None:
+        """A member of a cohort gives up its attempt; said again, or too late, it changes nothing.
+
+        Raises:
+            ProtocolError: The node is not in the cohort of the attempt.
+            IntegrityError: The signature is not the roster key's.
+        """
         self._membership.require_admitted(message)
-        if self._store.position().is_at(Stage.OPEN, Attempt(message.round, message.attempt)):
-            self._moves.give_up(f"node {message.node} declined")
+        attempt = Attempt(message.round, message.attempt)
+        signed = messages.decline(message.run, message.config_digest, attempt, message.node)
+        self._membership.require_signed(message.node, signed, message.signature)
+        if message.node not in self._store.attempts.cohort(attempt):
+            raise ProtocolError(f"node {message.node} is not in the cohort of {_place(attempt)}")
+        if self._store.position().is_at(Stage.OPEN, attempt):
+            self._moves.give_up(Cause(reason=Reason.DECLINED, sides=((message.node,),)))
 
     @_decision
     def report_digest(self, message: wire.ModelDigest) -> None:
@@ -138,12 +161,7 @@ class Engine:
         if message.round > self._store.rounds.last_published():
             raise ProtocolError(f"round {message.round} is not published")
         self._store.rounds.add_digest(message.round, message.node, message.digest)
-        groups: dict[bytes, list[int]] = {}
-        for node, digest in sorted(self._store.rounds.digests(message.round).items()):
-            groups.setdefault(digest, []).append(node)
-        if len(groups) > 1:
-            sides = " / ".join(str(nodes) for nodes in groups.values())
-            self._moves.fail(f"nodes hold different models after round {message.round}: {sides}")
+        self._moves.fail_if_different(message.round, self._store.rounds.digests(message.round))
 
     # -- uploads and their sum -----------------------------------------------------------------------
 
@@ -195,10 +213,10 @@ class Engine:
     @_decision
     def sum_failed(self, node: int, problem: str) -> None:
         """A stored ciphertext cannot be added: its sender leaves, the attempt is given up."""
-        reason = f"sent a ciphertext that cannot be added ({problem})"
-        self._moves.drop(node, reason)
+        self._log.warning("ciphertext refused", node=node, problem=problem)
+        self._moves.drop(node, Reason.BAD_CIPHERTEXT)
         if self._store.position().stage is Stage.SUMMING:
-            self._moves.give_up(f"node {node} {reason}")
+            self._moves.give_up(Cause(reason=Reason.BAD_CIPHERTEXT, sides=((node,),)))
 
     # -- time and endings ----------------------------------------------------------------------------
 

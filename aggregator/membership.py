@@ -57,7 +57,7 @@ class Membership:
         if member is None:
             raise ProtocolError(f"node {message.node} has not enrolled")
         if member.left is not None:
-            raise ProtocolError(f"node {message.node} has left run {message.run}: {member.left}")
+            raise ProtocolError(f"node {message.node} has left run {message.run} ({member.left})")
 
     def require_signed(self, node: int, signed: bytes, signature: bytes) -> None:
         """Check a node's signature.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from afml.consortium.attempt import Attempt
+from afml.consortium.reasons import Cause, Reason
 from afml.consortium.run import RunConfig
 from afml.consortium.stage import Stage
 from afml.core.logging import get_logger
@@ -17,9 +20,9 @@ class Moves:
         self._store, self._config, self._membership = store, config, membership
         self._log = get_logger().bind(run=config.run)
 
-    def gather(self, attempt: Attempt, reason: str = "") -> None:
-        """An attempt begins."""
-        self._store.move(Position(Stage.GATHERING, attempt, reason))
+    def gather(self, attempt: Attempt, cause: Cause | None = None) -> None:
+        """An attempt begins; `cause` says what the one before was given up for."""
+        self._store.move(Position(Stage.GATHERING, attempt, _kept(cause)))
 
     def open_if_complete(self, attempt: Attempt) -> None:
         """Fix the cohort once everybody whom the run waits for is ready, and they are a quorum."""
@@ -43,29 +46,45 @@ class Moves:
         else:
             self.gather(Attempt(attempt.round + 1, 1))
 
-    def give_up(self, reason: str) -> None:
+    def give_up(self, cause: Cause) -> None:
         """The present attempt is lost: gather for another one."""
-        attempt = self._store.position().attempt
-        self._log.warning("attempt given up", round=attempt.round, attempt=attempt.number, problem=reason)
-        self.gather(attempt.next, reason)
+        attempt, problem = self._store.position().attempt, cause.text(self._config.quorum)
+        self._log.warning("attempt given up", round=attempt.round, attempt=attempt.number, problem=problem)
+        self.gather(attempt.next, cause)
 
-    def fail(self, reason: str) -> None:
+    def fail(self, cause: Cause) -> None:
         """The run ends here."""
-        attempt = self._store.position().attempt
-        self._log.error("run failed", round=attempt.round, attempt=attempt.number, problem=reason)
-        self._store.move(Position(Stage.FAILED, attempt, reason))
+        attempt, problem = self._store.position().attempt, cause.text(self._config.quorum)
+        self._log.error("run failed", round=attempt.round, attempt=attempt.number, problem=problem)
+        self._store.move(Position(Stage.FAILED, attempt, _kept(cause)))
 
-    def drop(self, node: int, reason: str) -> None:
+    def fail_if_different(self, round_number: int, models: Mapping[int, bytes]) -> bool:
+        """End the run, and say so, where nodes hold different models after a round.
+
+        Args:
+            round_number: The round; 0 for the models that the run begins with.
+            models: node -> keyed digest of its model.
+        """
+        sides: dict[bytes, list[int]] = {}
+        for node, digest in sorted(models.items()):
+            sides.setdefault(digest, []).append(node)
+        if len(sides) < 2:
+            return False
+        self.fail(Cause(reason=Reason.MODELS_DIFFER, round=round_number, sides=tuple(map(tuple, sides.values()))))
+        return True
+
+    def drop(self, node: int, reason: Reason) -> None:
         """A node leaves for good: that costs an attempt that counted on it, and the run if no quorum is left."""
         self._store.members.mark_left(node, reason)
-        self._log.warning("node left", node=node, problem=reason)
+        self._log.warning("node left", node=node, problem=reason.value)
+        left = Cause(reason=Reason.LEFT, sides=((node,),), because=reason)
         at, quorum, remaining = self._store.position(), self._config.quorum, len(self._membership.remaining())
         if at.stage.over:
             return
         if at.stage is not Stage.ENROLLING and remaining < quorum:
-            self.fail(f"node {node} left ({reason}); {remaining} are left, quorum is {quorum}")
+            self.fail(left.model_copy(update={"reason": Reason.TOO_FEW_LEFT, "count": remaining}))
         elif at.stage is Stage.OPEN and node in self._store.attempts.cohort(at.attempt):
-            self.give_up(f"node {node} left: {reason}")
+            self.give_up(left)
         elif at.stage is Stage.GATHERING:
             self.open_if_complete(at.attempt)
 
@@ -77,18 +96,18 @@ class Moves:
             if present >= quorum:
                 self.gather(Attempt(1, 1))
             else:
-                self.fail(f"only {present} of quorum {quorum} nodes enrolled in time")
+                self.fail(Cause(reason=Reason.TOO_FEW_ENROLLED, count=present))
         elif at.stage is Stage.GATHERING:
             ready = set(self._store.attempts.tokens(at.attempt))
             self._membership.missed(self._membership.awaited() - ready)
             if len(ready) >= quorum:
                 self.open_if_complete(at.attempt)
             else:
-                self.fail(f"round {at.attempt.round}: only {len(ready)} of quorum {quorum} nodes were ready in time")
+                self.fail(Cause(reason=Reason.TOO_FEW_READY, round=at.attempt.round, count=len(ready)))
         elif at.stage is Stage.OPEN:
             missing = self.missing(at.attempt)
             self._membership.missed(missing)
-            self.give_up(f"nodes {sorted(missing)} missed the upload deadline")
+            self.give_up(Cause(reason=Reason.UPLOAD_MISSED, sides=(tuple(sorted(missing)),)))
         elif at.stage is Stage.FINISHED:
             self._membership.missed(self.unreported())
 
@@ -99,3 +118,7 @@ class Moves:
     def unreported(self) -> set[int]:
         """Nodes that the run waits for, and that have not told the digest of the last model."""
         return self._membership.awaited() - set(self._store.rounds.digests(self._config.rounds))
+
+
+def _kept(cause: Cause | None) -> str:
+    return cause.canonical().decode() if cause else ""

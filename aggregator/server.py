@@ -22,6 +22,7 @@ from afml.consortium.limits import MAX_MESSAGE
 from afml.consortium.run import RunConfig
 from afml.consortium.scheme import run_params
 from afml.consortium.stage import Stage
+from afml.consortium.tls import server_credentials
 from afml.core.config import canonical_json
 from afml.core.errors import ProtocolError, TransportError
 from afml.core.files import hold_alone, write_bytes
@@ -102,7 +103,7 @@ def serve(
             at, seconds = asyncio.run(_serve(run, engine, summer, kit, listen))
         _write_summary(run, engine, seconds)
     if at.stage is Stage.FAILED:
-        raise ProtocolError(at.reason, where=f"run {config.run}")
+        raise ProtocolError(at.cause.text(config.quorum) if at.cause else "has failed", where=f"run {config.run}")
     return "finished" if at.stage is Stage.FINISHED else "stopped"
 
 
@@ -137,9 +138,7 @@ async def _listening(service: Service, tls: TlsIdentity, listen: Address) -> Any
     add_FederationServicer_to_server(service, server)  # type: ignore[no-untyped-call]
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    credentials = grpc.ssl_server_credentials(
-        [(tls.key, tls.certificate)], root_certificates=tls.ca, require_client_auth=True
-    )
+    credentials = server_credentials(tls)
     try:
         server.add_secure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", credentials)
     except RuntimeError as error:

@@ -65,7 +65,7 @@ class Service(FederationServicer):
         await self._do(context, request.node, lambda: self._engine.leave(request))
         return wire.Accepted()
 
-    async def Decline(self, request: wire.AttemptRef, context: Context) -> wire.Accepted:
+    async def Decline(self, request: wire.DeclineNotice, context: Context) -> wire.Accepted:
         """Give up an attempt."""
         await self._do(context, request.node, lambda: self._engine.decline(request))
         return wire.Accepted()

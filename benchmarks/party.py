@@ -28,6 +28,7 @@ from node.client import Client, preflight
 from node.guard import Guard, open_ledger
 from node.journal import Journal
 from node.party import Party
+from node.policy import Site
 from node.session import Session
 from node.witnessing import Witnessing
 from node.workspace import Workspace
@@ -46,9 +47,13 @@ def run_node(root: Path, number: int, address: str, hidden_by: Backend) -> None:
     trainer = supplied_trainer(run, number, node_std(run, run.phases[0]))
     preflight(address, kit, 60.0)
     with closing(Client(address, kit, run)) as client, open_ledger(work, kit) as ledger:
-        guard, journal = Guard(ledger, run, people), Journal(work.run(run.run))
+        guard, journal = (
+            Guard(ledger, run, people, Site(kit, root / "kits" / f"node-{number}").terms),
+            Journal(work.run(run.run)),
+        )
+        guard.reserve()
         party = Party(kit, run, trainer, guard, journal, client, hidden_by, _say)
-        Session(party, Witnessing(party.mailbox, ledger, kit.roster)).run()
+        Session(party, Witnessing(party.mailbox, ledger, kit.roster, party.journal.letters)).run()
 
 
 def main() -> None:

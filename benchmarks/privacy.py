@@ -10,8 +10,10 @@ from pathlib import Path
 from afml.consortium.attempt import Attempt
 from afml.consortium.run import Budget
 from afml.core.config import canonical_json
+from afml.ledger.checkpoint import origin_of
 from afml.ledger.entries import Spend
 from afml.ledger.people import People, load_key
+from afml.ledger.reservation import Limits, Reservation
 from afml.ledger.store import Ledger
 from afml.ledger.verify import verify
 from afml.privacy.accountant import composed_profile
@@ -64,14 +66,24 @@ def append_ms(folder: Path) -> float:
     """Median milliseconds of a durable append for 500 people, budget check included."""
     key = generate_signing_key()
     budget = Budget(delta=DELTA, ple_sigma=1.0)
+    limits, first = Limits(budget, budget), spend(1, 1, Gaussian(20.0), 200)
+    plan = Reservation("run-1", first.config_digest, first.plan, limits, days=1)
     milliseconds = []
-    with Ledger.open(folder, key, origin="afml/bench/node-1") as ledger:
+    with Ledger.open(folder, key, origin=origin_of(public_bytes(key))) as ledger:
+        ledger.plans.reserve(plan, PEOPLE)
         for round in range(1, 201):
             entry = spend(1, round, Gaussian(20.0), 200)
             started = time.perf_counter()
-            ledger.append(entry, PEOPLE, budget=budget)
+            ledger.append(entry, PEOPLE, limits)
             milliseconds.append(1000 * (time.perf_counter() - started))
     return statistics.median(milliseconds)
+
+
+def _reserve(ledger: Ledger, wanted: Reservation, commitment: bytes, enrolment: int) -> None:
+    """The entry of a reservation, without its checks."""
+    told = {"people": len(PEOPLE), "enrolment": commitment.hex(), "expires_ms": int((time.time() + 86400) * 1000)}
+    plan = canonical_json([event.to_json() for event in wanted.plan]).decode()
+    ledger.add({**wanted.to_json(), **told}, {"run": wanted.run, "enrolment": enrolment, "plan": plan})
 
 
 def verify_s(folder: Path, events: int = 100_000, runs: int = 10) -> float:
@@ -80,12 +92,17 @@ def verify_s(folder: Path, events: int = 100_000, runs: int = 10) -> float:
     Written in one transaction through the ledger's own code path, or writing would take minutes.
     """
     key, each = generate_signing_key(), events // runs
-    with Ledger.open(folder, key, origin="afml/bench/node-1") as ledger, ledger.transaction():
+    with Ledger.open(folder, key, origin=origin_of(public_bytes(key))) as ledger, ledger.transaction():
         people = People(ledger.database, load_key(folder, create=False))
         tokens = people.tokens(PEOPLE)
         enrolment, commitment = people.enrol(tokens)
+        limits = Limits(*[Budget(delta=DELTA, ple_sigma=10.0)] * 2)
         for run in range(runs):
             mechanism = Gaussian(500.0)
+            first = spend(run, 1, mechanism, each)
+            _reserve(
+                ledger, Reservation(first.run, first.config_digest, first.plan, limits, days=1), commitment, enrolment
+            )
             for round in range(1, each + 1):
                 entry = spend(run, round, mechanism, each)
                 claim = None
@@ -96,7 +113,10 @@ def verify_s(folder: Path, events: int = 100_000, runs: int = 10) -> float:
                         "epsilon": found.epsilon,
                         "ple_sigma": found.sigma,
                         "accountant": found.accountant,
-                    }
+                        "fixed_plan": {
+                            "epsilon": found.epsilon, "ple_sigma": found.sigma, "accountant": found.accountant,
+                        },
+                    }  # fmt: skip
                 body = {**entry.to_json(), "people": len(tokens), "enrolment": commitment.hex()}
                 columns = {
                     "run": entry.run,

@@ -32,11 +32,13 @@ from pathlib import Path
 import psutil
 
 from afml.consortium.card import DataAgreement
-from afml.consortium.provision import load_coordinator_key, provision
+from afml.consortium.provision import load_coordinator_key
 from afml.consortium.run import Budget, Phase, RunConfig, TaskChoice
 from afml.consortium.runfile import write_run
+from afml.trial.kits import make_kits
 from afml.trial.processes import free_port
 from benchmarks.plain import PLAIN
+from node import policyfile
 
 MILLION = 1_000_000
 NODES = 5
@@ -102,7 +104,9 @@ def measure(parameters: int, *, plain: bool = False, rounds: int = ROUNDS) -> Ro
 
 def _write_run(root: Path, parameters: int, rounds: int, plain: bool) -> None:
     """Kits and a signed run: one full-batch phase with distributed noise, a secure source of noise."""
-    provision(root / "kits", "bench", NODES)
+    roster = make_kits(root / "kits", "bench", NODES)
+    for number in range(1, NODES + 1):
+        policyfile.init(root / "kits" / f"node-{number}", policyfile.trial_policy(roster))
     phase = Phase(
         name="supplied", rounds=rounds, sample_rate=1.0, clip_norm=1.0, noise_multiplier=8.0, learning_rate=1.0,
         parameters=parameters,

@@ -58,7 +58,7 @@ class SuppliedTask:
         return dump({_PARAMETERS: self._parameters})
 
     def load_state(self, blob: bytes) -> None:
-        stored = load(blob, "saved training state").get(_PARAMETERS, np.zeros(0))
+        stored = load(blob, "saved training state", {_PARAMETERS: self._parameters.size}).get(_PARAMETERS, np.zeros(0))
         if stored.shape != self._parameters.shape:
             raise IntegrityError("the saved training state belongs to another run")
         self._parameters = stored

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from afml.consortium.attempt import Attempt
 from afml.consortium.run import Phase
-from afml.core.errors import IntegrityError, ProtocolError
+from afml.core.errors import IntegrityError, ModelsDiffer, ProtocolError
 from afml.core.progress import Event
 from afml.training.step import apply_total
+from node.agreement import compare_final, with_sum
 from node.checks import require_own_attempt, require_plausible
 from node.party import Party
 from node.public_part import require_public_part
@@ -21,6 +22,10 @@ from node.witnessing import Witnessing
 class CatchUp:
     """Applies published sums in order.
 
+    Attributes:
+        offence: A ledger that was found to have forgotten something after the last round. Every round is paid
+            for by then: whoever holds the model says so once it is saved.
+
     Args:
         party: The node.
         witnessing: Exchanges countersignatures after the last round.
@@ -29,12 +34,14 @@ class CatchUp:
 
     def __init__(self, party: Party, witnessing: Witnessing, begin: Callable[[Phase], None]) -> None:
         self._party, self._witnessing, self._begin = party, witnessing, begin
+        self.offence: IntegrityError | None = None
 
     def up_to(self, published: int) -> None:
         """Apply every published sum that is not applied yet.
 
         Raises:
             IntegrityError, ProtocolError: A sum is not this run's, or impossible; the node has left the run.
+            ModelsDiffer: The members of a cohort began from another model than this node's; it has left the run.
         """
         party = self._party
         while party.applied < min(published, party.run.rounds):
@@ -43,21 +50,23 @@ class CatchUp:
             self._begin(phase)
             header, payloads = party.client.fetch(round_number)
             attempt = Attempt(round_number, header.attempt)
-            cohort = party.cohort(attempt, header.cohort)
+            cohort = party.agreed_cohort(attempt, header.cohort)
             total = self._decode(attempt, cohort, payloads)
             apply_total(party.task, party.run, round_number, cohort, total)
-            party.applied = round_number
+            party.applied, party.sums = round_number, with_sum(party.sums, party.bind(attempt, cohort), total)
             party.keep_state()
             self.report()
             party.tell_round("applied", round_number)
 
     def report(self) -> None:
-        """Tell the keyed digest of the model; after the last round the public part belongs to it."""
+        """After the last round, whose model no Ready tells: compare it, public part and all, and report its digest."""
         party = self._party
-        if party.applied == party.run.rounds:
-            require_public_part(party)
-            self._countersign()
-        party.client.report_digest(party.applied, party.keys.digest_of(party.task.digest()))
+        if party.applied < party.run.rounds:
+            return
+        require_public_part(party)
+        self._compare()
+        self._countersign()
+        party.client.report_digest(party.applied, party.model_digest())
 
     def _decode(self, attempt: Attempt, cohort: tuple[int, ...], payloads: Iterable[bytes]) -> NDArray[np.int64]:
         """The exact sum of an attempt, refused unless it is this attempt's and possible."""
@@ -87,13 +96,26 @@ class CatchUp:
             return None
         return (payload for _, payload in submission.chunks())
 
+    def _compare(self) -> None:
+        """All who were in the last sum tell each other which model they hold."""
+        party, node = self._party, self._party.kit.node
+        peers = sorted(set(party.last_cohort()) - {node})
+        try:
+            silent = compare_final(party.mailbox, party.applied, node, party.model_digest(), peers)
+        except ModelsDiffer as error:
+            party.log.error("models differ", round=party.applied, problem=str(error))
+            party.leave(error)
+            raise
+        for peer in silent:
+            party.log.warning("last model not compared", round=party.applied, peer=peer)
+
     def _countersign(self) -> None:
         """Peers vouch for each other's ledgers, this run's last spend included, while all are still here."""
         party = self._party
+        party.guard.close("finished")  # nothing more is spent: the head that peers vouch for says so
         party.tell(Event("witnessing"))
         try:
-            self._witnessing.exchange("end", sorted(set(party.last_cohort()) - {party.kit.node}))
+            self._witnessing.part(sorted(set(party.last_cohort()) - {party.kit.node}))
         except IntegrityError as error:
             party.log.error("countersignatures refused", problem=str(error))
-            party.leave(error)
-            raise
+            self.offence = error

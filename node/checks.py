@@ -42,7 +42,7 @@ def verified_cohort(
             raise ProtocolError("the aggregator announced a wrong cohort", where=place)
         if token.node not in config.enrolled:
             raise ProtocolError(f"node {token.node} is not in this run", where=place)
-        signed = messages.ready(config.run, config.digest(), *attempt, token.node)
+        signed = messages.ready(config.run, config.digest(), attempt, token.node, token.model)
         key = bytes.fromhex(roster.member(token.node).signing_key)
         verify(key, signed, token.signature, where=f"ready token of node {token.node}")
         cohort.append(token.node)

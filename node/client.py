@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
@@ -17,7 +15,9 @@ from afml.consortium import messages
 from afml.consortium.attempt import Attempt
 from afml.consortium.limits import MAX_LETTER, MAX_MESSAGE, PIECE
 from afml.consortium.nodekit import NodeKit
+from afml.consortium.reasons import Reason
 from afml.consortium.run import RunConfig
+from afml.consortium.tls import channel_credentials, client_context, refusal
 from afml.core.errors import AfmlError, ProtocolError, Superseded, TransportError
 from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import FederationStub
@@ -54,13 +54,7 @@ def preflight(address: str, kit: NodeKit, wait_s: float) -> None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise TransportError("is not host:port", where=address, cure="for example localhost:7443")
-    context = ssl.create_default_context(cadata=kit.tls.ca.decode())
-    context.set_alpn_protocols(["h2"])
-    with tempfile.TemporaryDirectory() as folder:  # ssl loads from files only; mode 0700, gone at once
-        pair = Path(folder) / "pair.pem"
-        pair.touch(mode=0o600)
-        pair.write_bytes(kit.tls.certificate + kit.tls.key)
-        context.load_cert_chain(pair)
+    context = client_context(kit.tls)
     deadline = time.monotonic() + wait_s
     while True:
         try:
@@ -79,11 +73,7 @@ def preflight(address: str, kit: NodeKit, wait_s: float) -> None:
                 cure="check that the address is in its certificate and that both kits come from one provisioning",
             ) from None
         except ssl.SSLError as error:
-            raise TransportError(
-                f"the aggregator refuses this node's certificate ({error.reason})",
-                where=address,
-                cure="use the kit of this consortium, or renew an expired certificate",
-            ) from None
+            raise refusal(error, address) from None
         except OSError as error:
             if time.monotonic() >= deadline:
                 raise TransportError(
@@ -99,12 +89,12 @@ class Client:
 
     def __init__(self, address: str, kit: NodeKit, config: RunConfig, *, patience_s: float = 60.0) -> None:
         """`patience_s`: seconds that a call is retried while the aggregator is away."""
-        credentials = grpc.ssl_channel_credentials(kit.tls.ca, kit.tls.key, kit.tls.certificate)
         options = [("grpc.keepalive_time_ms", 30_000), ("grpc.max_receive_message_length", MAX_MESSAGE)]
-        self._channel = grpc.secure_channel(address, credentials, options)
+        self._channel = grpc.secure_channel(address, channel_credentials(kit.tls), options)
         self._stub = FederationStub(self._channel)  # type: ignore[no-untyped-call]
-        self._address, self._kit, self._config, self._patience = address, kit, config, patience_s
-        self._run: dict[str, Any] = {"run": config.run, "config_digest": config.digest()}
+        self._address, self._kit, self._patience = address, kit, patience_s
+        self._of_run = config.run, config.digest()
+        self._run: dict[str, Any] = dict(zip(("run", "config_digest"), self._of_run, strict=True))
         self.node = kit.node
 
     def close(self) -> None:
@@ -113,10 +103,8 @@ class Client:
 
     def enrol(self, pad_key: bytes) -> int:
         """Enrol with this run's pad key; returns how many nodes the run expects."""
-        signed = messages.enrolment(self._run_id, self._digest, self.node, pad_key)
-        request = wire.Enrolment(
-            **self._run, node=self.node, pad_key=pad_key, signature=sign(self._kit.signing_key, signed)
-        )
+        signature = self._sign(messages.enrolment(*self._of_run, self.node, pad_key))
+        request = wire.Enrolment(**self._run, node=self.node, pad_key=pad_key, signature=signature)
         return int(self._call(lambda: self._stub.Enrol(request)).nodes_expected)
 
     def enrolments(self) -> list[wire.Enrolment]:
@@ -129,26 +117,22 @@ class Client:
         request = wire.RunRef(**self._run, node=self.node)
         return Announcements(lambda: self._stub.WatchRun(request), self._patience, self._translate)
 
-    def ready(self, attempt: Attempt) -> None:
-        """Join an attempt."""
-        signed = messages.ready(self._run_id, self._digest, *attempt, self.node)
-        request = wire.ReadyToken(
-            **self._run,
-            round=attempt.round,
-            attempt=attempt.number,
-            node=self.node,
-            signature=sign(self._kit.signing_key, signed),
-        )
+    def ready(self, attempt: Attempt, model: bytes) -> None:
+        """Join an attempt from the model of this keyed digest."""
+        signature = self._sign(messages.ready(*self._of_run, attempt, self.node, model))
+        request = wire.ReadyToken(**self._at(attempt), model=model, signature=signature)
         self._call(lambda: self._stub.Ready(request))
 
-    def leave(self, reason: str) -> None:
+    def leave(self, reason: Reason) -> None:
         """Leave the run for good."""
-        request = wire.LeaveNotice(**self._run, node=self.node, reason=reason)
+        signature = self._sign(messages.leave(*self._of_run, self.node, reason.wire))
+        request = wire.LeaveNotice(**self._run, node=self.node, reason=reason.wire, signature=signature)
         self._call(lambda: self._stub.Leave(request))
 
     def decline(self, attempt: Attempt) -> None:
         """Give up an attempt this node had joined."""
-        request = wire.AttemptRef(**self._run, round=attempt.round, attempt=attempt.number, node=self.node)
+        signature = self._sign(messages.decline(*self._of_run, attempt, self.node))
+        request = wire.DeclineNotice(**self._at(attempt), signature=signature)
         self._call(lambda: self._stub.Decline(request))
 
     def submit(self, parts: Callable[[], Iterator[wire.UpdatePart]]) -> None:
@@ -178,13 +162,13 @@ class Client:
 
     def put_letter(self, recipient: int, subject: str, body: bytes) -> None:
         """Send sealed bytes to another node."""
-        signed = messages.letter(self._run_id, self._digest, self.node, recipient, subject, body)
+        signed = messages.letter(*self._of_run, self.node, recipient, subject, body)
         header = wire.LetterHeader(
             **self._run,
             sender=self.node,
             recipient=recipient,
             subject=subject,
-            signature=sign(self._kit.signing_key, signed),
+            signature=self._sign(signed),
             size=len(body),
         )
 
@@ -214,6 +198,7 @@ class Client:
         deadline = time.monotonic() + wait_s
 
         def receive() -> tuple[wire.LetterHeader, bytes] | None:
+            waiting()  # also while the aggregator is away: the run may be over
             left = deadline - time.monotonic()
             try:
                 stream = self._stub.GetLetter(request, timeout=max(0.1, min(_POLL_S, left)))
@@ -231,28 +216,20 @@ class Client:
             return header, bytes(body)
 
         while (found := self._call(receive)) is None:
-            waiting()
+            pass
         return found
 
     def report_digest(self, round_number: int, digest: bytes) -> None:
         """Report the keyed digest of the model after a round."""
-        signed = messages.model_digest(self._run_id, self._digest, round_number, self.node, digest)
-        request = wire.ModelDigest(
-            **self._run,
-            node=self.node,
-            round=round_number,
-            digest=digest,
-            signature=sign(self._kit.signing_key, signed),
-        )
+        signature = self._sign(messages.model_digest(*self._of_run, round_number, self.node, digest))
+        request = wire.ModelDigest(**self._run, node=self.node, round=round_number, digest=digest, signature=signature)
         self._call(lambda: self._stub.ReportDigest(request))
 
-    @property
-    def _run_id(self) -> str:
-        return self._config.run
+    def _at(self, attempt: Attempt) -> dict[str, Any]:
+        return {**self._run, "round": attempt.round, "attempt": attempt.number, "node": self.node}
 
-    @property
-    def _digest(self) -> bytes:
-        return self._config.digest()
+    def _sign(self, message: bytes) -> bytes:
+        return sign(self._kit.signing_key, message)
 
     def _call(self, call: Callable[[], Reply]) -> Reply:
         """Every call is idempotent, so it is repeated while the aggregator is away."""
@@ -268,7 +245,7 @@ class Client:
 
     def _translate(self, error: grpc.RpcError) -> AfmlError:
         code, detail = error.code(), (error.details() or "").splitlines()
-        text = detail[0] if detail else code.name
+        text = "".join(c for c in detail[0] if c.isprintable())[:300] if detail else code.name
         if code == grpc.StatusCode.ABORTED:
             return Superseded(text, where=f"aggregator {self._address}")
         if code in _REFUSED:

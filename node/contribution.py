@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 
 from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.run import Phase
@@ -15,13 +16,14 @@ from node import sender
 from node.outbox import Submission
 from node.party import Party
 from node.public_part import require_public_part
+from node.witnessing import Witnessing
 
 
 class Contribution:
     """This node's part in the attempts of a run."""
 
-    def __init__(self, party: Party) -> None:
-        self._party = party
+    def __init__(self, party: Party, witnessing: Witnessing) -> None:
+        self._party, self._witnessing = party, witnessing
         self._joined: set[Attempt] = set()
         self._confirmed: set[int] = set()
 
@@ -36,18 +38,21 @@ class Contribution:
 
         Raises:
             BudgetError: The round does not fit; the node has left the run.
+            IntegrityError: A peer's ledger, or this one, has forgotten something; the node has left the run.
             Superseded: The attempt is gathering no more.
         """
         if attempt in self._joined:
             return
         party = self._party
         self.begin(party.run.phase_of(attempt.round)[1])
+        # Once with patience; later only a look whether somebody has come back.
+        self._meet(party.keys.pad_secrets, patient=not self._joined)
         try:
             party.guard.check(attempt.round)
         except BudgetError as error:
             party.leave(error)
             raise
-        party.client.ready(attempt)
+        party.client.ready(attempt, party.model_digest())
         self._joined.add(attempt)
 
     def contribute(self, attempt: Attempt, tokens: list[wire.ReadyToken]) -> None:
@@ -55,11 +60,12 @@ class Contribution:
 
         Raises:
             BudgetError: The spend does not fit; the node has left the run.
+            ModelsDiffer: A member is ready from another model; the node has left the run, and nothing was spent.
             Superseded: The attempt was given up meanwhile.
         """
         party = self._party
         _, phase = party.run.phase_of(attempt.round)
-        binding = party.bind(attempt, party.cohort(attempt, tokens))
+        binding = party.bind(attempt, party.agreed_cohort(attempt, tokens))
         try:
             submission = party.outbox.find(binding)
             receipt = party.guard.receipt(binding)
@@ -68,8 +74,11 @@ class Contribution:
                 raise IntegrityError("ledger and stored ciphertexts disagree", where=attempt)
             self._confirm(binding.cohort)
         except (IntegrityError, TransportError) as error:
-            party.log.warning("attempt declined", round=attempt.round, attempt=attempt.number, problem=str(error))
-            party.client.decline(attempt)
+            self._decline(attempt, error)
+            return
+        self._meet(binding.cohort, patient=True)
+        if strangers := set(binding.cohort) - {party.kit.node} - self._witnessing.met:
+            self._decline(attempt, TransportError(f"no head of the ledgers of nodes {sorted(strangers)} came"))
             return
         if submission is None or receipt is None:
             receipt, submission = self._train(binding, phase)
@@ -100,8 +109,25 @@ class Contribution:
         except BudgetError as error:
             party.leave(error)
             raise
+        party.journal.keep_head(receipt.checkpoint)
         party.tell_round("encrypting", binding.round)
         return receipt, sender.store(receipt, binding, update, party.codec(phase), party.outbox, rounding)
+
+    def _decline(self, attempt: Attempt, error: AfmlError) -> None:
+        log = self._party.log
+        log.warning("attempt declined", round=attempt.round, attempt=attempt.number, problem=str(error))
+        self._party.client.decline(attempt)
+
+    def _meet(self, nodes: Iterable[int], *, patient: bool) -> None:
+        """Check the ledgers of these nodes, and what they know of this one, before anything is spent with them."""
+        party = self._party
+        peers = sorted(set(nodes) - {party.kit.node})
+        wait_s = min(10.0, party.run.deadline_s / 2) if patient else 0.0
+        try:
+            self._witnessing.meet(peers, wait_s=wait_s, waiting=party.require_going)
+        except IntegrityError as error:
+            party.leave(error)
+            raise
 
     def _confirm(self, cohort: tuple[int, ...]) -> None:
         peers = set(cohort) - {self._party.kit.node} - self._confirmed

@@ -74,10 +74,15 @@ class RunKeys:
     shared: bytes
     pad_secrets: Mapping[int, bytes]
 
-    def digest_of(self, state: bytes) -> bytes:
-        """Keyed digest of a model: equal at all nodes, meaningless to the aggregator. 32 bytes."""
+    def digest_of(self, model: bytes, sums: bytes) -> bytes:
+        """Keyed digest of a model and of the sums in it: equal at all nodes, meaningless to the aggregator. 32 bytes.
+
+        Args:
+            model: Its digest.
+            sums: See `node.agreement.with_sum`.
+        """
         mac = hmac.HMAC(self._derive(b"model digest"), hashes.SHA256())
-        mac.update(hashlib.sha256(state).digest())
+        mac.update(hashlib.sha256(model).digest() + sums)
         return mac.finalize()
 
     def pair_secret(self, peer: int) -> bytes:

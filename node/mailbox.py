@@ -44,32 +44,36 @@ class Mailbox:
             TransportError: It did not come in time.
             IntegrityError: It is not from `sender` or does not open.
         """
-        header, body = self._client.get_letter(sender, subject, wait_s=wait_s, waiting=waiting)
-        signed = messages.letter(
-            header.run, header.config_digest, header.sender, header.recipient, header.subject, body
-        )
-        if (header.sender, header.recipient, header.subject) != (sender, self._kit.node, subject):
-            raise IntegrityError(f"a letter expected from node {sender} came from node {header.sender}", where=subject)
-        if (header.run, header.config_digest) != (self._run.run, self._run.digest()):
-            raise IntegrityError("a letter of another run was delivered", where=subject)
-        key = bytes.fromhex(self._kit.roster.member(sender).signing_key)
-        verify(key, signed, header.signature, where=f"letter {subject}")
+        body = self._receive(sender, subject, wait_s, waiting)
         return open_sealed(self._kit.sealing_key, body, self._info(sender, self._kit.node, subject))
 
     def send_open(self, recipient: int, subject: str, body: bytes) -> None:
         """Have the aggregator relay a letter that anybody may read."""
         self._client.put_letter(recipient, subject, body)
 
-    def receive_open(self, sender: int, subject: str, *, wait_s: float) -> bytes:
-        """Wait for an open letter; whoever uses it checks what it says.
+    def receive_open(self, sender: int, subject: str, *, wait_s: float, waiting: Waiting = _patient) -> bytes:
+        """Wait for an open letter and check its signature; whoever uses it checks what it says.
 
         Raises:
             TransportError: It did not come in time.
-            IntegrityError: It came from another node.
+            IntegrityError: It is not from `sender`.
         """
-        header, body = self._client.get_letter(sender, subject, wait_s=wait_s)
-        if header.sender != sender:
-            raise IntegrityError(f"a letter expected from node {sender} came from node {header.sender}", where=subject)
+        return self._receive(sender, subject, wait_s, waiting)
+
+    def _receive(self, sender: int, subject: str, wait_s: float, waiting: Waiting) -> bytes:
+        """A letter that `sender` has signed for this node, this run and this subject, and nothing else."""
+        header, body = self._client.get_letter(sender, subject, wait_s=wait_s, waiting=waiting)
+        # A wrong one is the aggregator's doing: the sender it names has not signed it.
+        where = f"letter {subject} for node {self._kit.node}"
+        if (header.sender, header.recipient, header.subject) != (sender, self._kit.node, subject):
+            raise IntegrityError(f"one expected from node {sender} came from node {header.sender}", where=where)
+        if (header.run, header.config_digest) != (self._run.run, self._run.digest()):
+            raise IntegrityError("the aggregator delivered one of another run", where=where)
+        signed = messages.letter(
+            header.run, header.config_digest, header.sender, header.recipient, header.subject, body
+        )
+        key = bytes.fromhex(self._kit.roster.member(sender).signing_key)
+        verify(key, signed, header.signature, where=f"{where}, as the aggregator delivered it")
         return body
 
     def _info(self, sender: int, recipient: int, subject: str) -> bytes:

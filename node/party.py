@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.nodekit import NodeKit
+from afml.consortium.reasons import Cause, Reason
 from afml.consortium.run import Phase, RunConfig
 from afml.consortium.scheme import run_params
 from afml.consortium.stage import Stage
-from afml.core.errors import AfmlError, ProtocolError
+from afml.core.errors import AfmlError, ModelsDiffer, ProtocolError
 from afml.core.logging import get_logger
 from afml.core.progress import Event, Kind, Tell, untold
 from afml.privacy.noise import grid_for
@@ -22,6 +23,7 @@ from afml.wire import federation_pb2 as wire
 from crypto.secret.backend import Backend, Codec
 from crypto.secret.pads import Pads
 from node import keys as run_keys
+from node.agreement import NO_SUMS, require_same_model
 from node.announcements import Announcements
 from node.checks import verified_cohort
 from node.client import Client
@@ -45,7 +47,9 @@ class Party:
         backend: How updates are hidden in the sum.
         tell: Told what it is doing.
         applied: Rounds whose sum its parameters hold.
+        sums: Digest of those sums (`node.agreement.with_sum`).
         news: The run's announcements, once it watches them.
+        ended: Whether its part has ended for good: the run has failed, or it has left.
     """
 
     kit: NodeKit
@@ -57,8 +61,11 @@ class Party:
     backend: Backend
     tell: Tell = untold
     applied: int = 0
+    sums: bytes = NO_SUMS
     news: Announcements | None = None
+    ended: bool = False
     _codecs: dict[int, Codec] = field(default_factory=dict, repr=False)
+    _digest: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
         self.params = run_params(self.run)
@@ -67,7 +74,7 @@ class Party:
         self.log = get_logger().bind(run=self.run.run, node=self.kit.node)
         stored = self.journal.state()
         if stored is not None:
-            self.applied, state = stored
+            self.applied, self.sums, state = stored
             self.task.load_state(state)
 
     @property
@@ -108,16 +115,34 @@ class Party:
         """An attempt of this run by a cohort."""
         return Binding(self.run.run, self.run.digest(), attempt, cohort)
 
-    def cohort(self, attempt: Attempt, tokens: Iterable[wire.ReadyToken]) -> tuple[int, ...]:
-        """The cohort of an attempt, by its members' own signatures; see `node.checks.verified_cohort`."""
-        return verified_cohort(self.run, self.kit.roster, attempt, tokens)
+    def agreed_cohort(self, attempt: Attempt, tokens: Sequence[wire.ReadyToken]) -> tuple[int, ...]:
+        """The cohort of an attempt of the next round, by its members' own signatures, all from this node's model.
+
+        Raises:
+            ProtocolError, IntegrityError: See `node.checks.verified_cohort`.
+            ModelsDiffer: Nodes hold different models; this one has left the run.
+        """
+        cohort = verified_cohort(self.run, self.kit.roster, attempt, tokens)
+        try:
+            require_same_model(attempt.round, self.kit.node, self.model_digest(), tokens)
+        except ModelsDiffer as error:
+            self.log.error("models differ", round=attempt.round, attempt=attempt.number, problem=str(error))
+            self.leave(error)
+            raise
+        return cohort
+
+    def model_digest(self) -> bytes:
+        """Keyed digest of the model as it stands, and of every sum in it."""
+        if not self._digest:
+            self._digest = self.keys.digest_of(self.task.digest(), self.sums)
+        return self._digest
 
     def last_cohort(self) -> tuple[int, ...]:
         """Nodes in the last published sum: still there a moment ago; before the first one, all that enrolled."""
         if not self.applied:
             return (self.kit.node, *self.keys.pad_secrets)
         header, _ = self.client.fetch(self.applied)
-        return self.cohort(Attempt(self.applied, header.attempt), header.cohort)
+        return verified_cohort(self.run, self.kit.roster, Attempt(self.applied, header.attempt), header.cohort)
 
     def tell_round(self, kind: Kind, round_number: int) -> None:
         """Tell what is being done for a round."""
@@ -125,8 +150,9 @@ class Party:
         self.tell(Event(kind, round_number, self.run.rounds, phase.name))
 
     def keep_state(self) -> None:
-        """Store the parameters as they stand after `applied` rounds."""
-        self.journal.keep_state(self.applied, self.task.state())
+        """Store the parameters as they stand after `applied` rounds. Whatever changes them calls this."""
+        self._digest = b""
+        self.journal.keep_state(self.applied, self.sums, self.task.state())
 
     def require_going(self, state: wire.RunState | None = None) -> None:
         """End this node's part when the run has failed.
@@ -136,9 +162,14 @@ class Party:
         """
         state = state or (self.news.latest if self.news else None)
         if state is not None and Stage.of(state.stage) is Stage.FAILED:
-            raise ProtocolError(state.reason, where=f"run {self.run.run}")
+            self.ended = True
+            cause = Cause.of(state.cause, self.run.nodes)
+            raise ProtocolError(
+                f"has failed, says the aggregator: {cause.text(self.run.quorum)}", where=f"run {self.run.run}"
+            )
 
     def leave(self, error: AfmlError) -> None:
-        """Leave the run; what made this node leave matters more than whether that is heard."""
+        """Leave the run for good; what made this node leave matters more than whether that is heard."""
+        self.ended = True
         with contextlib.suppress(AfmlError):
-            self.client.leave(f"node {self.kit.node}: {error}")
+            self.client.leave(Reason.of_error(error))

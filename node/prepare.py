@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +27,30 @@ from node.workspace import Workspace
 _HOLDOUT_KEY = "holdout.key"
 
 
-def prepare(kit: NodeKit, work: Workspace, kind: str, options: Settings, draw: HoldoutDraw, progress: Step) -> NodeCard:
+@dataclass(frozen=True)
+class Given:
+    """What an institution says of its data.
+
+    Attributes:
+        kind: Kind of data, a name of `afml.data.kind.DATA_KINDS`.
+        options: Of that kind: where the data are and what is wanted of them.
+        draw: Who is kept out of training, to evaluate with.
+        max_enrolments: See `NodeCard`.
+    """
+
+    kind: str
+    options: Settings
+    draw: HoldoutDraw
+    max_enrolments: int = 1
+
+
+def prepare(kit: NodeKit, work: Workspace, given: Given, progress: Step) -> NodeCard:
     """Build everything a node needs to train.
 
     Args:
         kit: Signs the card.
         work: Folder to fill; what it holds of an earlier preparation is replaced, its ledger stays.
-        kind: Kind of data, a name of `afml.data.kind.DATA_KINDS`.
-        options: Of that kind: where the data are and what is wanted of them.
-        draw: Who is kept out of training, to evaluate with.
+        given: The data.
         progress: The running step.
 
     Raises:
@@ -48,8 +64,9 @@ def prepare(kit: NodeKit, work: Workspace, kind: str, options: Settings, draw: H
         with tempfile.TemporaryDirectory(dir=work.root, prefix=".prepare-") as folder:
             draft = Workspace(Path(folder))
             draft.data.mkdir()
-            built = DATA_KINDS.get(kind).build(draft.data, options, progress.note)
-            card = _declare(kit, draft, built, draw.enrolled(_holdout_key(work, draft, draw), built.samples))
+            built = DATA_KINDS.get(given.kind).build(draft.data, given.options, progress.note)
+            enrolled = given.draw.enrolled(_holdout_key(work, draft, given.draw), built.samples)
+            card = _declare(kit, draft, built, enrolled, given.max_enrolments)
             _install(draft, work)
     finally:
         if new and not any(work.root.iterdir()):
@@ -57,12 +74,14 @@ def prepare(kit: NodeKit, work: Workspace, kind: str, options: Settings, draw: H
     return card
 
 
-def _declare(kit: NodeKit, draft: Workspace, built: Built, enrolled: NDArray[np.bool_]) -> NodeCard:
+def _declare(
+    kit: NodeKit, draft: Workspace, built: Built, enrolled: NDArray[np.bool_], max_enrolments: int
+) -> NodeCard:
     """Write who takes part, and the signed card that says how many."""
     if not enrolled.any():
         raise InputError("nobody is left to train on", where="--holdout", cure="lower it")
     PeopleTable(built.samples, built.columns, enrolled).save(draft.people)
-    card = NodeCard(node=kit.node, data=built.data, enrolled=int(enrolled.sum()))
+    card = NodeCard(node=kit.node, data=built.data, enrolled=int(enrolled.sum()), max_enrolments=max_enrolments)
     signature = sign(kit.signing_key, messages.node_card(card.unsigned()))
     card = card.model_copy(update={"signature": signature.hex()})
     write_bytes(draft.card, card.model_dump_json(indent=2).encode() + b"\n")

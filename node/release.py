@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from afml.consortium.run import RunConfig
 from afml.core.config import canonical_json
 from afml.core.files import read_secret, staged_folder, write_bytes, write_secret
+from afml.core.simulation import SIMULATION
 from afml.genomics.files import GenotypeFiles
 from afml.genomics.release import read_release, write_release
 from afml.genomics.sites import SitePanel
@@ -25,8 +26,9 @@ from afml.masking.settings import ReleaseSettings
 from afml.release.plan import ReleasePlan
 from afml.release.planning import plan_release
 from afml.release.released import Released, apply_plan
-from crypto.public.random import source
+from afml.release.suite import worst_attack
 from node.privacy import PrivacyStatement
+from node.recognise import recognise_people
 from node.workspace import Workspace
 
 
@@ -40,19 +42,28 @@ class ReleaseDone:
 
 
 def make_plan(work: Workspace, config: RunConfig, settings: ReleaseSettings) -> ReleasePlan:
-    """The release plan of a run: from the trained model and the public panel, the same at every node."""
+    """The release plan of a run: from the trained model and the public panel, the same at every node.
+
+    With a `target_rr` it is attacked first.
+
+    Raises:
+        ReleaseError: No plan withstands the attacks.
+    """
     model = TrainedModel.load(work.model(config.run))
     panel = GenotypeStore.open(GenotypeFiles(work.data).panel_store).dosage()
-    return plan_release(model, panel, settings, people_per_file=min(config.enrolled.values()))
+    rr = worst_attack(masking_settings(config).game.genotype_error)
+    return plan_release(model, panel, settings, people_per_file=min(config.enrolled.values()), rr=rr)
 
 
 def release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger) -> ReleaseDone:
     """Write `releases/<run>/release.vcf.gz` with its index.
 
     Raises:
-        ReleaseError: Too few people for the group size, alone or together with earlier releases.
+        ReleaseError: Too few people for the group size, alone or together with earlier releases; no plan reaches
+            `target_rr`.
         BudgetError: Somebody in the file has withdrawn consent.
     """
+    recognise_people(ledger, work)
     plan = make_plan(work, config, settings)
     store = GenotypeStore.open(GenotypeFiles(work.data).cohort_store)
     panel = SitePanel.load(GenotypeFiles(work.data).site_panel)
@@ -62,8 +73,7 @@ def release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledge
     with staged_folder(target.parent) as staged:
         draft = staged / target.name
         columns = write_release(
-            draft, panel, released.dosage, header=_header(config, plan, statement, panel.drawn_note),
-            seed_source=source(config.seed, "release", config.run, work.root.name),
+            draft, panel, released.dosage, header=_header(config, plan, statement, panel.drawn_note)
         )  # fmt: skip
         record = ReleaseRecord(
             run=config.run, file_digest=hashlib.sha256(draft.read_bytes()).hexdigest(),
@@ -97,9 +107,19 @@ def _header(config: RunConfig, plan: ReleasePlan, statement: PrivacyStatement, d
         f"##afml_patterns={len(plan.codebook.patterns)}",
         f"##afml_min_group_size={plan.min_group_size}",
         f"##afml_masked={shown}",
-        f"##afml_model_ple_sigma={statement.ple_sigma:.4f} at delta {statement.delta:g}; bounds what the MODEL reveals",
+        *_privacy(statement),
         "##afml_records_dp=false; records are protected by masking and group size, not by differential privacy",
         f"##afml_use=made for {_task(config)}",
+    ]
+
+
+def _privacy(statement: PrivacyStatement) -> list[str]:
+    """What bounds what the model reveals; of a simulation, that nothing does."""
+    if statement.ple_sigma is None:
+        why = "noise came from a seed, and the MODEL protects nobody"
+        return [f"##afml_insecure=simulation; {why}", f"##afml_model_ple_sigma=inf; {SIMULATION}"]
+    return [
+        f"##afml_model_ple_sigma={statement.ple_sigma:.4f} at delta {statement.delta:g}; bounds what the MODEL reveals"
     ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from afml.consortium.attempt import Attempt
 from afml.consortium.stage import Stage
-from afml.core.errors import ConfigError, ProtocolError, Superseded
+from afml.core.errors import ConfigError, IntegrityError, ProtocolError, Superseded
 from afml.core.progress import Event
 from afml.training.task import Model
 from afml.wire import federation_pb2 as wire
@@ -30,7 +30,7 @@ class Session:
             ConfigError: The run declares other lengths of updates than the task has.
         """
         self._party = party
-        self._contribution = Contribution(party)
+        self._contribution = Contribution(party, witnessing)
         self._catchup = CatchUp(party, witnessing, self._contribution.begin)
         for index, phase in enumerate(party.run.phases):
             if phase.parameters not in (0, made := party.task.length(index)):
@@ -57,7 +57,7 @@ class Session:
             stage = Stage.of(state.stage)
             if stage is Stage.ENROLLING:
                 continue
-            if party.applied and not party.has_keys:
+            if party.applied == party.run.rounds and not party.has_keys:
                 self._catchup.report()  # again: it may have died before its last report
             self._catchup.up_to(state.published_round)
             if stage is Stage.FINISHED:
@@ -69,9 +69,25 @@ class Session:
         return self.model()
 
     @property
+    def offence(self) -> IntegrityError | None:
+        """A ledger that was found to have forgotten something after the last round."""
+        return self._catchup.offence
+
+    @property
     def complete(self) -> bool:
         """Whether every round is applied and the public part is there: `model` needs nobody any more."""
-        return self._party.applied == self._party.run.rounds and self._party.task.has_public_part
+        return self.paid and self._party.task.has_public_part
+
+    @property
+    def paid(self) -> bool:
+        """Whether every round is applied, so that nothing more will be spent."""
+        return self._party.applied == self._party.run.rounds
+
+    @property
+    def failed(self) -> bool:
+        """Whether the aggregator has announced that the run failed, which is for good."""
+        news = self._party.news
+        return news is not None and news.latest is not None and Stage.of(news.latest.stage) is Stage.FAILED
 
     def model(self) -> Model:
         """The model as it stands."""

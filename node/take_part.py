@@ -10,7 +10,7 @@ from afml.consortium.kit import load_roster
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
-from afml.core.errors import ConfigError, TransportError
+from afml.core.errors import AfmlError, ConfigError, TransportError
 from afml.core.files import write_bytes
 from afml.core.progress import Event, Tell, untold
 from afml.training.processes.group import Group
@@ -21,7 +21,9 @@ from node.client import Client, preflight
 from node.guard import Guard, open_ledger
 from node.journal import Journal
 from node.party import Party
+from node.policy import Site
 from node.privacy import PrivacyStatement, statement
+from node.recognise import recognise_people
 from node.session import Session
 from node.witnessing import Witnessing
 from node.workspace import Holdings, Workspace, load_holdings
@@ -38,6 +40,8 @@ class Part:
         address: The aggregator's host:port.
         wait_s: Seconds to wait for it.
         bf16: See `TaskKind.open`.
+        ledger: Folder of the institution's ledger; by default in the work folder.
+        simulation: A seeded run is meant.
     """
 
     kit: Path
@@ -46,6 +50,8 @@ class Part:
     address: str
     wait_s: float = 60.0
     bf16: bool = False
+    ledger: Path | None = None
+    simulation: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,13 @@ class Taken:
         run: Name of the run.
         model: Folder of the saved model.
         cost: What its people paid over all runs; None where the run was over before.
+        offence: A ledger, of a peer or this one, that was found to have forgotten something at the end.
     """
 
     run: str
     model: Path
     cost: PrivacyStatement | None
+    offence: AfmlError | None = None
 
 
 def take_part(
@@ -83,29 +91,44 @@ def take_part(
     Raises:
         AfmlError: One line; the run can be taken up again unless it says otherwise.
     """
-    run = load_run(part.run_file, kit.roster)
-    work = Workspace(part.work)
+    run, work = load_run(part.run_file, kit.roster), Workspace(part.work)
+    work.require_prepared()
+    site, journal = Site(kit, part.kit, part.simulation), Journal(work.run(run.run))
+    journal.require_not_ended()
+    if not journal.paid(run.rounds):  # what is paid for is finished, whatever the policy has become
+        site.terms(run)
     holdings = checked_holdings(work, run, kit.node, part)
-    journal = Journal(work.run(run.run))
     if journal.over(run.rounds):
         return Taken(run.run, work.model(run.run), None)
+    lifetime = site.policy().lifetime.budget
     client = Client(part.address, kit, run)
     try:
-        with open_ledger(work, kit) as ledger:
+        with open_ledger(work, kit, part.ledger) as ledger:
+            if renamed := recognise_people(ledger, work).renamed:
+                tell(Event("waiting", text=f"{renamed} people have spent under other names, which counts"))
             trainer = Trainer(run, holdings.task, holdings.enrolled, group)
-            guard = Guard(ledger, run, holdings.names)
+            guard = Guard(ledger, run, holdings.names, site.terms)
             party = Party(kit, run, trainer, guard, journal, client, hidden_by or backend(run.backend), tell)
-            session = Session(party, Witnessing(party.mailbox, ledger, kit.roster))
+            session = Session(party, Witnessing(party.mailbox, ledger, kit.roster, journal.letters))
+            if not journal.paid(run.rounds):
+                guard.consider()
             if not session.complete:
                 trainer.load_others()
-            model = _train(session, kit, part, tell)
+            try:
+                model = _train(session, guard, kit, part, tell)
+            except AfmlError as error:
+                if party.ended:
+                    guard.close("failed" if session.failed else "left")
+                    _end(session, journal, work.model(run.run), error)
+                raise
             model.save(work.model(run.run))
-            cost = statement(ledger, run, holdings.names)
+            guard.close("finished")
+            cost = statement(ledger, lifetime, holdings.names)
             write_bytes(work.privacy(run.run), cost.model_dump_json(indent=2).encode())
             journal.forget_keys()  # last: until here a restart begins where this one stood
     finally:
         client.close()
-    return Taken(run.run, work.model(run.run), cost)
+    return Taken(run.run, work.model(run.run), cost, session.offence)
 
 
 def further_process(part: Part) -> Trainer:
@@ -132,6 +155,13 @@ def checked_holdings(work: Workspace, run: RunConfig, node: int, part: Part) -> 
             where=part.run_file,
             cure="give the coordinator the present card.json and configure the run again",
         )
+    if run.enrolments_per_person < min(card.max_enrolments, len(run.enrolled)):
+        raise ConfigError(
+            f"the run's noise is made for people enrolled at {run.enrolments_per_person} institutions at most, this "
+            f"work folder's card says {card.max_enrolments}",
+            where=part.run_file,
+            cure="have the coordinator configure it with a larger --max-enrolments",
+        )
     holdings = load_holdings(work, run, bf16=part.bf16)
     if len(holdings.enrolled) != enrolled:
         raise ConfigError(
@@ -142,15 +172,24 @@ def checked_holdings(work: Workspace, run: RunConfig, node: int, part: Part) -> 
     return holdings
 
 
-def _train(session: Session, kit: NodeKit, part: Part, tell: Tell) -> Model:
+def _train(session: Session, guard: Guard, kit: NodeKit, part: Part, tell: Tell) -> Model:
     tell(Event("waiting", text=f"looking for the aggregator at {part.address}"))
     try:
         preflight(part.address, kit, 0.0 if session.complete else part.wait_s)
+        if not session.paid:  # only now: an address that nobody answers at must not tie up a budget
+            guard.reserve()
         return session.run()
     except TransportError:
         if not session.complete:
             raise
         return session.model()  # it died between its last round and saving; the aggregator has stopped since
+
+
+def _end(session: Session, journal: Journal, model: Path, error: AfmlError) -> None:
+    """Nothing of this run is to come: what is paid for is kept, what could still open something goes."""
+    if session.complete:
+        session.model().save(model)
+    journal.end(str(error))
 
 
 def _shown(data: DataAgreement) -> str:

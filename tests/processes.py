@@ -8,8 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests import warm
+from tests.warm import MARK
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -26,11 +30,17 @@ def listening(port: int) -> None:
             time.sleep(0.1)
 
 
+def until(there: Callable[[], bool]) -> None:
+    """Wait for something that is sure to come."""
+    deadline = time.monotonic() + 120
+    while not there():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def afml(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, env=environment(), timeout=300, **options
-    )
+    return warm.run(command(*arguments), env=environment(), **options)
 
 
 def command(*arguments: object, crash: str = "") -> list[str]:
@@ -45,10 +55,19 @@ def environment() -> dict[str, str]:
 
 def alive(marker: object) -> list[int]:
     """Processes that inherited AFML_TEST_MARK=marker, whoever their parent is now."""
-    wanted, found = f"AFML_TEST_MARK={marker}".encode(), []
+    wanted, found = f"{MARK}={marker}", []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             running = (folder / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-            if running and wanted in (folder / "environ").read_bytes().split(b"\0"):
+            if running and (wanted.encode() in (folder / "environ").read_bytes().split(b"\0") or _says(folder, wanted)):
                 found.append(int(folder.name))
     return found
+
+
+def _says(process: Path, wanted: str) -> bool:
+    """Whether a forked process says so by an open file in memory: its environ in /proc is another's."""
+    for link in (process / "fd").iterdir():
+        with contextlib.suppress(OSError):
+            if os.readlink(link).removeprefix("/memfd:").removesuffix(" (deleted)") == wanted:
+                return True
+    return False

@@ -149,10 +149,11 @@ class StepAttack:
         self._factor = self._moved()
 
     def _cohorts(self, case: WorstCase, first: Enrolled) -> Mapping[int, Enrolled]:
-        """The person stands at the first node; the attacker's own nodes need nobody."""
+        """The person stands at as many honest nodes as the run allows; the attacker's own nodes need nobody."""
         empty = as_declared(nobody(len(self._task.public)), self._task.settings.risk)
-        rest = {node: case.others if node in self._honest else empty for node in self._cohort[1:]}
-        return {self._cohort[0]: first, **rest}
+        with_person = self._honest[: self._config.enrolments_per_person]
+        rest = {node: case.others if node in self._honest else empty for node in self._cohort}
+        return {**rest, **dict.fromkeys(with_person, first)}
 
     def _moved(self) -> NDArray[np.float64]:
         """Change of the parameters since the start; rewinds."""

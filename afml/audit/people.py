@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import hadamard
 
-from afml.masking.enrolled import FARTHEST_SPREADS, TRAIT_SPREADS, Enrolled
+from afml.data.schema import FARTHEST_SPREADS
+from afml.masking.enrolled import TRAIT_SPREADS, Enrolled
 from afml.masking.settings import RiskSettings
 
 MOST_SPREAD = 2048

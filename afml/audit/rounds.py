@@ -3,7 +3,7 @@
 `play` is one round of `afml.training.inprocess`; `Channel` is the way through pads and backend, which
 must give the same integers. Who the attacker is: everybody but the honest nodes that the guarantee counts
 on. In distributed mode it is the aggregator with `max_colluding` nodes of a cohort of exactly `quorum`;
-in local mode it reads one node's own update.
+in local mode it reads the own updates of all nodes that one person may be enrolled at.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def cohort_of(config: RunConfig) -> tuple[int, ...]:
 
 def honest_of(config: RunConfig) -> tuple[int, ...]:
     """The nodes of `cohort_of` whose noise protects people from the attacker."""
-    return config.nodes[:1] if config.noise == "local" else config.nodes[: honest_nodes(config)]
+    watched = config.enrolments_per_person if config.noise == "local" else honest_nodes(config)
+    return config.nodes[: min(watched, config.quorum)]
 
 
 def nobody(sites: int) -> Enrolled:

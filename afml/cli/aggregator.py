@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from afml.cli.places import PRIVATE
 from afml.consortium.kit import load_aggregator_kit
 from afml.consortium.runfile import load_run
 from afml.core.errors import InputError
@@ -17,7 +18,7 @@ from aggregator.server import serve
 @click.command()
 @click.option("--kit", type=click.Path(path_type=Path), required=True, help="The aggregator's start kit.")
 @click.option("--run", "run_file", type=click.Path(path_type=Path), required=True, help="run.json, signed.")
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder for this run's state.")
+@click.option("--data", type=PRIVATE, required=True, help="Folder for this run's state.")
 @click.option(
     "--store", default="", help="Where its decisions are kept, NAME:PLACE; by default sqlite:DATA/run.sqlite."
 )

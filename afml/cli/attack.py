@@ -109,23 +109,24 @@ def _run(inputs: Subject, canaries: int, seed: int, *, quiet: bool) -> AuditResu
 def _print(steps: list[MechanismResult], found: AuditResult | None) -> None:
     if steps:
         table = Table(title="Worst-case single steps, noise multiplier 1")
-        for heading in ("phase", "case", "\\[audited, accounted] sigma", "steps", "wrong without", "wrong with"):
+        for heading in ("phase", "case", "[audited, accounted] sigma", "steps", "wrong without", "wrong with"):
             table.add_column(heading, justify="left" if heading in ("phase", "case") else "right")
         for one in steps:
             table.add_row(
-                one.phase, one.case, f"\\[{one.mu_lower:.2f}, {one.mu_accounted:.2f}]",
+                one.phase, one.case, f"[{one.mu_lower:.2f}, {one.mu_accounted:.2f}]",
                 str(one.absent + one.present), str(one.false_positives), str(one.false_negatives),
             )  # fmt: skip
         console.print(table)
     if found:
         console.print(
-            f"run: PLE in \\[{found.mu_lower:.3f}, {found.mu_accounted:.3f}] sigma "
+            f"run: PLE in [{found.mu_lower:.3f}, {found.mu_accounted:.3f}] sigma "
             f"({found.confidence:.0%} confidence; {found.mu_attacked:.3f} accounted for the {found.rounds} attacked "
             f"rounds), epsilon at least {found.epsilon_lower:.2f} at {found.delta:g}; {found.canaries} canaries, "
             f"{' and '.join(f'{c} of {g}' for c, g in zip(found.correct, found.guesses, strict=True))} guessed right"
         )
         if found.mu_ceiling <= found.mu_attacked:
             console.print(
-                f"[yellow]so few canaries cannot establish more than {found.mu_ceiling:.2f} sigma: "
-                "this audit could not have failed[/]"
+                f"so few canaries cannot establish more than {found.mu_ceiling:.2f} sigma: "
+                "this audit could not have failed",
+                style="yellow",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,13 +11,26 @@ from rich.table import Table
 
 from afml.cli.attack import attack
 from afml.core.progress import console
+from afml.core.simulation import SIMULATION
 from afml.ledger.export import export as export_files
 from afml.ledger.export import to_json
 from afml.ledger.findings import Verification, require_ok
 from afml.ledger.outside import Files, KeyOptions, verify_with
-from afml.ledger.summary import EnrolmentSummary, Summary, summarise
+from afml.ledger.summary import EnrolmentSummary, Summary, iso, summarise
+from afml.privacy.ple import Ple
 
 _PATH = click.Path(path_type=Path)
+_INFINITE = "infinite"
+_WHOLE = ("enrolment", "since", "until", "state", "noise")  # columns that a narrow terminal does not fold
+
+
+_HEADS = click.option(
+    "--head", "heads", type=_PATH, multiple=True,
+    help="A signed head that others have kept, or the folder that their `afml ledger heads` wrote.",
+)  # fmt: skip
+_COUNTERSIGNATURES = click.option(
+    "--countersignatures", default=0, show_default=True, help="Institutions that vouch for its newest head."
+)
 
 
 @click.group()
@@ -39,46 +53,90 @@ def show(ledger: Path, rounds: bool, as_json: bool) -> None:
         del document["verification"]
         click.echo(json.dumps(document, indent=2))
         return
-    console.print(f"{summary.origin}: {summary.entries} entries, {summary.withdrawals} withdrawals, ", end="")
+    console.print(f"{summary.origin}: {summary.entries} entries, {summary.withdrawals} people withdrawn, ", end="")
     console.print(f"{len(summary.releases)} releases")
     if summary.insecure:
-        console.print("[bold red]some entries come from seeded simulations and protect nobody[/]")
+        told = f"{SIMULATION}. Noise of some runs comes from a seed: they protect nobody, and their PLE is infinite"
+        console.print(told, style="bold red")
+    _policies(summary)
+    for enrolment in summary.enrolments:
+        console.print(f"enrolment {enrolment.name}: {enrolment.told}", soft_wrap=True)
     _enrolments(summary)
+    _plans(summary)
+    for body in summary.bodies:
+        if body["kind"] == "withdrawal":
+            console.print(f"#{body['index']} {iso(body['time_ms'])}: {body['people']} people withdrew consent")
     for enrolment in summary.enrolments:
         _runs(enrolment, rounds)
 
 
+def _policies(summary: Summary) -> None:
+    for entry in summary.policies:
+        policy, looser = entry["policy"], entry["looser"]
+        assert isinstance(policy, dict)
+        assert isinstance(looser, list)
+        rule = f"{policy['lifetime']['ple_sigma']:g} sigma for a person at delta {policy['lifetime']['delta']:g}"
+        console.print(f"policy since {iso(entry['time_ms'])}: {rule}, over all runs", soft_wrap=True)
+        if looser:
+            console.print(f"  looser than the one before it: {', '.join(map(str, looser))}", soft_wrap=True)
+
+
+def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
+    """Columns as narrow as they can be: a figure that a terminal cuts off is a wrong one."""
+    table = Table(title=title, box=None, padding=(0, 1, 0, 0))
+    for heading in left:
+        table.add_column(heading, overflow="fold", no_wrap=heading in _WHOLE)
+    for heading in right:
+        table.add_column(heading, justify="right", overflow="fold")
+    return table
+
+
 def _enrolments(summary: Summary) -> None:
-    table = Table(title="Enrolments")
-    for heading in ("enrolment", "people", "epsilon", "PLE", "epsilon if broken", "limit", "left"):
-        table.add_column(heading, justify="left" if heading == "enrolment" else "right")
+    figures = ("people", "epsilon", "PLE", "if fixed", "epsilon if broken", "reserved", "limit", "left")
+    table = _table("Enrolments", ("enrolment",), figures)
     for enrolment in summary.enrolments:
         balance, total = enrolment.balance, enrolment.total
-        unit = "" if balance is None else "epsilon" if balance.budget.epsilon is not None else "sigma"
         table.add_row(
-            enrolment.name, str(enrolment.people), f"{total.epsilon:.3f} at {total.delta:g}",
-            f"{total.sigma:.3f}", f"{enrolment.broken.epsilon:.3f}",
-            "" if balance is None else f"{balance.limit:.4g} {unit}",
-            "" if balance is None else f"{balance.left:.4g}",
+            enrolment.name, str(enrolment.people),
+            _INFINITE if total is None else f"{total.epsilon:.3f}",
+            f"{_INFINITE}, {SIMULATION}" if total is None else f"{total.sigma:.3f}",
+            _INFINITE if enrolment.fixed_plan is None else f"{enrolment.fixed_plan.sigma:.3f}",
+            _epsilon(enrolment.broken),
+            *(("", "", "") if balance is None else
+              (f"{balance.spent:.3f}", f"{balance.limit:.4g}", f"{balance.left:.3f}")),
         )  # fmt: skip
     console.print(table)
 
 
+def _epsilon(spent: Ple | None) -> str:
+    return _INFINITE if spent is None else f"{spent.epsilon:.3f}"
+
+
+def _plans(summary: Summary) -> None:
+    table = _table("Plans set aside", ("run", "since", "until", "state", "approved"), ("people", "PLE by itself"))
+    for plan in summary.plans:
+        approved = "by a person" if plan.approved else ""
+        planned = f"{_INFINITE}, {SIMULATION}" if plan.planned is None else f"{plan.planned.sigma:.3f}"
+        table.add_row(plan.run, plan.time, plan.expires[:10], plan.state, approved, str(plan.people), planned)
+    if summary.plans:
+        console.print(table)
+
+
 def _runs(enrolment: EnrolmentSummary, rounds: bool) -> None:
-    table = Table(title=f"Enrolment {enrolment.name}")
-    for heading in ("run", "spends", "noise", "epsilon", "PLE [audited, accounted]", "epsilon if broken"):
-        table.add_column(heading, justify="left" if heading in ("run", "noise") else "right")
+    figures = ("spends", "epsilon", "PLE [audited, accounted]", "epsilon if broken")
+    table = _table(f"Enrolment {enrolment.name}", ("run", "noise"), figures)
     for run in enrolment.runs:
+        accounted = _INFINITE if run.own is None else f"{run.own.sigma:.3f}"
         audited = "not audited" if run.audited is None else f"{run.audited:.3f}"
         table.add_row(
-            run.run + (" (insecure)" if run.insecure else ""), str(len(run.rounds)), run.noise,
-            f"{run.own.epsilon:.3f}", f"\\[{audited}, {run.own.sigma:.3f}]", f"{run.broken.epsilon:.3f}",
+            run.run + (f" ({SIMULATION})" if run.insecure else ""), run.noise, str(len(run.rounds)),
+            _epsilon(run.own), f"[{audited}, {accounted}]", _epsilon(run.broken),
         )  # fmt: skip
         if rounds:
             for line in run.rounds:
                 after = "" if line.ple_sigma is None else f"{line.epsilon:.3f}, PLE {line.ple_sigma:.3f}"
                 table.add_row(
-                    f"  round {line.attempt.round}.{line.attempt.number} {line.phase}", f"#{line.index}", line.time,
+                    f"  round {line.attempt.round}.{line.attempt.number} {line.phase}", line.time, f"#{line.index}",
                     f"z {line.mechanism.noise_multiplier:g}", after, f"z {line.broken_multiplier:.4g}",
                 )  # fmt: skip
     console.print(table)
@@ -87,12 +145,12 @@ def _runs(enrolment: EnrolmentSummary, rounds: bool) -> None:
 @audit.command()
 @click.argument("ledger", type=_PATH)
 @click.option("--roster", type=_PATH, help="The consortium's roster; gives all public keys.")
-@click.option("--node", type=int, help="Whose ledger it is; default: from its name.")
+@click.option("--node", type=int, help="Whose ledger it is; default: whom it is named after.")
 @click.option("--key", help="The node's public key, hex, instead of a roster.")
 @click.option("--aggregator-key", help="The aggregator's public key, hex, instead of a roster.")
 @click.option("--transcript", type=_PATH, multiple=True, help="The aggregator's transcript.")
-@click.option("--head", "heads", type=_PATH, multiple=True, help="A signed head that others have kept.")
-@click.option("--countersignatures", default=0, show_default=True, help="Institutions that must vouch.")
+@_HEADS
+@_COUNTERSIGNATURES
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(
     ledger: Path, roster: Path | None, node: int | None, key: str | None, aggregator_key: str | None,
@@ -104,44 +162,52 @@ def verify(
     if as_json:
         document = {
             "ok": result.ok, "origin": result.origin, "entries": result.entries, "root": result.root,
-            "checked": result.checked, "findings": [vars(finding) for finding in result.findings],
+            "checked": result.checked, "unchecked": result.unchecked,
+            "findings": [vars(finding) for finding in result.findings],
             "agreements": [vars(agreement) for agreement in result.agreements],
         }  # fmt: skip
         click.echo(json.dumps(document, indent=2))
     else:
-        _print(result, with_transcript=bool(transcript))
+        _print(result)
     require_ok(result)
 
 
-def _print(result: Verification, *, with_transcript: bool) -> None:
+def _print(result: Verification) -> None:
     for line in result.checked:
-        console.print(f"checked {line}")
-    if not with_transcript:
-        console.print("[yellow]no transcript given: rollback, forks and hidden runs cannot be seen[/]")
+        console.print(f"checked {line}", soft_wrap=True)
+    for line in result.unchecked:
+        console.print(f"not checked: {line}", style="yellow", soft_wrap=True)
     for agreement in result.agreements:
         console.print(
             f"run {agreement.run}: recorded epsilon {agreement.epsilon:.4f}, PLE {agreement.ple_sigma:.4f}; "
-            f"recomputed {agreement.epsilon_recomputed:.4f}, {agreement.ple_sigma_recomputed:.4f}"
+            f"recomputed {agreement.epsilon_recomputed:.4f}, {agreement.ple_sigma_recomputed:.4f}",
+            soft_wrap=True,
         )
     for finding in result.findings:
-        console.print(f"[bold red]{finding.code}[/] {finding.where}: {finding.problem}")
-    console.print("[green]nothing found[/]" if result.ok else f"[bold red]{len(result.findings)} findings[/]")
+        console.print(f"{finding.code} {finding.where}: {finding.problem}", style="bold red", soft_wrap=True)
+    if result.ok:
+        console.print("nothing found", style="green")
+    else:
+        console.print(f"{len(result.findings)} findings", style="bold red")
 
 
 @audit.command()
 @click.argument("ledger", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="Folder for ledger.json, ledger.csv and ledger.html.")
 @click.option("--roster", type=_PATH, help="The consortium's roster; gives all public keys.")
-@click.option("--node", type=int, help="Whose ledger it is; default: from its name.")
+@click.option("--node", type=int, help="Whose ledger it is; default: whom it is named after.")
 @click.option("--key", help="The node's public key, hex, instead of a roster.")
 @click.option("--aggregator-key", help="The aggregator's public key, hex, instead of a roster.")
 @click.option("--transcript", type=_PATH, multiple=True, help="The aggregator's transcript.")
+@_HEADS
+@_COUNTERSIGNATURES
 def export(
     ledger: Path, out: Path, roster: Path | None, node: int | None, key: str | None,
-    aggregator_key: str | None, transcript: tuple[Path, ...],
+    aggregator_key: str | None, transcript: tuple[Path, ...], heads: tuple[Path, ...], countersignatures: int,
 ) -> None:  # fmt: skip
     """Verify LEDGER and write it as JSON, CSV and a one-page HTML, findings included."""
-    result = verify_with(ledger, KeyOptions(roster, node, key, aggregator_key), Files(transcript))
+    keys = KeyOptions(roster, node, key, aggregator_key)
+    result = verify_with(ledger, keys, Files(transcript, heads, countersignatures))
     summary: Summary = summarise(ledger)
     for path in export_files(summary, result, out):
         console.print(str(path))

@@ -16,8 +16,10 @@ from afml.core.errors import ConfigError
 from afml.data.kind import DATA_KINDS
 from afml.masking import options as masking
 from afml.masking.kind import NAME as MASKING
+from afml.masking.kind import masking_settings
 from afml.masking.plan import DEFAULT_GAME_ROUNDS, DEFAULT_GAME_SHARE, GAME_ROUNDS, GAME_SHARE
 from afml.masking.settings import GameSettings
+from afml.release.method import require_method
 from afml.training.planning import Rounds, Terms
 from afml.training.planning import configure as configure_run
 from afml.training.registry import find
@@ -48,6 +50,12 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 @click.option("--quorum", default=None, type=click.IntRange(1), help="Fewest nodes of a cohort; by default all.")
 @click.option(
     "--max-colluding", type=click.IntRange(0), default=1, show_default=True, help="Nodes that may pool what they know."
+)
+@click.option(
+    "--max-enrolments",
+    default=None,
+    type=click.IntRange(1),
+    help="Institutions that one person may be enrolled at; noise grows with it.  [default: the most that a card says]",
 )
 @click.option(
     "--reserve-attempts",
@@ -110,7 +118,8 @@ def configure(
     cards: tuple[Path, ...], kit: Path, out: Path, name: str | None, kind: str, settings_file: Path | None, ple: float,
     budget: float | None, delta: float, rounds: int, sample_rate: float | None, clip_norm: float | None,
     learning_rate: float | None, noise: Literal["distributed", "local"], quorum: int | None, max_colluding: int,
-    reserve_attempts: int, backend: str, seed: int | None, game_rounds: int | None, game_share: float | None,
+    max_enrolments: int | None, reserve_attempts: int, backend: str, seed: int | None, game_rounds: int | None,
+    game_share: float | None,
     game_file: Path | None, game_steps: int | None, min_group_size: int | None, phenotypes: int | None,
     risk_file: Path | None, patterns: int | None,
 ) -> None:  # fmt: skip
@@ -124,13 +133,17 @@ def configure(
         Rounds(rounds=rounds, sample_rate=sample_rate, clip_norm=clip_norm, learning_rate=learning_rate,
                further=further),
         Terms(name=name, ple_sigma=ple, budget_sigma=budget, delta=delta, noise=noise, quorum=quorum,
-              max_colluding=max_colluding, reserve_attempts=reserve_attempts, backend=backend, seed=seed),
+              max_colluding=max_colluding, max_enrolments=max_enrolments, reserve_attempts=reserve_attempts,
+              backend=backend, seed=seed),
     )  # fmt: skip
+    if kind == MASKING:
+        require_method(masking_settings(run).release.method, where=f"run {run.run}")
     unit = DATA_KINDS.get(run.data.kind, where="cards").unit
     write_run(out, run, key)
     noises = ", ".join(f"{p.name} {p.rounds} rounds z = {p.noise_multiplier:g}" for p in run.phases)
     click.echo(
-        f"run {run.run}: {len(found)} nodes, {run.data.features} {unit}, PLE {ple:g} at delta {delta:g}: {noises}"
+        f"run {run.run}: {len(found)} nodes, {run.data.features} {unit}, PLE {ple:g} at delta {delta:g}: {noises}; "
+        f"a person is enrolled at {run.enrolments_per_person} of them at most"
     )
 
 

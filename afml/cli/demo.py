@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from afml.core.progress import console
+from afml.core.simulation import SIMULATION
 from afml.evaluation.details import read_details
 from afml.evaluation.report import read_json
 from afml.evaluation.terminal import print_report
@@ -71,7 +72,8 @@ def demo(
     )
     made = Demo(settings)
     if simulation:
-        console.print("[bold red]simulation: noise comes from --seed and can be replayed; nobody is protected[/]")
+        told = f"{SIMULATION}. Noise comes from --seed and can be replayed: nobody is protected"
+        console.print(told, style="bold red")
     made.run()
     report = read_json(made.report)
     print_report(report, report.release.method, console, read_details(out / "details.json"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import click
 from pydantic.fields import FieldInfo
@@ -45,6 +45,8 @@ def _option(field: str, info: FieldInfo, users: str) -> click.Option:
 
 
 def _type(info: FieldInfo) -> click.ParamType[Any] | type:
+    if get_origin(info.annotation) is Literal:
+        return click.Choice(get_args(info.annotation))
     bare: Any = (get_args(info.annotation) or (info.annotation,))[0]  # of `Path | None` and `tuple[Path, ...]`, Path
     if bare is Path:
         return click.Path(path_type=Path)

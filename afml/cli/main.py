@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from types import FrameType
@@ -11,17 +12,20 @@ import click
 
 from afml import __version__
 from afml.core.errors import AfmlError
+from afml.core.plain import plain_line
 
 # Verb -> (module, one line for --help). Modules load lazily, so that `afml aggregator` never imports
 # torch, key code or a VCF reader.
 VERBS = {
-    "provision": ("afml.cli.provision", "Make a consortium: authority, certificates, keys, start kits."),
-    "renew": ("afml.cli.provision", "Renew one party's certificate."),
+    "keys": ("afml.cli.keys", "Any party: make its own keys, ask for certificates, install the answer."),
+    "provision": ("afml.cli.provision", "Coordinator: sign the roster and certify the keys of all who ask."),
     "split": ("afml.cli.data", "Split one VCF into a public panel and institutions (for trials)."),
     "phenotypes": ("afml.cli.data", "Simulate phenotypes for people in VCFs (for trials)."),
     "prepare": ("afml.cli.prepare", "Institution: filter sites, build the genotype store, sign a card."),
     "configure": ("afml.cli.configure", "Coordinator: agree on a run from the nodes' cards and sign it."),
     "aggregator": ("afml.cli.aggregator", "Serve one run: admit nodes, add ciphertexts."),
+    "policy": ("afml.cli.policy", "Institution: what it allows, whoever signs what."),
+    "run": ("afml.cli.run", "Institution: read a signed run in plain words, approve it, close it."),
     "node": ("afml.cli.node", "Institution: take part in one run."),
     "mask": ("afml.cli.mask", "Institution: write the de-identified VCF."),
     "evaluate": ("afml.cli.evaluate", "Attack and score releases of a trial; write the report."),
@@ -29,6 +33,8 @@ VERBS = {
     "plan": ("afml.cli.plan", "What utility to expect of so many people, nodes, and so much privacy."),
     "privacy": ("afml.cli.privacy", "Convert between noise, epsilon, delta and PLE."),
     "audit": ("afml.cli.audit", "Show, verify and export a ledger."),
+    "ledger": ("afml.cli.ledger", "Back up, restore and succeed a ledger; hand out kept heads."),
+    "withdraw": ("afml.cli.withdraw", "Institution: people take their consent back."),
     "demo": ("afml.cli.demo", "A whole consortium on this machine."),
 }
 
@@ -61,6 +67,7 @@ def _terminated(_: int, __: FrameType | None) -> None:
 
 def main() -> None:
     """Run the command line; errors of ours become one line on standard error."""
+    os.umask(0o077)  # whatever a command writes is its account's alone, temporary files and SQLite's own included
     # A polite kill unwinds like Ctrl-C: staged files go, children are stopped.
     signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -75,10 +82,10 @@ def main() -> None:
         click.echo("afml: interrupted", err=True)
         sys.exit(130)
     except click.ClickException as error:
-        click.echo(f"afml: {error.format_message()}", err=True)
+        click.echo(f"afml: {plain_line(error.format_message())}", err=True)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written
-        click.echo(f"afml: {error.filename or 'system'}: {error.strerror or error}", err=True)
+        click.echo(plain_line(f"afml: {error.filename or 'system'}: {error.strerror or error}"), err=True)
         sys.exit(1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from afml.cli.places import PRIVATE
 from afml.consortium.nodekit import load_node_kit
 from afml.core.logging import configure as configure_logging
 from afml.core.progress import Event, Tell, events_to, text_of
@@ -20,18 +21,23 @@ _PATH = click.Path(path_type=Path)
 
 @click.command()
 @click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
-@click.option("--work", type=_PATH, required=True, help="Folder that `afml prepare` made.")
+@click.option("--work", type=PRIVATE, required=True, help="Folder that `afml prepare` made.")
 @click.option("--run", "run_file", type=_PATH, required=True, help="run.json, signed.")
 @click.option("--aggregator", "address", required=True, help="host:port")
 @click.option("--wait", "wait_s", default=60.0, show_default=True, help="Seconds to wait for the aggregator.")
 @click.option("--events", type=_PATH, help="Append progress to this file, one JSON object a line.")
 @click.option("--bf16", is_flag=True, help="Train the public part, where this node is elected to, under bf16 autocast.")
-def node(kit: Path, work: Path, run_file: Path, address: str, wait_s: float, events: Path | None, bf16: bool) -> None:
+@click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
+@click.option("--simulation", is_flag=True, help="Take part in a seeded run, which protects nobody.")
+def node(
+    kit: Path, work: Path, run_file: Path, address: str, wait_s: float, events: Path | None, bf16: bool,
+    ledger: Path | None, simulation: bool,
+) -> None:  # fmt: skip
     """Train in one run. Restart it after a crash: it picks up where it stood, and never spends twice unrecorded.
 
     Several processes or GPUs: torchrun --standalone --nproc-per-node N -m afml -- node ...
     """
-    part = Part(kit, work, run_file, address, wait_s, bf16)
+    part = Part(kit, work, run_file, address, wait_s, bf16, ledger, simulation)
     further = processes.rank() > 0
     if further:  # it writes nothing, so there is nothing to unwind
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -58,5 +64,8 @@ def _first(part: Part, group: Group | None, record: Tell) -> None:
         tell(Event("finished", text=f"run {taken.run} is over; its model is in {taken.model}"))
         return
     cost = taken.cost
-    click.echo(f"node {kit.node}: PLE {cost.ple_sigma:.3f} sigma, epsilon {cost.epsilon:.3f} at {cost.delta:g}")
+    epsilon = "" if cost.epsilon is None else f", epsilon {cost.epsilon:.3f} at {cost.delta:g}"
+    click.echo(f"node {kit.node}: PLE {cost.ple}{epsilon}")
     tell(Event("finished", text=f"model saved in {taken.model}"))
+    if taken.offence is not None:
+        raise taken.offence

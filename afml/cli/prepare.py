@@ -9,12 +9,14 @@ import click
 from pydantic import ValidationError
 
 from afml.cli.fields import flag, options_of
+from afml.cli.places import PRIVATE
 from afml.consortium.nodekit import load_node_kit
 from afml.core.config import Settings, complaint
 from afml.core.errors import ConfigError, InputError
 from afml.core.progress import step
 from afml.data.holdout import HoldoutDraw
 from afml.data.kind import DATA_KINDS
+from node.prepare import Given
 from node.prepare import prepare as prepare_work
 from node.workspace import Workspace
 
@@ -36,7 +38,7 @@ class _Prepare(click.Command):
 
 @click.command(cls=_Prepare)
 @click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
-@click.option("--work", type=_PATH, required=True, help="Folder to prepare.")
+@click.option("--work", type=PRIVATE, required=True, help="Folder to prepare.")
 @click.option(
     "--data",
     type=click.Choice(DATA_KINDS.names()),
@@ -45,9 +47,17 @@ class _Prepare(click.Command):
 )
 @click.option("--task", default=None, help="An installed task that will train on the data; says which kind it takes.")
 @click.option("--holdout", default=0.25, show_default=True, help="Fraction of people kept out of training.")
+@click.option(
+    "--max-enrolments",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Institutions of a run, this one included, that one of these people may be enrolled at: your signed word.",
+)
 @click.option("--seed", default=None, type=int, help="Simulation only.")
 def prepare(
-    kit: Path, work: Path, data: str | None, task: str | None, holdout: float, seed: int | None, **given: object
+    kit: Path, work: Path, data: str | None, task: str | None, holdout: float, max_enrolments: int, seed: int | None,
+    **given: object,
 ) -> None:  # fmt: skip
     """Check and store this institution's data, declare the enrolment on a signed card."""
     data = _kind(data, task)
@@ -55,8 +65,14 @@ def prepare(
     draw = HoldoutDraw(holdout, seed)
     loaded = load_node_kit(kit)
     with step(f"preparing node {loaded.node}") as running:
-        card = prepare_work(loaded, Workspace(work), data, options, draw, running)
+        card = prepare_work(loaded, Workspace(work), Given(data, options, draw, max_enrolments), running)
     kind = DATA_KINDS.get(data)
+    most = card.max_enrolments
+    click.echo(
+        "the card says: nobody here is enrolled at another institution of a run (--max-enrolments)"
+        if most == 1
+        else f"the card says: a person here is enrolled at {most} institutions of a run at most (--max-enrolments)"
+    )
     for line in kind.remarks(Workspace(work).data):
         click.echo(line)
     click.echo(

@@ -1,4 +1,4 @@
-"""`afml provision` and `afml renew`: a consortium's authority, certificates and start kits."""
+"""`afml provision`: the coordinator signs a roster of all who ask, and certifies the keys that they made."""
 
 from __future__ import annotations
 
@@ -6,38 +6,50 @@ from pathlib import Path
 
 import click
 
-from afml.consortium.provision import CERTIFICATE_DAYS, DEFAULT_HOSTS
-from afml.consortium.provision import provision as make_kits
-from afml.consortium.provision import renew as renew_certificate
+from afml.consortium import provision as provisioning
+from afml.consortium.authority import CERTIFICATE_DAYS
+from afml.consortium.request import fingerprint, read_request
+
+_PATH = click.Path(path_type=Path)
+_REQUESTS = click.argument("requests", metavar="REQUEST...", type=_PATH, nargs=-1, required=True)
+_KIT = click.option("--kit", type=_PATH, required=True, help="The coordinator's kit.")
+_OUT = click.option("--out", type=_PATH, required=True, help="Folder for the answers; must be new.")
+_DAYS = click.option("--days", default=CERTIFICATE_DAYS, show_default=True, help="Validity of certificates.")
 
 
-@click.command()
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the start kits; must be new.")
-@click.option("--consortium", default="consortium", show_default=True, help="Name of the consortium.")
-@click.option("--nodes", type=int, required=True, help="How many institutions.")
-@click.option(
-    "--host",
-    "hosts",
-    multiple=True,
-    default=DEFAULT_HOSTS,
-    show_default=True,
-    help="Names or addresses of the aggregator.",
-)
-@click.option("--days", default=CERTIFICATE_DAYS, show_default=True, help="Validity of certificates.")
-def provision(out: Path, consortium: str, nodes: int, hosts: tuple[str, ...], days: int) -> None:
-    """Make start kits: one folder per party, keys readable by their owner only."""
-    roster = make_kits(out, consortium, nodes, hosts, days=days)
-    click.echo(f"{len(roster.members)} nodes, an aggregator and a coordinator: kits in {out}")
-    click.echo("hand each folder to its party over a channel you trust, then delete your copies")
+@click.group()
+def provision() -> None:
+    """Answer the requests of the parties; no answer holds a secret."""
 
 
-@click.command()
-@click.argument("coordinator", type=click.Path(path_type=Path))
-@click.argument("party")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the renewed TLS files.")
-@click.option("--host", "hosts", multiple=True, help="Aggregator only; by default those it has.")
-@click.option("--days", default=CERTIFICATE_DAYS, show_default=True)
-def renew(coordinator: Path, party: str, out: Path, hosts: tuple[str, ...], days: int) -> None:
-    """Renew PARTY's certificate (node/3, aggregator) with the COORDINATOR kit; nobody else is touched."""
-    renew_certificate(coordinator, party, out, hosts=hosts or None, days=days)
-    click.echo(f"renewed TLS files of {party} in {out}")
+@provision.command()
+@_REQUESTS
+@_KIT
+@_OUT
+@click.option("--consortium", default="", help="Its name; needed the first time.")
+@_DAYS
+def sign(requests: tuple[Path, ...], kit: Path, out: Path, consortium: str, days: int) -> None:
+    """Sign a roster of all who ask to be on it, and answer each of them.
+
+    Give the REQUEST of every node and of the aggregator, also of those who were on the last roster.
+    """
+    roster = provisioning.sign(requests, kit, out, consortium=consortium, days=days)
+    for path in requests:
+        request = read_request(path)
+        click.echo(f"{request.role} {request.name}: fingerprint of its request {request.fingerprint}")
+    click.echo(
+        f"consortium {roster.consortium}, {len(roster.members)} nodes; fingerprint {fingerprint(roster.digest())}"
+    )
+    click.echo(f"compare the fingerprints with the parties, then send each its folder of {out}")
+
+
+@provision.command()
+@_REQUESTS
+@_KIT
+@_OUT
+@_DAYS
+def renew(requests: tuple[Path, ...], kit: Path, out: Path, days: int) -> None:
+    """Certify new TLS keys of parties on the roster; nobody else is touched."""
+    for party, request in provisioning.renew(requests, kit, out, days=days).items():
+        click.echo(f"{party} {request.name}: fingerprint of its request {request.fingerprint}")
+    click.echo(f"compare the fingerprints with the parties, then send each its folder of {out}")

@@ -10,6 +10,7 @@ from typing import Literal
 import click
 
 from afml.core.errors import ReleaseError
+from afml.core.simulation import SIMULATION
 from afml.study.design import FederatedRuns
 from afml.study.reproduction import begun, check_quick, quick_data, real_design, write_results
 from afml.study.runner import Places, make_runs
@@ -58,6 +59,7 @@ def reproduce(
         )  # fmt: skip
         failed = made.failed
     records = write_results(everything, out)
+    click.echo(f"{SIMULATION}: the noise of a study comes from seeds; PLE is that of the same runs without")
     for bar in bars(records):
         click.echo(f"{verdict(bar):12} {bar.what}: {bar.value:.4g}  ({', '.join(bar.group)})")
     click.echo(f"{len(records)} of {len(everything)} runs in {out / 'reproduce.json'}, {out / 'tables.md'}")

@@ -29,11 +29,21 @@ class DataAgreement(Settings):
 
 
 class NodeCard(Settings):
-    """What an institution declares in public before a run, signed with its roster key."""
+    """What an institution declares in public before a run, signed with its roster key.
+
+    Attributes:
+        node: Its number.
+        data: What its data have in common with the others'.
+        enrolled: People enrolled in training.
+        max_enrolments: Institutions, this one included, that one of them may be enrolled at in a run: its word,
+            since nobody else can know. A run below it is refused, here and by `afml configure`.
+        signature: Over all else.
+    """
 
     node: int
     data: DataAgreement
     enrolled: int = Field(ge=1)
+    max_enrolments: int = Field(default=1, ge=1)
     signature: str = ""
 
     def unsigned(self) -> bytes:

@@ -1,15 +1,18 @@
-"""Start kits, the part that holds no run key: TLS files, roster, and the aggregator's whole kit.
+"""Kits, the part that holds no run key: TLS files, roster, and the aggregator's whole kit.
 
 A kit is a folder per party:
 
-    roster.json  roster.sig  ca.pem      the same for all; the roster is signed by the coordinator
-    tls.pem      tls.key                 ECDSA P-256 certificate of this party, its key (0600)
     signing.key                          Ed25519, PEM (0600)
     sealing.key                          X25519, PEM (0600), nodes only
+    tls.key                              ECDSA P-256, PEM (0600)
+    request.json                         their public halves, as the coordinator was sent them
+    roster.json  roster.sig  ca.pem      the same for all; the roster is signed by the coordinator
+    tls.pem                              certificate of this party
     ca.key                               the consortium's authority (0600), coordinator only
 
-A certificate names its party in a URI: `afml://<consortium>/node/3`, `.../aggregator`, `.../coordinator`.
-Only the aggregator's may serve TLS, so no member can pose as the aggregator.
+The party makes the keys (`afml.consortium.ownkeys`); the coordinator answers with the rest
+(`afml.consortium.provision`). A certificate names its party in a URI: `afml://<consortium>/node/3`,
+`.../aggregator`, `.../coordinator`. Only the aggregator's may serve TLS, so no member can pose as the aggregator.
 """
 
 from __future__ import annotations
@@ -22,10 +25,12 @@ from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from afml.consortium.roster import Roster
 from afml.core.errors import InputError, TransportError
@@ -34,7 +39,7 @@ from crypto.public.signing import public_bytes, verify
 
 ROSTER, ROSTER_SIGNATURE, CA, CERTIFICATE = "roster.json", "roster.sig", "ca.pem", "tls.pem"
 TLS_KEY, SIGNING_KEY, SEALING_KEY, CA_KEY = "tls.key", "signing.key", "sealing.key", "ca.key"
-_KIT_CURE = "use the start kit made for this party, or renew its certificate"
+CURE = "install the coordinator's answer to this very kit with `afml keys install`"
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def node_of_peer(names: Iterable[bytes | str], roster: Roster) -> int:
     nodes = [m.node for m in roster.members if party_uri(roster.consortium, f"node/{m.node}") in uris]
     if len(nodes) != 1:
         raise TransportError(
-            f"certificate names no node of consortium {roster.consortium}", where="TLS peer", cure=_KIT_CURE
+            f"certificate names no node of consortium {roster.consortium}", where="TLS peer", cure=CURE
         )
     return nodes[0]
 
@@ -92,26 +97,28 @@ def load_roster(folder: Path) -> Roster:
 
     Raises:
         InputError: Missing or malformed.
-        IntegrityError: Not signed by the coordinator it names.
+        IntegrityError: Not signed by the coordinator it names, or it gives one institution's ledger to two.
     """
     roster = Roster.load(folder / ROSTER)
-    signature = require_file(folder / ROSTER_SIGNATURE, "roster signature", _KIT_CURE).read_bytes()
+    signature = require_file(folder / ROSTER_SIGNATURE, "roster signature", CURE).read_bytes()
     verify(bytes.fromhex(roster.coordinator_key), roster_message(roster), signature, where=folder / ROSTER)
+    roster.check(folder / ROSTER)
     return roster
 
 
-def load_tls(folder: Path, consortium: str, party: str, *, now: dt.datetime | None = None) -> TlsIdentity:
+def load_tls(folder: Path, roster: Roster, party: str, *, now: dt.datetime | None = None) -> TlsIdentity:
     """Read and check a kit's TLS files.
 
     Args:
         folder: The kit.
-        consortium: As the roster names it.
+        roster: The consortium's.
         party: Whose certificate it must be: "node/3", "aggregator" or "coordinator".
         now: Time to check validity at; the clock's by default.
 
     Raises:
         InputError: A file is missing or malformed, the key is readable by others, the certificate comes from
-            another authority, is expired or not yet valid, names another party, or the key is not its key.
+            another authority than the roster's, is expired or not yet valid, names another party, or the key is
+            not its key.
     """
     path = folder / CERTIFICATE
     ca = load_certificate(folder / CA, "consortium certificate")
@@ -119,17 +126,19 @@ def load_tls(folder: Path, consortium: str, party: str, *, now: dt.datetime | No
     try:
         certificate.verify_directly_issued_by(ca)
     except (ValueError, TypeError, InvalidSignature):
-        raise InputError("certificate was not issued by this consortium", where=path, cure=_KIT_CURE) from None
+        raise InputError("certificate was not issued by this consortium", where=path, cure=CURE) from None
+    if ca.fingerprint(hashes.SHA256()).hex() != roster.authority:
+        raise InputError("is not the certificate authority on the roster", where=folder / CA, cure=CURE)
     _check_time(ca, folder / CA, now)
     _check_time(certificate, path, now)
-    uri = party_uri(consortium, party)
+    uri = party_uri(roster.consortium, party)
     if uri not in _uris(certificate):
-        raise InputError(f"certificate does not name {uri}", where=path, cure=_KIT_CURE)
+        raise InputError(f"certificate does not name {uri}", where=path, cure=CURE)
     key_pem = read_secret(folder / TLS_KEY)
     key = load_private_key(key_pem, folder / TLS_KEY)
     spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if key.public_key().public_bytes(*spki) != certificate.public_key().public_bytes(*spki):
-        raise InputError("key does not match the certificate", where=folder / TLS_KEY, cure=_KIT_CURE)
+        raise InputError("key does not match the certificate", where=folder / TLS_KEY, cure=CURE)
     return TlsIdentity(
         party,
         ca.public_bytes(Encoding.PEM),
@@ -148,7 +157,7 @@ def load_signing_key(folder: Path, public_hex: str) -> Ed25519PrivateKey:
     path = folder / SIGNING_KEY
     key = load_private_key(read_secret(path), path)
     if not isinstance(key, Ed25519PrivateKey) or public_bytes(key).hex() != public_hex:
-        raise InputError("signing key is not the one on the roster", where=path, cure=_KIT_CURE)
+        raise InputError("signing key is not the one on the roster", where=path, cure=CURE)
     return key
 
 
@@ -160,7 +169,7 @@ def load_aggregator_kit(folder: Path, *, now: dt.datetime | None = None) -> Aggr
     """
     require_kit(folder)
     roster = load_roster(folder)
-    tls = load_tls(folder, roster.consortium, "aggregator", now=now)
+    tls = load_tls(folder, roster, "aggregator", now=now)
     return AggregatorKit(roster, tls, load_signing_key(folder, roster.aggregator_key))
 
 
@@ -171,7 +180,7 @@ def require_kit(folder: Path) -> None:
         InputError: It is not a folder.
     """
     if not folder.is_dir():
-        raise InputError("start kit does not exist", where=folder, cure="make kits with `afml provision`")
+        raise InputError("kit does not exist", where=folder, cure="make it with `afml keys init`")
 
 
 def load_private_key(pem: bytes, where: Path) -> PrivateKeyTypes:
@@ -183,15 +192,12 @@ def load_private_key(pem: bytes, where: Path) -> PrivateKeyTypes:
     try:
         return serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError):
-        raise InputError("not a PEM private key", where=where, cure=_KIT_CURE) from None
+        raise InputError("not a PEM private key", where=where, cure=CURE) from None
 
 
-def certificate_hosts(certificate_pem: bytes) -> list[str]:
-    """DNS names and addresses that a certificate may serve."""
-    names = _names(x509.load_pem_x509_certificate(certificate_pem))
-    if names is None:
-        return []
-    return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+def private_pem(key: ec.EllipticCurvePrivateKey | Ed25519PrivateKey | X25519PrivateKey) -> bytes:
+    """A private key as key files hold it."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def load_certificate(path: Path, what: str) -> x509.Certificate:
@@ -200,11 +206,11 @@ def load_certificate(path: Path, what: str) -> x509.Certificate:
     Raises:
         InputError: Missing or not a certificate.
     """
-    data = require_file(path, what, _KIT_CURE).read_bytes()
+    data = require_file(path, what, CURE).read_bytes()
     try:
         return x509.load_pem_x509_certificate(data)
     except ValueError:
-        raise InputError(f"{what} is not a PEM certificate", where=path, cure=_KIT_CURE) from None
+        raise InputError(f"{what} is not a PEM certificate", where=path, cure=CURE) from None
 
 
 def _check_time(certificate: x509.Certificate, path: Path, now: dt.datetime | None) -> None:
@@ -213,7 +219,7 @@ def _check_time(certificate: x509.Certificate, path: Path, now: dt.datetime | No
         raise InputError(
             f"certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d}",
             where=path,
-            cure="ask the coordinator for a renewed one (`afml renew`)",
+            cure="ask the coordinator for another with `afml keys renew`",
         )
     if moment < certificate.not_valid_before_utc:
         raise InputError(
@@ -223,13 +229,9 @@ def _check_time(certificate: x509.Certificate, path: Path, now: dt.datetime | No
         )
 
 
-def _names(certificate: x509.Certificate) -> x509.SubjectAlternativeName | None:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return None
-
-
 def _uris(certificate: x509.Certificate) -> list[str]:
-    names = _names(certificate)
-    return [] if names is None else names.get_values_for_type(x509.UniformResourceIdentifier)
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return names.get_values_for_type(x509.UniformResourceIdentifier)

@@ -8,5 +8,5 @@ MAX_LETTER = 64 << 20
 """Bytes of a letter: a sealed model or key."""
 MAX_SUBJECT = 40
 """Characters of a letter's subject."""
-LETTERS_PER_PEER = 8
+LETTERS_PER_PEER = 16
 """Letters of one sender to one recipient; a run needs fewer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from afml.consortium.attempt import Attempt
 from afml.core.config import canonical_json
 
 
@@ -17,9 +18,21 @@ def enrolment(run: str, config: bytes, node: int, pad_key: bytes) -> bytes:
     return _message("enrolment", run=run, config=config, node=node, pad_key=pad_key)
 
 
-def ready(run: str, config: bytes, round_number: int, attempt: int, node: int) -> bytes:
-    """A node agrees to take part in one attempt of a round."""
-    return _message("ready", run=run, config=config, round=round_number, attempt=attempt, node=node)
+def ready(run: str, config: bytes, attempt: Attempt, node: int, model: bytes) -> bytes:
+    """A node agrees to take part in one attempt of a round, from the model whose keyed digest is `model`."""
+    return _message(
+        "ready", run=run, config=config, round=attempt.round, attempt=attempt.number, node=node, model=model
+    )
+
+
+def leave(run: str, config: bytes, node: int, reason: int) -> bytes:
+    """A node leaves a run for good; `reason` is a number of the wire's `Reason`."""
+    return _message("leave", run=run, config=config, node=node, reason=reason)
+
+
+def decline(run: str, config: bytes, attempt: Attempt, node: int) -> bytes:
+    """A node gives up an attempt whose cohort it is in."""
+    return _message("decline", run=run, config=config, round=attempt.round, attempt=attempt.number, node=node)
 
 
 def letter(run: str, config: bytes, sender: int, recipient: int, subject: str, body: bytes) -> bytes:
@@ -43,3 +56,13 @@ def run_config(config: bytes) -> bytes:
 def node_card(card: bytes) -> bytes:
     """A node declares its site panel and its enrolment count (canonical JSON of the card)."""
     return _message("node-card", card=hashlib.sha256(card).digest())
+
+
+def party_request(request: bytes) -> bytes:
+    """A party asks to be put on a roster, or for a new certificate (canonical JSON of the request)."""
+    return _message("party-request", request=hashlib.sha256(request).digest())
+
+
+def key_change(founder: bytes, key: bytes) -> bytes:
+    """An institution's signing key names the one that follows it; `founder` is the first of all."""
+    return _message("key-change", founder=founder, key=key)

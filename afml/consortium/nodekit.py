@@ -1,4 +1,4 @@
-"""A node's start kit: its TLS identity, signing key and sealing key, checked against the roster."""
+"""A node's kit: its TLS identity, signing key and sealing key, checked against the roster."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ class NodeKit:
     signing_key: Ed25519PrivateKey = field(repr=False)
     sealing_key: X25519PrivateKey = field(repr=False)
 
+    @property
+    def origin(self) -> str:
+        """Name of this institution's ledger, the same in every consortium."""
+        return self.roster.member(self.node).origin
+
 
 def load_node_kit(folder: Path, *, now: dt.datetime | None = None) -> NodeKit:
     """Read and check a node's kit; its certificate says which node it is.
@@ -37,7 +42,7 @@ def load_node_kit(folder: Path, *, now: dt.datetime | None = None) -> NodeKit:
     kit.require_kit(folder)
     roster = kit.load_roster(folder)
     node = _node_of(folder, roster)
-    tls = kit.load_tls(folder, roster.consortium, f"node/{node}", now=now)
+    tls = kit.load_tls(folder, roster, f"node/{node}", now=now)
     member = roster.member(node)
     signing_key = kit.load_signing_key(folder, member.signing_key)
     path = folder / kit.SEALING_KEY
@@ -46,12 +51,14 @@ def load_node_kit(folder: Path, *, now: dt.datetime | None = None) -> NodeKit:
         not isinstance(sealing_key, X25519PrivateKey)
         or sealing_key.public_key().public_bytes_raw().hex() != member.sealing_key
     ):
-        raise InputError("sealing key is not the one on the roster", where=path, cure="use this node's own start kit")
+        raise InputError("sealing key is not the one on the roster", where=path, cure="use this node's own kit")
     return NodeKit(node, roster, tls, signing_key, sealing_key)
 
 
 def _node_of(folder: Path, roster: Roster) -> int:
-    path = require_file(folder / kit.CERTIFICATE, "TLS certificate", "use the start kit made for this party")
+    path = require_file(
+        folder / kit.CERTIFICATE, "TLS certificate", "install the coordinator's answer with `afml keys install`"
+    )
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -64,5 +71,5 @@ def _node_of(folder: Path, roster: Roster) -> int:
     raise InputError(
         f"certificate names no node of consortium {roster.consortium}",
         where=path,
-        cure="use this node's own start kit",
+        cure=kit.CURE,
     )

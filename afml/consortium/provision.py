@@ -1,160 +1,145 @@
-"""Provisioning: the consortium's certificate authority, every party's keys and the signed roster.
+"""Provisioning: the coordinator answers requests with a signed roster and certificates, and holds nobody's keys.
 
-`provision` makes one folder per party (see `afml.consortium.kit` for its files). Keys are made in one place
-for convenience, and each folder goes to its party over a channel the parties trust. Whoever runs provisioning
-could keep copies; docs/CRYPTO.md says what that would let them do.
+`sign` takes every party's request and makes an answer for each: roster.json, roster.sig, ca.pem and tls.pem,
+none of them secret. The consortium's certificate authority lies in the coordinator's own kit. What a coordinator
+can still do is name parties that it invented itself; docs/THREAT_MODEL.md says what that lets it do.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
-from collections.abc import Sequence
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from afml.consortium import kit
+from afml.consortium.authority import CERTIFICATE_DAYS, Authority
+from afml.consortium.ownkeys import install
+from afml.consortium.request import REQUEST, Request, read_request
 from afml.consortium.roster import Member, Roster
 from afml.core.errors import InputError
-from afml.core.files import read_secret, staged_folder, write_bytes, write_secret
-from crypto.public.signing import generate_signing_key, public_bytes, sign
+from afml.core.files import staged_folder, write_bytes
+from crypto.public.signing import sign as signature_of
 
-DEFAULT_HOSTS = ("localhost", "127.0.0.1")
-AUTHORITY_DAYS = 3650
-CERTIFICATE_DAYS = 730
+MOST_NODES = 1024
 
 
-class _Authority:
-    """The consortium's certificate authority."""
+@dataclass(frozen=True)
+class _Coordinator:
+    """The coordinator's kit, before there is a roster in it."""
 
-    def __init__(self, consortium: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
-        self.consortium, self.certificate, self.key = consortium, certificate, key
+    folder: Path
+    request: Request
+    key: Ed25519PrivateKey
 
     @classmethod
-    def make(cls, consortium: str) -> _Authority:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"AFML {consortium}"[:64])])
-        builder = _builder(name, name, key.public_key(), AUTHORITY_DAYS)
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        builder = builder.add_extension(_usage(authority=True), critical=True)
-        identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-        return cls(consortium, builder.add_extension(identifier, critical=False).sign(key, hashes.SHA256()), key)
+    def load(cls, folder: Path) -> _Coordinator:
+        kit.require_kit(folder)
+        request = read_request(folder / REQUEST)
+        if request.role != "coordinator":
+            raise InputError(
+                f"is the kit of {'an' if request.role == 'aggregator' else 'a'} {request.role}",
+                where=folder, cure="make the coordinator's with `afml keys init --role coordinator`",
+            )  # fmt: skip
+        return cls(folder, request, kit.load_signing_key(folder, request.signing_key))
 
-    def issue(self, folder: Path, party: str, hosts: Sequence[str], days: int) -> None:
-        """Write tls.key and tls.pem for `party`; only the aggregator's certificate serves hosts."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        server = party == "aggregator"
-        names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(kit.party_uri(self.consortium, party))]
-        if server:
-            names += [_host(host) for host in hosts]
-        purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, party)])
-        builder = _builder(subject, self.certificate.subject, key.public_key(), days)
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(_usage(authority=False), critical=True)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-        identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-        builder = builder.add_extension(identifier, critical=False)
-        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
-        certificate = builder.add_extension(issuer, critical=False).sign(self.key, hashes.SHA256())
-        write_secret(folder / kit.TLS_KEY, _pem(key))
-        write_bytes(folder / kit.CERTIFICATE, certificate.public_bytes(Encoding.PEM))
+    @property
+    def roster(self) -> Roster | None:
+        """The one signed last."""
+        return kit.load_roster(self.folder) if (self.folder / kit.ROSTER).exists() else None
 
 
-def provision(
-    out: Path,
-    consortium: str,
-    nodes: int | Sequence[str],
-    hosts: Sequence[str] = DEFAULT_HOSTS,
-    *,
-    days: int = CERTIFICATE_DAYS,
+def sign(
+    requests: Sequence[Path], coordinator: Path, out: Path, *, consortium: str = "", days: int = CERTIFICATE_DAYS
 ) -> Roster:
-    """Make the start kits `out/node-1`, ..., `out/aggregator`, `out/coordinator`.
+    """Sign a roster of all who ask to be on it, and make each party's answer.
+
+    Institutions that were on the coordinator's last roster keep their numbers; whoever does not ask again is off.
 
     Args:
-        out: A folder that does not exist yet; it appears whole or not at all.
-        consortium: Its name.
-        nodes: How many institutions, or their names.
-        hosts: DNS names and addresses under which the aggregator is reached.
-        days: Validity of the parties' certificates.
+        requests: Files of all nodes and the aggregator; the coordinator's own is in its kit.
+        coordinator: The coordinator's kit; it receives the new roster and, the first time, the authority.
+        out: Folder for the answers `node-1`, ..., `aggregator`; it appears whole or not at all.
+        consortium: Its name; by default that of the last roster.
+        days: Validity of the certificates.
 
     Raises:
-        InputError: `out` exists, a name is empty or repeated, fewer than one node, or no host.
+        InputError: `out` exists, the kit is another's or another consortium's, or a request is malformed, a
+            second one of the same party, or lacks.
+        IntegrityError: A request is not signed by the keys that it names.
     """
-    names = [f"node-{number}" for number in range(1, nodes + 1)] if isinstance(nodes, int) else list(nodes)
-    _check_arguments(out, consortium, names, hosts)
-    coordinator, aggregator = generate_signing_key(), generate_signing_key()
-    signing = [generate_signing_key() for _ in names]
-    sealing = [X25519PrivateKey.generate() for _ in names]
+    party = _Coordinator.load(coordinator)
+    asked = [read_request(path) for path in requests]
+    _check(asked, requests, party, days)
+    known = party.roster
+    name = _consortium(consortium, known, coordinator)
+    _require_new(out)
+    numbers = _numbers([one for one in asked if one.role == "node"], known)
+    if (coordinator / kit.CA_KEY).exists():
+        authority = Authority.load(coordinator, name)
+    else:
+        authority = Authority.make(name)
+        authority.save(coordinator)
     roster = Roster(
-        consortium=consortium,
-        coordinator_key=public_bytes(coordinator).hex(),
-        aggregator_key=public_bytes(aggregator).hex(),
+        consortium=name,
+        coordinator_key=party.request.signing_key,
+        aggregator_key=next(one.signing_key for one in asked if one.role == "aggregator"),
         members=tuple(
             Member(
-                node=number,
-                name=name,
-                signing_key=public_bytes(signing[number - 1]).hex(),
-                sealing_key=sealing[number - 1].public_key().public_bytes_raw().hex(),
+                node=node,
+                name=one.name,
+                signing_key=one.signing_key,
+                sealing_key=one.sealing_key,
+                lineage=one.lineage,
             )
-            for number, name in enumerate(names, start=1)
+            for node, one in sorted(numbers.items())
         ),
+        authority=authority.digest().hex(),
     )
-    authority = _Authority.make(consortium)
+    signed = _Signed(roster, signature_of(party.key, kit.roster_message(roster)), authority, days)
     with staged_folder(out) as staged:
-        for number in range(1, len(names) + 1):
-            folder = _kit(staged / f"node-{number}", authority, roster, coordinator)
-            authority.issue(folder, f"node/{number}", (), days)
-            write_secret(folder / kit.SIGNING_KEY, _pem(signing[number - 1]))
-            write_secret(folder / kit.SEALING_KEY, _pem(sealing[number - 1]))
-        for party, key in (("aggregator", aggregator), ("coordinator", coordinator)):
-            folder = _kit(staged / party, authority, roster, coordinator)
-            authority.issue(folder, party, hosts, days)
-            write_secret(folder / kit.SIGNING_KEY, _pem(key))
-        write_secret(staged / "coordinator" / kit.CA_KEY, _pem(authority.key))
+        for one in asked:
+            _answer(staged, signed, one)
+        with tempfile.TemporaryDirectory() as own:
+            install(_answer(Path(own), signed, party.request), coordinator)
     return roster
 
 
 def renew(
-    coordinator: Path,
-    party: str,
-    out: Path,
-    *,
-    hosts: Sequence[str] | None = None,
-    days: int = CERTIFICATE_DAYS,
-) -> None:
-    """Issue one party a new TLS key and certificate; nobody else's changes.
+    requests: Sequence[Path], coordinator: Path, out: Path, *, days: int = CERTIFICATE_DAYS
+) -> dict[str, Request]:
+    """Certify new TLS keys of parties on the roster; nobody else is touched.
 
     Args:
-        coordinator: The coordinator's kit (it holds the authority's key).
-        party: "node-3", "node/3", "aggregator" or "coordinator".
-        out: Folder for tls.key, tls.pem and ca.pem; the party's kit itself may be given.
-        hosts: For the aggregator; by default those of the certificate in `out`, else localhost.
-        days: Validity.
+        requests: Of these parties.
+        coordinator: The coordinator's kit.
+        out: Folder for the answers, named by party; it appears whole or not at all.
+        days: Validity of the certificates.
+
+    Returns:
+        Party -> its request.
 
     Raises:
-        InputError: The kit lacks the authority's key, or the party is not on the roster.
+        InputError: `out` exists, the kit has no roster, or a request is malformed or of nobody on the roster.
+        IntegrityError: A request is not signed by the keys that it names.
     """
-    kit.require_kit(coordinator)
+    _Coordinator.load(coordinator)
     roster = kit.load_roster(coordinator)
-    name = party.replace("node-", "node/", 1)
-    if name not in {"aggregator", "coordinator", *(f"node/{member.node}" for member in roster.members)}:
-        raise InputError(f"party {party} is not on the roster", where=coordinator, cure="use node-N or aggregator")
-    authority = _load_authority(coordinator, roster.consortium)
-    if hosts is None:
-        current = out / kit.CERTIFICATE
-        hosts = kit.certificate_hosts(current.read_bytes()) if current.exists() else DEFAULT_HOSTS
-    out.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_bytes(out / kit.CA, authority.certificate.public_bytes(Encoding.PEM))
-    authority.issue(out, name, hosts or DEFAULT_HOSTS, days)
+    _check_days(days)
+    _require_new(out)
+    authority = Authority.load(coordinator, roster.consortium)
+    signed = _Signed(roster, (coordinator / kit.ROSTER_SIGNATURE).read_bytes(), authority, days)
+    asked = {path: read_request(path) for path in requests}
+    parties = {signed.party(one, path): one for path, one in asked.items()}
+    if len(parties) != len(asked):
+        raise InputError("two requests are of one party", where=requests[-1], cure="give its newest one")
+    with staged_folder(out) as staged:
+        for one in asked.values():
+            _answer(staged, signed, one)
+    return parties
 
 
 def load_coordinator_key(folder: Path) -> Ed25519PrivateKey:
@@ -167,70 +152,108 @@ def load_coordinator_key(folder: Path) -> Ed25519PrivateKey:
     return kit.load_signing_key(folder, kit.load_roster(folder).coordinator_key)
 
 
-def _load_authority(folder: Path, consortium: str) -> _Authority:
-    key = kit.load_private_key(read_secret(folder / kit.CA_KEY), folder / kit.CA_KEY)
-    certificate = kit.load_certificate(folder / kit.CA, "consortium certificate")
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-        raise InputError("authority's key does not match its certificate", where=folder / kit.CA_KEY)
-    return _Authority(consortium, certificate, key)
+@dataclass(frozen=True)
+class _Signed:
+    """What answers are made of."""
+
+    roster: Roster
+    signature: bytes
+    authority: Authority
+    days: int
+
+    def party(self, one: Request, where: object = "") -> str:
+        """What a certificate calls whoever asks; his keys must be those on the roster."""
+        if one.role == "node":
+            for member in self.roster.members:
+                if (member.name, member.signing_key, member.sealing_key) == (
+                    one.name, one.signing_key, one.sealing_key,
+                ):  # fmt: skip
+                    return f"node/{member.node}"
+        elif one.signing_key == (
+            self.roster.aggregator_key if one.role == "aggregator" else self.roster.coordinator_key
+        ):
+            return one.role
+        raise InputError(
+            f"the roster names no {one.role} {one.name} by these keys",
+            where=where,
+            cure="sign a new roster with `afml provision sign`",
+        )
+
+    def write(self, folder: Path, party: str, one: Request) -> None:
+        """The public files of a party."""
+        certificate = self.authority.certify(party, one.tls_key, one.hosts, self.days)
+        write_bytes(folder / kit.CA, self.authority.pem())
+        write_bytes(folder / kit.CERTIFICATE, certificate)
+        write_bytes(folder / kit.ROSTER, self.roster.canonical())
+        write_bytes(folder / kit.ROSTER_SIGNATURE, self.signature)
 
 
-def _kit(folder: Path, authority: _Authority, roster: Roster, coordinator: Ed25519PrivateKey) -> Path:
-    folder.mkdir(mode=0o700)
-    write_bytes(folder / kit.ROSTER, roster.canonical())
-    write_bytes(folder / kit.ROSTER_SIGNATURE, sign(coordinator, kit.roster_message(roster)))
-    write_bytes(folder / kit.CA, authority.certificate.public_bytes(Encoding.PEM))
+def _answer(staged: Path, signed: _Signed, one: Request) -> Path:
+    party = signed.party(one)
+    folder = staged / party.replace("/", "-")
+    signed.write(folder, party, one)
     return folder
 
 
-def _check_arguments(out: Path, consortium: str, names: Sequence[str], hosts: Sequence[str]) -> None:
+def _check(asked: Sequence[Request], paths: Sequence[Path], party: _Coordinator, days: int) -> None:
+    roles = Counter(one.role for one in asked)
+    if roles["coordinator"]:
+        raise InputError("a coordinator's request is not for signing", where="requests", cure="it is in --kit already")
+    if roles["aggregator"] != 1:
+        raise InputError(
+            f"{roles['aggregator']} requests of an aggregator", where="requests",
+            cure="give the one that `afml keys init --role aggregator` made",
+        )  # fmt: skip
+    if not 1 <= roles["node"] <= MOST_NODES:
+        raise InputError(f"{roles['node']} requests of nodes", where="requests", cure=f"give 1 to {MOST_NODES}")
+    _check_days(days)
+    values: tuple[tuple[str, Callable[[Request], object]], ...] = (
+        ("name", lambda one: one.name),
+        ("founding key", lambda one: one.founder),
+        ("signing key", lambda one: one.signing_key),
+        ("TLS key", lambda one: one.tls_key.public_numbers()),
+    )
+    for what, value in values:
+        seen = {value(party.request)} if what != "name" else set()
+        for one, path in zip(asked, paths, strict=True):
+            if value(one) in seen:
+                raise InputError(f"repeats the {what} of another party", where=path, cure="give one request per party")
+            seen.add(value(one))
+
+
+def _check_days(days: int) -> None:
+    if not 1 <= days <= 3650:
+        raise InputError(f"certificates for {days} days", where="--days", cure="use 1 to 3650")
+
+
+def _require_new(out: Path) -> None:
     if out.exists():
-        raise InputError("already exists; its keys would be lost", where=out, cure="choose another folder")
-    if not consortium.strip() or len(consortium) > 40:
-        raise InputError("a consortium's name has 1 to 40 characters", where="consortium")
-    if not 1 <= len(names) <= 1024:
-        raise InputError(f"{len(names)} nodes", where="nodes", cure="use 1 to 1024")
-    if len(set(names)) != len(names) or not all(name.strip() for name in names):
-        raise InputError("node names must differ and not be empty", where="nodes")
-    if not hosts:
-        raise InputError("no name or address to reach the aggregator under", where="hosts", cure="give --host")
+        raise InputError("already exists", where=out, cure="choose another folder")
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, days: int
-) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))  # parties' clocks differ a little
-        .not_valid_after(now + dt.timedelta(days=days))
-    )
+def _consortium(name: str, known: Roster | None, coordinator: Path) -> str:
+    wanted = name or (known.consortium if known else "")
+    if known is not None and wanted != known.consortium:
+        raise InputError(
+            f"kit belongs to consortium {known.consortium}",
+            where=coordinator,
+            cure="make one for the other with `afml keys init --like`",
+        )
+    if not wanted.strip() or len(wanted) > 40 or not wanted.isprintable():
+        raise InputError("a consortium's name has 1 to 40 printable characters", where="--consortium")
+    return wanted
 
 
-def _usage(*, authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _host(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
-
-
-def _pem(key: ec.EllipticCurvePrivateKey | Ed25519PrivateKey | X25519PrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def _numbers(asked: Sequence[Request], known: Roster | None) -> dict[int, Request]:
+    """Number -> request: the old number of whom the last roster had, the next free one for the others in order."""
+    old = {member.origin: member.node for member in known.members} if known else {}
+    numbers = {old[one.origin]: one for one in asked if one.origin in old}
+    highest = max(old.values(), default=0)
+    free = iter([*range(highest + 1, MOST_NODES + 1), *sorted(set(range(1, highest)) - set(old.values()))])
+    for one in asked:
+        if one.origin not in old:
+            number = next(free, None)
+            if number is None:
+                raise InputError("every number is taken", where="requests", cure="leave out who has gone first")
+            numbers[number] = one
+    return numbers

@@ -6,14 +6,20 @@ import json
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from afml.consortium.card import DataAgreement
-from afml.core.config import FiniteSettings
+from afml.core.config import FiniteSettings, canonical_json, require_shallow
 from afml.core.errors import ConfigError
 
 #: Of run files; a file of another one is refused, since the same words would not mean the same.
 FORMAT: Literal[2] = 2
+DEEPEST = 32
+"""Nesting of a task's settings."""
+MOST = 10**9
+"""Of rounds, attempts and people: beyond it arithmetic ends before the budget does."""
+LEAST = 1e-6
+"""Of noise and sample rates, likewise."""
 
 
 class Budget(FiniteSettings):
@@ -38,10 +44,10 @@ class Phase(FiniteSettings):
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="the task's own word for it")
-    rounds: int = Field(ge=1)
-    sample_rate: float = Field(gt=0, le=1)
+    rounds: int = Field(ge=1, le=MOST)
+    sample_rate: float = Field(ge=LEAST, le=1)
     clip_norm: float = Field(gt=0)
-    noise_multiplier: float = Field(gt=0)
+    noise_multiplier: float = Field(ge=LEAST, le=1 / LEAST)
     learning_rate: float = Field(gt=0)
     parameters: int = Field(default=0, ge=0, description="length of the update vector, declared public")
     needs_public: bool = Field(
@@ -66,6 +72,17 @@ class TaskChoice(FiniteSettings):
     code: str = Field(pattern=r"^([0-9a-f]{64})?$")
     settings: dict[str, Any] = Field(default_factory=dict)
 
+    @field_validator("settings")
+    @classmethod
+    def _sayable(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """A digest must be of these very settings: NaN would be signed as null, and half a character not at all."""
+        require_shallow(settings, DEEPEST)
+        try:
+            canonical_json(settings)
+        except (TypeError, ValueError):
+            raise ValueError("holds a number or a text that no JSON can say") from None
+        return settings
+
 
 class RunConfig(FiniteSettings):
     """One run. Signed by the coordinator; its digest is in every message."""
@@ -82,7 +99,10 @@ class RunConfig(FiniteSettings):
     bits: int = Field(default=16, ge=2, le=24)
     backend: str = Field(default="ckks", description="how updates are hidden in the sum (crypto.public.backend)")
     budget: Budget
-    reserve_attempts: int = Field(default=1, ge=0)
+    enrolments_per_person: int = Field(
+        default=1, ge=1, description="institutions of this run that one person may be enrolled at; noise grows with it"
+    )
+    reserve_attempts: int = Field(default=1, ge=0, le=MOST)
     deadline_s: float = Field(default=300.0, gt=0, description="seconds a round may wait for a member")
     public_deadline_s: float = Field(default=3600.0, gt=0, description="seconds the public part may take")
     public_part: bool = Field(default=False, description="the task has a part that is trained on public data")
@@ -93,6 +113,8 @@ class RunConfig(FiniteSettings):
     def _consistent(self) -> Self:
         if self.quorum > len(self.enrolled):
             raise ValueError(f"quorum {self.quorum} is above the {len(self.enrolled)} enrolled nodes")
+        if self.enrolments_per_person > max(1, len(self.enrolled)):
+            raise ValueError(f"nobody can be enrolled at {self.enrolments_per_person} of {len(self.enrolled)} nodes")
         if self.noise == "distributed" and self.quorum < self.max_colluding + 2:
             raise ValueError(
                 f"distributed noise needs quorum >= max_colluding + 2 = {self.max_colluding + 2}, not {self.quorum}; "
@@ -107,13 +129,21 @@ class RunConfig(FiniteSettings):
         """Read a run file.
 
         Raises:
-            ConfigError: It was made by a version of AFML that described runs otherwise.
+            ConfigError: It was made by a version of AFML that described runs otherwise, or does not say at how many
+                institutions a person may be enrolled: what the noise is made for is somebody's signed word.
             InputError: As `Settings.load`.
         """
-        found = _format_of(path)
+        stored = _stored(path)
+        found = None if stored is None else stored.get("format", 1)
         if found is not None and found != FORMAT:
             raise ConfigError(
                 f"is a run file of format {found}; this version of AFML reads format {FORMAT}",
+                where=path,
+                cure="have the coordinator make a new one with `afml configure`",
+            )
+        if stored is not None and "enrolments_per_person" not in stored:
+            raise ConfigError(
+                "does not say at how many institutions a person may be enrolled",
                 where=path,
                 cure="have the coordinator make a new one with `afml configure`",
             )
@@ -139,10 +169,10 @@ class RunConfig(FiniteSettings):
         raise IndexError(f"round {round_number} of {self.rounds}")
 
 
-def _format_of(path: Path) -> object:
-    """The format a file says it has; 1 for those that did not say; None where it is no run file at all."""
+def _stored(path: Path) -> dict[str, Any] | None:
+    """What a run file says, unchecked; None where it is no run file at all."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return stored.get("format", 1) if isinstance(stored, dict) and "phases" in stored else None
+    return stored if isinstance(stored, dict) and "phases" in stored else None

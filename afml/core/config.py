@@ -19,6 +19,21 @@ def canonical_json(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
+def require_shallow(value: object, depth: int) -> None:
+    """Refuse a JSON value that is nested more than `depth` deep.
+
+    Raises:
+        ValueError: Likewise.
+    """
+    parts: list[object] = [value]
+    for _ in range(depth + 1):
+        inside = [list(part.values()) if isinstance(part, dict) else part for part in parts]
+        parts = [one for part in inside if isinstance(part, (list, tuple)) for one in part]
+        if not parts:
+            return
+    raise ValueError(f"is nested more than {depth} deep")
+
+
 def complaint(error: ValidationError) -> str:
     """The first thing that is wrong with a configuration, in one line: "key: what"."""
     first = error.errors()[0]
@@ -76,5 +91,7 @@ def _read(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
         return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except RecursionError:
+        raise InputError("is nested too deeply", where=path, cure="correct the syntax") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be parsed ({error})", where=path, cure="correct the syntax") from None

@@ -4,17 +4,21 @@
     |- InputError               2  a file or option given by the user is wrong (VCF, BED, TSV, TOML)
     |- ConfigError              2  settings that contradict each other or the guarantees
     |- BudgetError              3  the privacy budget does not allow the next step
+    |  `- PolicyError           3  the site's own policy does not allow it
     |- TransportError           4  a peer is not there, a port is in use, a certificate is refused
     |- ProtocolError            5  a peer sent something the protocol forbids
     |  `- Superseded            5  what was in order when it was said, and came too late
     |- IntegrityError           6  stored or received data does not match its signature, digest or residual
+    |  `- ModelsDiffer          6  nodes that applied the same rounds hold different models
     `- ReleaseError             7  a release missed its target and was refused
 
 A message says what is wrong, where, and how to mend it, in one line. It never holds a genotype,
-a key or a phenotype.
+a key or a phenotype. What a peer or a file put into it is shown as text: no terminal acts on it.
 """
 
 from __future__ import annotations
+
+from afml.core.plain import plain_line
 
 
 class AfmlError(Exception):
@@ -29,8 +33,9 @@ class AfmlError(Exception):
     exit_code = 1
 
     def __init__(self, problem: str, *, where: object = "", cure: str = "") -> None:
-        self.problem, self.where, self.cure = problem, str(where), cure
-        super().__init__(": ".join(p for p in (self.where, problem) if p) + (f"; {cure}" if cure else ""))
+        self.problem, self.where, self.cure = plain_line(problem), plain_line(str(where)), plain_line(cure)
+        told = ": ".join(part for part in (self.where, self.problem) if part)
+        super().__init__(told + (f"; {self.cure}" if self.cure else ""))
 
 
 class InputError(AfmlError):
@@ -49,6 +54,10 @@ class BudgetError(AfmlError):
     """The privacy budget does not allow the next step."""
 
     exit_code = 3
+
+
+class PolicyError(BudgetError):
+    """What this site wrote down for itself does not allow it, whoever else signed it."""
 
 
 class TransportError(AfmlError):
@@ -71,6 +80,10 @@ class IntegrityError(AfmlError):
     """Data does not match its signature, digest or residual bound."""
 
     exit_code = 6
+
+
+class ModelsDiffer(IntegrityError):
+    """Nodes that applied the same rounds hold different models: somebody bent a sum, or signs what is not so."""
 
 
 class ReleaseError(AfmlError):

@@ -29,6 +29,8 @@ def staged_file(path: Path) -> Iterator[Path]:
 
     Companions that a writer puts beside the staged file (an index, say) are the caller's to stage too.
     """
+    if path.is_dir():
+        raise InputError("is a folder", where=path, cure="name a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -43,12 +45,11 @@ def staged_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def staged_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; put it in the place of `path` when the block ends well."""
+    """Yield a temporary folder beside `path`, its owner's alone, that takes its place when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield staged
-        staged.chmod(0o755)
         if path.exists():
             shutil.rmtree(path)
         os.replace(staged, path)
@@ -88,7 +89,7 @@ def read_secret(path: Path) -> bytes:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise InputError("key file is missing", where=path, cure="use the start kit made for this party") from None
+        raise InputError("key file is missing", where=path, cure="use this party's own kit") from None
     if stat.S_IMODE(mode) & 0o077:
         raise InputError(
             f"key file is readable by others (mode {stat.S_IMODE(mode):04o})",
@@ -96,6 +97,17 @@ def read_secret(path: Path) -> bytes:
             cure=f"chmod 600 '{path}'",
         )
     return path.read_bytes()
+
+
+def require_private(folder: Path) -> Path:
+    """Return `folder`, which may not exist yet; refuse one that other accounts may read, enter or write.
+
+    Raises:
+        InputError: They may; the cure is the command that ends it.
+    """
+    if folder.is_dir() and (mode := stat.S_IMODE(folder.stat().st_mode)) & 0o077:
+        raise InputError(f"folder is open to others (mode {mode:04o})", where=folder, cure=f"chmod 700 '{folder}'")
+    return folder
 
 
 def hold_alone(folder: Path, what: str) -> int:
@@ -112,6 +124,18 @@ def hold_alone(folder: Path, what: str) -> int:
         os.close(handle)
         raise InputError(f"another {what} works in this folder", where=folder, cure="stop it first") from None
     return handle
+
+
+def read_text(path: Path, what: str, cure: str = "check the path") -> str:
+    """The text of a file.
+
+    Raises:
+        InputError: As `require_file`, or it is not text.
+    """
+    try:
+        return require_file(path, what, cure).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{what} is not text", where=path, cure=cure) from None
 
 
 def require_file(path: Path, what: str, cure: str = "check the path") -> Path:

@@ -9,6 +9,8 @@ from typing import cast
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from afml.core.plain import plain_line
+
 ALLOWED = frozenset(
     [
         "event",
@@ -52,7 +54,8 @@ def _allow(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     for key, value in event.items():
         if key in ALLOWED:
             scalar = isinstance(value, (str, int, float, bool)) or value is None
-            clean[key] = value if scalar else f"<{type(value).__name__}>"
+            told = value if scalar else f"<{type(value).__name__}>"
+            clean[key] = plain_line(told) if isinstance(told, str) else told
     return clean
 
 

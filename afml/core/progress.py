@@ -2,6 +2,9 @@
 
 A party tells `Event`s. Its terminal shows each as a line of text (`text_of`); another program, a demo that shows a
 bar for one, reads them as JSON, one object a line, from the file of `--events PATH` (`events_to`, `EventReader`).
+
+`console` shows text as text. A name in a ledger or a reason that an aggregator gives is neither markup nor a command to
+the terminal, wherever it stands: in a line, a table, a title or beside a bar.
 """
 
 from __future__ import annotations
@@ -13,14 +16,25 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from afml.core.errors import InputError
+from afml.core.plain import plain, plain_line
 
-console = Console(stderr=False, highlight=False)
+
+class PlainConsole(Console):
+    """A console without markup: emphasis is asked for by `style`, never found in a text."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Text as it is, whatever markup the caller asks for; what a terminal would act on is written out."""
+        return super().render_str(plain(text), **{**how, "markup": False, "emoji": False})
+
+
+console = PlainConsole(stderr=False, highlight=False)
 
 Kind: TypeAlias = Literal[
     "enrolled",  # the aggregator has admitted this node
@@ -70,9 +84,9 @@ _WORDS = {
 def text_of(event: Event) -> str:
     """The event as one line for people."""
     if event.text:
-        return event.text
+        return plain_line(event.text)
     if event.round:
-        return f"round {event.round}/{event.rounds} ({event.phase}): {event.kind}"
+        return plain_line(f"round {event.round}/{event.rounds} ({event.phase}): {event.kind}")
     if event.steps:
         return f"public part: step {event.step} of {event.steps}"
     return _WORDS.get(event.kind, event.kind)
@@ -137,7 +151,7 @@ class Step:
     def note(self, text: str) -> None:
         """Say what is happening now."""
         if self._progress is not None and self._id is not None:
-            self._progress.update(self._id, description=f"{self.label}: {text}")
+            self._progress.update(self._id, description=plain_line(f"{self.label}: {text}"))
 
 
 @contextlib.contextmanager
@@ -145,7 +159,7 @@ def step(label: str, total: int | None = None, seconds: dict[str, float] | None 
     """Show one step while it runs; record its wall time, in seconds, under `label` in `seconds`."""
     started = time.monotonic()
     if console.is_terminal:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True) as progress:
             yield Step(label, total, progress)
     else:

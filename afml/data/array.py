@@ -15,7 +15,7 @@ from afml.core.config import Settings
 from afml.core.errors import InputError
 from afml.data.encode import Encoded, TableEncoder
 from afml.data.kind import Built, Note
-from afml.data.rows import TableOptions, load_schema, remarks, rows_at_once, store_rows
+from afml.data.rows import RowsKind, TableOptions, load_schema, rows_at_once, store_rows
 from afml.data.schema import ArrayForm
 from afml.data.tally import NOT_FINITE
 
@@ -26,11 +26,10 @@ class ArrayOptions(TableOptions):
     features: Path = Field(description="npy file or zarr array, one item a row of the table.")
 
 
-class ArrayData:
+class ArrayData(RowsKind):
     """Features in an npy file or a zarr array, people and targets in a table."""
 
-    options: type[Settings] = ArrayOptions
-    unit = "features"
+    options = ArrayOptions
 
     def build(self, out: Path, options: Settings, note: Note) -> Built:
         """Scale and store an array, block by block; see `DataKind.build`."""
@@ -42,10 +41,6 @@ class ArrayData:
         if items.read < len(items):
             raise _uneven(given.features, len(items), f"{items.read} rows")
         return built
-
-    def remarks(self, folder: Path) -> tuple[str, ...]:
-        """How many items held numbers outside of the declared range."""
-        return remarks(folder)
 
 
 class _Items:

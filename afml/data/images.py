@@ -16,7 +16,7 @@ from afml.core.config import Settings
 from afml.core.errors import InputError
 from afml.data.encode import Encoded, TableEncoder
 from afml.data.kind import Built, Note
-from afml.data.rows import TableOptions, load_schema, remarks, rows_at_once, store_rows
+from afml.data.rows import RowsKind, TableOptions, load_schema, rows_at_once, store_rows
 from afml.data.schema import ImageForm
 from afml.data.tally import NO_FILE, NO_IMAGE, OTHER_FORM, Problem
 
@@ -29,11 +29,10 @@ class ImageOptions(TableOptions):
     images: Path = Field(description="folder that the table's file names start from.")
 
 
-class ImageData:
+class ImageData(RowsKind):
     """Images of one size and mode, people and targets in a table."""
 
-    options: type[Settings] = ImageOptions
-    unit = "features"
+    options = ImageOptions
 
     def build(self, out: Path, options: Settings, note: Note) -> Built:
         """Read and store images, some at a time; see `DataKind.build`."""
@@ -43,10 +42,6 @@ class ImageData:
             raise InputError("is no folder of images", where=given.images, cure="check the path")
         note("reading the images")
         return store_rows(out, given, schema, _Folder(given.images, cast(ImageForm, schema.images)).blocks)
-
-    def remarks(self, folder: Path) -> tuple[str, ...]:
-        """Nothing: no brightness is outside of its range."""
-        return remarks(folder)
 
 
 class _Folder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -55,6 +55,14 @@ class DataKind(Protocol):
 
     def remarks(self, folder: Path) -> tuple[str, ...]:
         """What the person who prepared should know of what is stored, in lines without a person's value.
+
+        Args:
+            folder: The folder that `build` filled.
+        """
+        ...
+
+    def marks(self, folder: Path) -> Iterable[tuple[bytes, ...]]:
+        """What tells a person's record again under another name (`afml.data.marks`), for everybody in stored order.
 
         Args:
             folder: The folder that `build` filled.

@@ -15,7 +15,9 @@ from afml.core.config import Settings
 from afml.core.errors import ConfigError
 from afml.data.encode import Encoded, TableEncoder
 from afml.data.kind import Built
+from afml.data.marks import alike, row_marks
 from afml.data.people import PersonColumns
+from afml.data.persons import PEOPLE_HELP, read_people_map
 from afml.data.schema import Schema
 from afml.data.source import SourceWriter
 from afml.data.tablefile import TableFile
@@ -32,6 +34,7 @@ class TableOptions(Settings):
     """What `afml prepare` is told of a table; `schema_file` is read by `afml.data.schema`."""
 
     table: Path = Field(description="CSV, TSV or Parquet, a row or more a person.")
+    people: Path | None = Field(default=None, description=PEOPLE_HELP)
     schema_file: Path = Field(description="what its columns mean, TOML or JSON.")
     delimiter: str | None = Field(default=None, description="between cells, where the suffix does not say; or tab.")
 
@@ -41,11 +44,38 @@ class Counts(Settings):
 
     Attributes:
         rows: How many there are.
+        alike: People whose rows are exactly somebody else's.
         pulled_in: Column -> rows in which its number was outside of the declared range.
     """
 
     rows: int
+    alike: int = 0
     pulled_in: dict[str, int]
+
+
+class RowsKind:
+    """What data kinds share whose features are stored row by row; see `DataKind`."""
+
+    options: type[Settings] = TableOptions
+    unit = "features"
+
+    def remarks(self, folder: Path) -> tuple[str, ...]:
+        """How many people have equal rows, how many numbers were outside of their declared range.
+
+        Raises:
+            InputError: There is nothing in the folder.
+        """
+        counts = Counts.load(folder / _COUNTS)
+        same = [f"{counts.alike} people have exactly the rows of somebody else"] if counts.alike else []
+        pulled = (
+            f"{name}: {rows} of {counts.rows} rows were outside of the declared range and count as its end"
+            for name, rows in counts.pulled_in.items()
+        )
+        return (*same, *pulled)
+
+    def marks(self, folder: Path) -> list[tuple[bytes, ...]]:
+        """Exact features; see `DataKind.marks`."""
+        return row_marks(folder)
 
 
 def load_schema(path: Path, form: str) -> Schema:
@@ -73,6 +103,7 @@ def store_rows(out: Path, options: TableOptions, schema: Schema, blocks: Blocks)
     Raises:
         InputError: The table cannot be read, or something is wrong with its rows.
     """
+    person_of = read_people_map(options.people)
     table = TableFile(options.table, options.delimiter)
     encoder = TableEncoder(schema, options.table)
     table.require(encoder.columns)
@@ -82,28 +113,16 @@ def store_rows(out: Path, options: TableOptions, schema: Schema, blocks: Blocks)
             start = 0
             for block in blocks(encoder, batch, encoded):
                 rows = slice(start, start + len(block))
-                writer.append(encoded.people[rows], block, encoded.targets[rows])
+                people = [person_of.get(name, name) for name in encoded.people[rows]]
+                writer.append(people, block, encoded.targets[rows])
                 start = rows.stop
             del batch, encoded  # before the next one is read
         encoder.tally.require_none(options.table, encoder.rows)
-    counts = Counts(rows=writer.rows, pulled_in=encoder.pulled_in)
+    counts = Counts(rows=writer.rows, alike=alike(out), pulled_in=encoder.pulled_in)
     (out / _COUNTS).write_bytes(counts.canonical())
     agreement = DataAgreement(kind=schema.form, fingerprint=schema.digest().hex(), features=int(np.prod(schema.shape)))
-    people = writer.people
-    return Built(people, PersonColumns((), np.zeros((len(people), 0))), agreement)
-
-
-def remarks(folder: Path) -> tuple[str, ...]:
-    """What is worth telling of the rows stored in a folder.
-
-    Raises:
-        InputError: There are none.
-    """
-    counts = Counts.load(folder / _COUNTS)
-    return tuple(
-        f"{name}: {rows} of {counts.rows} rows were outside of the declared range and count as its end"
-        for name, rows in counts.pulled_in.items()
-    )
+    everybody = writer.people
+    return Built(everybody, PersonColumns((), np.zeros((len(everybody), 0))), agreement)
 
 
 def rows_at_once(shape: tuple[int, ...]) -> int:

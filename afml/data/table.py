@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 from afml.core.config import Settings
 from afml.data.encode import Encoded, TableEncoder
 from afml.data.kind import Built, Note
-from afml.data.rows import TableOptions, load_schema, remarks, store_rows
+from afml.data.rows import RowsKind, TableOptions, load_schema, store_rows
 
 
-class TableData:
+class TableData(RowsKind):
     """CSV, TSV and Parquet."""
-
-    options: type[Settings] = TableOptions
-    unit = "features"
 
     def build(self, out: Path, options: Settings, note: Note) -> Built:
         """Encode and store a table, batch by batch; see `DataKind.build`."""
@@ -27,10 +24,6 @@ class TableData:
         schema = load_schema(given.schema_file, "table")
         note("encoding the table")
         return store_rows(out, given, schema, _features)
-
-    def remarks(self, folder: Path) -> tuple[str, ...]:
-        """How many numbers were outside of their declared range."""
-        return remarks(folder)
 
 
 def _features(encoder: TableEncoder, batch: Any, encoded: Encoded) -> Iterator[NDArray[np.float32]]:

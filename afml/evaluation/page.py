@@ -14,6 +14,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from afml.core.files import write_bytes
+from afml.core.simulation import SIMULATION
 from afml.evaluation.attacks import ATTACKS
 from afml.evaluation.details import Details, PhenotypeDetails, every_phenotype
 from afml.evaluation.report import FrontierPoint, Report, compared_rows
@@ -142,6 +143,7 @@ def write_html(report: Report, details: PageDetails, path: Path) -> None:
         exposed=None
         if more is None
         else max(more.phenotypes, key=lambda one: one.if_released.homogeneous_share, default=None),
+        simulation=SIMULATION,
         plot=Markup(frontier_svg(report, details.frontier)),
     )
     write_bytes(path, page.encode())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from afml.core.config import Settings
 from afml.core.files import write_bytes
@@ -36,13 +36,21 @@ class PrivacySection(Section):
     """What the trained model and the exchanged updates may reveal about a person; not about records."""
 
     unit: Literal["person"] = "person"
-    epsilon: float = Field(ge=0)
+    insecure: bool = Field(default=False, description="a simulation: it protects nobody, and the figures are null")
+    epsilon: float | None = Field(ge=0)
     delta: float = Field(gt=0, lt=1)
-    ple_sigma: float = Field(ge=0, description="dominating mu, in sigma")
-    ple_at_delta: float = Field(ge=0, description="mu of the single accounted (epsilon, delta), in sigma")
+    ple_sigma: float | None = Field(ge=0, description="dominating mu, in sigma; null: infinite")
+    ple_at_delta: float | None = Field(ge=0, description="mu of the single accounted (epsilon, delta), in sigma")
     noise: Literal["local", "distributed"]
-    epsilon_if_aggregation_broken: float = Field(ge=0)
+    epsilon_if_aggregation_broken: float | None = Field(ge=0)
     audited_ple_lower: float | None = Field(default=None, ge=0, description="sigma; null where no audit was run")
+
+    @model_validator(mode="after")
+    def _figures_or_none(self) -> Self:
+        figures = (self.epsilon, self.ple_sigma, self.ple_at_delta, self.epsilon_if_aggregation_broken)
+        if any((figure is None) != self.insecure for figure in figures):
+            raise ValueError("a simulation states no figure, any other run states all")
+        return self
 
 
 class FederationSection(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from afml.core.simulation import SIMULATION
 from afml.evaluation.details import Details, Row, every_phenotype
 from afml.evaluation.page import MEASURES, percent
 from afml.evaluation.report import ReleaseSection, Report, compared_rows
@@ -15,8 +16,11 @@ def summary(report: Report, method: str) -> list[tuple[str, str]]:
     release, privacy = report.release, report.privacy
     low, high = release.rr_ci95
     group = "not asked for" if release.min_group_size is None else str(release.min_group_size)
-    spent = f"epsilon {privacy.epsilon:.2f}, delta {privacy.delta:g}, {privacy.noise} noise"
-    ple = f"{privacy.ple_sigma:.3f} sigma ({spent})"
+    if privacy.epsilon is None or privacy.ple_sigma is None:
+        ple = f"infinite ({SIMULATION}; noise came from a seed and protects nobody)"
+    else:
+        spent = f"epsilon {privacy.epsilon:.2f}, delta {privacy.delta:g}, {privacy.noise} noise"
+        ple = f"{privacy.ple_sigma:.3f} sigma ({spent})"
     if privacy.audited_ple_lower is not None:
         ple += f", audited at least {privacy.audited_ple_lower:.2f}"
     about = [("utility is about", release.utility_phenotype)] if release.utility_phenotype else []
@@ -78,7 +82,8 @@ def print_report(report: Report, method: str, console: Console, details: Details
     every = () if details is None else every_phenotype(details)
     listed = [_cells(one) for one in every] if len(every) > 1 else []
     data = report.data
-    title = f"{data.people} people, {data.sites} sites, {data.nodes} nodes; {source}, {phenotype}"
+    mark = f"{SIMULATION}. " if report.privacy.insecure else ""
+    title = f"{mark}{data.people} people, {data.sites} sites, {data.nodes} nodes; {source}, {phenotype}"
     if data.panel_drawn:
         title += f"; panel drawn from allele frequencies ({data.panel_drawn} people)"
     attacks = sorted(report.release.rr_by_attack.items(), key=lambda item: -item[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from afml.core.progress import Step
 from afml.genomics.contigs import require_shared
 from afml.genomics.drawn import draw_people
 from afml.genomics.matching import SiteMatcher
+from afml.genomics.persons import merge_calls
 from afml.genomics.reader import MISSING, Record, VariantFile
 from afml.genomics.sites import ANNOTATIONS, SitePanel
 from afml.genomics.store import GenotypeStore
@@ -88,6 +90,26 @@ def build_panel_store(vcf: Path, panel: SitePanel, out: Path, *, progress: Step 
             arrays["call_genotype"][start : start + rows] = np.stack([part > 0, part > 1], axis=-1).astype(np.int8)
         arrays["variant_absent"][:] = np.zeros(len(panel), dtype=np.bool_)
     return GenotypeStore.open(out)
+
+
+def fold_store(store: Path, panel: SitePanel, people: Mapping[str, Sequence[int]]) -> GenotypeStore:
+    """Make a store over, with one row for each person (`afml.genomics.persons.merge_calls`).
+
+    Args:
+        store: Folder of a store that `build_store` made of the columns of a VCF; replaced.
+        panel: Its site panel.
+        people: person -> columns, in the order of the rows to be; columns of nobody are left out.
+    """
+    columns = zarr.open_group(str(store), mode="r")
+    calls: Any = columns["call_genotype"]
+    with staged_folder(store) as staged:
+        rows = _sites_per_chunk(calls.shape[1])
+        arrays = _create(staged, panel, list(people), rows)
+        for start in range(0, len(panel), rows):
+            stop = min(start + rows, len(panel))
+            arrays["call_genotype"][start:stop] = merge_calls(calls[start:stop], people.values())
+        arrays["variant_absent"][:] = np.array(columns["variant_absent"])
+    return GenotypeStore.open(store)
 
 
 def _require_free(out: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -13,11 +14,23 @@ from afml.core.config import Settings
 from afml.core.files import require_file
 from afml.data.kind import Built, Note
 from afml.data.people import PersonColumns
-from afml.genomics.build import build_panel_store, build_store
+from afml.data.persons import PEOPLE_HELP, read_people_map
+from afml.genomics.build import build_panel_store, build_store, fold_store
 from afml.genomics.choice import SiteChoice, build_site_panel
 from afml.genomics.files import GenotypeFiles
+from afml.genomics.marks import bands, genotype_marks
+from afml.genomics.persons import (
+    COUNTS_FILE,
+    Choice,
+    Duplicates,
+    PersonCounts,
+    Relatives,
+    find_people,
+    save_people,
+)
 from afml.genomics.phenotypes import read_phenotypes
 from afml.genomics.sites import SitePanel
+from afml.genomics.store import GenotypeStore, people_at_once
 
 
 class GenotypeOptions(Settings):
@@ -39,6 +52,13 @@ class GenotypeOptions(Settings):
         description="TSV: sample, phenotype (0 or 1); or sample, name1, ...; left out for runs without traits.",
     )
     exclude: tuple[Path, ...] = Field(default=(), description="BED of regions to leave out; may be repeated.")
+    people: Path | None = Field(default=None, description=PEOPLE_HELP)
+    duplicates: Duplicates = Field(
+        default="refuse", description="the same record under the names of two people, or in the panel too."
+    )
+    relatives: Relatives = Field(
+        default="report", description="relatives; fold keeps the member of a family who has the most calls."
+    )
     sites: int = Field(default=1024, description="most common sites to keep.")
     min_maf: float = Field(default=0.01, description="smallest frequency in the panel.")
 
@@ -65,18 +85,35 @@ class GenotypeData:
         panel = build_site_panel(given.panel_vcf, given.choice)
         panel.save(files.site_panel)
         note("storing the public panel")
-        build_panel_store(given.panel_vcf, panel, files.panel_store)
+        public = build_panel_store(given.panel_vcf, panel, files.panel_store)
         note("storing this institution's genotypes")
-        samples = tuple(build_store(given.vcf, panel, files.cohort_store).samples)
+        store = build_store(given.vcf, panel, files.cohort_store)
+        note("looking for one person's records under several names, and for relatives")
+        person_of = read_people_map(given.people)
+        found = find_people(store, public, Choice(person_of, given.duplicates, given.relatives, given.vcf))
+        save_people(files.cohort_store.parent, found, store.samples)
+        samples = tuple(found.columns)
+        if samples != tuple(store.samples):
+            fold_store(files.cohort_store, panel, found.columns)
         columns = PersonColumns((), np.zeros((len(samples), 0)))
         if given.phenotypes is not None:
-            columns = read_phenotypes(given.phenotypes, samples)
+            columns = read_phenotypes(given.phenotypes, samples, found.names(store.samples, person_of))
         return Built(samples, columns, DataAgreement(kind="genotypes", fingerprint=panel.digest(), features=len(panel)))
 
     def remarks(self, folder: Path) -> tuple[str, ...]:
-        """Where the panel's people come from, if they are drawn."""
-        note = SitePanel.load(GenotypeFiles(folder).site_panel).drawn_note
-        return (note,) if note else ()
+        """Who belongs together among the columns, and where the panel's people come from, if they are drawn."""
+        files = GenotypeFiles(folder)
+        note = SitePanel.load(files.site_panel).drawn_note
+        counts = PersonCounts.load(files.cohort_store.parent / COUNTS_FILE)
+        return (*counts.remarks(), *([note] if note else []))
+
+    def marks(self, folder: Path) -> Iterator[tuple[bytes, ...]]:
+        """Bands of sites; see `afml.genomics.marks`."""
+        files = GenotypeFiles(folder)
+        store = GenotypeStore.open(files.cohort_store)
+        sites = bands(store.panel, GenotypeStore.open(files.panel_store).dosage())
+        for rows in people_at_once(store):
+            yield from genotype_marks(store.panel, sites, store.dosage(rows))
 
 
 GENOTYPES = GenotypeData()

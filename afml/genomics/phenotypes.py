@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,17 @@ SEED_STEP = 500
 _HEADER = "sample<TAB>phenotype, or sample<TAB>name1<TAB>name2..."
 
 
-def read_phenotypes(path: Path, samples: Sequence[str]) -> PersonColumns:
+def read_phenotypes(path: Path, samples: Sequence[str], person_of: Mapping[str, str] | None = None) -> PersonColumns:
     """Read the columns of a TSV with the header `sample<TAB>name1<TAB>name2...` for every sample.
 
-    Rows of people who are not in `samples` are allowed. A cell without a finite number becomes NaN, and is an
-    error only to a run that declares its column; a column called `phenotype` holds 0 or 1 for everybody. No
-    message ever holds a value.
+    Rows of people who are not in `samples` are allowed; several rows of one person must say the same. A cell
+    without a finite number becomes NaN, and is an error only to a run that declares its column; a column called
+    `phenotype` holds 0 or 1 for everybody. No message ever holds a value.
+
+    Args:
+        path: The table.
+        samples: Names of the people.
+        person_of: Other name -> name of the person; rows may stand under either.
 
     Returns:
         The columns, rows in the order of `samples`.
@@ -56,6 +61,7 @@ def read_phenotypes(path: Path, samples: Sequence[str]) -> PersonColumns:
         if sample in rows:
             raise InputError(f"line {number} repeats sample {sample}", where=path, cure="keep one line each")
         rows[sample] = values
+    rows = _of_people(rows, person_of or {}, path)
     absent = [name for name in samples if name not in rows]
     if absent:
         shown = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
@@ -66,6 +72,23 @@ def read_phenotypes(path: Path, samples: Sequence[str]) -> PersonColumns:
         )
     table = np.array([rows[name] for name in samples], dtype=np.float64)
     return PersonColumns(names, table.reshape(len(samples), len(names)))
+
+
+def _of_people(rows: dict[str, list[float]], person_of: Mapping[str, str], path: Path) -> dict[str, list[float]]:
+    """Rows by person, from rows by whatever name the person has in the table."""
+    found: dict[str, list[float]] = {}
+    differ: set[str] = set()
+    for name, values in rows.items():
+        person = person_of.get(name, name)
+        if not np.array_equal(found.setdefault(person, values), values, equal_nan=True):
+            differ.add(person)
+    if differ:
+        raise InputError(
+            f"{len(differ)} people have several rows that do not say the same",
+            where=path,
+            cure="keep one line of each of them, or make them equal",
+        )
+    return found
 
 
 def _names(header: str, path: Path) -> tuple[str, ...]:

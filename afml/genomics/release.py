@@ -18,7 +18,7 @@ from afml.genomics.bgzip import header_lines, staged_vcf
 from afml.genomics.matching import SiteMatcher
 from afml.genomics.reader import MISSING, VariantFile
 from afml.genomics.sites import SitePanel
-from crypto.public.random import RandomSource
+from crypto.public.random import RandomSource, SystemRandom
 
 _HEADER_LINE = re.compile(r"^##afml_[a-z0-9_]+=[^\r\n]*$")
 # Genotype text by ALT copies; the last entry is that of `MISSING` = -1. Unphased by construction.
@@ -31,7 +31,6 @@ def write_release(
     released: NDArray[np.int8],
     *,
     header: Sequence[str],
-    seed_source: RandomSource,
 ) -> list[int]:
     """Write released dosages as a bgzipped, indexed VCF.
 
@@ -40,7 +39,6 @@ def write_release(
         panel: The sites, S of them.
         released: int8 [people, S] in {0, 1, 2, -1}, panel-minor dosage; -1 is written as `./.`.
         header: Lines `##afml_<key>=<value>` about the model and its settings. They are public.
-        seed_source: Draws the column order and the pseudonyms.
 
     Returns:
         The permutation: column j of the file is row `permutation[j]`. It re-identifies every column and
@@ -57,8 +55,9 @@ def write_release(
     for line in header:
         if not _HEADER_LINE.match(line):
             raise ConfigError("header line is not '##afml_<key>=<value>'", where=out, cure="use this form")
-    permutation = np.argsort(seed_source.uint64(people), kind="stable")
-    pseudonyms = _pseudonyms(people, seed_source)
+    random = SystemRandom()  # never from a seed, not even in a simulation: whoever knew it would name every column
+    permutation = np.argsort(random.uint64(people), kind="stable")
+    pseudonyms = _pseudonyms(people, random)
     alt_copies = panel.to_minor(released[permutation])  # [people, S]; the mapping is its own inverse
     contigs = list(dict.fromkeys(panel.chrom))
     with staged_vcf(out) as sink:

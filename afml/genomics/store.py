@@ -7,6 +7,7 @@ Every call is biallelic: 1 is the site's ALT, 0 any other allele, -1 missing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from afml.core.errors import InputError, IntegrityError
 from afml.genomics.reader import MISSING, count_allele
 from afml.genomics.sites import SitePanel
 from afml.genomics.vcf_zarr import find_array, match_foreign, read_array
+
+_BYTES_AT_ONCE = 64 << 20
 
 
 class GenotypeStore:
@@ -102,6 +105,13 @@ class GenotypeStore:
         absent = read_array(group, "variant_absent", path).astype(bool)
         records = np.where(absent, -1, np.arange(len(own)))
         return cls(calls, samples, own, records, np.ones(len(own), dtype=np.int64))
+
+
+def people_at_once(store: GenotypeStore) -> Iterator[slice]:
+    """Rows of a store, some people at a time: few enough that their calls fit memory, whatever the number of sites."""
+    step = max(64, _BYTES_AT_ONCE // max(1, len(store.panel)))
+    for start in range(0, len(store), step):
+        yield slice(start, min(start + step, len(store)))
 
 
 def _stored_panel(group: zarr.Group, path: Path) -> SitePanel:

@@ -1,10 +1,10 @@
 """Signed heads of a ledger: C2SP tlog-checkpoint text in a C2SP signed note.
 
-    afml/<consortium>/node-1          origin: whose ledger
+    afml/<32 hex digits>              origin: whose ledger
     42                                entries
     <base64 root hash>
                                       an empty line
-    — afml/<consortium>/node-1 <base64 key id + Ed25519 signature>
+    — afml/<32 hex digits> <base64 key id + Ed25519 signature>
     — <another institution> <base64 key id + time + signature>      a countersignature
 
 A countersignature is a C2SP tlog-cosignature (version 1): another institution has checked that this
@@ -18,10 +18,12 @@ import base64
 import binascii
 import hashlib
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from afml.consortium.roster import origin_of as origin_of
 from afml.core.errors import IntegrityError
 from crypto.public import signing
 
@@ -40,12 +42,6 @@ class Checkpoint:
     def text(self) -> str:
         """The signed text."""
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
-
-
-def origin_of(consortium: str, node: int) -> str:
-    """Name of a node's ledger; blanks and plus signs, which the note format forbids, become underscores."""
-    clean = "".join("_" if character.isspace() or character == "+" else character for character in consortium)
-    return f"afml/{clean}/node-{node}"
 
 
 def key_id(name: str, public: bytes, kind: int = _SIGNATURE) -> bytes:
@@ -136,7 +132,7 @@ def cosign(note: str, name: str, key: Ed25519PrivateKey, seconds: int) -> str:
     return _line(name, key_id(name, public, _COSIGNATURE) + struct.pack(">Q", seconds) + signature)
 
 
-def countersigners(note: str, keys: dict[str, bytes]) -> list[str]:
+def countersigners(note: str, keys: Mapping[str, bytes]) -> list[str]:
     """Names in `keys` whose countersignature of this note is valid.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What stands in a ledger: spends, releases, withdrawals, audits; canonical JSON, one leaf each.
+"""What stands in a ledger: spends, reservations, releases, withdrawals, audits; canonical JSON, one leaf each.
 
 Bodies hold public run facts and counts. People appear only as a keyed commitment, so that a ledger
 can be handed to an auditor; who they are stays in node-local tables (see `people`).
@@ -17,7 +17,7 @@ from afml.privacy import noise
 from afml.privacy.events import Event, Gaussian, from_json
 from afml.privacy.plan import planned_events
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,14 @@ class Spend:
         phase: Phase name.
         cohort: Nodes in this attempt, ascending.
         noise: "distributed" or "local".
-        mechanism: One step, with the noise multiplier that the guarantee counts.
+        mechanism: One step, with the noise multiplier that this site counts.
         broken_multiplier: Noise multiplier that remains if this node's own update is read.
         clip_norm: L2 clip norm per person, in units of the update.
         plan: Everything the run may spend, reserve included; the same in each of its entries.
         insecure: Randomness came from a seed (simulation).
+        published_multiplier: Noise multiplier that the run counts; by default the mechanism's. They differ where the
+            site trusts too few institutions, and counts its own noise alone.
+        enrolments_per_person: Nodes that one person may be enrolled at; the mechanism has a step for each.
     """
 
     run: str
@@ -49,12 +52,15 @@ class Spend:
     clip_norm: float
     plan: tuple[Event, ...] = field(default=())
     insecure: bool = False
+    published_multiplier: float | None = None
+    enrolments_per_person: int = 1
 
     def __post_init__(self) -> None:
         if not self.run or min(self.attempt) < 1:
             raise InputError("a spend needs a run, a round and an attempt, counted from 1", where="spend")
-        if not isinstance(self.mechanism, Gaussian) and self.mechanism.steps != 1:
-            raise InputError("a spend is one step of one mechanism", where=self.where)
+        steps = 1 if isinstance(self.mechanism, Gaussian) else self.mechanism.steps
+        if steps != self.enrolments_per_person:
+            raise InputError("a spend is one step of one mechanism at each node of a person", where=self.where)
         if list(self.cohort) != sorted(set(self.cohort)):
             raise InputError("cohort must list each node once, ascending", where=self.where)
 
@@ -75,15 +81,23 @@ class Spend:
             "cohort": list(self.cohort),
             "noise": self.noise,
             "mechanism": self.mechanism.to_json(),
+            "published_multiplier": self.published_multiplier or self.mechanism.noise_multiplier,
             "broken_multiplier": self.broken_multiplier,
             "clip_norm": self.clip_norm,
             "plan": [event.to_json() for event in self.plan],
             "insecure": self.insecure,
+            "enrolments_per_person": self.enrolments_per_person,
         }
 
 
-def spend_for(config: RunConfig, attempt: Attempt, cohort: Sequence[int]) -> Spend:
+def spend_for(config: RunConfig, attempt: Attempt, cohort: Sequence[int], *, own_noise: bool = False) -> Spend:
     """The spend of one attempt of a run.
+
+    Args:
+        config: The run.
+        attempt: Its round and number.
+        cohort: Nodes in it.
+        own_noise: This node counts its own noise alone (see `planned_events`).
 
     Raises:
         ConfigError: The cohort is below the quorum, or holds nodes that are not enrolled.
@@ -99,11 +113,13 @@ def spend_for(config: RunConfig, attempt: Attempt, cohort: Sequence[int]) -> Spe
         phase=phase.name,
         cohort=tuple(sorted(cohort)),
         noise=config.noise,
-        mechanism=noise.round_event(config, phase),
+        mechanism=(noise.broken_event if own_noise else noise.round_event)(config, phase),
         broken_multiplier=noise.broken_multiplier(config, phase),
         clip_norm=phase.clip_norm,
-        plan=planned_events(config),
+        plan=planned_events(config, own_noise=own_noise),
         insecure=config.seed is not None,
+        published_multiplier=phase.noise_multiplier,
+        enrolments_per_person=config.enrolments_per_person,
     )
 
 
@@ -113,7 +129,7 @@ class Entry:
 
     Attributes:
         index: From 0.
-        kind: "spend", "release", "withdrawal" or "audit".
+        kind: See docs/design/ledger.md.
         body: The canonical JSON, parsed.
         leaf: Its leaf hash, hex.
     """

@@ -16,8 +16,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from afml.core.config import canonical_json
 from afml.core.files import write_bytes
+from afml.core.simulation import SIMULATION
 from afml.ledger.findings import CODES, Verification
-from afml.ledger.summary import EnrolmentSummary, Summary, iso
+from afml.ledger.summary import EnrolmentSummary, PlanLine, Summary, iso
 
 COLUMNS = (
     "index", "time", "kind", "run", "round", "attempt", "phase", "cohort", "noise", "sample_rate",
@@ -45,6 +46,9 @@ def to_json(summary: Summary, verification: Verification) -> dict[str, Any]:
         "checkpoint": summary.checkpoint,
         "insecure": summary.insecure,
         "withdrawals": summary.withdrawals,
+        "policy": summary.policies[-1]["policy"] if summary.policies else None,
+        "policy_changes": len(summary.policies),
+        "plans": [_plan(plan) for plan in summary.plans],
         "enrolments": [_enrolment(enrolment) for enrolment in summary.enrolments],
         "entries": list(summary.bodies),
         "verification": {
@@ -52,6 +56,7 @@ def to_json(summary: Summary, verification: Verification) -> dict[str, Any]:
             "entries": verification.entries,
             "root": verification.root,
             "checked": verification.checked,
+            "unchecked": verification.unchecked,
             "findings": [dataclasses.asdict(finding) for finding in verification.findings],
             "agreements": [dataclasses.asdict(agreement) for agreement in verification.agreements],
         },
@@ -63,13 +68,17 @@ def _enrolment(enrolment: EnrolmentSummary) -> dict[str, Any]:
     return {
         "enrolment": enrolment.name,
         "people": enrolment.people,
-        "epsilon": enrolment.total.epsilon,
-        "delta": enrolment.total.delta,
-        "ple_sigma": enrolment.total.sigma,
-        "epsilon_if_aggregation_broken": enrolment.broken.epsilon,
-        "accountant": enrolment.total.accountant,
+        "insecure": enrolment.insecure,
+        "epsilon": enrolment.total and enrolment.total.epsilon,
+        "delta": enrolment.total and enrolment.total.delta,
+        "ple_sigma": enrolment.total and enrolment.total.sigma,
+        "epsilon_if_aggregation_broken": enrolment.broken and enrolment.broken.epsilon,
+        "accountant": SIMULATION if enrolment.total is None else enrolment.total.accountant,
+        "fixed_plan": enrolment.fixed_plan
+        and {"epsilon": enrolment.fixed_plan.epsilon, "ple_sigma": enrolment.fixed_plan.sigma},
         "budget": balance and balance.budget.model_dump(mode="json", exclude_none=True),
-        "spent": balance and balance.spent,
+        "spent": enrolment.total and enrolment.total.sigma,
+        "committed": balance and balance.spent,
         "left": balance and balance.left,
         "runs": [
             {
@@ -77,14 +86,23 @@ def _enrolment(enrolment: EnrolmentSummary) -> dict[str, Any]:
                 "rounds": len(run.rounds),
                 "noise": run.noise,
                 "insecure": run.insecure,
-                "epsilon": run.own.epsilon,
-                "ple_sigma": run.own.sigma,
-                "ple_interval": [run.audited, run.own.sigma],
-                "epsilon_if_aggregation_broken": run.broken.epsilon,
+                "epsilon": run.own and run.own.epsilon,
+                "ple_sigma": run.own and run.own.sigma,
+                "ple_interval": [run.audited, run.own and run.own.sigma],
+                "epsilon_if_aggregation_broken": run.broken and run.broken.epsilon,
             }
             for run in enrolment.runs
         ],
     }
+
+
+def _plan(plan: PlanLine) -> dict[str, Any]:
+    return {
+        "run": plan.run, "people": plan.people, "time": plan.time, "expires": plan.expires,
+        "insecure": plan.planned is None, "ple_sigma": plan.planned and plan.planned.sigma,
+        "epsilon": plan.planned and plan.planned.epsilon, "state": plan.state,
+        "approved": plan.approved,
+    }  # fmt: skip
 
 
 def to_csv(summary: Summary) -> str:
@@ -110,4 +128,4 @@ def to_html(summary: Summary, verification: Verification) -> str:
         loader=PackageLoader("afml.ledger"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     template = environment.get_template("ledger.html.j2")
-    return template.render(s=summary, v=verification, codes=CODES, iso=iso)
+    return template.render(s=summary, v=verification, codes=CODES, iso=iso, simulation=SIMULATION)

@@ -16,8 +16,9 @@ CODES = {
     "rolled-back": "others hold a later head: an older copy was put back",
     "forked-head": "others hold a head of another history",
     "wrong-key": "a head is not signed by this node's key",
+    "unvouched-succession": "a key was succeeded without the old key's word or a majority of the others'",
     "bad-countersignature": "a countersignature does not verify",
-    "missing-countersignature": "no head is countersigned by enough institutions",
+    "missing-countersignature": "the newest head is not countersigned by enough institutions",
     "duplicated-event": "one attempt is entered twice",
     "hidden-run": "the aggregator published a run of which this ledger knows nothing",
     "hidden-round": "the aggregator published a round that this ledger does not hold",
@@ -27,9 +28,23 @@ CODES = {
     "quorum-broken": "a round was published below its quorum",
     "clock-set-back": "time runs backwards",
     "edited-enrolment": "the tables of people do not match the commitments in the entries",
+    "edited-records": "the tables that recognise renamed people do not match the commitments in the entries",
+    "edited-withdrawal": "other people are marked as withdrawn than have withdrawn by the entries",
+    "edited-release": "the table of released people does not match the commitment in its entry",
+    "edited-peer": "what is remembered of another institution is not what that institution signed",
+    "edited-meta": "the ledger's name or key is not the one that its entries and heads have",
+    "withdrawn-person": "somebody was spent on or released after withdrawing",
     "accounting-disagrees": "a recorded spend is not what the second accountant finds",
+    "mixed-simulation": "people of a simulation, which protects nobody, are in a real run",
     "audit-exceeds-accounting": "an attack established more than the accountant admits",
-    "over-budget": "more was spent than the recorded budget allows",
+    "over-budget": "more was spent or set aside than the recorded budgets allow",
+    "unreserved-spend": "something was spent of which no plan was set aside before",
+    "beyond-plan": "more was spent in a run than its plan held",
+    "spend-after-closing": "something was spent in a run that was closed, or whose time was up",
+    "renamed-run": "one name stands for two run configurations",
+    "policy-broken": "a plan was set aside under other rules than the policy in force",
+    "unapproved-run": "the policy in force demanded that a person approve the run, and nobody did",
+    "unnamed-loosening": "a policy allows more than the one before it, and its entry does not say so",
 }
 
 
@@ -63,6 +78,7 @@ class Verification:
     entries: int = 0
     root: str = ""
     checked: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     agreements: list[Agreement] = field(default_factory=list)
 

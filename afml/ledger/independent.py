@@ -80,7 +80,7 @@ def read_head(note: str, key: bytes) -> Head | None:
         if len(parts) != 3 or parts[1] != origin:
             continue
         payload = base64.b64decode(parts[2])
-        if payload[:4] == identity and _signed(key, payload[4:], text.encode()):
+        if payload[:4] == identity and signed(key, payload[4:], text.encode()):
             return head
     return None
 
@@ -96,11 +96,12 @@ def countersigned(note: str, name: str, key: bytes) -> bool | None:
             if payload[:4] == identity:
                 seconds = int.from_bytes(payload[4:12], "big")
                 message = f"cosignature/v1\ntime {seconds}\n{body}\n".encode()
-                return _signed(key, payload[12:], message)
+                return signed(key, payload[12:], message)
     return None
 
 
-def _signed(key: bytes, signature: bytes, message: bytes) -> bool:
+def signed(key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether a raw Ed25519 key signed a message."""
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
     except (InvalidSignature, ValueError):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import threading
@@ -59,6 +60,24 @@ class Log:
         row = self.database.execute("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
         return row[0] if row else ""
 
+    def keys(self) -> list[bytes]:
+        """Raw public keys that have signed this ledger's heads, the present one last."""
+        query = "SELECT body FROM entries WHERE kind = 'succession' ORDER BY idx"
+        earlier = [bytes.fromhex(json.loads(body)["old_key"]) for (body,) in self.database.execute(query)]
+        return [*earlier, signing.public_bytes(self.key)]
+
+    def require_own(self, note: str) -> None:
+        """Refuse a head that no key of this ledger has signed.
+
+        Raises:
+            IntegrityError: Likewise.
+        """
+        for key in self.keys():
+            with contextlib.suppress(IntegrityError):
+                notes.verify(note, key)
+                return
+        raise IntegrityError("a head was shown for this ledger that none of its keys has signed", where=self.origin)
+
     def leaves(self) -> list[bytes]:
         """Leaf hashes in order."""
         return [row[0] for row in self.database.execute("SELECT leaf FROM entries ORDER BY idx")]
@@ -98,6 +117,13 @@ class Log:
                 raise self._damaged(f"holds {frontier.size} entries, but its signed head has {head.size}")
         elif frontier.size:
             raise self._damaged("has entries but no signed head")
+        elif self.origin != notes.origin_of(signing.public_bytes(self.key)):
+            # The founding key alone begins a ledger: whoever was handed its name later must bring what stands in it.
+            raise IntegrityError(
+                f"is empty, and {self.origin} began under an earlier key",
+                where=self.folder,
+                cure="put the ledger back with `afml ledger restore`",
+            )
         return frontier
 
     def _damaged(self, problem: str) -> IntegrityError:

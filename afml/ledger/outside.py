@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from afml.consortium.roster import Roster
 from afml.core.errors import InputError
-from afml.core.files import require_file
+from afml.core.files import read_text
 from afml.ledger import transcript as transcripts
-from afml.ledger.checkpoint import origin_of
 from afml.ledger.findings import Verification
+from afml.ledger.snapshot import snapshot
 from afml.ledger.verify import Evidence, verify
 
 _KEY_BYTES = 32
@@ -23,7 +24,7 @@ class KeyOptions:
 
     Attributes:
         roster: The consortium's; gives all keys.
-        node: Whose ledger it is; None: from the ledger's name, where the key is given.
+        node: Whose ledger it is; None: the institution on the roster that the ledger is named after.
         key: The node's public key, hex; stands above the roster's.
         aggregator_key: The aggregator's, hex; stands above the roster's.
     """
@@ -37,34 +38,32 @@ class KeyOptions:
         """The keys themselves.
 
         Args:
-            ledger: For messages.
+            ledger: Whose name is looked up on the roster, where no node is given.
 
         Raises:
             InputError: A text is no key, the roster lacks the node, or nothing gives the node's key.
         """
         peers: dict[str, bytes] = {}
+        node = self.node
         signer, summing = _key(self.key, "--key"), _key(self.aggregator_key, "--aggregator-key")
         if self.roster is not None:
             roster = Roster.load(self.roster)
-            if self.node is None:
-                raise InputError("needs --node to pick the institution", where="--roster")
+            node = _owner(roster, ledger) if node is None else node
             try:
-                signer = signer or bytes.fromhex(roster.member(self.node).signing_key)
+                signer = signer or bytes.fromhex(roster.member(node).signing_key)
             except KeyError:
-                raise InputError(f"has no node {self.node}", where=self.roster) from None
+                raise InputError(f"has no node {node}", where=self.roster, cure="correct --node") from None
             summing = summing or bytes.fromhex(roster.aggregator_key)
             peers = {
-                origin_of(roster.consortium, member.node): bytes.fromhex(member.signing_key)
-                for member in roster.members
-                if member.node != self.node
+                member.origin: bytes.fromhex(member.signing_key) for member in roster.members if member.node != node
             }
         if signer is None:
             raise InputError(
                 "the node's public key must come from outside the ledger",
                 where=ledger,
-                cure="give --roster and --node, or --key",
+                cure="give --roster, or --key",
             )
-        return Keys(signer, summing, peers)
+        return Keys(signer, summing, peers, node)
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,13 @@ class Keys:
         signer: Of the node whose ledger it is.
         aggregator: Of the aggregator, where it is known.
         peers: Origin name -> key of institutions that countersign.
+        node: Number of the institution in cohorts, where it is known.
     """
 
     signer: bytes
     aggregator: bytes | None = None
     peers: Mapping[str, bytes] = field(default_factory=dict)
+    node: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Files:
 
     Attributes:
         transcripts: The aggregator's.
-        heads: Signed heads that others have kept.
+        heads: Signed heads that others have kept, or folders of them.
         countersignatures: Institutions that must have countersigned some head.
     """
 
@@ -109,9 +110,49 @@ def verify_with(ledger: Path, options: KeyOptions, files: Files) -> Verification
         if keys.aggregator is None:
             raise InputError("needs the aggregator's key", where=path, cure="give --roster or --aggregator-key")
         rounds += transcripts.read(path, keys.aggregator)
-    heads = [require_file(path, "signed head").read_text(encoding="utf-8") for path in files.heads]
+    heads = [kept_head(path, _origin(ledger)) for path in files.heads]
     evidence = Evidence(rounds, heads, keys.peers, files.countersignatures)
-    return verify(ledger, key=keys.signer, node=options.node, evidence=evidence)
+    result = verify(ledger, key=keys.signer, node=keys.node, evidence=evidence)
+    if not files.transcripts:
+        unseen = "hidden runs" if files.heads else "rollback, forks and hidden runs"
+        result.unchecked.append(f"no transcript was given: {unseen} cannot be seen")
+    return result
+
+
+def head_name(origin: str) -> str:
+    """What the file is called in which others hand out the last head of a ledger."""
+    return f"{origin.rpartition('/')[2]}.txt"
+
+
+def kept_head(path: Path, origin: str) -> str:
+    """What somebody keeps of the ledger `origin`: the file, or the folder of many that `afml ledger heads` wrote.
+
+    Raises:
+        InputError: It is not there.
+    """
+    if path.is_dir() and not (path / head_name(origin)).is_file():
+        raise InputError(f"holds no head of {origin}", where=path, cure="leave it out: they never met this ledger")
+    return read_text(path / head_name(origin) if path.is_dir() else path, "signed head")
+
+
+def _owner(roster: Roster, ledger: Path) -> int:
+    """The node that a ledger is named after; only its key, by which the ledger is then checked, proves it."""
+    origin = _origin(ledger)
+    for member in roster.members:
+        if member.origin == origin:
+            return member.node
+    raise InputError("is of nobody on this roster", where=ledger, cure="give the roster of its consortium, or --node")
+
+
+def _origin(ledger: Path) -> str:
+    """What a ledger calls itself."""
+    try:
+        with snapshot(ledger) as database:
+            row = database.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()
+    except sqlite3.DatabaseError as error:
+        problem = f"its name cannot be read ({error})"
+        raise InputError(problem, where=ledger, cure="give --node, and files for --head") from None
+    return "" if row is None else str(row[0])
 
 
 def _key(text: str | None, option: str) -> bytes | None:

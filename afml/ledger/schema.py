@@ -7,13 +7,15 @@ and the verifier checks that they agree with it.
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-from afml.core.errors import InputError
+from afml.consortium.roster import origin_of
+from afml.core.errors import InputError, IntegrityError
 from afml.core.files import sync_folder
 
 FILE = "ledger.db"
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -28,6 +30,9 @@ CREATE TABLE entries (
     mechanism TEXT, broken_multiplier REAL, plan TEXT
 ) STRICT;
 CREATE UNIQUE INDEX spend_once ON entries (run, round, attempt) WHERE kind = 'spend';
+CREATE UNIQUE INDEX reserve_once ON entries (run) WHERE kind = 'reservation';
+CREATE UNIQUE INDEX close_once ON entries (run) WHERE kind = 'closing';
+CREATE INDEX by_kind ON entries (kind, run);
 CREATE INDEX spend_by_enrolment ON entries (enrolment, run, plan, mechanism, broken_multiplier);
 CREATE TRIGGER entries_stay BEFORE UPDATE ON entries
     BEGIN SELECT RAISE(ABORT, 'entries are append-only'); END;
@@ -38,12 +43,22 @@ CREATE TABLE enrolments (enrolment INTEGER PRIMARY KEY, commitment BLOB NOT NULL
 CREATE TABLE enrolled (
     person BLOB NOT NULL, enrolment INTEGER NOT NULL REFERENCES enrolments, PRIMARY KEY (person, enrolment)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE withdrawn (person BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE withdrawn (
+    person BLOB PRIMARY KEY, idx INTEGER NOT NULL REFERENCES entries
+) STRICT, WITHOUT ROWID;
 CREATE TABLE released (
     person BLOB NOT NULL, idx INTEGER NOT NULL REFERENCES entries, pattern INTEGER NOT NULL,
     PRIMARY KEY (person, idx)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE peers (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL) STRICT;
+CREATE TABLE marks (
+    mark BLOB NOT NULL, person BLOB NOT NULL, idx INTEGER NOT NULL REFERENCES entries, PRIMARY KEY (mark, person)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE same (
+    person BLOB PRIMARY KEY, account BLOB NOT NULL, idx INTEGER NOT NULL REFERENCES entries
+) STRICT, WITHOUT ROWID;
+CREATE TABLE peers (
+    origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note TEXT NOT NULL, key BLOB NOT NULL
+) STRICT;
 """
 
 
@@ -57,9 +72,16 @@ def connect(folder: Path, origin: str, public: bytes) -> sqlite3.Connection:
 
     Raises:
         InputError: Its schema is of another version.
+        IntegrityError: It is new, and its name is not that of the key: the founding key alone begins a ledger.
         sqlite3.DatabaseError: It cannot be read.
     """
-    created = not (folder / FILE).exists()
+    created = not begun(folder)
+    if created and origin != origin_of(public):
+        raise IntegrityError(
+            f"holds no ledger, and {origin} began under an earlier key",
+            where=folder,
+            cure="put the ledger back with `afml ledger restore`",
+        )
     database = sqlite3.connect(folder / FILE, isolation_level=None, check_same_thread=False, timeout=30)
     database.execute("PRAGMA journal_mode = WAL")
     # FULL: in WAL mode, anything less may lose the last commits when the power fails.
@@ -67,6 +89,9 @@ def connect(folder: Path, origin: str, public: bytes) -> sqlite3.Connection:
     database.execute("PRAGMA foreign_keys = ON")
     database.execute("BEGIN IMMEDIATE")
     if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+        if not created:
+            database.close()
+            raise sqlite3.DatabaseError("its tables are not those of a ledger")
         for statement in _statements(SCHEMA):
             database.execute(statement)
         meta = "INSERT INTO meta VALUES ('version', ?), ('origin', ?), ('key', ?)"
@@ -77,6 +102,31 @@ def connect(folder: Path, origin: str, public: bytes) -> sqlite3.Connection:
         (folder / FILE).chmod(0o600)
         sync_folder(folder)
     return database
+
+
+def begun(folder: Path) -> bool:
+    """Whether a ledger was begun in `folder`. A file without a table, as a crash or a full disk leaves it, is none."""
+    if not (folder / FILE).is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(folder / FILE, timeout=30)) as database:
+            return database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+    except sqlite3.DatabaseError:
+        return True  # of what it was, something is left
+
+
+def require_begun(folder: Path) -> None:
+    """Refuse a folder that a ledger would be begun in.
+
+    Raises:
+        InputError: There is none.
+    """
+    if not begun(folder):
+        raise InputError(
+            f"holds no {FILE} with anything in it",
+            where=folder,
+            cure="name the ledger's folder, or put a copy back with `afml ledger restore`",
+        )
 
 
 def require_version(database: sqlite3.Connection, folder: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from afml.core.errors import InputError
+from afml.core.errors import InputError, IntegrityError
 from afml.ledger.schema import FILE, require_version
 
 _FILES = (FILE, f"{FILE}-wal")
@@ -32,7 +32,11 @@ def snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
         sqlite3.DatabaseError: The copy cannot be opened.
     """
     if not (folder / FILE).is_file():
-        raise InputError(f"holds no {FILE}", where=folder, cure="name the ledger's folder")
+        raise InputError(
+            f"holds no {FILE}",
+            where=folder,
+            cure="name the ledger's folder, or put a copy back with `afml ledger restore`",
+        )
     with tempfile.TemporaryDirectory() as scratch:
         for _ in range(20):
             before = _stamp(folder)
@@ -47,3 +51,30 @@ def snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(Path(scratch) / FILE)) as database:
             require_version(database, folder)
             yield database
+
+
+@contextmanager
+def readable(folder: Path) -> Iterator[sqlite3.Connection]:
+    """A `snapshot` for somebody who needs all of it.
+
+    Raises:
+        InputError: As `snapshot`.
+        IntegrityError: It cannot be read.
+    """
+    try:
+        with snapshot(folder) as database:
+            yield database
+    except sqlite3.DatabaseError as error:
+        cure = "put a backup back with `afml ledger restore`"
+        raise IntegrityError(f"cannot be read ({error})", where=folder, cure=cure) from None
+
+
+def origin_in(folder: Path) -> str:
+    """The name that a ledger gives itself.
+
+    Raises:
+        InputError: There is none in `folder`.
+    """
+    with snapshot(folder) as database:
+        row = database.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()
+    return str(row[0]) if row else ""

@@ -1,4 +1,4 @@
-"""Spend per person: composition over the events in which the person was enrolled.
+"""Spend per person: composition over the events in which the person was enrolled, and what is reserved beside it.
 
 People with the same history share one account, so thousands of enrolled cost as much as their number of
 different histories, which overlapping enrolments, newcomers and leavers keep small.
@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from afml.consortium.run import Budget
+from afml.ledger.entries import Spend
+from afml.ledger.people import accounts_by_name
 from afml.privacy.budget import Balance, balance
-from afml.privacy.events import Event, Gaussian, SubsampledGaussian, charged, from_json
+from afml.privacy.events import Event, Gaussian, SubsampledGaussian, charged, from_json, reserved
 from afml.privacy.ple import Ple, ple
 
 
 @dataclass(frozen=True)
 class RunSpend:
-    """What one history spent in one run, and what that run had declared."""
+    """What one history spent in one run, and what that run had declared.
+
+    Attributes:
+        spent: Events of its attempts.
+        plan: All that it may spend.
+        budget: That the run names, while its plan is reserved; None once it is closed.
+    """
 
     spent: tuple[Event, ...]
     plan: tuple[Event, ...]
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True)
@@ -39,14 +48,33 @@ class Account:
         """Spent in one run."""
         return list(self.runs[name].spent) if name in self.runs else []
 
-    def balance(self, budget: Budget, run: str | None = None) -> Balance:
-        """Against a budget; `run` (default: the last one) is the current run, which counts as spent."""
-        current = run if run is not None else next(reversed(self.runs), "")
-        return balance(budget, self.run(current), self.charged_elsewhere(current))
+    def plus(self, name: str, plan: tuple[Event, ...], step: Event) -> Account:
+        """The same history after one more step of a run."""
+        before = self.runs.get(name, RunSpend((), plan))
+        return Account({**self.runs, name: replace(before, spent=(*before.spent, step))})
+
+    def balance(self, budget: Budget, current: str | None = None) -> Balance:
+        """What is spent, against a budget.
+
+        Args:
+            budget: The limit.
+            current: The run that counts as far as it went; by default the last one that spent.
+        """
+        last = current or next((run for run in reversed(self.runs) if self.runs[run].spent), "")
+        earlier = [charged(run.plan, run.spent) for name, run in self.runs.items() if name != last and run.spent]
+        return balance(budget, self.run(last), earlier)
+
+    def committed(self, budget: Budget) -> Balance:
+        """What is spent and what is reserved, against a budget: what is left is left for a further run."""
+        return balance(budget, (), self.charged_elsewhere(""))
 
     def charged_elsewhere(self, name: str) -> list[list[Event]]:
-        """What each other run is charged (see `events.charged`)."""
-        return [charged(run.plan, run.spent) for other, run in self.runs.items() if other != name]
+        """What each other run is charged: while it may go on its whole plan, else see `events.charged`."""
+        return [
+            charged(run.plan, run.spent) if run.budget is None else reserved(run.plan, run.spent)
+            for other, run in self.runs.items()
+            if other != name
+        ]
 
 
 def accounts(
@@ -64,10 +92,11 @@ def accounts(
         plus_enrolment: An enrolment that all of them are joining now (it may have no event yet).
         broken: With the noise multiplier that remains if aggregation is broken.
     """
-    histories: dict[bytes, set[int]] = {token: set() for token in tokens}
+    same = accounts_by_name(database)
+    histories: dict[bytes, set[int]] = {same.get(token, token): set() for token in tokens}
     for person, enrolment in database.execute("SELECT person, enrolment FROM enrolled"):
-        if person in histories:
-            histories[person].add(enrolment)
+        if (account := same.get(person, person)) in histories:
+            histories[account].add(enrolment)
     if plus_enrolment is not None:
         for history in histories.values():
             history.add(plus_enrolment)
@@ -79,31 +108,95 @@ def accounts(
     return found or [Account({})]
 
 
-def worst(found: Iterable[Account], delta: float) -> Ple:
-    """What the person with the largest spend, by PLE at `delta`, has spent over all runs (composed as if planned)."""
-    return max((ple(account.events(), delta) for account in found), key=lambda p: p.sigma)
-
-
-def worst_balance(found: Iterable[Account], budget: Budget) -> Balance:
-    """Where the person who has least left stands."""
+def worst(found: Iterable[Account], budget: Budget) -> Balance:
+    """Where the person stands who has spent most of a budget, by the filter."""
     return max((account.balance(budget) for account in found), key=lambda b: b.spent)
 
 
-_Row = tuple[int, str, str, Event]  # first index, run, plan, composed event
+def fixed_plan(found: Iterable[Account], delta: float) -> Ple:
+    """What the person who spent most has spent if all runs had been fixed in advance; never above the filter's."""
+    return max((ple(account.events(), delta) for account in found), key=lambda one: one.sigma)
+
+
+def worst_committed(found: Iterable[Account], budget: Budget) -> Balance:
+    """Where the person stands who has least left of a budget, reservations included."""
+    return max((account.committed(budget) for account in found), key=lambda b: b.spent)
+
+
+def claim(found: Iterable[Account], spend: Spend, budget: Budget) -> dict[str, object]:
+    """What the writer says that people have spent after a spend; goes into its entry.
+
+    Args:
+        found: Their histories before it.
+        spend: What is being spent.
+        budget: The site's: it accounts at its delta.
+    """
+    after = [account.plus(spend.run, spend.plan, spend.mechanism) for account in found]
+    most = max((one.balance(budget, spend.run).filter for one in after), key=lambda ple: ple.sigma)
+    fixed = fixed_plan(after, budget.delta)
+    return {
+        "delta": budget.delta,
+        "epsilon": most.epsilon,
+        "ple_sigma": most.sigma,
+        "accountant": most.accountant,
+        "fixed_plan": {"epsilon": fixed.epsilon, "ple_sigma": fixed.sigma, "accountant": fixed.accountant},
+    }
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Of one enrolment in one run: the events of one mechanism, or its open reservation."""
+
+    first: int
+    run: str
+    plan: tuple[Event, ...]
+    event: Event | None = None
+    budget: Budget | None = None
 
 
 def _by_enrolment(database: sqlite3.Connection, broken: bool) -> dict[int, list[_Row]]:
-    query = """
+    spends = database.execute("""
         SELECT enrolment, run, plan, mechanism, broken_multiplier, count(*), min(idx) FROM entries
         WHERE kind = 'spend' GROUP BY enrolment, run, plan, mechanism, broken_multiplier
-    """
+    """).fetchall()
+    open_now = database.execute("""
+        SELECT enrolment, run, plan, body, idx FROM entries
+        WHERE kind = 'reservation' AND run NOT IN (SELECT run FROM entries WHERE kind = 'closing')
+    """)
+    left: dict[str, dict[str, float]] = {}  # run -> mechanism -> noise multiplier if aggregation is broken
+    for _, run, _, mechanism, multiplier, _, _ in spends:
+        left.setdefault(run, {})[_kind(from_json(json.loads(mechanism)))] = multiplier
     found: dict[int, list[_Row]] = {}
-    for enrolment, run, plan, mechanism, broken_multiplier, count, first in database.execute(query):
-        event = from_json(json.loads(mechanism))
+
+    def add(enrolment: int, row: _Row) -> None:
         if broken:
-            event = replace(event, noise_multiplier=broken_multiplier)
-        found.setdefault(enrolment, []).append((first, run, plan, _times(event, count)))
+            row = replace(
+                row,
+                plan=tuple(_broken(event, left.get(row.run, {})) for event in row.plan),
+                event=None if row.event is None else _broken(row.event, left.get(row.run, {})),
+            )
+        found.setdefault(enrolment, []).append(row)
+
+    for enrolment, run, plan, mechanism, _, count, first in spends:
+        add(enrolment, _Row(first, run, _events(plan), _times(from_json(json.loads(mechanism)), count)))
+    for enrolment, run, plan, body, first in open_now:
+        budget = Budget.model_validate(json.loads(body)["budget"])
+        add(enrolment, _Row(first, run, _events(plan), budget=budget))
     return found
+
+
+def _events(plan: str) -> tuple[Event, ...]:
+    return tuple(from_json(value) for value in json.loads(plan))
+
+
+def _kind(event: Event) -> str:
+    """Sample rate and noise multiplier: what tells one mechanism of a run from another."""
+    rate = 1.0 if isinstance(event, Gaussian) else event.sample_rate
+    return f"{rate!r} {event.noise_multiplier!r}"
+
+
+def _broken(event: Event, left: Mapping[str, float]) -> Event:
+    return replace(event, noise_multiplier=left.get(_kind(event), event.noise_multiplier))
 
 
 def _times(event: Event, count: int) -> Event:
@@ -113,15 +206,14 @@ def _times(event: Event, count: int) -> Event:
 
 
 def _account(history: list[int], by_enrolment: dict[int, list[_Row]]) -> Account:
-    rows = sorted((row for enrolment in history for row in by_enrolment[enrolment]), key=lambda row: row[0])
-    spent: dict[str, list[Event]] = {}
-    plans: dict[str, str] = {}
-    for _, run, plan, event in rows:
-        spent.setdefault(run, []).append(event)
-        plans[run] = plan
-    return Account(
-        {
-            run: RunSpend(tuple(events), tuple(from_json(value) for value in json.loads(plans[run])))
-            for run, events in spent.items()
-        }
-    )
+    rows = sorted((row for enrolment in history for row in by_enrolment[enrolment]), key=lambda row: row.first)
+    runs: dict[str, list[_Row]] = {}
+    for row in rows:
+        runs.setdefault(row.run, []).append(row)
+    return Account({run: _run(its) for run, its in runs.items()})
+
+
+def _run(rows: list[_Row]) -> RunSpend:
+    spent = tuple(row.event for row in rows if row.event is not None)
+    budgets = [row.budget for row in rows if row.budget is not None]
+    return RunSpend(spent, rows[-1].plan, budgets[0] if budgets else None)

@@ -1,12 +1,13 @@
 """The ledger's writer: append-only entries, a hash tree over them, a signed head after each.
 
-    with Ledger.open(folder, signing_key, origin=origin_of(consortium, node)) as ledger:
-        receipt = ledger.append(spend_for(config, Attempt(1, 1), cohort), people, budget=config.budget)
+    with Ledger.open(folder, signing_key, origin=kit.origin) as ledger:
+        ledger.plans.reserve(reservation_for(config, limits, days=30), people)
+        receipt = ledger.append(spend_for(config, Attempt(1, 1), cohort), people, limits)
 
-`append` is one SQLite transaction: budget check, entry, tables of people, new signed head. It returns
+`append` is one SQLite transaction: checks, entry, tables of people, new signed head. It returns
 after the commit is on disk, and only then is there a receipt. So a crash at any instant leaves either
 no spend and no receipt, or a spend that was perhaps never used: the ledger may over-count and cannot
-under-count.
+under-count. What may be spent at all was set aside before (`plans`).
 """
 
 from __future__ import annotations
@@ -14,25 +15,25 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from afml.consortium.attempt import Attempt
-from afml.consortium.run import Budget
 from afml.core.config import canonical_json
 from afml.core.errors import IntegrityError
-from afml.ledger import schema, spending
+from afml.ledger import schema, simulation, spending
 from afml.ledger.entries import Spend
 from afml.ledger.log import Log
-from afml.ledger.people import People, load_key
+from afml.ledger.people import People, Traces, load_key
+from afml.ledger.plans import Plans
 from afml.ledger.receipt import _SEAL, Receipt
-from afml.ledger.releases import ReleaseRecord, smallest_joint_group
-from afml.ledger.spending import Account
-from afml.privacy.budget import check
-from afml.privacy.ple import ple
+from afml.ledger.records import Recognised, recognise
+from afml.ledger.releases import ReleaseRecord, joint_groups
+from afml.ledger.reservation import Limits
+from afml.ledger.spending import Account, claim
 from crypto.public import signing
 
 _RUN = "FROM entries WHERE kind = 'spend' AND run = ?"
@@ -52,6 +53,7 @@ class Ledger(Log):
     ) -> None:
         super().__init__(database, key, folder, clock)
         self._people = people
+        self.plans = Plans(self, people)
 
     @classmethod
     def open(
@@ -69,19 +71,21 @@ class Ledger(Log):
             IntegrityError: The ledger does not match its own signed head, or belongs to somebody else.
             InputError: Another version of AFML wrote it, or its person key is missing.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             database = schema.connect(folder, origin, signing.public_bytes(key))
+            owner = database.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()[0]
+            if owner != origin:
+                database.close()
+                cure = "use the kit of that institution"
+                raise IntegrityError(f"is the ledger of {owner}", where=folder, cure=cure)
             # A new person key for an old ledger would make every earlier spend invisible.
             empty = not database.execute("SELECT 1 FROM entries LIMIT 1").fetchone()
             people = People(database, load_key(folder, create=empty))
-            ledger = cls(database, key, people, folder, clock)
+            return cls(database, key, people, folder, clock)
         except sqlite3.DatabaseError as error:
             problem = f"cannot be read ({error})"
             raise IntegrityError(problem, where=folder, cure="run afml audit verify") from None
-        if ledger.origin != origin:
-            raise IntegrityError(f"is the ledger of {ledger.origin}", where=folder, cure="use another folder")
-        return ledger
 
     def close(self) -> None:
         """Close the database."""
@@ -95,32 +99,34 @@ class Ledger(Log):
 
     # Writing
 
-    def append(self, spend: Spend, people: Iterable[str], *, budget: Budget | None = None) -> Receipt:
+    def append(self, spend: Spend, people: Iterable[str], limits: Limits) -> Receipt:
         """Record a spend, durably, and return the receipt that sending requires.
 
         Args:
-            spend: What is about to be spent.
+            spend: What is about to be spent: a part of a plan that is reserved (`plans`).
             people: Ids of all people enrolled in this attempt (not only the sampled ones).
-            budget: Their limit; without one only the record is kept.
+            limits: What they may spend, as it stands now.
 
         Raises:
-            BudgetError: The spend would pass the budget, or somebody withdrew; nothing is recorded.
+            BudgetError: Nothing is reserved for it, the run is closed or its time is up, the plan does not fit the
+                limits any more, or somebody withdrew; nothing is recorded.
             IntegrityError: This attempt is already spent (resend the stored bytes, or start a new
-                attempt), the run's plan changed, or the clock went back.
+                attempt), the run's name, people or plan changed, or the clock went back.
         """
         tokens = self._people.tokens(people)
         plan = canonical_json([event.to_json() for event in spend.plan]).decode()
         with self.transaction():
             self._people.refuse_withdrawn(tokens, spend.where)
-            self._refuse_repeat(spend, plan)
+            simulation.refuse_mixed(self.database, tokens, insecure=spend.insecure, where=spend.where)
+            self._refuse_repeat(spend)
             enrolment, commitment = self._people.enrol(tokens)
-            claim = None if budget is None else self._claim(spend, tokens, enrolment, budget)
+            found, delta = self.plans.allow(spend, tokens, enrolment, limits), limits.lifetime.delta
             body = {
                 **spend.to_json(),
                 "people": len(tokens),
                 "enrolment": commitment.hex(),
-                "budget": None if budget is None else budget.model_dump(mode="json", exclude_none=True),
-                "claim": claim,
+                **limits.to_json(),
+                "claim": simulation.claim(delta) if spend.insecure else claim(found, spend, limits.lifetime),
             }
             columns = {
                 "run": spend.run,
@@ -142,19 +148,26 @@ class Ledger(Log):
                 return None
             return self._issue(run, attempt, row[0], row[1], self.checkpoint())
 
-    def withdraw(self, person: str) -> None:
-        """A person withdraws consent: no future spend or release, past spend stays. Idempotent."""
+    def withdraw(self, people: Iterable[str]) -> tuple[int, Traces]:
+        """People withdraw consent: no future spend or release, past spend stays. Idempotent.
+
+        Returns:
+            How many of them had not withdrawn before, and what stays of all of them.
+        """
         with self.transaction():
-            commitment = self._people.withdraw(person)
-            if commitment is not None:
-                self.add({"kind": "withdrawal", "commitment": commitment.hex()}, {})
+            tokens = {self._people.token(person) for person in people}  # one name of somebody is enough
+            new = tokens - self._people.withdrawn()
+            if new:
+                commitment = self._people.committed("withdrawal", new).hex()
+                index, _, _ = self.add({"kind": "withdrawal", "people": len(new), "commitment": commitment}, {})
+                self._people.withdraw(new, index)
+            return len(new), self._people.traces(tokens)
 
     def record_release(self, release: ReleaseRecord, patterns: Mapping[str, str]) -> int:
         """Record a release after checking it against earlier ones about the same people.
 
         Somebody who holds several releases can intersect them: people are told apart as soon as any
-        file tells them apart. So the groups that count are those of people who agree in this and in
-        every earlier release (absence from a file is a pattern too).
+        file tells them apart, by a pattern or by their absence (`afml.ledger.releases.joint_groups`).
 
         Args:
             release: File digest and settings.
@@ -164,27 +177,25 @@ class Ledger(Log):
             Index of the ledger entry.
 
         Raises:
-            ReleaseError: The smallest joint group would be below `release.min_group_size`.
+            ReleaseError: A joint group would be smaller than this or an earlier release promised.
             BudgetError: Somebody in it has withdrawn.
         """
         tokens = self._people.tokens(patterns)
         with self.transaction():
             self._people.refuse_withdrawn(tokens, f"release {release.file_digest[:12]}")
-            earlier: dict[bytes, dict[int, int]] = {}
-            for person, index, pattern in self.database.execute("SELECT person, idx, pattern FROM released"):
-                if person in tokens:
-                    earlier.setdefault(person, {})[index] = pattern
             labels = {label: number for number, label in enumerate(sorted(set(patterns.values())))}
             new = {person: labels[patterns[name]] for person, name in tokens.items()}
-            smallest, others = smallest_joint_group(new, earlier)
-            release.require(smallest, len(others))
+            joint = joint_groups(new, release.min_group_size, *self._released())
+            release.require(joint)
             body = {
                 **release.to_json(),
+                "insecure": release.run in simulation.simulated_runs(self.database),
                 "people": len(tokens),
                 "patterns": len(labels),
-                "smallest_joint_group": smallest,
-                "earlier": others,
+                "smallest_joint_group": joint.smallest,
+                "earlier": joint.earlier,
                 "enrolment": self._people.commitment(tokens).hex(),
+                "assignment": self._people.assignment(new).hex(),
             }
             index, _, _ = self.add(body, {"run": release.run})
             rows = [(person, index, pattern) for person, pattern in sorted(new.items())]
@@ -203,16 +214,28 @@ class Ledger(Log):
         Returns:
             Index of the ledger entry.
         """
-        body = {
-            "kind": "audit",
-            "run": run,
-            "mu_lower": mu_lower,
-            "confidence": confidence,
-            "instrument": instrument,
-        }
         with self.transaction():
+            body = {
+                "kind": "audit",
+                "run": run,
+                "insecure": run in simulation.simulated_runs(self.database),
+                "mu_lower": mu_lower,
+                "confidence": confidence,
+                "instrument": instrument,
+            }
             index, _, _ = self.add(body, {"run": run})
         return index
+
+    def recognise(self, records: Iterable[tuple[str, Sequence[bytes]]]) -> Recognised:
+        """Find out who was renamed since the ledger met them last; see `afml.ledger.records`.
+
+        Args:
+            records: (name, marks) of everybody at the institution.
+
+        Raises:
+            InputError: Somebody's record is known under a name that now stands for somebody else.
+        """
+        return recognise(self, self._people, records)
 
     # Reading
 
@@ -248,29 +271,20 @@ class Ledger(Log):
 
     # Inside
 
-    def _refuse_repeat(self, spend: Spend, plan: str) -> None:
+    def _released(self) -> tuple[dict[int, dict[bytes, int]], dict[int, int]]:
+        """release -> person -> pattern; release -> group size that it promised."""
+        earlier: dict[int, dict[bytes, int]] = {}
+        for person, index, pattern in self.database.execute("SELECT person, idx, pattern FROM released"):
+            earlier.setdefault(index, {})[self._people.account(person)] = pattern
+        query = "SELECT idx, body FROM entries WHERE kind = 'release'"
+        promises = {index: int(json.loads(body)["min_group_size"]) for index, body in self.database.execute(query)}
+        return earlier, promises
+
+    def _refuse_repeat(self, spend: Spend) -> None:
         if self.database.execute("SELECT 1 " + _ATTEMPT, (spend.run, *spend.attempt)).fetchone():
             raise IntegrityError(
                 "is already spent", where=spend.where, cure="resend the stored update, or start a new attempt"
             )
-        if self.database.execute("SELECT plan " + _RUN + " LIMIT 1", (spend.run,)).fetchone() not in (None, (plan,)):
-            problem = "the plan of this run has changed"
-            raise IntegrityError(problem, where=spend.where, cure="start a new run")
-
-    def _claim(self, spend: Spend, tokens: Mapping[bytes, str], enrolment: int, budget: Budget) -> dict[str, object]:
-        """Check the budget for everybody enrolled; what the writer says they have spent after this."""
-        where = f"{spend.where}, {len(tokens)} people"
-        found = spending.accounts(self.database, tokens, plus_enrolment=enrolment)
-        run, step = spend.run, spend.mechanism
-        for account in found:
-            check(budget, account.run(run), step, earlier=account.charged_elsewhere(run), where=where)
-        worst = max((ple([*a.events(), step], budget.delta) for a in found), key=lambda p: p.sigma)
-        return {
-            "delta": worst.delta,
-            "epsilon": worst.epsilon,
-            "ple_sigma": worst.sigma,
-            "accountant": worst.accountant,
-        }
 
     def _issue(self, run: str, attempt: Attempt, index: int, leaf: bytes, note: str) -> Receipt:
         return Receipt(_SEAL, run=run, attempt=attempt, index=index, leaf=leaf.hex(), checkpoint=note)

@@ -8,17 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from afml.consortium.attempt import Attempt
 from afml.consortium.run import Budget
 from afml.core.errors import IntegrityError
+from afml.ledger.simulation import simulated
 from afml.ledger.snapshot import snapshot
-from afml.ledger.spending import accounts, worst, worst_balance
+from afml.ledger.spending import accounts, fixed_plan, worst, worst_committed
 from afml.privacy.budget import Balance
 from afml.privacy.events import Event, from_json
 from afml.privacy.ple import Ple, ple
 
-DEFAULT_DELTA = 1e-5
+_SHOWN = 0.0005  # less does not change a third decimal
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,13 @@ class RoundLine:
 
 @dataclass(frozen=True)
 class RunLine:
-    """One run of an enrolment: its own spend, and its rounds."""
+    """One run of an enrolment: its own spend, and its rounds. A simulation has no spend that could be told."""
 
     run: str
     noise: str
     insecure: bool
-    own: Ple
-    broken: Ple
+    own: Ple | None
+    broken: Ple | None
     audited: float | None
     rounds: tuple[RoundLine, ...]
 
@@ -68,18 +70,63 @@ class EnrolmentSummary:
     Attributes:
         name: First hex digits of the enrolment commitment.
         people: How many.
-        total: Spend over all runs of the person among them who spent most (composed as if planned).
-        broken: The same if aggregation is broken.
-        balance: Against the last recorded budget; None where there is none.
+        total: Spend over all runs of the person among them who spent most, by the filter: later runs may have been
+            chosen because of what earlier ones returned. None where somebody took part in a simulation: nothing bounds
+            that.
+        fixed_plan: The same if all runs had been fixed in advance; smaller.
+        broken: As `total`, if aggregation is broken.
+        balance: Spent and reserved, of the person who has least left, against the site's lifetime budget; None in a
+            simulation.
         runs: In order.
     """
 
     name: str
     people: int
-    total: Ple
-    broken: Ple
+    total: Ple | None
+    fixed_plan: Ple | None
+    broken: Ple | None
     balance: Balance | None
     runs: tuple[RunLine, ...]
+
+    @property
+    def insecure(self) -> bool:
+        """Whether somebody in it took part in a simulation."""
+        return self.total is None
+
+    @property
+    def told(self) -> str:
+        """The standing of these people in one sentence."""
+        if self.total is None or self.balance is None:
+            return f"{self.people} people; somebody took part in a simulation, and nothing bounds what they have spent"
+        spent, kept = self.total, self.balance
+        reserved = f"; {kept.spent:.3f} with what runs have reserved" if kept.spent > spent.sigma + _SHOWN else ""
+        return (
+            f"{self.people} people have spent {spent.sigma:.3f} of {kept.limit:.3f} sigma at most (epsilon "
+            f"{spent.epsilon:.3f} at delta {spent.delta:g}){reserved}; {kept.left:.3f} is left, "
+            "since sigmas add as squares"
+        )
+
+
+@dataclass(frozen=True)
+class PlanLine:
+    """A plan that was set aside.
+
+    Attributes:
+        run: Its name.
+        people: How many it would spend of.
+        time, expires: UTC, ISO 8601.
+        planned: What it comes to by itself, as this site counts it; None in a simulation: nothing bounds that.
+        state: "open", or why it is closed.
+        approved: Whether a person at this site approved it.
+    """
+
+    run: str
+    people: int
+    time: str
+    expires: str
+    planned: Ple | None
+    state: str
+    approved: bool
 
 
 @dataclass(frozen=True)
@@ -91,6 +138,8 @@ class Summary:
     checkpoint: str
     insecure: bool
     enrolments: tuple[EnrolmentSummary, ...]
+    plans: tuple[PlanLine, ...]
+    policies: tuple[Mapping[str, object], ...]
     releases: tuple[Mapping[str, object], ...]
     withdrawals: int
     bodies: tuple[Mapping[str, object], ...]
@@ -130,8 +179,10 @@ def _summarise(database: sqlite3.Connection) -> Summary:
         checkpoint=note[0] if note else "",
         insecure=any(body.get("insecure") for body in bodies),
         enrolments=tuple(_enrolment(database, name, spends, audits) for name, spends in by_enrolment.items()),
+        plans=_plans(bodies),
+        policies=tuple(body for body in bodies if body["kind"] == "policy"),
         releases=tuple(body for body in bodies if body["kind"] == "release"),
-        withdrawals=sum(body["kind"] == "withdrawal" for body in bodies),
+        withdrawals=sum(int(str(body["people"])) for body in bodies if body["kind"] == "withdrawal"),
         bodies=tuple(bodies),
     )
 
@@ -142,32 +193,53 @@ def _enrolment(
     query = "SELECT person FROM enrolled JOIN enrolments USING (enrolment) WHERE commitment = ?"
     tokens = [row[0] for row in database.execute(query, (bytes.fromhex(name),))]
     found, broken = accounts(database, tokens), accounts(database, tokens, broken=True)
-    recorded = spends[-1]["budget"]
-    budget = Budget.model_validate(recorded) if recorded else None
-    delta = budget.delta if budget else DEFAULT_DELTA
+    lifetime = Budget.model_validate(spends[-1]["lifetime"])
+    insecure = simulated(database, found)
     by_run: dict[str, list[dict[str, object]]] = {}
     for body in spends:
         by_run.setdefault(str(body["run"]), []).append(body)
     return EnrolmentSummary(
         name=name[:12],
         people=int(str(spends[-1]["people"])),
-        total=worst(found, delta),
-        broken=worst(broken, delta),
-        balance=worst_balance(found, budget) if budget else None,
-        runs=tuple(_run(run, bodies, delta, audits.get(run)) for run, bodies in by_run.items()),
+        total=None if insecure else worst(found, lifetime).filter,
+        fixed_plan=None if insecure else fixed_plan(found, lifetime.delta),
+        broken=None if insecure else worst(broken, lifetime).filter,
+        balance=None if insecure else worst_committed(found, lifetime),
+        runs=tuple(_run(run, bodies, lifetime.delta, audits.get(run)) for run, bodies in by_run.items()),
+    )
+
+
+def _plans(bodies: list[dict[str, Any]]) -> tuple[PlanLine, ...]:
+    closed = {body["run"]: str(body["reason"]) for body in bodies if body["kind"] == "closing"}
+    approved = {body["run"] for body in bodies if body["kind"] == "approval"}
+    return tuple(
+        PlanLine(
+            run=body["run"],
+            people=int(body["people"]),
+            time=iso(body["time_ms"]),
+            expires=iso(body["expires_ms"]),
+            planned=None
+            if body["insecure"]
+            else ple([from_json(event) for event in body["plan"]], float(body["lifetime"]["delta"])),
+            state=closed.get(body["run"], "open"),
+            approved=body["run"] in approved,
+        )
+        for body in bodies
+        if body["kind"] == "reservation"
     )
 
 
 def _run(run: str, spends: list[dict[str, object]], delta: float, audited: float | None) -> RunLine:
     lines = tuple(_round(body) for body in spends)
+    insecure = any(body["insecure"] for body in spends)
     alone = [line.mechanism for line in lines]
     weaker = [replace(line.mechanism, noise_multiplier=line.broken_multiplier) for line in lines]
     return RunLine(
         run=run,
         noise=str(spends[0]["noise"]),
-        insecure=any(body["insecure"] for body in spends),
-        own=ple(alone, delta),
-        broken=ple(weaker, delta),
+        insecure=insecure,
+        own=None if insecure else ple(alone, delta),
+        broken=None if insecure else ple(weaker, delta),
         audited=audited,
         rounds=lines,
     )
@@ -184,6 +256,10 @@ def _round(body: dict[str, object]) -> RoundLine:
         cohort=tuple(cohort),
         mechanism=from_json(body["mechanism"]),
         broken_multiplier=float(str(body["broken_multiplier"])),
-        epsilon=float(claim["epsilon"]) if isinstance(claim, dict) else None,
-        ple_sigma=float(claim["ple_sigma"]) if isinstance(claim, dict) else None,
+        epsilon=_claimed(claim, "epsilon"),
+        ple_sigma=_claimed(claim, "ple_sigma"),
     )
+
+
+def _claimed(claim: object, name: str) -> float | None:
+    return float(claim[name]) if isinstance(claim, dict) and claim[name] is not None else None

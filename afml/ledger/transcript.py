@@ -27,6 +27,7 @@ from afml.consortium.run import RunConfig
 from afml.core.config import Settings, canonical_json
 from afml.core.errors import IntegrityError
 from afml.core.files import require_file, sync_folder
+from afml.privacy.noise import effective_multiplier
 from crypto.public import signing
 
 FIRST = "0" * 64
@@ -89,7 +90,7 @@ def record_for(
         cohort=tuple(sorted(cohort)),
         quorum=config.quorum,
         noise=config.noise,
-        noise_multiplier=phase.noise_multiplier,
+        noise_multiplier=effective_multiplier(config, phase),
         sample_rate=phase.sample_rate,
         clip_norm=phase.clip_norm,
         time_ms=time_ms,

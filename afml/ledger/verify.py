@@ -16,10 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from afml.ledger import independent
+from afml.ledger import verify_plans as plans
 from afml.ledger import verify_spends as spends
+from afml.ledger import verify_tables as tables
 from afml.ledger.findings import Verification
 from afml.ledger.snapshot import snapshot
 from afml.ledger.transcript import PublishedRound
+from afml.ledger.verify_keys import Keys, keys_of
+from afml.ledger.verify_records import check_records
+from afml.ledger.verify_simulation import check_simulations
 from afml.ledger.verify_spends import Copy
 
 
@@ -31,7 +36,7 @@ class Evidence:
         transcript: The aggregator's published rounds, already verified by `transcript.read`.
         heads: Signed notes of this ledger that others have kept.
         peers: Origin name -> raw public key of institutions that countersign.
-        countersignatures: Institutions that must have countersigned some head.
+        countersignatures: Institutions that must have countersigned the newest head.
     """
 
     transcript: Sequence[PublishedRound] = ()
@@ -39,10 +44,10 @@ class Evidence:
     peers: Mapping[str, bytes] = field(default_factory=dict)
     countersignatures: int = 0
 
-    def all_heads(self, node: int) -> list[str]:
-        """The heads that others have kept, those that `node` sent with its updates included."""
-        received = [r.receipts[node].checkpoint for r in self.transcript if node in r.receipts]
-        return [*self.heads, *received]
+    def all_heads(self, origin: str, node: int | None) -> list[str]:
+        """The heads of a ledger that others have kept, those that came with its node's updates included."""
+        nodes = [(r, spends.node_in(r, origin, node)) for r in self.transcript]
+        return [*self.heads, *(r.receipts[n].checkpoint for r, n in nodes if n in r.receipts)]
 
 
 def verify(folder: Path, *, key: bytes, node: int | None = None, evidence: Evidence | None = None) -> Verification:
@@ -51,7 +56,7 @@ def verify(folder: Path, *, key: bytes, node: int | None = None, evidence: Evide
     Args:
         folder: The ledger's folder; only read. person.key is used where it is present.
         key: The node's raw Ed25519 public key, from the roster.
-        node: Its number in cohorts; by default from the ledger's name.
+        node: Its number in cohorts; by default that under which the transcript has its receipts.
         evidence: What others hold about it; without any, rollback, forks and hidden runs cannot be seen.
 
     Raises:
@@ -64,12 +69,14 @@ def verify(folder: Path, *, key: bytes, node: int | None = None, evidence: Evide
             if problems != ["ok"]:
                 raise sqlite3.DatabaseError(problems[0])
             copy = _read(database, result)
-            number = node if node is not None else copy.node
-            _check_heads(copy, evidence, number, key)
+            _check_heads(copy, evidence, node, key)
             spends.check_repeats(copy)
-            spends.check_transcript(copy, evidence.transcript, number)
-            spends.check_people(copy, _person_key(folder))
+            spends.check_transcript(copy, evidence.transcript, node)
+            check_records(copy, _person_key(folder))
+            tables.check_all(copy, _person_key(folder), key)
             spends.check_accounting(copy)
+            check_simulations(copy)
+            plans.check_plans(copy)
     except (sqlite3.DatabaseError, TypeError) as error:
         result.add("truncated-file", folder / "ledger.db", f"cannot be read: {error}")
     return result
@@ -123,13 +130,13 @@ def _parse(raw: bytes) -> dict[str, object]:
 def _repeats(body: dict[str, object], columns: Sequence[object]) -> bool:
     """Whether the look-up columns of an entry hold what its text says."""
     kind, time_ms, run, round, attempt, mechanism, broken_multiplier, plan = columns
-    spend = body.get("kind") == "spend"
+    spend, planned = body.get("kind") == "spend", body.get("kind") in ("spend", "reservation")
     return (
         (kind, time_ms) == (body.get("kind"), body.get("time_ms"))
         and (run, round, attempt) == (body.get("run"), body.get("round"), body.get("attempt"))
         and broken_multiplier == body.get("broken_multiplier")
         and _value(mechanism) == (body.get("mechanism") if spend else None)
-        and _value(plan) == (body.get("plan") if spend else None)
+        and _value(plan) == (body.get("plan") if planned else None)
     )
 
 
@@ -142,13 +149,17 @@ def _value(text: object) -> object:
         return "unreadable"
 
 
-def _check_heads(copy: Copy, evidence: Evidence, node: int, key: bytes) -> None:
+def _check_heads(copy: Copy, evidence: Evidence, node: int | None, key: bytes) -> None:
     """Own and foreign heads against the recomputed tree."""
     result, size = copy.result, len(copy.leaves)
-    own = [row[0] for row in copy.database.execute("SELECT note FROM checkpoints ORDER BY size")]
-    parsed = [(note, False, _head(copy, note, key, "the ledger's own head")) for note in own]
-    for note in dict.fromkeys(evidence.all_heads(node)):
-        parsed.append((note, True, _head(copy, note, key, "a head kept by others")))
+    keys = keys_of(copy, key, evidence.peers)
+    own = dict(copy.database.execute("SELECT size, note FROM checkpoints ORDER BY size"))
+    parsed = [(note, False, _head(copy, note, keys, "the ledger's own head")) for note in own.values()]
+    for at, (_, _, head) in zip(own, list(parsed), strict=True):
+        if head is not None and head.size != at:
+            result.add("edited-row", f"head of size {head.size}", f"is stored as the head of {at} entries")
+    for note in dict.fromkeys(evidence.all_heads(result.origin, node)):
+        parsed.append((note, True, _head(copy, note, keys, "a head kept by others")))
     roots = _roots(copy.leaves, {head.size for _, _, head in parsed if head})
     result.root = roots[size].hex()
     newest = max((head.size for _, kept, head in parsed if head and not kept), default=0)
@@ -165,18 +176,21 @@ def _check_heads(copy: Copy, evidence: Evidence, node: int, key: bytes) -> None:
             result.add("forked-head", where, "others hold another history")
         elif roots[head.size] != head.root and not result.has("edited-row", "reordered", "gap"):
             result.add("edited-row", f"entries 0 to {head.size - 1}", "the signed head covers something else")
-        vouched |= _countersigners(copy, note, where, evidence.peers)
+        signers = _countersigners(copy, note, where, evidence.peers)
+        if head.size == size:  # what was vouched for earlier says nothing about what came since
+            vouched |= signers
     if len(vouched) < evidence.countersignatures:
-        problem = f"{len(vouched)} of {evidence.countersignatures} institutions have countersigned"
+        problem = f"{len(vouched)} of {evidence.countersignatures} institutions have countersigned its newest head"
         result.add("missing-countersignature", result.origin, problem)
     others = len(parsed) - len(own)
-    result.checked.append(f"{len(own)} own and {others} foreign heads, countersigned by {len(vouched)}")
+    result.checked.append(f"{len(own)} own and {others} foreign heads, the newest countersigned by {len(vouched)}")
 
 
-def _head(copy: Copy, note: str, key: bytes, what: str) -> independent.Head | None:
+def _head(copy: Copy, note: str, keys: Keys, what: str) -> independent.Head | None:
     try:
-        head = independent.read_head(note, key)
-    except ValueError:
+        size = note.split("\n", 2)[1]
+        head = independent.read_head(note, keys.at(int(size)))
+    except (ValueError, IndexError):
         copy.result.add("wrong-key", what, "is not a checkpoint")
         return None
     if head is None or head.origin != copy.result.origin:

@@ -1,9 +1,8 @@
-"""Verifier, second half: spends against each other, the transcript, the people tables and the accountant."""
+"""Verifier, second part: spends against each other, the transcript and the accountant."""
 
 from __future__ import annotations
 
 import functools
-import hmac
 import sqlite3
 from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from afml.ledger import independent
 from afml.ledger.findings import Agreement, Verification
 from afml.ledger.transcript import PublishedRound
+from afml.ledger.verify_records import renamed
 
 AGREEMENT = 0.02
 CLOCK_MARGIN_MS = 600_000
@@ -33,12 +33,6 @@ class Copy:
     bodies: list[dict[str, object]]
     leaves: list[bytes]
 
-    @property
-    def node(self) -> int:
-        """Node number in the ledger's name; -1 if it has none."""
-        tail = self.result.origin.rpartition("node-")[2]
-        return int(tail) if tail.isdecimal() else -1
-
     @functools.cached_property
     def spends(self) -> list[tuple[int, dict[str, object]]]:
         """(position, body) of every spend."""
@@ -55,17 +49,26 @@ def check_repeats(copy: Copy) -> None:
         seen.setdefault(attempt, position)
 
 
-def check_transcript(copy: Copy, transcript: Sequence[PublishedRound], node: int) -> None:
+def node_in(r: PublishedRound, origin: str, node: int | None) -> int | None:
+    """Which node of a published round this ledger belongs to: by its receipt there, else the number given."""
+    by_name = [n for n, receipt in r.receipts.items() if receipt.checkpoint.split("\n", 1)[0] == origin]
+    return by_name[0] if by_name else node
+
+
+def check_transcript(copy: Copy, transcript: Sequence[PublishedRound], given: int | None) -> None:
     """What the aggregator published against what this node says it spent."""
     spends = {(b.get("run"), b.get("round"), b.get("attempt")): (i, b) for i, b in copy.spends}
     runs = {run for run, _, _ in spends}
     used: dict[int, str] = {}
-    count = 0
+    count = unknown = 0
     for r in transcript:
         where = f"run {r.run}, round {r.round}, attempt {r.attempt}"
         if len(set(r.cohort)) < r.quorum:
             copy.result.add("quorum-broken", where, f"{len(set(r.cohort))} nodes, quorum {r.quorum}")
-        if node not in r.cohort:
+        node = node_in(r, copy.result.origin, given)
+        if node is None:
+            unknown += 1
+        if node is None or node not in r.cohort:
             continue
         count += 1
         _check_receipt(copy, r, node, where, used)
@@ -74,6 +77,9 @@ def check_transcript(copy: Copy, transcript: Sequence[PublishedRound], node: int
             copy.result.add(code, where, "was published, and is not in this node's ledger")
             continue
         _compare(copy, r, *found, where)
+    if unknown:
+        problem = f"{unknown} published rounds without a receipt of this ledger: its number in them is not known"
+        copy.result.unchecked.append(problem)
     if transcript:
         copy.result.checked.append(f"{count} published rounds of this node against its ledger")
 
@@ -96,8 +102,13 @@ def _check_receipt(copy: Copy, r: PublishedRound, node: int, where: str, used: d
 def _compare(copy: Copy, r: PublishedRound, position: int, body: dict[str, object], where: str) -> None:
     mechanism = body.get("mechanism")
     fields = mechanism if isinstance(mechanism, dict) else {}
-    if fields.get("noise_multiplier") != r.noise_multiplier:
-        problem = f"accounted {fields.get('noise_multiplier')}, published {r.noise_multiplier}"
+    counted = fields.get("noise_multiplier")
+    # A site that trusts too few counts its own noise alone, which is less than what was published.
+    if body.get("published_multiplier") != r.noise_multiplier or counted not in (
+        r.noise_multiplier,
+        body.get("broken_multiplier"),
+    ):
+        problem = f"accounted {counted}, published {r.noise_multiplier}"
         copy.result.add("changed-noise-multiplier", f"entry {position}, {where}", problem)
     pairs = {
         "sample rate": (fields.get("sample_rate", 1.0), r.sample_rate),
@@ -117,37 +128,21 @@ def _compare(copy: Copy, r: PublishedRound, position: int, body: dict[str, objec
         copy.result.add("clock-set-back", f"entry {position}, {where}", problem)
 
 
-def check_people(copy: Copy, person_key: bytes | None) -> None:
-    """Tables of people against the commitments in the entries; needs the node's own key."""
-    if person_key is None:
-        return
-    members: dict[int, list[bytes]] = {}
-    for person, enrolment in copy.database.execute("SELECT person, enrolment FROM enrolled"):
-        members.setdefault(enrolment, []).append(person)
-    numbers = {row[0]: row[1] for row in copy.database.execute("SELECT idx, enrolment FROM entries")}
-    good: dict[int, str] = {}
-    for enrolment, people in members.items():
-        message = b"enrolment\x00" + b"".join(sorted(people))
-        good[enrolment] = hmac.digest(person_key, message, "sha256").hex()
-    for position, body in copy.spends:
-        enrolment = numbers.get(position, -1)
-        if good.get(enrolment) != body.get("enrolment") or len(members[enrolment]) != body.get("people"):
-            problem = "other people are listed than were enrolled"
-            copy.result.add("edited-enrolment", f"entry {position}", problem)
-    copy.result.checked.append(f"{len(members)} enrolments against their commitments")
-
-
 def check_accounting(copy: Copy) -> None:
-    """The last recorded spend of each run and enrolment, recomputed by the second accountant."""
+    """The last recorded spend of each run and enrolment, recomputed by the second accountant (as a fixed plan)."""
     last: dict[tuple[object, object], int] = {}
     for position, body in copy.spends:
-        if body.get("claim"):
+        claim = body.get("claim")
+        if isinstance(claim, dict) and claim.get("ple_sigma") is not None and body.get("insecure") is not True:
             last[body.get("run"), body.get("enrolment")] = position
     wanted = set(last.values())
-    histories = _histories(copy)
+    histories, known = _histories(copy, 0), 0
+    renamings = {row[0] for row in copy.database.execute("SELECT idx FROM same")}
     counts: dict[str, Tally[tuple[float, float]]] = {}
     for position, body in copy.spends:
         enrolment, mechanism = str(body.get("enrolment")), body.get("mechanism")
+        if known < sum(index < position for index in renamings):  # more names were one person's by then
+            histories, known = _histories(copy, position), sum(index < position for index in renamings)
         if isinstance(mechanism, dict):
             rate, steps = float(mechanism.get("sample_rate", 1.0)), int(mechanism.get("steps", 1))
             tally = counts.setdefault(enrolment, Tally())
@@ -169,13 +164,16 @@ def _check_audit(copy: Copy, position: int, body: dict[str, object]) -> None:
         copy.result.add("audit-exceeds-accounting", f"entry {position}, run {body.get('run')}", problem)
 
 
-def _histories(copy: Copy) -> dict[str, set[frozenset[str]]]:
-    """enrolment -> the different sets of enrolments its people have been in, by commitment."""
+def _histories(copy: Copy, before: int) -> dict[str, set[frozenset[str]]]:
+    """enrolment -> the different sets of enrolments its people have been in, by commitment; as known at an entry."""
     query = "SELECT enrolment, commitment FROM enrolments"
     names = {row[0]: row[1].hex() for row in copy.database.execute(query)}
     by_person: dict[bytes, set[str]] = {}
+    same = renamed(copy.database, before)
     for person, enrolment in copy.database.execute("SELECT person, enrolment FROM enrolled"):
-        by_person.setdefault(person, set()).add(names[enrolment])
+        while person in same:
+            person = same[person]
+        by_person.setdefault(person, set()).add(names.get(enrolment, ""))
     found: dict[str, set[frozenset[str]]] = {}
     for history in {frozenset(history) for history in by_person.values()}:
         for enrolment in history:
@@ -191,7 +189,7 @@ def _recompute(
     counts: Mapping[str, Tally[tuple[float, float]]],
 ) -> None:
     claim, budget = body.get("claim"), body.get("budget")
-    if not isinstance(claim, dict):
+    if not isinstance(claim, dict) or not isinstance(fixed := claim.get("fixed_plan"), dict):
         return
     totals = set()
     for history in histories:
@@ -204,7 +202,7 @@ def _recompute(
     run, people = str(body.get("run")), body.get("people")
     agreement = Agreement(
         run, people if isinstance(people, int) else 0, delta,
-        float(claim["epsilon"]), worst.epsilon, float(claim["ple_sigma"]), worst.ple_sigma,
+        float(fixed["epsilon"]), worst.epsilon, float(fixed["ple_sigma"]), worst.ple_sigma,
     )  # fmt: skip
     copy.result.agreements.append(agreement)
     for name, mine, theirs in (
@@ -212,7 +210,7 @@ def _recompute(
         ("PLE", agreement.ple_sigma, agreement.ple_sigma_recomputed),
     ):
         margin = max(AGREEMENT, AGREEMENT * theirs)
-        loose = claim.get("accountant") == "RDP"  # a bound, known to be above: only "too small" is wrong
+        loose = fixed.get("accountant") == "RDP"  # a bound, known to be above: only "too small" is wrong
         if mine < theirs - margin or (mine > theirs + margin and not loose):
             problem = f"{name} recorded {mine:.4f}, recomputed {theirs:.4f}"
             copy.result.add("accounting-disagrees", f"entry {position}, run {run}", problem)

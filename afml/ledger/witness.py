@@ -1,8 +1,9 @@
-"""Countersignatures: institutions vouch for each other's heads, so that no ledger can fork unseen."""
+"""Countersignatures: institutions vouch for each other's heads, so that no ledger can fork or forget unseen."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from afml.core.errors import IntegrityError
 from afml.ledger import checkpoint as notes
@@ -10,58 +11,129 @@ from afml.ledger import tree
 from afml.ledger.log import Log
 from crypto.public import signing
 
+NEVER = notes.Checkpoint("", 0, tree.EMPTY_ROOT)
+"""The head of a ledger that was never seen."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The last head of another institution that this one countersigned (its line included), and whose key it is."""
+
+    note: str
+    head: notes.Checkpoint
+    key: bytes
+
 
 class Witness:
     """One institution's memory of the others' heads, kept in its own ledger.
 
-    A peer sends its newest head and a `proof` that it extends `seen(origin)`; `countersign` answers with
-    one signature line, which the peer keeps by `accept`. The aggregator may carry all of it: every
-    piece is signed.
+    A peer sends its newest head and a `proof` that it extends the one that it was told is known here;
+    `countersign` answers with one signature line, which the peer keeps by `accept`. Whoever is shown an
+    own head by a peer asks `require_past`. The aggregator may carry all of it: every piece is signed.
     """
 
     def __init__(self, ledger: Log) -> None:
         self._ledger = ledger
 
-    def seen(self, origin: str) -> int:
-        """Size of the last head of `origin` that this node countersigned; 0 if none."""
-        row = self._ledger.database.execute("SELECT size FROM peers WHERE origin = ?", (origin,)).fetchone()
-        return row[0] if row else 0
+    def known(self, origin: str) -> Known | None:
+        """What is remembered of `origin`; None if nothing."""
+        query = "SELECT note, key FROM peers WHERE origin = ?"
+        row = self._ledger.database.execute(query, (origin,)).fetchone()
+        return Known(row[0], notes.parse(row[0]), row[1]) if row else None
+
+    def all_known(self) -> Iterator[Known]:
+        """What is remembered of everybody, by origin."""
+        for note, key in self._ledger.database.execute("SELECT note, key FROM peers ORDER BY origin"):
+            yield Known(note, notes.parse(note), key)
+
+    def vouched_by(self, name: str, public: bytes) -> int:
+        """Size of this ledger's last head that another institution's countersignature is kept of; 0 if none."""
+        query = "SELECT size, note FROM checkpoints ORDER BY size DESC"
+        for size, note in self._ledger.database.execute(query):
+            if notes.countersigners(note, {name: public}):
+                return int(size)
+        return 0
 
     def proof(self, old_size: int, size: int | None = None) -> list[bytes]:
         """Proof that this ledger's first `old_size` entries are a prefix of its first `size` (default: all)."""
         return tree.consistency_proof(self._ledger.leaves()[:size], old_size)
 
-    def countersign(self, note: str, proof: Sequence[bytes], public: bytes) -> str:
-        """Countersign another institution's head if it extends the last one seen from it.
+    def require_past(self, note: str) -> notes.Checkpoint:
+        """Check a head of this very ledger that somebody else holds: it must be a part of what stands here.
 
         Args:
-            note: Its signed checkpoint.
-            proof: Consistency from size `seen(origin)`.
-            public: Its raw Ed25519 public key, from the roster.
-
-        Returns:
-            The signature line to append to the note.
+            note: Signed by this ledger, now or before a succession.
 
         Raises:
-            IntegrityError: Bad signature, a shrunk ledger, or a fork.
+            IntegrityError: This ledger was rolled back, deleted or forked; or the head is not one of its own.
         """
-        head = notes.verify(note, public)
-        with self._ledger.transaction():
-            query = "SELECT size, root FROM peers WHERE origin = ?"
-            row = self._ledger.database.execute(query, (head.origin,)).fetchone() or (0, tree.EMPTY_ROOT)
-            if not tree.consistent(row[0], row[1], head.size, head.root, proof):
-                raise IntegrityError(
-                    f"head of size {head.size} does not extend the one of size {row[0]} seen before",
-                    where=head.origin,
-                    cure="its ledger was rolled back or forked; stop the run and audit it",
-                )
-            # Remembered before the signature exists: a crash may lose the line, never the memory.
-            self._ledger.database.execute(
-                "INSERT INTO peers VALUES (?, ?, ?) ON CONFLICT (origin) DO UPDATE "
-                "SET size = excluded.size, root = excluded.root",
-                (head.origin, head.size, head.root),
+        head = notes.parse(note)
+        if head.origin != self._ledger.origin:
+            raise IntegrityError(f"a head of {head.origin} was shown for this ledger's", where=self._ledger.origin)
+        self._ledger.require_own(note)
+        leaves = self._ledger.leaves()
+        if head.size > len(leaves):
+            raise IntegrityError(
+                f"holds {len(leaves)} entries, and others hold its own signed head of {head.size}: it was deleted, "
+                "or an old copy was put back",
+                where=self._ledger.folder,
+                cure="put the newest backup back with `afml ledger restore`",
             )
-        return notes.cosign(note, self._ledger.origin, self._ledger.key, int(self._ledger.clock()))
+        if tree.root_of(leaves[: head.size]) != head.root:
+            raise IntegrityError(
+                f"is another history than the one whose head of {head.size} entries it signed before: it was "
+                "begun anew, or used in two places",
+                where=self._ledger.folder,
+                cure="go on with the copy that others have seen: `afml ledger restore`",
+            )
+        return head
+
+    def countersign(
+        self, origin: str, note: str, proof: Sequence[bytes], public: bytes, since: notes.Checkpoint = NEVER
+    ) -> str | None:
+        """Countersign another institution's head if it extends the one that the institution was told is known.
+
+        Args:
+            origin: The ledger of the institution that sent it, from the roster: it vouches for no other.
+            note: Its signed checkpoint; "" for an empty ledger.
+            proof: Consistency from `since`.
+            public: Its raw Ed25519 public key, from the roster.
+            since: The head of it that this institution said it knows.
+
+        Returns:
+            The signature line to append to the note. None where there is nothing to sign, or where a newer
+            head was countersigned meanwhile (in another run).
+
+        Raises:
+            IntegrityError: Another ledger's head, a bad signature, a shrunk ledger, or a fork.
+        """
+        if not note:
+            if since.size:
+                raise _rolled_back(origin, 0, since.size)
+            return None
+        head = notes.parse(note)
+        if head.origin != origin:
+            raise IntegrityError(f"sent a head of {head.origin}", where=origin, cure="stop the run and audit it")
+        notes.verify(note, public)
+        if head.size < since.size:
+            raise _rolled_back(origin, head.size, since.size)
+        if not tree.consistent(since.size, since.root, head.size, head.root, proof):
+            raise _forked(origin, head.size, since.size)
+        with self._ledger.transaction():
+            known = self.known(origin)
+            newest = known.head if known else NEVER
+            if newest.size == head.size and newest.root != head.root:
+                raise _forked(origin, head.size, newest.size)
+            if newest.size not in (since.size, head.size):
+                return None
+            line = notes.cosign(note, self._ledger.origin, self._ledger.key, int(self._ledger.clock()))
+            # Remembered before the line is told: a crash may lose the line, never the memory.
+            self._ledger.database.execute(
+                "INSERT INTO peers VALUES (?, ?, ?, ?, ?) ON CONFLICT (origin) DO UPDATE "
+                "SET size = excluded.size, root = excluded.root, note = excluded.note, key = excluded.key",
+                (origin, head.size, head.root, note + line, public),
+            )
+        return line
 
     def accept(self, note: str, line: str, name: str, public: bytes) -> None:
         """Keep a countersignature of one of this ledger's own heads.
@@ -88,3 +160,20 @@ class Witness:
             if line not in kept:
                 replace = "REPLACE INTO checkpoints VALUES (?, ?)"
                 self._ledger.database.execute(replace, (head.size, kept + line))
+
+
+def _rolled_back(origin: str, size: int, seen: int) -> IntegrityError:
+    return IntegrityError(
+        f"its ledger has {size} entries, and {seen} were seen before: it was rolled back or deleted",
+        where=origin,
+        cure="ask that institution to put its newest backup back (`afml ledger restore`); "
+        "`afml ledger heads` gives it the proof",
+    )
+
+
+def _forked(origin: str, size: int, seen: int) -> IntegrityError:
+    return IntegrityError(
+        f"its head of {size} entries does not extend the one of {seen} seen before: its ledger was forked",
+        where=origin,
+        cure="ask for an audit of that ledger; `afml ledger heads` gives the proof",
+    )

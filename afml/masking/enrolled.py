@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from afml.core.errors import InputError
 from afml.data.columns import Column
+from afml.data.schema import FARTHEST_SPREADS
 from afml.masking.settings import RiskSettings, Trait
 
-#: A number further from its declared centre than so many declared spreads counts as just so far.
-FARTHEST_SPREADS = 4.0
 #: A quantitative trait in units of two spreads has a typical residual of one half, as cases and controls have.
 TRAIT_SPREADS = 2.0
 

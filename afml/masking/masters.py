@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +49,17 @@ class Masters:
         """All of them, for `load`."""
         return dump(self._arrays())
 
-    def load(self, blob: bytes) -> None:
+    def load(self, blob: bytes, public: Mapping[str, int]) -> None:
         """Inverse of `dump`.
+
+        Args:
+            blob: What `dump` made.
+            public: Numbers in each array of the public part.
 
         Raises:
             IntegrityError: Not of a run like this one.
         """
-        arrays = load(blob, "saved training state")
+        arrays = load(blob, "saved training state", {_RISK: len(self.risk), **public})
         if arrays.get(_RISK, np.zeros(0)).shape != self.risk.shape:
             raise IntegrityError("the saved training state belongs to another run", cure="remove it and catch up")
         self.risk = arrays[_RISK]

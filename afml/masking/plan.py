@@ -41,6 +41,7 @@ class Wish:
     game_rounds: int
     game_share: float
     reserve: int
+    enrolments: int = 1
 
 
 def wish_of(settings: MaskingSettings, rounds: Rounds, terms: Terms) -> Wish:
@@ -62,7 +63,15 @@ def wish_of(settings: MaskingSettings, rounds: Rounds, terms: Terms) -> Wish:
             cure="ask for at least one",
         )
     share = rounds.further.get(GAME_SHARE, DEFAULT_GAME_SHARE)
-    return Wish(terms.ple_sigma, terms.delta, rounds.rounds, game_rounds, share, terms.reserve_attempts)
+    return Wish(
+        terms.ple_sigma,
+        terms.delta,
+        rounds.rounds,
+        game_rounds,
+        share,
+        terms.reserve_attempts,
+        terms.max_enrolments or 1,
+    )
 
 
 def plan_phases(wish: Wish, settings: MaskingSettings, sites: int) -> tuple[Phase, ...]:
@@ -79,7 +88,9 @@ def plan_phases(wish: Wish, settings: MaskingSettings, sites: int) -> tuple[Phas
         shares.append(PhaseShare(RISK, rounds, 1.0, 1.0 - wish.game_share if wish.game_rounds else 1.0))
     if wish.game_rounds:
         shares.append(PhaseShare(GAME, wish.game_rounds, GAME_SAMPLE_RATE, wish.game_share if rounds else 1.0))
-    multipliers = calibrated(shares, ple_sigma=wish.ple, delta=wish.delta, reserve=wish.reserve)
+    multipliers = calibrated(
+        shares, ple_sigma=wish.ple, delta=wish.delta, reserve=wish.reserve, enrolments=wish.enrolments
+    )
     risk, game = parameter_counts(sites, settings)
     phases = []
     if rounds:

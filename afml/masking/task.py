@@ -166,7 +166,7 @@ class MaskingTask:
 
     def load_public(self, blob: bytes) -> None:
         """See `Task.load_public`."""
-        arrays = load(blob, "public part of the model")
+        arrays = load(blob, "public part of the model", self._public_sizes())
         weights, game, buffers = arrays.get("weights"), arrays.get("game"), arrays.get("buffers", np.zeros(0))
         if (
             weights is None
@@ -202,7 +202,7 @@ class MaskingTask:
 
     def load_state(self, blob: bytes) -> None:
         """See `Task.load_state`."""
-        self._masters.load(blob)
+        self._masters.load(blob, self._public_sizes())
         self._changed()
 
     def digest(self) -> bytes:
@@ -268,6 +268,11 @@ class MaskingTask:
     def _weights_shape(self) -> tuple[int, ...]:
         sites = len(self.public)
         return (sites,) if self.phenotypes == 1 else (self.phenotypes, sites)
+
+    def _public_sizes(self) -> dict[str, int]:
+        """Numbers in each array of the public part."""
+        lengths = self._lengths
+        return {"weights": math.prod(self._weights_shape), "game": lengths.parameters, "buffers": lengths.buffers}
 
     def _new_game(self) -> Game:
         annotations = self.public.sites.annotations.shape[1]

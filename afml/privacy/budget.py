@@ -1,4 +1,4 @@
-"""Budgets: what people may spend over all runs, and the refusal of the step that would pass it.
+"""Budgets: what people may spend over all runs, and the refusal of the plan that would pass it.
 
 Within one run the plan is fixed before it starts, so its rounds compose by the accountant, tightly.
 Across runs the next plan may have been chosen *because of* what earlier runs returned, and ordinary
@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 from afml.consortium.run import Budget
 from afml.core.errors import BudgetError
 from afml.privacy.accountant import composed_profile, profile
-from afml.privacy.events import Composition, Event, Gaussian, SubsampledGaussian, compose
+from afml.privacy.events import Composition, Event, SubsampledGaussian, compose
 from afml.privacy.ple import Ple, dominating_mu, gdp_delta, gdp_epsilon, mu_from, ple, ple_of
 from afml.privacy.profile import Floats, GaussianProfile, Profile
 
@@ -170,69 +170,59 @@ def balance(budget: Budget, run: Sequence[Event], earlier: Sequence[Sequence[Eve
 
 def check(
     budget: Budget,
-    spent: Sequence[Event],
-    next: Event,
+    plan: Sequence[Event],
     *,
     earlier: Sequence[Sequence[Event]] = (),
     where: str = "privacy budget",
+    whose: str = "the budget",
 ) -> Balance:
-    """Allow one more step, or refuse it.
+    """Allow a plan, or refuse it: what cannot be carried to its end is not begun.
 
     Args:
         budget: Limit of the people enrolled.
-        spent: Events of the current run so far, attempts included.
-        next: The step about to be taken.
-        earlier: What each earlier run of the same people is charged.
+        plan: Everything that a run may spend, or one step of it.
+        earlier: What each other run of the same people is charged.
         where: Named in the refusal.
+        whose: The budget, in the words of the refusal.
 
     Returns:
-        The balance after the step.
+        The balance after the plan.
 
     Raises:
-        BudgetError: The step would pass the limit; says what is left and what would fit.
+        BudgetError: The plan would pass the limit; says what is left and what would fit.
     """
-    after = balance(budget, [*spent, next], earlier)
+    after = balance(budget, plan, earlier)
     if after.within:
         return after
-    before = balance(budget, spent, earlier)
+    before = balance(budget, (), earlier)
     unit = "epsilon" if budget.epsilon is not None else "sigma"
-    fits = _fitting_multiplier(budget, spent, next, earlier)
+    fits = _fitting_factor(budget, plan, earlier)
     cure = (
-        f"one step with a noise multiplier of {fits:.4g} or more would fit"
+        f"{fits:.4g} times the noise would fit: have it made with a smaller `afml configure --ple`"
         if fits is not None
-        else "no further step fits; these people have spent their budget"
+        else "no further run fits; these people have spent their budget (see `afml audit show`)"
     )
     raise BudgetError(
-        f"this step would bring the spend to {after.spent:.4g} of {after.limit:.4g} {unit} "
-        f"at delta {budget.delta:g}; spent {before.spent:.4g}, left {before.left:.4g}",
+        f"the plan would bring the charge to {after.spent:.4g} of {after.limit:.4g} {unit} at delta {budget.delta:g}, "
+        f"{whose}; charged {before.spent:.4g}, left {before.left:.4g}",
         where=where,
         cure=cure,
     )
 
 
-def _fitting_multiplier(
-    budget: Budget, spent: Sequence[Event], next: Event, earlier: Sequence[Sequence[Event]]
-) -> float | None:
-    """Smallest noise multiplier, to 5 %, with which `next` would still fit; None above 1,000 times that."""
+def _fitting_factor(budget: Budget, plan: Sequence[Event], earlier: Sequence[Sequence[Event]]) -> float | None:
+    """Smallest factor, to 5 %, by which more noise would make `plan` fit; None above 1,000."""
 
-    def with_multiplier(z: float) -> Event:
-        if isinstance(next, Gaussian):
-            return Gaussian(z)
-        return SubsampledGaussian(next.sample_rate, z, next.steps)
+    def fits(factor: float) -> bool:
+        louder = [replace(event, noise_multiplier=factor * event.noise_multiplier) for event in plan]
+        return balance(budget, louder, earlier).within
 
-    def fits(z: float) -> bool:
-        return balance(budget, [*spent, with_multiplier(z)], earlier).within
-
-    return _smallest(fits, next.noise_multiplier)
-
-
-def _smallest(fits: Callable[[float], bool], start: float) -> float | None:
-    high = start * 2
+    high = 2.0
     while not fits(high):
         high *= 4
-        if high > 1000 * start:
+        if high > 1000:
             return None
-    low = high / 4 if high > start * 2 else start
+    low = high / 4 if high > 2 else 1.0
     while high / low > 1.05:
         middle = math.sqrt(low * high)
         low, high = (low, middle) if fits(middle) else (middle, high)

@@ -37,7 +37,7 @@ class BudgetShare:
     weight: float = 1.0
 
 
-def _round_up(z: float) -> float:
+def round_up(z: float) -> float:
     """Up to five significant digits."""
     digits = 4 - math.floor(math.log10(z))
     scale = 10.0**digits
@@ -74,9 +74,9 @@ def _solve(measure: Callable[[float], float], target: float, guess: float, what:
         if low <= lowest:
             return Z_RANGE[0]
         high, low = low, max(low - 0.2, lowest)
-    z = _round_up(math.exp(float(brentq(gap, low, high, xtol=1e-4))))
+    z = round_up(math.exp(float(brentq(gap, low, high, xtol=1e-4))))
     while measure(z) > target:
-        z = _round_up(z * 1.0002)
+        z = round_up(z * 1.0002)
     return z
 
 
@@ -157,7 +157,7 @@ def noise_multipliers_for(ple_sigma: float, shares: Sequence[BudgetShare], *, de
     start = [alone(share) for share in shares]
 
     def scaled(factor: float) -> list[float]:
-        return [_round_up(z * factor) for z in start]
+        return [round_up(z * factor) for z in start]
 
     def together(factor: float, *, exact: bool = False) -> float:
         zs = [z * factor for z in start] if exact else scaled(factor)

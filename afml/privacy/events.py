@@ -160,3 +160,23 @@ def charged(plan: Sequence[Event], spent: Sequence[Event]) -> list[Event]:
     if done.gaussian_mu > 0:
         events.append(Gaussian(1.0 / done.gaussian_mu))
     return events
+
+
+def reserved(plan: Sequence[Event], spent: Sequence[Event]) -> list[Event]:
+    """What a run that may still go on must be charged: its whole plan, and whatever was spent beyond it."""
+    planned, done = compose(plan), compose(spent)
+    steps = {(q, z): n for q, z, n in planned.subsampled}
+    for q, z, n in done.subsampled:
+        steps[q, z] = max(n, steps.get((q, z), 0))
+    events: list[Event] = [SubsampledGaussian(q, z, n) for (q, z), n in sorted(steps.items())]
+    if (mu := max(planned.gaussian_mu, done.gaussian_mu)) > 0:
+        events.append(Gaussian(1.0 / mu))
+    return events
+
+
+def covers(plan: Sequence[Event], spent: Sequence[Event]) -> bool:
+    """Whether everything spent is part of a plan, mechanism by mechanism."""
+    planned, done = compose(plan), compose(spent)
+    steps = {(q, z): n for q, z, n in planned.subsampled}
+    within = all(n <= steps.get((q, z), 0) for q, z, n in done.subsampled)
+    return within and done.gaussian_mu <= planned.gaussian_mu * (1 + 1e-9)

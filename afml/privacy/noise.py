@@ -1,12 +1,18 @@
 """Who adds how much noise, on which integer grid, and what each promise counts.
 
-Clip norm C, noise multiplier z of the phase, t = quorum - max_colluding honest nodes at least.
+Clip norm C, noise multiplier z of the phase, t = quorum - max_colluding honest nodes at least, and m =
+`enrolments_per_person`: one person may be enrolled at so many nodes, and moves the sum by m C at most.
 
-    mode         each node adds     the honest nodes' sum carries     counted     if aggregation is broken
-    distributed  z C / sqrt(t)      >= z C                            z           z / sqrt(t)
-    local        z C                >= z C from every node alone      z           z
+    mode         each node adds       the honest nodes' sum carries         counted, m times    if aggregation is broken
+    distributed  z m C / sqrt(t)      >= z m C                              z sqrt(m)           z m / sqrt(t)
+    local        z sqrt(m) C          >= z sqrt(m) C from every node alone  z sqrt(m)           z sqrt(m)
 
-"Broken" means that somebody reads one node's own update: then only that node's noise protects its
+The m nodes draw their batches independently. In local mode a round is therefore m mechanisms of noise z sqrt(m) C
+about somebody who is at m nodes, whatever is read; in distributed mode noise of variance (z m C)^2 is the sum of m
+independent ones of variance (z sqrt(m) C)^2, so the sum is computed from m such mechanisms. Both are counted as
+those m, each with multiplier z sqrt(m): for full batches that is one mechanism of multiplier z.
+
+"Broken" means that somebody reads nodes' own updates: then only each node's noise protects its
 people. docs/design/noise.md has the argument and the limits.
 """
 
@@ -21,6 +27,7 @@ from afml.privacy.events import Event, gaussian_rounds
 from crypto.public.grid import Grid
 
 TAIL_SIGMAS = 12.0
+#: Least noise of one node in grid steps; the smoothing error is then below 1e-137.
 STEPS_PER_SIGMA = 4.0
 NEGLIGIBLE = 1e-6  # of the budget's delta, over all rounds
 
@@ -32,17 +39,17 @@ def honest_nodes(config: RunConfig) -> int:
 
 def node_std(config: RunConfig, phase: Phase) -> float:
     """Standard deviation of the noise that one node adds to each coordinate of its clipped sum."""
-    full = phase.noise_multiplier * phase.clip_norm
-    return full if config.noise == "local" else full / math.sqrt(honest_nodes(config))
+    full, nodes = phase.noise_multiplier * phase.clip_norm, config.enrolments_per_person
+    return full * math.sqrt(nodes) if config.noise == "local" else full * nodes / math.sqrt(honest_nodes(config))
 
 
 def effective_multiplier(config: RunConfig, phase: Phase) -> float:
-    """Noise multiplier that the accounted guarantee counts: z in both modes.
+    """Noise multiplier that the accounted guarantee counts at each node of a person: z sqrt(m) in both modes.
 
     Distributed: against everybody but the aggregator with up to `max_colluding` nodes *and* the
-    others' pads, the sum of the remaining honest nodes carries at least z C. Local: each node's own.
+    others' pads, the sum of the remaining honest nodes carries at least z m C. Local: each node's own.
     """
-    return phase.noise_multiplier
+    return phase.noise_multiplier * math.sqrt(config.enrolments_per_person)
 
 
 def broken_multiplier(config: RunConfig, phase: Phase) -> float:
@@ -65,13 +72,17 @@ def require_cohort(config: RunConfig, cohort_size: int) -> None:
 
 
 def round_event(config: RunConfig, phase: Phase, steps: int = 1) -> Event:
-    """The event of `steps` rounds of a phase, as accounted."""
-    return gaussian_rounds(phase.sample_rate, effective_multiplier(config, phase), steps)
+    """The event of `steps` rounds of a phase, as accounted: a step for every node that a person may be enrolled at."""
+    return _event(config, phase, effective_multiplier(config, phase), steps)
 
 
 def broken_event(config: RunConfig, phase: Phase, steps: int = 1) -> Event:
     """The event of `steps` rounds of a phase, if aggregation is broken."""
-    return gaussian_rounds(phase.sample_rate, broken_multiplier(config, phase), steps)
+    return _event(config, phase, broken_multiplier(config, phase), steps)
+
+
+def _event(config: RunConfig, phase: Phase, multiplier: float, steps: int) -> Event:
+    return gaussian_rounds(phase.sample_rate, multiplier, steps * config.enrolments_per_person)
 
 
 class GridChoice(NamedTuple):

@@ -7,14 +7,15 @@ paid for like any other. docs/PRIVACY.md, section 4, has the arithmetic.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError
-from afml.privacy.calibrate import BudgetShare, noise_multipliers_for
+from afml.privacy.calibrate import BudgetShare, noise_multipliers_for, round_up
 from afml.privacy.events import Event
-from afml.privacy.noise import round_event
+from afml.privacy.noise import broken_event, round_event
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class PhaseShare:
     weight: float = 1.0
 
 
-def calibrated(shares: Sequence[PhaseShare], *, ple_sigma: float, delta: float, reserve: int) -> list[float]:
+def calibrated(
+    shares: Sequence[PhaseShare], *, ple_sigma: float, delta: float, reserve: int, enrolments: int = 1
+) -> list[float]:
     """Noise multipliers with which the phases together, reserved attempts included, come to at most `ple_sigma`.
 
     Args:
@@ -42,9 +45,10 @@ def calibrated(shares: Sequence[PhaseShare], *, ple_sigma: float, delta: float, 
         ple_sigma: Target PLE of the whole plan, in sigma.
         delta: PLE holds for every delta' >= delta.
         reserve: Attempts of each phase that may be lost.
+        enrolments: Nodes that one person may be enrolled at.
 
     Returns:
-        One noise multiplier per phase, in units of its clip norm, rounded up to five significant digits.
+        One noise multiplier z per phase, see `afml.privacy.noise`, rounded up to five significant digits.
 
     Raises:
         ConfigError: A phase has no round, rate or weight, or the target is out of reach.
@@ -56,11 +60,18 @@ def calibrated(shares: Sequence[PhaseShare], *, ple_sigma: float, delta: float, 
             raise ConfigError(
                 "needs a round, a sample rate in (0, 1] and a positive part of the budget", where=f"phase {share.name}"
             )
-    wanted = [BudgetShare(share.rounds + reserve, share.sample_rate, share.weight) for share in shares]
-    return noise_multipliers_for(ple_sigma, wanted, delta=delta)
+    # A round is `enrolments` steps of multiplier z sqrt(enrolments).
+    wanted = [BudgetShare((share.rounds + reserve) * enrolments, share.sample_rate, share.weight) for share in shares]
+    each = noise_multipliers_for(ple_sigma, wanted, delta=delta)
+    return each if enrolments == 1 else [round_up(z / math.sqrt(enrolments)) for z in each]
 
 
-def planned_events(config: RunConfig) -> tuple[Event, ...]:
-    """Everything a run may spend: all rounds of every phase, each phase with its reserved attempts."""
-    reserve = config.reserve_attempts
-    return tuple(round_event(config, phase, phase.rounds + reserve) for phase in config.phases)
+def planned_events(config: RunConfig, *, own_noise: bool = False) -> tuple[Event, ...]:
+    """Everything a run may spend: all rounds of every phase, each phase with its reserved attempts.
+
+    Args:
+        config: The run.
+        own_noise: Count this node's own noise alone, because nobody else's is trusted to be in the sum.
+    """
+    count, reserve = broken_event if own_noise else round_event, config.reserve_attempts
+    return tuple(count(config, phase, phase.rounds + reserve) for phase in config.phases)

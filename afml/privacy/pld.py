@@ -16,6 +16,8 @@ from afml.privacy.profile import Floats
 
 INTERVAL = 1e-4
 """Grid of the privacy loss."""
+_MANY = 200
+"""Epsilons that are looked up together."""
 
 
 class Pld:
@@ -53,7 +55,12 @@ class PldProfile:
     def delta(self, epsilon: ArrayLike) -> Floats:
         """See `Profile`."""
         flat = np.ravel(np.asarray(epsilon, dtype=np.float64))
-        found = np.array([self._composed.get_delta(float(value)) for value in flat], dtype=np.float64)
+        if flat.size < _MANY:
+            found = np.array([self._composed.get_delta(float(value)) for value in flat], dtype=np.float64)
+        else:  # one pass over the grid for all; wants them ascending
+            order = np.argsort(flat, kind="stable")
+            found = np.empty(flat.size)
+            found[order] = self._composed.get_delta(flat[order].tolist())
         return found.reshape(np.shape(epsilon))
 
     def epsilon(self, delta: float) -> float:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -52,7 +54,7 @@ def _composed(composition: Composition, delta: float) -> DiscreteProfile:
     variables = [prv.PoissonSubsampledGaussianPRV(q, z) for z, q, _ in mechanisms]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        half_width = prv.compute_safe_domain_size(variables, steps, EPSILON_ERROR[1], delta_error)
+        half_width = _half_width(mechanisms, delta_error)
         mesh_per_error = 1 / math.sqrt(sum(steps) * math.log(12 / delta_error) / 2)  # Gopi et al., Thm 5.5
         epsilon_error = max(EPSILON_ERROR[0], 2 * half_width / GRID_POINTS / mesh_per_error)
         if not epsilon_error <= EPSILON_ERROR[1]:
@@ -70,6 +72,42 @@ def _composed(composition: Composition, delta: float) -> DiscreteProfile:
         delta_error=delta_error,
         accountant=Prv.name,
     )
+
+
+def _half_width(mechanisms: Sequence[tuple[float, float, int]], delta_error: float) -> float:
+    """What `compute_safe_domain_size` of Opacus returns (Gopi et al., remark 5.6), bit for bit.
+
+    Nine tenths of its time are Renyi divergences. It computes those of every mechanism twice, and again for every
+    number of steps.
+
+    Args:
+        mechanisms: (noise multiplier, sample rate, steps) of each.
+        delta_error: Of the composed profile.
+    """
+    from opacus.accountants.analysis.rdp import get_privacy_spent
+
+    orders, one_step = _orders(), [_divergences(z, q) for z, q, _ in mechanisms]
+    steps = [n for _, _, n in mechanisms]
+    all_steps = sum(rdp * n for rdp, n in zip(one_step, steps, strict=True))
+    widest, _ = get_privacy_spent(orders=orders, rdp=all_steps, delta=delta_error / 4)
+    for rdp in one_step:
+        alone, _ = get_privacy_spent(orders=orders, rdp=rdp, delta=delta_error / (8 * sum(steps)))
+        widest = max(widest, alone)
+    return float(max(widest, EPSILON_ERROR[1])) + 3
+
+
+def _orders() -> list[float]:
+    from opacus.accountants import RDPAccountant
+
+    return list(RDPAccountant.DEFAULT_ALPHAS)
+
+
+@lru_cache(maxsize=256)
+def _divergences(noise_multiplier: float, sample_rate: float) -> Floats:
+    """Renyi divergences of one step at Opacus's orders."""
+    from opacus.accountants.analysis.rdp import compute_rdp
+
+    return np.asarray(compute_rdp(q=sample_rate, noise_multiplier=noise_multiplier, steps=1, orders=_orders()))
 
 
 class DiscreteProfile:

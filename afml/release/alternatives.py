@@ -51,8 +51,8 @@ class Basis:
 
 
 def by_method(name: str, model: ScoredModel, basis: Basis, method: str) -> Alternative:
-    """The files released by one method, called `name`."""
-    settings = basis.settings.model_copy(update={"method": method})
+    """The files released by one method, called `name`, as many patterns as the settings name: nothing is refused."""
+    settings = basis.settings.model_copy(update={"method": method, "target_rr": None})
     plan = plan_release(model, basis.panel, settings, people_per_file=basis.people_per_file)
     files = tuple(apply_plan(plan, file).dosage for file in basis.files)
     return Alternative(name, functools.partial(mask_alone, plan), files)

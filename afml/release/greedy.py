@@ -39,7 +39,7 @@ def learn_greedy(
     patterns: int,
     min_share: float = 0.0,
 ) -> Codebook:
-    """Greedy codebook of single genotypes: the empty pattern and `patterns - 1` others.
+    """Greedy codebook of single genotypes: the empty pattern and `patterns - 1` others, each the best one there is.
 
     Args:
         dosage: Public people (panel and mosaics), [people, sites].
@@ -58,18 +58,6 @@ def learn_greedy(
     strongest = strongest[strength[strongest] != 0.0]
     common = np.argsort(-np.minimum(frequency, 2 - frequency), kind="stable")[:CANDIDATE_SITES]
     pool: list[Pattern] = [((int(site), value),) for site in dict.fromkeys([*strongest, *common]) for value in (1, 2)]
-    return _choose(dosage, score, pool, patterns=patterns, min_share=min_share)
-
-
-def _choose(
-    dosage: NDArray[np.int8],
-    score: NDArray[np.float64],
-    pool: list[Pattern],
-    *,
-    patterns: int,
-    min_share: float = 0.0,
-) -> Codebook:
-    """Each time the pattern that lowers the score's squared error most."""
     points = np.asarray(score, dtype=np.float64).reshape(len(dosage), -1)  # [people, scores]
     has = contains(dosage, pool)
     chosen: list[int] = []

@@ -66,6 +66,17 @@ METHODS: Registry[ReleaseMethod] = Registry(
 )
 
 
+def require_method(name: str, *, where: object = "") -> None:
+    """Refuse a name before it is signed into a run.
+
+    Raises:
+        ConfigError: No method is called so.
+    """
+    if name != AUTO and name not in METHODS:
+        known = ", ".join((AUTO, *METHODS.names()))
+        raise ConfigError(f"there is no release method called {name!r}", where=where, cure=f"use one of {known}")
+
+
 def every_method(model: ScoredModel) -> tuple[ReleaseMethod, ...]:
     """All methods that a model can be used with, in the order of `METHODS`."""
     return tuple(one for one in map(METHODS.get, METHODS.names()) if one.lacking(model) is None)

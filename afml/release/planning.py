@@ -12,12 +12,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.core.errors import ConfigError
 from afml.masking.settings import ReleaseSettings
 from afml.release.method import AUTO, METHODS, asked_for
 from afml.release.model import ScoredModel
 from afml.release.plan import ReleasePlan
 from afml.release.public import learning_people
+from afml.release.suite import worst_attack
 from afml.release.trial import Trial, hold_trial
 from afml.release.verification import PanelCase, Target, withstanding
 
@@ -43,13 +43,13 @@ def plan_release(
         panel_dosage: Panel dosages, [people, sites].
         settings: How records are released.
         people_per_file: People of the smallest file to come (public); groups are planned for it.
-        rr: Re-identification rate of the worst attack on a case, in [0, 1].
+        rr: Re-identification rate of the worst attack on a case, in [0, 1]; by default that of `suite.worst_attack`.
 
     Returns:
         The plan; deterministic given its arguments.
 
     Raises:
-        ConfigError: The model lacks what the method needs; there is no such method; a target and no `rr`.
+        ConfigError: The model lacks what the method needs; there is no such method.
         ReleaseError: Not even two patterns withstand the attacks.
     """
     file_people = people_per_file or _FILE_PEOPLE
@@ -71,9 +71,8 @@ def plan_release(
 
     if settings.target_rr is None:
         return plan(panel_dosage, settings.patterns)
-    if rr is None:
-        raise ConfigError("a target for the re-identification rate needs an attack suite to check it")
-    return withstanding(plan, panel_dosage, settings.patterns, Target(settings.target_rr, rr, file_people))
+    target = Target(settings.target_rr, rr or worst_attack(), file_people)
+    return withstanding(plan, panel_dosage, settings.patterns, target)
 
 
 def _reason(settings: ReleaseSettings, trials: tuple[Trial, ...], best: Trial) -> str:

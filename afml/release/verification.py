@@ -76,7 +76,7 @@ def withstanding(
     raise ReleaseError(
         f"attacks on held-out panel people reach {100 * verified[-1][1]:.2g} % with two patterns, the target is "
         f"{100 * target.rr:.2g} %",
-        cure="raise target_rr, or release more people together",
+        cure="raise `afml mask --target-rr`, or release more people together",
     )
 
 

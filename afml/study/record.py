@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
@@ -70,9 +71,11 @@ class RunRecord(_Part):
         private_game_digest: Of the settings of the all-private baseline, "" without one; a stored run stands while
             it matches. None, not checked, in runs made before it was kept.
         code_digest: Of the source files that make results; a mix of versions is reported.
+        insecure: Always: the noise of a study comes from a seed, so its models protect nobody.
         rr, rr_known_institution: Worst attack; the same when the file is known.
         rr_reduction: 1 - rr / rr of random masking at matched utility.
-        ple_sigma: Spent by this run (no attempt lost), in sigma.
+        ple_sigma: What this run would spend (no attempt lost) with noise from the operating system, in sigma. So are
+            the further figures of privacy.
         ple_planned: With every reserved attempt spent, in sigma; at most the target.
         epsilon_if_aggregation_broken: Of one node's own noise.
         seconds: Wall time of training, release and evaluation; `steps` has the parts.
@@ -87,6 +90,7 @@ class RunRecord(_Part):
     name: str
     settings_digest: str
     code_digest: str
+    insecure: Literal[True] = True
     rr: float
     rr_reduction: float
     rr_known_institution: float

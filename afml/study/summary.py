@@ -12,6 +12,7 @@ from pydantic import ConfigDict
 
 from afml.core.config import Settings
 from afml.core.files import write_bytes
+from afml.core.simulation import SIMULATION
 from afml.evaluation.baselines import BINNED, GROUPED_STATIC, STATIC
 from afml.study.record import RunRecord
 from afml.study.rivals import GREEDY
@@ -196,6 +197,8 @@ def write_summary(
         regression: What `afml.study.regression.describe` says.
     """
     whole = {
+        "insecure": True,
+        "about": f"{SIMULATION}; PLE and epsilon are those of the same runs with noise from the operating system",
         "runs": [record.model_dump(mode="json") for record in records],
         "summary": summarise(records),
         "bars": [bar.model_dump(mode="json") | {"met": bar.met} for bar in bars(records)],

@@ -6,12 +6,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from afml.core.files import write_bytes
+from afml.core.simulation import SIMULATION
 from afml.evaluation.page import percent
 from afml.study import regression
 from afml.study.record import RunRecord
 from afml.study.summary import Bar, bars, groups, is_plain, median
 
-NOTE = """Phenotypes are simulated (liability threshold over random causal sites); genotypes are those of the
+NOTE = f"""**{SIMULATION}**: the noise of every run comes from a seed, so that a result can be made again. Such
+models protect nobody; PLE and epsilon are those of the same runs with noise from the operating system.
+
+Phenotypes are simulated (liability threshold over random causal sites); genotypes are those of the
 1000 Genomes Project unless a line says "simulated". PLE bounds what training reveals; released records are
 protected by masking and group size, not by differential privacy. RR: success of the worst attack, all private
 people as candidates. Every figure is the median over phenotype seeds, with smallest and largest in brackets,

@@ -201,7 +201,8 @@ class ModuleTask:
 
     def load_state(self, blob: bytes) -> None:
         """See `Task.load_state`."""
-        found = load(blob, "saved training state").get(_PARAMETERS, np.zeros(0))
+        known = {_PARAMETERS: len(self._parameters)}
+        found = load(blob, "saved training state", known).get(_PARAMETERS, np.zeros(0))
         if found.shape != self._parameters.shape:
             raise IntegrityError("the saved training state belongs to another run", cure="remove it and catch up")
         self._parameters, self._hooked = found, None

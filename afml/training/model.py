@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from afml.core.config import canonical_json
 from afml.core.errors import IntegrityError
 from afml.core.files import require_file, staged_folder
+from afml.training.archive import read_archive
 
 _ARRAYS, _CARD = "model.npz", "model.json"
 Arrays = Mapping[str, NDArray[Any]]
@@ -49,8 +50,8 @@ def load_model(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         require_file(folder / name, "model", "train first, or check the path")
     try:
         stored = json.loads((folder / _CARD).read_text(encoding="utf-8"))
-        with np.load(folder / _ARRAYS, allow_pickle=False) as opened:
-            arrays = {name: opened[name] for name in opened.files}
+        with (folder / _ARRAYS).open("rb") as opened:
+            arrays = read_archive(opened)
         card: dict[str, Any] = stored["card"]
         intact = model_digest(arrays, card) == stored["digest"]
     except Exception as error:  # whatever a damaged archive raises

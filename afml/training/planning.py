@@ -13,8 +13,9 @@ from afml.consortium.run import Budget, Phase, RunConfig
 from afml.consortium.scheme import run_params
 from afml.core.config import FiniteSettings, complaint
 from afml.core.errors import ConfigError
+from afml.privacy.budget import balance
 from afml.privacy.noise import grid_for
-from afml.privacy.plan import PhaseShare, calibrated
+from afml.privacy.plan import PhaseShare, calibrated, planned_events
 from crypto.public.backend import public_backend
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ class Terms(FiniteSettings):
     noise: Literal["distributed", "local"] = "distributed"
     quorum: int | None = Field(default=None, ge=1, description="fewest nodes of a cohort; by default all")
     max_colluding: int = Field(default=1, ge=0)
+    max_enrolments: int | None = Field(
+        default=None, ge=1, description="nodes that one person may be enrolled at; by default the most a card says"
+    )
     reserve_attempts: int = Field(default=1, ge=0, description="attempts per phase that may be lost")
     backend: str = Field(default="ckks", description="of blind sums (crypto.public.backend)")
     seed: int | None = Field(default=None, description="simulation only")
@@ -65,7 +69,10 @@ def one_phase(rounds: Rounds, terms: Terms, parameters: int, *, name: str = "tra
     """
     rate = rounds.sample_rate or 0.1
     share = PhaseShare(name, rounds.rounds, rate)
-    (multiplier,) = calibrated([share], ple_sigma=terms.ple_sigma, delta=terms.delta, reserve=terms.reserve_attempts)
+    (multiplier,) = calibrated(
+        [share], ple_sigma=terms.ple_sigma, delta=terms.delta, reserve=terms.reserve_attempts,
+        enrolments=terms.max_enrolments or 1,
+    )  # fmt: skip
     phase = Phase(
         name=name,
         rounds=rounds.rounds,
@@ -97,7 +104,8 @@ def configure(
         terms: Cost, members, backend.
 
     Raises:
-        ConfigError: The task does not train on such data, or anything contradicts anything else.
+        ConfigError: The task does not train on such data, the plan is above its own budget, or anything contradicts
+            anything else.
     """
     kind, data = task.load(), cards[0].data
     if data.kind not in kind.data:
@@ -107,6 +115,8 @@ def configure(
             cure="run `afml prepare` with that kind of data",
         )
     settings = kind.settings(given).model_dump(mode="json")
+    enrolments = _enrolments(cards, terms.max_enrolments)
+    terms = terms.model_copy(update={"max_enrolments": enrolments})
     plan = kind.plan(settings, data, rounds, terms)
     digest = hashlib.sha256(b"".join(card.unsigned() for card in cards)).hexdigest()
     try:
@@ -122,6 +132,7 @@ def configure(
             noise=terms.noise,
             backend=terms.backend,
             budget=Budget(delta=terms.delta, ple_sigma=terms.budget_sigma or terms.ple_sigma),
+            enrolments_per_person=enrolments,
             reserve_attempts=terms.reserve_attempts,
             phases=plan.phases,
             seed=terms.seed,
@@ -129,8 +140,39 @@ def configure(
     except ValidationError as error:
         raise ConfigError(complaint(error), where="run configuration") from None
     kind.check(run)
+    _require_affordable(run)
     for phase in run.phases:  # refuse here what every node would refuse later
         grid_for(run, phase)
     run_params(run)
     public_backend(run.backend)
     return run
+
+
+def _require_affordable(run: RunConfig) -> None:
+    """A plan above its own budget would be refused by every node before its first round."""
+    found = balance(run.budget, planned_events(run))
+    if not found.within:
+        raise ConfigError(
+            f"the plan comes to {found.spent:.4g}, its own budget is {found.limit:.4g} (delta {run.budget.delta:g})",
+            where=f"run {run.run}",
+            cure="raise --budget, or lower --ple: reserved attempts are paid for like any other",
+        )
+
+
+def _enrolments(cards: Sequence[NodeCard], wanted: int | None) -> int:
+    """Nodes that one person may be enrolled at: the most that an institution says of its people.
+
+    Raises:
+        ConfigError: Less is wanted.
+    """
+    nodes = len(cards)
+    stated = {card.node: min(card.max_enrolments, nodes) for card in cards}
+    most = max(stated.values())
+    if wanted is not None and wanted < most:
+        node = min(node for node, value in stated.items() if value == most)
+        raise ConfigError(
+            f"{wanted} is below {most}, at which node {node} says that its people may be enrolled",
+            where="--max-enrolments",
+            cure=f"give {most} or more, or have that institution look and run `afml prepare` again",
+        )
+    return wanted or most

@@ -216,10 +216,11 @@ def _institution(space: Workspace, trial: Trial) -> Institution:
 def _privacy(trial: Trial, audited: AuditResult | None) -> PrivacySection:
     """The worst institution's statement: the largest spend of any person."""
     statements = [PrivacyStatement.load(space.privacy(trial.config.run)) for space in trial.spaces]
-    worst = max(statements, key=lambda one: one.ple_sigma)
+    worst = max(statements, key=lambda one: (one.insecure, one.ple_sigma or 0.0))
     return PrivacySection(
-        epsilon=worst.epsilon, delta=worst.delta, ple_sigma=worst.ple_sigma, ple_at_delta=worst.ple_at_delta,
-        noise=trial.config.noise, epsilon_if_aggregation_broken=worst.epsilon_if_aggregation_broken,
+        insecure=worst.insecure, epsilon=worst.epsilon, delta=worst.delta, ple_sigma=worst.ple_sigma,
+        ple_at_delta=worst.ple_at_delta, noise=trial.config.noise,
+        epsilon_if_aggregation_broken=worst.epsilon_if_aggregation_broken,
         audited_ple_lower=None if audited is None else round(audited.mu_lower, 4),
     )  # fmt: skip
 

@@ -1,7 +1,8 @@
 """A whole consortium on this machine: every party its own process, started by the command that a user would give.
 
 root/
-  kits/             start kits, as `afml provision` makes them
+  kits/             a kit a party, whose keys its own process makes
+  answers/          what the coordinator answers to their requests: public files
   node-N/           work folder of node N
   run.json          the signed run
   aggregator/       the aggregator's data: transcript.jsonl, summary.json
@@ -13,15 +14,18 @@ from __future__ import annotations
 import json
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from afml.consortium.kit import load_roster
+from afml.consortium.request import REQUEST
 from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
 from afml.core.files import require_file
 from afml.core.progress import EventReader, Tell, untold
 from afml.trial.processes import Child, Team, free_port
+from node import policyfile
 from node.workspace import Workspace
 
 Options = Sequence[object]
@@ -97,10 +101,18 @@ class LocalConsortium:
         return Workspace(self.root / f"node-{node}")
 
     def provision(self, name: str) -> None:
-        """Make the start kits of a consortium called `name`."""
-        self._team.run(
-            "provision", ["provision", "--out", self.root / "kits", "--consortium", name, "--nodes", len(self.nodes)]
-        )
+        """Every party makes its own keys, the coordinator of consortium `name` answers, they install the answers."""
+        answers = self.root / "answers"
+        parties = [*(f"node-{n}" for n in self.nodes), "aggregator"]
+        self._keys([*parties, "coordinator"], lambda p: ["init", "--role", p.split("-")[0], "--name", p, "--out"])
+        self._team.run("provision", [
+            "provision", "sign", *[self.kit(party) / REQUEST for party in parties],
+            "--kit", self.kit("coordinator"), "--consortium", name, "--out", answers,
+        ])  # fmt: skip
+        self._keys(parties, lambda party: ["install", answers / party, "--kit"])
+        for n in self.nodes:  # a trial's people are made up or public, and its runs may be simulations
+            roster = load_roster(self.kit(f"node-{n}"))
+            policyfile.init(self.kit(f"node-{n}"), policyfile.trial_policy(roster), roster)
 
     def prepare(self, own: Sequence[Options], shared: Options) -> None:
         """Fill every node's work folder.
@@ -129,9 +141,10 @@ class LocalConsortium:
             ChildFailed: A party failed; the others are stopped with the team.
         """
         address = f"127.0.0.1:{free_port()}"
+        seeded = ["--simulation"] if RunConfig.load(self.run_file).seed is not None else []
         members = [self._start("aggregator", "aggregator", ["--data", self.aggregator, "--listen", address])]
         for n in self.nodes:
-            options = ["--work", self.work(n).root, "--aggregator", address]
+            options = ["--work", self.work(n).root, "--aggregator", address, *seeded]
             members.append(self._start(f"node-{n}", "node", options))
         reader = EventReader(self._events("node-1"))
 
@@ -163,6 +176,14 @@ class LocalConsortium:
 
     def _events(self, party: str) -> Path:
         return self._team.logs / f"{party}.events"
+
+    def _keys(self, parties: Sequence[str], options: Callable[[str], Options]) -> None:
+        """A command of `afml keys` at every party; its options end where the kit is named."""
+        jobs: list[tuple[str, Options]] = []
+        for party in parties:
+            own = options(party)
+            jobs.append((f"keys-{own[0]}-{party}", ["keys", *own, self.kit(party)]))
+        self._team.run_each(jobs, at_once=self._at_once)
 
     def _each(self, verb: str, options: Sequence[Options]) -> None:
         """One command at every node, with its kit and its work folder."""

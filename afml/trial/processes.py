@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from afml.core.errors import AfmlError
 
@@ -57,7 +58,13 @@ class ChildFailed(AfmlError):
 
 
 class Team:
-    """Children that live and die together; use as a context manager."""
+    """Children that live and die together; use as a context manager.
+
+    Attributes:
+        launch: What starts a process: `subprocess.Popen`, or something that takes what it takes and is one.
+    """
+
+    launch: ClassVar[type[subprocess.Popen[bytes]]] = subprocess.Popen
 
     def __init__(self, logs: Path, *, threads: int = 1) -> None:
         """`threads`: numerical threads per child."""
@@ -81,7 +88,7 @@ class Team:
         """Run any command, its output going to a log."""
         log = self.logs / f"{name}.log"
         with log.open("wb") as out:
-            process = subprocess.Popen(
+            process = self.launch(
                 command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=self._env,
                 preexec_fn=die_with_parent,
             )  # fmt: skip

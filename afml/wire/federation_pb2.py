@@ -24,15 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61\x66ml/wire/federation.proto\x12\x07\x61\x66ml.v1\":\n\x06RunRef\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\x0c\n\x04node\x18\x03 \x01(\r\"\n\n\x08\x41\x63\x63\x65pted\"a\n\tEnrolment\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\x0c\n\x04node\x18\x03 \x01(\r\x12\x0f\n\x07pad_key\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"$\n\nEnrolReply\x12\x16\n\x0enodes_expected\x18\x01 \x01(\r\"4\n\nEnrolments\x12&\n\nenrolments\x18\x01 \x03(\x0b\x32\x12.afml.v1.Enrolment\"\x97\x01\n\x08RunState\x12\x1d\n\x05stage\x18\x01 \x01(\x0e\x32\x0e.afml.v1.Stage\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12#\n\x06\x63ohort\x18\x04 \x03(\x0b\x32\x13.afml.v1.ReadyToken\x12\x17\n\x0fpublished_round\x18\x05 \x01(\r\x12\x0e\n\x06reason\x18\x06 \x01(\t\"q\n\nReadyToken\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\r\n\x05round\x18\x03 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x0c\n\x04node\x18\x05 \x01(\r\x12\x11\n\tsignature\x18\x06 \x01(\x0c\"O\n\x0bLeaveNotice\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\x0c\n\x04node\x18\x03 \x01(\r\x12\x0e\n\x06reason\x18\x04 \x01(\t\"^\n\nAttemptRef\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\r\n\x05round\x18\x03 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x0c\n\x04node\x18\x05 \x01(\r\"\xac\x01\n\x0cUpdateHeader\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\r\n\x05round\x18\x03 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x15\n\rcohort_digest\x18\x05 \x01(\x0c\x12\x0c\n\x04node\x18\x06 \x01(\r\x12\x0e\n\x06\x63hunks\x18\x07 \x01(\r\x12\x12\n\nparameters\x18\x08 \x01(\r\x12\x0f\n\x07receipt\x18\t \x01(\t\"@\n\x0bUpdateChunk\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"d\n\nUpdatePart\x12\'\n\x06header\x18\x01 \x01(\x0b\x32\x15.afml.v1.UpdateHeaderH\x00\x12%\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x14.afml.v1.UpdateChunkH\x00\x42\x06\n\x04part\"z\n\x0f\x41ggregateHeader\x12\r\n\x05round\x18\x01 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\r\x12\x12\n\nparameters\x18\x04 \x01(\r\x12#\n\x06\x63ohort\x18\x05 \x03(\x0b\x32\x13.afml.v1.ReadyToken\"0\n\x0e\x41ggregateChunk\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\"m\n\rAggregatePart\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x18.afml.v1.AggregateHeaderH\x00\x12(\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x17.afml.v1.AggregateChunkH\x00\x42\x06\n\x04part\"^\n\tLetterRef\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\x0c\n\x04node\x18\x03 \x01(\r\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0e\n\x06sender\x18\x05 \x01(\r\"\x87\x01\n\x0cLetterHeader\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\x0e\n\x06sender\x18\x03 \x01(\r\x12\x11\n\trecipient\x18\x04 \x01(\r\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12\x11\n\tsignature\x18\x06 \x01(\x0c\x12\x0c\n\x04size\x18\x07 \x01(\x04\"N\n\nLetterPart\x12\'\n\x06header\x18\x01 \x01(\x0b\x32\x15.afml.v1.LetterHeaderH\x00\x12\x0f\n\x05piece\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"q\n\x0bModelDigest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\x0c\n\x04node\x18\x03 \x01(\r\x12\r\n\x05round\x18\x04 \x01(\r\x12\x0e\n\x06\x64igest\x18\x05 \x01(\x0c\x12\x11\n\tsignature\x18\x06 \x01(\x0c*\x91\x01\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTAGE_ENROLLING\x10\x01\x12\x13\n\x0fSTAGE_GATHERING\x10\x02\x12\x0e\n\nSTAGE_OPEN\x10\x03\x12\x11\n\rSTAGE_SUMMING\x10\x04\x12\x12\n\x0eSTAGE_FINISHED\x10\x05\x12\x10\n\x0cSTAGE_FAILED\x10\x06\x32\xe1\x04\n\nFederation\x12\x30\n\x05\x45nrol\x12\x12.afml.v1.Enrolment\x1a\x13.afml.v1.EnrolReply\x12\x36\n\x0eListEnrolments\x12\x0f.afml.v1.RunRef\x1a\x13.afml.v1.Enrolments\x12\x30\n\x08WatchRun\x12\x0f.afml.v1.RunRef\x1a\x11.afml.v1.RunState0\x01\x12/\n\x05Ready\x12\x13.afml.v1.ReadyToken\x1a\x11.afml.v1.Accepted\x12\x30\n\x05Leave\x12\x14.afml.v1.LeaveNotice\x1a\x11.afml.v1.Accepted\x12\x31\n\x07\x44\x65\x63line\x12\x13.afml.v1.AttemptRef\x1a\x11.afml.v1.Accepted\x12\x38\n\x0cSubmitUpdate\x12\x13.afml.v1.UpdatePart\x1a\x11.afml.v1.Accepted(\x01\x12?\n\x0e\x46\x65tchAggregate\x12\x13.afml.v1.AttemptRef\x1a\x16.afml.v1.AggregatePart0\x01\x12\x35\n\tPutLetter\x12\x13.afml.v1.LetterPart\x1a\x11.afml.v1.Accepted(\x01\x12\x36\n\tGetLetter\x12\x12.afml.v1.LetterRef\x1a\x13.afml.v1.LetterPart0\x01\x12\x37\n\x0cReportDigest\x12\x14.afml.v1.ModelDigest\x1a\x11.afml.v1.Acceptedb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61\x66ml/wire/federation.proto\x12\x07\x61\x66ml.v1\":\n\x06RunRef\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\x0c\n\x04node\x18\x03 \x01(\r\"\n\n\x08\x41\x63\x63\x65pted\"a\n\tEnrolment\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\x0c\n\x04node\x18\x03 \x01(\r\x12\x0f\n\x07pad_key\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"$\n\nEnrolReply\x12\x16\n\x0enodes_expected\x18\x01 \x01(\r\"4\n\nEnrolments\x12&\n\nenrolments\x18\x01 \x03(\x0b\x32\x12.afml.v1.Enrolment\"\x15\n\x04Side\x12\r\n\x05nodes\x18\x01 \x03(\r\"\x86\x01\n\x05\x43\x61use\x12\x1f\n\x06reason\x18\x01 \x01(\x0e\x32\x0f.afml.v1.Reason\x12\r\n\x05round\x18\x02 \x01(\r\x12\x1c\n\x05sides\x18\x03 \x03(\x0b\x32\r.afml.v1.Side\x12 \n\x07\x62\x65\x63\x61use\x18\x04 \x01(\x0e\x32\x0f.afml.v1.Reason\x12\r\n\x05\x63ount\x18\x05 \x01(\r\"\xac\x01\n\x08RunState\x12\x1d\n\x05stage\x18\x01 \x01(\x0e\x32\x0e.afml.v1.Stage\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12#\n\x06\x63ohort\x18\x04 \x03(\x0b\x32\x13.afml.v1.ReadyToken\x12\x17\n\x0fpublished_round\x18\x05 \x01(\r\x12\x1d\n\x05\x63\x61use\x18\x07 \x01(\x0b\x32\x0e.afml.v1.CauseJ\x04\x08\x06\x10\x07\"\x80\x01\n\nReadyToken\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\r\n\x05round\x18\x03 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x0c\n\x04node\x18\x05 \x01(\r\x12\x11\n\tsignature\x18\x06 \x01(\x0c\x12\r\n\x05model\x18\x07 \x01(\x0c\"y\n\x0bLeaveNotice\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\x0c\n\x04node\x18\x03 \x01(\r\x12\x1f\n\x06reason\x18\x05 \x01(\x0e\x32\x0f.afml.v1.Reason\x12\x11\n\tsignature\x18\x06 \x01(\x0cJ\x04\x08\x04\x10\x05\"t\n\rDeclineNotice\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\r\n\x05round\x18\x03 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x0c\n\x04node\x18\x05 \x01(\r\x12\x11\n\tsignature\x18\x06 \x01(\x0c\"^\n\nAttemptRef\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\r\n\x05round\x18\x03 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x0c\n\x04node\x18\x05 \x01(\r\"\xac\x01\n\x0cUpdateHeader\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\r\n\x05round\x18\x03 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x15\n\rcohort_digest\x18\x05 \x01(\x0c\x12\x0c\n\x04node\x18\x06 \x01(\r\x12\x0e\n\x06\x63hunks\x18\x07 \x01(\r\x12\x12\n\nparameters\x18\x08 \x01(\r\x12\x0f\n\x07receipt\x18\t \x01(\t\"@\n\x0bUpdateChunk\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"d\n\nUpdatePart\x12\'\n\x06header\x18\x01 \x01(\x0b\x32\x15.afml.v1.UpdateHeaderH\x00\x12%\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x14.afml.v1.UpdateChunkH\x00\x42\x06\n\x04part\"z\n\x0f\x41ggregateHeader\x12\r\n\x05round\x18\x01 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\r\x12\x12\n\nparameters\x18\x04 \x01(\r\x12#\n\x06\x63ohort\x18\x05 \x03(\x0b\x32\x13.afml.v1.ReadyToken\"0\n\x0e\x41ggregateChunk\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\"m\n\rAggregatePart\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x18.afml.v1.AggregateHeaderH\x00\x12(\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x17.afml.v1.AggregateChunkH\x00\x42\x06\n\x04part\"^\n\tLetterRef\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\x0c\n\x04node\x18\x03 \x01(\r\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0e\n\x06sender\x18\x05 \x01(\r\"\x87\x01\n\x0cLetterHeader\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\x0e\n\x06sender\x18\x03 \x01(\r\x12\x11\n\trecipient\x18\x04 \x01(\r\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12\x11\n\tsignature\x18\x06 \x01(\x0c\x12\x0c\n\x04size\x18\x07 \x01(\x04\"N\n\nLetterPart\x12\'\n\x06header\x18\x01 \x01(\x0b\x32\x15.afml.v1.LetterHeaderH\x00\x12\x0f\n\x05piece\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"q\n\x0bModelDigest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x15\n\rconfig_digest\x18\x02 \x01(\x0c\x12\x0c\n\x04node\x18\x03 \x01(\r\x12\r\n\x05round\x18\x04 \x01(\r\x12\x0e\n\x06\x64igest\x18\x05 \x01(\x0c\x12\x11\n\tsignature\x18\x06 \x01(\x0c*\x91\x01\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTAGE_ENROLLING\x10\x01\x12\x13\n\x0fSTAGE_GATHERING\x10\x02\x12\x0e\n\nSTAGE_OPEN\x10\x03\x12\x11\n\rSTAGE_SUMMING\x10\x04\x12\x12\n\x0eSTAGE_FINISHED\x10\x05\x12\x10\n\x0cSTAGE_FAILED\x10\x06*\x98\x02\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14REASON_SPEND_REFUSED\x10\x01\x12\x17\n\x13REASON_CHECK_FAILED\x10\x02\x12\x18\n\x14REASON_MODELS_DIFFER\x10\x03\x12\x0f\n\x0bREASON_LEFT\x10\x10\x12\x13\n\x0fREASON_DECLINED\x10\x11\x12\x18\n\x14REASON_UPLOAD_MISSED\x10\x12\x12\x19\n\x15REASON_BAD_CIPHERTEXT\x10\x13\x12\x1b\n\x17REASON_TOO_FEW_ENROLLED\x10\x14\x12\x18\n\x14REASON_TOO_FEW_READY\x10\x15\x12\x17\n\x13REASON_TOO_FEW_LEFT\x10\x16\x32\xe4\x04\n\nFederation\x12\x30\n\x05\x45nrol\x12\x12.afml.v1.Enrolment\x1a\x13.afml.v1.EnrolReply\x12\x36\n\x0eListEnrolments\x12\x0f.afml.v1.RunRef\x1a\x13.afml.v1.Enrolments\x12\x30\n\x08WatchRun\x12\x0f.afml.v1.RunRef\x1a\x11.afml.v1.RunState0\x01\x12/\n\x05Ready\x12\x13.afml.v1.ReadyToken\x1a\x11.afml.v1.Accepted\x12\x30\n\x05Leave\x12\x14.afml.v1.LeaveNotice\x1a\x11.afml.v1.Accepted\x12\x34\n\x07\x44\x65\x63line\x12\x16.afml.v1.DeclineNotice\x1a\x11.afml.v1.Accepted\x12\x38\n\x0cSubmitUpdate\x12\x13.afml.v1.UpdatePart\x1a\x11.afml.v1.Accepted(\x01\x12?\n\x0e\x46\x65tchAggregate\x12\x13.afml.v1.AttemptRef\x1a\x16.afml.v1.AggregatePart0\x01\x12\x35\n\tPutLetter\x12\x13.afml.v1.LetterPart\x1a\x11.afml.v1.Accepted(\x01\x12\x36\n\tGetLetter\x12\x12.afml.v1.LetterRef\x1a\x13.afml.v1.LetterPart0\x01\x12\x37\n\x0cReportDigest\x12\x14.afml.v1.ModelDigest\x1a\x11.afml.v1.Acceptedb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'afml.wire.federation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STAGE']._serialized_start=1806
-  _globals['_STAGE']._serialized_end=1951
+  _globals['_STAGE']._serialized_start=2163
+  _globals['_STAGE']._serialized_end=2308
+  _globals['_REASON']._serialized_start=2311
+  _globals['_REASON']._serialized_end=2591
   _globals['_RUNREF']._serialized_start=39
   _globals['_RUNREF']._serialized_end=97
   _globals['_ACCEPTED']._serialized_start=99
@@ -43,34 +45,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENROLREPLY']._serialized_end=246
   _globals['_ENROLMENTS']._serialized_start=248
   _globals['_ENROLMENTS']._serialized_end=300
-  _globals['_RUNSTATE']._serialized_start=303
-  _globals['_RUNSTATE']._serialized_end=454
-  _globals['_READYTOKEN']._serialized_start=456
-  _globals['_READYTOKEN']._serialized_end=569
-  _globals['_LEAVENOTICE']._serialized_start=571
-  _globals['_LEAVENOTICE']._serialized_end=650
-  _globals['_ATTEMPTREF']._serialized_start=652
-  _globals['_ATTEMPTREF']._serialized_end=746
-  _globals['_UPDATEHEADER']._serialized_start=749
-  _globals['_UPDATEHEADER']._serialized_end=921
-  _globals['_UPDATECHUNK']._serialized_start=923
-  _globals['_UPDATECHUNK']._serialized_end=987
-  _globals['_UPDATEPART']._serialized_start=989
-  _globals['_UPDATEPART']._serialized_end=1089
-  _globals['_AGGREGATEHEADER']._serialized_start=1091
-  _globals['_AGGREGATEHEADER']._serialized_end=1213
-  _globals['_AGGREGATECHUNK']._serialized_start=1215
-  _globals['_AGGREGATECHUNK']._serialized_end=1263
-  _globals['_AGGREGATEPART']._serialized_start=1265
-  _globals['_AGGREGATEPART']._serialized_end=1374
-  _globals['_LETTERREF']._serialized_start=1376
-  _globals['_LETTERREF']._serialized_end=1470
-  _globals['_LETTERHEADER']._serialized_start=1473
-  _globals['_LETTERHEADER']._serialized_end=1608
-  _globals['_LETTERPART']._serialized_start=1610
-  _globals['_LETTERPART']._serialized_end=1688
-  _globals['_MODELDIGEST']._serialized_start=1690
-  _globals['_MODELDIGEST']._serialized_end=1803
-  _globals['_FEDERATION']._serialized_start=1954
-  _globals['_FEDERATION']._serialized_end=2563
+  _globals['_SIDE']._serialized_start=302
+  _globals['_SIDE']._serialized_end=323
+  _globals['_CAUSE']._serialized_start=326
+  _globals['_CAUSE']._serialized_end=460
+  _globals['_RUNSTATE']._serialized_start=463
+  _globals['_RUNSTATE']._serialized_end=635
+  _globals['_READYTOKEN']._serialized_start=638
+  _globals['_READYTOKEN']._serialized_end=766
+  _globals['_LEAVENOTICE']._serialized_start=768
+  _globals['_LEAVENOTICE']._serialized_end=889
+  _globals['_DECLINENOTICE']._serialized_start=891
+  _globals['_DECLINENOTICE']._serialized_end=1007
+  _globals['_ATTEMPTREF']._serialized_start=1009
+  _globals['_ATTEMPTREF']._serialized_end=1103
+  _globals['_UPDATEHEADER']._serialized_start=1106
+  _globals['_UPDATEHEADER']._serialized_end=1278
+  _globals['_UPDATECHUNK']._serialized_start=1280
+  _globals['_UPDATECHUNK']._serialized_end=1344
+  _globals['_UPDATEPART']._serialized_start=1346
+  _globals['_UPDATEPART']._serialized_end=1446
+  _globals['_AGGREGATEHEADER']._serialized_start=1448
+  _globals['_AGGREGATEHEADER']._serialized_end=1570
+  _globals['_AGGREGATECHUNK']._serialized_start=1572
+  _globals['_AGGREGATECHUNK']._serialized_end=1620
+  _globals['_AGGREGATEPART']._serialized_start=1622
+  _globals['_AGGREGATEPART']._serialized_end=1731
+  _globals['_LETTERREF']._serialized_start=1733
+  _globals['_LETTERREF']._serialized_end=1827
+  _globals['_LETTERHEADER']._serialized_start=1830
+  _globals['_LETTERHEADER']._serialized_end=1965
+  _globals['_LETTERPART']._serialized_start=1967
+  _globals['_LETTERPART']._serialized_end=2045
+  _globals['_MODELDIGEST']._serialized_start=2047
+  _globals['_MODELDIGEST']._serialized_end=2160
+  _globals['_FEDERATION']._serialized_start=2594
+  _globals['_FEDERATION']._serialized_end=3206
 # @@protoc_insertion_point(module_scope)

@@ -53,6 +53,54 @@ STAGE_FINISHED: Stage.ValueType  # 5
 STAGE_FAILED: Stage.ValueType  # 6
 Global___Stage: _TypeAlias = Stage  # noqa: Y015
 
+class _Reason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REASON_UNSPECIFIED: _Reason.ValueType  # 0
+    REASON_SPEND_REFUSED: _Reason.ValueType  # 1
+    """Why a node leaves.
+    its ledger or its policy does not allow the next spend
+    """
+    REASON_CHECK_FAILED: _Reason.ValueType  # 2
+    """something that it was sent did not pass its checks"""
+    REASON_MODELS_DIFFER: _Reason.ValueType  # 3
+    """nodes hold different models"""
+    REASON_LEFT: _Reason.ValueType  # 16
+    """Why the aggregator gave up an attempt or the run; it sends these only."""
+    REASON_DECLINED: _Reason.ValueType  # 17
+    REASON_UPLOAD_MISSED: _Reason.ValueType  # 18
+    REASON_BAD_CIPHERTEXT: _Reason.ValueType  # 19
+    REASON_TOO_FEW_ENROLLED: _Reason.ValueType  # 20
+    REASON_TOO_FEW_READY: _Reason.ValueType  # 21
+    REASON_TOO_FEW_LEFT: _Reason.ValueType  # 22
+
+class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
+    """Why something happened. Codes alone cross the wire: no text of one party reaches another one's terminal, and a code
+    says nothing of how many people or how much budget (afml/consortium/reasons.py has the texts).
+    """
+
+REASON_UNSPECIFIED: Reason.ValueType  # 0
+REASON_SPEND_REFUSED: Reason.ValueType  # 1
+"""Why a node leaves.
+its ledger or its policy does not allow the next spend
+"""
+REASON_CHECK_FAILED: Reason.ValueType  # 2
+"""something that it was sent did not pass its checks"""
+REASON_MODELS_DIFFER: Reason.ValueType  # 3
+"""nodes hold different models"""
+REASON_LEFT: Reason.ValueType  # 16
+"""Why the aggregator gave up an attempt or the run; it sends these only."""
+REASON_DECLINED: Reason.ValueType  # 17
+REASON_UPLOAD_MISSED: Reason.ValueType  # 18
+REASON_BAD_CIPHERTEXT: Reason.ValueType  # 19
+REASON_TOO_FEW_ENROLLED: Reason.ValueType  # 20
+REASON_TOO_FEW_READY: Reason.ValueType  # 21
+REASON_TOO_FEW_LEFT: Reason.ValueType  # 22
+Global___Reason: _TypeAlias = Reason  # noqa: Y015
+
 @_typing.final
 class RunRef(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -165,6 +213,65 @@ class Enrolments(_message.Message):
 Global___Enrolments: _TypeAlias = Enrolments  # noqa: Y015
 
 @_typing.final
+class Side(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        nodes: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nodes", b"nodes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Side: _TypeAlias = Side  # noqa: Y015
+
+@_typing.final
+class Cause(_message.Message):
+    """Why an attempt was given up or a run failed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    ROUND_FIELD_NUMBER: _builtins.int
+    SIDES_FIELD_NUMBER: _builtins.int
+    BECAUSE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    reason: Global___Reason.ValueType
+    round: _builtins.int
+    """of the models that differ"""
+    because: Global___Reason.ValueType
+    """of a node that left: its own reason"""
+    count: _builtins.int
+    """nodes that were there, of too few"""
+    @_builtins.property
+    def sides(self) -> _containers.RepeatedCompositeFieldContainer[Global___Side]:
+        """the nodes that it is about; one side for each of the models that differ"""
+
+    def __init__(
+        self,
+        *,
+        reason: Global___Reason.ValueType = ...,
+        round: _builtins.int = ...,
+        sides: _abc.Iterable[Global___Side] | None = ...,
+        because: Global___Reason.ValueType = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "count", b"count", "reason", b"reason", "round", b"round", "sides", b"sides"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Cause: _TypeAlias = Cause  # noqa: Y015
+
+@_typing.final
 class RunState(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -173,7 +280,7 @@ class RunState(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     COHORT_FIELD_NUMBER: _builtins.int
     PUBLISHED_ROUND_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     stage: Global___Stage.ValueType
     round: _builtins.int
     """1-based"""
@@ -181,11 +288,13 @@ class RunState(_message.Message):
     """1-based within the round"""
     published_round: _builtins.int
     """last round whose sum may be fetched; 0 for none"""
-    reason: _builtins.str
-    """why a run failed or an attempt was given up"""
     @_builtins.property
     def cohort(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadyToken]:
         """from STAGE_OPEN on: the signed tokens of its members, ascending by node"""
+
+    @_builtins.property
+    def cause(self) -> Global___Cause:
+        """why a run failed or an attempt was given up"""
 
     def __init__(
         self,
@@ -195,11 +304,11 @@ class RunState(_message.Message):
         attempt: _builtins.int = ...,
         cohort: _abc.Iterable[Global___ReadyToken] | None = ...,
         published_round: _builtins.int = ...,
-        reason: _builtins.str = ...,
+        cause: Global___Cause | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cohort", b"cohort", "published_round", b"published_round", "reason", b"reason", "round", b"round", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cause", b"cause", "cohort", b"cohort", "published_round", b"published_round", "round", b"round", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -207,6 +316,75 @@ Global___RunState: _TypeAlias = RunState  # noqa: Y015
 
 @_typing.final
 class ReadyToken(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    CONFIG_DIGEST_FIELD_NUMBER: _builtins.int
+    ROUND_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    run: _builtins.str
+    config_digest: _builtins.bytes
+    round: _builtins.int
+    attempt: _builtins.int
+    node: _builtins.int
+    signature: _builtins.bytes
+    model: _builtins.bytes
+    """keyed digest of the node's model, and of every sum in it, as it stands before this round"""
+    def __init__(
+        self,
+        *,
+        run: _builtins.str = ...,
+        config_digest: _builtins.bytes = ...,
+        round: _builtins.int = ...,
+        attempt: _builtins.int = ...,
+        node: _builtins.int = ...,
+        signature: _builtins.bytes = ...,
+        model: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "config_digest", b"config_digest", "model", b"model", "node", b"node", "round", b"round", "run", b"run", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadyToken: _TypeAlias = ReadyToken  # noqa: Y015
+
+@_typing.final
+class LeaveNotice(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    CONFIG_DIGEST_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    run: _builtins.str
+    config_digest: _builtins.bytes
+    node: _builtins.int
+    reason: Global___Reason.ValueType
+    signature: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        run: _builtins.str = ...,
+        config_digest: _builtins.bytes = ...,
+        node: _builtins.int = ...,
+        reason: Global___Reason.ValueType = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_digest", b"config_digest", "node", b"node", "reason", b"reason", "run", b"run", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaveNotice: _TypeAlias = LeaveNotice  # noqa: Y015
+
+@_typing.final
+class DeclineNotice(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RUN_FIELD_NUMBER: _builtins.int
@@ -237,36 +415,7 @@ class ReadyToken(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ReadyToken: _TypeAlias = ReadyToken  # noqa: Y015
-
-@_typing.final
-class LeaveNotice(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    RUN_FIELD_NUMBER: _builtins.int
-    CONFIG_DIGEST_FIELD_NUMBER: _builtins.int
-    NODE_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    run: _builtins.str
-    config_digest: _builtins.bytes
-    node: _builtins.int
-    reason: _builtins.str
-    """one line, shown to the others"""
-    def __init__(
-        self,
-        *,
-        run: _builtins.str = ...,
-        config_digest: _builtins.bytes = ...,
-        node: _builtins.int = ...,
-        reason: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_digest", b"config_digest", "node", b"node", "reason", b"reason", "run", b"run"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___LeaveNotice: _TypeAlias = LeaveNotice  # noqa: Y015
+Global___DeclineNotice: _TypeAlias = DeclineNotice  # noqa: Y015
 
 @_typing.final
 class AttemptRef(_message.Message):

@@ -61,7 +61,7 @@ class FederationStub:
                 _registered_method=True)
         self.Decline = channel.unary_unary(
                 '/afml.v1.Federation/Decline',
-                request_serializer=afml_dot_wire_dot_federation__pb2.AttemptRef.SerializeToString,
+                request_serializer=afml_dot_wire_dot_federation__pb2.DeclineNotice.SerializeToString,
                 response_deserializer=afml_dot_wire_dot_federation__pb2.Accepted.FromString,
                 _registered_method=True)
         self.SubmitUpdate = channel.stream_unary(
@@ -123,14 +123,14 @@ class FederationServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Leave(self, request, context):
-        """Leaves the run for good (budget spent, consent withdrawn, shutdown).
+        """Leaves the run for good.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Decline(self, request, context):
-        """Declines one attempt that the node joined but whose stored ciphertexts it has lost.
+        """Gives up one attempt whose cohort the node is in.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,7 +164,7 @@ class FederationServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportDigest(self, request, context):
-        """Keyed digest of the model after a round; all nodes must agree.
+        """Keyed digest of the model after the last round, which no Ready follows; all nodes must agree.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -200,7 +200,7 @@ def add_FederationServicer_to_server(servicer, server):
             ),
             'Decline': grpc.unary_unary_rpc_method_handler(
                     servicer.Decline,
-                    request_deserializer=afml_dot_wire_dot_federation__pb2.AttemptRef.FromString,
+                    request_deserializer=afml_dot_wire_dot_federation__pb2.DeclineNotice.FromString,
                     response_serializer=afml_dot_wire_dot_federation__pb2.Accepted.SerializeToString,
             ),
             'SubmitUpdate': grpc.stream_unary_rpc_method_handler(
@@ -389,7 +389,7 @@ class Federation:
             request,
             target,
             '/afml.v1.Federation/Decline',
-            afml_dot_wire_dot_federation__pb2.AttemptRef.SerializeToString,
+            afml_dot_wire_dot_federation__pb2.DeclineNotice.SerializeToString,
             afml_dot_wire_dot_federation__pb2.Accepted.FromString,
             options,
             channel_credentials,

@@ -13,16 +13,25 @@ from pathlib import Path
 from typing import Protocol
 
 from afml.consortium.attempt import Attempt
+from afml.consortium.reasons import Cause
 from afml.consortium.stage import Stage
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where the state machine stands; at round 0 while nodes enrol. `reason` is one line, why it came here."""
+    """Where the state machine stands; at round 0 while nodes enrol.
+
+    `reason` says why it came here: canonical JSON of an `afml.consortium.reasons.Cause`, "" for none.
+    """
 
     stage: Stage
     attempt: Attempt
     reason: str = ""
+
+    @property
+    def cause(self) -> Cause | None:
+        """Why it came here, where there is more to say than the stage does."""
+        return Cause.model_validate_json(self.reason) if self.reason else None
 
     def is_at(self, stage: Stage, attempt: Attempt) -> bool:
         """Whether this is `stage` of `attempt`."""
@@ -31,7 +40,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Member:
-    """A node that enrolled: its serialised enrolment, and why it left, if it did."""
+    """A node that enrolled: its serialised enrolment, and why it left, if it did (a `Reason`)."""
 
     enrolment: bytes
     left: str | None = None

@@ -12,7 +12,7 @@ from afml.consortium.stage import Stage
 from afml.core.errors import ConfigError
 from aggregator.store.base import Attempts, Letter, Letters, Member, Members, Position, Published, Rounds, Upload
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the tables below, kept in `PRAGMA user_version`; it grows with every change of them."""
 
 _TABLES = """

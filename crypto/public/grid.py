@@ -3,11 +3,11 @@
 `quantise` rounds x / step down or up at random so that its expectation is x / step, then wraps into the
 centred range [-2^(bits-1), 2^(bits-1)). It wraps and never clamps: reduced mod 2^bits, the decrypted sum is
 a function of the sum of the unwrapped integers alone, so what wrapping changes is covered by the same tail
-probability that the privacy accounting already adds to delta. A range that is too small shows in the
-decrypted sum (`fill`); nothing else about it is ever published.
+probability that the privacy accounting already adds to delta.
 
 In distributed-noise mode rounding happens before the sum and is not post-processing. It is harmless only
-while each node's own noise spans several grid steps: `require_noise`.
+while each node's own noise spans several grid steps, which whoever chooses the grid must see to
+(`STEPS_PER_SIGMA` in `afml.privacy.noise`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ from numpy.typing import NDArray
 
 from afml.core.errors import ConfigError, InputError
 from crypto.public.random import RandomSource
-
-MIN_NOISE_STEPS = 4.0
-"""Least noise standard deviation of one node in grid steps; the smoothing error is then below 1e-137."""
 
 _BLOCK = 1 << 15  # coordinates
 
@@ -98,28 +95,3 @@ class Grid:
     def dequantise(self, total: NDArray[np.int64]) -> NDArray[np.float64]:
         """`total` grid steps in units of the update, float64 [P]."""
         return total.astype(np.float64) * self.step
-
-    def fill(self, total: NDArray[np.int64], nodes: int) -> float:
-        """How full the range was, read from the decrypted sum of `nodes` updates.
-
-        Root mean square of the sum over that of `nodes` updates wrapped to uniform: near 1 means the sum is
-        meaningless, below 0.3 that wrapping is rare.
-        """
-        if total.size == 0:
-            return 0.0
-        uniform = math.sqrt(nodes / 12.0) * 2.0**self.bits
-        return float(np.sqrt(np.mean(np.square(total.astype(np.float64))))) / uniform
-
-    def require_noise(self, node_std: float) -> None:
-        """Check that one node's noise standard deviation (units of the update) is at least four steps.
-
-        Raises:
-            ConfigError: The grid is too coarse for noise that only the sum of the nodes completes.
-        """
-        if node_std < MIN_NOISE_STEPS * self.step:
-            raise ConfigError(
-                f"one node's noise is {node_std / self.step:.2f} grid steps, below {MIN_NOISE_STEPS:g}: "
-                "rounding before the sum would void the distributed noise guarantee",
-                where="grid",
-                cure="use more bits, more noise, or noise = 'local'",
-            )

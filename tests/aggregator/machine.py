@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt
+from afml.consortium.reasons import Reason
 from afml.consortium.roster import Member, Roster
 from afml.consortium.run import Budget, Phase, RunConfig
 from afml.wire import federation_pb2 as wire
@@ -21,6 +22,7 @@ from crypto.public.signing import cohort_digest, public_bytes, sign
 from tests.masking_runs import masking_run
 
 PARAMETERS = 49
+MODEL = bytes(32)  # keyed digest of the model that everybody holds
 
 
 def small_run(nodes: int = 4, *, quorum: int = 3, rounds: int = 2, **changes: Any) -> RunConfig:
@@ -78,7 +80,8 @@ class _Aggregator:
 
     @property
     def reason(self) -> str:
-        return self.store.position().reason
+        cause = self.store.position().cause
+        return cause.text(self.config.quorum) if cause else ""
 
     @property
     def cohort(self) -> list[int]:
@@ -105,10 +108,13 @@ class Machine(_Aggregator):
         for node in nodes or self.config.nodes:
             self.engine.enrol(self.enrolment(node))
 
-    def token(self, node: int, round_number: int, attempt: int, *, signer: int | None = None) -> wire.ReadyToken:
-        signed = messages.ready(self.config.run, self.config.digest(), round_number, attempt, node)
-        signature = sign(self.keys[signer or node], signed)
-        return wire.ReadyToken(**self._run, round=round_number, attempt=attempt, node=node, signature=signature)
+    def token(
+        self, node: int, round_number: int, attempt: int, *, signer: int | None = None, model: bytes = MODEL
+    ) -> wire.ReadyToken:
+        place = Attempt(round_number, attempt)
+        signed = messages.ready(self.config.run, self.config.digest(), place, node, model)
+        return wire.ReadyToken(**self._run, round=round_number, attempt=attempt, node=node, model=model,
+                               signature=sign(self.keys[signer or node], signed))  # fmt: skip
 
     def ready(self, *nodes: int) -> None:
         attempt = self.attempt
@@ -135,12 +141,17 @@ class Machine(_Aggregator):
     def publish(self) -> None:
         self.engine.summed(Published(self.attempt, 1, PARAMETERS))
 
-    def leave(self, node: int, reason: str = "has had enough") -> None:
-        self.engine.leave(wire.LeaveNotice(**self._run, node=node, reason=reason))
+    def leave(self, node: int, reason: Reason = Reason.SPEND_REFUSED, *, signer: int | None = None) -> None:
+        signed = messages.leave(self.config.run, self.config.digest(), node, reason.wire)
+        signature = sign(self.keys[signer or node], signed)
+        self.engine.leave(wire.LeaveNotice(**self._run, node=node, reason=reason.wire, signature=signature))
 
-    def decline(self, node: int, round_number: int, attempt: int) -> None:
-        ref = wire.AttemptRef(**self._run, round=round_number, attempt=attempt, node=node)
-        self.engine.decline(ref)
+    def decline(self, node: int, round_number: int, attempt: int, *, signer: int | None = None) -> None:
+        signed = messages.decline(self.config.run, self.config.digest(), Attempt(round_number, attempt), node)
+        signature = sign(self.keys[signer or node], signed)
+        self.engine.decline(
+            wire.DeclineNotice(**self._run, round=round_number, attempt=attempt, node=node, signature=signature)
+        )
 
     def report(self, node: int, round_number: int, digest: bytes = b"same") -> None:
         signed = messages.model_digest(self.config.run, self.config.digest(), round_number, node, digest)

@@ -86,6 +86,10 @@ DECISIONS: dict[str, tuple[Act, Act]] = {
     "the last sum is published": (last_summing, lambda machine: machine.publish()),
     "a ciphertext cannot be added": (summing, lambda machine: machine.engine.sum_failed(2, "torn")),
     "without it no quorum": (summing_with_a_quorum, lambda machine: machine.engine.sum_failed(2, "torn")),
+    "a node is ready from another model": (
+        gathering,
+        lambda machine: machine.engine.ready(machine.token(4, 1, 1, model=b"b" * 32)),
+    ),
     "models differ": (reported, lambda machine: machine.report(2, 1, b"b")),
 }
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from afml.consortium.attempt import Attempt
-from afml.core.errors import ProtocolError, Superseded
+from afml.consortium.reasons import Cause, Reason
+from afml.core.errors import IntegrityError, ProtocolError, Superseded
+from aggregator import announcements
 from aggregator.store.base import Published
 from tests.aggregator.machine import PARAMETERS, Machine
 
@@ -53,15 +55,44 @@ def test_a_declined_attempt_is_replaced(machine: Machine) -> None:
 def test_a_leaver_is_missed_until_the_quorum_breaks(machine: Machine) -> None:
     machine.enrol()
     machine.ready()
-    machine.leave(4, "budget spent\nsecond line")
+    machine.leave(4)
     assert machine.at == ("gathering", 1, 2)
-    with pytest.raises(ProtocolError, match="has left run r: budget spent"):
+    with pytest.raises(ProtocolError, match=r"has left run r \(spend-refused\)"):
         machine.engine.ready(machine.token(4, 1, 2))
     machine.ready(1, 2, 3)
     assert machine.cohort == [1, 2, 3]
-    machine.leave(3, "power \x1b[2Jcut")
+    machine.leave(3, Reason.CHECK_FAILED)
     assert machine.at[0] == "failed"
-    assert "node 3 left (power [2Jcut); 2 are left, quorum is 3" in machine.reason
+    assert machine.reason == (
+        "node 3 left (something that it was sent did not pass its checks); 2 are left, quorum is 3"
+    )
+
+
+def test_only_members_decline_and_only_by_their_own_signature(machine: Machine) -> None:
+    machine.enrol()
+    with pytest.raises(ProtocolError, match="node 2 is not in the cohort of round 1 attempt 1"):
+        machine.decline(2, 1, 1)  # nothing is fixed yet
+    machine.ready(1, 2, 3)
+    machine.wait(11)
+    with pytest.raises(ProtocolError, match="node 4 is not in the cohort"):
+        machine.decline(4, 1, 1)
+    with pytest.raises(IntegrityError, match="node 2 does not match its roster key"):
+        machine.decline(2, 1, 1, signer=4)
+    with pytest.raises(IntegrityError, match="node 2 does not match its roster key"):
+        machine.leave(2, signer=4)
+    assert (machine.at, machine.cohort) == (("open", 1, 1), [1, 2, 3])
+    machine.leave(4)  # it is in the run, and not in this attempt
+    assert (machine.at, machine.cohort) == (("open", 1, 1), [1, 2, 3])
+    assert machine.upload()
+
+
+def test_a_node_gives_a_reason_from_the_list_or_none(machine: Machine) -> None:
+    machine.enrol()
+    machine.ready()
+    machine.leave(4, Reason.TOO_FEW_READY)  # what only an aggregator may say
+    assert machine.reason == "node 4 left (no reason given)"
+    cause = announcements.run_state(machine.store).cause
+    assert Cause.of(cause, machine.config.nodes).text(3) == machine.reason
 
 
 def test_leaving_after_the_last_upload_does_not_undo_the_sum(machine: Machine) -> None:
@@ -131,6 +162,24 @@ def test_different_models_fail_the_run_and_name_the_sides(machine: Machine) -> N
     machine.report(2, 1, b"b")
     assert machine.at[0] == "failed"
     assert "different models after round 1: [1, 3] / [2]" in machine.reason
+
+
+def test_ready_tokens_from_different_models_end_the_run_before_anybody_spends(machine: Machine) -> None:
+    machine.enrol()
+    machine.play_round()
+    for node in (1, 3):
+        machine.engine.ready(machine.token(node, 2, 1))
+    machine.engine.ready(machine.token(2, 2, 1, model=b"b" * 32))
+    assert machine.at == ("failed", 2, 1)
+    assert machine.reason == "nodes hold different models after round 1: [1, 3] / [2]"
+    with pytest.raises(ProtocolError):
+        machine.engine.ready(machine.token(4, 2, 1))
+
+
+def test_a_ready_from_no_model_is_refused(machine: Machine) -> None:
+    machine.enrol()
+    with pytest.raises(ProtocolError, match="node 1 is ready from no model"):
+        machine.engine.ready(machine.token(1, 1, 1, model=b""))
 
 
 def test_a_digest_of_an_unpublished_round_is_refused(machine: Machine) -> None:

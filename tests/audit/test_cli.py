@@ -17,7 +17,6 @@ from afml.audit.simulated import Size
 from afml.audit.subject import Subject
 from afml.cli.audit import audit
 from afml.consortium.nodekit import load_node_kit
-from afml.consortium.provision import provision
 from afml.core.errors import AfmlError, ConfigError, InputError, IntegrityError
 from afml.core.progress import Step
 from afml.data.holdout import HoldoutDraw
@@ -27,8 +26,9 @@ from afml.masking.enrolled import Enrolled
 from afml.masking.kind import genotypes, masking_settings, with_settings
 from afml.masking.plan import parameter_counts
 from afml.masking.settings import RISK, RiskSettings
+from afml.trial.kits import make_kits
 from node.guard import open_ledger
-from node.prepare import prepare
+from node.prepare import Given, prepare
 from node.workspace import Workspace
 from tests.audit import breaks
 from tests.masking.simulated import config
@@ -109,7 +109,7 @@ def test_contradicting_options_are_refused(options: list[str]) -> None:
 
 def test_attacks_a_work_folder_and_records_it_in_its_ledger(tmp_path: Path) -> None:
     kit_folder, work = tmp_path / "kits" / "node-1", tmp_path / "work"
-    provision(tmp_path / "kits", "test", 3)
+    make_kits(tmp_path / "kits", "test", 3)
     kit = load_node_kit(kit_folder)
     dosage = simulate_dosage(90, 64, seed=3)
     write_vcf(tmp_path / "panel.vcf.gz", dosage[:50])
@@ -119,7 +119,7 @@ def test_attacks_a_work_folder_and_records_it_in_its_ledger(tmp_path: Path) -> N
         vcf=tmp_path / "own.vcf.gz", panel_vcf=tmp_path / "panel.vcf.gz", phenotypes=tmp_path / "own.tsv", sites=32
     )
     draw = HoldoutDraw(0.2, seed=1)
-    card = prepare(kit, Workspace(work), "genotypes", options, draw, Step("prepare", None, None))
+    card = prepare(kit, Workspace(work), Given("genotypes", options, draw), Step("prepare", None, None))
     enrolled = {1: card.enrolled, 2: 30, 3: 30}
     run = config(32, 30, enrolled=enrolled, site_panel=card.data.fingerprint, seed=None)
     (tmp_path / "run.json").write_text(run.model_dump_json())

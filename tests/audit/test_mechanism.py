@@ -34,9 +34,12 @@ def attack(base: RunConfig, trials: int) -> dict[str, MechanismResult]:
     return {result.case: result for result in results}
 
 
-@pytest.mark.parametrize("noise", ["distributed", "local"])
-def test_the_risk_step_leaks_what_is_accounted(noise: str) -> None:
-    for result in attack(run(RISK_PHASE, noise=noise), 250).values():
+@pytest.mark.parametrize(
+    ("noise", "institutions"), [("distributed", 1), ("local", 1), ("distributed", 2), ("local", 2)]
+)
+def test_the_risk_step_leaks_what_is_accounted(noise: str, institutions: int) -> None:
+    """Also about a person who is enrolled at several institutions, in a run that says so."""
+    for result in attack(run(RISK_PHASE, noise=noise, enrolments_per_person=institutions), 250).values():
         assert result.mu_accounted == pytest.approx(1.0)
         assert 0.2 < result.mu_lower <= 1.0  # sound, and the attack is not blind
         assert result.encrypted == 2
@@ -58,6 +61,13 @@ def test_noise_off_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (result.false_positives, result.false_negatives) == (0, 0)
     with pytest.raises(IntegrityError, match="at least 2"):
         result.require_sound()
+
+
+def test_a_person_at_more_institutions_than_the_run_says_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = run(RISK_PHASE)
+    monkeypatch.setattr("afml.audit.mechanism.honest_of", lambda config: config.nodes[:3])
+    monkeypatch.setattr(StepAttack, "_cohorts", lambda self, case, first: dict.fromkeys(self._cohort, first))
+    assert attack(base, 200)["alone"].mu_lower > 1.1
 
 
 def test_half_the_noise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""One zygote for all tests of the command line, and one institution whose inputs they spoil."""
+"""Commands for all tests of the command line, and one institution whose inputs they spoil."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.cli.institution import Institution, listing
-from tests.cli.zygote import Zygote, zygote
+from tests.cli.zygote import Zygote
 
 
 @pytest.fixture(scope="session")
-def afml() -> Iterator[Zygote]:
-    with zygote() as made:
-        yield made
+def afml() -> Zygote:
+    return Zygote()
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from afml.consortium.provision import provision
 from afml.genomics.phenotypes import write_phenotypes
+from afml.trial.kits import make_kits
 from tests.cli.zygote import Outcome, Zygote
 from tests.simulated import simulate_dosage, write_vcf
 
@@ -27,7 +27,7 @@ class Institution:
         write_vcf(root / "own.vcf.gz", self.dosage, samples=self.names)
         self.values = np.arange(PEOPLE, dtype=np.int8) % 2
         write_phenotypes(root / "people.tsv", self.names, self.values)
-        provision(root / "kits", "test", 2)
+        make_kits(root / "kits", "test", 2)
 
     def prepare(self, node: int = 1, **changes: object) -> Outcome:
         options = {

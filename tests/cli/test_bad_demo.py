@@ -75,6 +75,6 @@ def test_an_unknown_command_and_a_folder_that_may_not_be_written(scratch: Path, 
     assert "No such command" in afml("frobnicate").complaint()
     blocked = scratch / "blocked"
     blocked.write_text("a file where a folder should go")
-    done = afml("provision", "--out", blocked / "kits", "--nodes", 2)
+    done = afml("keys", "init", "--out", blocked / "kit", "--name", "A")
     assert done.code == 1
     assert done.err.splitlines() == [f"afml: {blocked}: File exists"]

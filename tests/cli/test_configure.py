@@ -11,12 +11,14 @@ from afml.cli.configure import configure
 from afml.consortium import messages, runfile
 from afml.consortium.card import NodeCard
 from afml.consortium.nodekit import load_node_kit
-from afml.consortium.provision import provision
 from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError, ConfigError, InputError
 from afml.masking.kind import genotypes, masking_settings
 from afml.masking.plan import parameter_counts
 from afml.masking.settings import RISK, GameSettings, MaskingSettings
+from afml.privacy.plan import planned_events
+from afml.privacy.ple import ple
+from afml.trial.kits import make_kits
 from crypto.public.signing import sign
 
 SITES, NODES = 32, 3
@@ -26,15 +28,15 @@ SITES, NODES = 32, 3
 def kits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Kits of three nodes, each with a signed card."""
     root = tmp_path_factory.mktemp("kits") / "kits"
-    provision(root, "test", NODES)
+    make_kits(root, "test", NODES)
     for node in range(1, NODES + 1):
         _card(root, root, node, sites=SITES)
     return root
 
 
-def _card(kits: Path, out: Path, node: int, *, sites: int) -> None:
+def _card(kits: Path, out: Path, node: int, *, sites: int, max_enrolments: int = 1) -> None:
     kit = load_node_kit(kits / f"node-{node}")
-    card = NodeCard(node=node, data=genotypes("00", sites), enrolled=50)
+    card = NodeCard(node=node, data=genotypes("00", sites), enrolled=50, max_enrolments=max_enrolments)
     signed = card.model_copy(update={"signature": sign(kit.signing_key, messages.node_card(card.unsigned())).hex()})
     (out / f"card-{node}.json").write_text(signed.model_dump_json())
 
@@ -67,6 +69,29 @@ def test_a_backend_is_asked_for_by_name(kits: Path, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="Invalid value for '--backend'"):
         _configure(kits, tmp_path / "other.json", "", "--backend", "plain")
     assert not (tmp_path / "other.json").exists()
+
+
+def test_a_plan_above_its_own_budget_is_not_signed(kits: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run.json"
+    with pytest.raises(ConfigError, match=r"the plan comes to 0\.\d+, its own budget is 0\.5 .*raise --budget"):
+        _configure(kits, out, "", "--ple", 0.9, "--budget", 0.5)
+    assert not out.exists()
+    assert _configure(kits, out, "", "--ple", 0.5, "--budget", 0.9).budget.ple_sigma == 0.9
+
+
+def test_noise_is_made_for_what_the_cards_say_of_their_people(kits: Path, tmp_path: Path) -> None:
+    for node in range(1, NODES + 1):
+        _card(kits, tmp_path, node, sites=SITES, max_enrolments=node)
+    (tmp_path / "coordinator").symlink_to(kits / "coordinator")
+    run = _configure(tmp_path, tmp_path / "run.json", "")
+    assert run.enrolments_per_person == NODES
+    assert 0.88 < ple(planned_events(run), run.budget.delta).sigma <= 0.9 * (1 + 1e-9)
+    one = _configure(kits, tmp_path / "one.json", "")
+    assert one.enrolments_per_person == 1
+    assert _configure(kits, tmp_path / "two.json", "", "--max-enrolments", 2).enrolments_per_person == 2
+    with pytest.raises(ConfigError, match=r"--max-enrolments: 2 is below 3, at which node 3 says"):
+        _configure(tmp_path, tmp_path / "less.json", "", "--max-enrolments", 2)
+    assert not (tmp_path / "less.json").exists()
 
 
 def test_a_number_of_steps_given_beside_the_file_wins(kits: Path, tmp_path: Path) -> None:
@@ -104,6 +129,18 @@ def test_bad_settings_are_one_line(kits: Path, tmp_path: Path, text: str, compla
     assert complaint in str(refused.value)
     assert not (tmp_path / "run.json").exists()
     assert "\n" not in str(refused.value)
+
+
+def test_a_release_method_that_nobody_knows_is_refused(kits: Path, tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text('[release]\nmethod = "greedier"\n')
+    cards = [kits / f"card-{node}.json" for node in range(1, NODES + 1)]
+    arguments = [*cards, "--kit", kits / "coordinator", "--out", tmp_path / "run.json", "--run", "r", "--rounds", 2,
+                 "--settings", tmp_path / "settings.toml"]  # fmt: skip
+    done = CliRunner().invoke(configure, [str(part) for part in arguments])
+    assert str(done.exception) == (
+        "run r: there is no release method called 'greedier'; use one of auto, codebook, greedy, network"
+    )
+    assert not (tmp_path / "run.json").exists()
 
 
 def test_a_run_that_cannot_be_signed_is_not_written(

@@ -18,6 +18,7 @@ import pysam
 import pytest
 
 from afml.core.progress import EventReader
+from tests import warm
 from tests.processes import REPOSITORY, alive, command, environment
 from tests.simulated import simulate_csq, simulate_dosage, write_vcf
 
@@ -47,7 +48,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _start(root: Path) -> subprocess.Popen[str]:
     arguments = command("demo", "--out", root / "out", "--vcf", root / "all.vcf.gz", "--panel",
                         root / "people.tsv", *OPTIONS)  # fmt: skip
-    return subprocess.Popen(
+    return warm.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY,
         env=environment() | {"AFML_TEST_MARK": str(root)}, start_new_session=True,
     )  # fmt: skip
@@ -101,7 +102,7 @@ NUMBER, TEXT, SHARE = (int, float), str, "share"
 CONTRACT: dict[str, Any] = {
     "data": {"kind": TEXT, "people": int, "panel": int, "sites": int, "nodes": int},
     "privacy": {
-        "unit": TEXT, "epsilon": NUMBER, "delta": NUMBER, "ple_sigma": NUMBER, "ple_at_delta": NUMBER,
+        "unit": TEXT, "insecure": bool, "epsilon": NUMBER, "delta": NUMBER, "ple_sigma": NUMBER, "ple_at_delta": NUMBER,
         "noise": TEXT, "epsilon_if_aggregation_broken": NUMBER, "audited_ple_lower": (int, float, type(None)),
     },
     "federation": {
@@ -147,6 +148,7 @@ def test_the_report_keeps_its_contract(finished: Path) -> None:
     }  # fmt: skip
     assert report["privacy"]["unit"] == "person"
     assert report["privacy"]["noise"] == "distributed"
+    assert report["privacy"]["insecure"] is False
     assert 0 < report["privacy"]["ple_sigma"] <= 0.9
     assert report["privacy"]["epsilon_if_aggregation_broken"] >= report["privacy"]["epsilon"]
     assert report["federation"]["rounds"] == 4

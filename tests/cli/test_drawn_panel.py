@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from afml.consortium.nodekit import load_node_kit
-from afml.consortium.provision import provision
 from afml.consortium.run import RunConfig
 from afml.core.files import write_bytes
 from afml.genomics.drawn import draw_people
@@ -21,6 +20,7 @@ from afml.masking.kind import masking_settings
 from afml.masking.model import TrainedModel
 from afml.masking.settings import GAME, RISK
 from afml.training.inprocess import train_in_process
+from afml.trial.kits import make_kits
 from node.guard import open_ledger
 from node.privacy import PrivacyStatement
 from node.release import release
@@ -42,7 +42,7 @@ class Consortium:
         frequency = dosage[:100].mean(axis=0) / 2
         self.records = [f"22 {1000 + 100 * s} A G AF_x={value:.4f}" for s, value in enumerate(frequency)]
         write_sites(root / "panel.vcf.gz", self.records)
-        provision(root / "kits", "test", NODES)
+        make_kits(root / "kits", "test", NODES)
         for node, own in enumerate(self.cohorts, start=1):
             names = [f"N{node}-{i}" for i in range(PEOPLE)]
             write_vcf(root / f"node-{node}.vcf.gz", own, samples=names)
@@ -114,11 +114,12 @@ def test_an_all_private_release_says_where_its_panel_comes_from(consortium: Cons
     assert len(model.game)
     assert model.card["panel"] == "panel drawn from allele frequencies: 80 people, independent sites"
     work = consortium.work(1)
-    model.save(work.model(config.run))
     spent = PrivacyStatement(epsilon=1, delta=1e-5, ple_sigma=1, ple_at_delta=1, accountant="closed form",
+                             epsilon_fixed_plan=1, ple_sigma_fixed_plan=1,
                              epsilon_if_aggregation_broken=1)  # fmt: skip
     write_bytes(work.privacy(config.run), spent.canonical())
     with open_ledger(work, load_node_kit(consortium.root / "kits" / "node-1")) as ledger:
+        model.save(work.model(config.run))
         done = release(work, config, settings.release, ledger)
     assert done.released.min_group_size >= 5
     header = gzip.decompress(done.path.read_bytes()).decode()

@@ -11,11 +11,11 @@ import pytest
 from afml.consortium import messages
 from afml.consortium.card import NodeCard
 from afml.consortium.nodekit import load_node_kit
-from afml.consortium.provision import provision
 from afml.data.people import PeopleTable
 from afml.data.prepared import Prepared
 from afml.data.schema import Schema
 from afml.data.source import open_source
+from afml.trial.kits import make_kits
 from crypto.public.signing import public_bytes, verify
 from node.workspace import Workspace
 from tests.cli.zygote import Outcome, Zygote
@@ -37,7 +37,7 @@ class Site:
 
     def __init__(self, root: Path, afml: Zygote) -> None:
         self.root, self._afml = root, afml
-        provision(root / "kits", "test", 2)
+        make_kits(root / "kits", "test", 2)
         lines = [f"p{row % 60},{row % 120},{row % 2}" for row in range(180)]
         (root / "t.csv").write_text("\n".join(["person,age,ill", *lines]) + "\n")
         (root / "schema.toml").write_text(SCHEMA)

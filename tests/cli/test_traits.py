@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afml.consortium.provision import provision
 from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
 from afml.data.columns import Column
@@ -22,6 +21,7 @@ from afml.genomics.phenotypes import read_phenotypes, write_phenotypes
 from afml.masking.enrolled import Enrolled
 from afml.masking.kind import masking_settings, with_settings
 from afml.masking.settings import GAME, RISK, RiskSettings, Trait
+from afml.trial.kits import make_kits
 from node.workspace import Holdings, Workspace, load_holdings
 from tests.cli.zygote import Zygote
 from tests.simulated import simulate_dosage, write_vcf
@@ -35,7 +35,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, afml: Zygote) -> Path:
     made = tmp_path_factory.mktemp("traits")
     dosage = simulate_dosage(PANEL + NODES * PEOPLE, SITES + 8, seed=3)
     write_vcf(made / "panel.vcf.gz", dosage[:PANEL], samples=[f"P{i}" for i in range(PANEL)])
-    provision(made / "kits", "test", NODES)
+    make_kits(made / "kits", "test", NODES)
     files = []
     for node in range(1, NODES + 1):
         files.append(made / f"node-{node}.vcf.gz")

@@ -24,6 +24,7 @@ def settings(**changes: Any) -> dict[str, Any]:
         "data": {"kind": "table", "fingerprint": "00", "features": 8},
         "enrolled": dict.fromkeys(range(1, 6), 10),
         "quorum": 5,
+        "enrolments_per_person": 1,
         "budget": {"delta": 1e-5, "ple_sigma": 1.0},
         "public_part": True,
         "phases": [
@@ -119,6 +120,18 @@ def test_a_file_that_contradicts_itself_is_refused_in_one_line(tmp_path: Path) -
     assert str(refused.value) == f"{path}: quorum 6 is above the 5 enrolled nodes; correct this key"
 
 
+def test_at_how_many_institutions_a_person_is_enrolled_is_somebodys_signed_word(tmp_path: Path) -> None:
+    silent = settings()
+    del silent["enrolments_per_person"]
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(silent))
+    with pytest.raises(ConfigError, match=r"run\.json: does not say at how many institutions .*afml configure"):
+        RunConfig.load(path)
+    assert b'"enrolments_per_person":1' in RunConfig.model_validate(silent).canonical()
+    with pytest.raises(ValidationError, match="nobody can be enrolled at 6 of 5 nodes"):
+        RunConfig.model_validate(settings(enrolments_per_person=6))
+
+
 @pytest.mark.parametrize("stated", [{}, {"format": 1}, {"format": 3}, {"format": "2"}])
 def test_a_file_of_another_format_is_refused_in_one_line(tmp_path: Path, stated: dict[str, object]) -> None:
     """The first one had no such key, and settings of one task at its top."""
@@ -158,5 +171,29 @@ def test_every_number_of_a_run_is_finite() -> None:
 
 
 def test_digests_stay_those_of_earlier_versions() -> None:
-    """Signed runs are known by them."""
-    assert RunConfig.model_validate(settings()).digest().hex()[:16] == "121a61c186ae017d"
+    """Signed runs are known by them. The last change was on purpose: `enrolments_per_person` stands in every run."""
+    assert RunConfig.model_validate(settings()).digest().hex()[:16] == "89e218927bdee2b5"
+
+
+def test_settings_that_no_digest_can_be_taken_of(tmp_path: Path) -> None:
+    """NaN would be signed as null, and be another number than the one that was signed."""
+    deep: list[Any] = []
+    for _ in range(600):
+        deep = [deep]
+    for wrong in (float("nan"), float("inf"), "\ud800", deep):
+        task = settings()["task"] | {"settings": {"a": wrong}}
+        (tmp_path / "run.json").write_text(json.dumps(settings(task=task)))
+        with pytest.raises(InputError, match=r"no JSON can say|nested more than 32 deep"):
+            RunConfig.load(tmp_path / "run.json")
+    (tmp_path / "run.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="nested too deeply"):
+        RunConfig.load(tmp_path / "run.json")
+
+
+@pytest.mark.parametrize(
+    "change", [{"noise_multiplier": 1e-200}, {"sample_rate": 5e-324}, {"rounds": 10**400}, {"noise_multiplier": 1e300}]
+)
+def test_numbers_beyond_what_can_be_accounted(change: dict[str, float]) -> None:
+    phase = settings()["phases"][0] | change
+    with pytest.raises(ValidationError, match=r"less than or equal|greater than or equal"):
+        RunConfig.model_validate(settings(phases=[phase]))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afml.core.errors import InputError, IntegrityError
-from afml.core.files import read_secret, staged_file, staged_folder, write_bytes, write_secret
+from afml.core.files import read_secret, require_private, staged_file, staged_folder, write_bytes, write_secret
 from afml.core.recordfile import read_records, write_records
 
 
@@ -66,3 +66,25 @@ def test_every_truncation_is_noticed(
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
     with pytest.raises(IntegrityError):
         list(read_records(path))
+
+
+def test_a_staged_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    with staged_folder(tmp_path / "store"):
+        pass
+    assert stat.S_IMODE((tmp_path / "store").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o701, 0o710, 0o720, 0o740, 0o755, 0o777])
+def test_a_folder_that_others_reach_is_refused(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "work"
+    assert require_private(folder) == folder  # not there yet: whoever makes it makes it private
+    folder.mkdir(mode=0o700)
+    assert require_private(folder) == folder
+    folder.chmod(mode)
+    with pytest.raises(InputError, match=f"open to others \\(mode {mode:04o}\\); chmod 700"):
+        require_private(folder)
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"{tmp_path}: is a folder; name a file"):
+        write_bytes(tmp_path, b"x")

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -23,9 +24,9 @@ def _files() -> Iterator[Path]:
                 yield path
 
 
-def _parsed() -> Iterator[tuple[str, ast.Module]]:
-    for path in _files():
-        yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def _parsed() -> list[tuple[str, ast.Module]]:
+    return [(path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))) for path in _files()]
 
 
 def test_no_file_is_longer_than_one_subject() -> None:

@@ -118,7 +118,8 @@ def test_the_public_half_loads_no_key_code_and_no_he_library() -> None:
         "from crypto.public.backend import BACKENDS, public_backend\n"
         "for name in BACKENDS: public_backend(name)\n"
         "bad = [m for m in sys.modules if m.split('.')[0] in ('tenseal', 'torch', 'cyvcf2') "
-        "or m.startswith(('crypto.secret', 'crypto.ckks', 'afml.consortium.nodekit', 'afml.consortium.provision'))]\n"
+        "or m.startswith(('crypto.secret', 'crypto.ckks', 'afml.consortium.nodekit', 'afml.consortium.provision', "
+        "'afml.consortium.ownkeys', 'afml.consortium.authority'))]\n"
         "print(bad); sys.exit(bool(bad))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

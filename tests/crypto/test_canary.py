@@ -15,10 +15,12 @@ import pytest
 import structlog
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from afml.consortium import ownkeys, provision
 from afml.consortium.kit import load_aggregator_kit
 from afml.consortium.nodekit import load_node_kit
-from afml.consortium.provision import provision, renew
+from afml.consortium.request import REQUEST
 from afml.core import logging as afml_logging
+from afml.trial.kits import make_kits
 from crypto.ckks.codec import UpdateCodec
 from crypto.ckks.run_key import RunKey
 from crypto.public.grid import Grid
@@ -50,7 +52,7 @@ def test_nothing_secret_is_ever_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     log = afml_logging.get_logger()
 
     kits = tmp_path / "kits"
-    provision(kits, "canary", 2)
+    make_kits(kits, "canary", 2)
     node, aggregator = load_node_kit(kits / "node-1"), load_aggregator_kit(kits / "aggregator")
     run_key, mine, other = RunKey.generate(PARAMS), PadKeys.generate(), PadKeys.generate()
     shared = mine.shared(other.public)
@@ -79,7 +81,8 @@ def test_nothing_secret_is_ever_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
         lambda: open_sealed(node.sealing_key, sealed[:-1], b"run key"),
         lambda: open_sealed(node.sealing_key, sealed, b"other"),
         lambda: load_node_kit(kits / "node-2"),
-        lambda: renew(kits / "node-1", "node-1", kits / "new"),
+        lambda: ownkeys.renew(kits / "node-2"),
+        lambda: provision.sign([kits / "aggregator" / REQUEST], kits / "node-1", kits / "new"),
     ]
     for failure in failures:
         with contextlib.suppress(StopIteration):

@@ -1,4 +1,4 @@
-"""Start kits: what is in them, what each error says, renewal, and a TLS handshake with them."""
+"""Kits: what is in them, what each error says, and a TLS handshake with them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ import grpc
 import pytest
 from cryptography import x509
 
+from afml.consortium.authority import Authority
 from afml.consortium.kit import load_aggregator_kit, node_of_peer
 from afml.consortium.nodekit import load_node_kit
-from afml.consortium.provision import load_coordinator_key, provision, renew
+from afml.consortium.provision import load_coordinator_key
+from afml.consortium.request import REQUEST, read_request
 from afml.core.errors import InputError, IntegrityError, TransportError
+from afml.trial.kits import make_kits
 
 SECRETS = {"tls.key", "signing.key", "sealing.key", "ca.key"}
 
@@ -24,7 +27,7 @@ SECRETS = {"tls.key", "signing.key", "sealing.key", "ca.key"}
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("consortium") / "kits"
-    provision(out, "Nordic ü/1", ["Uppsala", "Oslo", "Turku"], ["localhost", "127.0.0.1"])
+    make_kits(out, "Nordic ü/1", ["Uppsala", "Oslo", "Turku"], ["localhost", "127.0.0.1"])
     return out
 
 
@@ -48,7 +51,7 @@ def test_kits_load_and_agree(kits: Path) -> None:
 def test_files_and_modes(kits: Path) -> None:
     for folder in kits.iterdir():
         names = {path.name for path in folder.iterdir()}
-        expected = {"roster.json", "roster.sig", "ca.pem", "tls.pem", "tls.key", "signing.key"}
+        expected = {"roster.json", "roster.sig", "ca.pem", "tls.pem", "tls.key", "signing.key", "request.json"}
         expected |= {"sealing.key"} if folder.name.startswith("node-") else set()
         expected |= {"ca.key"} if folder.name == "coordinator" else set()
         assert names == expected
@@ -85,8 +88,16 @@ def _widen(kits: Path) -> None:
 
 
 def _foreign_ca(kits: Path) -> None:
-    provision(kits / "other", "other", 1)
+    make_kits(kits / "other", "other", 1)
     shutil.copy(kits / "other" / "node-1" / "ca.pem", kits / "node-1" / "ca.pem")
+
+
+def _foreign_authority(kits: Path) -> None:
+    """Whoever carries an answer cannot put another authority into it, with a certificate to match."""
+    authority, node = Authority.make("Nordic ü/1"), kits / "node-1"
+    (node / "ca.pem").write_bytes(authority.pem())
+    key = read_request(node / REQUEST).tls_key
+    (node / "tls.pem").write_bytes(authority.certify("node/1", key, (), 30))
 
 
 def _edit_roster(kits: Path) -> None:
@@ -119,6 +130,7 @@ def _edit_roster(kits: Path) -> None:
         (_swap("signing.key", "node-2"), "signing.key: signing key is not the one on the roster"),
         (_swap("sealing.key", "node-2"), "sealing.key: sealing key is not the one on the roster"),
         (_foreign_ca, "tls.pem: certificate was not issued by this consortium"),
+        (_foreign_authority, "ca.pem: is not the certificate authority on the roster"),
         (_edit_roster, "roster.json: signature does not match"),
     ],
 )
@@ -130,53 +142,19 @@ def test_a_damaged_kit_says_what_is_wrong(kits: Path, damage: Callable[[Path], o
 
 def test_time_is_checked(kits: Path) -> None:
     now = dt.datetime.now(dt.UTC)
-    with pytest.raises(InputError, match=r"tls.pem: certificate expired on .*`afml renew`"):
+    with pytest.raises(InputError, match=r"tls.pem: certificate expired on .*`afml keys renew`"):
         load_node_kit(kits / "node-1", now=now + dt.timedelta(days=731))
     with pytest.raises(InputError, match="certificate is valid from"):
         load_aggregator_kit(kits / "aggregator", now=now - dt.timedelta(days=1))
 
 
 def test_the_wrong_folder_is_refused(kits: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="start kit does not exist"):
+    with pytest.raises(InputError, match="kit does not exist"):
         load_node_kit(tmp_path / "nowhere")
     with pytest.raises(InputError, match="does not name"):
         load_aggregator_kit(kits / "node-1")
     with pytest.raises(InputError, match="names no node"):
         load_node_kit(kits / "aggregator")
-
-
-def test_renewal_changes_one_party_only(kits: Path) -> None:
-    before = {path: path.read_bytes() for path in kits.rglob("*") if path.is_file()}
-    renew(kits / "coordinator", "node-2", kits / "node-2", days=10)
-    changed = {path.relative_to(kits).as_posix() for path, data in before.items() if path.read_bytes() != data}
-    assert changed == {"node-2/tls.pem", "node-2/tls.key"}
-    kit = load_node_kit(kits / "node-2")
-    assert kit.tls.expires < dt.datetime.now(dt.UTC) + dt.timedelta(days=11)
-    renew(kits / "coordinator", "aggregator", kits / "aggregator")
-    load_aggregator_kit(kits / "aggregator")
-    renew(kits / "coordinator", "node/1", kits / "fresh")
-    assert {path.name for path in (kits / "fresh").iterdir()} == {"tls.pem", "tls.key", "ca.pem"}
-
-
-def test_renewal_needs_the_coordinator_and_a_known_party(kits: Path) -> None:
-    with pytest.raises(InputError, match=r"ca\.key"):
-        renew(kits / "aggregator", "node-1", kits / "x")
-    with pytest.raises(InputError, match="party node-9 is not on the roster"):
-        renew(kits / "coordinator", "node-9", kits / "x")
-
-
-def test_provision_refuses_bad_arguments(tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir()
-    for arguments, words in (
-        ((tmp_path / "there", "c", 2), "already exists"),
-        ((tmp_path / "a", " ", 2), "name"),
-        ((tmp_path / "a", "c", 0), "0 nodes"),
-        ((tmp_path / "a", "c", ["x", "x"]), "must differ"),
-        ((tmp_path / "a", "c", 2, []), "no name or address"),
-    ):
-        with pytest.raises(InputError, match=words):
-            provision(*arguments)
-    assert not (tmp_path / "a").exists()
 
 
 def test_peer_names_are_bound_to_the_roster(kits: Path) -> None:
@@ -247,7 +225,7 @@ def test_a_node_cannot_pose_as_the_aggregator(kits: Path) -> None:
 
 
 def test_another_consortium_is_refused(kits: Path) -> None:
-    provision(kits / "other", "Nordic ü/1", 3)
+    make_kits(kits / "other", "Nordic ü/1", 3)
     for name in ("tls.key", "tls.pem"):
         shutil.copy(kits / "other" / "node-1" / name, kits / "node-3" / name)
     with pytest.raises(grpc.RpcError):

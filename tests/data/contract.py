@@ -36,6 +36,9 @@ def keeps_the_contract(name: str, options: Settings, folder: Path) -> Built:
     for line in kind.remarks(places[0]):
         assert "\n" not in line
         assert not [person for person in first.samples if person in line.split()]
+    marks = [list(kind.marks(place)) for place in places]
+    assert marks[0] == marks[1], "a record is known again"
+    assert len(marks[0]) == len(first.samples)
     return first
 
 

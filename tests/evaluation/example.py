@@ -10,7 +10,7 @@ from afml.evaluation.report import Report
 EXAMPLE: dict[str, Any] = {
     "data": {"kind": "simulated", "people": 2000, "panel": 500, "sites": 1024, "nodes": 5},
     "privacy": {
-        "unit": "person", "epsilon": 3.87, "delta": 1e-5, "ple_sigma": 0.9, "ple_at_delta": 0.9,
+        "unit": "person", "insecure": False, "epsilon": 3.87, "delta": 1e-5, "ple_sigma": 0.9, "ple_at_delta": 0.9,
         "noise": "distributed", "epsilon_if_aggregation_broken": 9.1, "audited_ple_lower": None,
     },
     "federation": {

@@ -6,12 +6,14 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.extending.page import ROOT, Addition, additions
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -39,17 +41,23 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         vars(sys.modules[package]).pop(attribute, None)
 
 
+def _run(new: Addition, folder: Path, arguments: Sequence[object], start: Run) -> subprocess.CompletedProcess[str]:
+    new.write(folder)
+    environment = os.environ | {"AFML_EXTENDING": f"{new.title}:{folder}", "PYTHONPATH": str(ROOT)}
+    return start([sys.executable, *map(str, arguments)], cwd=ROOT, env=environment)
+
+
 @pytest.fixture
 def apart(tmp_path: Path) -> Run:
     """(section, code or module arguments of Python...) -> how a process ended that has the section's addition."""
+    return lambda new, *arguments: _run(new, tmp_path / "apart", arguments, warm.run)
 
-    def run(new: Addition, *arguments: object) -> subprocess.CompletedProcess[str]:
-        new.write(tmp_path / "apart")
-        environment = os.environ | {"AFML_EXTENDING": f"{new.title}:{tmp_path / 'apart'}", "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
 
-    return run
+@pytest.fixture
+def interpreter(tmp_path: Path) -> Run:
+    """The same in a new interpreter, which has loaded nothing."""
+    start = partial(subprocess.run, capture_output=True, text=True, check=False)
+    return lambda new, *arguments: _run(new, tmp_path / "apart", arguments, start)
 
 
 @pytest.fixture

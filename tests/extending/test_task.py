@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ import pytest
 
 from afml.consortium.kit import load_roster
 from afml.consortium.nodekit import load_node_kit
-from afml.consortium.provision import provision
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
 from afml.core.progress import Step
@@ -25,10 +23,13 @@ from afml.training.foreign import sandbox
 from afml.training.inprocess import train_in_process
 from afml.training.registry import agreed, code_digest
 from afml.training.task import TaskKind
-from node.prepare import prepare
+from afml.trial.kits import make_kits
+from node.prepare import Given, prepare
 from node.workspace import Workspace
+from tests import warm
 from tests.data.tables import write_text
 from tests.extending.page import ROOT, TASK, additions
+from tests.policies import allow_trials
 from tests.training.contract import keeps_the_contract
 
 NEW = additions()[TASK]
@@ -85,7 +86,7 @@ def prepared(root: Path, node: int) -> Path:
     table = write_text(root / f"node-{node}.csv", ("person", "age", "days"), rows)
     options, work = TableOptions(table=table, schema_file=root / "schema.toml"), Workspace(root / f"work-{node}")
     kit = load_node_kit(root / "kits" / f"node-{node}")
-    prepare(kit, work, "table", options, HoldoutDraw(0.0, seed=1), Step("prepare", None, None))
+    prepare(kit, work, Given("table", options, HoldoutDraw(0.0, seed=1)), Step("prepare", None, None))
     return work.card
 
 
@@ -93,7 +94,8 @@ def prepared(root: Path, node: int) -> Path:
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
     root, site = tmp_path_factory.mktemp("trial"), tmp_path_factory.mktemp("site")
     install(site)
-    provision(root / "kits", "test", len(NODES))
+    make_kits(root / "kits", "test", len(NODES))
+    allow_trials(root / "kits")
     (root / "schema.toml").write_text(SCHEMA)
     kit, out = root / "kits" / "coordinator", root / "run.json"
     for node in NODES:
@@ -103,7 +105,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
     more = ("--ple", "30", "--sample-rate", "1", "--learning-rate", "0.3", "--seed", "1")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(site)])}
     command = [sys.executable, "-m", *typed, *more]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root, env=environment)
+    done = warm.run(command, cwd=root, env=environment)
     assert done.returncode == 0, done.stderr
     for node in NODES:
         (root / f"card-{node}.json").rename(root / f"work-{node}" / "card.json")

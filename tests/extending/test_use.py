@@ -16,7 +16,6 @@ from afml.audit.rounds import Channel, plain_total, play
 from afml.consortium import messages
 from afml.consortium.card import NodeCard
 from afml.consortium.nodekit import load_node_kit
-from afml.consortium.provision import provision
 from afml.consortium.run import RunConfig
 from afml.core.progress import Step
 from afml.data.holdout import HoldoutDraw
@@ -31,8 +30,9 @@ from afml.privacy.events import Event, Gaussian, SubsampledGaussian
 from afml.privacy.prv import DiscreteProfile
 from afml.release.planning import plan_release
 from afml.release.released import apply_plan
+from afml.trial.kits import make_kits
 from crypto.public.signing import sign
-from node.prepare import prepare
+from node.prepare import Given, prepare
 from node.workspace import Workspace
 from tests.aggregator.machine import Machine
 from tests.data.contract import keeps_the_contract
@@ -92,9 +92,9 @@ def test_data_of_a_kind_are_prepared(added: Added, tmp_path: Path) -> None:
     write_npz(tmp_path / "people.npz")
     options = module.NpzOptions(npz=tmp_path / "people.npz")
     assert keeps_the_contract("npz", options, tmp_path / "kept").samples[:2] == ("p0", "p1")
-    provision(tmp_path / "kits", "test", 2)
+    make_kits(tmp_path / "kits", "test", 2)
     kit, work = load_node_kit(tmp_path / "kits" / "node-1"), Workspace(tmp_path / "work")
-    card = prepare(kit, work, "npz", options, HoldoutDraw(0.25, seed=1), Step("prepare", None, None))
+    card = prepare(kit, work, Given("npz", options, HoldoutDraw(0.25, seed=1)), Step("prepare", None, None))
     assert (card.data.kind, card.data.features) == ("npz", 3)
     source = open_source(work.prepared().folder)
     assert source.features.shape == (40, 3)
@@ -103,7 +103,7 @@ def test_data_of_a_kind_are_prepared(added: Added, tmp_path: Path) -> None:
 
 
 def test_the_command_line_takes_what_a_kind_must_be_told(afml: Run, tmp_path: Path) -> None:
-    provision(tmp_path / "node kits", "test", 2)
+    make_kits(tmp_path / "node kits", "test", 2)
     write_npz(tmp_path / "people.npz")
     told = dict(zip(words("Data kind")[1::2], words("Data kind")[2::2], strict=True))
     assert list(told) == ["--kit", "--work", "--data", "--npz"]
@@ -154,7 +154,7 @@ def test_a_round_goes_through_a_backend(added: Added) -> None:
 
 
 def test_a_run_is_configured_with_a_backend(afml: Run, tmp_path: Path) -> None:
-    provision(tmp_path / "kits", "test", 3)
+    make_kits(tmp_path / "kits", "test", 3)
     for node in (1, 2, 3):
         card = NodeCard(node=node, data=genotypes("00", 32), enrolled=50)
         key = load_node_kit(tmp_path / "kits" / f"node-{node}").signing_key
@@ -168,14 +168,14 @@ def test_a_run_is_configured_with_a_backend(afml: Run, tmp_path: Path) -> None:
     assert RunConfig.load(tmp_path / "run.json").backend == "opensum"
 
 
-def test_the_aggregator_loads_a_backend_without_key_code(apart: Run) -> None:
+def test_the_aggregator_loads_a_backend_without_key_code(interpreter: Run) -> None:
     code = (
         "import sys, tests.extending.plugin, aggregator.server\n"
         "from crypto.public.backend import public_backend\n"
         "public_backend('opensum')\n"
         "sys.exit(any(name.startswith(('crypto.secret', 'crypto.ckks', 'tenseal')) for name in sys.modules))"
     )
-    done = apart(ADDITIONS["Backend of blind sums"], "-c", code)
+    done = interpreter(ADDITIONS["Backend of blind sums"], "-c", code)
     assert done.returncode == 0, done.stderr
 
 

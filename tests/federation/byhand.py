@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.consortium import messages
-from afml.consortium.attempt import Binding
+from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.run import RunConfig
 from afml.consortium.scheme import run_params
@@ -50,13 +50,12 @@ class ByHand:
         request = wire.Enrolment(**self.run, node=self.kit.node, pad_key=pad_key, signature=signature)
         self.stub.Enrol(request, timeout=20, wait_for_ready=True)
 
-    def ready(self, round_number: int, attempt: int) -> None:
-        signed = messages.ready(self.config.run, self.config.digest(), round_number, attempt, self.kit.node)
-        signature = sign(self.kit.signing_key, signed)
-        self.stub.Ready(
-            wire.ReadyToken(**self.run, round=round_number, attempt=attempt, node=self.kit.node, signature=signature),
-            timeout=20,
-        )
+    def ready(self, round_number: int, attempt: int, model: bytes = bytes(32)) -> None:
+        place = Attempt(round_number, attempt)
+        signed = messages.ready(self.config.run, self.config.digest(), place, self.kit.node, model)
+        token = wire.ReadyToken(**self.run, round=round_number, attempt=attempt, node=self.kit.node,
+                                model=model, signature=sign(self.kit.signing_key, signed))  # fmt: skip
+        self.stub.Ready(token, timeout=20)
 
     def state(self) -> wire.RunState:
         stream = self.stub.WatchRun(wire.RunRef(**self.run, node=self.kit.node), timeout=20)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.cli.zygote import Zygote, zygote
+from tests.cli.zygote import Zygote
 
 
 @pytest.fixture(scope="session")
-def afml() -> Iterator[Zygote]:
-    with zygote() as made:
-        yield made
+def afml() -> Zygote:
+    return Zygote()

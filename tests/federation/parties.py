@@ -16,16 +16,19 @@ from numpy.typing import NDArray
 
 from afml.consortium import messages
 from afml.consortium.card import NodeCard
-from afml.consortium.provision import load_coordinator_key, provision
+from afml.consortium.provision import load_coordinator_key
 from afml.consortium.run import Budget, Phase, RunConfig
 from afml.genomics.phenotypes import write_phenotypes
 from afml.masking.plan import parameter_counts
 from afml.masking.settings import GameSettings, MaskingSettings, ReleaseSettings, RiskSettings
 from afml.training.inprocess import train_in_process
 from afml.training.task import Model
+from afml.trial.kits import make_kits
 from crypto.public.signing import sign
 from node.workspace import Workspace, load_holdings
+from tests import warm
 from tests.masking_runs import masking_run
+from tests.policies import allow_trials
 from tests.processes import REPOSITORY, afml, command, environment
 from tests.simulated import simulate_dosage, write_vcf
 
@@ -92,8 +95,13 @@ class _Places:
 
 @dataclass
 class Consortium(_Places):
-    """Kits, data and prepared work folders below one root."""
+    """Kits, data and prepared work folders below one root.
 
+    Attributes:
+        popen: Starts its processes: forked ones, unless a test wants new interpreters.
+    """
+
+    popen: type[subprocess.Popen[bytes]] = warm.Popen
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @classmethod
@@ -103,7 +111,8 @@ class Consortium(_Places):
         made = cls(root, nodes, people)
         dosage = simulate_dosage(PANEL_PEOPLE + nodes * people, SITES + 16, seed=3)
         write_vcf(root / "panel.vcf.gz", dosage[:PANEL_PEOPLE], samples=[f"P{i}" for i in range(PANEL_PEOPLE)])
-        provision(root / "kits", "test", nodes)
+        make_kits(root / "kits", "test", nodes)
+        allow_trials(root / "kits")
         rng = np.random.default_rng(5)
         for node in range(1, nodes + 1):
             names = [f"{prefix}{node}-{i}" for i in range(people)]
@@ -158,7 +167,7 @@ class Consortium(_Places):
 
     def start(self, log: str, *arguments: object, crash: str = "") -> subprocess.Popen[bytes]:
         with (self.root / f"{log}.log").open("ab") as out:
-            process = subprocess.Popen(
+            process = self.popen(
                 command(*arguments, crash=crash), stdout=out, stderr=subprocess.STDOUT, cwd=REPOSITORY,
                 env=environment() | {"AFML_TEST_MARK": str(self.root)},
             )  # fmt: skip
@@ -171,7 +180,7 @@ class Consortium(_Places):
 
     def start_node(self, node: int, port: int, name: str = "run", crash: str = "") -> subprocess.Popen[bytes]:
         return self.start(f"node-{node}", "node", "--kit", self.kit(node), "--work", self.work(node),
-                          "--run", self.run_file(name), "--aggregator", f"127.0.0.1:{port}",
+                          "--run", self.run_file(name), "--aggregator", f"127.0.0.1:{port}", "--simulation",
                           crash=crash)  # fmt: skip
 
     def stop(self) -> None:

@@ -16,7 +16,6 @@ from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.run import Budget, RunConfig
 from afml.consortium.scheme import run_params
 from afml.core.errors import AfmlError, BudgetError, IntegrityError, ProtocolError, TransportError
-from afml.ledger.store import Ledger
 from afml.privacy.noise import grid_for
 from afml.wire import federation_pb2 as wire
 from crypto.ckks.codec import UpdateCodec
@@ -29,6 +28,8 @@ from node.announcements import Announcements
 from node.checks import largest_norm, require_own_attempt, require_plausible, verified_cohort
 from node.guard import Guard
 from tests.aggregator.machine import PARAMETERS, Machine, small_run
+from tests.ledger.helpers import open_ledger
+from tests.policies import terms
 
 # -- cohorts -----------------------------------------------------------------------------------------
 
@@ -207,8 +208,9 @@ def test_attempts_beyond_the_signed_plan_are_refused(tmp_path: Path) -> None:
     """Whatever budget is left: an aggregator cannot call attempts without end."""
     config = small_run(3, rounds=2, reserve_attempts=1, budget=Budget(delta=1e-5, ple_sigma=50.0))
     people = [f"p{i}" for i in range(40)]
-    with Ledger.open(tmp_path, Ed25519PrivateKey.generate(), origin="test/1") as ledger:
-        guard = Guard(ledger, config, people)
+    with open_ledger(tmp_path, key=Ed25519PrivateKey.generate()) as ledger:
+        guard = Guard(ledger, config, people, terms())
+        guard.reserve()
         for attempt in (1, 2, 3):
             guard.check(1)
             guard.spend(Binding(config.run, config.digest(), Attempt(1, attempt), ALL))

@@ -22,16 +22,18 @@ from node.guard import Guard
 from tests.aggregator.machine import PARAMETERS, small_run
 from tests.crypto import parties
 from tests.ledger.helpers import open_ledger
+from tests.policies import terms
 
 ROSTER, KEYS = parties.roster(4)
 CONFIG = small_run(4)
+MODEL = bytes(32)
 
 
 def token(node: int, attempt: int = 1, *, signer: int | None = None) -> wire.ReadyToken:
-    signed = messages.ready(CONFIG.run, CONFIG.digest(), 1, attempt, node)
+    signed = messages.ready(CONFIG.run, CONFIG.digest(), Attempt(1, attempt), node, MODEL)
     key = KEYS[signer or node]
     return wire.ReadyToken(run=CONFIG.run, config_digest=CONFIG.digest(), round=1, attempt=attempt, node=node,
-                           signature=sign(key, signed))  # type: ignore[arg-type]  # fmt: skip
+                           model=MODEL, signature=sign(key, signed))  # type: ignore[arg-type]  # fmt: skip
 
 
 # -- cohorts -----------------------------------------------------------------------------------------
@@ -68,7 +70,8 @@ def test_a_cohort_below_the_quorum_is_not_believed() -> None:
 def test_attempts_end_with_the_reserve_of_the_plan(tmp_path: Path) -> None:
     config = small_run(4, rounds=2, reserve_attempts=1)
     with open_ledger(tmp_path) as ledger:
-        guard = Guard(ledger, config, [f"person-{i}" for i in range(40)])
+        guard = Guard(ledger, config, [f"person-{i}" for i in range(40)], terms())
+        guard.reserve()
         for number in (1, 2, 3):
             guard.check(1)
             guard.spend(Binding(config.run, config.digest(), Attempt(1, number), (1, 2, 3)))

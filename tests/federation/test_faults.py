@@ -170,7 +170,7 @@ def test_an_aggregator_killed_at_every_stage_ends_with_the_same_bits(consortium:
 
 
 def test_a_lost_node_and_lost_ciphertexts_cost_an_attempt_and_nothing_else(consortium: Consortium) -> None:
-    config = consortium.configure("losses", game=False, quorum=3, deadline_s=60.0, reserve_attempts=2)
+    config = consortium.configure("losses", game=False, quorum=3, deadline_s=30.0, reserve_attempts=2)
 
     def on_death(party: int, crash: str) -> bool:
         if party == 2:  # its disk came back without what it had not sent yet

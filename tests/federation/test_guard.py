@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.run import Budget, Phase, RunConfig
 from afml.core.errors import BudgetError
-from afml.ledger.store import Ledger
 from node.guard import Guard
+from tests.ledger.helpers import open_ledger
 from tests.masking_runs import masking_run
+from tests.policies import terms
 
 COHORT = (1, 2, 3)
 PEOPLE = [f"p{i}" for i in range(40)]
@@ -34,8 +35,10 @@ def run(name: str) -> RunConfig:
 
 def test_each_phase_has_its_own_attempts_and_other_runs_do_not_count(tmp_path: Path) -> None:
     config, other = run("r"), run("other")
-    with Ledger.open(tmp_path, Ed25519PrivateKey.generate(), origin="test/1") as ledger:
-        guards = {one.run: Guard(ledger, one, PEOPLE) for one in (config, other)}
+    with open_ledger(tmp_path, key=Ed25519PrivateKey.generate()) as ledger:
+        guards = {one.run: Guard(ledger, one, PEOPLE, terms()) for one in (config, other)}
+        for guard in guards.values():
+            guard.reserve()
         used: Counter[int] = Counter()
         for number in (1, 2, 3, 4):
             for round_number in range(1, config.rounds + 1):

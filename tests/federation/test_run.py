@@ -1,7 +1,11 @@
-"""A run through real processes, TLS, pads and CKKS ends with the bits of the in-process reference."""
+"""A run through real processes, TLS, pads and CKKS ends with the bits of the in-process reference.
+
+Every party here is a new interpreter, as a user would start it; elsewhere most are forked (tests/warm.py).
+"""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +19,7 @@ from tests.processes import afml
 @pytest.fixture(scope="module")
 def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
     made = Consortium.build(tmp_path_factory.mktemp("a consortium"))
+    made.popen = subprocess.Popen
     yield made
     made.stop()
 

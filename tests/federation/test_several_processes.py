@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from afml.consortium.run import RunConfig
 from afml.core.errors import TransportError
 from afml.masking.masters import _RISK
 from afml.privacy.noise import grid_for
-from afml.training.blob import load
+from afml.training.archive import read_archive
 from afml.training.processes.group import ProcessLost
 from afml.training.step import Trainer, apply_total
 from afml.trial.processes import free_port
@@ -38,7 +39,8 @@ def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]
 def _start_torchrun(consortium: Consortium, node: int, port: int, crash: str = "") -> subprocess.Popen[bytes]:
     # The `--` keeps torchrun from taking `--run` for an option of its own.
     one = command(*(() if crash else ("--",)), "node", "--kit", consortium.kit(node), "--work", consortium.work(node),
-                  "--run", consortium.run_file(), "--aggregator", f"127.0.0.1:{port}", crash=crash)  # fmt: skip
+                  "--run", consortium.run_file(), "--aggregator", f"127.0.0.1:{port}", "--simulation",
+                  crash=crash)  # fmt: skip
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     with (consortium.root / f"node-{node}.log").open("ab") as out:
         process = subprocess.Popen(
@@ -59,7 +61,7 @@ def _risk_by_one_process(consortium: Consortium, config: RunConfig) -> np.ndarra
             update = Trainer(config, task, held[node].enrolled).update(node, round_number)
             total += grid_for(config, config.phases[0]).grid.quantise(update.values, update.rounding)
         apply_total(task, config, round_number, config.nodes, total)
-    return load(task.state(), "state")[_RISK]
+    return read_archive(io.BytesIO(task.state()))[_RISK]
 
 
 def test_a_worker_dies_and_the_node_starts_again_and_ends_with_the_model_of_one_process(
@@ -94,7 +96,7 @@ def test_a_worker_dies_and_the_node_starts_again_and_ends_with_the_model_of_one_
     assert stored is not None
     phase, alone = config.phases[0], _risk_by_one_process(consortium, config)
     step = phase.learning_rate / sum(config.enrolled.values()) * grid_for(config, phase).grid.step
-    together = load(stored[1], "state")[_RISK]
+    together = read_archive(io.BytesIO(stored[2]))[_RISK]
     assert np.abs(together - alone).max() <= 2 * phase.rounds * step
     assert np.abs(alone).max() > 100 * step
 
@@ -118,7 +120,8 @@ def test_whatever_fails_before_the_spend_declines_the_attempt(error: Exception, 
     party: Any = SimpleNamespace(  # training comes before keys and ledger; neither is here
         run=run, kit=SimpleNamespace(node=1), trainer=Failing(), client=Client(), tell_round=lambda *_: None
     )
+    witnessing: Any = SimpleNamespace()  # ledgers were compared before
     binding = Binding("r", run.digest(), Attempt(1, 2), (1, 2, 3))
     with pytest.raises(type(error)):
-        Contribution(party)._train(binding, run.phases[0])
+        Contribution(party, witnessing)._train(binding, run.phases[0])
     assert declined == [Attempt(1, 2)]

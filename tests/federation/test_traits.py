@@ -130,6 +130,6 @@ def test_the_node_refuses_in_one_line(consortium: Consortium, afml: Zygote) -> N
     config: RunConfig = consortium.configure("absent", risk=RiskSettings(traits=(Trait(name="T2D"),)))
     line = afml(
         "node", "--kit", consortium.kit(1), "--work", consortium.work(1), "--run", consortium.run_file(config.run),
-        "--aggregator", "127.0.0.1:1", "--wait", 0,
+        "--aggregator", "127.0.0.1:1", "--wait", 0, "--simulation",
     ).complaint()  # fmt: skip
     assert "has no column 'T2D', which the run declares; add it to the phenotype table and run `afml prepare`" in line

@@ -11,9 +11,9 @@ import pytest
 
 from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.nodekit import load_node_kit
-from afml.consortium.provision import provision
 from afml.consortium.run import Phase
 from afml.consortium.scheme import run_params
+from afml.trial.kits import make_kits
 from afml.trial.processes import free_port
 from afml.wire import federation_pb2 as wire
 from crypto.ckks.run_key import RunKey
@@ -66,7 +66,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
     made = Consortium(tmp_path_factory.mktemp("uploads"), 3)
-    provision(made.root / "kits", "test", 3)
+    make_kits(made.root / "kits", "test", 3)
     yield made
     made.stop()
 

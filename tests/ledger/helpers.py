@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from afml.consortium.attempt import Attempt
 from afml.consortium.run import Budget, Phase, RunConfig
 from afml.ledger import transcript
+from afml.ledger.checkpoint import origin_of
 from afml.ledger.entries import spend_for
 from afml.ledger.receipt import Receipt
-from afml.ledger.spending import worst
+from afml.ledger.reservation import Limits, Reason, reservation_for
+from afml.ledger.spending import fixed_plan
 from afml.ledger.store import Ledger
 from crypto.public.signing import generate_signing_key, public_bytes
 from tests.masking_runs import masking_run
@@ -21,7 +24,9 @@ from tests.masking_runs import masking_run
 KEY = generate_signing_key()
 AGGREGATOR = generate_signing_key()
 PUBLIC = public_bytes(KEY)
-ORIGIN = "afml/test/node-1"
+ORIGIN = origin_of(PUBLIC)
+LIFETIME = Budget(delta=1e-5, ple_sigma=50.0)
+ONE = Budget(delta=1e-5, ple_sigma=1.0)
 PEOPLE = [f"person-{i}" for i in range(12)]
 
 
@@ -51,19 +56,39 @@ def config(run: str = "run-1", *, z: float = 8.0, rounds: int = 4, rate: float =
     return masking_run(**{**fields, **changes})
 
 
+def full(name: str, sigma: float, *, budget: Budget = ONE, rounds: int = 4, **changes: Any) -> RunConfig:
+    """A run of full batches that comes to `sigma`, reserve included."""
+    return config(name, z=math.sqrt(rounds) / sigma, rounds=rounds, reserve_attempts=0, budget=budget, **changes)
+
+
 def open_ledger(
-    folder: Path, *, key: Ed25519PrivateKey = KEY, clock: Clock | None = None, origin: str = ORIGIN
+    folder: Path, *, key: Ed25519PrivateKey = KEY, clock: Clock | None = None, origin: str | None = None
 ) -> Ledger:
-    return Ledger.open(folder, key, origin=origin, clock=clock or Clock())
+    return Ledger.open(folder, key, origin=origin or origin_of(public_bytes(key)), clock=clock or Clock())
+
+
+def limits(run: RunConfig) -> Limits:
+    return Limits(run.budget, LIFETIME)
+
+
+def reserve(ledger: Ledger, run: RunConfig, people: Sequence[str] = PEOPLE, *, days: float = 30.0) -> None:
+    ledger.plans.reserve(reservation_for(run, limits(run), days=days), people)
 
 
 def spend(ledger: Ledger, run: RunConfig, round: int, attempt: int = 1, people: Sequence[str] = PEOPLE) -> Receipt:
-    return ledger.append(spend_for(run, Attempt(round, attempt), [1, 2, 3]), people, budget=run.budget)
+    """Spend one attempt by all three nodes; the plan is reserved where it is not yet."""
+    if ledger.plans.held(run.run) is None:
+        reserve(ledger, run, people)
+    return ledger.append(spend_for(run, Attempt(round, attempt), [1, 2, 3]), people, limits(run))
+
+
+def close(ledger: Ledger, run: RunConfig, reason: Reason = "finished") -> None:
+    ledger.plans.close(run.run, run.digest().hex(), reason)
 
 
 def sigma(ledger: Ledger, people: Sequence[str]) -> float:
-    """PLE of the person who spent most."""
-    return worst(ledger.accounts(people), 1e-5).sigma
+    """PLE of the person who spent most, as if all plans had been fixed in advance."""
+    return fixed_plan(ledger.accounts(people), LIFETIME.delta).sigma
 
 
 def publish(path: Path, run: RunConfig, paid: Sequence[Receipt], clock: Clock, **changes: Any) -> None:

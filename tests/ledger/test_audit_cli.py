@@ -20,10 +20,10 @@ def place(tmp_path: Path) -> Path:
     clock = Clock()
     with open_ledger(tmp_path / "ledger", clock=clock) as ledger:
         # A name that a configuration refuses, but a forged ledger may hold: it would break a careless page.
-        run = config(seed=3).model_copy(update={"run": "<b>run</b>"})
+        run = config().model_copy(update={"run": "<b>run</b>"})
         publish(tmp_path / "t.jsonl", run, [spend(ledger, run, 1), spend(ledger, run, 2)], clock)
         ledger.record_audit("<b>run</b>", 0.05, confidence=0.95, instrument="canaries")
-        ledger.withdraw("person-1")
+        ledger.withdraw(["person-1"])
     member = Member(node=1, name="one", signing_key=PUBLIC.hex(), sealing_key="00" * 32)
     roster = Roster(
         consortium="test", coordinator_key="00" * 32,
@@ -43,16 +43,23 @@ def call(*arguments: str) -> str:
 
 def test_show(place: Path) -> None:
     text = call("show", str(place / "ledger"), "--rounds")
-    assert "4 entries" in text
+    assert "5 entries" in text
     assert "0.05" in text
+    assert "12 people have spent 0.177 of 50.000 sigma at most" in text
+    assert "0.280 with what runs have reserved" in text
+    assert "…" not in text
     found = json.loads(call("show", str(place / "ledger"), "--json"))
     (enrolment,) = found["enrolments"]
-    assert found["entries"][0]["enrolment"].startswith(enrolment["enrolment"])
+    assert found["entries"][1]["enrolment"].startswith(enrolment["enrolment"])
     assert enrolment["people"] == 12
     assert enrolment["ple_sigma"] == pytest.approx(2**0.5 / 8)
     assert enrolment["runs"][0]["ple_interval"] == [0.05, pytest.approx(2**0.5 / 8)]
-    assert enrolment["runs"][0]["insecure"] is True
-    assert enrolment["left"] == pytest.approx((4 - 2 / 64) ** 0.5)
+    assert enrolment["runs"][0]["insecure"] is False
+    assert enrolment["fixed_plan"]["ple_sigma"] == pytest.approx(2**0.5 / 8)
+    assert enrolment["committed"] == pytest.approx(5**0.5 / 8)
+    assert enrolment["left"] == pytest.approx((2500 - 5 / 64) ** 0.5)
+    (plan,) = found["plans"]
+    assert (plan["people"], plan["state"], plan["approved"]) == (12, "open", False)
     assert enrolment["epsilon_if_aggregation_broken"] > enrolment["epsilon"]
 
 
@@ -62,7 +69,8 @@ def test_verify(place: Path) -> None:
     assert json.loads(call("verify", ledger, "--key", PUBLIC.hex(), "--json"))["ok"] is True
     with pytest.raises(IntegrityError, match="wrong-key"):
         call("verify", ledger, "--key", "11" * 32)
-    for wrong in (["--key", "xyz"], [], ["--roster", str(place / "roster.json")]):
+    assert "nothing found" in call("verify", ledger, *keys[:2], "--transcript", str(place / "t.jsonl"))
+    for wrong in (["--key", "xyz"], []):
         with pytest.raises(InputError):
             call("verify", ledger, *wrong)
     with pytest.raises(InputError, match="aggregator's key"):
@@ -80,13 +88,21 @@ def test_export(place: Path) -> None:
     assert "<script" not in page
     with (place / "out" / "ledger.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
-    assert [row["kind"] for row in rows] == ["spend", "spend", "audit", "withdrawal"]
-    assert rows[1]["noise_multiplier"] == "8.0"
+    assert [row["kind"] for row in rows] == ["reservation", "spend", "spend", "audit", "withdrawal"]
+    assert rows[2]["noise_multiplier"] == "8.0"
     document = json.loads((place / "out" / "ledger.json").read_text())
     assert document["verification"]["ok"] is True
-    assert len(document["entries"]) == 4
+    assert len(document["entries"]) == 5
     for path in (place / "out").iterdir():
         assert "person-" not in path.read_text()
+    assert "have spent 0.177 of 50.000 sigma at most" in page
+    assert "Not proven" not in page
+    with pytest.raises(IntegrityError, match="missing-countersignature"):
+        call(
+            "export", str(place / "ledger"), "--key", PUBLIC.hex(), "--countersignatures", "1",
+            "--out", str(place / "unvouched"),
+        )  # fmt: skip
+    assert "Not proven" in (place / "unvouched" / "ledger.html").read_text()
 
 
 def test_privacy_forwards_and_back(tmp_path: Path) -> None:

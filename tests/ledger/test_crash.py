@@ -12,12 +12,12 @@ import os, signal, sys, json
 from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from afml.consortium.attempt import Attempt
-from afml.ledger import store, log, people, schema, receipt
+from afml.ledger import store, log, people, plans, schema, receipt
 from tests.ledger.helpers import config, spend, open_ledger
 from afml.ledger.verify import verify
 
 root = Path(sys.argv[1])
-watched = {module.__file__ for module in (store, log, people, schema, receipt)}
+watched = {module.__file__ for module in (store, log, people, plans, schema, receipt)}
 
 def trial(k, folder, key):
     seen = 0
@@ -59,7 +59,7 @@ while True:
     killed += 1
     sent = (folder / "sent").read_text().split() if (folder / "sent").exists() else []
     with open_ledger(folder, key=key) as ledger:          # opens after any crash
-        spent = [str(entry.body["round"]) for entry in ledger.entries()]
+        spent = [str(entry.body["round"]) for entry in ledger.entries() if entry.kind == "spend"]
         assert spent[: len(sent)] == sent, (k, spent, sent)   # never under-counts
         assert len(spent) - len(sent) <= 1, (k, spent, sent)  # over-counts by the one in flight at most
         for round in (1, 2):                                  # and the run goes on from here

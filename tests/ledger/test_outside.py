@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from afml.consortium.provision import provision
+from afml.consortium.nodekit import load_node_kit
 from afml.consortium.roster import Roster
 from afml.core.errors import InputError
 from afml.ledger.checkpoint import origin_of
 from afml.ledger.outside import Files, KeyOptions, verify_with
+from afml.ledger.store import Ledger
+from afml.trial.kits import make_kits
+from crypto.public.signing import public_bytes
 
 OTHER = "ab" * 32
 
@@ -18,7 +22,7 @@ OTHER = "ab" * 32
 @pytest.fixture(scope="module")
 def roster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kits = tmp_path_factory.mktemp("consortium") / "kits"
-    provision(kits, "test", 3)
+    make_kits(kits, "test", 3)
     return kits / "node-1" / "roster.json"
 
 
@@ -27,8 +31,8 @@ def test_a_roster_gives_all_keys(roster: Path, tmp_path: Path) -> None:
     assert keys.signer.hex() == known.member(2).signing_key
     assert keys.aggregator is not None
     assert keys.aggregator.hex() == known.aggregator_key
-    assert set(keys.peers) == {origin_of("test", 1), origin_of("test", 3)}
-    assert keys.peers[origin_of("test", 3)].hex() == known.member(3).signing_key
+    assert set(keys.peers) == {known.member(1).origin, known.member(3).origin}
+    assert keys.peers[known.member(3).origin].hex() == known.member(3).signing_key
 
 
 def test_keys_in_hex_stand_above_the_roster(roster: Path, tmp_path: Path) -> None:
@@ -49,10 +53,25 @@ def test_what_is_no_key_is_refused(tmp_path: Path, key: str, option: str, text: 
 def test_a_key_must_come_from_somewhere(roster: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must come from outside"):
         KeyOptions().resolve(tmp_path)
-    with pytest.raises(InputError, match="needs --node"):
+    with pytest.raises(InputError, match="holds no ledger"):
         KeyOptions(roster).resolve(tmp_path)
     with pytest.raises(InputError, match="has no node 4"):
         KeyOptions(roster, 4).resolve(tmp_path)
+
+
+def test_a_ledger_is_looked_up_on_the_roster_by_its_name(roster: Path, tmp_path: Path) -> None:
+    kit = load_node_kit(roster.parents[1] / "node-2")
+    Ledger.open(tmp_path / "own", kit.signing_key, origin=kit.origin).close()
+    keys = KeyOptions(roster).resolve(tmp_path / "own")
+    assert (keys.node, keys.signer.hex()) == (2, kit.roster.member(2).signing_key)
+    assert set(keys.peers) == {kit.roster.member(n).origin for n in (1, 3)}
+    stranger = Ed25519PrivateKey.generate()
+    Ledger.open(tmp_path / "other", stranger, origin=origin_of(public_bytes(stranger))).close()
+    with pytest.raises(InputError, match="of nobody on this roster"):
+        KeyOptions(roster).resolve(tmp_path / "other")
+    (tmp_path / "other" / "ledger.db").write_bytes(b"rubbish" * 600)
+    with pytest.raises(InputError, match="cannot be read"):
+        KeyOptions(roster).resolve(tmp_path / "other")
 
 
 def test_a_transcript_needs_the_aggregators_key(tmp_path: Path) -> None:

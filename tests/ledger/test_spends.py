@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from afml.consortium.attempt import Attempt
 from afml.ledger.entries import spend_for
 from afml.ledger.store import Ledger
-from tests.ledger.helpers import PEOPLE, config, open_ledger, spend
+from tests.ledger.helpers import PEOPLE, config, limits, open_ledger, reserve, spend
 
 Cohorts = dict[Attempt, tuple[int, ...]]
 
@@ -33,13 +33,15 @@ attempts = st.sets(
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(attempts, st.permutations([1, 2, 3]), st.integers(1, 5), st.integers(1, 6))
 def test_spends_against_a_reading_of_every_entry(
-    tmp_path_factory: pytest.TempPathFactory, made: set[tuple[str, int, int]], out: list[int], first: int, stop: int
+    tmp_path_factory: pytest.TempPathFactory, chosen: set[tuple[str, int, int]], out: list[int], first: int, stop: int
 ) -> None:
     with open_ledger(tmp_path_factory.mktemp("ledger")) as ledger:
-        ledger.withdraw("somebody")
-        for place, (run, *attempt) in enumerate(sorted(made)):
+        ledger.withdraw(["somebody"])
+        for place, (run, *attempt) in enumerate(sorted(chosen)):
             cohort = [1, 2, 3] if place % 2 else sorted(out[:2])
-            ledger.append(spend_for(config(run, quorum=2, max_colluding=0), Attempt(*attempt), cohort), PEOPLE)
+            made = config(run, quorum=2, max_colluding=0, rounds=4, reserve_attempts=8)
+            reserve(ledger, made)
+            ledger.append(spend_for(made, Attempt(*attempt), cohort), PEOPLE, limits(made))
         for run in ("a", "b", "c"):
             rounds = range(first, stop)
             assert ledger.spends(run, rounds) == slow_spends(ledger, run, rounds)

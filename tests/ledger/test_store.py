@@ -7,6 +7,7 @@ import math
 import pickle
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,28 @@ from afml.consortium.run import Budget
 from afml.core.errors import BudgetError, ConfigError, InputError, IntegrityError
 from afml.ledger import checkpoint as notes
 from afml.ledger import schema
+from afml.ledger.checkpoint import origin_of
 from afml.ledger.entries import spend_for
 from afml.ledger.receipt import Receipt
-from afml.ledger.spending import worst, worst_balance
+from afml.ledger.spending import worst, worst_committed
 from afml.ledger.summary import summarise
 from afml.ledger.verify import verify
 from crypto.public.signing import generate_signing_key
-from tests.ledger.helpers import ORIGIN, PEOPLE, PUBLIC, Clock, config, open_ledger, sigma, spend
+from node.memory import require_remembered
+from node.workspace import Workspace
+from tests.ledger.helpers import (
+    LIFETIME,
+    ORIGIN,
+    PEOPLE,
+    PUBLIC,
+    Clock,
+    config,
+    limits,
+    open_ledger,
+    reserve,
+    sigma,
+    spend,
+)  # fmt: skip
 
 DELTA = 1e-5
 
@@ -32,10 +48,10 @@ def test_append_returns_a_receipt_that_names_the_entry(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         receipt = spend(ledger, run, 1)
         receipt.require("run-1", Attempt(1, 1))
-        (entry,) = ledger.entries()
+        _, entry = ledger.entries()
         assert (receipt.index, receipt.leaf) == (entry.index, entry.leaf)
         head = notes.verify(receipt.checkpoint, PUBLIC)
-        assert (head.origin, head.size) == (ORIGIN, 1)
+        assert (head.origin, head.size) == (ORIGIN, 2)
         assert entry.body["config_digest"] == run.digest().hex()
         assert entry.body["people"] == 12
         assert entry.body["insecure"] is False
@@ -83,25 +99,30 @@ def test_an_attempt_is_spent_once(tmp_path: Path) -> None:
 def test_the_budget_of_the_worst_person_decides(tmp_path: Path) -> None:
     budget = Budget(delta=DELTA, ple_sigma=0.6)
     with open_ledger(tmp_path) as ledger:
-        spend(ledger, config("a", z=2.0, budget=budget), 1, people=["ann"])
-        with pytest.raises(BudgetError, match=r"spent 0\.5, left 0\.33"):
-            spend(ledger, config("b", z=2.0, budget=budget), 1, people=["ann", "bob"])
-        assert len(ledger) == 1  # refused spends leave nothing behind
-        spend(ledger, config("b", z=2.0, budget=budget), 1, people=["bob"])
-        assert worst_balance(ledger.accounts(["bob"]), budget).left == pytest.approx(math.sqrt(0.36 - 0.25))
+        spend(ledger, config("a", z=2.0, rounds=1, reserve_attempts=0, budget=budget), 1, people=["ann"])
+        second = config("b", z=2.0, rounds=1, reserve_attempts=0, budget=budget)
+        with pytest.raises(BudgetError, match=r"charged 0\.5, left 0\.33"):
+            spend(ledger, second, 1, people=["ann", "bob"])
+        assert len(ledger) == 2  # refused plans leave nothing behind
+        spend(ledger, second, 1, people=["bob"])
+        assert worst_committed(ledger.accounts(["bob"]), budget).left == pytest.approx(math.sqrt(0.36 - 0.25))
 
 
 def test_what_is_left_if_aggregation_is_broken(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         spend(ledger, config(z=8.0), 1)
-        assert worst(ledger.accounts(PEOPLE, broken=True), DELTA).sigma == pytest.approx(math.sqrt(2) / 8)
+        assert worst(ledger.accounts(PEOPLE, broken=True), LIFETIME).filter.sigma == pytest.approx(math.sqrt(2) / 8)
 
 
 def test_a_run_may_not_change_its_plan(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
-        spend(ledger, config(rounds=4), 1)
+        run, changed = config(rounds=4), config(rounds=5)
+        spend(ledger, run, 1)
+        with pytest.raises(IntegrityError, match="this name belongs to the configuration"):
+            spend(ledger, changed, 2)
+        forged = replace(spend_for(changed, Attempt(2, 1), [1, 2, 3]), config_digest=run.digest().hex())
         with pytest.raises(IntegrityError, match="plan of this run has changed"):
-            spend(ledger, config(rounds=5), 2)
+            ledger.append(forged, PEOPLE, limits(changed))
 
 
 def test_a_cohort_below_quorum_is_refused_by_the_node() -> None:
@@ -114,7 +135,7 @@ def test_a_cohort_below_quorum_is_refused_by_the_node() -> None:
 def test_simulated_runs_are_marked(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         spend(ledger, config(seed=1), 1)
-        assert next(ledger.entries()).body["insecure"] is True
+        assert [entry.body["insecure"] for entry in ledger.entries()] == [True, True]
 
 
 def test_the_clock_may_jitter_but_not_go_back(tmp_path: Path) -> None:
@@ -138,13 +159,13 @@ def test_a_tampered_or_foreign_ledger_does_not_open(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.DatabaseError, match="append-only"):
             ledger.database.execute("DELETE FROM entries")
     with pytest.raises(IntegrityError, match="is the ledger of"):
-        open_ledger(tmp_path, origin="afml/test/node-2")
+        open_ledger(tmp_path, origin=origin_of(bytes(32)))
     with pytest.raises(IntegrityError):
         open_ledger(tmp_path, key=generate_signing_key())
     database = sqlite3.connect(tmp_path / "ledger.db")
     database.executescript("DROP TRIGGER entries_remain; DELETE FROM entries;")
     database.close()
-    with pytest.raises(IntegrityError, match="signed head has 1"):
+    with pytest.raises(IntegrityError, match="signed head has 2"):
         open_ledger(tmp_path)
 
 
@@ -152,23 +173,24 @@ def test_two_handles_and_many_threads_make_one_chain(tmp_path: Path) -> None:
     clock = Clock()
     with open_ledger(tmp_path, clock=clock) as first, open_ledger(tmp_path, clock=clock) as second:
         run = config(rounds=40, z=50.0)
+        reserve(first, run)
         handles = [first, second, first, second]
 
         def work(which: int) -> None:
             for round in range(1 + which, 41, 4):
-                handles[which].append(spend_for(run, Attempt(round, 1), [1, 2, 3]), PEOPLE)
+                handles[which].append(spend_for(run, Attempt(round, 1), [1, 2, 3]), PEOPLE, limits(run))
 
         threads = [threading.Thread(target=work, args=(which,)) for which in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert sorted(entry.body["round"] for entry in first.entries()) == list(range(1, 41))  # type: ignore[type-var]
+        assert sorted(first.spends(run.run, range(1, 41))) == [Attempt(round, 1) for round in range(1, 41)]
     with open_ledger(tmp_path) as ledger:
-        assert len(ledger) == 40
+        assert len(ledger) == 41
 
 
-@pytest.mark.parametrize("version", ["2", "0", "one", None])
+@pytest.mark.parametrize("version", ["1", "3", "0", "one", None])
 def test_a_ledger_of_another_schema_is_refused_in_one_line(tmp_path: Path, version: str | None) -> None:
     with open_ledger(tmp_path) as ledger:
         spend(ledger, config(), 1)
@@ -188,3 +210,22 @@ def test_a_ledger_of_another_schema_is_refused_in_one_line(tmp_path: Path, versi
     database.close()
     with open_ledger(tmp_path) as ledger:
         assert ledger.checkpoint() == note
+
+
+def test_a_file_that_was_cut_to_nothing_is_no_ledger(tmp_path: Path) -> None:
+    with open_ledger(tmp_path / "ledger") as ledger:
+        spend(ledger, config(), 1)
+    assert schema.begun(tmp_path / "ledger")
+    (tmp_path / "ledger" / "ledger.db").write_bytes(b"")
+    assert not schema.begun(tmp_path / "ledger")
+    with pytest.raises(IntegrityError, match=r"holds no ledger, and .* began under an earlier key"):
+        open_ledger(tmp_path / "ledger", key=generate_signing_key(), origin=ORIGIN)
+    work = Workspace(tmp_path)
+    work.model("first").mkdir(parents=True)
+    with pytest.raises(IntegrityError, match="took part in 1 runs"):
+        require_remembered(work, tmp_path / "ledger")
+    with sqlite3.connect(tmp_path / "ledger" / "ledger.db") as database:
+        database.execute("CREATE TABLE other (a)")
+    database.close()
+    with pytest.raises(IntegrityError, match="its tables are not those of a ledger"):
+        open_ledger(tmp_path / "ledger")

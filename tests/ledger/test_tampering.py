@@ -29,17 +29,17 @@ from tests.ledger.helpers import (
 
 def test_1_edited_row(case: Case) -> None:
     edited = "CAST(replace(body, '\"round\":2', '\"round\":9') AS BLOB)"
-    case.edit(f"UPDATE entries SET body = {edited} WHERE idx = 1")
+    case.edit(f"UPDATE entries SET body = {edited} WHERE idx = 2")
     assert "edited-row" in codes(case.check(transcript=()))
 
 
 def test_1_edited_row_with_its_hash(case: Case) -> None:
     edited = "CAST(replace(body, 'run-1', 'other') AS BLOB)"
-    case.edit(f"UPDATE entries SET run = 'other', body = {edited} WHERE idx = 1")
+    case.edit(f"UPDATE entries SET run = 'other', body = {edited} WHERE idx = 2")
     with sqlite3.connect(case.folder / "ledger.db") as database:
-        (body,) = database.execute("SELECT body FROM entries WHERE idx = 1").fetchone()
+        (body,) = database.execute("SELECT body FROM entries WHERE idx = 2").fetchone()
         leaf = hashlib.sha256(b"\x00" + body).digest()
-        database.execute("UPDATE entries SET leaf = ? WHERE idx = 1", (leaf,))
+        database.execute("UPDATE entries SET leaf = ? WHERE idx = 2", (leaf,))
     assert "edited-row" in codes(case.check(transcript=()))
 
 
@@ -72,7 +72,7 @@ def test_5_forked_head(case: Case) -> None:
     with open_ledger(case.folder, clock=case.clock) as ledger:
         good = ledger.checkpoint()
     mechanism = {"kind": "gaussian", "noise_multiplier": 8.0}
-    case.rewrite(5, mechanism=mechanism, phase="other")
+    case.rewrite(7, mechanism=mechanism, phase="other")
     assert case.check(transcript=()).ok  # consistent in itself, signed with the right key
     assert "forked-head" in codes(case.check(transcript=(), heads=[good]))
     assert "forked-head" in codes(case.check())  # the transcript's receipts hold the head, too
@@ -112,7 +112,7 @@ def test_8_hidden_round(case: Case, tmp_path: Path) -> None:
 
 def test_9_duplicated_event(case: Case) -> None:
     with open_ledger(case.folder, clock=case.clock) as ledger:
-        body = dict(next(ledger.entries()).body)
+        body = dict(list(ledger.entries())[1].body)
         ledger.database.execute("DROP INDEX spend_once")
         columns = {
             "run": "run-1",
@@ -158,9 +158,9 @@ def test_11_truncated_file(case: Case, keep: float) -> None:
 
 
 def test_12_clock_set_back(case: Case) -> None:
-    # By the node's own hand: entry 4 claims to be from before entry 3, and everything is signed again.
+    # By the node's own hand: entry 5 claims to be from before entry 4, and everything is signed again.
     with open_ledger(case.folder, clock=case.clock) as ledger:
-        early = list(ledger.entries())[3].body["time_ms"]
+        early = list(ledger.entries())[4].body["time_ms"]
     assert isinstance(early, int)
-    case.rewrite(4, time_ms=early - 60_000)
+    case.rewrite(5, time_ms=early - 60_000)
     assert "clock-set-back" in codes(case.check(transcript=()))

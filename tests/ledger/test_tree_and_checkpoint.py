@@ -122,4 +122,6 @@ def test_countersignatures_are_read_by_both_sides() -> None:
 
 
 def test_origins_fit_the_note_format() -> None:
-    assert notes.origin_of("my trial+x", 3) == "afml/my_trial_x/node-3"
+    name = notes.origin_of(bytes(32))
+    assert name == "afml/" + hashlib.sha256(bytes(32)).hexdigest()[:32]
+    assert notes.origin_of(bytes([1]) * 32) != name

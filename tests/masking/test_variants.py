@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from afml.masking.kind import masking_settings, train_masking, with_settings
 from afml.masking.model import TrainedModel
 from afml.masking.plan import parameter_counts
 from afml.masking.settings import GAME, GameSettings, MaskingSettings
-from afml.training.blob import dump, load
+from afml.training.archive import read_archive
+from afml.training.blob import dump
 from afml.training.step import Trainer
 from crypto.public.random import source
 from tests.masking.simulated import GAME_PHASE, RISK_PHASE, config, dosages, enrolled, sites_panel, small_task
@@ -123,16 +125,20 @@ def test_a_block_alone_has_the_whole_clip_norm() -> None:
     assert np.linalg.norm(shares["masking"]) == pytest.approx(1e-3, rel=1e-4)
 
 
+def _arrays(blob: bytes) -> dict[str, np.ndarray]:
+    return read_archive(io.BytesIO(blob))
+
+
 def _start(run: RunConfig) -> np.ndarray:
     """The parameters from which the panel part begins: those of the same run with no step."""
-    return load(small_task(_with_game(run, steps=0)).train_public(), "public part")["game"]
+    return _arrays(small_task(_with_game(run, steps=0)).train_public())["game"]
 
 
 @pytest.mark.parametrize("public", [["masking"], ["identification"], []])
 def test_only_the_public_losses_are_stepped(public: list[str]) -> None:
     run = _run(public=public)
     steps: list[int] = []
-    blob = load(small_task(run).train_public(lambda step, _: steps.append(step)), "public part")
+    blob = _arrays(small_task(run).train_public(lambda step, _: steps.append(step)))
     moved = blob["game"] != _start(run)
     block = sum(p.numel() for p in small_task(run)._new_game().block.parameters())
     assert moved[:block].any() == ("masking" in public)
@@ -145,7 +151,7 @@ def test_both_public_losses_alone_are_the_joint_steps_while_nothing_depends_on_t
     stepped = {}
     for public in (("masking", "identification"), ("masking",), ("identification",)):
         run = _with_game(_run(), steps=1, private_lineup=8, public=public)
-        stepped[public] = load(small_task(run).train_public(), "public part")["game"]
+        stepped[public] = _arrays(small_task(run).train_public())["game"]
     block = sum(p.numel() for p in small_task(_run())._new_game().block.parameters())
     both = stepped["masking", "identification"]
     assert np.array_equal(both[:block], stepped["masking",][:block])
@@ -156,7 +162,7 @@ def test_running_statistics_travel_with_the_blob_the_state_and_the_model(tmp_pat
     run = _run(normalisation="batch", played=False)
     elected, other = small_task(run), small_task(run)
     blob = elected.train_public()
-    arrays = load(blob, "public part")
+    arrays = _arrays(blob)
     game = elected._new_game()
     assert arrays["buffers"].shape == (game.lengths.buffers,) == (2 * (8 + 8 + 1),)
     for each in (elected, other):
@@ -193,13 +199,13 @@ def test_flat_vectors_and_buffers_are_inverse() -> None:
 
 def test_a_block_that_is_not_trained_on_the_panel_keeps_its_statistics() -> None:
     run = _run(normalisation="batch", played=False, public=["identification"])
-    blob = load(small_task(run).train_public(), "public part")
+    blob = _arrays(small_task(run).train_public())
     assert np.array_equal(blob["buffers"], small_task(run)._new_game().buffers())
 
 
 def test_a_blob_with_statistics_missing_or_too_many_is_refused() -> None:
     batch, group = small_task(_run(normalisation="batch", played=False)), small_task(_run())
-    with_statistics = load(batch.train_public(), "public part")
+    with_statistics = _arrays(batch.train_public())
     without = {name: array for name, array in with_statistics.items() if name != "buffers"}
     for task, arrays in ((batch, without), (group, with_statistics)):
         with pytest.raises(IntegrityError, match="wrong shape"):
@@ -209,9 +215,9 @@ def test_a_blob_with_statistics_missing_or_too_many_is_refused() -> None:
 def test_without_buffers_blob_state_and_model_hold_none(tmp_path: Path) -> None:
     task = small_task(_run())
     blob = task.train_public()
-    assert set(load(blob, "public part")) == {"weights", "game"}
+    assert set(_arrays(blob)) == {"weights", "game"}
     task.load_public(blob)
-    assert set(load(task.state(), "state")) == {"risk_steps", "weights", "game"}
+    assert set(_arrays(task.state())) == {"risk_steps", "weights", "game"}
     task.model().save(tmp_path / "model")
     with np.load(tmp_path / "model" / "model.npz") as arrays:
         assert set(arrays.files) == {"mean", "scale", "annotations", "weights", "game"}

@@ -16,6 +16,7 @@ from afml.privacy.accountant import ACCOUNTANTS, PREFERENCE, Accountant, compose
 from afml.privacy.events import Composition, Event, Gaussian, SubsampledGaussian, compose
 from afml.privacy.ple import ple_of
 from afml.privacy.profile import GaussianProfile
+from afml.privacy.prv import _half_width
 
 DELTA = 1e-5
 CASES: dict[str, list[Event]] = {
@@ -103,3 +104,19 @@ def test_only_those_that_need_opacus_load_it() -> None:
         "assert not {'opacus', 'torch'} & sys.modules.keys()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+def test_the_width_of_the_grid_is_what_opacus_computes() -> None:
+    from opacus.accountants.analysis import prv
+
+    for mechanisms in ([(2.0, 0.2, 50)], [(2.0, 0.2, 50), (4.0, 1.0, 1)], [(0.8, 0.01, 300), (1.1, 0.3, 7)]):
+        variables = [prv.PoissonSubsampledGaussianPRV(q, z) for z, q, _ in mechanisms]
+        theirs = prv.compute_safe_domain_size(variables, [n for _, _, n in mechanisms], 0.01, DELTA / 1000)
+        assert _half_width(mechanisms, DELTA / 1000) == theirs
+
+
+def test_many_epsilons_are_looked_up_as_one_is() -> None:
+    found = profile(CASES["both"], DELTA, "PLD")
+    epsilons = np.linspace(0.0, found.epsilon(DELTA), 400)[::-1]
+    one_by_one = [float(found.delta(float(value))) for value in epsilons]
+    np.testing.assert_allclose(found.delta(epsilons), one_by_one, rtol=1e-9, atol=1e-14)

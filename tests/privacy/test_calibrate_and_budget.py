@@ -55,22 +55,22 @@ def test_a_budget_allows_up_to_its_limit_and_says_what_would_fit() -> None:
     budget = Budget(delta=DELTA, ple_sigma=1.0)
     spent: list[Gaussian] = []
     for _ in range(16):
-        check(budget, spent, Gaussian(4.0))
         spent.append(Gaussian(4.0))
-    with pytest.raises(BudgetError, match=r"spent 1, left 0.*no further step fits"):
-        check(budget, spent, Gaussian(4.0))
-    with pytest.raises(BudgetError, match=r"left 0\.25.*noise multiplier of 4\.") as caught:
-        check(budget, spent[:15], Gaussian(3.0))
+        check(budget, spent)
+    with pytest.raises(BudgetError, match=r"charged 1, left 0; no further run fits"):
+        check(budget, [Gaussian(4.0)], earlier=[spent])
+    with pytest.raises(BudgetError, match=r"charged 0\.9682, left 0\.25; 1\.3\d* times the noise would fit") as caught:
+        check(budget, [Gaussian(3.0)], earlier=[spent[:15]])
     assert caught.value.exit_code == 3
-    fits = float(str(caught.value).split("noise multiplier of ")[1].split()[0])
-    check(budget, spent[:15], Gaussian(fits))
+    fits = float(str(caught.value).split("; ")[-1].split()[0])
+    check(budget, [Gaussian(3.0 * fits)], earlier=[spent[:15]])
 
 
 def test_epsilon_budgets() -> None:
     budget = Budget(delta=DELTA, epsilon=4.0)
-    assert check(budget, [Gaussian(5.0)] * 20, Gaussian(5.0)).left == pytest.approx(0.042, abs=1e-3)
+    assert check(budget, [Gaussian(5.0)] * 21).left == pytest.approx(0.042, abs=1e-3)
     with pytest.raises(BudgetError, match="epsilon at delta 1e-05"):
-        check(budget, [Gaussian(5.0)] * 21, Gaussian(5.0))
+        check(budget, [Gaussian(5.0)] * 22)
 
 
 def test_the_filter_costs_nothing_for_full_batches() -> None:
@@ -115,6 +115,6 @@ def test_filters_add_squares_and_residuals() -> None:
 def test_a_run_that_would_pass_the_budget_because_of_earlier_ones_is_refused() -> None:
     run = [SubsampledGaussian(0.1, 1.5, 100)]
     budget = Budget(delta=DELTA, ple_sigma=1.0)
-    check(budget, run[:0], run[0])
+    check(budget, run)
     with pytest.raises(BudgetError, match="left"):
-        check(budget, run[:0], run[0], earlier=[run])
+        check(budget, run, earlier=[run])

@@ -5,12 +5,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from afml.consortium.run import Budget, Phase, RunConfig
 from afml.core.errors import ConfigError
 from afml.privacy import noise
-from afml.privacy.events import Gaussian
+from afml.privacy.accountant import profile
+from afml.privacy.events import Gaussian, SubsampledGaussian
+from afml.privacy.plan import PhaseShare, calibrated, planned_events
+from afml.privacy.ple import ple
 from crypto.public.random import SeededRandom
 from tests.masking_runs import masking_run
 
@@ -96,3 +101,57 @@ def test_a_grid_too_coarse_for_distributed_noise_is_refused_with_the_bits_that_d
 def test_events_of_rounds() -> None:
     assert noise.round_event(config(), phase()) == Gaussian(5.0)
     assert noise.broken_event(config(), phase()) == Gaussian(2.5)
+
+
+@pytest.mark.parametrize("m", [2, 3])
+def test_somebody_at_several_nodes_is_covered_by_noise_for_so_many(m: int) -> None:
+    """Full batches: the sum moves by m C and carries z m C; m separate updates move by C each over z sqrt(m) C."""
+    run = config(quorum=4, max_colluding=1, enrolments_per_person=m)
+    std = noise.node_std(run, phase())
+    assert math.sqrt(3) * std / (m * 2.0) == pytest.approx(5.0)
+    local = config(noise="local", enrolments_per_person=m)
+    assert noise.node_std(local, phase()) == pytest.approx(5.0 * 2.0 * math.sqrt(m))
+    for each in (run, local):
+        assert ple([noise.round_event(each, phase())], 1e-5).sigma == pytest.approx(1 / 5.0)
+    # The others' updates read too: m of them, each with one node's noise.
+    assert ple([noise.broken_event(run, phase())], 1e-5).sigma == pytest.approx(math.sqrt(m) * 2.0 / std)
+    assert ple([noise.broken_event(local, phase())], 1e-5).sigma == pytest.approx(1 / 5.0)
+
+
+@settings(max_examples=10, deadline=None)
+@given(m=st.integers(2, 5), rate=st.floats(0.05, 0.9), z=st.floats(0.8, 6.0))
+def test_batches_of_several_nodes_are_counted_as_what_they_are(m: int, rate: float, z: float) -> None:
+    """The sum of m independently drawn contributions is never more telling than the m events that are counted.
+
+    The sum's noise is (z m)^2 = m (z sqrt(m))^2 and a person is in Bin(m, q) of the batches; its hockey-stick
+    divergence is computed directly, from the mixture of Gaussians.
+    """
+    run = config(enrolments_per_person=m)
+    event = noise.round_event(run, phase(z, rate))
+    assert isinstance(event, SubsampledGaussian)
+    assert (event.steps, event.noise_multiplier) == (m, pytest.approx(z * math.sqrt(m)))
+    std = z * m
+    x = np.linspace(-12 * std, 12 * std + m, 40_001)
+    without = np.exp(-0.5 * (x / std) ** 2) / (std * math.sqrt(2 * math.pi))
+    with_person = sum(
+        math.comb(m, k) * rate**k * (1 - rate) ** (m - k) * np.exp(-0.5 * ((x - k) / std) ** 2)
+        for k in range(m + 1)
+    ) / (std * math.sqrt(2 * math.pi))  # fmt: skip
+    counted = profile([event], 1e-5)
+    for eps in (0.0, 0.1, 0.5):
+        for p, q in ((with_person, without), (without, with_person)):
+            seen = float(np.trapezoid(np.maximum(p - math.exp(eps) * q, 0.0), x))
+            assert seen <= float(counted.delta(eps)) + 1e-6
+
+
+def test_a_plan_for_several_enrolments_meets_its_target() -> None:
+    shares = [PhaseShare("risk", 4, 1.0, 0.8), PhaseShare("game", 10, 0.2, 0.2)]
+    zs = calibrated(shares, ple_sigma=0.9, delta=1e-5, reserve=1, enrolments=3)
+    run = config(
+        enrolments_per_person=3,
+        phases=tuple(phase(z, s.sample_rate, s.rounds) for z, s in zip(zs, shares, strict=True)),
+    )
+    assert 0.89 < ple(planned_events(run), 1e-5).sigma <= 0.9 * (1 + 1e-9)
+    full = [PhaseShare("risk", 4, 1.0)]  # the same z, of m times the sensitivity
+    (several,), (one,) = (calibrated(full, ple_sigma=0.9, delta=1e-5, reserve=1, enrolments=m) for m in (3, 1))
+    assert several == pytest.approx(one, rel=1e-4)

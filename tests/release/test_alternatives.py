@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from afml.masking.model import TrainedModel
@@ -25,6 +27,14 @@ def test_an_alternative_is_the_plan_of_its_method_applied_to_every_file(model: T
     for released, file in zip(found.released, FILES, strict=True):
         assert np.array_equal(released, apply_plan(plan, file).dosage)
         assert np.array_equal(found.mask(file), mask_alone(plan, file))
+
+
+def test_a_target_of_the_release_refuses_no_alternative(model: TrainedModel) -> None:
+    strict = replace(BASIS, settings=BASIS.settings.model_copy(update={"target_rr": 1e-6}))
+    assert np.array_equal(
+        by_method("greedily", model, strict, "greedy").mask(FILES[0]),
+        by_method("greedily", model, BASIS, "greedy").mask(FILES[0]),
+    )
 
 
 def test_there_is_one_for_each_method_that_the_model_allows(model: TrainedModel) -> None:

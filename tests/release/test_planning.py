@@ -11,7 +11,8 @@ from afml.masking.settings import ReleaseSettings
 from afml.release.plan import ReleasePlan
 from afml.release.planning import plan_release
 from afml.release.released import apply_plan
-from afml.release.verification import PanelCase
+from afml.release.suite import worst_attack
+from afml.release.verification import PanelCase, panel_case
 from tests.masking.simulated import dosages
 from tests.release.simulated import PANEL, SITES, without_network
 
@@ -66,5 +67,15 @@ def test_a_plan_that_never_withstands_is_refused(model: TrainedModel) -> None:
     settings = ReleaseSettings(min_group_size=5, patterns=4, target_rr=0.01, method="codebook")
     with pytest.raises(ReleaseError, match="target is 1 %"):
         plan_release(model, PANEL, settings, rr=lambda case: 0.5)
-    with pytest.raises(ConfigError, match="attack suite"):
-        plan_release(model, PANEL, settings)
+
+
+def test_without_another_measure_a_plan_is_attacked_as_the_reports_attack(model: TrainedModel) -> None:
+    settings = ReleaseSettings(min_group_size=5, patterns=6, method="codebook")
+    free = plan_release(model, PANEL, settings, people_per_file=60)
+    case = panel_case(free, PANEL, 60)
+    assert 1 / len(case.dosage) <= worst_attack()(case) <= len(free.codebook.patterns) / len(case.dosage) + 0.01
+    held = plan_release(model, PANEL, settings.model_copy(update={"target_rr": 0.5}), people_per_file=60)
+    assert [patterns for patterns, _ in held.verified] == [6]
+    assert held.codebook.patterns == free.codebook.patterns
+    with pytest.raises(ReleaseError, match=r"with two patterns, the target is 0\.01 %"):
+        plan_release(model, PANEL, settings.model_copy(update={"target_rr": 1e-4, "patterns": 2}), people_per_file=60)

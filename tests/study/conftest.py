@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +13,7 @@ from afml.masking.kind import parameter_counts
 from afml.masking.settings import GAME, RISK, GameSettings, MaskingSettings, ReleaseSettings, RiskSettings
 from afml.study import points
 from afml.study.data import DataSettings, StudyData, simulated
-from afml.study.record import RunRecord
+from afml.study.record import RunRecord, stored
 from afml.study.runner import Job
 from afml.study.settings import RunSettings
 from afml.study.single import run_one
@@ -68,5 +70,16 @@ def job(settings: RunSettings) -> Job:
 
 
 @pytest.fixture(scope="session")
-def record(job: Job, people: StudyData) -> RunRecord:
-    return run_one(job.settings, people, private_game=job.private_game)
+def record(job: Job, people: StudyData, tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
+    """The run, made by the first worker that asks and read by the others."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return run_one(job.settings, people, private_game=job.private_game)
+    folder = tmp_path_factory.getbasetemp().parent / "study record"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if stored(folder, job.settings, job.private_game) is None:
+            run_one(job.settings, people, private_game=job.private_game).save(folder)
+    found = stored(folder, job.settings, job.private_game)
+    assert found is not None
+    return found

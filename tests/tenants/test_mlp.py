@@ -16,8 +16,11 @@ import pytest
 from afml.consortium.run import RunConfig
 from afml.training.inprocess import train_in_process
 from afml.training.model import ArrayModel
+from afml.trial.kits import make_kits
 from afml.trial.processes import free_port
 from node.workspace import Workspace
+from tests import warm
+from tests.policies import allow_trials
 from tests.processes import REPOSITORY, command, environment, listening
 
 NODES, PEOPLE, ROUNDS = 3, 40, 3
@@ -62,9 +65,7 @@ class Hospitals:
         self.environment = environment() | {"PYTHONPATH": os.pathsep.join(paths)}
 
     def afml(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(*arguments), capture_output=True, text=True, env=self.environment, cwd=self.root, timeout=600
-        )
+        return warm.run(command(*arguments), env=self.environment, cwd=self.root)
 
     def done(self, *arguments: object) -> str:
         done = self.afml(*arguments)
@@ -78,7 +79,8 @@ class Hospitals:
         return self.root / f"work-{node}"
 
     def prepare(self) -> None:
-        self.done("provision", "--out", self.root / "kits", "--consortium", "hospitals", "--nodes", NODES)
+        make_kits(self.root / "kits", "hospitals", NODES)
+        allow_trials(self.root / "kits")
         (self.root / "schema.toml").write_text(SCHEMA)
         for node in range(1, NODES + 1):
             _table(self.root / f"{node}.csv", node)
@@ -103,12 +105,12 @@ class Hospitals:
         ]]  # fmt: skip
         commands += [[
             "node", "--kit", self.kit(f"node-{node}"), "--work", self.work(node), "--run", self.root / f"{name}.json",
-            "--aggregator", f"127.0.0.1:{port}",
+            "--aggregator", f"127.0.0.1:{port}", "--simulation",
         ] for node in range(1, NODES + 1)]  # fmt: skip
         processes = []
         for arguments in commands:
             processes.append(
-                subprocess.Popen(
+                warm.Popen(
                     command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                     env=self.environment, cwd=self.root,
                 )
@@ -173,7 +175,7 @@ def test_ledgers_hold_its_rounds_and_verify(hospitals: Hospitals, trained: RunCo
         )  # fmt: skip
         assert "nothing found" in said
         with sqlite3.connect(hospitals.work(node) / "ledger" / "ledger.db") as ledger:
-            bodies = [json.loads(body) for (body,) in ledger.execute("SELECT body FROM entries ORDER BY idx")]
+            bodies = [json.loads(body) for (body,) in ledger.execute("SELECT body FROM entries WHERE kind = 'spend'")]
         assert [(body["phase"], body["round"]) for body in bodies] == [("train", n + 1) for n in range(ROUNDS)]
 
 
@@ -207,7 +209,7 @@ def test_other_code_at_a_node_is_refused_before_anything_is_spent(
     other = Hospitals(hospitals.root, tmp_path)
     done = other.afml(
         "node", "--kit", other.kit("node-1"), "--work", other.work(1), "--run", other.root / "first.json",
-        "--aggregator", "127.0.0.1:9",
+        "--aggregator", "127.0.0.1:9", "--simulation",
     )  # fmt: skip
     assert done.returncode == 2
     assert "the run names code" in done.stderr

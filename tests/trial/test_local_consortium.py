@@ -20,6 +20,7 @@ from afml.trial.local_consortium import LocalConsortium, Traffic
 from afml.trial.processes import ChildFailed, Team
 from node.release import read_aligned
 from node.workspace import Workspace
+from tests.crypto.keyfiles import holders
 from tests.simulated import simulate_dosage, write_vcf
 
 NODES, PEOPLE, PANEL, SITES, ROUNDS = 3, 30, 40, 24, 2
@@ -54,6 +55,14 @@ def consortium(team: Team, root: Path) -> LocalConsortium:
     shared = ["--panel-vcf", root / "panel.vcf.gz", "--phenotypes", root / "phenotypes.tsv", "--sites", SITES]
     made.prepare([["--vcf", root / f"own-{n}.vcf.gz"] for n in made.nodes], [*shared, "--seed", 7])
     return made
+
+
+def test_every_party_made_its_own_keys(consortium: LocalConsortium) -> None:
+    """Nothing that the coordinator holds or answers has a private key of anybody else."""
+    parties = [*(f"node-{n}" for n in consortium.nodes), "aggregator"]
+    keys = [path for party in parties for path in consortium.kit(party).glob("*.key")]
+    assert len(keys) == 3 * NODES + 2
+    assert holders([consortium.kit("coordinator"), consortium.root / "answers"], keys) == []
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,71 @@
+"""`afml keys`: a party makes its own keys, asks for a place on the roster, and installs the coordinator's answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast, get_args
+
+import click
+
+from afml.consortium import ownkeys
+from afml.consortium.request import REQUEST, Request, Role, fingerprint
+from afml.core.errors import InputError
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group()
+def keys() -> None:
+    """Make your own keys; none of them ever leaves its kit."""
+
+
+@keys.command()
+@click.option("--out", type=_PATH, required=True, help="The kit; must be new.")
+@click.option("--role", type=click.Choice(get_args(Role)), default="node", show_default=True)
+@click.option("--name", help="Of the institution, as others will read it.")
+@click.option("--host", "hosts", multiple=True, help="Aggregator: name or address it is reached under; repeatable.")
+@click.option("--like", type=_PATH, help="A kit of yours: the same keys in another consortium.")
+@click.option("--succeed", type=_PATH, help="A kit of yours: new keys, which its signing key names.")
+def init(
+    out: Path, role: str, name: str | None, hosts: tuple[str, ...], like: Path | None, succeed: Path | None
+) -> None:
+    """Make keys and the request that goes to the coordinator."""
+    if like and succeed:
+        raise InputError("contradict each other", where="--like and --succeed", cure="give one of them")
+    if like or succeed:
+        if name or hosts:
+            raise InputError("are those of the other kit", where="--name and --host", cure="leave them out")
+        request = ownkeys.make_like(out, like) if like else ownkeys.make_successor(out, cast(Path, succeed))
+    else:
+        if not name and role == "node":
+            raise InputError("is missing", where="--name", cure="give the institution's name")
+        serves = hosts or (ownkeys.DEFAULT_HOSTS if role == "aggregator" else ())
+        request = ownkeys.make(out, ownkeys.Party(cast(Role, role), name or role, serves))
+    _say(f"keys of {request.role} {request.name} in {out}", request, out)
+
+
+@keys.command()
+@click.option("--kit", type=_PATH, required=True, help="Your kit.")
+@click.option("--host", "hosts", multiple=True, help="Aggregator: where it is reached; by default as before.")
+def renew(kit: Path, hosts: tuple[str, ...]) -> None:
+    """Ask for a new TLS certificate, of a new key; the kit works on until the answer is installed."""
+    request = ownkeys.renew(kit, hosts)
+    _say(f"a new TLS key of {request.role} {request.name} in {kit}", request, kit)
+
+
+@keys.command()
+@click.argument("answer", type=_PATH)
+@click.option("--kit", type=_PATH, required=True, help="Your kit.")
+def install(answer: Path, kit: Path) -> None:
+    """Check the coordinator's ANSWER (a folder) against your keys and put it into your kit."""
+    roster = ownkeys.install(answer, kit)
+    click.echo(f"installed in {kit}: consortium {roster.consortium}, {len(roster.members)} institutions")
+    click.echo(
+        f"fingerprint of the roster, to compare with the coordinator and the others: {fingerprint(roster.digest())}"
+    )
+
+
+def _say(done: str, request: Request, kit: Path) -> None:
+    click.echo(done)
+    click.echo(f"send {kit / REQUEST} to the coordinator, and nothing else of this folder")
+    click.echo(f"fingerprint of the request, to compare with the coordinator: {request.fingerprint}")

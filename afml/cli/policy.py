@@ -1,0 +1,118 @@
+"""`afml policy`: what an institution allows, whoever signs what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import click
+from pydantic import ValidationError
+
+from afml.cli.run import consequences
+from afml.consortium.nodekit import load_node_kit
+from afml.consortium.roster import Roster
+from afml.consortium.runfile import load_run
+from afml.core.config import complaint
+from afml.core.errors import ConfigError, InputError, PolicyError
+from node.policy import ANY, Lifetime, Policy, ReleaseRules, RunRules, Trust, load
+from node.policyfile import init as write
+
+_PATH = click.Path(path_type=Path)
+_POSITIVE = click.FloatRange(0, min_open=True)
+
+
+@click.group()
+def policy() -> None:
+    """What this institution allows: the last word on budgets, runs and releases."""
+
+
+@policy.command()
+@click.option("--kit", type=_PATH, required=True, help="This node's start kit; policy.toml is written into it.")
+@click.option(
+    "--lifetime", type=_POSITIVE, default=0.9, show_default=True, help="PLE of a person over all runs, sigma."
+)
+@click.option("--run-budget", type=_POSITIVE, help="Largest budget a run may name, sigma.  [default: --lifetime]")
+@click.option("--delta", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=1e-5, show_default=True)
+@click.option("--quorum", type=click.IntRange(1), default=3, show_default=True, help="Fewest institutions in a sum.")
+@click.option("--rounds", type=click.IntRange(1), default=500, show_default=True, help="Most private rounds of a run.")
+@click.option("--task", "tasks", multiple=True, default=("masking",), show_default=True, help=f"Allowed; {ANY}: all.")
+@click.option("--trust", type=int, multiple=True, help="Node trusted not to collude; repeat it.")
+@click.option("--trust-roster", is_flag=True, help="Trust every institution that is on the roster today.")
+@click.option("--short-of-trust", type=click.Choice(["charge", "refuse"]), default="charge", show_default=True)
+@click.option("--approval", is_flag=True, help="A person must approve each run.")
+@click.option(
+    "--days", type=_POSITIVE, default=30.0, show_default=True, help="How long a run may take, pauses included."
+)
+@click.option("--simulation", is_flag=True, help="Allow seeded runs, which protect nobody.")
+@click.option("--no-release", is_flag=True, help="No file may be released.")
+@click.option("--min-group-size", type=click.IntRange(1), default=20, show_default=True, help="Of released patterns.")
+def init(
+    kit: Path, lifetime: float, run_budget: float | None, delta: float, quorum: int, rounds: int,
+    tasks: tuple[str, ...], trust: tuple[int, ...], trust_roster: bool, short_of_trust: Literal["charge", "refuse"],
+    approval: bool, days: float, simulation: bool, no_release: bool, min_group_size: int,
+) -> None:  # fmt: skip
+    """Write policy.toml, explained line by line in it. Read it and change what is not your institution's will."""
+    loaded = load_node_kit(kit)
+    trusted = [member.node for member in loaded.roster.members] if trust_roster else trust
+    try:
+        made = Policy(
+            lifetime=Lifetime(ple_sigma=lifetime, delta=delta),
+            run=RunRules(
+                ple_sigma=run_budget or lifetime, delta=delta, rounds=rounds, tasks=tasks, quorum=quorum,
+                approval=approval, reservation_days=days, simulation=simulation,
+            ),
+            trust=Trust(signing_keys=_keys(loaded.roster, set(trusted) - {loaded.node}), short_of_trust=short_of_trust),
+            release=ReleaseRules(allowed=not no_release, min_group_size=min_group_size),
+        )  # fmt: skip
+    except ValidationError as error:
+        raise ConfigError(complaint(error), where="policy") from None
+    click.echo(f"policy of node {loaded.node}: {write(kit, made, loaded.roster)}")
+    click.echo(_told(made))
+
+
+@policy.command()
+@click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
+@click.option("--run", "run_file", type=_PATH, help="run.json, signed: say what the policy says to it.")
+def check(kit: Path, run_file: Path | None) -> None:
+    """Read the policy and say what it means; with --run, whether it allows that run. Exit code 3 where it does not."""
+    loaded, found = load_node_kit(kit), load(kit)
+    click.echo(_told(found))
+    trusted = {member.signing_key: member.node for member in loaded.roster.members}
+    strangers = [key for key in found.trust.signing_keys if key not in trusted]
+    named = sorted(trusted[key] for key in found.trust.signing_keys if key in trusted)
+    click.echo(f"trusted on this roster: {', '.join(f'node {n}' for n in named) or 'nobody'}", nl=not strangers)
+    if strangers:
+        click.echo(f"; and {len(strangers)} keys that are not on it")
+    if run_file is None:
+        return
+    run = load_run(run_file, loaded.roster)
+    refusals = list(found.refusals(run, loaded.roster, loaded.node))
+    for line in consequences(found, run, loaded):
+        click.echo(line)
+    for refusal in refusals:
+        click.echo(f"refused: {refusal.problem}")
+    if refusals:
+        raise PolicyError(f"this site's policy does not allow it, for {len(refusals)} reasons", where=f"run {run.run}")
+    click.echo(f"run {run.run}: allowed by this policy")
+
+
+def _keys(roster: Roster, nodes: Iterable[int]) -> tuple[str, ...]:
+    try:
+        return tuple(roster.member(node).signing_key for node in sorted(nodes))
+    except KeyError as error:
+        problem = f"node {error.args[0]} is not on the roster"
+        raise InputError(problem, where="--trust", cure="name nodes of this consortium") from None
+
+
+def _told(found: Policy) -> str:
+    """A policy in one paragraph."""
+    rules, release = found.run, found.release
+    return (
+        f"a person may spend {found.lifetime.ple_sigma:g} sigma at delta {found.lifetime.delta:g} over all runs; "
+        f"a run may name {rules.ple_sigma:g} sigma at delta {rules.delta:g}, {rules.rounds} rounds, "
+        f"tasks: {', '.join(rules.tasks) or 'none'}, noise: {', '.join(rules.noise) or 'none'}, quorum {rules.quorum} "
+        f"or more, {rules.reservation_days:g} days"
+        f"{', after approval' if rules.approval else ''}{', simulations too' if rules.simulation else ''}; "
+        + (f"releases in groups of {release.min_group_size} or more" if release.allowed else "no releases")
+    )

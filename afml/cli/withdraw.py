@@ -1,0 +1,54 @@
+"""`afml withdraw`: people take their consent back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from afml.consortium.nodekit import load_node_kit
+from afml.core.errors import InputError
+from afml.core.files import read_text
+from afml.ledger.schema import require_begun
+from afml.ledger.store import Ledger
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--ledger", "folder", type=_PATH, required=True, help="This institution's ledger.")
+@click.option("--kit", type=_PATH, required=True, help="This node's kit.")
+@click.option("--person", "named", multiple=True, help="Id of a person, as `afml prepare` knew it; may be repeated.")
+@click.option("--file", "listed", type=_PATH, help="A file of ids, one a line.")
+def withdraw(folder: Path, kit: Path, named: tuple[str, ...], listed: Path | None) -> None:
+    """Nobody of these is spent on or released again, from the next spend on, a running node's included."""
+    people = list(dict.fromkeys([*named, *(_ids(listed) if listed else ())]))
+    if not people:
+        raise InputError("names nobody", where="afml withdraw", cure="give --person or --file")
+    for person in people:
+        if not person.strip() or not person.isprintable():
+            raise InputError(
+                f"{person!r} is not the id of a person", where="afml withdraw", cure="check --person and --file"
+            )
+    require_begun(folder)
+    loaded = load_node_kit(kit)
+    with Ledger.open(folder, loaded.signing_key, origin=loaded.origin) as ledger:
+        new, left = ledger.withdraw(people)
+    click.echo(f"{new} people have withdrawn, {len(people) - new} had before; a running node refuses its next spend")
+    if left.people < len(people):
+        click.echo(f"{len(people) - left.people} of them were never spent on or released here: check their ids")
+    if left.runs:
+        click.echo(f"cannot be undone: sums and models of {len(left.runs)} runs they took part in: {_some(left.runs)}")
+    if left.releases:
+        entries = [f"#{index}" for index in left.releases]
+        click.echo(f"cannot be undone: {len(entries)} files they are in, released by entries {_some(entries)}")
+    click.echo("to go on without them: leave them out of the VCF or table and run `afml prepare` again")
+
+
+def _ids(path: Path) -> list[str]:
+    text = read_text(path, "list of people")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -1,0 +1,137 @@
+"""Why a node leaves, an attempt is given up or a run fails: codes on the wire, made into words by whoever shows them.
+
+A text of a party's own choice could say more than it should (how many people, how much budget) or carry what a
+terminal obeys. So none crosses the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from enum import StrEnum
+
+from afml.core.config import Settings
+from afml.core.errors import AfmlError, BudgetError, IntegrityError, ModelsDiffer, ProtocolError
+from afml.wire import federation_pb2 as pb
+
+
+class Reason(StrEnum):
+    """One of a fixed list; `proto/afml/v1/federation.proto` has the same names and their numbers."""
+
+    UNSPECIFIED = "unspecified"
+    SPEND_REFUSED = "spend-refused"
+    CHECK_FAILED = "check-failed"
+    MODELS_DIFFER = "models-differ"
+    LEFT = "left"
+    DECLINED = "declined"
+    UPLOAD_MISSED = "upload-missed"
+    BAD_CIPHERTEXT = "bad-ciphertext"
+    TOO_FEW_ENROLLED = "too-few-enrolled"
+    TOO_FEW_READY = "too-few-ready"
+    TOO_FEW_LEFT = "too-few-left"
+
+    @property
+    def wire(self) -> pb.Reason.ValueType:
+        """Its number on the wire."""
+        return pb.Reason.Value(f"REASON_{self.name}")
+
+    @classmethod
+    def of(cls, number: pb.Reason.ValueType) -> Reason:
+        """The reason of a number on the wire; UNSPECIFIED for one that this version does not know."""
+        name = pb.Reason.Name(number).removeprefix("REASON_") if number in pb.Reason.values() else ""
+        return cls[name] if name in cls.__members__ else cls.UNSPECIFIED
+
+    @classmethod
+    def of_error(cls, error: AfmlError) -> Reason:
+        """What a node that leaves because of an error gives as its reason."""
+        if isinstance(error, BudgetError):
+            return cls.SPEND_REFUSED
+        if isinstance(error, ModelsDiffer):
+            return cls.MODELS_DIFFER
+        return cls.CHECK_FAILED if isinstance(error, IntegrityError | ProtocolError) else cls.UNSPECIFIED
+
+
+_OF_NODES = {
+    Reason.SPEND_REFUSED: "its ledger or policy does not allow the next spend",
+    Reason.CHECK_FAILED: "something that it was sent did not pass its checks",
+    Reason.MODELS_DIFFER: "it found that nodes hold different models",
+    Reason.BAD_CIPHERTEXT: "it sent a ciphertext that cannot be added",
+}
+LEAVING = (Reason.UNSPECIFIED, Reason.SPEND_REFUSED, Reason.CHECK_FAILED, Reason.MODELS_DIFFER)
+"""What a node may give as its reason for leaving."""
+
+
+class Cause(Settings):
+    """Why an attempt was given up or a run failed.
+
+    Attributes:
+        reason: What happened.
+        round: The round after which models differ.
+        sides: The nodes it is about; of models that differ, the nodes that hold each of them.
+        because: The own reason of a node that left.
+        count: Nodes that were there, where they were too few.
+    """
+
+    reason: Reason
+    round: int = 0
+    sides: tuple[tuple[int, ...], ...] = ()
+    because: Reason = Reason.UNSPECIFIED
+    count: int = 0
+
+    @property
+    def wire(self) -> pb.Cause:
+        """As an announcement carries it."""
+        return pb.Cause(
+            reason=self.reason.wire,
+            round=self.round,
+            sides=[pb.Side(nodes=side) for side in self.sides],
+            because=self.because.wire,
+            count=self.count,
+        )
+
+    @classmethod
+    def of(cls, message: pb.Cause, nodes: Collection[int]) -> Cause:
+        """The cause that an announcement carries; of the nodes that it names, those of the run."""
+        sides = [tuple(dict.fromkeys(node for node in side.nodes if node in nodes)) for side in message.sides]
+        return cls(
+            reason=Reason.of(message.reason),
+            round=message.round,
+            sides=tuple(side for side in sides if side)[: len(nodes)],
+            because=Reason.of(message.because),
+            count=message.count,
+        )
+
+    def text(self, quorum: int) -> str:
+        """One line for people.
+
+        Args:
+            quorum: Of the run.
+        """
+        who = _named(node for side in self.sides for node in side)
+        left = f"{who} left ({_OF_NODES.get(self.because, 'no reason given')})"
+        texts = {
+            Reason.MODELS_DIFFER: different(self.round, self.sides),
+            Reason.LEFT: left,
+            Reason.DECLINED: f"{who} declined",
+            Reason.UPLOAD_MISSED: f"{who} missed the upload deadline",
+            Reason.BAD_CIPHERTEXT: f"{who} sent a ciphertext that cannot be added",
+            Reason.TOO_FEW_ENROLLED: f"only {self.count} of quorum {quorum} nodes enrolled in time",
+            Reason.TOO_FEW_READY: f"round {self.round}: only {self.count} of quorum {quorum} nodes were ready in time",
+            Reason.TOO_FEW_LEFT: f"{left}; {self.count} are left, quorum is {quorum}",
+        }
+        return texts.get(self.reason, "no reason given")
+
+
+def different(round_number: int, sides: Iterable[Collection[int]]) -> str:
+    """Says which nodes hold which of several models.
+
+    Args:
+        round_number: The last round whose sum is in them; 0 for the models that a run begins with.
+        sides: The nodes that hold each of them.
+    """
+    when = f"after round {round_number}" if round_number else "before round 1"
+    return f"nodes hold different models {when}: {' / '.join(str(sorted(side)) for side in sides)}"
+
+
+def _named(nodes: Iterable[int]) -> str:
+    named = list(nodes)
+    return f"node {named[0]}" if len(named) == 1 else f"nodes {named}"

@@ -1,0 +1,64 @@
+"""Connections between parties: mutual TLS 1.3 with the certificates of their consortium."""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from pathlib import Path
+
+import grpc
+
+from afml.consortium.kit import TlsIdentity
+from afml.core.errors import TransportError
+from afml.core.tls13 import require_in_force
+
+_OLD = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS_AVAILABLE", "VERSION_TOO_LOW")
+
+
+def channel_credentials(tls: TlsIdentity) -> grpc.ChannelCredentials:
+    """Of a party that connects.
+
+    Raises:
+        TransportError: TLS 1.3 cannot be required in this process.
+    """
+    require_in_force()
+    return grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
+
+
+def server_credentials(tls: TlsIdentity) -> grpc.ServerCredentials:
+    """Of the party that listens; who connects must show a certificate.
+
+    Raises:
+        TransportError: TLS 1.3 cannot be required in this process.
+    """
+    require_in_force()
+    return grpc.ssl_server_credentials([(tls.key, tls.certificate)], root_certificates=tls.ca, require_client_auth=True)
+
+
+def client_context(tls: TlsIdentity) -> ssl.SSLContext:
+    """For one plain handshake, whose errors say what is wrong."""
+    context = ssl.create_default_context(cadata=tls.ca.decode())
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["h2"])
+    with tempfile.TemporaryDirectory() as folder:  # ssl loads from files only; mode 0700, gone at once
+        pair = Path(folder) / "pair.pem"
+        pair.touch(mode=0o600)
+        pair.write_bytes(tls.certificate + tls.key)
+        context.load_cert_chain(pair)
+    return context
+
+
+def refusal(error: ssl.SSLError, address: str) -> TransportError:
+    """What a failed handshake of a `client_context` means, but for a certificate that this side refuses."""
+    reason = error.reason or ""
+    if any(old in reason for old in _OLD):
+        return TransportError(
+            f"what listens there does not speak TLS 1.3 ({reason})",
+            where=address,
+            cure="update AFML at the aggregator; nothing may stand between that ends TLS itself",
+        )
+    return TransportError(
+        f"the aggregator refuses this node's certificate ({reason})",
+        where=address,
+        cure="use the kit of this consortium, or renew an expired certificate",
+    )

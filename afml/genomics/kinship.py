@@ -1,0 +1,154 @@
+"""Who is whose relative, or the same person twice: KING-robust kinship and concordance of calls.
+
+Kinship is the between-family estimator of Manichaikul et al. 2010 (KING, eq. 11), which needs no allele frequencies:
+
+    phi = (N_het,het - 2 N_opposite) / (2 N_least) + 1/2 - (N_het(i) + N_het(j)) / (4 N_least)
+
+over sites that both have called; N_least is the smaller of the two counts of heterozygous sites. It is 1/2 for the
+same person, 1/4 for parents and children, 0 or below for strangers. What chance does to it depends on how many
+independent sites there are, which linkage makes far fewer than sites; so a threshold is applied only if it lies
+further from strangers than chance reaches, as the pairs themselves show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.genomics.sites import SitePanel
+
+#: Lower ends of KING's degrees: half way, in powers of two, to the degree below.
+SAME, FIRST_DEGREE, SECOND_DEGREE = 0.354, 0.177, 0.0884
+#: Calls that the same person's records share at least: each may be wrong at 1 % of the sites.
+CONCORDANT = 0.95
+_SITES = 1024
+_COMMON = 0.05
+_PEOPLE = 2048  # a block of pairs
+_SAMPLE = 400  # people whose pairs show what chance does
+_CHANCE = 5.0  # standard deviations
+
+
+class Pair(NamedTuple):
+    """Two records that resemble each other more than strangers' do.
+
+    Attributes:
+        first: Row of the one.
+        second: Row of the other.
+        kinship: phi.
+        same: Whether they are one person's, as far as genotypes tell (or those of identical twins).
+    """
+
+    first: int
+    second: int
+    kinship: float
+    same: bool
+
+
+class Resolution(NamedTuple):
+    """What some sites can tell.
+
+    Attributes:
+        same: Whether they tell one person's records from strangers'.
+        degree: Smallest kinship that they tell from chance: SECOND_DEGREE or FIRST_DEGREE; 1.0 for neither.
+    """
+
+    same: bool
+    degree: float
+
+
+class _Likeness(NamedTuple):
+    """[people, others] each."""
+
+    kinship: NDArray[np.float32]
+    concordance: NDArray[np.float32]
+
+    @property
+    def same(self) -> NDArray[np.bool_]:
+        return (self.kinship >= SAME) & (self.concordance >= CONCORDANT)
+
+
+def kinship_sites(panel: SitePanel) -> NDArray[np.int64]:
+    """At most 1,024 sites that are common in the panel, evenly spread: more do not tell more in useful time."""
+    common = np.flatnonzero(panel.maf >= _COMMON)
+    sites = common if len(common) else np.arange(len(panel))
+    return np.asarray(sites[np.linspace(0, len(sites) - 1, min(_SITES, len(sites))).astype(np.int64)])
+
+
+def resolution(people: NDArray[np.int8], panel: NDArray[np.int8]) -> Resolution:
+    """What the sites can tell, from how alike strangers are: people and the panel, and people among each other.
+
+    Args:
+        people: Dosages at `kinship_sites`, int8 [people, sites] in {0, 1, 2, -1}.
+        panel: Of the public panel, [panel people, sites].
+    """
+    some, alike = people[:_SAMPLE], []
+    for others in (panel[:_SAMPLE], some):
+        found = _likeness(some, others)
+        strangers = ~found.same
+        if others is some:
+            strangers &= ~np.eye(len(some), dtype=np.bool_)
+        if strangers.any():
+            alike.append((_reach(found.kinship[strangers]), _reach(found.concordance[strangers])))
+    if not alike:
+        return Resolution(False, 1.0)
+    kinship, concordance = (max(values) for values in zip(*alike, strict=True))
+    degree = next((d for d in (SECOND_DEGREE, FIRST_DEGREE) if kinship < d), 1.0)
+    return Resolution(concordance < CONCORDANT, degree)
+
+
+def related(people: NDArray[np.int8], told: Resolution, others: NDArray[np.int8] | None = None) -> list[Pair]:
+    """Pairs of people who are the same or relatives.
+
+    Args:
+        people: Dosages at `kinship_sites`, int8 [people, sites] in {0, 1, 2, -1}.
+        told: What the sites can tell; nothing else is looked for.
+        others: Of other people, [others, sites]; None for pairs among `people`.
+
+    Returns:
+        Pairs in ascending order; `first` is a row of `people`, `second` of `others`, or a later one of `people`.
+    """
+    pairs = []
+    for rows, columns, found in _blocks(people, others):
+        same = found.same & told.same
+        for row, column in zip(*np.nonzero(same | (found.kinship >= told.degree)), strict=True):
+            first, second = rows + int(row), columns + int(column)
+            if others is not None or first < second:
+                pairs.append(Pair(first, second, float(found.kinship[row, column]), bool(same[row, column])))
+    return sorted(pairs)
+
+
+def _blocks(people: NDArray[np.int8], others: NDArray[np.int8] | None) -> Iterator[tuple[int, int, _Likeness]]:
+    """(first row, first column, likeness) of every block; of pairs among `people`, those on and above the diagonal."""
+    right = people if others is None else others
+    for rows in range(0, len(people), _PEOPLE):
+        for columns in range(rows if others is None else 0, len(right), _PEOPLE):
+            yield rows, columns, _likeness(people[rows : rows + _PEOPLE], right[columns : columns + _PEOPLE])
+
+
+def _likeness(a: NDArray[np.int8], b: NDArray[np.int8]) -> _Likeness:
+    left, right = _indicators(a), _indicators(b)
+    signed, homozygous, heterozygous = (x @ y.T for x, y in zip(left, right, strict=True))
+    opposite, equal = (homozygous - signed) / 2, (homozygous + signed) / 2
+    het_a, het_b = heterozygous + left[2] @ right[1].T, heterozygous + left[1] @ right[2].T
+    both = homozygous + het_a + het_b - heterozygous
+    fewest = np.minimum(het_a, het_b)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kinship = (heterozygous - 2 * opposite) / (2 * fewest) + 0.5 - (het_a + het_b) / (4 * fewest)
+        concordance = (heterozygous + equal) / both
+    return _Likeness(np.where(fewest > 0, kinship, -1.0), np.where(both > 0, concordance, 0.0))
+
+
+def _indicators(dosage: NDArray[np.int8]) -> tuple[NDArray[Any], ...]:
+    """(-1, 0, 1 of the homozygous; who is homozygous; who is heterozygous), float32 [people, sites]; 0 if missing."""
+    homozygous, heterozygous = (dosage == 0) | (dosage == 2), dosage == 1
+    signed = np.where(homozygous, dosage - 1, 0)
+    return signed.astype(np.float32), homozygous.astype(np.float32), heterozygous.astype(np.float32)
+
+
+def _reach(values: NDArray[np.float32]) -> float:
+    """How far chance reaches: _CHANCE standard deviations above the median, measured above it."""
+    middle, above = np.quantile(values, (0.5, 0.8413))
+    return float(middle + _CHANCE * (above - middle))

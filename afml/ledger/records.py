@@ -1,0 +1,126 @@
+"""Records under other names: who was renamed between two runs keeps the account of before.
+
+The tables hold keyed marks (`afml.data.marks`) of everybody who was at the institution when it took part or released
+something, and which name is another one's account. Both are committed to by entries of the kind `records`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from afml.core.errors import InputError
+from afml.ledger.log import Log
+from afml.ledger.people import People
+
+
+class Recognised(NamedTuple):
+    """What came of looking at everybody's record.
+
+    Attributes:
+        people: How many were looked at.
+        marked: How many have a record that can be recognised.
+        renamed: How many turned out to have an account under another name, which is theirs from now on.
+    """
+
+    people: int
+    marked: int
+    renamed: int
+
+
+def recognise(log: Log, people: People, records: Iterable[tuple[str, Sequence[bytes]]]) -> Recognised:
+    """Look up everybody's record, join the accounts of those who were renamed, and remember the records.
+
+    Two names that are there together are two people: preparing the data has told them apart. A name that is there
+    with a record of its own does not give its account to another one.
+
+    Args:
+        log: The ledger.
+        people: Its people.
+        records: (name, marks) of everybody at the institution, enrolled or not.
+
+    Raises:
+        InputError: Somebody's record is known under a name that now stands for somebody else.
+    """
+    with log.transaction():
+        count, marked = _present(log.database, people, records)
+        _drop_shared(log.database)
+        edges = _renamed(log.database, people)
+        log.database.executemany("UPDATE temp.present SET person = ?2 WHERE person = ?1", edges)
+        new = log.database.execute(
+            "SELECT DISTINCT mark, person FROM temp.present WHERE NOT EXISTS "
+            "(SELECT 1 FROM marks WHERE marks.mark = present.mark AND marks.person = present.person) ORDER BY 1, 2"
+        ).fetchall()
+        if new or edges:
+            body = {
+                "kind": "records",
+                "marks": len(new),
+                "renamed": len(edges),
+                "commitment": people.committed(
+                    "records", [*(b"m" + a + b for a, b in new), *(b"s" + a + b for a, b in edges)]
+                ).hex(),
+            }
+            index, _, _ = log.add(body, {})
+            log.database.executemany("INSERT INTO marks VALUES (?, ?, ?)", [(*row, index) for row in new])
+            log.database.executemany("INSERT INTO same VALUES (?, ?, ?)", [(*edge, index) for edge in edges])
+        log.database.execute("DROP TABLE temp.present")
+    return Recognised(count, marked, len(edges))
+
+
+def _present(
+    database: sqlite3.Connection, people: People, records: Iterable[tuple[str, Sequence[bytes]]]
+) -> tuple[int, int]:
+    """Fill a passing table with the keyed marks of everybody who is there: (people, how many have marks)."""
+    database.execute("DROP TABLE IF EXISTS temp.present")
+    database.execute("CREATE TEMP TABLE present (mark BLOB, person BLOB)")
+    database.execute("DROP TABLE IF EXISTS temp.there")
+    database.execute("CREATE TEMP TABLE there (person BLOB PRIMARY KEY) WITHOUT ROWID")
+    count = marked = 0
+    for name, marks in records:
+        token = people.token(name)
+        keyed = {people.committed("record", [mark])[:12] for mark in marks}
+        database.execute("INSERT OR IGNORE INTO temp.there VALUES (?)", (token,))
+        database.executemany("INSERT INTO temp.present VALUES (?, ?)", [(mark, token) for mark in sorted(keyed)])
+        count, marked = count + 1, marked + bool(keyed)
+    database.execute("CREATE INDEX temp.present_mark ON present (mark)")
+    return count, marked
+
+
+def _drop_shared(database: sqlite3.Connection) -> None:
+    """Marks that two people have who are both there tell nobody from anybody."""
+    shared = "SELECT mark FROM temp.present GROUP BY mark HAVING count(DISTINCT person) > 1"
+    database.execute(f"DELETE FROM temp.present WHERE mark IN ({shared})")
+
+
+def _renamed(database: sqlite3.Connection, people: People) -> list[tuple[bytes, bytes]]:
+    """(account of a name that is there, account under which its record is known), the likeliest first."""
+    found = database.execute(
+        "SELECT present.person, marks.person, count(*) AS hits FROM temp.present JOIN marks USING (mark) "
+        "GROUP BY 1, 2 ORDER BY hits DESC, 1, 2"
+    ).fetchall()
+    there = {row[0] for row in database.execute("SELECT person FROM temp.there")}
+    matches = [(now, people.account(known)) for now, known, _ in found]
+    itself = {now for now, known in matches if now == known}
+    edges: dict[bytes, bytes] = {}
+    taken: set[bytes] = set()
+    given_away = 0
+    for now, known in matches:
+        if now == known or known in taken:
+            continue
+        if known in there:
+            given_away += known not in itself
+            continue
+        # Somebody known under several names: all of them are one account from now on.
+        taken.add(known)
+        if now in edges:
+            edges[known] = edges[now]
+        else:
+            edges[now] = known
+    if given_away:
+        raise InputError(
+            f"the records of {given_away} people are known to the ledger under names that now stand for somebody else",
+            where="enrolment",
+            cure="give nobody a name that another person has had (--people), and run `afml prepare` again",
+        )
+    return sorted(edges.items())

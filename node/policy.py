@@ -1,0 +1,281 @@
+"""A site's own policy: what its people may spend and on what, whoever else signs what. It is the last word.
+
+`policy.toml` lies in the node's kit. It is read anew before a run is entered and before every spend; a node without
+one refuses to take part. What is in force is an entry of the ledger, and so is every change (`looser` says in what).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from afml.consortium.nodekit import NodeKit
+from afml.consortium.roster import Roster
+from afml.consortium.run import Budget, RunConfig
+from afml.core.config import FiniteSettings
+from afml.core.errors import InputError, PolicyError
+from afml.ledger.reservation import Limits
+from afml.privacy.noise import honest_nodes
+from afml.privacy.ple import mu_from
+
+FILE = "policy.toml"
+ANY = "any"
+
+
+class Lifetime(FiniteSettings):
+    """What one of the institution's people may spend, over all runs and all consortia."""
+
+    ple_sigma: float = Field(default=0.9, gt=0)
+    delta: float = Field(default=1e-5, gt=0, lt=1, description="at which this site accounts")
+
+    @property
+    def budget(self) -> Budget:
+        """As a budget."""
+        return Budget(delta=self.delta, ple_sigma=self.ple_sigma)
+
+
+class RunRules(FiniteSettings):
+    """What a run must be like."""
+
+    ple_sigma: float = Field(default=0.9, gt=0, description="largest budget that a run may name")
+    delta: float = Field(default=1e-5, gt=0, lt=1, description="largest delta that a run may name")
+    rounds: int = Field(default=500, ge=1, description="most private rounds")
+    tasks: tuple[str, ...] = ("masking",)
+    noise: tuple[Literal["distributed", "local"], ...] = ("distributed", "local")
+    quorum: int = Field(default=3, ge=1, description="fewest institutions in a sum")
+    site_panels: tuple[str, ...] = Field(default=(ANY,), description="fingerprints of what the data agree on")
+    approval: bool = Field(default=False, description="a person must approve each run")
+    reservation_days: float = Field(default=30.0, gt=0)
+    simulation: bool = Field(default=False, description="seeded runs, which protect nobody")
+
+
+class Trust(FiniteSettings):
+    """Who is trusted to add the noise it should, and not to tell others what it added."""
+
+    signing_keys: tuple[str, ...] = ()
+    short_of_trust: Literal["charge", "refuse"] = "charge"
+
+
+class ReleaseRules(FiniteSettings):
+    """What a released file must be like."""
+
+    allowed: bool = True
+    min_group_size: int = Field(default=20, ge=1)
+
+
+class Policy(FiniteSettings):
+    """The whole policy of a site."""
+
+    lifetime: Lifetime = Lifetime()
+    run: RunRules = RunRules()
+    trust: Trust = Trust()
+    release: ReleaseRules = ReleaseRules()
+
+    def require_release(self, min_group_size: int) -> None:
+        """Refuse a release that this site does not allow.
+
+        Args:
+            min_group_size: k of the release.
+
+        Raises:
+            PolicyError: Releases are not allowed, or k is too small.
+        """
+        if not self.release.allowed:
+            raise PolicyError("releases are not allowed by this site's policy", where="release.allowed")
+        if min_group_size < self.release.min_group_size:
+            raise PolicyError(
+                f"groups of {min_group_size} people, this site's policy demands {self.release.min_group_size} at least",
+                where="release.min_group_size",
+                cure="release with a larger `afml mask --min-group-size`",
+            )
+
+    def refusals(self, run: RunConfig, roster: Roster, node: int) -> Iterator[PolicyError]:
+        """Everything in a run that this policy does not allow, in plain words.
+
+        Args:
+            run: The run.
+            roster: The consortium's members.
+            node: Which of them this site is.
+        """
+        rules, named = self.run, _named(run.budget)
+        if named > rules.ple_sigma:
+            problem = f"names a budget of {named:.4g} sigma, this site's policy allows {rules.ple_sigma:.4g} at most"
+            yield _refusal(run, problem, "have it made with a smaller `afml configure --budget`")
+        if run.budget.delta > rules.delta:
+            problem = f"names a delta of {run.budget.delta:g}, this site's policy allows {rules.delta:g} at most"
+            yield _refusal(run, problem, "have it made with a smaller `afml configure --delta`")
+        if run.rounds > rules.rounds:
+            problem = f"has {run.rounds} rounds, this site's policy allows {rules.rounds} at most"
+            yield _refusal(run, problem, "have it made with fewer `afml configure --rounds`")
+        if ANY not in rules.tasks and run.task.kind not in rules.tasks:
+            problem = (
+                f"trains the task {run.task.kind}, this site's policy allows {' and '.join(rules.tasks) or 'none'}"
+            )
+            yield _refusal(run, problem, f"add it to run.tasks of {FILE}, if this site wants it")
+        if run.noise not in rules.noise:
+            problem = f"has {run.noise} noise, this site's policy allows {' and '.join(rules.noise) or 'none'}"
+            yield _refusal(run, problem, "have it made with another `afml configure --noise`")
+        if run.quorum < rules.quorum:
+            problem = f"goes ahead with {run.quorum} institutions, this site's policy demands {rules.quorum} at least"
+            yield _refusal(run, problem, "have it made with a larger `afml configure --quorum`")
+        if ANY not in rules.site_panels and run.data.fingerprint not in rules.site_panels:
+            problem = f"is about the data {run.data.fingerprint[:12]}, which this site's policy does not list"
+            yield _refusal(run, problem, f"add the fingerprint to run.site_panels of {FILE}, if this site wants it")
+        if run.seed is not None and not rules.simulation:
+            problem = "is a simulation: its noise follows from a public seed and protects nobody"
+            yield _refusal(run, problem, "have it made without `afml configure --seed`")
+        if self.trust.short_of_trust == "refuse" and self.counts_own_noise(run, roster, node):
+            yield _refusal(
+                run, self.short_of_trust(run, roster, node), "have it made with `afml configure --noise local`"
+            )
+
+    def trusted_at_least(self, run: RunConfig, roster: Roster, node: int) -> int:
+        """Trusted institutions, this one included, in any cohort that may go ahead.
+
+        Whoever made the roster could list one institution's key twice, and this site's own key for another node: a key
+        counts once.
+        """
+        own, trusted = roster.member(node).signing_key, {node}
+        keys = {key.lower() for key in self.trust.signing_keys} - {own}
+        for member in roster.members:
+            if member.node in run.enrolled and member.signing_key in keys:
+                trusted.add(member.node)
+                keys.discard(member.signing_key)
+        return run.quorum - (len(run.enrolled) - len(trusted))
+
+    def counts_own_noise(self, run: RunConfig, roster: Roster, node: int) -> bool:
+        """Whether too few of the noise shares that a run counts on come from institutions that this site trusts."""
+        return run.noise == "distributed" and self.trusted_at_least(run, roster, node) < honest_nodes(run)
+
+    def short_of_trust(self, run: RunConfig, roster: Roster, node: int) -> str:
+        """Why `counts_own_noise`, in words."""
+        least = max(0, self.trusted_at_least(run, roster, node))
+        return (
+            f"counts on the noise of {honest_nodes(run)} institutions, and of those that this site trusts "
+            f"a cohort of {run.quorum} may hold no more than {least}"
+        )
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what a site takes part in one run.
+
+    Attributes:
+        limits: The run's budget and the site's.
+        own_noise: It charges its people what would hold if aggregation were broken.
+        approval: A person must have approved the run.
+        days: How long its reservation lasts.
+        policy: In force.
+    """
+
+    limits: Limits
+    own_noise: bool
+    approval: bool
+    days: float
+    policy: Policy
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site with its policy file, which is read anew whenever it is asked.
+
+    Attributes:
+        kit: Its start kit.
+        folder: Of the kit.
+        simulation: The operator has said that seeded runs are meant.
+    """
+
+    kit: NodeKit
+    folder: Path
+    simulation: bool = False
+
+    def policy(self) -> Policy:
+        """The policy as it stands.
+
+        Raises:
+            InputError: There is none, or something in it is wrong.
+        """
+        return load(self.folder)
+
+    def terms(self, run: RunConfig) -> Terms:
+        """On what this site takes part in `run`.
+
+        Raises:
+            InputError: As `policy`.
+            PolicyError: It does not; names the first reason.
+        """
+        policy = self.policy()
+        for refusal in policy.refusals(run, self.kit.roster, self.kit.node):
+            raise refusal
+        if run.seed is not None and not self.simulation:
+            problem = "is a simulation: its noise follows from a public seed and protects nobody"
+            raise _refusal(run, problem, "say that it is meant with `afml node --simulation`")
+        return terms_of(policy, run, self.kit)
+
+
+def terms_of(policy: Policy, run: RunConfig, kit: NodeKit) -> Terms:
+    """The terms of a policy for a run, whether or not it allows it."""
+    return Terms(
+        limits=Limits(run.budget, policy.lifetime.budget),
+        own_noise=policy.counts_own_noise(run, kit.roster, kit.node),
+        approval=policy.run.approval,
+        days=policy.run.reservation_days,
+        policy=policy,
+    )
+
+
+def load(kit: Path) -> Policy:
+    """The policy in a kit.
+
+    Raises:
+        InputError: There is none, or something in it is wrong.
+    """
+    if not (kit / FILE).is_file():
+        raise InputError(
+            "this site has no policy, so nothing is allowed", where=kit / FILE, cure="write one with `afml policy init`"
+        )
+    return Policy.load(kit / FILE)
+
+
+def looser(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
+    """In what a policy allows more than the one before it, field by field; both as JSON values."""
+    found: list[str] = []
+    for table, fields in now.items():
+        for name, value in fields.items():
+            old = (before or {}).get(table, {}).get(name, value)
+            if _looser(name, old, value):
+                found.append(f"{table}.{name}: {_shown(old)} -> {_shown(value)}")
+    return found
+
+
+_SMALLER_IS_LOOSER = ("quorum", "min_group_size")
+_FALSE_IS_LOOSER = ("approval",)
+
+
+def _looser(name: str, old: Any, new: Any) -> bool:
+    if isinstance(new, bool):
+        return bool(old != new and new is not (name in _FALSE_IS_LOOSER))
+    if isinstance(new, list):
+        return ANY not in old and not set(new) <= set(old)
+    if isinstance(new, str):
+        return bool(old != new and new == "charge")
+    return bool(new < old if name in _SMALLER_IS_LOOSER else new > old)
+
+
+def _shown(value: Any) -> str:
+    return f"{len(value)} listed" if isinstance(value, list) else str(value)
+
+
+def _named(budget: Budget) -> float:
+    """A run's budget in sigma; of one in epsilon, the mu whose curve passes through it."""
+    if budget.ple_sigma is not None:
+        return budget.ple_sigma
+    return float(mu_from(budget.epsilon or 0.0, budget.delta))
+
+
+def _refusal(run: RunConfig, problem: str, cure: str) -> PolicyError:
+    return PolicyError(problem, where=f"run {run.run}", cure=cure)

@@ -1,0 +1,174 @@
+"""`afml policy` and `afml run`: an officer writes what is allowed, reads a signed run, approves it, closes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from afml.cli.node import node
+from afml.cli.policy import policy
+from afml.cli.run import run as run_verb
+from afml.consortium.card import NodeCard
+from afml.consortium.nodekit import NodeKit, load_node_kit
+from afml.consortium.provision import load_coordinator_key
+from afml.consortium.run import Budget, Phase, RunConfig
+from afml.consortium.runfile import write_run
+from afml.core.errors import AfmlError, BudgetError, ConfigError, InputError, PolicyError
+from afml.masking.kind import genotypes
+from afml.trial.kits import make_kits
+from node.guard import open_ledger
+from node.policy import load
+from node.workspace import Workspace
+from tests.masking_runs import masking_run
+
+PEOPLE = [f"s{i}" for i in range(12)]
+NODES = 3
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Kits of three nodes, and a work folder as `afml prepare` leaves it, as far as `afml run` reads it."""
+    make_kits(tmp_path / "kits", "test", NODES)
+    work = tmp_path / "work"
+    (work / "data").mkdir(parents=True)
+    work.chmod(0o700)
+    (work / "people.tsv").write_text("sample\trole\n" + "".join(f"{name}\ttrain\n" for name in PEOPLE))
+    card = NodeCard(node=1, data=genotypes("00", 9), enrolled=len(PEOPLE))
+    (work / "card.json").write_text(card.model_dump_json())
+    return tmp_path
+
+
+def signed(place: Path, name: str = "run", *, sigma: float = 0.5, budget: float = 0.9, seed: int | None = None) -> Path:
+    phase = Phase(name="one", rounds=3, sample_rate=1.0, clip_norm=1.0, noise_multiplier=2 / sigma, learning_rate=1.0)
+    config = masking_run(
+        run=name, consortium="test", sites=9, enrolled={1: 12, 2: 12, 3: 12}, quorum=3, phases=(phase,),
+        budget=Budget(delta=1e-5, ple_sigma=budget), seed=seed,
+    )  # fmt: skip
+    path = place / f"{name}.json"
+    write_run(path, config, load_coordinator_key(place / "kits" / "coordinator"))
+    return path
+
+
+def call(command: object, *arguments: object) -> str:
+    done = CliRunner().invoke(command, [str(one) for one in arguments])  # type: ignore[arg-type]
+    if isinstance(done.exception, AfmlError):
+        raise done.exception
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.output
+
+
+def kit(place: Path) -> Path:
+    return place / "kits" / "node-1"
+
+
+def on(place: Path, verb: str, file: Path, *more: object) -> str:
+    return call(run_verb, verb, file, "--kit", kit(place), "--work", place / "work", *more)
+
+
+def loaded(place: Path) -> NodeKit:
+    return load_node_kit(kit(place))
+
+
+def test_a_policy_is_written_explained_and_checked(place: Path) -> None:
+    with pytest.raises(InputError, match="no policy, so nothing is allowed"):
+        call(policy, "check", "--kit", kit(place))
+    told = call(policy, "init", "--kit", kit(place), "--lifetime", 0.8, "--trust", 2, "--approval")
+    assert "a person may spend 0.8 sigma at delta 1e-05 over all runs" in told
+    written = (kit(place) / "policy.toml").read_text()
+    roster = loaded(place).roster
+    assert f'"{roster.member(2).signing_key}",  # node 2' in written
+    assert f'# "{roster.member(3).signing_key}",  # node 3' in written
+    assert load(kit(place)).run.ple_sigma == 0.8
+    assert "trusted on this roster: node 2" in call(policy, "check", "--kit", kit(place))
+    with pytest.raises(InputError, match="a policy is there already"):
+        call(policy, "init", "--kit", kit(place))
+    (kit(place) / "policy.toml").write_text(written.replace("quorum = 3", "quorum = three"))
+    with pytest.raises(InputError, match=r"policy\.toml"):
+        call(policy, "check", "--kit", kit(place))
+
+
+def test_what_no_policy_can_say(place: Path) -> None:
+    with pytest.raises(InputError, match="node 9 is not on the roster"):
+        call(policy, "init", "--kit", kit(place), "--trust", 9)
+    with pytest.raises(ConfigError, match="policy"):
+        call(policy, "init", "--kit", kit(place), "--lifetime", "inf")
+    assert not (kit(place) / "policy.toml").exists()
+
+
+def test_a_run_is_read_before_anybody_approves_it(place: Path) -> None:
+    call(policy, "init", "--kit", kit(place), "--trust-roster", "--approval")
+    told = on(place, "show", signed(place))
+    assert "task masking, 3 private rounds, 3 institutions, at least 3 in a sum, distributed noise" in told
+    assert "by itself it would spend at most 0.500 sigma" in told
+    assert "12 people of this site are enrolled. The one who has spent most has spent 0.000 of 0.900 sigma" in told
+    assert "with this run: 0.500 of 0.900 sigma, 0.748 left, since sigmas add as squares" in told
+    assert "not approved yet" in told
+    assert "nothing stands in its way at this site" in told
+    assert "is approved" in on(place, "approve", place / "run.json")
+    assert "not approved" not in on(place, "show", place / "run.json")
+    with open_ledger(Workspace(place / "work"), loaded(place)) as ledger:
+        assert [entry.kind for entry in ledger.entries()] == ["policy", "approval"]
+
+
+def test_a_run_above_the_policy_is_shown_with_every_reason_and_not_approved(place: Path) -> None:
+    call(policy, "init", "--kit", kit(place), "--trust-roster")
+    file = signed(place, "wide", sigma=40.0, budget=60.0, seed=1)
+    told = on(place, "show", file)
+    assert "names a budget of 60 sigma, this site's policy allows 0.9 at most" in told
+    assert "insecure: simulation" in told
+    assert "to 40 of 0.9 sigma at delta 1e-05, this site's lifetime budget" in told
+    with pytest.raises(PolicyError, match="names a budget of 60 sigma") as refused:
+        on(place, "approve", file)
+    assert "\n" not in str(refused.value)
+    with pytest.raises(PolicyError, match="for 2 reasons"):
+        call(policy, "check", "--kit", kit(place), "--run", file)
+    call(policy, "check", "--kit", kit(place), "--run", signed(place))
+
+
+def test_too_little_trust_is_told_with_what_it_costs(place: Path) -> None:
+    call(policy, "init", "--kit", kit(place))
+    told = on(place, "show", signed(place))
+    assert "by itself it would spend at most 0.707 sigma" in told
+    assert "it counts on the noise of 2 institutions, and of those that this site trusts" in told
+
+
+def test_a_closed_run_stays_closed_and_a_ledger_may_lie_elsewhere(place: Path) -> None:
+    call(policy, "init", "--kit", kit(place), "--trust-roster")
+    file, elsewhere = signed(place), ("--ledger", place / "books")
+    assert "will be refused from now on" in on(place, "close", file, *elsewhere)
+    with pytest.raises(BudgetError, match=r"the run is closed at this site \(by-hand\)"):
+        on(place, "approve", file, *elsewhere)
+    assert "refused: run run: the run is closed at this site (by-hand)" in on(place, "show", file, *elsewhere)
+    assert "nothing stands in its way" in on(place, "show", file)  # another ledger, another history
+
+
+def take_part(place: Path, file: Path, *more: object) -> str:
+    options = ("--kit", kit(place), "--work", place / "work", "--run", file, "--aggregator", "127.0.0.1:9", "--wait", 0)
+    return call(node, *options, *more)
+
+
+def test_a_node_takes_no_part_beyond_its_policy(place: Path) -> None:
+    """Refused before its data are opened, before it looks for the aggregator, before anything is written down."""
+    with pytest.raises(InputError, match="this site has no policy, so nothing is allowed"):
+        take_part(place, signed(place))
+    call(policy, "init", "--kit", kit(place), "--trust-roster")
+    with pytest.raises(PolicyError, match="names a budget of 60 sigma"):
+        take_part(place, signed(place, "wide", budget=60.0))
+    with pytest.raises(PolicyError, match="is a simulation"):
+        take_part(place, signed(place, "seeded", seed=1), "--simulation")
+    (kit(place) / "policy.toml").unlink()
+    call(policy, "init", "--kit", kit(place), "--trust-roster", "--simulation")
+    with pytest.raises(PolicyError, match="say that it is meant with `afml node --simulation`"):
+        take_part(place, signed(place, "seeded-too", seed=1))
+    assert not (place / "work" / "ledger").exists()
+
+
+def test_a_run_of_somebody_else_is_not_read(place: Path) -> None:
+    call(policy, "init", "--kit", kit(place))
+    file = signed(place)
+    config = RunConfig.load(file).model_copy(update={"quorum": 2})
+    file.write_text(config.model_dump_json())
+    with pytest.raises(AfmlError, match=r"run\.json"):
+        on(place, "show", file)

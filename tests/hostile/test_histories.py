@@ -1,0 +1,101 @@
+"""Random histories of a conspiracy of coordinator, aggregator and one institution against three honest ones.
+
+Whatever they sign, send, withhold, forge or replay, and whatever one careless operator does to a ledger:
+
+- nobody's people leak more than the lifetime budget of their institution's policy, counted beside the product by what
+  noise of honest institutions really covered what left;
+- whoever withdrew leaks nothing more;
+- an honest node that stays has every sum it paid for, unless that sum was withheld or wrong;
+- nobody is named as having lost or forked a ledger who has not;
+- a ledger that was put back or begun anew is named by `audit verify`, given one honest peer's note.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.hostile.moves import Histories
+from tests.hostile.world import Consortia, World
+
+HISTORIES = int(os.environ.get("AFML_HISTORIES", "100"))
+STEPS = 20
+
+
+def _search(histories: int, phases: tuple[Phase, ...] = tuple(Phase)) -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        Histories,
+        settings=settings(
+            max_examples=histories,
+            stateful_step_count=STEPS,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=phases,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def consortia(tmp_path_factory: pytest.TempPathFactory) -> Consortia:
+    Histories.consortia = Consortia.make(tmp_path_factory.mktemp("kits"))
+    return Histories.consortia
+
+
+@pytest.fixture
+def world(consortia: Consortia) -> Iterator[World]:
+    with closing(World(consortia, refuses=frozenset())) as made:
+        yield made
+
+
+def test_no_history_breaks_an_honest_institution() -> None:
+    _search(HISTORIES)
+
+
+def _nothing(*_: object, **__: object) -> None:
+    pass
+
+
+WEAKNESSES = {
+    "nobody counts what is set aside": "afml.ledger.plans.Plans._require_room",
+    "nobody compares models": "tests.hostile.site.require_same_model",
+}
+
+
+@pytest.mark.parametrize("weakness", WEAKNESSES)
+def test_a_weakness_is_found(weakness: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The invariants can fail: each of these would."""
+    monkeypatch.setattr(WEAKNESSES[weakness], _nothing)
+    with pytest.raises(AssertionError):
+        _search(HISTORIES, (Phase.generate,))
+
+
+def test_peers_stop_a_ledger_that_was_begun_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Node 1 loses its ledger and all that its disk remembers; its peers, who have room for three runs, do not."""
+    site, twice = world.sites[1], [("none", 1, 0)] * 2
+    world.play("a", twice, multiplier=3.2)
+    leaked = site.leaked[0]
+    assert leaked > 0
+    site.replace_ledger(None, machine=True)
+    world.play("b", twice, multiplier=3.2)
+    assert site.leaked[0] == leaked
+    site.replace_ledger(None, machine=True)
+    for check in ("require_past", "countersign"):  # without these it would have gone on
+        monkeypatch.setattr(f"afml.ledger.witness.Witness.{check}", _nothing)
+    world.play("c", twice, multiplier=3.2)
+    assert site.leaked[0] == 2 * leaked
+
+
+def test_withdrawal_takes_effect_in_the_middle_of_a_run(world: World) -> None:
+    world.play("a", [("none", 1, 0)])
+    site = world.sites[1]
+    site.open().withdraw([site.names[0]])
+    before = site.leaked[0]
+    world.attempt(world.runs[-1], 1, "none", 1, 0)
+    assert site.leaked[0] == before > 0
