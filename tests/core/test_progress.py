@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from afml.core.errors import InputError
-from afml.core.progress import Event, EventReader, Kind, events_to, text_of
+from afml.core.progress import Event, EventReader, Kind, events_to, text_of, untold
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,5 @@ def test_what_is_no_event_is_refused(tmp_path: Path, line: str) -> None:
 
 def test_without_a_file_nobody_is_told() -> None:
     with events_to(None) as tell:
+        assert tell is untold
         tell(Event("enrolled"))

@@ -213,6 +213,7 @@ def test_people_carry_their_spends_through_any_order_of_runs(tmp_path: Path) -> 
     with open_ledger(tmp_path, clock=clock) as ledger:
         for name, sigma, fits in (("a", 0.6, True), ("b", 0.6, True), ("c", 0.6, False), ("d", 0.5, True)):
             _whole_run(ledger, run(name, sigma=sigma), fits=fits)
+        assert [name for name in "abcd" if ledger.plans.closed(name) == "finished"] == ["a", "b", "d"]
 
 
 def _whole_run(ledger: Ledger, config: RunConfig, *, fits: bool) -> None:
