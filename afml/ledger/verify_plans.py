@@ -213,9 +213,7 @@ def _members(copy: Copy, before: int) -> dict[str, set[bytes]]:
     found: dict[str, set[bytes]] = {}
     query = "SELECT commitment, person FROM enrolled JOIN enrolments USING (enrolment)"
     for commitment, person in copy.database.execute(query):
-        while person in same:
-            person = same[person]
-        found.setdefault(commitment.hex(), set()).add(person)
+        found.setdefault(commitment.hex(), set()).add(same.get(person, person))
     return found
 
 

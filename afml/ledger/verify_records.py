@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def renamed(database: sqlite3.Connection, before: int | None = None) -> dict[bytes, bytes]:
-    """Keyed id -> keyed id whose account it shares, one step; links that lead back to themselves are left out.
+    """Keyed id -> keyed id whose account it shares in the end; links that lead back to themselves are left out.
 
     Args:
         database: The ledger's copy.
@@ -26,7 +26,7 @@ def renamed(database: sqlite3.Connection, before: int | None = None) -> dict[byt
             seen.add(now)
             now = links[now]
         if now not in seen:
-            sound[start] = links[start]
+            sound[start] = now
     return sound
 
 

@@ -171,9 +171,7 @@ def _histories(copy: Copy, before: int) -> dict[str, set[frozenset[str]]]:
     by_person: dict[bytes, set[str]] = {}
     same = renamed(copy.database, before)
     for person, enrolment in copy.database.execute("SELECT person, enrolment FROM enrolled"):
-        while person in same:
-            person = same[person]
-        by_person.setdefault(person, set()).add(names.get(enrolment, ""))
+        by_person.setdefault(same.get(person, person), set()).add(names.get(enrolment, ""))
     found: dict[str, set[frozenset[str]]] = {}
     for history in {frozenset(history) for history in by_person.values()}:
         for enrolment in history:

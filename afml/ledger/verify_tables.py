@@ -117,19 +117,13 @@ def _check_consent(copy: Copy, *about: dict[int, set[bytes]]) -> None:
         place = bisect.bisect_left(changes, position)
         if place not in known:
             known[place] = renamed(copy.database, position)
-        return {_account(person, known[place]) for person in people}
+        return {known[place].get(person, person) for person in people}
 
     for left_at, people in gone.items():
         for position, others in [*members.items(), *released.items()]:
             if position > left_at and (both := len(accounts(people, position) & accounts(others, position))):
                 problem = f"is about {both} people who had withdrawn by entry {left_at}"
                 copy.result.add("withdrawn-person", f"entry {position}", problem)
-
-
-def _account(person: bytes, links: dict[bytes, bytes]) -> bytes:
-    while person in links:
-        person = links[person]
-    return person
 
 
 def _check_peers(copy: Copy) -> None:
