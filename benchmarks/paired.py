@@ -1,6 +1,6 @@
 """Two checkouts measured side by side on this machine: how much slower or faster one is than the other.
 
-    python -m benchmarks.paired OLD_CHECKOUT NEW_CHECKOUT [--pairs 20]
+    python -m benchmarks.paired OLD_CHECKOUT NEW_CHECKOUT [--pairs 20] [--only round]
 
 Figures: a node's private step of the risk model and of the game (`within/step.py`), encoding and decoding 1M parameters
 (`within/codec.py`), a deployed round of 1M parameters with five nodes (`within/round.py`). Each measurement is a
@@ -20,6 +20,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -105,11 +106,13 @@ def require_checkout(folder: Path) -> str:
     return named.stdout.strip() or "unknown"
 
 
-def measured(old: Path, new: Path, count: int) -> dict[str, list[tuple[float, float]]]:
+def measured(
+    old: Path, new: Path, count: int, scripts: Sequence[str] = SCRIPTS
+) -> dict[str, list[tuple[float, float]]]:
     """Seconds of every figure, (old, new) of each pair."""
     found: dict[str, list[tuple[float, float]]] = {}
     for pair in range(count):
-        for script in SCRIPTS:
+        for script in scripts:
             seconds: dict[Path, dict[str, float]] = {}
             for checkout in (old, new) if pair % 2 == 0 else (new, old):
                 seconds[checkout] = json.loads(inside(checkout, str(WITHIN / f"{script}.py")))
@@ -126,13 +129,14 @@ def main() -> None:
     parser.add_argument("old", type=Path, help="folder of the old checkout")
     parser.add_argument("new", type=Path, help="folder of the new checkout")
     parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--only", choices=SCRIPTS, nargs="+", default=SCRIPTS, help="figures of these scripts alone")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     old, new = arguments.old.resolve(), arguments.new.resolve()
     if arguments.pairs < 2 or old == new:
         parser.error("give two folders and at least 2 pairs")
     commits = {"old": require_checkout(old), "new": require_checkout(new)}
-    figures = {name: Comparison.of(pairs) for name, pairs in measured(old, new, arguments.pairs).items()}
+    figures = {name: Comparison.of(pairs) for name, pairs in measured(old, new, arguments.pairs, arguments.only).items()}
     whole = commits | {"figures": {name: asdict(one) for name, one in figures.items()}}
     write_bytes(arguments.out, (json.dumps(whole, indent=2, sort_keys=True) + "\n").encode())
     for name, one in figures.items():
