@@ -136,7 +136,9 @@ def main() -> None:
     if arguments.pairs < 2 or old == new:
         parser.error("give two folders and at least 2 pairs")
     commits = {"old": require_checkout(old), "new": require_checkout(new)}
-    figures = {name: Comparison.of(pairs) for name, pairs in measured(old, new, arguments.pairs, arguments.only).items()}
+    figures = {
+        name: Comparison.of(pairs) for name, pairs in measured(old, new, arguments.pairs, arguments.only).items()
+    }
     whole = commits | {"figures": {name: asdict(one) for name, one in figures.items()}}
     write_bytes(arguments.out, (json.dumps(whole, indent=2, sort_keys=True) + "\n").encode())
     for name, one in figures.items():
