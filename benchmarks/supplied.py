@@ -17,13 +17,13 @@ from afml.core.errors import IntegrityError
 from afml.training.blob import dump, load
 from afml.training.model import ArrayModel
 from afml.training.step import Trainer
-from afml.training.task import Progress, Rows
+from afml.training.task import PredictsNothing, Progress, Rows
 from crypto.public.random import RandomSource
 
 _PARAMETERS = "parameters"
 
 
-class SuppliedTask:
+class SuppliedTask(PredictsNothing):
     """One vector of parameters, as long as the run's data have features; see `afml.training.task.Task`."""
 
     has_public_part = True  # there is none to be made

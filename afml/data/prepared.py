@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afml.consortium.card import DataAgreement
 from afml.data.people import PeopleTable
+
+Role = Literal["train", "holdout"]
+"""Of a person: takes part in training, or is kept out of it. As in the people table."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,13 @@ class Prepared:
         folder: Holds what the data kind stored: `public` what everybody may see, `private` what nobody else may.
         table: People table, to read and to blame.
         data: What was declared of the data.
+        role: Whose turn it is: of the people with this role a task is given `enrolled`.
     """
 
     folder: Path
     table: Path
     data: DataAgreement
+    role: Role = "train"
 
     @property
     def public(self) -> Path:
@@ -44,5 +50,10 @@ class Prepared:
 
     @property
     def enrolled(self) -> NDArray[np.int64]:
-        """Rows of the people who take part in training, ascending."""
-        return np.flatnonzero(self.people.enrolled)
+        """Rows of the people whose turn it is, ascending."""
+        return np.flatnonzero(self.people.enrolled == (self.role == "train"))
+
+    @property
+    def held_out(self) -> Prepared:
+        """The same data, and the turn of the people who are kept out of training."""
+        return replace(self, role="holdout")

@@ -107,6 +107,10 @@ class MaskingKind:
         public = public_digest(SitePanel.load(files.site_panel), GenotypeStore.open(files.panel_store).dosage())
         return replace(every.rows(rows), dosage=dosage, public=public)
 
+    def held_out(self, run: RunConfig, prepared: Prepared) -> Enrolled:
+        """See `TaskKind.held_out`."""
+        return self.enrolled(run, prepared.held_out)
+
 
 MASKING = MaskingKind()
 

@@ -34,13 +34,13 @@ from afml.masking.weights import component_weights, fit_weights
 from afml.training.blob import dump, load
 from afml.training.clipping import RowGradients, unflatten
 from afml.training.device import device, one_thread
-from afml.training.task import Progress, Rows
+from afml.training.task import PredictsNothing, Progress, Rows
 from crypto.public.random import RandomSource
 
 _MOSAICS = 4000
 
 
-class MaskingTask:
+class MaskingTask(PredictsNothing):
     """All that a masking run trains; see `afml.training.task.Task` for the methods without a docstring of their own.
 
     Args:

@@ -13,7 +13,6 @@ masters that all nodes move by the same additions; gradients are taken at their 
 from __future__ import annotations
 
 import hashlib
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,8 +34,8 @@ from afml.data.prepared import Prepared
 from afml.data.source import FeatureSource, open_source
 from afml.training.blob import dump, load
 from afml.training.clipping import RowGradients, flatten, unflatten
-from afml.training.device import device
-from afml.training.model import ArrayModel
+from afml.training.device import device, one_thread
+from afml.training.model import ArrayModel, load_arrays, run_card
 from afml.training.planning import Plan, Rounds, Terms, one_phase
 from afml.training.task import Progress, Rows
 from crypto.public.random import RandomSource
@@ -131,6 +130,10 @@ class ModuleKind(ABC):
         """See `TaskKind.enrolled`."""
         return RowsOfPeople(open_source(prepared.folder), prepared.enrolled)
 
+    def held_out(self, run: RunConfig, prepared: Prepared) -> RowsOfPeople:
+        """See `TaskKind.held_out`."""
+        return self.enrolled(run, prepared.held_out)
+
     def fresh(self, run: RunConfig) -> nn.Module:
         """The module, its first parameters drawn from a fixed public seed."""
         return self._seeded(run.task.settings, run.data)
@@ -149,6 +152,7 @@ class ModuleTask:
         self._settings = kind.settings(run.task.settings)
         self._parameters = flatten(kind.fresh(run))
         self._hooked: RowGradients | None = None  # the module at the present parameters
+        self._still: nn.Module | None = None  # the same, to predict with
 
     def length(self, phase: int) -> int:
         """See `Task.length`."""
@@ -181,7 +185,7 @@ class ModuleTask:
         if total.shape != self._parameters.shape:
             raise IntegrityError(f"the sum has {len(total)} parameters, the module {len(self._parameters)}")
         self._parameters = self._parameters - settings.learning_rate / (settings.sample_rate * people) * total
-        self._hooked = None
+        self._hooked = self._still = None
 
     @property
     def has_public_part(self) -> bool:
@@ -205,7 +209,7 @@ class ModuleTask:
         found = load(blob, "saved training state", known).get(_PARAMETERS, np.zeros(0))
         if found.shape != self._parameters.shape:
             raise IntegrityError("the saved training state belongs to another run", cure="remove it and catch up")
-        self._parameters, self._hooked = found, None
+        self._parameters, self._hooked, self._still = found, None, None
 
     def digest(self) -> bytes:
         """See `Task.digest`."""
@@ -216,11 +220,21 @@ class ModuleTask:
         module = self._kind.fresh(self._run)
         unflatten(module, self._parameters)
         arrays = {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
-        card = {
-            "run": self._run.run,
-            "config_digest": self._run.digest().hex(),
-            "task": self._run.task.model_dump(mode="json"),
-            "data": self._run.data.model_dump(mode="json"),
-            "parameters": int(math.fsum(array.size for array in arrays.values())),
-        }
-        return ArrayModel(arrays, card)
+        return ArrayModel(arrays, run_card(self._run) | {"parameters": sum(array.size for array in arrays.values())})
+
+    def load_model(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """See `Task.load_model`."""
+        module = self._kind.fresh(self._run)
+        load_arrays(module, arrays)
+        self._parameters, self._hooked, self._still = flatten(module), None, None
+
+    def predict(self, enrolled: RowsOfPeople, people: NDArray[np.int64]) -> NDArray[np.float64]:
+        """See `Task.predict`: what the module gives in evaluation mode, each row's numbers in one line."""
+        if self._still is None:
+            module = self._kind.fresh(self._run)
+            unflatten(module, self._parameters)
+            self._still = module.to(device()).eval()
+        features, _, _ = enrolled.rows(people)
+        with torch.no_grad(), one_thread():
+            predicted = self._still(features.to(device()))
+        return predicted.to("cpu", torch.float64).reshape(len(features), -1).numpy()

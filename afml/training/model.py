@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
+from afml.consortium.run import RunConfig
 from afml.core.config import canonical_json
-from afml.core.errors import IntegrityError
+from afml.core.errors import ConfigError, IntegrityError
 from afml.core.files import require_file, staged_folder
 from afml.training.archive import read_archive
 
-_ARRAYS, _CARD = "model.npz", "model.json"
+_ARRAYS, CARD_FILE = "model.npz", "model.json"
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -36,7 +39,7 @@ def save_model(folder: Path, arrays: Arrays, card: Mapping[str, Any]) -> None:
     with staged_folder(folder) as staged:
         np.savez(staged / _ARRAYS, allow_pickle=False, **arrays)
         stored = {"digest": model_digest(arrays, card), "card": card}
-        (staged / _CARD).write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        (staged / CARD_FILE).write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_model(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -46,10 +49,10 @@ def load_model(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         InputError: A file is missing.
         IntegrityError: The files are damaged or do not match their digest.
     """
-    for name in (_ARRAYS, _CARD):
+    for name in (_ARRAYS, CARD_FILE):
         require_file(folder / name, "model", "train first, or check the path")
     try:
-        stored = json.loads((folder / _CARD).read_text(encoding="utf-8"))
+        stored = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
         with (folder / _ARRAYS).open("rb") as opened:
             arrays = read_archive(opened)
         card: dict[str, Any] = stored["card"]
@@ -85,3 +88,49 @@ class ArrayModel:
     def load(cls, folder: Path) -> Self:
         """Read a saved model; raises as `load_model`."""
         return cls(*load_model(folder))
+
+
+def run_card(run: RunConfig) -> dict[str, Any]:
+    """What every model's card says of the run that made it: enough to open its task again, and nothing private.
+
+    Returns:
+        `run` (its name), `config_digest`, `config` (all of the signed configuration) and `start` (digest of the
+        model that it began from, or "").
+    """
+    config = run.model_dump(mode="json")
+    return {
+        "run": run.run,
+        "config_digest": run.digest().hex(),
+        "config": config,
+        "start": str(config.get("start", "")),
+    }
+
+
+def load_arrays(module: nn.Module, arrays: Arrays) -> None:
+    """Give a module the parameters of a saved model.
+
+    Args:
+        module: Changed in place; its `state_dict` says which arrays there must be.
+        arrays: By the names of the `state_dict`.
+
+    Raises:
+        ConfigError: A name or a shape differs, or a number is not finite; nothing is changed.
+    """
+    wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    given = {name: tuple(array.shape) for name, array in arrays.items()}
+    cure = "give a model of the same task and settings"
+    if odd := sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name)):
+        raise ConfigError(
+            f"differs in {len(odd)} arrays, first in {odd[0]}: {_shape(given, odd[0])} in the model, "
+            f"{_shape(wanted, odd[0])} in the task",
+            where="model",
+            cure=cure,
+        )
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+            raise ConfigError(f"the array {name} holds what is no finite number", where="model", cure=cure)
+    module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
+
+
+def _shape(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
+    return "x".join(map(str, shapes[name])) or "one number" if name in shapes else "none"

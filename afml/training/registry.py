@@ -18,6 +18,7 @@ from afml.training.task import TaskKind
 
 GROUP = "afml.tasks"
 _OWN = "afml"
+_KIND = ("data", "settings", "check", "plan", "lengths", "task", "enrolled", "held_out")
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,11 @@ class InstalledTask:
                 where=f"task {self.kind}",
                 cure="mend or reinstall its package",
             ) from None
-        if not all(hasattr(kind, name) for name in ("data", "settings", "check", "lengths", "task", "enrolled")):
+        if lacking := [name for name in _KIND if not hasattr(kind, name)]:
             raise ConfigError(
-                f"{self.target} is not a task kind (afml.training.task.TaskKind)",
+                f"{self.target} is not a task kind (afml.training.task.TaskKind): it lacks {lacking[0]}",
                 where=f"task {self.kind}",
-                cure="name an object with data, settings, check, lengths, task and enrolled in its entry point",
+                cure=f"name an object with {', '.join(_KIND)} in its entry point",
             )
         return cast(TaskKind, kind)
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from afml.consortium.card import DataAgreement
 from afml.consortium.run import RunConfig
 from afml.core.config import Settings
+from afml.core.errors import ConfigError
 from afml.data.prepared import Prepared
 from afml.training.planning import Plan, Rounds, Terms
 from crypto.public.random import RandomSource
@@ -143,6 +144,35 @@ class Task(Protocol):
         """The model as it stands."""
         ...
 
+    def load_model(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over the parameters of a saved model of this kind: to begin a run at it, or to predict with it.
+
+        Args:
+            arrays: Of the model (`afml.training.model.ArrayModel`).
+
+        Raises:
+            ConfigError: They are not those of a model of this task: another name, another shape, no finite number;
+                or this kind of task begins at no model.
+        """
+        ...
+
+    def predict(self, enrolled: Any, people: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What the model says of some people, without dropout or anything else that training adds.
+
+        Exact, and of single people: it stays with the institution whose people they are.
+
+        Args:
+            enrolled: People of the node, those of `TaskKind.enrolled` or `TaskKind.held_out`.
+            people: Rows of `enrolled`, one per person, [people].
+
+        Returns:
+            float64 [rows, outputs]: all rows of these people, person by person, each person's in stored order.
+
+        Raises:
+            ConfigError: This kind of task predicts nothing.
+        """
+        ...
+
 
 class TaskKind(Protocol):
     """A kind of task: what an entry point of the group `afml.tasks` names."""
@@ -206,3 +236,29 @@ class TaskKind(Protocol):
             InputError: The data lack what the run declares.
         """
         ...
+
+    def held_out(self, run: RunConfig, prepared: Prepared) -> Enrolled:
+        """The people of an institution who are kept out of training, in the same form.
+
+        Most kinds say `self.enrolled(run, prepared.held_out)`.
+
+        Raises:
+            InputError: As `enrolled`.
+        """
+        ...
+
+
+class PredictsNothing:
+    """Base of tasks that begin at no saved model and predict nothing."""
+
+    def load_model(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """See `Task.load_model`; always refused."""
+        raise ConfigError(
+            "this kind of task begins at no saved model", where="model", cure="give a model of a task that predicts"
+        )
+
+    def predict(self, enrolled: Any, people: NDArray[np.int64]) -> NDArray[np.float64]:
+        """See `Task.predict`; always refused."""
+        raise ConfigError(
+            "this kind of task predicts nothing", where="model", cure="give a model of a task that predicts"
+        )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from afml.consortium.run import RunConfig
-from afml.core.errors import IntegrityError
+from afml.core.errors import ConfigError, IntegrityError
 from afml.training.clipping import clipped_part
+from afml.training.model import ArrayModel
 from afml.training.task import Enrolled, Task
 from crypto.public.random import SeededRandom
 
@@ -34,6 +36,8 @@ def keeps_the_contract(fresh: Callable[[], Task], run: RunConfig, enrolled: Enro
     for rubbish in (b"", b"rubbish"):
         with pytest.raises(IntegrityError):
             fresh().load_state(rubbish)
+    if isinstance(fresh().model(), ArrayModel):
+        _a_saved_model_says_what_it_said(fresh, enrolled)
 
 
 def _every_node_begins_alike(fresh: Callable[[], Task]) -> None:
@@ -73,3 +77,34 @@ def _a_sum_moves_every_node_alike(fresh: Callable[[], Task], phase: int, people:
     assert restored.digest() == first.digest()
     with pytest.raises(IntegrityError):
         first.apply(phase, np.zeros(len(total) + 1), people)
+
+
+def _a_saved_model_says_what_it_said(fresh: Callable[[], Task], enrolled: Enrolled) -> None:
+    """A task either begins at saved models and predicts, or refuses both in one line."""
+    trained, people = fresh(), np.arange(len(enrolled))
+    trained.apply(0, np.random.default_rng(8).normal(size=trained.length(0)), len(people))
+    before, model = trained.digest(), cast(ArrayModel, trained.model())
+    try:
+        said = trained.predict(enrolled, people)
+    except ConfigError:
+        with pytest.raises(ConfigError):
+            fresh().load_model(model.arrays)
+        return
+    assert said.dtype == np.float64
+    assert said.ndim == 2
+    assert np.isfinite(said).all()
+    alone = [trained.predict(enrolled, people[index : index + 1]) for index in people]
+    np.testing.assert_allclose(said, np.concatenate(alone), rtol=1e-4, atol=1e-5)
+    backwards = trained.predict(enrolled, people[::-1].copy())
+    np.testing.assert_allclose(backwards, np.concatenate(alone[::-1]), rtol=1e-4, atol=1e-5)
+    assert trained.digest() == before
+    again = fresh()
+    again.load_model(model.arrays)
+    assert again.model().digest() == model.digest()
+    np.testing.assert_allclose(again.predict(enrolled, people), said, rtol=1e-4, atol=1e-5)
+    name, first = next(iter(model.arrays.items()))
+    nowhere = np.full(first.shape, np.nan)
+    for wrong in ({}, {**model.arrays, "another": first}, {**model.arrays, name: nowhere}):
+        with pytest.raises(ConfigError):
+            again.load_model(wrong)
+    assert again.model().digest() == model.digest()

@@ -92,8 +92,9 @@ class Server:
     def _open_enrolled(self, asked: Message) -> Message:
         assert self._run is not None
         data = DataAgreement.model_validate(asked.fields["data"])
-        prepared = Prepared(Path(asked.fields["folder"]), Path(asked.fields["table"]), data)
-        enrolled = self._enrolled = self._kind.enrolled(self._run, prepared)
+        prepared = Prepared(Path(asked.fields["folder"]), Path(asked.fields["table"]), data, asked.fields["role"])
+        people_of = self._kind.held_out if asked.fields["held_out"] else self._kind.enrolled
+        enrolled = self._enrolled = people_of(self._run, prepared)
         return Message(OK, {"people": len(enrolled), "digest": str(enrolled.digest())})
 
     def _gradients(self, asked: Message) -> Message:
@@ -134,6 +135,15 @@ class Server:
         model: Any = self._opened().model()
         names = list(model.arrays)
         return Message(OK, {"names": names, "card": model.card}, [np.asarray(model.arrays[name]) for name in names])
+
+    def _load_model(self, asked: Message) -> Message:
+        task = self._opened()
+        task.load_model(dict(zip(asked.fields["names"], map(np.array, asked.arrays), strict=True)))
+        return Message(OK, {"has_public_part": bool(task.has_public_part)})
+
+    def _predict(self, asked: Message) -> Message:
+        people = np.asarray(asked.arrays[0], np.int64)
+        return Message(OK, {}, [np.asarray(self._opened().predict(self._enrolled, people), np.float64)])
 
     def _opened(self) -> Task:
         assert self._task is not None

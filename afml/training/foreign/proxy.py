@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from afml.core.errors import ProtocolError
 from afml.data.prepared import Prepared
 from afml.training.foreign.messages import Message
 from afml.training.foreign.process import TaskProcess
-from afml.training.model import ArrayModel
+from afml.training.model import ArrayModel, Arrays, run_card
 from afml.training.planning import Plan, Rounds, Terms
 from afml.training.registry import InstalledTask
 from afml.training.task import Progress, Rows
@@ -92,8 +93,14 @@ class ForeignKind:
 
     def enrolled(self, run: RunConfig, prepared: Prepared) -> ForeignEnrolled:
         """See `TaskKind.enrolled`."""
-        seeing = TaskProcess(self._installed, [prepared.public, prepared.private, prepared.table])
-        return ForeignEnrolled(seeing, run, prepared)
+        return ForeignEnrolled(self._seeing(prepared), run, prepared)
+
+    def held_out(self, run: RunConfig, prepared: Prepared) -> ForeignEnrolled:
+        """See `TaskKind.held_out`; in a process of their own."""
+        return ForeignEnrolled(self._seeing(prepared), run, prepared, held_out=True)
+
+    def _seeing(self, prepared: Prepared) -> TaskProcess:
+        return TaskProcess(self._installed, [prepared.public, prepared.private, prepared.table])
 
     def _start(self) -> TaskProcess:
         return TaskProcess(self._installed, [] if self._prepared is None else [self._prepared.public])
@@ -104,10 +111,23 @@ class ForeignKind:
         return self._blind.ask(name, fields)
 
 
+@dataclass(frozen=True)
+class Held:
+    """What the blind process holds and the seeing one is to hold too.
+
+    Attributes:
+        state: See `Task.state`.
+        model: The saved model that was loaded last; a state may lack parts of it that are not trained.
+    """
+
+    state: bytes = b""
+    model: Arrays | None = None
+
+
 class ForeignEnrolled:
     """The people, in the seeing process."""
 
-    def __init__(self, process: TaskProcess, run: RunConfig, prepared: Prepared) -> None:
+    def __init__(self, process: TaskProcess, run: RunConfig, prepared: Prepared, *, held_out: bool = False) -> None:
         self._process = process
         _open_task(process, run, prepared.public, bf16=False)
         told = process.ask(
@@ -116,10 +136,12 @@ class ForeignEnrolled:
                 "folder": str(prepared.folder.resolve()),
                 "table": str(prepared.table.resolve()),
                 "data": prepared.data.model_dump(mode="json"),
+                "role": prepared.role,
+                "held_out": held_out,
             },
         ).fields
         self._people, self._digest = int(told["people"]), str(told["digest"])
-        self._state: bytes | None = None
+        self._held = Held()
 
     def __len__(self) -> int:
         return self._people
@@ -128,24 +150,40 @@ class ForeignEnrolled:
         """See `Enrolled.digest`."""
         return self._digest
 
-    def gradients(self, state: bytes, phase: int, people: NDArray[np.int64], stream: RandomSource) -> list[Rows]:
+    def gradients(self, held: Held, phase: int, people: NDArray[np.int64], stream: RandomSource) -> list[Rows]:
         """Gradients of these people at these parameters."""
-        if state is not self._state:
-            self._process.ask("load_state", arrays=[np.frombuffer(state, np.uint8)])
-            self._state = state
+        self._take(held)
         answer = self._process.ask("gradients", {"phase": phase, "stream": _replayed(stream)}, [people])
         return _rows(answer)
+
+    def predict(self, held: Held, people: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Predictions of these people's rows at these parameters."""
+        self._take(held)
+        answer = self._process.ask("predict", arrays=[people])
+        if len(answer.arrays) != 1 or answer.arrays[0].ndim != 2:
+            raise ProtocolError("gave no predictions where some were asked for", where="process of a task")
+        return np.array(answer.arrays[0], np.float64)
+
+    def _take(self, held: Held) -> None:
+        """Bring this process to where the blind one is."""
+        if held.model is not None and held.model is not self._held.model:
+            _send_model(self._process, held.model)
+        elif held.state is self._held.state:
+            return
+        self._process.ask("load_state", arrays=[np.frombuffer(held.state, np.uint8)])
+        self._held = held
 
 
 class ForeignTask:
     """A `Task` whose parameters the blind process holds."""
 
     def __init__(self, process: TaskProcess, run: RunConfig, public: Path, *, bf16: bool) -> None:
-        self._process = process
+        self._process, self._run = process, run
         told = _open_task(process, run, public, bf16=bf16)
         self._lengths, self._blocks, self._at_once = told["lengths"], told["blocks"], told["people_at_once"]
         self._public_part = bool(told["has_public_part"])
         self._kept: bytes | None = None  # the state, until something changes it
+        self._started: Arrays | None = None  # the saved model that was loaded last
         self.model().digest()  # what could not be saved is refused now, before anything is spent on it
 
     def length(self, phase: int) -> int:
@@ -164,7 +202,7 @@ class ForeignTask:
         self, phase: int, enrolled: ForeignEnrolled, people: NDArray[np.int64], stream: RandomSource
     ) -> list[Rows]:
         """See `Task.gradients`."""
-        return enrolled.gradients(self.state(), phase, people, stream)
+        return enrolled.gradients(Held(self.state(), self._started), phase, people, stream)
 
     def apply(self, phase: int, total: NDArray[np.float64], people: int) -> None:
         """See `Task.apply`."""
@@ -212,7 +250,22 @@ class ForeignTask:
                 where="process of a task",
                 cure="use letters and digits",
             )
-        return ArrayModel(dict(zip(names, answer.arrays, strict=True)), dict(answer.fields["card"]))
+        card = dict(answer.fields["card"]) | run_card(self._run)  # of what run it is the node says, not the task
+        return ArrayModel(dict(zip(names, answer.arrays, strict=True)), card)
+
+    def load_model(self, arrays: Arrays) -> None:
+        """See `Task.load_model`."""
+        self._kept = None
+        told = _send_model(self._process, arrays)
+        self._started, self._public_part = dict(arrays), bool(told["has_public_part"])
+
+    def predict(self, enrolled: ForeignEnrolled, people: NDArray[np.int64]) -> NDArray[np.float64]:
+        """See `Task.predict`; the seeing process is asked."""
+        return enrolled.predict(Held(self.state(), self._started), people)
+
+
+def _send_model(process: TaskProcess, arrays: Arrays) -> dict[str, Any]:
+    return process.ask("load_model", {"names": list(arrays)}, list(arrays.values())).fields
 
 
 def _open_task(process: TaskProcess, run: RunConfig, public: Path, *, bf16: bool) -> dict[str, Any]:

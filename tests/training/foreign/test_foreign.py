@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ import pytest
 
 from afml.consortium.card import DataAgreement
 from afml.consortium.run import RunConfig
-from afml.core.errors import IntegrityError, ProtocolError
+from afml.core.errors import ConfigError, IntegrityError, ProtocolError
 from afml.data.people import PeopleTable, PersonColumns
 from afml.data.prepared import Prepared
 from afml.data.schema import Schema
-from afml.data.source import SourceWriter
+from afml.data.source import SourceWriter, open_source
 from afml.training.foreign import sandbox
 from afml.training.foreign.process import TaskProcess
 from afml.training.foreign.proxy import ForeignEnrolled, ForeignKind, ForeignTask
@@ -122,6 +123,30 @@ def test_it_trains_as_the_same_code_does_in_this_process(
         models.append(task.model())
     for name in ("weight", "bias"):
         assert np.array_equal(models[0].arrays[name], models[1].arrays[name])
+
+
+def test_it_predicts_for_people_kept_out_as_the_same_code_does_in_this_process(
+    package: InstalledTask, prepared: Prepared, run_of: Callable[..., RunConfig]
+) -> None:
+    kept_out, table = np.arange(PEOPLE - 4, PEOPLE), prepared.people
+    apart = replace(prepared, table=prepared.table.with_name("apart.tsv"))
+    replace(table, enrolled=np.arange(PEOPLE) < PEOPLE - 4).save(apart.table)
+    arrays = {"weight": np.array([[1.0, -2.0, 0.5]], np.float32), "bias": np.array([0.25], np.float32)}
+    run, said = run_of(), []
+    for kind in (ForeignKind(package, apart), package.imported()):
+        task: Any = kind.task(run, apart.public)
+        people: Any = kind.held_out(run, apart)
+        assert (len(people), len(kind.enrolled(run, apart))) == (4, PEOPLE - 4)
+        before = task.predict(people, np.arange(4))
+        task.load_model(arrays)
+        said.append(task.predict(people, np.arange(4)))
+        assert not np.array_equal(before, said[-1])
+        with pytest.raises(ConfigError, match="first in bias: none in the model, 1 in the task"):
+            task.load_model({"weight": arrays["weight"]})
+    np.testing.assert_array_equal(said[0], said[1])
+    source = open_source(prepared.folder)
+    features = source.features[source.rows_of(kept_out)].astype(np.float64)
+    np.testing.assert_allclose(said[0][:, 0], features @ [1.0, -2.0, 0.5] + 0.25, rtol=1e-5)
 
 
 def test_the_process_that_gives_the_model_has_seen_nobody(
