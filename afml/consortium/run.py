@@ -20,6 +20,8 @@ MOST = 10**9
 """Of rounds, attempts and people: beyond it arithmetic ends before the budget does."""
 LEAST = 1e-6
 """Of noise and sample rates, likewise."""
+MOST_BITS = 24
+"""Of a coordinate on the grid of updates."""
 
 
 class Budget(FiniteSettings):
@@ -96,7 +98,7 @@ class RunConfig(FiniteSettings):
     quorum: int = Field(ge=1)
     max_colluding: int = Field(default=1, ge=0)
     noise: Literal["distributed", "local"] = "distributed"
-    bits: int = Field(default=16, ge=2, le=24)
+    bits: int = Field(default=16, ge=2, le=MOST_BITS)
     backend: str = Field(default="ckks", description="how updates are hidden in the sum (crypto.public.backend)")
     budget: Budget
     enrolments_per_person: int = Field(

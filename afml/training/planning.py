@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, ValidationError
 
 from afml.consortium.card import NodeCard
-from afml.consortium.run import Budget, Phase, RunConfig
+from afml.consortium.run import MOST_BITS, Budget, Phase, RunConfig
 from afml.consortium.scheme import run_params
 from afml.core.config import FiniteSettings, complaint
 from afml.core.errors import ConfigError
@@ -141,10 +141,27 @@ def configure(
         raise ConfigError(complaint(error), where="run configuration") from None
     kind.check(run)
     _require_affordable(run)
+    run = _with_bits(run)
     for phase in run.phases:  # refuse here what every node would refuse later
         grid_for(run, phase)
     run_params(run)
     public_backend(run.backend)
+    return run
+
+
+def _with_bits(run: RunConfig) -> RunConfig:
+    """The run with the fewest bits, from the default on, whose grid is fine enough for the noise of every phase.
+
+    The range of a grid holds everybody enrolled at the largest node, so a large institution needs more.
+    """
+    for bits in range(run.bits, MOST_BITS + 1):
+        wider = run.model_copy(update={"bits": bits})
+        try:
+            for phase in wider.phases:
+                grid_for(wider, phase)
+        except ConfigError:
+            continue
+        return wider
     return run
 
 

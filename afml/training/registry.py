@@ -147,13 +147,14 @@ def source_files(root: Path) -> list[Path]:
 def package_roots(module: str, *, own: bool) -> list[Path]:
     """Where the source of a task is.
 
-    A task of ours is its room and the room of the guarantee; any other one is its whole top-level package.
+    A task of ours is its room (`afml.masking`, or all of `afml.tasks`) and the room of the guarantee; any other one is
+    its whole top-level package.
 
     Raises:
         ConfigError: There is no such package.
     """
     if own:
-        packages = [module.rpartition(".")[0], "afml.training"]
+        packages = [".".join(module.split(".")[:2]), "afml.training"]
         base = Path(afml.__file__).parents[1]
         return [base.joinpath(*package.split(".")) for package in packages]
     top = module.partition(".")[0]

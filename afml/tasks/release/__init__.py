@@ -1,0 +1,1 @@
+"""What tasks share that release a declared vector once: blocks of it, their bounds and noise, a phase of one round."""
