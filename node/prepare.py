@@ -36,12 +36,14 @@ class Given:
         options: Of that kind: where the data are and what is wanted of them.
         draw: Who is kept out of training, to evaluate with.
         max_enrolments: See `NodeCard`.
+        declare_held_out: Whether the card says how many people are kept out of training.
     """
 
     kind: str
     options: Settings
     draw: HoldoutDraw
     max_enrolments: int = 1
+    declare_held_out: bool = False
 
 
 def prepare(kit: NodeKit, work: Workspace, given: Given, progress: Step) -> NodeCard:
@@ -66,7 +68,7 @@ def prepare(kit: NodeKit, work: Workspace, given: Given, progress: Step) -> Node
             draft.data.mkdir()
             built = DATA_KINDS.get(given.kind).build(draft.data, given.options, progress.note)
             enrolled = given.draw.enrolled(_holdout_key(work, draft, given.draw), built.samples)
-            card = _declare(kit, draft, built, enrolled, given.max_enrolments)
+            card = _declare(kit, draft, built, enrolled, given)
             _install(draft, work)
     finally:
         if new and not any(work.root.iterdir()):
@@ -74,14 +76,20 @@ def prepare(kit: NodeKit, work: Workspace, given: Given, progress: Step) -> Node
     return card
 
 
-def _declare(
-    kit: NodeKit, draft: Workspace, built: Built, enrolled: NDArray[np.bool_], max_enrolments: int
-) -> NodeCard:
+def _declare(kit: NodeKit, draft: Workspace, built: Built, enrolled: NDArray[np.bool_], given: Given) -> NodeCard:
     """Write who takes part, and the signed card that says how many."""
     if not enrolled.any():
         raise InputError("nobody is left to train on", where="--holdout", cure="lower it")
     PeopleTable(built.samples, built.columns, enrolled).save(draft.people)
-    card = NodeCard(node=kit.node, data=built.data, enrolled=int(enrolled.sum()), max_enrolments=max_enrolments)
+    if given.declare_held_out and enrolled.all():
+        raise InputError("nobody is kept out of training", where="--declare-held-out", cure="raise --holdout")
+    card = NodeCard(
+        node=kit.node,
+        data=built.data,
+        enrolled=int(enrolled.sum()),
+        held_out=int((~enrolled).sum()) if given.declare_held_out else None,
+        max_enrolments=given.max_enrolments,
+    )
     signature = sign(kit.signing_key, messages.node_card(card.unsigned()))
     card = card.model_copy(update={"signature": signature.hex()})
     write_bytes(draft.card, card.model_dump_json(indent=2).encode() + b"\n")

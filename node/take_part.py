@@ -148,9 +148,10 @@ def checked_holdings(work: Workspace, run: RunConfig, node: int, part: Part) -> 
     card, enrolled = NodeCard.load(work.card), run.enrolled.get(node)
     if enrolled is None:
         raise ConfigError(f"node {node} is not enrolled in this run", where=part.run_file, cure="ask the coordinator")
-    if (card.node, card.enrolled, card.data) != (node, enrolled, run.data):
+    declared = card.people(run.people)
+    if (card.node, declared, card.data) != (node, enrolled, run.data):
         raise ConfigError(
-            f"the run declares {enrolled} people at node {node}, this work folder's card says {card.enrolled} "
+            f"the run declares {enrolled} people at node {node}, this work folder's card says {declared} "
             f"({_shown(card.data)} / {_shown(run.data)})",
             where=part.run_file,
             cure="give the coordinator the present card.json and configure the run again",

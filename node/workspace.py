@@ -4,7 +4,8 @@ work/
   data/             what the data kind stored      people.tsv    sample, the table's columns, role (train | holdout)
   card.json         what it declares in public     ledger/       every spend, of all runs
   runs/<run>/       keys and progress of one run; keys go when it ends
-  models/<run>/     the trained model              privacy/<run>.json  what the run cost
+  models/<run>/     the trained model, its card and what the run cost (privacy.json); public but for that
+  privacy/<run>.json  what the run cost            evaluation/<run>.json  how it does on held-out people: stays here
   releases/<run>/   release.vcf.gz and its index   columns/<run>.json  who is which column: stays here
 """
 
@@ -13,12 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from afml.consortium.card import NodeCard
+from afml.consortium.card import NodeCard, Role
 from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
 from afml.data.prepared import Prepared
 from afml.training.registry import agreed
-from afml.training.task import Enrolled, Task
+from afml.training.task import Enrolled, Task, TaskKind
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,18 @@ class Workspace:
         """Row of the store behind each column of the masked VCF; never leaves the institution."""
         return self.root / "columns" / f"{run}.json"
 
-    def prepared(self) -> Prepared:
-        """What a task opens."""
-        return Prepared(self.data, self.people, NodeCard.load(self.card).data)
+    def evaluation(self, run: str) -> Path:
+        """How a run's model does on this institution's own held-out people; never leaves it."""
+        return self.root / "evaluation" / f"{run}.json"
+
+    def prepared(self, role: Role = "train") -> Prepared:
+        """What a task opens.
+
+        Args:
+            role: Which people take part.
+        """
+        data = NodeCard.load(self.card).data
+        return Prepared(self.data, self.people, data, role, models=(self.root / "models",))
 
     def require_prepared(self) -> None:
         """Refuse a folder that `afml prepare` has not finished.
@@ -84,11 +94,21 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Holdings:
-    """What a node loads to train: the task over its data, its own enrolled people, and their names."""
+    """What a node loads to train.
+
+    Attributes:
+        task: Over the institution's data.
+        enrolled: Its people who take part.
+        names: Theirs, in that order.
+        kind: Of the task.
+        prepared: The data.
+    """
 
     task: Task
     enrolled: Enrolled
     names: tuple[str, ...]
+    kind: TaskKind
+    prepared: Prepared
 
 
 def load_holdings(work: Workspace, run: RunConfig, *, bf16: bool = False) -> Holdings:
@@ -104,8 +124,9 @@ def load_holdings(work: Workspace, run: RunConfig, *, bf16: bool = False) -> Hol
         ConfigError: The task or the data are not those of the run.
     """
     work.require_prepared()
-    prepared = work.prepared()
+    prepared = work.prepared(run.people)
     kind = agreed(run.task, where=f"run {run.run}").load(prepared)
     kind.check(run)
     task = kind.task(run, prepared.public, bf16=bf16)
-    return Holdings(task, kind.enrolled(run, prepared), prepared.people.rows(prepared.enrolled).samples)
+    names = prepared.people.rows(prepared.enrolled).samples
+    return Holdings(task, kind.enrolled(run, prepared), names, kind, prepared)

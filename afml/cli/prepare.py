@@ -54,10 +54,13 @@ class _Prepare(click.Command):
     type=click.IntRange(1),
     help="Institutions of a run, this one included, that one of these people may be enrolled at: your signed word.",
 )
+@click.option(
+    "--declare-held-out", is_flag=True, help="Say on the card how many those are: runs may then evaluate on them."
+)
 @click.option("--seed", default=None, type=int, help="Simulation only.")
 def prepare(
-    kit: Path, work: Path, data: str | None, task: str | None, holdout: float, max_enrolments: int, seed: int | None,
-    **given: object,
+    kit: Path, work: Path, data: str | None, task: str | None, holdout: float, max_enrolments: int,
+    declare_held_out: bool, seed: int | None, **given: object,
 ) -> None:  # fmt: skip
     """Check and store this institution's data, declare the enrolment on a signed card."""
     data = _kind(data, task)
@@ -65,7 +68,9 @@ def prepare(
     draw = HoldoutDraw(holdout, seed)
     loaded = load_node_kit(kit)
     with step(f"preparing node {loaded.node}") as running:
-        card = prepare_work(loaded, Workspace(work), Given(data, options, draw, max_enrolments), running)
+        card = prepare_work(
+            loaded, Workspace(work), Given(data, options, draw, max_enrolments, declare_held_out), running
+        )
     kind = DATA_KINDS.get(data)
     most = card.max_enrolments
     click.echo(
@@ -76,7 +81,8 @@ def prepare(
     for line in kind.remarks(Workspace(work).data):
         click.echo(line)
     click.echo(
-        f"node {card.node}: {card.data.features} {kind.unit}, {card.enrolled} people enrolled; "
+        f"node {card.node}: {card.data.features} {kind.unit}, {card.enrolled} people enrolled"
+        f"{'' if card.held_out is None else f', {card.held_out} kept out'}; "
         f"card in {work / 'card.json'}"
     )
 

@@ -52,7 +52,7 @@ def show(run_file: Path, kit: Path, work: Path, ledger: Path | None) -> None:
     config = load_run(run_file, loaded.roster)
     space = Workspace(work)
     space.require_prepared()
-    prepared = space.prepared()
+    prepared = space.prepared(config.people)
     people = prepared.people.rows(prepared.enrolled).samples
     for line in consequences(policy, config, loaded):
         click.echo(line)
@@ -95,6 +95,7 @@ def consequences(policy: Policy, config: RunConfig, kit: NodeKit) -> Iterator[st
     yield (
         f"run {config.run} of consortium {config.consortium}: task {config.task.kind}, {config.rounds} private rounds, "
         f"{len(config.enrolled)} institutions, at least {config.quorum} in a sum, {config.noise} noise"
+        + (", on the people kept out of training" if config.people == "holdout" else "")
     )
     cost = ple(plan, delta)
     yield (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -12,6 +13,9 @@ from afml.consortium.roster import Roster
 from afml.core.config import Settings
 from afml.core.errors import InputError
 from crypto.public.signing import verify
+
+Role = Literal["train", "holdout"]
+"""Of a person: takes part in training, or is kept out of it, to evaluate with. As in the people table."""
 
 
 class DataAgreement(Settings):
@@ -35,6 +39,8 @@ class NodeCard(Settings):
         node: Its number.
         data: What its data have in common with the others'.
         enrolled: People enrolled in training.
+        held_out: People kept out of training, where the institution declares them: a run may then evaluate a model
+            on them.
         max_enrolments: Institutions, this one included, that one of them may be enrolled at in a run: its word,
             since nobody else can know. A run below it is refused, here and by `afml configure`.
         signature: Over all else.
@@ -43,8 +49,13 @@ class NodeCard(Settings):
     node: int
     data: DataAgreement
     enrolled: int = Field(ge=1)
+    held_out: int | None = Field(default=None, ge=1, exclude_if=lambda value: value is None)
     max_enrolments: int = Field(default=1, ge=1)
     signature: str = ""
+
+    def people(self, role: Role) -> int | None:
+        """How many take part in a run of the people with a role; None where the card does not say."""
+        return self.enrolled if role == "train" else self.held_out
 
     def unsigned(self) -> bytes:
         """The signed bytes."""

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from afml.consortium.card import DataAgreement
+from afml.consortium.card import DataAgreement, Role
 from afml.core.config import FiniteSettings, canonical_json, require_shallow
 from afml.core.errors import ConfigError
 
@@ -94,7 +94,12 @@ class RunConfig(FiniteSettings):
     consortium: str
     task: TaskChoice
     data: DataAgreement = Field(description="that every node's card declares")
-    enrolled: dict[int, int] = Field(description="node -> people enrolled in training, declared public")
+    enrolled: dict[int, int] = Field(description="node -> people who take part, declared public")
+    people: Role = Field(
+        default="train",
+        exclude_if=lambda value: value == "train",
+        description="which people take part: those enrolled in training, or those kept out of it",
+    )
     quorum: int = Field(ge=1)
     max_colluding: int = Field(default=1, ge=0)
     noise: Literal["distributed", "local"] = "distributed"

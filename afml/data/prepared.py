@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.consortium.card import DataAgreement
+from afml.consortium.card import DataAgreement, Role
 from afml.data.people import PeopleTable
-
-Role = Literal["train", "holdout"]
-"""Of a person: takes part in training, or is kept out of it. As in the people table."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +22,14 @@ class Prepared:
         table: People table, to read and to blame.
         data: What was declared of the data.
         role: Whose turn it is: of the people with this role a task is given `enrolled`.
+        models: Folders in which the institution keeps saved models.
     """
 
     folder: Path
     table: Path
     data: DataAgreement
     role: Role = "train"
+    models: tuple[Path, ...] = ()
 
     @property
     def public(self) -> Path:

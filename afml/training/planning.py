@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from afml.consortium.card import NodeCard
+from afml.consortium.card import NodeCard, Role
 from afml.consortium.run import MOST_BITS, Budget, Phase, RunConfig
 from afml.consortium.scheme import run_params
 from afml.core.config import FiniteSettings, complaint
@@ -55,6 +55,7 @@ class Plan(FiniteSettings):
 
     phases: tuple[Phase, ...]
     public_part: bool = False
+    people: Role = Field(default="train", description="who takes part, see `RunConfig.people`")
 
 
 def one_phase(rounds: Rounds, terms: Terms, parameters: int, *, name: str = "train") -> Plan:
@@ -126,7 +127,8 @@ def configure(
             task=task.choice.model_copy(update={"settings": settings}),
             data=data,
             public_part=plan.public_part,
-            enrolled={card.node: card.enrolled for card in cards},
+            enrolled={card.node: _people(card, plan.people) for card in cards},
+            people=plan.people,
             quorum=terms.quorum or len(cards),
             max_colluding=terms.max_colluding,
             noise=terms.noise,
@@ -163,6 +165,17 @@ def _with_bits(run: RunConfig) -> RunConfig:
             continue
         return wider
     return run
+
+
+def _people(card: NodeCard, role: Role) -> int:
+    people = card.people(role)
+    if people is None:
+        raise ConfigError(
+            "does not say how many people are kept out of training",
+            where=f"card of node {card.node}",
+            cure="have that institution run `afml prepare --declare-held-out`",
+        )
+    return people
 
 
 def _require_affordable(run: RunConfig) -> None:
