@@ -1,0 +1,119 @@
+"""Sites as blocks of the vector: distances from what the public panel expects, weighted so that errors are least.
+
+With p the panel's frequency of the counted allele and q = 1 - p, a person of dosage d contributes
+
+    alleles     d - 2p                                       variance 2pq
+    genotypes   (d - 2p)^2 - (1 - 2p)(d - 2p) - 2pq          variance (2pq)^2
+
+under Hardy-Weinberg proportions. The second is 2p^2, -2pq and 2q^2 for d = 0, 1 and 2: what is left of a genotype once
+the number of alleles is known. It has far less variance than a count of heterozygotes, so it takes far less of the
+bound; the three genotype frequencies and the distance from equilibrium follow from both sums without further noise.
+Someone without a call counts as the panel expects, that is with nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.genomics.sites import SitePanel
+from afml.tasks.release.blocks import Block, balanced_weights
+from afml.tasks.statistics.settings import SiteFigure, StatisticsSettings
+
+ALLELES, GENOTYPES, NO_CALL = "alleles", "genotypes", "missing"
+_RAREST = 1e-3  # a panel's frequency of 0 would make for a weight without end
+_MARGIN = 1.05  # bound over the longest vector on the panel
+_SITES_AT_ONCE = 1024
+_DRAWN_MARGIN = 1.25  # the same, where the panel's people are drawn: without linkage their vectors are more alike
+
+
+@dataclass(frozen=True, eq=False)
+class SiteBlocks:
+    """What a vector says of sites.
+
+    Attributes:
+        panel: The sites, with the panel's frequencies.
+        dosage: Of the panel's people, which the bounds are made of, int8 [panel people, S].
+        figures: What is released.
+        most_missing: Share of missing sites that the bound of missing calls is made for.
+    """
+
+    panel: SitePanel
+    dosage: NDArray[np.int8]
+    figures: tuple[SiteFigure, ...]
+    most_missing: float
+
+    def blocks(self) -> list[Block]:
+        """The blocks. Their weights make the mean standard error least over all figures together."""
+        made = []
+        sites = len(self.panel)
+        for figure in self.figures:
+            if figure == NO_CALL:
+                weight = float(balanced_weights(np.array([self.most_missing]))[0])
+                absent = self.most_missing * sites
+                bound = weight * math.sqrt(min(sites, absent + 3 * math.sqrt(absent) + 1))  # by chance so many
+                made.append(Block(figure, (sites,), bound, weight=weight, sure=self.most_missing >= 1))
+            else:
+                weights = self._weights(figure)
+                made.append(Block(figure, (sites,), self._bound(figure, weights), weight=weights))
+        return made
+
+    def _weights(self, figure: SiteFigure) -> NDArray[np.float64]:
+        p = np.maximum(self.panel.maf, _RAREST)
+        variance = 2 * p * (1 - p)
+        return balanced_weights(variance if figure == ALLELES else variance * variance)
+
+    def _bound(self, figure: SiteFigure, weights: NDArray[np.float64]) -> float:
+        """Longest vector on the panel, with a margin; never more than anybody's could be."""
+        longest, furthest = np.zeros(len(self.dosage)), 0.0
+        every = np.array([[0], [1], [2]], np.int8)
+        for start in range(0, len(weights), _SITES_AT_ONCE):
+            part = slice(start, start + _SITES_AT_ONCE)
+            p = self.panel.maf[part]
+            values = np.nan_to_num(site_values(figure, self.dosage[:, part], p)) * weights[part]
+            extremes = (np.abs(site_values(figure, np.repeat(every, len(p), axis=1), p)) * weights[part]).max(axis=0)
+            for site in range(len(p)):  # site by site, in one order: a sum that rounds alike everywhere
+                longest += values[:, site] * values[:, site]
+                furthest += float(extremes[site] * extremes[site])
+        margin = _DRAWN_MARGIN if self.panel.drawn_people else _MARGIN
+        most = margin * math.sqrt(float(longest.max()))
+        return min(most, math.sqrt(furthest)) if most > 0 else math.sqrt(furthest)
+
+
+def site_values(figure: SiteFigure, dosage: NDArray[np.int8], p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What people contribute at every site, [people, S]; NaN without a call (but for missing calls, 1 and 0).
+
+    Args:
+        figure: Which block.
+        dosage: int8 [people, S].
+        p: The panel's frequencies, [S].
+    """
+    absent = dosage < 0
+    if figure == NO_CALL:
+        return absent.astype(np.float64)
+    distance = dosage - 2 * p
+    if figure == GENOTYPES:
+        distance = distance * distance - (1 - 2 * p) * distance - 2 * p * (1 - p)
+    return np.where(absent, np.nan, distance)
+
+
+def counts_shortened(settings: StatisticsSettings, figures: tuple[SiteFigure, ...]) -> bool:
+    """Whether somebody's sites may be longer than the bound, so that a run counts of how many that is true."""
+    return any(figure != NO_CALL or settings.most_missing < 1 for figure in figures)
+
+
+def site_blocks(
+    settings: StatisticsSettings, figures: tuple[SiteFigure, ...], panel: SitePanel, dosage: NDArray[np.int8]
+) -> list[Block]:
+    """The blocks of what a run releases of sites.
+
+    Args:
+        settings: Of the run.
+        figures: What it releases of sites.
+        panel: The sites.
+        dosage: Of the panel's people, [panel people, S].
+    """
+    return SiteBlocks(panel, dosage, figures, settings.most_missing).blocks()
