@@ -1,0 +1,21 @@
+"""A coordinator's wish becomes a run that nodes accept, however large an institution is."""
+
+from __future__ import annotations
+
+import pytest
+
+from afml.consortium.card import DataAgreement, NodeCard
+from afml.masking.kind import NAME
+from afml.privacy.noise import STEPS_PER_SIGMA, grid_for, node_std
+from afml.training.planning import Rounds, Terms, configure
+from afml.training.registry import find
+
+
+@pytest.mark.parametrize(("people", "bits"), [(100, 16), (20_000, 18)])
+def test_a_run_has_as_many_bits_as_its_largest_institution_needs(people: int, bits: int) -> None:
+    data = DataAgreement(kind="genotypes", fingerprint="00", features=30)
+    cards = [NodeCard(node=node, data=data, enrolled=people) for node in (1, 2, 3)]
+    run = configure("c", cards, find(NAME), {}, Rounds(rounds=2), Terms())
+    assert run.bits == bits
+    for phase in run.phases:
+        assert grid_for(run, phase).grid.step * STEPS_PER_SIGMA <= node_std(run, phase)
