@@ -8,11 +8,9 @@ from typing import Literal
 
 import click
 
-from afml.consortium.run import RunConfig
+from afml.api.verbs import Finished, assess
 from afml.core.progress import console
 from afml.evaluation.terminal import print_report
-from afml.trial.assess import Trial, assess
-from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
 
@@ -41,9 +39,8 @@ def evaluate(
     Pools everybody in one process, which only a trial on open or simulated data may do: in a consortium
     each institution attacks its own file.
     """
-    config = RunConfig.load(run_file)
-    trial = Trial(config, tuple(Workspace(path) for path in works), aggregator, data_kind, about, seed)
-    found = assess(trial, json.loads(seconds.read_text()) if seconds else {})
+    finished = Finished(run_file, works, aggregator, data_kind, about, seed)
+    found = assess(finished, json.loads(seconds.read_text()) if seconds else {})
     found.write(out)
     print_report(found.report, found.plan.method, console, found.evaluation.details)
     if found.audited is not None:

@@ -30,6 +30,7 @@ VERBS = {
     "mask": ("afml.cli.mask", "Institution: write the de-identified VCF."),
     "evaluate": ("afml.cli.evaluate", "Attack and score releases of a trial; write the report."),
     "reproduce": ("afml.cli.reproduce", "Run the study of docs/ANALYSIS_PLAN.md; resumable."),
+    "task": ("afml.cli.task", "Task author: begin a task; try one on made-up people."),
     "plan": ("afml.cli.plan", "What utility to expect of so many people, nodes, and so much privacy."),
     "privacy": ("afml.cli.privacy", "Convert between noise, epsilon, delta and PLE."),
     "audit": ("afml.cli.audit", "Show, verify and export a ledger."),

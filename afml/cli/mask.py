@@ -7,16 +7,11 @@ from typing import Literal
 
 import click
 
+from afml.api.verbs import mask as mask_file
 from afml.cli.places import PRIVATE
 from afml.consortium.nodekit import load_node_kit
-from afml.consortium.runfile import load_run
 from afml.core.progress import step
-from afml.masking.kind import masking_settings
 from afml.release.method import AUTO, METHODS
-from node.guard import enter_policy, open_ledger
-from node.policy import load as load_policy
-from node.release import release
-from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
 
@@ -40,24 +35,16 @@ def mask(
     fill: Literal["major", "missing"] | None, target_rr: float | None, ledger: Path | None,
 ) -> None:  # fmt: skip
     """Mask everybody in this institution's store and write releases/RUN/release.vcf.gz, indexed."""
-    loaded = load_node_kit(kit)
-    config = load_run(run_file, loaded.roster)
     wanted = {"method": method, "min_group_size": min_group_size, "fill": fill, "target_rr": target_rr}
     changes = {key: value for key, value in wanted.items() if value is not None}
-    agreed = masking_settings(config).release
-    settings = type(agreed).model_validate(agreed.model_dump() | changes)
-    space = Workspace(work)
-    space.require_prepared()
-    policy = load_policy(kit)
-    policy.require_release(settings.min_group_size)
-    with step(f"masking node {loaded.node}"), open_ledger(space, loaded, ledger) as opened:
-        enter_policy(opened, policy)
-        done = release(space, config, settings, opened)
+    node = load_node_kit(kit).node
+    with step(f"masking node {node}"):
+        done = mask_file(kit=kit, work=work, run=run_file, ledger=ledger, changes=changes)
     result = done.released
-    click.echo(f"node {loaded.node}: method {done.plan.reason}")
+    click.echo(f"node {node}: method {done.plan.reason}")
     for patterns, rr in done.plan.verified:
-        click.echo(f"node {loaded.node}: attacked on panel people: {patterns} patterns, RR {100 * rr:.2g} %")
+        click.echo(f"node {node}: attacked on panel people: {patterns} patterns, RR {100 * rr:.2g} %")
     click.echo(
-        f"node {loaded.node}: {result.patterns_used} patterns, smallest group {result.min_group_size}, "
+        f"node {node}: {result.patterns_used} patterns, smallest group {result.min_group_size}, "
         f"{100 * result.retained_fraction:.2f} % of non-major genotypes shown: {done.path}"
     )

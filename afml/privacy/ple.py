@@ -8,15 +8,18 @@ accounted privacy profile at every delta' >= delta. docs/PRIVACY.md walks throug
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
 from afml.privacy.accountant import profile as accounted_profile
-from afml.privacy.events import Event
+from afml.privacy.events import Event, gaussian_rounds
 from afml.privacy.profile import Floats, GaussianProfile, Profile, gdp_delta, gdp_epsilon
 
 __all__ = [
@@ -27,6 +30,7 @@ __all__ = [
     "gdp_delta",
     "gdp_epsilon",
     "mu_from",
+    "of_rounds",
     "ple",
     "ple_of",
 ]
@@ -141,6 +145,32 @@ def ple(events: Sequence[Event], delta: float) -> Ple:
         ConfigError: `delta` is outside (0, 1).
     """
     return ple_of(accounted_profile(events, delta), delta)
+
+
+def of_rounds(noise_multiplier: float, *, sample_rate: float = 1.0, rounds: int = 1, delta: float = 1e-5) -> Ple:
+    """PLE of rounds of one mechanism; `afml.privacy.ple(...)` calls it.
+
+    Args:
+        noise_multiplier: Noise standard deviation in units of the clip norm.
+        sample_rate: Poisson rate in (0, 1].
+        rounds: With reserved attempts.
+        delta: PLE holds for every delta' >= delta.
+
+    Raises:
+        ConfigError: `delta` is outside (0, 1).
+        InputError: No mechanism has such numbers.
+    """
+    return ple([gaussian_rounds(sample_rate, noise_multiplier, rounds)], delta)
+
+
+class _Callable(ModuleType):
+    """This module, called: short for its `of_rounds`, from `import afml` alone."""
+
+    def __call__(self, *given: Any, **named: Any) -> Ple:
+        return of_rounds(*given, **named)
+
+
+sys.modules[__name__].__class__ = _Callable
 
 
 def attacker_tpr(found: Profile, false_positive_rates: ArrayLike = FALSE_POSITIVE_RATES) -> Floats:

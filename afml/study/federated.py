@@ -19,7 +19,7 @@ from afml.masking.settings import GAME, RISK
 from afml.study.data import StudyData
 from afml.study.settings import CONSORTIUM, RunSettings
 from afml.study.single import FederatedRun, phenotypes
-from afml.trial.local_consortium import LocalConsortium, Options, Traffic
+from afml.trial.parties import Options, Parties, Traffic
 from afml.trial.processes import Team
 from node.release import read_aligned
 
@@ -50,7 +50,7 @@ def federate(settings: RunSettings, data: StudyData, config: RunConfig) -> Feder
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _run(root: Path, settings: RunSettings, data: StudyData, config: RunConfig) -> LocalConsortium:
+def _run(root: Path, settings: RunSettings, data: StudyData, config: RunConfig) -> Parties:
     """From kits to released files below `root`."""
     assert data.folder is not None
     vcfs = [data.folder / f"node-{n}.vcf.gz" for n in range(1, len(data.files) + 1)]
@@ -58,7 +58,7 @@ def _run(root: Path, settings: RunSettings, data: StudyData, config: RunConfig) 
     _write_phenotypes(table, vcfs, settings, data)
     with Team(root / "logs") as team:
         # One process at a time where they need not meet: other runs of the study share the processors.
-        consortium = LocalConsortium(team, root, len(vcfs), at_once=1)
+        consortium = Parties(team, root, len(vcfs), at_once=1)
         consortium.provision(CONSORTIUM)
         consortium.prepare([("--vcf", vcf) for vcf in vcfs], [
             "--panel-vcf", data.folder / "panel.vcf.gz", "--phenotypes", table, "--sites", settings.data.sites,

@@ -47,7 +47,7 @@ from afml.release.method import METHODS
 from afml.release.plan import ReleasePlan
 from afml.release.released import mask_alone
 from afml.trial.auditing import subject_of
-from afml.trial.local_consortium import Traffic
+from afml.trial.parties import Traffic
 from node.privacy import PrivacyStatement
 from node.release import make_plan, read_aligned
 from node.workspace import Workspace

@@ -13,7 +13,7 @@ from afml.core.files import require_file, write_bytes
 from afml.core.progress import Event, step, text_of
 from afml.genomics.partition import Parts, check_split
 from afml.masking.settings import MOST_TRAITS
-from afml.trial.local_consortium import LocalConsortium
+from afml.trial.parties import Parties
 from afml.trial.processes import Team
 
 NAME = "demo"  # of the consortium and of its run
@@ -168,7 +168,7 @@ class Demo:
         """
         settings = self._settings
         with Team(settings.out / "logs") as team:
-            consortium = LocalConsortium(team, settings.out, settings.genomes.nodes)
+            consortium = Parties(team, settings.out, settings.genomes.nodes)
             self._make_data(team)
             self._make_traits(team)
             self._prepare(consortium)
@@ -204,7 +204,7 @@ class Demo:
                 "--phenotypes", traits.binary, "--quantitative", traits.quantitative,
             ])  # fmt: skip
 
-    def _prepare(self, consortium: LocalConsortium) -> None:
+    def _prepare(self, consortium: Parties) -> None:
         with step("provision", seconds=self._seconds):
             consortium.provision(NAME)
         with step("prepare", seconds=self._seconds):
@@ -215,7 +215,7 @@ class Demo:
             )  # fmt: skip
             consortium.prepare(own, shared)
 
-    def _train(self, consortium: LocalConsortium) -> None:
+    def _train(self, consortium: Parties) -> None:
         rounds = self._settings.rounds
         declared = () if self._settings.traits.default else ("--risk", self._data / "phenotypes.risk.json")
         with step("configure", seconds=self._seconds):
@@ -232,7 +232,7 @@ class Demo:
 
             consortium.train(tell)
 
-    def _evaluate(self, team: Team, consortium: LocalConsortium) -> None:
+    def _evaluate(self, team: Team, consortium: Parties) -> None:
         settings, seconds = self._settings, self._settings.out / "seconds.json"
         write_bytes(seconds, canonical_json(self._seconds))
         works = [option for n in consortium.nodes for option in ("--work", consortium.work(n).root)]

@@ -12,7 +12,7 @@ import pytest
 
 from afml.core.simulation import SIMULATION
 from afml.genomics.phenotypes import write_phenotypes
-from afml.trial.local_consortium import LocalConsortium
+from afml.trial.parties import Parties
 from afml.trial.processes import ChildFailed, Team
 from tests.simulated import simulate_dosage, write_vcf
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture
-def consortium(tmp_path: Path) -> Iterator[LocalConsortium]:
+def consortium(tmp_path: Path) -> Iterator[Parties]:
     dosage = simulate_dosage(PANEL + NODES * PEOPLE, SITES + 6, seed=3)
     write_vcf(tmp_path / "panel.vcf.gz", dosage[:PANEL], samples=[f"P{i}" for i in range(PANEL)])
     names = [f"N{node}-{i}" for node in range(NODES) for i in range(PEOPLE)]
@@ -31,7 +31,7 @@ def consortium(tmp_path: Path) -> Iterator[LocalConsortium]:
         write_vcf(tmp_path / f"own-{node + 1}.vcf.gz", own, samples=names[start : start + PEOPLE])
     write_phenotypes(tmp_path / "phenotypes.tsv", names, np.arange(len(names), dtype=np.int8) % 2)
     with Team(tmp_path / "logs") as team:
-        made = LocalConsortium(team, tmp_path, NODES)
+        made = Parties(team, tmp_path, NODES)
         made.provision("test")
         shared = ["--panel-vcf", tmp_path / "panel.vcf.gz", "--phenotypes", tmp_path / "phenotypes.tsv"]
         made.prepare([["--vcf", tmp_path / f"own-{n}.vcf.gz"] for n in made.nodes], [*shared, "--sites", SITES])
@@ -40,7 +40,7 @@ def consortium(tmp_path: Path) -> Iterator[LocalConsortium]:
         yield made
 
 
-def test_a_seeded_run_is_meant_and_marked(consortium: LocalConsortium, tmp_path: Path) -> None:
+def test_a_seeded_run_is_meant_and_marked(consortium: Parties, tmp_path: Path) -> None:
     work = consortium.work(1)
     places = ["--kit", consortium.kit("node-1"), "--work", work.root, "--run", consortium.run_file]
     with Team(tmp_path / "refused") as team, pytest.raises(ChildFailed, match="afml node --simulation") as refused:

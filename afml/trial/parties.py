@@ -67,10 +67,10 @@ class Traffic:
         return cls(summary["rounds"], parameters, size, summary["seconds_per_round"], summary["aggregator_rss_mb"])
 
 
-class LocalConsortium:
+class Parties:
     """The parties of one run, below one folder. Its methods, in their order, are a run's life."""
 
-    def __init__(self, team: Team, root: Path, nodes: int, *, at_once: int = 0) -> None:
+    def __init__(self, team: Team, root: Path, nodes: int, *, at_once: int = 0, run: Path | None = None) -> None:
         """Names the places; `provision` makes the first of them.
 
         Args:
@@ -78,19 +78,20 @@ class LocalConsortium:
             root: Where everything is.
             nodes: Institutions.
             at_once: Processes at a time where they need not meet; by default one per processor.
+            run: Folder of the signed run and of the aggregator's data, where it is not `root`.
         """
-        self.root, self.nodes = root, range(1, nodes + 1)
+        self.root, self.nodes, self._run = root, range(1, nodes + 1), run or root
         self._team, self._at_once = team, at_once or os.cpu_count() or 2
 
     @property
     def run_file(self) -> Path:
         """The signed run."""
-        return self.root / "run.json"
+        return self._run / "run.json"
 
     @property
     def aggregator(self) -> Path:
         """The aggregator's data."""
-        return self.root / "aggregator"
+        return self._run / "aggregator"
 
     def kit(self, party: str) -> Path:
         """Start kit of "node-1", ..., "aggregator" or "coordinator"."""

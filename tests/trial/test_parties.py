@@ -16,7 +16,7 @@ from afml.genomics.phenotypes import write_phenotypes
 from afml.masking.model import TrainedModel
 from afml.masking.settings import RISK
 from afml.trial.auditing import record, subject_of
-from afml.trial.local_consortium import LocalConsortium, Traffic
+from afml.trial.parties import Parties, Traffic
 from afml.trial.processes import ChildFailed, Team
 from node.release import read_aligned
 from node.workspace import Workspace
@@ -48,16 +48,16 @@ def team(root: Path) -> Iterator[Team]:
 
 
 @pytest.fixture(scope="module")
-def consortium(team: Team, root: Path) -> LocalConsortium:
+def consortium(team: Team, root: Path) -> Parties:
     """Kits and work folders."""
-    made = LocalConsortium(team, root, NODES)
+    made = Parties(team, root, NODES)
     made.provision("test")
     shared = ["--panel-vcf", root / "panel.vcf.gz", "--phenotypes", root / "phenotypes.tsv", "--sites", SITES]
     made.prepare([["--vcf", root / f"own-{n}.vcf.gz"] for n in made.nodes], [*shared, "--seed", 7])
     return made
 
 
-def test_every_party_made_its_own_keys(consortium: LocalConsortium) -> None:
+def test_every_party_made_its_own_keys(consortium: Parties) -> None:
     """Nothing that the coordinator holds or answers has a private key of anybody else."""
     parties = [*(f"node-{n}" for n in consortium.nodes), "aggregator"]
     keys = [path for party in parties for path in consortium.kit(party).glob("*.key")]
@@ -66,21 +66,21 @@ def test_every_party_made_its_own_keys(consortium: LocalConsortium) -> None:
 
 
 @pytest.fixture(scope="module")
-def run(consortium: LocalConsortium) -> RunConfig:
+def run(consortium: Parties) -> RunConfig:
     return consortium.configure(
         ["--run", "small", "--rounds", ROUNDS, "--game-rounds", 0, "--game-steps", 0, "--min-group-size", 5]
     )
 
 
 @pytest.fixture(scope="module")
-def told(consortium: LocalConsortium, run: RunConfig) -> list[Event]:
+def told(consortium: Parties, run: RunConfig) -> list[Event]:
     """What the first node told while it trained."""
     events: list[Event] = []
     consortium.train(events.append)
     return events
 
 
-def test_every_party_has_its_place(consortium: LocalConsortium, run: RunConfig, root: Path) -> None:
+def test_every_party_has_its_place(consortium: Parties, run: RunConfig, root: Path) -> None:
     assert run == RunConfig.load(root / "run.json")
     assert run.consortium == "test"
     assert sorted(run.enrolled) == list(consortium.nodes) == [1, 2, 3]
@@ -89,7 +89,7 @@ def test_every_party_has_its_place(consortium: LocalConsortium, run: RunConfig, 
         consortium.work(n).require_prepared()
 
 
-def test_the_first_node_tells_what_it_does(told: list[Event], consortium: LocalConsortium, run: RunConfig) -> None:
+def test_the_first_node_tells_what_it_does(told: list[Event], consortium: Parties, run: RunConfig) -> None:
     kinds = [event.kind for event in told]
     assert kinds[-1] == "finished"
     assert kinds.index("enrolled") < kinds.index("keys") < kinds.index("training")
@@ -97,28 +97,26 @@ def test_the_first_node_tells_what_it_does(told: list[Event], consortium: LocalC
     assert applied == [(n, ROUNDS, RISK) for n in range(1, ROUNDS + 1)]
 
 
-def test_all_nodes_end_with_one_model(told: list[Event], consortium: LocalConsortium, run: RunConfig) -> None:
+def test_all_nodes_end_with_one_model(told: list[Event], consortium: Parties, run: RunConfig) -> None:
     models = [TrainedModel.load(consortium.work(n).model(run.run)) for n in consortium.nodes]
     assert len({model.digest() for model in models}) == 1
 
 
-def test_the_aggregators_count(told: list[Event], consortium: LocalConsortium, run: RunConfig) -> None:
+def test_the_aggregators_count(told: list[Event], consortium: Parties, run: RunConfig) -> None:
     traffic = Traffic.load(consortium.aggregator)
     assert traffic.rounds == ROUNDS
     assert traffic.parameters == run.phases[0].parameters == SITES + 1
     assert traffic.bytes_up > traffic.parameters
 
 
-def test_ledgers_verify_and_files_are_released(told: list[Event], consortium: LocalConsortium, run: RunConfig) -> None:
+def test_ledgers_verify_and_files_are_released(told: list[Event], consortium: Parties, run: RunConfig) -> None:
     consortium.verify()
     consortium.mask()
     for n in consortium.nodes:
         assert read_aligned(consortium.work(n), run.run).shape == (PEOPLE, SITES)
 
 
-def test_an_audit_pools_work_folders_and_is_recorded(
-    told: list[Event], consortium: LocalConsortium, run: RunConfig
-) -> None:
+def test_an_audit_pools_work_folders_and_is_recorded(told: list[Event], consortium: Parties, run: RunConfig) -> None:
     from afml.audit.run import audit_run
 
     spaces = [consortium.work(n) for n in (1, 2)]
@@ -132,8 +130,8 @@ def test_an_audit_pools_work_folders_and_is_recorded(
         subject_of(other, spaces)
 
 
-def test_a_party_that_fails_ends_the_run(team: Team, consortium: LocalConsortium, run: RunConfig, root: Path) -> None:
-    broken = LocalConsortium(team, root, NODES + 1)
+def test_a_party_that_fails_ends_the_run(team: Team, consortium: Parties, run: RunConfig, root: Path) -> None:
+    broken = Parties(team, root, NODES + 1)
     with pytest.raises(ChildFailed, match="node-4"):
         broken.mask()
 
@@ -148,6 +146,6 @@ def test_no_summary_before_the_end(tmp_path: Path) -> None:
 
 
 def test_names_of_places_need_no_process(team: Team, tmp_path: Path) -> None:
-    named = LocalConsortium(team, tmp_path, 2)
+    named = Parties(team, tmp_path, 2)
     assert named.work(2) == Workspace(tmp_path / "node-2")
     assert list(tmp_path.iterdir()) == []

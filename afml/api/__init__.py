@@ -1,0 +1,1 @@
+"""AFML from Python: what notebooks and scripts call, and what the command line calls; `import afml` offers it"""

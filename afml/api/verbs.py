@@ -1,0 +1,146 @@
+"""What an institution does around a run, one function a verb of the command line: it parses and prints, these do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+
+from afml.api.cohort import Cohort
+from afml.consortium.card import NodeCard
+from afml.consortium.nodekit import load_node_kit
+from afml.consortium.run import RunConfig
+from afml.consortium.runfile import load_run
+from afml.core.config import complaint
+from afml.core.errors import ConfigError
+from afml.core.files import require_private
+from afml.core.progress import Step
+from node.prepare import prepare as prepare_work
+from node.workspace import Workspace
+
+if TYPE_CHECKING:
+    from afml.evaluation.report import Report
+    from afml.trial.assess import Assessment
+    from node.release import ReleaseDone
+
+
+def prepare(cohort: Cohort, *, kit: Path, work: Path, progress: Step | None = None) -> NodeCard:
+    """`afml prepare`: check and store an institution's data, declare the enrolment on a signed card.
+
+    Args:
+        cohort: The data.
+        kit: The node's start kit.
+        work: Folder to prepare.
+        progress: The running step, where one is shown.
+
+    Returns:
+        The card, which also lies in `work/card.json`.
+
+    Raises:
+        InputError: Anything wrong with a file or a folder; names the place and the cure.
+    """
+    running = progress or Step("prepare", None, None)
+    return prepare_work(load_node_kit(kit), Workspace(require_private(work)), cohort.given, running)
+
+
+def mask(
+    *, kit: Path, work: Path, run: Path, ledger: Path | None = None, changes: Mapping[str, Any] | None = None
+) -> ReleaseDone:
+    """`afml mask`: write an institution's de-identified VCF.
+
+    Args:
+        kit: The node's start kit.
+        work: Work folder with the trained model.
+        run: run.json, signed.
+        ledger: The institution's ledger; by default the one in the work folder.
+        changes: Settings of the release that are not the run's: method, min_group_size, fill, target_rr, patterns.
+
+    Raises:
+        PolicyError: This institution's policy does not allow the release.
+        ReleaseError: No plan is good enough, or too few people share a pattern.
+        ConfigError: A setting is wrong.
+    """
+    from afml.masking.kind import masking_settings
+    from node.guard import enter_policy, open_ledger
+    from node.policy import load as load_policy
+    from node.release import release
+
+    loaded = load_node_kit(kit)
+    config = load_run(run, loaded.roster)
+    agreed = masking_settings(config).release
+    try:
+        settings = type(agreed).model_validate(agreed.model_dump() | dict(changes or {}))
+    except ValidationError as error:
+        raise ConfigError(complaint(error), where="settings of the release") from None
+    space = Workspace(require_private(work))
+    space.require_prepared()
+    policy = load_policy(kit)
+    policy.require_release(settings.min_group_size)
+    with closing(open_ledger(space, loaded, ledger)) as opened:
+        enter_policy(opened, policy)
+        return release(space, config, settings, opened)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trial of the masking task that has ended: trained and released, its work folders all at hand.
+
+    Attributes:
+        run: run.json.
+        works: Work folders, one per institution.
+        aggregator: The aggregator's data folder.
+        data_kind: Whether the genotypes are simulated.
+        about: What `afml phenotypes` wrote beside its table; None where nothing was simulated.
+        seed: Of reference profiles, random masks and attackers.
+    """
+
+    run: Path
+    works: Sequence[Path]
+    aggregator: Path
+    data_kind: Literal["simulated", "vcf"] = "vcf"
+    about: Path | None = None
+    seed: int = 1
+
+
+def assess(finished: Finished, seconds: dict[str, float] | None = None) -> Assessment:
+    """`afml evaluate`, all that it finds: attack and score the releases, attack the training.
+
+    It pools everybody in this process, which only a trial on open or simulated data may do.
+
+    Args:
+        finished: The trial.
+        seconds: Wall times of earlier steps, to which its own are added.
+
+    Raises:
+        InputError: A folder is not prepared or holds no release of the run, or the run has not ended.
+    """
+    from afml.trial.assess import Trial
+    from afml.trial.assess import assess as assess_trial
+
+    config = RunConfig.load(finished.run)
+    works = tuple(Workspace(path) for path in finished.works)
+    trial = Trial(config, works, finished.aggregator, finished.data_kind, finished.about, finished.seed)
+    return assess_trial(trial, {} if seconds is None else seconds)
+
+
+def evaluate(finished: Finished, out: Path | None = None) -> Report:
+    """`afml evaluate`: the report of a trial, in figures.
+
+    Args:
+        finished: The trial.
+        out: Folder for report.json, details.json and report.html, where they are wanted.
+
+    Raises:
+        InputError: As `assess`.
+        IntegrityError: The attack on training established more than the accounts admit.
+    """
+    found = assess(finished)
+    if out is not None:
+        found.write(out)
+    if found.audited is not None:
+        found.audited.require_sound()
+    return found.report
