@@ -17,6 +17,7 @@ from afml.training.processes.group import Group
 from afml.training.step import Trainer
 from afml.training.task import Model
 from crypto.secret.backend import Backend, backend
+from node.afterwards import evaluated_here, keep_with_model
 from node.client import Client, preflight
 from node.guard import Guard, open_ledger
 from node.journal import Journal
@@ -63,12 +64,14 @@ class Taken:
         model: Folder of the saved model.
         cost: What its people paid over all runs; None where the run was over before.
         offence: A ledger, of a peer or this one, that was found to have forgotten something at the end.
+        evaluation: How the model does on people kept out here, in one line for the operator; "" for nothing.
     """
 
     run: str
     model: Path
     cost: PrivacyStatement | None
     offence: AfmlError | None = None
+    evaluation: str = ""
 
 
 def take_part(
@@ -128,7 +131,8 @@ def take_part(
             journal.forget_keys()  # last: until here a restart begins where this one stood
     finally:
         client.close()
-    return Taken(run.run, work.model(run.run), cost, session.offence)
+    keep_with_model(work, run, holdings, cost)
+    return Taken(run.run, work.model(run.run), cost, session.offence, evaluated_here(work, run, holdings))
 
 
 def further_process(part: Part) -> Trainer:

@@ -27,6 +27,8 @@ VERBS = {
     "policy": ("afml.cli.policy", "Institution: what it allows, whoever signs what."),
     "run": ("afml.cli.run", "Institution: read a signed run in plain words, approve it, close it."),
     "node": ("afml.cli.node", "Institution: take part in one run."),
+    "model": ("afml.cli.model", "Look at saved models; export one for other programs."),
+    "predict": ("afml.cli.predict", "Institution: what a saved model says of its people."),
     "mask": ("afml.cli.mask", "Institution: write the de-identified VCF."),
     "evaluate": ("afml.cli.evaluate", "Attack and score releases of a trial; write the report."),
     "reproduce": ("afml.cli.reproduce", "Run the study of docs/ANALYSIS_PLAN.md; resumable."),

@@ -66,6 +66,8 @@ def _first(part: Part, group: Group | None, record: Tell) -> None:
     cost = taken.cost
     epsilon = "" if cost.epsilon is None else f", epsilon {cost.epsilon:.3f} at {cost.delta:g}"
     click.echo(f"node {kit.node}: PLE {cost.ple}{epsilon}")
+    if taken.evaluation:
+        click.echo(f"node {kit.node}: {taken.evaluation}")
     tell(Event("finished", text=f"model saved in {taken.model}"))
     if taken.offence is not None:
         raise taken.offence

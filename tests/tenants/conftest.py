@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from afml.consortium.run import RunConfig
+from tests.tenants.hospitals import NODES, Hospitals
+
 HERE = Path(__file__).parent
 
 
@@ -24,3 +27,24 @@ def site_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def hospitals(tmp_path_factory: pytest.TempPathFactory, site_packages: Path) -> Hospitals:
+    made = Hospitals(tmp_path_factory.mktemp("hospitals"), site_packages)
+    made.prepare()
+    return made
+
+
+@pytest.fixture(scope="session")
+def trained(hospitals: Hospitals) -> RunConfig:
+    done = hospitals.configure("first", "--seed", 5)
+    assert done.returncode == 0, done.stderr
+    ended = hospitals.train("first")
+    assert [code for code, _ in ended] == [0] * (NODES + 1), "\n".join(text for _, text in ended)
+    return RunConfig.load(hospitals.root / "first.json")
+
+
+@pytest.fixture
+def tenant(site_packages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(site_packages))

@@ -1,0 +1,61 @@
+"""`afml model`: look at a saved model, list several, and hand one over in formats that other programs read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from afml.core.files import staged_file
+from afml.training.export import FORMATS
+from afml.training.model import ArrayModel
+from afml.training.modelpage import markdown, model_card
+from afml.training.shelf import model_folders
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group()
+def model() -> None:
+    """Saved models: what they are, what they cost, and out of here."""
+
+
+@model.command()
+@click.argument("folder", metavar="MODEL", type=_PATH)
+@click.option("--shelf", type=_PATH, multiple=True, help="Folders of models that it may have begun from.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(folder: Path, shelf: tuple[Path, ...], as_json: bool) -> None:
+    """The card of MODEL, a folder: what, of whom, at what PLE, from which version; Markdown."""
+    card = model_card(folder, shelf)
+    click.echo(json.dumps(card, indent=2, allow_nan=False) if as_json else markdown(card), nl=as_json)
+
+
+@model.command(name="list")
+@click.argument("places", type=_PATH, nargs=-1, required=True)
+def list_(places: tuple[Path, ...]) -> None:
+    """One line for each model in PLACES: folders of models, or folders that hold such folders."""
+    click.echo("run\tdigest\tversion\tstart\tple_sigma\tnumbers")
+    for folder in model_folders(places):
+        card = model_card(folder, places)
+        cells = [card[name] for name in ("run", "digest")]
+        cells += [card.get("version"), card.get("start"), card.get("ple_sigma"), card["numbers"]]
+        click.echo("\t".join(_cell(cell) for cell in cells))
+
+
+@model.command()
+@click.argument("folder", metavar="MODEL", type=_PATH)
+@click.option("--format", "form", type=click.Choice(tuple(FORMATS)), default="safetensors", show_default=True)
+@click.option("--out", type=_PATH, required=True, help="File to write.")
+def export(folder: Path, form: str, out: Path) -> None:
+    """Write the numbers of MODEL by their names, for torch and others: no code, no person's data."""
+    saved = ArrayModel.load(folder)
+    with staged_file(out) as staged:
+        FORMATS[form](staged, saved)
+    click.echo(f"{out}: {len(saved.arrays)} arrays, {sum(one.size for one in saved.arrays.values())} numbers, {form}")
+
+
+def _cell(value: object) -> str:
+    if value in (None, ""):
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
