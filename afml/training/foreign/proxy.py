@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from afml.consortium.card import DataAgreement
@@ -26,6 +25,7 @@ from afml.core.errors import ProtocolError
 from afml.data.prepared import Prepared
 from afml.training.foreign.messages import Message
 from afml.training.foreign.process import TaskProcess
+from afml.training.foreign.reading import bytes_in, rows_in
 from afml.training.model import ArrayModel, Arrays, run_card
 from afml.training.planning import Plan, Rounds, Terms
 from afml.training.registry import InstalledTask
@@ -154,7 +154,7 @@ class ForeignEnrolled:
         """Gradients of these people at these parameters."""
         self._take(held)
         answer = self._process.ask("gradients", {"phase": phase, "stream": _replayed(stream)}, [people])
-        return _rows(answer)
+        return rows_in(answer)
 
     def predict(self, held: Held, people: NDArray[np.int64]) -> NDArray[np.float64]:
         """Predictions of these people's rows at these parameters."""
@@ -216,7 +216,7 @@ class ForeignTask:
 
     def train_public(self, progress: Progress | None = None) -> bytes:
         """See `Task.train_public`; made where nobody's data can be seen."""
-        return _data(self._process.ask("train_public"))
+        return bytes_in(self._process.ask("train_public"))
 
     def load_public(self, blob: bytes) -> None:
         """See `Task.load_public`."""
@@ -227,7 +227,7 @@ class ForeignTask:
     def state(self) -> bytes:
         """See `Task.state`."""
         if self._kept is None:
-            self._kept = _data(self._process.ask("state"))
+            self._kept = bytes_in(self._process.ask("state"))
         return self._kept
 
     def load_state(self, blob: bytes) -> None:
@@ -238,7 +238,7 @@ class ForeignTask:
 
     def digest(self) -> bytes:
         """See `Task.digest`."""
-        return _data(self._process.ask("digest"))
+        return bytes_in(self._process.ask("digest"))
 
     def model(self) -> ArrayModel:
         """See `Task.model`."""
@@ -276,26 +276,3 @@ def _open_task(process: TaskProcess, run: RunConfig, public: Path, *, bf16: bool
 def _replayed(stream: RandomSource) -> list[object] | None:
     """What makes the same stream elsewhere; None where nobody can, and the process draws from the system."""
     return None if stream.path is None else list(stream.path)
-
-
-def _rows(answer: Message) -> list[Rows]:
-    """Blocks of an answer, copied: nothing that the process still holds is clipped here.
-
-    Raises:
-        ProtocolError: The answer does not hold what it says.
-    """
-    blocks, arrays = [], iter(answer.arrays)
-    try:
-        for told in answer.fields["blocks"]:
-            gradients = [torch.from_numpy(np.array(next(arrays))) for _ in range(int(told["parameters"]))]
-            owner = next(arrays).astype(np.int64) if told["owner"] is None else int(told["owner"])
-            blocks.append(Rows(gradients, owner))
-    except (StopIteration, KeyError, TypeError, ValueError):
-        raise ProtocolError("gave gradients that cannot be read", where="process of a task") from None
-    return blocks
-
-
-def _data(answer: Message) -> bytes:
-    if len(answer.arrays) != 1:
-        raise ProtocolError("gave no bytes where some were asked for", where="process of a task")
-    return answer.arrays[0].tobytes()

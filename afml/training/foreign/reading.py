@@ -1,0 +1,38 @@
+"""What a task's process answered, copied and checked: nothing that the process still holds is used here."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from afml.core.errors import ProtocolError
+from afml.training.foreign.messages import Message
+from afml.training.task import Rows
+
+
+def rows_in(answer: Message) -> list[Rows]:
+    """Blocks of an answer, copied: nothing that the process still holds is clipped here.
+
+    Raises:
+        ProtocolError: The answer does not hold what it says.
+    """
+    blocks, arrays = [], iter(answer.arrays)
+    try:
+        for told in answer.fields["blocks"]:
+            gradients = [torch.from_numpy(np.array(next(arrays))) for _ in range(int(told["parameters"]))]
+            owner = next(arrays).astype(np.int64) if told["owner"] is None else int(told["owner"])
+            blocks.append(Rows(gradients, owner))
+    except (StopIteration, KeyError, TypeError, ValueError):
+        raise ProtocolError("gave gradients that cannot be read", where="process of a task") from None
+    return blocks
+
+
+def bytes_in(answer: Message) -> bytes:
+    """The one array of an answer, as bytes.
+
+    Raises:
+        ProtocolError: There is another number of arrays.
+    """
+    if len(answer.arrays) != 1:
+        raise ProtocolError("gave no bytes where some were asked for", where="process of a task")
+    return answer.arrays[0].tobytes()
