@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from afml.core.errors import InputError
 from afml.core.progress import console, step
 from afml.masking.plan import Wish
+from afml.privacy.search import Price, Search, priced
 from afml.study.expect import Expectation, Scenario, affordable, forecast
 from afml.study.runner import one_thread_each
 
@@ -31,13 +35,47 @@ from afml.study.runner import one_thread_each
 @click.option("--tolerance", default=0.02, show_default=True, help="Loss of utility ratio you accept for reserves.")
 @click.option("--draws", default=3, show_default=True, help="Simulated traits and noises per line.")
 @click.option("--seed", default=1001, show_default=True)
+@click.option(
+    "--search",
+    "trials",
+    type=click.IntRange(1, 10_000),
+    default=None,
+    help="Instead of simulating: share --ple among so many trials of --rounds each, whatever they train.",
+)
+@click.option(
+    "--sample-rate",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.1,
+    show_default=True,
+    help="With --search: of each trial's Poisson batches.",
+)
+@click.option(
+    "--reserve-attempts",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="With --search: attempts of each trial that may be lost.",
+)
+@click.option("--max-enrolments", type=click.IntRange(1), default=1, show_default=True, help="With --search.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
 def plan(
-    people: int, nodes: int, quorum: int | None, max_colluding: int, ple: float, delta: float, noise: str,
-    rounds: int, game_rounds: int, game_share: float, sites: int, causal: int, heritability: float,
-    min_group_size: int, tolerance: float, draws: int, seed: int, as_json: bool,
+    ctx: click.Context, people: int, nodes: int, quorum: int | None, max_colluding: int, ple: float, delta: float,
+    noise: str, rounds: int, game_rounds: int, game_share: float, sites: int, causal: int, heritability: float,
+    min_group_size: int, tolerance: float, draws: int, seed: int, trials: int | None, sample_rate: float,
+    reserve_attempts: int, max_enrolments: int, as_json: bool,
 ) -> None:  # fmt: skip
-    """Simulate the whole plan on invented people: no institution's data, no budget spent."""
+    """Simulate the whole plan on invented people: no institution's data, no budget spent.
+
+    With --search N: the price of N trials as one plan, and what each is configured with.
+    """
+    _require_together(ctx, trials is not None)
+    if trials is not None:
+        search = Search(trials, rounds, sample_rate, ple, delta, reserve_attempts, max_enrolments)
+        found_price = priced(search)
+        as_values = asdict(search) | asdict(found_price)
+        click.echo(json.dumps(as_values, indent=2) if as_json else _search(search, found_price))
+        return
     scenario = Scenario(
         people=people, nodes=nodes, quorum=quorum or nodes, max_colluding=max_colluding,
         wish=Wish(ple, delta, rounds, game_rounds, game_share, reserve=0), noise=noise, sites=sites, causal=causal,
@@ -56,6 +94,39 @@ def plan(
         click.echo(json.dumps(told, indent=2, allow_nan=False))
         return
     _print(scenario, found, reserve, tolerance)
+
+
+def _require_together(ctx: click.Context, search: bool) -> None:
+    """Refuse options that the other way of planning takes.
+
+    Raises:
+        InputError: One was given.
+    """
+    known = {"ple", "delta", "rounds", "as_json", "trials"}
+    of_search = {"sample_rate", "reserve_attempts", "max_enrolments"}
+    for name in ctx.params:
+        given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in known and search != (name in of_search):
+            problem = "does not go with --search" if search else "goes with --search"
+            raise InputError(problem, where=f"--{name.replace('_', '-')}", cure="leave it out")
+
+
+def _search(search: Search, price: Price) -> str:
+    """The price of a search, in words."""
+    more = "" if search.enrolments == 1 else f" --max-enrolments {search.enrolments}"
+    return (
+        f"{search.trials} trials of {search.rounds} rounds at sample rate {search.sample_rate:g}, {search.reserve} "
+        f"lost attempts each: PLE {price.together:.4g} of {search.ple_sigma:g} at delta {search.delta:g} for all together\n"
+        f"each trial: afml configure ... --rounds {search.rounds} --sample-rate {search.sample_rate:g} "
+        f"--reserve-attempts {search.reserve}{more} --ple {price.share:g} --budget {search.ple_sigma:g} --delta "
+        f"{search.delta:g}  (noise multiplier {price.noise_multiplier:g}; one run with all of it has {price.alone:g})\n"
+        f"each trial scored on held-out people: --task evaluation --reserve-attempts 0 --ple "
+        f"{price.evaluation_share:g} --budget {search.ple_sigma:g}\n"
+        "priced for trials of these rounds and this rate; whatever is tried, a node refuses the trial that passes the "
+        "budget\n"
+        "known to all institutions: every trial's settings and model and every evaluation, all noised and paid for; "
+        "choose by them. A site's exact scores of its own people are neither: a choice made by them is not paid for"
+    )
 
 
 def _row(one: Expectation) -> dict[str, Any]:
