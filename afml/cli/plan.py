@@ -116,7 +116,8 @@ def _search(search: Search, price: Price) -> str:
     more = "" if search.enrolments == 1 else f" --max-enrolments {search.enrolments}"
     return (
         f"{search.trials} trials of {search.rounds} rounds at sample rate {search.sample_rate:g}, {search.reserve} "
-        f"lost attempts each: PLE {price.together:.4g} of {search.ple_sigma:g} at delta {search.delta:g} for all together\n"
+        f"lost attempts each: PLE {price.together:.4g} of {search.ple_sigma:g} at delta {search.delta:g} for all "
+        "together\n"
         f"each trial: afml configure ... --rounds {search.rounds} --sample-rate {search.sample_rate:g} "
         f"--reserve-attempts {search.reserve}{more} --ple {price.share:g} --budget {search.ple_sigma:g} --delta "
         f"{search.delta:g}  (noise multiplier {price.noise_multiplier:g}; one run with all of it has {price.alone:g})\n"
