@@ -1,0 +1,164 @@
+"""`python -m benchmarks.frequencies --data DATA`: allele frequencies of all sites at PLE 0.5, and what else there is.
+
+Writes `statistics` of results/examples.json. The federation is the in-process reference, which ends with the bits of
+the encrypted one (tests/tasks/statistics/test_federation.py). Errors are mean absolute errors over sites against the
+exact pooled frequency of the same people, and means over seeds of the noise:
+
+    panel                       the public panel alone
+    federated                   the task `statistics`, allele frequencies alone, no reserved attempt
+    federated_with_panel        its combined column
+    federated_all_figures       the same when genotypes and missing calls are asked for, too; and combined
+    local_noise                 each institution adds noise that protects its people by itself; and combined
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.consortium.card import DataAgreement, NodeCard
+from afml.consortium.run import RunConfig
+from afml.core.files import write_bytes
+from afml.study.data import DataSettings, StudyData, exomes, file_digest, load
+from afml.tasks.statistics.kind import STATISTICS
+from afml.tasks.statistics.people import Read
+from afml.tasks.statistics.settings import StatisticsSettings
+from afml.tasks.statistics.task import PublicSites, StatisticsTask
+from afml.training.inprocess import train_in_process
+from afml.training.planning import Rounds, Terms, configure
+from afml.training.registry import find
+
+PLE, DELTA = 0.5, 1e-5
+OUT, CACHE = Path("results/examples.json"), Path("build/frequencies")
+ALLELES: Mapping[str, Any] = {"sites": ["alleles"]}
+#: Mean absolute error at most: real exomes, combined with the panel, below the panel's alone; simulated people.
+SIMULATED_BAR = 0.001
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """People whose genotypes are in memory; see `afml.tasks.statistics.people.StatisticsPeople`."""
+
+    dosage: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.dosage)
+
+    def digest(self) -> str:
+        return str(self.dosage.shape)
+
+    def read(self, people: NDArray[np.int64]) -> Read:
+        return Read({}, np.ones(len(people), np.int64), self.dosage[people])
+
+
+def run_of(
+    data: StudyData, settings: Mapping[str, Any], seed: int, noise: Literal["distributed", "local"] = "distributed"
+) -> RunConfig:
+    """The run that `afml configure --task statistics --reserve-attempts 0` makes of these institutions."""
+    agreed = DataAgreement(kind="genotypes", fingerprint=data.panel.digest(), features=len(data.panel))
+    cards = [NodeCard(node=node, data=agreed, enrolled=len(file)) for node, file in enumerate(data.files, start=1)]
+    terms = Terms(name="frequencies", ple_sigma=PLE, delta=DELTA, reserve_attempts=0, noise=noise, seed=seed)
+    return configure("examples", cards, find("statistics"), settings, Rounds(), terms)
+
+
+def released(data: StudyData, run: RunConfig) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(frequencies, frequencies combined with the panel), [S], of one run."""
+    settings = STATISTICS.settings(run.task.settings)
+    assert isinstance(settings, StatisticsSettings)
+    task = StatisticsTask(run, settings, PublicSites(data.panel, data.panel_dosage))
+    train_in_process(run, task, {node: Held(file) for node, file in enumerate(data.files, start=1)})
+    arrays = task.model().arrays
+    return np.asarray(arrays["sites.frequency"]), np.asarray(arrays["sites.combined"])
+
+
+def measured(data: StudyData, seeds: Sequence[int]) -> dict[str, Any]:
+    """Mean absolute errors over sites, means over seeds, and how far seeds are apart."""
+    people = sum(len(file) for file in data.files)
+    counts = np.zeros(len(data.panel))
+    called = np.zeros(len(data.panel))
+    for file in data.files:
+        counts += np.where(file < 0, 0, file).sum(axis=0)
+        called += 2 * (file >= 0).sum(axis=0)
+    truth = counts / called
+    arms: dict[str, list[float]] = {}
+    seconds = []
+    for seed in seeds:
+        for name, settings, noise in (
+            ("federated", ALLELES, "distributed"),
+            ("federated_all_figures", {}, "distributed"),
+            ("local_noise", ALLELES, "local"),
+        ):
+            start = time.perf_counter()
+            alone, combined = released(data, run_of(data, settings, seed, noise))  # type: ignore[arg-type]
+            seconds.append(time.perf_counter() - start)
+            arms.setdefault(name, []).append(float(np.abs(alone - truth).mean()))
+            arms.setdefault(f"{name}_with_panel", []).append(float(np.abs(combined - truth).mean()))
+        told = "  ".join(f"{name} {values[-1]:.5f}" for name, values in arms.items())
+        print(f"seed {seed}: {told}", flush=True)
+    errors = {name: statistics.fmean(values) for name, values in arms.items()}
+    spread = {name: statistics.stdev(values) if len(values) > 1 else 0.0 for name, values in arms.items()}
+    return {
+        "people": people, "institutions": len(data.files), "sites": len(data.panel),
+        "panel": float(np.abs(data.panel.maf - truth).mean()), **errors, "sd_over_seeds": spread,
+        "seconds_of_one_release_in_process": statistics.median(seconds),
+    }  # fmt: skip
+
+
+def entry(real: Mapping[str, Any], simulated: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
+    """What results/examples.json says."""
+    return {
+        "metric": "mean absolute error of allele frequencies over all sites, real exomes, combined with the panel",
+        "non_private": 0.0,
+        "central_dp": None,
+        "federated": real["federated_with_panel"],
+        "local_noise": real["local_noise_with_panel"],
+        "panel_alone": real["panel"],
+        "ple_sigma": PLE,
+        "delta": DELTA,
+        "seeds": list(seeds),
+        "real_exomes": dict(real),
+        "simulated": dict(simulated),
+        "bars": {
+            "real exomes, combined with the panel: below the panel's alone": real["federated_with_panel"]
+            < real["panel"],
+            f"simulated, 5 x 20,000 people: at most {SIMULATED_BAR}": simulated["federated"] <= SIMULATED_BAR,
+        },
+    }
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.frequencies")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the 1000 Genomes exomes")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--simulated-people", type=int, default=100_000)
+    parser.add_argument("--simulated-sites", type=int, default=1024)
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    parser.add_argument("--out", type=Path, default=OUT)
+    given = parser.parse_args()
+    seeds = range(1, given.seeds + 1)
+    vcf, _ = exomes(given.data)
+    given.cache.mkdir(parents=True, exist_ok=True)
+    wanted = DataSettings(kind="vcf", source=file_digest(vcf), sites=0)
+    real = measured(load(wanted, source=given.data, cache=given.cache, note=print), seeds)
+    made = DataSettings(kind="simulated", sites=given.simulated_sites, people=given.simulated_people)
+    simulated = measured(load(made, source=None, cache=given.cache, note=print), seeds[:3])
+    found = entry(real, simulated, seeds)
+    whole = json.loads(given.out.read_text()) if given.out.exists() else {}
+    whole["statistics"] = found
+    write_bytes(given.out, (json.dumps(whole, indent=1, sort_keys=True) + "\n").encode())
+    for bar, met in found["bars"].items():
+        print(f"statistics: {bar}: {'met' if met else 'MISSED'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
