@@ -52,24 +52,24 @@ class StatisticsPeople(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
 class GenotypePeople:
     """People with genotypes, and the columns of their table.
 
-    Attributes:
+    Args:
         store: Of the institution.
         places: Rows of the store, ascending, [people].
         columns: Names of the columns that are released.
         values: Of these columns, NaN where there is none, [people, columns].
     """
 
-    store: GenotypeStore
-    places: NDArray[np.int64]
-    columns: tuple[str, ...]
-    values: NDArray[np.float64]
+    def __init__(
+        self, store: GenotypeStore, places: NDArray[np.int64], columns: tuple[str, ...], values: NDArray[np.float64]
+    ) -> None:
+        self._store, self._places, self._columns, self._values = store, places, columns, values
+        self._held, self._first = np.zeros((0, len(store.panel)), np.int8), 0
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self._places)
 
     def __repr__(self) -> str:
         return f"GenotypePeople({len(self)} people)"
@@ -80,17 +80,27 @@ class GenotypePeople:
 
     @cached_property
     def _digest(self) -> str:
-        digest = hashlib.sha256(f"{self.store.panel.digest()} {self.columns}".encode())
-        digest.update(self.places.astype("<i8").tobytes() + self.values.astype("<f8").tobytes())
-        for part in people_at_once(self.store):
-            own = self.places[(self.places >= part.start) & (self.places < part.stop)]
-            digest.update(self.store.dosage(own).tobytes())
+        digest = hashlib.sha256(f"{self._store.panel.digest()} {self._columns}".encode())
+        digest.update(self._places.astype("<i8").tobytes() + self._values.astype("<f8").tobytes())
+        for part in people_at_once(self._store):
+            own = self._places[(self._places >= part.start) & (self._places < part.stop)]
+            digest.update(self._store.dosage(own).tobytes())
         return digest.hexdigest()
 
     def read(self, people: NDArray[np.int64]) -> Read:
         """See `StatisticsPeople.read`."""
-        cells = {name: self.values[people, index] for index, name in enumerate(self.columns)}
-        return Read(cells, np.ones(len(people), np.int64), self.store.dosage(self.places[people]))
+        cells = {name: self._values[people, index] for index, name in enumerate(self._columns)}
+        return Read(cells, np.ones(len(people), np.int64), self._dosage(self._places[people]))
+
+    def _dosage(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
+        """Rows of the store. Micro-batches are smaller than the store's chunks: what was read last is kept."""
+        first, last = (int(rows.min()), int(rows.max())) if len(rows) else (0, -1)
+        if not (self._first <= first and last < self._first + len(self._held)):
+            part = next((one for one in people_at_once(self._store) if one.start <= first and last < one.stop), None)
+            if part is None:  # over the edge of two parts
+                return self._store.dosage(rows)
+            self._held, self._first = self._store.dosage(part), part.start
+        return self._held[rows - self._first]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from afml.data.prepared import Prepared
 from afml.genomics.kind import GenotypeOptions
 from afml.genomics.phenotypes import write_phenotypes
 from afml.tasks.statistics.kind import STATISTICS
+from afml.tasks.statistics.settings import StatisticsSettings
 from afml.training.planning import Rounds, Terms
 from tests.simulated import simulate_dosage, write_vcf
 from tests.tasks.statistics.simulated import run_of
@@ -167,6 +170,16 @@ def test_another_panel_is_refused(genotypes: Prepared) -> None:
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         STATISTICS.settings(settings)
+
+
+def test_the_page_shows_settings_that_are_settings() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "STATISTICS.md").read_text()
+    (sample,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (cross,) = re.findall(r"`(cross = .*?)`", page)
+    shown = STATISTICS.settings(tomllib.loads(f"{cross}\n{sample}"))
+    assert isinstance(shown, StatisticsSettings)
+    assert shown.cross == (("stage", "ill"),)
+    assert shown.site_figures("genotypes") == ("alleles", "genotypes", "missing")
 
 
 def test_a_run_without_anything_to_release_is_refused(table: Prepared) -> None:

@@ -114,7 +114,7 @@ def test_the_panel_makes_frequencies_better_on_average() -> None:
 
 
 def test_people_beyond_the_bound_are_counted() -> None:
-    public, private = panel_and_people(60, SITES, 4)
+    public, private = panel_and_people(60, SITES, 4, panel_people=400)
     strange = private.copy()
     strange[:20] = 2  # nobody on the panel is like that
     run = run_of({"sites": ["alleles"]}, {1: 20, 2: 20, 3: 20}, SITES)
