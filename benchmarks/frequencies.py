@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -34,11 +35,15 @@ from afml.tasks.statistics.people import Read
 from afml.tasks.statistics.settings import StatisticsSettings
 from afml.tasks.statistics.task import PublicSites, StatisticsTask
 from afml.training.inprocess import train_in_process
+from afml.training.model import ArrayModel
 from afml.training.planning import Rounds, Terms, configure
 from afml.training.registry import find
+from afml.trial.local_consortium import LocalConsortium, Traffic
+from afml.trial.processes import Team
 
 PLE, DELTA = 0.5, 1e-5
 OUT, CACHE = Path("results/examples.json"), Path("build/frequencies")
+NAMES = ("frequency", "combined")
 ALLELES: Mapping[str, Any] = {"sites": ["alleles"]}
 #: Mean absolute error at most: real exomes, combined with the panel, below the panel's alone; simulated people.
 SIMULATED_BAR = 0.001
@@ -77,7 +82,8 @@ def released(data: StudyData, run: RunConfig) -> tuple[NDArray[np.float64], NDAr
     task = StatisticsTask(run, settings, PublicSites(data.panel, data.panel_dosage))
     train_in_process(run, task, {node: Held(file) for node, file in enumerate(data.files, start=1)})
     arrays = task.model().arrays
-    return np.asarray(arrays["sites.frequency"]), np.asarray(arrays["sites.combined"])
+    alone, combined = (np.asarray(arrays[f"sites.{name}"]) for name in NAMES)
+    return alone, combined
 
 
 def measured(data: StudyData, seeds: Sequence[int]) -> dict[str, Any]:
@@ -113,6 +119,38 @@ def measured(data: StudyData, seeds: Sequence[int]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def deployed(data: StudyData, root: Path, seed: int) -> dict[str, Any]:
+    """The same run by real processes, from each institution's VCF to its figures; and that these are the same bits.
+
+    Raises:
+        RuntimeError: A node ended with other figures than the in-process reference.
+    """
+    assert data.folder is not None
+    shutil.rmtree(root, ignore_errors=True)
+    settings = root.with_suffix(".json")
+    settings.write_text(json.dumps(ALLELES))
+    with Team(root / "logs") as team:
+        parties = LocalConsortium(team, root, len(data.files))
+        parties.provision("examples")
+        own = [["--vcf", data.folder / f"node-{node}.vcf.gz"] for node in parties.nodes]
+        panel = ["--panel-vcf", data.folder / "panel.vcf.gz", "--sites", len(data.panel)]
+        parties.prepare(own, [*panel, "--holdout", 0])
+        run = parties.configure([
+            "--task", "statistics", "--settings", settings, "--ple", PLE, "--delta", DELTA, "--reserve-attempts", 0,
+            "--run", "frequencies", "--seed", seed,
+        ])  # fmt: skip
+        parties.train()
+        parties.verify()
+    wanted = released(data, run)
+    for node in parties.nodes:
+        arrays = ArrayModel.load(parties.work(node).model(run.run)).arrays
+        if not all(np.array_equal(arrays[f"sites.{name}"], array) for name, array in zip(NAMES, wanted, strict=True)):
+            raise RuntimeError(f"node {node} ended with other figures than the reference")
+    traffic = Traffic.load(parties.aggregator)
+    return {"seed": seed, "same_bits": True, "bytes_up_per_coordinate": traffic.bytes_up / traffic.parameters,
+            "seconds_per_round": traffic.seconds_per_round}  # fmt: skip
+
+
 def entry(real: Mapping[str, Any], simulated: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
     """What results/examples.json says."""
     return {
@@ -144,15 +182,19 @@ def main() -> None:
     parser.add_argument("--simulated-sites", type=int, default=1024)
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--no-processes", action="store_true", help="leave out the run of real processes")
     given = parser.parse_args()
     seeds = range(1, given.seeds + 1)
     vcf, _ = exomes(given.data)
     given.cache.mkdir(parents=True, exist_ok=True)
     wanted = DataSettings(kind="vcf", source=file_digest(vcf), sites=0)
-    real = measured(load(wanted, source=given.data, cache=given.cache, note=print), seeds)
+    exome = load(wanted, source=given.data, cache=given.cache, note=print)
+    real = measured(exome, seeds)
     made = DataSettings(kind="simulated", sites=given.simulated_sites, people=given.simulated_people)
     simulated = measured(load(made, source=None, cache=given.cache, note=print), seeds[:3])
     found = entry(real, simulated, seeds)
+    if not given.no_processes:
+        found["processes"] = deployed(exome, given.cache / "processes", seeds[0])
     whole = json.loads(given.out.read_text()) if given.out.exists() else {}
     whole["statistics"] = found
     write_bytes(given.out, (json.dumps(whole, indent=1, sort_keys=True) + "\n").encode())
