@@ -49,6 +49,8 @@ class ColumnSettings(FiniteSettings):
             raise ValueError(f"column {self.name!r}: low is not below high")
         if (self.kind == "category") != bool(self.categories) or len(set(self.categories)) < len(self.categories):
             raise ValueError(f"column {self.name!r}: a category, and nothing else, lists its different categories")
+        if not all(word.isprintable() and word == word.strip() for word in (self.name, *self.categories)):
+            raise ValueError("columns and categories have no blanks around them and can be printed")
         if len(set(self.figures)) < len(self.figures):
             raise ValueError(f"column {self.name!r}: a figure is named twice")
         return self
