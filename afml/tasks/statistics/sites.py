@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,19 +50,27 @@ class SiteBlocks:
     most_missing: float
 
     def blocks(self) -> list[Block]:
-        """The blocks. Their weights make the mean standard error least over all figures together."""
-        made = []
+        """The blocks. Their weights make the mean standard error least over all figures together.
+
+        Of blocks with bounds b and sums E of 1/w, scaled by s, the sum of E / s is least under a bound on the sum of
+        (s b)^2 where s is (b^2 / E)^(-1/3).
+        """
+        plain = [self._block(figure) for figure in self.figures]
+        ratio = [block.bound * block.bound / math.fsum((1 / np.asarray(block.weight)).tolist()) for block in plain]
+        scales = balanced_weights(np.array(ratio)).tolist() if plain else []
+        return [
+            replace(block, bound=scale * block.bound, weight=scale * block.weight)
+            for block, scale in zip(plain, scales, strict=True)
+        ]
+
+    def _block(self, figure: SiteFigure) -> Block:
         sites = len(self.panel)
-        for figure in self.figures:
-            if figure == NO_CALL:
-                weight = float(balanced_weights(np.array([self.most_missing]))[0])
-                absent = self.most_missing * sites
-                bound = weight * math.sqrt(min(sites, absent + 3 * math.sqrt(absent) + 1))  # by chance so many
-                made.append(Block(figure, (sites,), bound, weight=weight, sure=self.most_missing >= 1))
-            else:
-                weights = self._weights(figure)
-                made.append(Block(figure, (sites,), self._bound(figure, weights), weight=weights))
-        return made
+        if figure == NO_CALL:
+            absent = self.most_missing * sites
+            bound = math.sqrt(min(sites, absent + 3 * math.sqrt(absent) + 1))  # by chance so many
+            return Block(figure, (sites,), bound, weight=np.ones(sites), sure=self.most_missing >= 1)
+        weights = self._weights(figure)
+        return Block(figure, (sites,), self._bound(figure, weights), weight=weights)
 
     def _weights(self, figure: SiteFigure) -> NDArray[np.float64]:
         """V^(-1/3) of the variance V; of alleles, V is that of the people who decide the bound.
