@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from afml.trial.local_consortium import LocalConsortium, Traffic
 from numpy.typing import NDArray
 
 from afml.consortium.card import DataAgreement, NodeCard
@@ -38,7 +39,6 @@ from afml.training.inprocess import train_in_process
 from afml.training.model import ArrayModel
 from afml.training.planning import Rounds, Terms, configure
 from afml.training.registry import find
-from afml.trial.local_consortium import LocalConsortium, Traffic
 from afml.trial.processes import Team
 
 PLE, DELTA = 0.5, 1e-5
