@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from afml.trial.local_consortium import LocalConsortium, Traffic
 from numpy.typing import NDArray
 
 from afml.consortium.card import DataAgreement, NodeCard
@@ -39,6 +38,7 @@ from afml.training.inprocess import train_in_process
 from afml.training.model import ArrayModel
 from afml.training.planning import Rounds, Terms, configure
 from afml.training.registry import find
+from afml.trial.parties import Parties, Traffic
 from afml.trial.processes import Team
 
 PLE, DELTA = 0.5, 1e-5
@@ -130,7 +130,7 @@ def deployed(data: StudyData, root: Path, seed: int) -> dict[str, Any]:
     settings = root.with_suffix(".json")
     settings.write_text(json.dumps(ALLELES))
     with Team(root / "logs") as team:
-        parties = LocalConsortium(team, root, len(data.files))
+        parties = Parties(team, root, len(data.files))
         parties.provision("examples")
         own = [["--vcf", data.folder / f"node-{node}.vcf.gz"] for node in parties.nodes]
         panel = ["--panel-vcf", data.folder / "panel.vcf.gz", "--sites", len(data.panel)]
