@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 
-from afml.core.errors import ConfigError
+from afml.core.errors import ConfigError, InputError
 from afml.data.kind import DATA_KINDS, Built, Note
 from afml.data.people import PeopleTable
 from afml.data.prepared import Prepared
@@ -47,7 +47,12 @@ def unlabelled(options: TableOptions, schema: Schema, note: Note) -> Iterator[Pr
         filled = root / "table.parquet"
         _fill_targets(TableFile(options.table, options.delimiter), schema, filled)
         given = options.model_copy(update={"table": filled, "delimiter": None})
-        built = kind.build(root / "data", given, note)
+        try:
+            built = kind.build(root / "data", given, note)
+        except InputError as error:
+            if error.where != str(filled):
+                raise
+            raise InputError(error.problem, where=options.table, cure=error.cure) from None
         yield _everybody(root, built)
 
 

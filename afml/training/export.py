@@ -17,7 +17,7 @@ CARD = "afml"
 
 
 def _safetensors(out: Path, model: ArrayModel) -> None:
-    arrays = {name: np.ascontiguousarray(array) for name, array in model.arrays.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in model.arrays.items()}
     safetensors.numpy.save_file(arrays, out, metadata={CARD: canonical_json(model.card).decode()})
 
 

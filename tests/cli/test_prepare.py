@@ -161,3 +161,24 @@ def test_a_task_says_which_kind_of_data_it_takes(site: Site, tmp_path: Path) -> 
         assert done.code == 2
         assert done.err.startswith(line)
         assert not (tmp_path / "work").exists()
+
+
+def test_a_card_says_how_many_are_kept_out_where_it_is_told_to(site: Site, tmp_path: Path) -> None:
+    assert "held_out" not in json.loads((_prepared(site, tmp_path / "silent")).read_text())
+    said = site.table(tmp_path / "work", "--declare-held-out")
+    assert said.code == 0, said.err
+    card = NodeCard.load(tmp_path / "work" / "card.json")
+    assert card.held_out == 60 - card.enrolled
+    assert f"{card.enrolled} people enrolled, {card.held_out} kept out; card in" in said.out
+    kit = load_node_kit(site.root / "kits" / "node-1")
+    verify(public_bytes(kit.signing_key), messages.node_card(card.unsigned()), bytes.fromhex(card.signature))
+    nobody = site.table(tmp_path / "all", "--declare-held-out", "--holdout", 0)
+    assert nobody.code == 2
+    assert "nobody is kept out of training" in nobody.err
+    assert not (tmp_path / "all").exists()
+
+
+def _prepared(site: Site, work: Path) -> Path:
+    done = site.table(work)
+    assert done.code == 0, done.err
+    return work / "card.json"

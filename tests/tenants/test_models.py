@@ -173,8 +173,11 @@ def test_all_institutions_score_it_together_with_noise_and_pay_for_it(hospitals:
     assert told["noise_std"] == pytest.approx(std, rel=1e-3)
     assert told["people"] == sum(run.enrolled.values())
     assert "| auc |" in (_folder(hospitals, 3, "scored") / "evaluation.md").read_text()
-    charged = hospitals.done("audit", "show", hospitals.work(1) / "ledger")
-    assert "scored" in charged
+    assert "scored" in hospitals.done("audit", "show", hospitals.work(1) / "ledger")
+    verified = hospitals.done(
+        "audit", "verify", hospitals.work(1) / "ledger", "--roster", hospitals.kit("node-1/roster.json"), "--node", 1
+    )
+    assert "nothing found" in verified
 
 
 @pytest.mark.usefixtures("tenant")
