@@ -45,6 +45,7 @@ class RunRules(FiniteSettings):
     delta: float = Field(default=1e-5, gt=0, lt=1, description="largest delta that a run may name")
     rounds: int = Field(default=500, ge=1, description="most private rounds")
     tasks: tuple[str, ...] = ("masking",)
+    trusted_code: tuple[str, ...] = Field(default=(), description="code digests of tasks that run within the node")
     noise: tuple[Literal["distributed", "local"], ...] = ("distributed", "local")
     quorum: int = Field(default=3, ge=1, description="fewest institutions in a sum")
     site_panels: tuple[str, ...] = Field(default=(ANY,), description="fingerprints of what the data agree on")

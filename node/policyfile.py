@@ -25,6 +25,7 @@ _WORDS = {
     "run.delta": "Largest delta that a run may name.",
     "run.rounds": "Most private rounds.",
     "run.tasks": f'Tasks that may train on these people; "{ANY}" allows every installed one.',
+    "run.trusted_code": "Code digests (run.json) of other packages' tasks that may run within the node itself.",
     "run.noise": '"distributed": institutions share the noise of a sum; "local": each adds all of it.',
     "run.quorum": "Fewest institutions in a sum.",
     "run.site_panels": f'Fingerprints (card.json) of the data that a run may be about; "{ANY}" allows every one.',

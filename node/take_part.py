@@ -23,6 +23,7 @@ from node.guard import Guard, open_ledger
 from node.journal import Journal
 from node.party import Party
 from node.policy import Site
+from node.policy import load as load_policy
 from node.privacy import PrivacyStatement, statement
 from node.recognise import recognise_people
 from node.session import Session
@@ -43,6 +44,7 @@ class Part:
         bf16: See `TaskKind.open`.
         ledger: Folder of the institution's ledger; by default in the work folder.
         simulation: A seeded run is meant.
+        start_model: Folder of the model that the run begins at, where it is not in the work folder.
     """
 
     kit: Path
@@ -53,6 +55,7 @@ class Part:
     bf16: bool = False
     ledger: Path | None = None
     simulation: bool = False
+    start_model: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -136,9 +139,10 @@ def take_part(
 
 
 def further_process(part: Part) -> Trainer:
-    """What another process of the node computes with; of the kit it reads the roster and no key."""
+    """What another process of the node computes with; of the kit it reads roster and policy, and no key."""
     run = load_run(part.run_file, load_roster(part.kit))
-    holdings = load_holdings(Workspace(part.work), run)
+    trusted = load_policy(part.kit).run.trusted_code
+    holdings = load_holdings(Workspace(part.work), run, start_model=part.start_model, trusted=trusted)
     return Trainer(run, holdings.task, holdings.enrolled)
 
 
@@ -167,7 +171,8 @@ def checked_holdings(work: Workspace, run: RunConfig, node: int, part: Part) -> 
             where=part.run_file,
             cure="have the coordinator configure it with a larger --max-enrolments",
         )
-    holdings = load_holdings(work, run, bf16=part.bf16)
+    trusted = load_policy(part.kit).run.trusted_code
+    holdings = load_holdings(work, run, bf16=part.bf16, start_model=part.start_model, trusted=trusted)
     if len(holdings.enrolled) != enrolled:
         raise ConfigError(
             f"holds {len(holdings.enrolled)} enrolled people, the run declares {enrolled}",

@@ -11,6 +11,7 @@ work/
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
 from afml.data.prepared import Prepared
 from afml.training.registry import agreed
+from afml.training.start import begin
 from afml.training.task import Enrolled, Task, TaskKind
 
 
@@ -52,9 +54,14 @@ class Workspace:
         """Progress and keys of a run."""
         return self.root / "runs" / run
 
+    @property
+    def models(self) -> Path:
+        """The trained models of all runs, a folder each."""
+        return self.root / "models"
+
     def model(self, run: str) -> Path:
         """The trained model of a run."""
-        return self.root / "models" / run
+        return self.models / run
 
     def privacy(self, run: str) -> Path:
         """What a run cost."""
@@ -111,22 +118,32 @@ class Holdings:
     prepared: Prepared
 
 
-def load_holdings(work: Workspace, run: RunConfig, *, bf16: bool = False) -> Holdings:
+def load_holdings(
+    work: Workspace,
+    run: RunConfig,
+    *,
+    bf16: bool = False,
+    start_model: Path | None = None,
+    trusted: Collection[str] = (),
+) -> Holdings:
     """Open a prepared work folder for a run.
 
     Args:
         work: The folder.
         run: Says which task trains on it.
         bf16: See `TaskKind.open`.
+        start_model: Where the model is that the run begins at, if it is not among the work folder's.
+        trusted: See `InstalledTask.load`.
 
     Raises:
         InputError: The folder is not prepared, or its data lack what the run declares.
-        ConfigError: The task or the data are not those of the run.
+        ConfigError: The task, the data or the model to begin at are not those of the run.
     """
     work.require_prepared()
     prepared = work.prepared(run.people)
-    kind = agreed(run.task, where=f"run {run.run}").load(prepared)
+    kind = agreed(run.task, where=f"run {run.run}").load(prepared, trusted)
     kind.check(run)
     task = kind.task(run, prepared.public, bf16=bf16)
+    begin(task, run, [work.models] if start_model is None else [start_model, work.models])
     names = prepared.people.rows(prepared.enrolled).samples
     return Holdings(task, kind.enrolled(run, prepared), names, kind, prepared)

@@ -33,6 +33,7 @@ from afml.ledger.store import Ledger
 from afml.ledger.transcript import Appender, record_for
 from afml.ledger.witness import NEVER, Witness
 from afml.privacy.noise import grid_for, require_cohort
+from afml.training.start import begin
 from afml.training.step import Trainer, apply_total
 from afml.training.task import Model, Task, TaskKind
 from crypto.public.params import CodecParams
@@ -122,6 +123,7 @@ class OneProcess:
         run = self._run
         self._kind.check(run)
         task = self._kind.task(run, self._places[0].work.prepared().public)
+        begin(task, run, [place.work.models for place in self._places])
         with ExitStack() as stack:
             nodes = list(self._nodes(task, stack))
             for node in nodes:

@@ -17,6 +17,7 @@ from torch import nn
 
 from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError, IntegrityError
+from afml.tasks import parts
 from afml.tasks.module import ModuleKind, RowsOfPeople
 from afml.training.clipping import RowGradients, clipped_part, fold
 from afml.training.task import Enrolled, Rows, Task
@@ -178,7 +179,8 @@ def _at(kind: ModuleKind, task: Task, run: RunConfig) -> nn.Module:
     module, model = kind.fresh(run), task.model()
     arrays = {name: torch.from_numpy(np.array(array)) for name, array in getattr(model, "arrays", {}).items()}
     module.load_state_dict(arrays)
-    return module.train()
+    parts.rest(module)
+    return module
 
 
 def _quieten(module: nn.Module) -> bool:
@@ -210,6 +212,7 @@ def _by_rows(
 ) -> Vector:
     """By Opacus, as the task has them, through this very module."""
     gradients = RowGradients(module)
+    parts.rest(module)
     features, targets, owner = enrolled.rows(people)
     loss = kind.loss(kind.settings(run.task.settings), gradients.hooked(features), targets)
     gradients.backward(loss.sum())

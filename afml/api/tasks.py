@@ -8,6 +8,7 @@ import inspect
 import re
 import sys
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -34,7 +35,7 @@ class ObjectTask(InstalledTask):
 
     given: Any = field(default=None, repr=False)
 
-    def load(self, prepared: Prepared | None = None) -> TaskKind:
+    def load(self, prepared: Prepared | None = None, trusted: Collection[str] = ()) -> TaskKind:
         """The kind itself."""
         return self.imported()
 

@@ -20,9 +20,11 @@ from afml.masking.kind import masking_settings
 from afml.masking.plan import DEFAULT_GAME_ROUNDS, DEFAULT_GAME_SHARE, GAME_ROUNDS, GAME_SHARE
 from afml.masking.settings import GameSettings
 from afml.release.method import require_method
+from afml.training.model import ArrayModel
 from afml.training.planning import Rounds, Terms
 from afml.training.planning import configure as configure_run
 from afml.training.registry import find
+from afml.training.start import require_fitting
 from crypto.public.backend import BACKENDS
 
 _PATH = click.Path(path_type=Path)
@@ -42,10 +44,14 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
     "--budget", default=None, type=_POSITIVE, help="PLE budget that nodes enforce over all runs; by default the target."
 )
 @click.option("--delta", type=_SHARE, default=1e-5, show_default=True)
-@click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, help="Private rounds.")
+@click.option("--rounds", type=click.IntRange(1), default=None, help="Private rounds.  [default: 20]")
+@click.option("--epochs", type=_POSITIVE, default=None, help="Instead: how often a person is expected to be drawn.")
 @click.option("--sample-rate", type=click.FloatRange(0, 1, min_open=True), default=None, help="Of Poisson batches.")
 @click.option("--clip-norm", type=_POSITIVE, default=None, help="L2 bound of a person's gradient.")
 @click.option("--learning-rate", type=_POSITIVE, default=None)
+@click.option(
+    "--start", type=_PATH, default=None, help="Folder of a saved model to begin at; nodes need it too (--start-model)."
+)
 @click.option("--noise", type=click.Choice(["distributed", "local"]), default="distributed", show_default=True)
 @click.option("--quorum", default=None, type=click.IntRange(1), help="Fewest nodes of a cohort; by default all.")
 @click.option(
@@ -116,26 +122,31 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 )
 def configure(
     cards: tuple[Path, ...], kit: Path, out: Path, name: str | None, kind: str, settings_file: Path | None, ple: float,
-    budget: float | None, delta: float, rounds: int, sample_rate: float | None, clip_norm: float | None,
-    learning_rate: float | None, noise: Literal["distributed", "local"], quorum: int | None, max_colluding: int,
-    max_enrolments: int | None, reserve_attempts: int, backend: str, seed: int | None, game_rounds: int | None,
-    game_share: float | None,
-    game_file: Path | None, game_steps: int | None, min_group_size: int | None, phenotypes: int | None,
-    risk_file: Path | None, patterns: int | None,
+    budget: float | None, delta: float, rounds: int | None, epochs: float | None, sample_rate: float | None,
+    clip_norm: float | None, learning_rate: float | None, start: Path | None, noise: Literal["distributed", "local"],
+    quorum: int | None, max_colluding: int, max_enrolments: int | None, reserve_attempts: int, backend: str,
+    seed: int | None, game_rounds: int | None, game_share: float | None, game_file: Path | None,
+    game_steps: int | None, min_group_size: int | None, phenotypes: int | None, risk_file: Path | None,
+    patterns: int | None,
 ) -> None:  # fmt: skip
     """Check the nodes' CARDS, find noise for the target PLE, write and sign the run configuration."""
+    if rounds is not None and epochs is not None:
+        raise ConfigError("give one of them", where="--rounds and --epochs")
     roster, key = load_roster(kit), load_coordinator_key(kit)
+    model, task = None if start is None else ArrayModel.load(start), find(kind, where="--task")
     found = read_cards(cards, roster)
     words = masking.Words(risk_file, game_file, game_steps, phenotypes, patterns, min_group_size)
     further = {name: float(n) for name, n in ((GAME_ROUNDS, game_rounds), (GAME_SHARE, game_share)) if n is not None}
     run = configure_run(
-        roster.consortium, found, find(kind, where="--task"), _given(kind, settings_file, words, bool(further)),
-        Rounds(rounds=rounds, sample_rate=sample_rate, clip_norm=clip_norm, learning_rate=learning_rate,
-               further=further),
+        roster.consortium, found, task, _given(kind, settings_file, words, bool(further)),
+        Rounds(rounds=rounds or 20, epochs=epochs, sample_rate=sample_rate, clip_norm=clip_norm,
+               learning_rate=learning_rate, further=further),
         Terms(name=name, ple_sigma=ple, budget_sigma=budget, delta=delta, noise=noise, quorum=quorum,
               max_colluding=max_colluding, max_enrolments=max_enrolments, reserve_attempts=reserve_attempts,
-              backend=backend, seed=seed),
+              backend=backend, start="" if model is None else model.digest(), seed=seed),
     )  # fmt: skip
+    if model is not None:
+        require_fitting(task.load(), run, model)
     if kind == MASKING:
         require_method(masking_settings(run).release.method, where=f"run {run.run}")
     unit = DATA_KINDS.get(run.data.kind, where="cards").unit

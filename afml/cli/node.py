@@ -28,16 +28,17 @@ _PATH = click.Path(path_type=Path)
 @click.option("--events", type=_PATH, help="Append progress to this file, one JSON object a line.")
 @click.option("--bf16", is_flag=True, help="Train the public part, where this node is elected to, under bf16 autocast.")
 @click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
+@click.option("--start-model", type=_PATH, help="The model that the run begins at.  [default: it is in WORK/models]")
 @click.option("--simulation", is_flag=True, help="Take part in a seeded run, which protects nobody.")
 def node(
     kit: Path, work: Path, run_file: Path, address: str, wait_s: float, events: Path | None, bf16: bool,
-    ledger: Path | None, simulation: bool,
+    ledger: Path | None, start_model: Path | None, simulation: bool,
 ) -> None:  # fmt: skip
     """Train in one run. Restart it after a crash: it picks up where it stood, and never spends twice unrecorded.
 
     Several processes or GPUs: torchrun --standalone --nproc-per-node N -m afml -- node ...
     """
-    part = Part(kit, work, run_file, address, wait_s, bf16, ledger, simulation)
+    part = Part(kit, work, run_file, address, wait_s, bf16, ledger, simulation, start_model)
     further = processes.rank() > 0
     if further:  # it writes nothing, so there is nothing to unwind
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from afml.consortium import messages
 from afml.consortium.roster import Roster
@@ -25,11 +26,26 @@ class DataAgreement(Settings):
         kind: Kind of data, a name of `afml.data.kind.DATA_KINDS`.
         fingerprint: Hex SHA-256 of what must be the same everywhere: the site panel, the schema of a table.
         features: Columns that a task sees of a person: sites, or numbers of a row.
+        shape: Of a row, where it is no plain list of features: (channels, height, width) of an image.
+        targets: Numbers that are predicted of a row; 0 where the kind of data names none.
     """
 
     kind: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     fingerprint: str
     features: int = Field(ge=1)
+    shape: tuple[int, ...] = Field(default=(), exclude_if=lambda value: not value)
+    targets: int = Field(default=0, ge=0, exclude_if=lambda value: not value)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.shape and (min(self.shape) < 1 or math.prod(self.shape) != self.features):
+            raise ValueError(f"a shape of {self.shape} does not have {self.features} features")
+        return self
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return self.shape or (self.features,)
 
 
 class NodeCard(Settings):
@@ -81,11 +97,14 @@ def read_cards(paths: Sequence[Path], roster: Roster) -> list[NodeCard]:
             ) from None
         verify(key, messages.node_card(card.unsigned()), bytes.fromhex(card.signature), where=path)
         cards[card.node] = card
-    digests: dict[str, list[int]] = {}
+    declared: dict[DataAgreement, list[int]] = {}
     for card in cards.values():
-        digests.setdefault(card.data.fingerprint, []).append(card.node)
-    if len(digests) > 1:
-        sides = "; ".join(f"nodes {nodes}: {digest[:12]}" for digest, nodes in digests.items())
+        declared.setdefault(card.data, []).append(card.node)
+    if len(declared) > 1:
+        sides = "; ".join(
+            f"nodes {nodes}: {data.kind} {data.fingerprint[:12]}, {data.features} features"
+            for data, nodes in declared.items()
+        )
         raise InputError(
             f"the institutions disagree on their data ({sides})",
             where="cards",

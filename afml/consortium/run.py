@@ -114,6 +114,12 @@ class RunConfig(FiniteSettings):
     public_deadline_s: float = Field(default=3600.0, gt=0, description="seconds the public part may take")
     public_part: bool = Field(default=False, description="the task has a part that is trained on public data")
     phases: tuple[Phase, ...]
+    start: str = Field(
+        default="",
+        pattern=r"^([0-9a-f]{64})?$",
+        exclude_if=lambda value: not value,
+        description="digest of the saved model that the task begins at, which every node has; none: the task's own",
+    )
     seed: int | None = Field(default=None, description="simulation only: marks every ledger entry insecure")
 
     @model_validator(mode="after")

@@ -120,7 +120,13 @@ def store_rows(out: Path, options: TableOptions, schema: Schema, blocks: Blocks)
         encoder.tally.require_none(options.table, encoder.rows)
     counts = Counts(rows=writer.rows, alike=alike(out), pulled_in=encoder.pulled_in)
     (out / _COUNTS).write_bytes(counts.canonical())
-    agreement = DataAgreement(kind=schema.form, fingerprint=schema.digest().hex(), features=int(np.prod(schema.shape)))
+    agreement = DataAgreement(
+        kind=schema.form,
+        fingerprint=schema.digest().hex(),
+        features=int(np.prod(schema.shape)),
+        shape=schema.shape if len(schema.shape) > 1 else (),
+        targets=len(schema.targets),
+    )
     everybody = writer.people
     return Built(everybody, PersonColumns((), np.zeros((len(everybody), 0))), agreement)
 

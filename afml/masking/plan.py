@@ -50,7 +50,8 @@ def wish_of(settings: MaskingSettings, rounds: Rounds, terms: Terms) -> Wish:
     Raises:
         ConfigError: A number that the task does not know, or one that it sets itself; a run without any private round.
     """
-    own = {"sample_rate": rounds.sample_rate, "clip_norm": rounds.clip_norm, "learning_rate": rounds.learning_rate}
+    own = {"epochs": rounds.epochs, "sample_rate": rounds.sample_rate, "clip_norm": rounds.clip_norm}
+    own["learning_rate"] = rounds.learning_rate
     wrong = [name for name, value in own.items() if value is not None]
     wrong += sorted(set(rounds.further) - {GAME_ROUNDS, GAME_SHARE})
     if wrong:

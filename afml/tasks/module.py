@@ -6,86 +6,43 @@
 
     MINE = Mine()        # named by an entry point of the group "afml.tasks"
 
-Private rounds are DP-SGD (Abadi et al. 2016): `parameters -= rate * total / expected people`. Parameters are float64
-masters that all nodes move by the same additions; gradients are taken at their float32 values.
+Private rounds are DP-SGD (Abadi et al. 2016): the noised sum over the expected number of people goes to an optimiser
+(`afml.tasks.optimisers`). Trained parameters are float64 masters that all nodes move by the same additions; gradients
+are taken at their float32 values. The task itself is `afml.tasks.moduletask`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import nn
 
 from afml.consortium.card import DataAgreement
 from afml.consortium.run import RunConfig
-from afml.core.config import FiniteSettings, Settings, complaint
-from afml.core.errors import ConfigError, IntegrityError
+from afml.core.config import complaint
+from afml.core.errors import ConfigError, InputError
 from afml.data.prepared import Prepared
-from afml.data.source import FeatureSource, open_source
-from afml.training.blob import dump, load
-from afml.training.clipping import RowGradients, flatten, unflatten
-from afml.training.device import device, one_thread
-from afml.training.model import ArrayModel, load_arrays, run_card
+from afml.data.source import open_source
+from afml.tasks import parts
+from afml.tasks.moduletask import ModuleTask
+from afml.tasks.rows import RowsOfPeople
+from afml.tasks.settings import ModuleSettings
+from afml.tasks.suitable import require_suitable
 from afml.training.planning import Plan, Rounds, Terms, one_phase
-from afml.training.task import Progress, Rows
-from crypto.public.random import RandomSource
 
-#: Gradient values of one micro-batch, float32: 256 MiB.
-_MICRO_GRADIENTS = 1 << 26
-_PARAMETERS = "parameters"
-
-
-class ModuleSettings(FiniteSettings):
-    """Settings of a task without any of its own."""
-
-
-@dataclass(frozen=True, eq=False)
-class RowsOfPeople:
-    """The enrolled people of an institution with their rows.
-
-    Attributes:
-        source: Features and targets.
-        places: Places of the enrolled in the source, [people].
-    """
-
-    source: FeatureSource
-    places: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def digest(self) -> str:
-        """See `Enrolled.digest`."""
-        return self._digest
-
-    @cached_property
-    def _digest(self) -> str:
-        return hashlib.sha256(self.source.digest().encode() + self.places.astype("<i8").tobytes()).hexdigest()
-
-    def rows(self, people: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor, NDArray[np.int64]]:
-        """(features [rows, *shape], targets [rows, T], person of each row in [0, people)), person by person."""
-        places = self.places[people]
-        rows = self.source.rows_of(places)
-        owner = np.repeat(np.arange(len(people)), self.source.row_counts[places])
-        features, targets = np.array(self.source.features[rows]), np.array(self.source.targets[rows])
-        return torch.from_numpy(features), torch.from_numpy(targets), owner
+__all__ = ["ModuleKind", "ModuleSettings", "ModuleTask", "RowsOfPeople"]
 
 
 class ModuleKind(ABC):
     """A task kind that is a module and a loss; see `afml.training.task.TaskKind`."""
 
     data: ClassVar[tuple[str, ...]] = ("table", "array", "images")
-    settings_type: ClassVar[type[Settings]] = ModuleSettings
+    settings_type: ClassVar[type[ModuleSettings]] = ModuleSettings
 
     @abstractmethod
     def module(self, settings: Any, data: DataAgreement) -> nn.Module:
@@ -93,15 +50,34 @@ class ModuleKind(ABC):
 
         Args:
             settings: Of `settings_type`.
-            data: How many features a row has.
+            data: How many features a row has, and in what shape.
         """
 
     @abstractmethod
     def loss(self, settings: Any, predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Loss of every row by itself, [rows], from predictions [rows, ...] and targets [rows, T]."""
 
-    def settings(self, given: Mapping[str, Any]) -> Settings:
+    def made_up(self, settings: Any, data: DataAgreement, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows that are nobody's, on which the module is tried before a run.
+
+        Args:
+            settings: Of `settings_type`.
+            data: Shape of a row.
+            rows: How many, always the same ones.
+
+        Returns:
+            Features [rows, *shape], uniform in [0, 1), and targets [rows, T], 0 and 1 in turn: on the declared scale of
+            any column. A module that needs others says so by a method of its own.
+        """
+        drawn = torch.Generator().manual_seed(0)
+        features = torch.rand((rows, *data.row_shape), generator=drawn)
+        return features, (torch.arange(rows) % 2).float()[:, None].repeat(1, max(1, data.targets))
+
+    def settings(self, given: Mapping[str, Any]) -> ModuleSettings:
         """See `TaskKind.settings`."""
+        if not issubclass(self.settings_type, ModuleSettings):
+            problem = f"{self.settings_type.__name__} is no ModuleSettings"
+            raise ConfigError(problem, where="settings_type of the task", cure="make it a subclass of ModuleSettings")
         try:
             return self.settings_type.model_validate(given)
         except ValidationError as error:
@@ -109,18 +85,31 @@ class ModuleKind(ABC):
 
     def check(self, run: RunConfig) -> None:
         """See `TaskKind.check`."""
-        self.settings(run.task.settings)
+        where, settings = f"run {run.run}", self.settings(run.task.settings)
         if run.public_part or any(phase.needs_public for phase in run.phases):
-            raise ConfigError("this task has no public part", where=f"run {run.run}", cure="configure the run again")
+            raise ConfigError("this task has no public part", where=where, cure="configure the run again")
+        if run.data.kind not in self.data:
+            problem = f"this task trains on {' or '.join(self.data)}, not on {run.data.kind}"
+            raise ConfigError(problem, where=where, cure="run `afml prepare` with that kind of data")
+        if settings.warmup >= run.rounds:
+            problem = f"a warm-up of {settings.warmup} rounds in a run of {run.rounds}"
+            raise ConfigError(problem, where=where, cure="shorten warmup, or ask for more --rounds")
+        require_suitable(self, run.task.settings, run.data, where=where)
+        parameters = self.lengths(run)[0]
+        if any(phase.parameters not in (0, parameters) for phase in run.phases):
+            problem = f"declares another number of parameters than the {parameters} that are trained"
+            raise ConfigError(problem, where=where, cure="configure the run again")
 
     def plan(self, given: Mapping[str, Any], data: DataAgreement, rounds: Rounds, terms: Terms) -> Plan:
         """See `TaskKind.plan`: one phase of Poisson batches."""
-        settings = self.settings(given).model_dump(mode="json")
-        return one_phase(rounds, terms, sum(p.numel() for p in self._seeded(settings, data).parameters()))
+        require_suitable(self, given, data, where="the task's module")
+        settings = self.settings(given)
+        asked = rounds.model_copy(update={"learning_rate": rounds.learning_rate or settings.learning_rate})
+        return one_phase(asked, terms, parts.count(self.made(settings, data)))
 
     def lengths(self, run: RunConfig) -> tuple[int, ...]:
         """See `TaskKind.lengths`."""
-        return (sum(parameter.numel() for parameter in self.fresh(run).parameters()),) * len(run.phases)
+        return (parts.count(self.fresh(run)),) * len(run.phases)
 
     def task(self, run: RunConfig, public: Path, *, bf16: bool = False) -> ModuleTask:
         """See `TaskKind.task`."""
@@ -128,113 +117,28 @@ class ModuleKind(ABC):
 
     def enrolled(self, run: RunConfig, prepared: Prepared) -> RowsOfPeople:
         """See `TaskKind.enrolled`."""
-        return RowsOfPeople(open_source(prepared.folder), prepared.enrolled)
+        found = RowsOfPeople(open_source(prepared.folder), prepared.enrolled)
+        if self.settings(run.task.settings).ghost and prepared.role == "train" and found.most_rows > 1:
+            raise InputError(
+                "ghost clipping is for people with one row each, and somebody has more",
+                where=prepared.folder,
+                cure="have the run configured with ghost = false",
+            )
+        return found
 
     def held_out(self, run: RunConfig, prepared: Prepared) -> RowsOfPeople:
         """See `TaskKind.held_out`."""
         return self.enrolled(run, prepared.held_out)
 
     def fresh(self, run: RunConfig) -> nn.Module:
-        """The module, its first parameters drawn from a fixed public seed."""
-        return self._seeded(run.task.settings, run.data)
+        """The module of a run, see `made`."""
+        return self.made(self.settings(run.task.settings), run.data)
 
-    def _seeded(self, settings: Mapping[str, Any], data: DataAgreement) -> nn.Module:
+    def made(self, settings: ModuleSettings, data: DataAgreement) -> nn.Module:
+        """The module at first parameters drawn from a fixed public seed; those that are trained require a gradient."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return self.module(self.settings(settings), data)
-
-
-class ModuleTask:
-    """A module that is trained; see `afml.training.task.Task`."""
-
-    def __init__(self, kind: ModuleKind, run: RunConfig) -> None:
-        self._kind, self._run = kind, run
-        self._settings = kind.settings(run.task.settings)
-        self._parameters = flatten(kind.fresh(run))
-        self._hooked: RowGradients | None = None  # the module at the present parameters
-        self._still: nn.Module | None = None  # the same, to predict with
-
-    def length(self, phase: int) -> int:
-        """See `Task.length`."""
-        return len(self._parameters)
-
-    def blocks(self, phase: int) -> tuple[float, ...]:
-        """All parameters are clipped as one."""
-        return (1.0,)
-
-    def people_at_once(self, phase: int) -> int:
-        """See `Task.people_at_once`."""
-        return max(1, _MICRO_GRADIENTS // max(1, len(self._parameters)))
-
-    def gradients(
-        self, phase: int, enrolled: RowsOfPeople, people: NDArray[np.int64], stream: RandomSource
-    ) -> list[Rows]:
-        """See `Task.gradients`."""
-        if self._hooked is None:
-            module = self._kind.fresh(self._run)
-            unflatten(module, self._parameters)
-            self._hooked = RowGradients(module.to(device()))
-        features, targets, owner = enrolled.rows(people)
-        predicted = self._hooked.hooked(features.to(device()))
-        self._hooked.backward(self._kind.loss(self._settings, predicted, targets.to(device())).sum())
-        return [Rows(self._hooked.rows().gradients, owner)]
-
-    def apply(self, phase: int, total: NDArray[np.float64], people: int) -> None:
-        """See `Task.apply`."""
-        settings = self._run.phases[phase]
-        if total.shape != self._parameters.shape:
-            raise IntegrityError(f"the sum has {len(total)} parameters, the module {len(self._parameters)}")
-        self._parameters = self._parameters - settings.learning_rate / (settings.sample_rate * people) * total
-        self._hooked = self._still = None
-
-    @property
-    def has_public_part(self) -> bool:
-        """There is none to wait for."""
-        return True
-
-    def train_public(self, progress: Progress | None = None) -> bytes:
-        """Nothing."""
-        return b""
-
-    def load_public(self, blob: bytes) -> None:
-        """Nothing."""
-
-    def state(self) -> bytes:
-        """See `Task.state`."""
-        return dump({_PARAMETERS: self._parameters})
-
-    def load_state(self, blob: bytes) -> None:
-        """See `Task.load_state`."""
-        known = {_PARAMETERS: len(self._parameters)}
-        found = load(blob, "saved training state", known).get(_PARAMETERS, np.zeros(0))
-        if found.shape != self._parameters.shape:
-            raise IntegrityError("the saved training state belongs to another run", cure="remove it and catch up")
-        self._parameters, self._hooked, self._still = found, None, None
-
-    def digest(self) -> bytes:
-        """See `Task.digest`."""
-        return hashlib.sha256(self._parameters.astype("<f8").tobytes()).digest()
-
-    def model(self) -> ArrayModel:
-        """The module's parameters by their names, float32, and what they are of."""
-        module = self._kind.fresh(self._run)
-        unflatten(module, self._parameters)
-        arrays = {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
-        return ArrayModel(arrays, run_card(self._run) | {"parameters": sum(array.size for array in arrays.values())})
-
-    def load_model(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """See `Task.load_model`."""
-        module = self._kind.fresh(self._run)
-        load_arrays(module, arrays)
-        self._parameters, self._hooked, self._still = flatten(module), None, None
-
-    def predict(self, enrolled: RowsOfPeople, people: NDArray[np.int64]) -> NDArray[np.float64]:
-        """See `Task.predict`: what the module gives in evaluation mode, each row's numbers in one line."""
-        if self._still is None:
-            module = self._kind.fresh(self._run)
-            unflatten(module, self._parameters)
-            self._still = module.to(device()).eval()
-        features, _, _ = enrolled.rows(people)
-        with torch.no_grad(), one_thread():
-            predicted = self._still(features.to(device()))
-        return predicted.to("cpu", torch.float64).reshape(len(features), -1).numpy()
+            module = self.module(settings, data)
+        if isinstance(module, nn.Module):
+            parts.choose(module, settings.trainable)
+        return module

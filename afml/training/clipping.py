@@ -30,7 +30,7 @@ from afml.training.task import Enrolled, Rows, Task
 from crypto.public.random import RandomSource
 
 #: Clip a hair below the bound, so that float64 rounding of a clipped gradient cannot pass it.
-_BELOW = 1.0 - 1e-9
+BELOW = 1.0 - 1e-9
 
 
 class RowGradients:
@@ -48,8 +48,8 @@ class RowGradients:
         self.hooked = GradSampleModule(module, loss_reduction="sum")
         self.module = module
         self.owner = owner
-        # Any: Opacus hangs `grad_sample` on the parameters.
-        self._parameters: list[Any] = list(module.parameters())
+        # Any: Opacus hangs `grad_sample` on the parameters. A frozen one has no gradient.
+        self._parameters: list[Any] = [parameter for parameter in module.parameters() if parameter.requires_grad]
 
     @staticmethod
     def backward(loss: torch.Tensor) -> None:
@@ -76,7 +76,7 @@ class ClippedSum:
     """
 
     def __init__(self, clip_norm: float) -> None:
-        self._bound = clip_norm * _BELOW
+        self._bound = clip_norm * BELOW
         self._sums: list[Any] = []  # Opacus hangs `summed_grad` on these; they hold no values
         self._optimizer: Any = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,6 +38,7 @@ class Terms(FiniteSettings):
     )
     reserve_attempts: int = Field(default=1, ge=0, description="attempts per phase that may be lost")
     backend: str = Field(default="ckks", description="of blind sums (crypto.public.backend)")
+    start: str = Field(default="", description="digest of the saved model that the task begins at")
     seed: int | None = Field(default=None, description="simulation only")
 
 
@@ -44,10 +46,17 @@ class Rounds(FiniteSettings):
     """How a task's private rounds are asked for; what is None is the task's to choose."""
 
     rounds: int = Field(default=20, ge=1)
+    epochs: float | None = Field(default=None, gt=0, description="instead: how often a person is expected to be drawn")
     sample_rate: float | None = Field(default=None, gt=0, le=1)
     clip_norm: float | None = Field(default=None, gt=0)
     learning_rate: float | None = Field(default=None, gt=0)
     further: dict[str, float] = Field(default_factory=dict, description="numbers that only the task knows")
+
+    def count(self, sample_rate: float) -> int:
+        """How many rounds are asked for, of batches that each person is in with this probability."""
+        if self.epochs is None:
+            return self.rounds
+        return max(1, math.ceil(self.epochs / sample_rate - 1e-9))  # 1.1 / 0.1 is a hair above 11
 
 
 class Plan(FiniteSettings):
@@ -69,14 +78,15 @@ def one_phase(rounds: Rounds, terms: Terms, parameters: int, *, name: str = "tra
         name: Of the phase.
     """
     rate = rounds.sample_rate or 0.1
-    share = PhaseShare(name, rounds.rounds, rate)
+    count = rounds.count(rate)
+    share = PhaseShare(name, count, rate)
     (multiplier,) = calibrated(
         [share], ple_sigma=terms.ple_sigma, delta=terms.delta, reserve=terms.reserve_attempts,
         enrolments=terms.max_enrolments or 1,
     )  # fmt: skip
     phase = Phase(
         name=name,
-        rounds=rounds.rounds,
+        rounds=count,
         sample_rate=rate,
         clip_norm=rounds.clip_norm or 1.0,
         noise_multiplier=multiplier,
@@ -137,6 +147,7 @@ def configure(
             enrolments_per_person=enrolments,
             reserve_attempts=terms.reserve_attempts,
             phases=plan.phases,
+            start=terms.start,
             seed=terms.seed,
         )
     except ValidationError as error:

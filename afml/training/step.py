@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from afml.consortium.run import RunConfig
 from afml.privacy.noise import grid_for, node_std
 from afml.training.clipping import clipped_part
+from afml.training.ghost import GhostTask, ghost_part
 from afml.training.processes.group import Group, SumRequest
 from afml.training.task import Enrolled, Task
 from crypto.public.random import RandomSource, source
@@ -105,7 +106,10 @@ class Trainer:
 
     def part(self, phase: int, batch: NDArray[np.int64], stream: RandomSource) -> NDArray[np.float64]:
         """`clipped_sum` by this process alone."""
-        return clipped_part(self.task, phase, self.run.phases[phase].clip_norm, self.enrolled, batch, stream)
+        clip_norm = self.run.phases[phase].clip_norm
+        if isinstance(self.task, GhostTask) and self.task.ghost:  # of code within this process alone, by its class
+            return ghost_part(self.task, phase, clip_norm, self.enrolled, batch, stream)
+        return clipped_part(self.task, phase, clip_norm, self.enrolled, batch, stream)
 
     def load_others(self) -> None:
         """Have the node's other processes, where there are any, load this run and these people.

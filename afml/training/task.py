@@ -262,3 +262,19 @@ class PredictsNothing:
         raise ConfigError(
             "this kind of task predicts nothing", where="model", cure="give a model of a task that predicts"
         )
+
+
+class NoPublicPart:
+    """Base of tasks without a part that public data alone trains."""
+
+    @property
+    def has_public_part(self) -> bool:
+        """There is none to wait for."""
+        return True
+
+    def train_public(self, progress: Progress | None = None) -> bytes:
+        """Nothing."""
+        return b""
+
+    def load_public(self, blob: bytes) -> None:
+        """Nothing."""

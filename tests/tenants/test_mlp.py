@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from afml.consortium.run import RunConfig
+from afml.tasks.module import ModuleSettings
 from afml.training.inprocess import train_in_process
 from afml.training.model import ArrayModel
 from node.workspace import Workspace
@@ -54,7 +55,7 @@ def test_ledgers_hold_its_rounds_and_verify(hospitals: Hospitals, trained: RunCo
 
 def test_a_run_names_the_code_and_the_card_of_the_data(trained: RunConfig) -> None:
     assert (trained.task.kind, trained.task.version, len(trained.task.code)) == ("mlp", "1.0", 64)
-    assert trained.task.settings == {"hidden": 8}
+    assert trained.task.settings == {"hidden": 8} | ModuleSettings().model_dump(mode="json")
     assert (trained.data.kind, trained.data.features) == ("table", 3)  # age, dose, dose missing
 
 

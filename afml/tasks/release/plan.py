@@ -45,7 +45,8 @@ def release_plan(phases: Sequence[ReleasePhase], rounds: Rounds, terms: Terms) -
     Raises:
         ConfigError: A number was asked for that a release sets itself.
     """
-    own = {"sample_rate": rounds.sample_rate, "clip_norm": rounds.clip_norm, "learning_rate": rounds.learning_rate}
+    own = {"epochs": rounds.epochs, "sample_rate": rounds.sample_rate, "clip_norm": rounds.clip_norm}
+    own["learning_rate"] = rounds.learning_rate
     given = [name for name, value in own.items() if value is not None] + sorted(rounds.further)
     if given:
         option = f"--{given[0].replace('_', '-')}"

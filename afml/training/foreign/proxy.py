@@ -130,16 +130,9 @@ class ForeignEnrolled:
     def __init__(self, process: TaskProcess, run: RunConfig, prepared: Prepared, *, held_out: bool = False) -> None:
         self._process = process
         _open_task(process, run, prepared.public, bf16=False)
-        told = process.ask(
-            "open_enrolled",
-            {
-                "folder": str(prepared.folder.resolve()),
-                "table": str(prepared.table.resolve()),
-                "data": prepared.data.model_dump(mode="json"),
-                "role": prepared.role,
-                "held_out": held_out,
-            },
-        ).fields
+        places = {"folder": str(prepared.folder.resolve()), "table": str(prepared.table.resolve())}
+        whose = {"data": prepared.data.model_dump(mode="json"), "role": prepared.role, "held_out": held_out}
+        told = process.ask("open_enrolled", places | whose).fields
         self._people, self._digest = int(told["people"]), str(told["digest"])
         self._held = Held()
 

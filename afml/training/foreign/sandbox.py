@@ -48,6 +48,7 @@ _ARCHITECTURES = {
         },
     ),
 }  # fmt: skip
+_confined: list[bool] = []  # holds one True once this process is confined, which cannot be taken back
 _X32_BIT = 0x40000000  # system calls of the x32 interface reach the same kernel functions by other numbers
 
 
@@ -85,6 +86,12 @@ def confine(readable: Iterable[Path], scratch: Path) -> None:
     _prctl(libc, _PR_SET_DUMPABLE, 0)  # nobody else's task may look into this process either
     _landlock(libc, [path for path in readable if path.exists()], scratch)
     _seccomp(libc)
+    _confined.append(True)
+
+
+def confined() -> bool:
+    """Whether this is the process of another package's task."""
+    return bool(_confined)
 
 
 def _landlock_version() -> int:

@@ -15,15 +15,14 @@ from torch import nn
 
 from afml.consortium.card import DataAgreement
 from afml.consortium.run import RunConfig
-from afml.core.config import Settings
 from afml.data.prepared import Prepared
-from afml.tasks.module import ModuleKind, ModuleTask, RowsOfPeople
+from afml.tasks.module import ModuleKind, ModuleSettings, ModuleTask, RowsOfPeople
 from afml.training.model import ArrayModel
 from afml.training.task import Rows
 from crypto.public.random import RandomSource
 
 
-class Wanted(Settings):
+class Wanted(ModuleSettings):
     """What to try, and on what."""
 
     attempt: str = ""

@@ -22,6 +22,7 @@ from afml.data.source import SourceWriter, open_source
 from afml.training.foreign import sandbox
 from afml.training.foreign.process import TaskProcess
 from afml.training.foreign.proxy import ForeignEnrolled, ForeignKind, ForeignTask
+from afml.training.ghost import GhostTask
 from afml.training.inprocess import train_in_process
 from afml.training.registry import InstalledTask
 from afml.training.step import Trainer
@@ -66,7 +67,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 @pytest.fixture(scope="module")
 def run_of(package: InstalledTask, prepared: Prepared) -> Callable[..., RunConfig]:
-    def make(**settings: str) -> RunConfig:
+    def make(**settings: Any) -> RunConfig:
         task = package.choice.model_copy(update={"settings": {"attempt": "", "path": ""} | settings})
         phase = {"name": "train", "rounds": 2, "sample_rate": 1.0, "clip_norm": 1.0, "noise_multiplier": 3.0,
                  "learning_rate": 0.1}  # fmt: skip
@@ -226,3 +227,26 @@ def test_its_environment_holds_nothing_of_this_one(package: InstalledTask, monke
     assert "AFML_SECRET" not in made
     assert set(made) <= {*os.environ, "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "HOME", "TMPDIR"}
     assert made["HOME"] == "/scratch"
+
+
+def test_it_is_not_believed_a_sum_that_it_clipped_by_itself(
+    package: InstalledTask, prepared: Prepared, run_of: Callable[..., RunConfig]
+) -> None:
+    run = run_of(ghost=True)
+    kind = package.load(prepared)
+    kind.check(run)  # a coordinator can configure it
+    with pytest.raises(ConfigError) as refused:
+        kind.task(run, prepared.public)
+    assert str(refused.value) == (
+        "task hostile: clips its people by itself (ghost), which is not believed of a task in a process of its own; "
+        "list its code under run.trusted_code of policy.toml, or have ghost = false configured"
+    )
+    assert isinstance(package.load(prepared, trusted=["1" * 64]), ForeignKind)
+    trusted = package.load(prepared, trusted=["1" * 64, package.code])
+    task = trusted.task(run, prepared.public)
+    assert isinstance(task, GhostTask)
+    assert task.ghost
+
+
+def test_no_word_of_the_seeing_process_makes_it_a_task_that_clips(package: InstalledTask) -> None:
+    assert not isinstance(object.__new__(ForeignTask), GhostTask)

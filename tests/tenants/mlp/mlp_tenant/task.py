@@ -8,11 +8,10 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from afml.consortium.card import DataAgreement
-from afml.core.config import FiniteSettings
-from afml.tasks.module import ModuleKind
+from afml.tasks.module import ModuleKind, ModuleSettings
 
 
-class MlpSettings(FiniteSettings):
+class MlpSettings(ModuleSettings):
     """Settings of the task."""
 
     hidden: int = Field(default=8, ge=1)
