@@ -47,8 +47,8 @@ def release_plan(phases: Sequence[ReleasePhase], rounds: Rounds, terms: Terms) -
     """
     own = {"epochs": rounds.epochs, "sample_rate": rounds.sample_rate, "clip_norm": rounds.clip_norm}
     own["learning_rate"] = rounds.learning_rate
-    given = [name for name, value in own.items() if value is not None] + sorted(rounds.further)
-    if given:
+    given = [name for name, value in own.items() if value not in (None, 1.0)] + sorted(rounds.further)
+    if given:  # 1 is what a release has
         option = f"--{given[0].replace('_', '-')}"
         problem = "a release has no such number: everybody takes part once, with a declared bound"
         raise ConfigError(problem, where=option, cure="leave it out")

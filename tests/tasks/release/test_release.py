@@ -155,10 +155,12 @@ def test_a_run_that_is_no_such_release_is_refused(changed: dict[str, Any], said:
         require_release(run.model_copy(update={"phases": phases}), PHASES)
 
 
-@pytest.mark.parametrize("asked", [{"sample_rate": 0.5}, {"clip_norm": 1.0}, {"learning_rate": 1.0}])
+@pytest.mark.parametrize("asked", [{"sample_rate": 0.5}, {"clip_norm": 2.0}, {"learning_rate": 0.1}])
 def test_numbers_that_a_release_sets_itself_are_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="no such number"):
         release_plan(PHASES, Rounds(**asked), Terms())
+    same = dict.fromkeys(asked, 1.0)  # what a release has in any case
+    assert release_plan(PHASES, Rounds(**same), Terms()) == release_plan(PHASES, Rounds(), Terms())
 
 
 def test_a_release_neither_predicts_nor_begins_from_a_model() -> None:
