@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,7 @@ from afml.privacy.noise import honest_nodes
 from afml.privacy.ple import mu_from
 
 FILE = "policy.toml"
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ANY = "any"
 
 
@@ -45,7 +46,7 @@ class RunRules(FiniteSettings):
     delta: float = Field(default=1e-5, gt=0, lt=1, description="largest delta that a run may name")
     rounds: int = Field(default=500, ge=1, description="most private rounds")
     tasks: tuple[str, ...] = ("masking",)
-    trusted_code: tuple[str, ...] = Field(default=(), description="code digests of tasks that run within the node")
+    trusted_code: tuple[Digest, ...] = Field(default=(), description="of packages whose tasks run within the node")
     noise: tuple[Literal["distributed", "local"], ...] = ("distributed", "local")
     quorum: int = Field(default=3, ge=1, description="fewest institutions in a sum")
     site_panels: tuple[str, ...] = Field(default=(ANY,), description="fingerprints of what the data agree on")

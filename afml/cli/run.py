@@ -97,6 +97,10 @@ def consequences(policy: Policy, config: RunConfig, kit: NodeKit) -> Iterator[st
         f"{len(config.enrolled)} institutions, at least {config.quorum} in a sum, {config.noise} noise"
         + (", on the people kept out of training" if config.people == "holdout" else "")
     )
+    if config.start:
+        yield f"it begins at the saved model {config.start[:12]}"
+    if config.task.code in policy.run.trusted_code:
+        yield "code of the task runs within this site's node, as its policy trusts it (run.trusted_code)"
     cost = ple(plan, delta)
     yield (
         f"by itself it would spend at most {cost.sigma:.3f} sigma (epsilon {cost.epsilon:.3f}) at delta {delta:g} of "

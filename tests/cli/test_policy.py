@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pydantic import ValidationError
 
 from afml.cli.node import node
 from afml.cli.policy import policy
+from afml.cli.run import consequences
 from afml.cli.run import run as run_verb
 from afml.consortium.card import NodeCard
 from afml.consortium.nodekit import NodeKit, load_node_kit
@@ -19,7 +21,7 @@ from afml.core.errors import AfmlError, BudgetError, ConfigError, InputError, Po
 from afml.masking.kind import genotypes
 from afml.trial.kits import make_kits
 from node.guard import open_ledger
-from node.policy import load
+from node.policy import Policy, RunRules, load
 from node.workspace import Workspace
 from tests.masking_runs import masking_run
 
@@ -172,3 +174,19 @@ def test_a_run_of_somebody_else_is_not_read(place: Path) -> None:
     file.write_text(config.model_dump_json())
     with pytest.raises(AfmlError, match=r"run\.json"):
         on(place, "show", file)
+
+
+def test_where_a_run_begins_and_whose_code_runs_within_the_node_is_said(place: Path) -> None:
+    config = masking_run(
+        run="next", consortium="test", sites=9, enrolled={1: 12, 2: 12, 3: 12}, quorum=3,
+        phases=RunConfig.load(signed(place)).phases, budget=Budget(delta=1e-5, ple_sigma=0.9),
+    )  # fmt: skip
+    task = config.task.model_copy(update={"code": "ab" * 32})
+    config = config.model_copy(update={"start": "cd" * 32, "task": task})
+    trusting = Policy(run=RunRules(trusted_code=("ab" * 32,)))
+    told = "\n".join(consequences(trusting, config, loaded(place)))
+    assert "it begins at the saved model cdcdcdcdcdcd" in told
+    assert "code of the task runs within this site's node" in told
+    assert "within this site's node" not in "\n".join(consequences(Policy(), config, loaded(place)))
+    with pytest.raises(ValidationError, match="trusted_code"):
+        RunRules(trusted_code=("",))
