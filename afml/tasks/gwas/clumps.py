@@ -1,0 +1,112 @@
+"""Clumps: the sites that lead their neighbourhood, and which of the others they stand for.
+
+As in PLINK (Purcell et al. 2007): from the strongest score down, a site that is significant leads a clump of the free
+sites within 1 Mb whose r^2 with it is 0.1 or more on the panel. A strong lead leaves shadows at sites of less r^2 too:
+with a score of 60, a site of r^2 = 0.01 is expected to have one of 6. A further site within 1 Mb of a lead therefore
+leads only if it is significant beside the leads there (as in COJO: Yang et al. 2012, with the panel's linkage), with the
+error of the panel's linkage counted. Both can be had: `conditional` is a switch, and all sites are in the table anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.tasks.gwas.pvalues import neg_log10_p
+
+Float64 = NDArray[np.float64]
+GENOME_WIDE = 5e-8
+LINKED, WINDOW = 0.1, 1_000_000
+
+
+@dataclass(frozen=True)
+class Clump:
+    """A lead and the sites that it stands for.
+
+    Attributes:
+        lead: Site number.
+        score: Of the lead, beside stronger leads within the window where it has such.
+        members: Sites of r^2 at or above `LINKED` with it, the lead among them, ascending.
+    """
+
+    lead: int
+    score: float
+    members: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where sites are and how they are linked.
+
+    Attributes:
+        chrom: Contig of each.
+        pos: Position of each; genome order.
+        genotypes: The panel's, centred, [panel people, sites]; of no rows where the panel has no people.
+    """
+
+    chrom: Sequence[str]
+    pos: NDArray[np.int64]
+    genotypes: Float64
+
+    def near(self, site: int) -> slice:
+        """Sites of the same contig within the window."""
+        first = last = site
+        while first > 0 and self.chrom[first - 1] == self.chrom[site] and self.pos[site] - self.pos[first - 1] <= WINDOW:
+            first -= 1
+        while (
+            last + 1 < len(self.pos)
+            and self.chrom[last + 1] == self.chrom[site]
+            and self.pos[last + 1] - self.pos[site] <= WINDOW
+        ):
+            last += 1
+        return slice(first, last + 1)
+
+    def correlation(self, site: int, others: slice) -> Float64:
+        """r of one site with others on the panel; all 0 but its own where the panel has no people, [others]."""
+        found = np.zeros(others.stop - others.start)
+        if len(self.genotypes):
+            own, rest = self.genotypes[:, site], self.genotypes[:, others]
+            length = np.linalg.norm(rest, axis=0) * np.linalg.norm(own)
+            found = (own @ rest) / np.where(length > 0, length, 1.0)
+        found[site - others.start] = 1.0
+        return np.asarray(found)
+
+
+def clumped(
+    score: Float64, places: Places, *, threshold: float = GENOME_WIDE, most: int | None = None, conditional: bool = True
+) -> list[Clump]:
+    """Clumps, the strongest first.
+
+    Args:
+        score: Standard normal where there is no effect, [sites].
+        places: Of the sites.
+        threshold: Largest p-value of a lead.
+        most: Stop at so many.
+        conditional: Whether a further lead must be significant beside the leads within the window.
+    """
+    least = -np.log10(threshold)
+    rest, variance = score.astype(np.float64).copy(), np.ones(len(score))
+    free = np.ones(len(score), dtype=bool)
+    people = max(1, len(places.genotypes))
+    clumps: list[Clump] = []
+    while most is None or len(clumps) < most:
+        standard = np.where(free, rest / np.sqrt(variance), 0.0)
+        lead = int(np.argmax(np.abs(standard)))
+        if not free[lead] or neg_log10_p(standard[lead : lead + 1])[0] < least:
+            break
+        near = places.near(lead)
+        r = places.correlation(lead, near)
+        linked = np.square(r) >= LINKED
+        if not len(places.genotypes):  # what is linked is not known: the whole window is
+            linked[:] = True
+        clumps.append(Clump(lead, float(standard[lead]), tuple((np.flatnonzero(linked) + near.start).tolist())))
+        if conditional:
+            # The lead's own score has error 1, the panel's r of (1 - r^2) / sqrt(people).
+            strong = rest[lead]
+            rest[near] -= r * strong
+            variance[near] += np.square(r) + np.square((1.0 - np.square(r)) * strong) / people
+        free[np.flatnonzero(linked) + near.start] = False
+    return sorted(clumps, key=lambda clump: -abs(clump.score))

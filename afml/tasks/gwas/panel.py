@@ -1,0 +1,95 @@
+"""What the public panel says: how genotypes are centred, and which directions among them are ancestry.
+
+Everything here is computed from public people and costs no privacy. Directions of nearly equal weight turn with the
+last bit of a linear algebra library, so one node computes them (the public part of a run) and all load the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+#: A component further from the panel's mean than so many of its standard deviations counts as just so far.
+FARTHEST_COMPONENT = 4.0
+_VALUES_AT_ONCE = 1 << 24
+
+
+@dataclass(frozen=True, eq=False)
+class Centring:
+    """Mean and spread of dosages on the panel.
+
+    Attributes:
+        mean: Mean dosage of the called, [sites].
+        scale: Standard deviation of the dosage, never below that of one allele in the panel, [sites].
+    """
+
+    mean: Float64
+    scale: Float64
+
+    @classmethod
+    def of(cls, dosage: NDArray[np.int8]) -> Centring:
+        """From the panel's dosages, int8 in {0, 1, 2, -1}, [panel people, sites]."""
+        people, sites = dosage.shape
+        mean, variance = np.empty(sites), np.empty(sites)
+        step = max(1, _VALUES_AT_ONCE // max(1, people))
+        for start in range(0, sites, step):
+            part = dosage[:, start : start + step]
+            called = part >= 0
+            count = np.maximum(called.sum(axis=0), 1)
+            average = np.where(called, part, 0).sum(axis=0) / count
+            mean[start : start + step] = average
+            variance[start : start + step] = np.where(called, (part - average) ** 2, 0.0).sum(axis=0) / count
+        one_allele = 1.0 / (2.0 * people)
+        return cls(mean, np.sqrt(np.maximum(variance, 2.0 * one_allele * (1.0 - one_allele))))
+
+    def standardised(self, dosage: NDArray[np.int8]) -> Float64:
+        """Dosages about the panel's mean in its standard deviations; a missing call is 0, the mean. [people, sites]"""
+        return np.where(dosage < 0, 0.0, (dosage - self.mean) / self.scale)
+
+
+@dataclass(frozen=True, eq=False)
+class Ancestry:
+    """Directions in the space of sites along which the panel's people differ most.
+
+    Attributes:
+        directions: Orthonormal, [components, sites].
+        spread: Standard deviation of the panel's people along each, [components].
+    """
+
+    directions: Float64
+    spread: Float64
+
+    @classmethod
+    def none(cls, sites: int) -> Ancestry:
+        """No direction at all."""
+        return cls(np.zeros((0, sites)), np.zeros(0))
+
+    @classmethod
+    def of(cls, standardised: Float64, components: int) -> Ancestry:
+        """The panel's principal components, from its standardised dosages, [panel people, sites].
+
+        Raises:
+            ValueError: The panel has fewer.
+        """
+        if components >= min(standardised.shape):
+            raise ValueError(f"a panel of shape {standardised.shape} has fewer than {components} components")
+        if components == 0:
+            return cls.none(standardised.shape[1])
+        _, vectors = np.linalg.eigh(standardised @ standardised.T)  # ascending; few people, maybe many sites
+        loadings, _ = np.linalg.qr((vectors[:, : -components - 1 : -1].T @ standardised).T)
+        directions = np.ascontiguousarray(loadings.T)
+        return cls(directions, (standardised @ loadings).std(axis=0))
+
+    def scores(self, standardised: Float64) -> Float64:
+        """Components of people, in the panel's standard deviations and no further than FARTHEST_COMPONENT."""
+        along = standardised @ self.directions.T / self.spread
+        return np.asarray(np.clip(along, -FARTHEST_COMPONENT, FARTHEST_COMPONENT))
+
+    def removed(self, standardised: Float64) -> Float64:
+        """Dosages without what these directions say of them, [people, sites]."""
+        if not len(self.directions):
+            return standardised
+        return np.asarray(standardised - (standardised @ self.directions.T) @ self.directions)
