@@ -45,11 +45,13 @@ class Places:
         chrom: Contig of each.
         pos: Position of each; genome order.
         genotypes: The panel's, centred, [panel people, sites]; of no rows where the panel has no people.
+        error: Standard error of each site's effect per standard deviation of its genotype, [sites]; None: all alike.
     """
 
     chrom: Sequence[str]
     pos: NDArray[np.int64]
     genotypes: Float64
+    error: Float64 | None = None
 
     def near(self, site: int) -> slice:
         """Sites of the same contig within the window."""
@@ -88,6 +90,7 @@ def clumped(
         conditional: Whether a further lead must be significant beside the leads within the window.
     """
     least = -np.log10(threshold)
+    error = np.ones(len(score)) if places.error is None else places.error
     rest, variance = score.astype(np.float64).copy(), np.ones(len(score))
     free = np.ones(len(score), dtype=bool)
     people = max(1, len(places.genotypes))
@@ -104,9 +107,10 @@ def clumped(
             linked[:] = True
         clumps.append(Clump(lead, float(standard[lead]), tuple((np.flatnonzero(linked) + near.start).tolist())))
         if conditional:
-            # The lead's own score has error 1, the panel's r of (1 - r^2) / sqrt(people).
-            strong = rest[lead]
-            rest[near] -= r * strong
-            variance[near] += np.square(r) + np.square((1.0 - np.square(r)) * strong) / people
+            # What the lead's effect makes others expect, in their own standard errors; the lead's score has error 1,
+            # the panel's r one of (1 - r^2) / sqrt(people).
+            strong, less = rest[lead], error[lead] / error[near]
+            rest[near] -= r * strong * less
+            variance[near] += np.square(r * less) + np.square((1.0 - np.square(r)) * strong * less) / people
         free[np.flatnonzero(linked) + near.start] = False
     return sorted(clumps, key=lambda clump: -abs(clump.score))

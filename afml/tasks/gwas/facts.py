@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.genomics.sites import SitePanel
-from afml.tasks.gwas.basis import Basis, block_cuts
-from afml.tasks.gwas.panel import Ancestry, Centring
+from afml.tasks.gwas.basis import Basis
 
 Float64 = NDArray[np.float64]
-_VALUES_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
-class PublicFacts:
-    """Public people at the agreed sites, seen through the scan's centring, ancestry and basis.
+class ScoredSites:
+    """Sites whose scores are released together, as the public panel sees them.
 
     Attributes:
-        sites: The agreed sites.
-        dosage: The panel's people, int8 [panel people, sites].
-        centring: Of dosages.
-        ancestry: Directions that are taken out.
-        most: Sites of a block of the basis.
+        genotypes: The panel's people there, centred and without ancestry, [panel people, sites].
+        cuts: Blocks of linked sites.
+        fitted: Directions of ancestry that were fitted to these people.
     """
 
-    sites: SitePanel
-    dosage: NDArray[np.int8]
-    centring: Centring
-    ancestry: Ancestry
-    most: int
-
-    @cached_property
-    def genotypes(self) -> Float64:
-        """The panel's people, centred and without ancestry, [panel people, sites]."""
-        return self.ancestry.removed(self.centring.standardised(self.dosage))
+    genotypes: Float64
+    cuts: Sequence[slice]
+    fitted: int
 
     @cached_property
     def basis(self) -> Basis:
-        """The basis of the release. Sites drawn independently are not linked: each is a block of its own."""
-        most = 1 if self.sites.drawn_people else self.most
-        return Basis.of(self.genotypes, block_cuts(self.sites.chrom, self.sites.pos, most))
+        """The basis of the release."""
+        return Basis.of(self.genotypes, self.cuts)
 
     @cached_property
     def _forward(self) -> Float64:
@@ -58,13 +46,9 @@ class PublicFacts:
         """w of people: with it, nobody's genotypes in the basis are longer than 1, [people]."""
         return np.asarray(1.0 / np.maximum(np.linalg.norm(forward, axis=1), self.length))
 
-    def directions(self, standardised: Float64) -> Float64:
-        """w B g of people, at most 1 long, [people, sites].
-
-        Args:
-            standardised: `Centring.standardised` of their dosages.
-        """
-        forward = self.basis.forward(self.ancestry.removed(standardised))
+    def directions(self, genotypes: Float64) -> Float64:
+        """w B g of people, at most 1 long, [people, sites]; `genotypes` are centred and without ancestry."""
+        forward = self.basis.forward(genotypes)
         return np.asarray(forward * self.weights(forward)[:, None])
 
     @cached_property
@@ -75,6 +59,5 @@ class PublicFacts:
         components / people of it: that is put back.
         """
         weights, square = self.weights(self._forward)[:, None], np.square(self.genotypes)
-        people = len(self.genotypes)
-        fitted = 1.0 - len(self.ancestry.directions) / people
-        return (weights * square).mean(axis=0) / fitted, (np.square(weights) * square).mean(axis=0) / fitted
+        kept = 1.0 - self.fitted / len(self.genotypes)
+        return (weights * square).mean(axis=0) / kept, (np.square(weights) * square).mean(axis=0) / kept

@@ -23,7 +23,7 @@ from afml.tasks.gwas.results import Scan
 TABLE, METADATA, CLUMPS, PAGE = "gwas.tsv", "gwas.tsv-meta.yaml", "clumps.tsv", "gwas.html"
 COLUMNS = (
     "chromosome", "base_pair_location", "effect_allele", "other_allele", "beta", "standard_error",
-    "effect_allele_frequency", "p_value", "variant_id", "ref_allele", "n", "noise_share",
+    "effect_allele_frequency", "p_value", "variant_id", "ref_allele", "n", "noise_share", "followed",
 )  # fmt: skip
 _CLUMP_COLUMNS = (
     "lead", "chromosome", "base_pair_location", "effect_allele", "beta", "standard_error", "p_value", "score_beside_leads",
@@ -56,7 +56,7 @@ def clumps_of(scan: Scan, threshold: float = GENOME_WIDE) -> list[Clump]:
 def places_of(scan: Scan) -> Places:
     """Where the scan's sites are, and how they are linked on the panel; not at all on one without people."""
     genotypes = scan.genotypes[:0] if scan.sites.drawn_people else scan.genotypes
-    return Places(scan.sites.chrom, scan.sites.pos, genotypes)
+    return Places(scan.sites.chrom, scan.sites.pos, genotypes, scan.standard_error)
 
 
 def alleles(scan: Scan, site: int) -> tuple[str, str, str]:
@@ -111,6 +111,7 @@ def metadata(scan: Scan, table: bytes) -> str:
         "n": "declared enrolment; a missing call counts as the panel's mean",
         "standard_error": "of sampling people and of the differential privacy noise; noise_share is the noise's part of "
         "its square",
+        "followed": "1 where the last release, with less noise, looked again; of these sites it alone speaks",
         "inflation": round(scan.inflation, 4),
         **scan.about,
     }
@@ -127,6 +128,7 @@ def _rows(scan: Scan) -> Iterator[tuple[str, ...]]:
             chromosome(scan.sites.chrom[site]), str(scan.sites.pos[site]), effect, other,
             f"{scan.beta[site]:.6g}", f"{scan.error[site]:.6g}", f"{scan.sites.maf[site]:.6g}",
             p_text(float(strength[site])), variant(scan, site), ref, str(scan.people), f"{scan.noise_share[site]:.4f}",
+            str(int(scan.followed[site])),
         )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from afml.genomics.files import GenotypeFiles
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
 from afml.tasks.gwas.people import ScanPeople, columns_of
-from afml.tasks.gwas.settings import CROSS, LEAST_NOISE, SCORES, GwasSettings
+from afml.tasks.gwas.settings import CROSS, FOLLOW, LEAST_NOISE, SCORES, GwasSettings
 from afml.tasks.gwas.task import GwasTask, vectors
 from afml.tasks.release.kind import ReleaseKind
 from afml.tasks.release.plan import ReleasePhase
@@ -33,9 +33,11 @@ class GwasKind(ReleaseKind):
 
     def phases(self, settings: GwasSettings, data: DataAgreement) -> tuple[ReleasePhase, ...]:
         """See `ReleaseKind.phases`."""
-        lengths = {name: len(vector) for name, vector in vectors(settings, data.features).items()}
-        share = settings.cross_share
-        return ReleasePhase(CROSS, lengths[CROSS], share), ReleasePhase(SCORES, lengths[SCORES], 1.0 - share)
+        share, again = settings.cross_share, settings.follow_share if settings.follows(data.features) else 0.0
+        weights = {CROSS: share, SCORES: (1.0 - share) * (1.0 - again), FOLLOW: (1.0 - share) * again}
+        return tuple(
+            ReleasePhase(name, len(vector), weights[name]) for name, vector in vectors(settings, data.features).items()
+        )
 
     def plan(self, given: Mapping[str, Any], data: DataAgreement, rounds: Rounds, terms: Terms) -> Plan:
         """See `TaskKind.plan`: two releases, after the public part where components are adjusted for."""

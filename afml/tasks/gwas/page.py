@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment
+from numpy.typing import NDArray
 
 from afml.tasks.gwas.clumps import GENOME_WIDE, Clump, Places
 from afml.tasks.gwas.figures import manhattan, png, quantiles, regions
@@ -25,7 +27,7 @@ def page(scan: Scan, clumps: Sequence[Clump]) -> str:
         clumps: Its clumps, the strongest first.
     """
     genotypes = scan.genotypes[:0] if scan.sites.drawn_people else scan.genotypes
-    places = Places(scan.sites.chrom, scan.sites.pos, genotypes)
+    places = Places(scan.sites.chrom, scan.sites.pos, genotypes, scan.standard_error)
     figures = {"manhattan": manhattan(scan, clumps), "quantiles": quantiles(scan)}
     if clumps and len(genotypes):
         figures["regions"] = regions(scan, places, clumps[:_MOST_REGIONS])
@@ -36,9 +38,17 @@ def page(scan: Scan, clumps: Sequence[Clump]) -> str:
         clumps=[_row(scan, clump) for clump in clumps[:_MOST_ROWS]],
         count=len(clumps),
         threshold=f"{GENOME_WIDE:g}",
-        share=f"{100 * float(scan.noise_share.mean()):.0f}",
+        share=_percent(scan, ~scan.followed),
+        share_followed=_percent(scan, scan.followed),
+        bounds=", ".join(f"{bound:.3g}" for bound in scan.bounds),
+        followed=int(scan.followed.sum()),
         figures={name: base64.b64encode(png(figure)).decode() for name, figure in figures.items()},
     )
+
+
+def _percent(scan: Scan, sites: NDArray[np.bool_]) -> str:
+    """Mean share of noise at some sites; empty for none."""
+    return f"{100 * float(scan.noise_share[sites].mean()):.0f}" if sites.any() else ""
 
 
 def _row(scan: Scan, clump: Clump) -> dict[str, Any]:

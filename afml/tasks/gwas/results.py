@@ -12,17 +12,17 @@ residual is not cut. mean(c^2) and kappa are released with noise; the expectatio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afml.consortium.run import RunConfig
 from afml.genomics.sites import SitePanel
-from afml.tasks.gwas.facts import PublicFacts
+from afml.tasks.gwas.facts import ScoredSites
 from afml.tasks.gwas.pvalues import neg_log10_p
-from afml.tasks.gwas.regression import Fit
 from afml.tasks.gwas.settings import GwasSettings
 from afml.tasks.release.blocks import Estimate
 
@@ -45,7 +45,9 @@ class Scan:
         beta: Effect of one copy of the panel-minor allele, in the trait's own unit; of a binary trait on the
             probability of being a case, [sites].
         error: Its standard error, noise included, [sites].
+        standard_error: `error` of an effect per standard deviation of the genotype on the panel, [sites].
         noise_share: Part of the variance of each score that the release's noise is, [sites].
+        followed: bool, which sites were looked at again, [sites].
         genotypes: The panel's people, for linkage, [panel people, sites].
         about: Facts for a reader: PLE, noise, coefficients; JSON values.
     """
@@ -57,14 +59,21 @@ class Scan:
     score: Float64
     beta: Float64
     error: Float64
+    standard_error: Float64
     noise_share: Float64
+    followed: NDArray[np.bool_]
     genotypes: Float64
-    about: Mapping[str, object]
+    about: Mapping[str, Any]
 
     @property
     def neg_log10_p(self) -> Float64:
         """-log10 of the two-sided p-value, [sites]."""
         return neg_log10_p(self.score)
+
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """Largest residual that counts in each release, on the trait's scale."""
+        return tuple(self.about["residual_bounds"])
 
     @property
     def inflation(self) -> float:
@@ -73,47 +82,79 @@ class Scan:
 
 
 @dataclass(frozen=True, eq=False)
-class Released:
-    """The second release, and what the first one left of the trait.
+class Public:
+    """Public facts of the sites.
 
     Attributes:
-        settings: Of the scan.
-        fit: Of the trait.
+        sites: The agreed sites.
+        scale: Standard deviation of the dosage on the panel, [sites].
+        genotypes: The panel's people, centred and without ancestry, [panel people, sites].
+    """
+
+    sites: SitePanel
+    scale: Float64
+    genotypes: Float64
+
+
+@dataclass(frozen=True, eq=False)
+class Released:
+    """One release of scores.
+
+    Attributes:
+        columns: Which sites, ascending.
+        scored: These sites as the panel sees them.
         bound: tau, on the trait's scale.
         estimates: Of the blocks `SITES` and `RESIDUALS`.
     """
 
-    settings: GwasSettings
-    fit: Fit
+    columns: NDArray[np.int64]
+    scored: ScoredSites
     bound: float
     estimates: Mapping[str, Estimate]
 
 
-def scan_of(run: RunConfig, facts: PublicFacts, released: Released) -> Scan:
-    """Effects, errors and scores of all sites.
+def scan_of(run: RunConfig, settings: GwasSettings, public: Public, releases: Sequence[Released]) -> Scan:
+    """Effects, errors and scores of all sites; of a site in several releases the last one speaks.
+
+    Whether a site is in the last one depends on the scores before, which share its people. Of a site without an effect,
+    the chance of a p-value of at most p there is still p at most, being that of such a p-value *and* of being chosen.
 
     Args:
         run: The run configuration.
-        facts: Of public people.
-        released: The sums.
+        settings: Of the scan.
+        public: Facts of the sites.
+        releases: All sites, then some of them.
     """
-    settings, sums = released.settings, released.estimates[SITES]
-    square, whole = (float(value) for value in released.estimates[RESIDUALS].mean)
-    square, whole = min(max(square, 0.01), 1.0), min(max(whole, 0.05), 1.0)
-    moved, sampled = facts.moments
-    total = facts.basis.backward(sums.deviations)
-    noise = np.square(sums.std[0]) * facts.basis.variance
-    variance = sums.people * square * sampled + noise
-    unit = released.bound * settings.trait.spread / (sums.people * whole * moved * facts.centring.scale)
+    count = len(public.sites)
+    effect, error, share, last = np.zeros(count), np.ones(count), np.zeros(count), np.zeros(count, np.int64)
+    uncut = []
+    for number, one in enumerate(releases):
+        effect[one.columns], error[one.columns], share[one.columns], whole = _effects(one)
+        last[one.columns] = number
+        uncut.append(whole)
+    unit = settings.trait.spread / public.scale
     about = {
-        "budget_ple_sigma": run.budget.ple_sigma,
+        "ple_sigma": run.budget.ple_sigma,
+        "delta": run.budget.delta,
         "noise": run.noise,
         "noise_multipliers": [phase.noise_multiplier for phase in run.phases],
-        "residual": released.fit.residual,
-        "residual_bound": released.bound,
-        "uncut_residuals": whole,
+        "residual_bounds": [one.bound for one in releases],
+        "uncut_residuals": uncut,
     }
+    people = releases[0].estimates[SITES].people
     return Scan(
-        facts.sites, settings, run.run, sums.people, total / np.sqrt(variance), total * unit, np.sqrt(variance) * unit,
-        noise / variance, facts.genotypes, about,
+        public.sites, settings, run.run, people, effect / error, effect * unit, error * unit, error, share, last > 0,
+        public.genotypes, about,
     )  # fmt: skip
+
+
+def _effects(one: Released) -> tuple[Float64, Float64, Float64, float]:
+    """(effect per standard deviation, its standard error, noise's share of its square, uncut people) of a release."""
+    sums, (square, whole) = one.estimates[SITES], one.estimates[RESIDUALS].mean.tolist()
+    square, whole = min(max(square, 0.01), 1.0), min(max(whole, 0.05), 1.0)
+    moved, sampled = one.scored.moments
+    noise = np.square(sums.std[0]) * one.scored.basis.variance
+    variance = sums.people * square * sampled + noise
+    unit = one.bound / (sums.people * whole * np.maximum(moved, 1e-12))
+    score = one.scored.basis.backward(sums.deviations)
+    return score * unit, np.sqrt(variance) * unit, noise / variance, whole

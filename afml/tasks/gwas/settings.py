@@ -1,4 +1,4 @@
-"""Settings of an association scan: trait, covariates, and how the budget is shared between the two releases."""
+"""Settings of an association scan: trait, covariates, and how the budget is shared between its releases."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from afml.core.config import FiniteSettings
 from afml.data.columns import Column
 
-#: Names of the two phases: cross products of what explains the trait, then scores of the sites.
-CROSS, SCORES = "cross", "scores"
+#: Names of the phases: cross products of what explains the trait; scores of all sites; those of the strongest again.
+CROSS, SCORES, FOLLOW = "cross", "scores", "follow"
 MOST_COVARIATES = 16
 MOST_COMPONENTS = 20
 #: Least noise multiplier of a phase: what a run with less would release is nearly the exact scan.
@@ -40,6 +40,11 @@ class GwasSettings(FiniteSettings):
     cross_share: float = Field(
         default=0.05, gt=0, lt=1, description="part of the squared budget that the first release takes"
     )
+    followed: int = Field(
+        default=200, ge=0, description="strongest sites whose scores are released again, with much less noise; 0: none. "
+        "At most a tenth of all sites are"
+    )  # fmt: skip
+    follow_share: float = Field(default=0.25, gt=0, lt=1, description="part of what is left of it that this takes")
     residual_bound: float | None = Field(
         default=None, gt=0, le=4,
         description="residuals of a quantitative trait are pulled in to so many of their standard deviations; None: "
@@ -56,6 +61,10 @@ class GwasSettings(FiniteSettings):
         if len(set(names)) < len(names):
             raise ValueError("the trait and the covariates are different columns")
         return self
+
+    def follows(self, sites: int) -> int:
+        """How many of so many sites are looked at again."""
+        return min(self.followed, sites // 10)
 
     @property
     def explained_by(self) -> int:

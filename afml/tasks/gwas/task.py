@@ -1,9 +1,12 @@
-"""The task of an association scan: two releases, and what becomes of them.
+"""The task of an association scan: its releases, and what becomes of them.
 
 1. `cross`: sums of products of covariates, the panel's components and the trait. From them follow coefficients, equal at
    all nodes; a person's residual is what they leave of the trait.
 2. `scores`: the sum over people of (bounded residual) x (genotype without ancestry), for every site, in a basis where
    linked sites share their noise; with two numbers that say what the residuals are like.
+3. `follow`: the same for the sites whose sums were largest. A person's vector is then short and its noise small: what
+   is hidden among ten thousand sites stands out of two hundred. Which sites, follows from noised sums and public data
+   alone, and costs nothing.
 
 There is no sum without noise, at any node or anywhere else: an exact scan is not a setting.
 """
@@ -22,14 +25,15 @@ from numpy.typing import NDArray
 from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError, IntegrityError
 from afml.genomics.sites import SitePanel
-from afml.tasks.gwas.facts import PublicFacts
+from afml.tasks.gwas.basis import block_cuts
+from afml.tasks.gwas.facts import ScoredSites
 from afml.tasks.gwas.files import write_results
 from afml.tasks.gwas.panel import Ancestry, Centring
 from afml.tasks.gwas.people import ScanPeople
 from afml.tasks.gwas.regression import Fit, fitted, product_block, products
 from afml.tasks.gwas.residual import bound_of, residuals
-from afml.tasks.gwas.results import RESIDUALS, SITES, Released, Scan, scan_of
-from afml.tasks.gwas.settings import CROSS, SCORES, GwasSettings
+from afml.tasks.gwas.results import RESIDUALS, SITES, Public, Released, Scan, scan_of
+from afml.tasks.gwas.settings import CROSS, FOLLOW, SCORES, GwasSettings
 from afml.tasks.release.blocks import Block, Blocks
 from afml.tasks.release.model import ReleaseModel
 from afml.tasks.release.plan import sum_std
@@ -46,14 +50,15 @@ _LENGTH = 8  # bytes before a saved state that say how long the public part in i
 
 
 def vectors(settings: GwasSettings, sites: int) -> dict[str, Blocks]:
-    """What a person contributes to each release, by phase name."""
-    about = Block(
-        RESIDUALS, (2,), _RESIDUALS_SHARE, centre=0.5, weight=_RESIDUALS_SHARE / math.sqrt(0.5), sure=True
-    )
-    return {
+    """What a person contributes to each release, by phase name, in order."""
+    about = Block(RESIDUALS, (2,), _RESIDUALS_SHARE, centre=0.5, weight=_RESIDUALS_SHARE / math.sqrt(0.5), sure=True)
+    found = {
         CROSS: Blocks(product_block(settings), count_shortened=True),
         SCORES: Blocks(Block(SITES, (sites,), 1.0, sure=True), about),
     }
+    if again := settings.follows(sites):
+        found[FOLLOW] = Blocks(Block(SITES, (again,), 1.0, sure=True), about)
+    return found
 
 
 class GwasTask(ReleaseTask):
@@ -70,6 +75,8 @@ class GwasTask(ReleaseTask):
         super().__init__(run)
         self.settings, self.sites, self._dosage = settings, sites, dosage
         self._vectors = vectors(settings, len(sites))
+        self._scored: dict[int, ScoredSites] = {}
+        self._chosen: NDArray[np.int64] | None = None
         self._public = b""
         self._ancestry: Ancestry | None = None if settings.components else Ancestry.none(len(sites))
 
@@ -80,39 +87,67 @@ class GwasTask(ReleaseTask):
     def values(self, phase: int, enrolled: ScanPeople, people: NDArray[np.int64]) -> Mapping[str, NDArray[np.float64]]:
         """See `ReleaseTask.values`."""
         standardised = self.centring.standardised(enrolled.dosage(people))
-        components = self.facts.ancestry.scores(standardised)
-        explained = np.concatenate([enrolled.covariates[people], components], axis=1)
+        explained = np.concatenate([enrolled.covariates[people], self.ancestry.scores(standardised)], axis=1)
         trait = enrolled.trait[people]
-        if self.run.phases[phase].name == CROSS:
+        if phase == 0:
             return {PRODUCTS: products(self.settings, explained, trait)}
-        left = residuals(self.settings, self.fit, explained, trait) / self.bound
+        left = residuals(self.settings, self.fit, explained, trait) / self.bound(phase)
         bounded = np.clip(left, -1.0, 1.0)
         about = np.stack([np.square(bounded), (np.abs(left) <= 1.0).astype(np.float64)], axis=1)
-        return {SITES: self.facts.directions(standardised) * bounded[:, None], RESIDUALS: about}
+        genotypes = self.ancestry.removed(standardised)[:, self.columns(phase)]
+        return {SITES: self.scored(phase).directions(genotypes) * bounded[:, None], RESIDUALS: about}
 
     def apply(self, phase: int, total: NDArray[np.float64], people: int) -> None:
         """See `Task.apply`."""
         super().apply(phase, total, people)
-        self._forget()
+        if phase == 0:
+            self.__dict__.pop("fit", None)
+        elif phase == 1:
+            self._chosen = None
+            self._scored.pop(2, None)
 
     @cached_property
     def fit(self) -> Fit:
-        """What explains the trait, from the first release alone.
-
-        Raises:
-            IntegrityError: It is not there yet.
-        """
-        if 0 not in self._sums:
-            raise IntegrityError("there is no sum of the first release to go on from", where=f"run {self.run.run}")
+        """What explains the trait, from the first release alone; before it is there, nothing does."""
         found = self.estimates(0)[PRODUCTS]
         return fitted(self.settings, found.sum, found.people, float(found.std[0]))
 
-    @property
-    def bound(self) -> float:
-        """tau: residuals that are larger count as this large, on the trait's scale; public numbers only enter."""
-        std = sum_std(self.run, 1)
-        noise = std**2 * len(self.sites) / sum(self.run.enrolled.values())
+    def bound(self, phase: int) -> float:
+        """tau of a release: residuals that are larger count as this large, on the trait's scale.
+
+        Public numbers only enter, the same at every node.
+        """
+        noise = sum_std(self.run, phase) ** 2 * self._count(phase) / sum(self.run.enrolled.values())
         return bound_of(self.settings, self.fit, noise)
+
+    def _count(self, phase: int) -> int:
+        return len(self.sites) if phase == 1 else self.settings.follows(len(self.sites))
+
+    def columns(self, phase: int) -> NDArray[np.int64]:
+        """Sites of a release, ascending: all, or those whose scores in the release before were strongest.
+
+        Scores come of linear algebra, whose last bits differ between machines. That two nodes choose other sites for it
+        takes two scores that are equal to a part in 10^13, where the choice ends; the digest after the release covers
+        the choice, so that nodes find out before the next one.
+        """
+        if phase == 1:
+            return np.arange(len(self.sites))
+        if self._chosen is None:
+            scored, sums = self.scored(1), self.estimates(1)[SITES].deviations
+            strength = np.abs(scored.basis.backward(sums)) / np.sqrt(scored.basis.variance)
+            self._chosen = np.sort(np.argsort(-strength, kind="stable")[: self._count(2)])
+        return self._chosen
+
+    def scored(self, phase: int) -> ScoredSites:
+        """The sites of a release as the panel sees them."""
+        if phase not in self._scored:
+            columns = self.columns(phase)
+            # Sites of people who are drawn from frequencies are not linked: each is a block of its own.
+            most = 1 if self.sites.drawn_people else self.settings.block_sites
+            cuts = block_cuts([self.sites.chrom[site] for site in columns], self.sites.pos[columns], most)
+            genotypes = np.ascontiguousarray(self.panel_genotypes[:, columns])
+            self._scored[phase] = ScoredSites(genotypes, cuts, self.settings.components)
+        return self._scored[phase]
 
     # -- the public part: directions of ancestry ----------------------------------------------------------
 
@@ -121,16 +156,21 @@ class GwasTask(ReleaseTask):
         """How dosages are centred."""
         return Centring.of(self._dosage)
 
-    @cached_property
-    def facts(self) -> PublicFacts:
-        """What is known of public people.
+    @property
+    def ancestry(self) -> Ancestry:
+        """The panel's directions of ancestry.
 
         Raises:
             IntegrityError: The public part is not there yet.
         """
         if self._ancestry is None:
             raise IntegrityError("the public part of the scan is not there yet", where=f"run {self.run.run}")
-        return PublicFacts(self.sites, self._dosage, self.centring, self._ancestry, self.settings.block_sites)
+        return self._ancestry
+
+    @cached_property
+    def panel_genotypes(self) -> NDArray[np.float64]:
+        """The panel's people, centred and without ancestry, [panel people, sites]."""
+        return self.ancestry.removed(self.centring.standardised(self._dosage))
 
     @property
     def has_public_part(self) -> bool:
@@ -185,6 +225,8 @@ class GwasTask(ReleaseTask):
         if self._ancestry is not None:
             for array in (self._ancestry.directions, self._ancestry.spread):
                 digest.update(array.astype("<f8").tobytes())
+            if 1 in self._sums and len(self.run.phases) > 2:
+                digest.update(self.columns(2).astype("<i8").tobytes())
         return digest.digest()
 
     def model(self) -> ReleaseModel:
@@ -195,12 +237,15 @@ class GwasTask(ReleaseTask):
         arrays: dict[str, NDArray[np.float64]] = {}
         if self._ancestry is not None:
             arrays |= {_DIRECTIONS: self._ancestry.directions, _SPREAD: self._ancestry.spread}
-        for phase in range(len(self.run.phases) if self.complete else 0):
-            arrays |= {f"sum_{name}": found.sum for name, found in self.estimates(phase).items()}
         if not self.complete:
             return ReleaseModel(arrays, card)
+        for phase, planned in enumerate(self.run.phases):
+            arrays |= {f"{planned.name}_{block}": found.sum for block, found in self.estimates(phase).items()}
+            if phase:
+                arrays[f"{planned.name}_columns"] = self.columns(phase).astype(np.float64)
         arrays["coefficients"] = np.array(self.fit.coefficients)
-        card |= {"people": self.people(1), "residual": self.fit.residual, "residual_bound": self.bound}
+        bounds = [self.bound(phase) for phase in range(1, len(self.run.phases))]
+        card |= {"people": self.people(1), "residual": self.fit.residual, "residual_bounds": bounds}
         return ReleaseModel(arrays, card, lambda folder: write_results(self.scan(), folder))
 
     def scan(self) -> Scan:
@@ -211,9 +256,17 @@ class GwasTask(ReleaseTask):
         """
         if not self.complete:
             raise IntegrityError("the scan is not over: a release is missing", where=f"run {self.run.run}")
-        return scan_of(self.run, self.facts, Released(self.settings, self.fit, self.bound, self.estimates(1)))
+        phases = range(1, len(self.run.phases))
+        found = [
+            Released(self.columns(phase), self.scored(phase), self.bound(phase), self.estimates(phase))
+            for phase in phases
+        ]
+        public = Public(self.sites, self.centring.scale, self.panel_genotypes)
+        return scan_of(self.run, self.settings, public, found)
 
     def _forget(self) -> None:
         """Forget what was made of sums and public part as they were."""
-        for name in ("fit", "facts"):
+        self._chosen = None
+        self._scored.clear()
+        for name in ("fit", "panel_genotypes"):
             self.__dict__.pop(name, None)
