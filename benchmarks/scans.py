@@ -6,8 +6,8 @@ Writes `gwas` of results/examples.json. A quantitative trait is simulated on eve
     federated     the task `gwas`, PLE 0.9 sigma for the whole scan, no reserved attempt
     local_noise   the same, each institution adding noise that protects its people by itself
 
-Hits are clumps (r^2 0.1, 1 Mb, linkage from the panel) at p <= 5e-8, at most the ten strongest of the exact scan. One is
-recalled where a clump of the arm has a lead within 1 Mb and r^2 >= 0.1 of its lead. A clump is false where no causal
+Hits are clumps (r^2 0.1, 1 Mb, linkage from the panel) at p <= 5e-8, at most the ten strongest of the exact scan. One
+is recalled where a clump of the arm has a lead within 1 Mb and r^2 >= 0.1 of its lead. A clump is false where no causal
 site lies so near its lead. The federation is the in-process reference, which ends with the bits of the encrypted one
 (tests/tasks/gwas/test_federation.py). Settings were chosen on seeds 1 to 4; none of them is reported.
 """

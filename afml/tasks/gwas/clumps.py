@@ -3,8 +3,9 @@
 As in PLINK (Purcell et al. 2007): from the strongest score down, a site that is significant leads a clump of the free
 sites within 1 Mb whose r^2 with it is 0.1 or more on the panel. A strong lead leaves shadows at sites of less r^2 too:
 with a score of 60, a site of r^2 = 0.01 is expected to have one of 6. A further site within 1 Mb of a lead therefore
-leads only if it is significant beside the leads there (as in COJO: Yang et al. 2012, with the panel's linkage), with the
-error of the panel's linkage counted. Both can be had: `conditional` is a switch, and all sites are in the table anyway.
+leads only if it is significant beside the leads there (as in COJO: Yang et al. 2012, with the panel's linkage), with
+the error of the panel's linkage counted. Both can be had: `conditional` is a switch, and all sites are in the table
+anyway.
 """
 
 from __future__ import annotations
@@ -55,14 +56,14 @@ class Places:
 
     def near(self, site: int) -> slice:
         """Sites of the same contig within the window."""
+
+        def within(other: int) -> bool:
+            return self.chrom[other] == self.chrom[site] and abs(int(self.pos[other] - self.pos[site])) <= WINDOW
+
         first = last = site
-        while first > 0 and self.chrom[first - 1] == self.chrom[site] and self.pos[site] - self.pos[first - 1] <= WINDOW:
+        while first > 0 and within(first - 1):
             first -= 1
-        while (
-            last + 1 < len(self.pos)
-            and self.chrom[last + 1] == self.chrom[site]
-            and self.pos[last + 1] - self.pos[site] <= WINDOW
-        ):
+        while last + 1 < len(self.pos) and within(last + 1):
             last += 1
         return slice(first, last + 1)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from afml.tasks.gwas.basis import Basis
 
 Float64 = NDArray[np.float64]
+_LEAST = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +57,11 @@ class ScoredSites:
         """Panel means of w g^2 and of w^2 g^2, [sites] each.
 
         Directions that were fitted to the panel's people take more out of them than out of anybody else, by
-        components / people of it: that is put back.
+        components / people of it: that is put back. A site that hardly varies on the panel says nothing of how it
+        varies elsewhere, and counts as one of a tenth of the median's variance.
         """
         weights, square = self.weights(self._forward)[:, None], np.square(self.genotypes)
         kept = 1.0 - self.fitted / len(self.genotypes)
-        return (weights * square).mean(axis=0) / kept, (np.square(weights) * square).mean(axis=0) / kept
+        found = (weights * square).mean(axis=0) / kept, (np.square(weights) * square).mean(axis=0) / kept
+        first, second = (np.maximum(one, max(_LEAST * float(np.median(one)), 1e-12)) for one in found)
+        return first, second

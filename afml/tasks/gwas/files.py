@@ -26,8 +26,8 @@ COLUMNS = (
     "effect_allele_frequency", "p_value", "variant_id", "ref_allele", "n", "noise_share", "followed",
 )  # fmt: skip
 _CLUMP_COLUMNS = (
-    "lead", "chromosome", "base_pair_location", "effect_allele", "beta", "standard_error", "p_value", "score_beside_leads",
-    "members", "first", "last",
+    "lead", "chromosome", "base_pair_location", "effect_allele", "beta", "standard_error", "p_value",
+    "score_beside_leads", "members", "first", "last",
 )  # fmt: skip
 #: GWAS-SSF numbers the contigs that are no autosomes.
 _NUMBERS = {"X": "23", "Y": "24", "MT": "25", "M": "25"}
@@ -109,8 +109,8 @@ def metadata(scan: Scan, table: bytes) -> str:
         "effect_allele": "the panel's minor allele",
         "effect_allele_frequency": "of the public panel, not of the people scanned",
         "n": "declared enrolment; a missing call counts as the panel's mean",
-        "standard_error": "of sampling people and of the differential privacy noise; noise_share is the noise's part of "
-        "its square",
+        "standard_error": "of sampling people and of the differential privacy noise; noise_share is the noise's part "
+        "of its square",
         "followed": "1 where the last release, with less noise, looked again; of these sites it alone speaks",
         "inflation": round(scan.inflation, 4),
         **scan.about,
@@ -135,7 +135,9 @@ def _rows(scan: Scan) -> Iterator[tuple[str, ...]]:
 def _order(scan: Scan) -> list[int]:
     """Sites by the number of their chromosome and their position; named contigs after numbered ones."""
     names = [chromosome(name) for name in scan.sites.chrom]
-    place = [(int(name) if name.isdecimal() else math.inf, name, int(scan.sites.pos[i])) for i, name in enumerate(names)]
+    place = [
+        (int(name) if name.isdecimal() else math.inf, name, int(scan.sites.pos[i])) for i, name in enumerate(names)
+    ]
     return sorted(range(len(place)), key=place.__getitem__)
 
 

@@ -155,6 +155,6 @@ def _effects(one: Released) -> tuple[Float64, Float64, Float64, float]:
     moved, sampled = one.scored.moments
     noise = np.square(sums.std[0]) * one.scored.basis.variance
     variance = sums.people * square * sampled + noise
-    unit = one.bound / (sums.people * whole * np.maximum(moved, 1e-12))
+    unit = one.bound / (sums.people * whole * moved)
     score = one.scored.basis.backward(sums.deviations)
     return score * unit, np.sqrt(variance) * unit, noise / variance, whole

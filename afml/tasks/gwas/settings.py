@@ -35,14 +35,17 @@ class GwasSettings(FiniteSettings):
     trait: ScanTrait = Field(description="column of the institutions' phenotype tables")
     covariates: tuple[Column, ...] = Field(default=(), max_length=MOST_COVARIATES, description="adjusted for")
     components: int = Field(
-        default=10, ge=0, le=MOST_COMPONENTS, description="the public panel's principal components that are adjusted for"
+        default=10,
+        ge=0,
+        le=MOST_COMPONENTS,
+        description="the public panel's principal components that are adjusted for",
     )
     cross_share: float = Field(
         default=0.05, gt=0, lt=1, description="part of the squared budget that the first release takes"
     )
     followed: int = Field(
-        default=200, ge=0, description="strongest sites whose scores are released again, with much less noise; 0: none. "
-        "At most a tenth of all sites are"
+        default=200, ge=0, description="strongest sites whose scores are released again, with much less noise: at most "
+        "a tenth of all sites; 0: none"
     )  # fmt: skip
     follow_share: float = Field(default=0.25, gt=0, lt=1, description="part of what is left of it that this takes")
     residual_bound: float | None = Field(

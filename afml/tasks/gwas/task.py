@@ -1,12 +1,12 @@
 """The task of an association scan: its releases, and what becomes of them.
 
-1. `cross`: sums of products of covariates, the panel's components and the trait. From them follow coefficients, equal at
-   all nodes; a person's residual is what they leave of the trait.
+1. `cross`: sums of products of covariates, the panel's components and the trait. From them follow coefficients, equal
+   at all nodes; a person's residual is what they leave of the trait.
 2. `scores`: the sum over people of (bounded residual) x (genotype without ancestry), for every site, in a basis where
    linked sites share their noise; with two numbers that say what the residuals are like.
-3. `follow`: the same for the sites whose sums were largest. A person's vector is then short and its noise small: what
-   is hidden among ten thousand sites stands out of two hundred. Which sites, follows from noised sums and public data
-   alone, and costs nothing.
+3. `follow`: the same for the sites whose scores were strongest. A person's vector is then short and its noise small:
+   what is hidden among ten thousand sites stands out of two hundred. Which sites, follows from noised sums and public
+   data alone, and costs nothing.
 
 There is no sum without noise, at any node or anywhere else: an exact scan is not a setting.
 """
@@ -145,7 +145,7 @@ class GwasTask(ReleaseTask):
             # Sites of people who are drawn from frequencies are not linked: each is a block of its own.
             most = 1 if self.sites.drawn_people else self.settings.block_sites
             cuts = block_cuts([self.sites.chrom[site] for site in columns], self.sites.pos[columns], most)
-            genotypes = np.ascontiguousarray(self.panel_genotypes[:, columns])
+            genotypes = self.panel_genotypes if phase == 1 else self.panel_genotypes[:, columns]
             self._scored[phase] = ScoredSites(genotypes, cuts, self.settings.components)
         return self._scored[phase]
 
