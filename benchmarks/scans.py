@@ -100,13 +100,15 @@ def scan(data: StudyData, trait: NDArray[np.float64], seed: int, noise: Noise) -
 def exact(data: StudyData, trait: NDArray[np.float64], task: GwasTask) -> NDArray[np.float64]:
     """The scan that pools everybody and adds no noise: score of every site by linear regression, [S]."""
     every = [file[start : start + _AT_ONCE] for file in data.files for start in range(0, len(file), _AT_ONCE)]
-    covariates = np.concatenate([task.ancestry.scores(task.centring.standardised(rows)) for rows in every])
+    covariates = np.concatenate(
+        [task.public.ancestry.scores(task.public.centring.standardised(rows)) for rows in every]
+    )
     basis, _ = np.linalg.qr(np.column_stack([np.ones(len(trait)), covariates]))
     residual = trait - basis @ (basis.T @ trait)
     sites = len(data.panel)
     score, square, along, start = np.zeros(sites), np.zeros(sites), np.zeros((basis.shape[1], sites)), 0
     for rows in every:
-        values, here = task.centring.standardised(rows), slice(start, start + len(rows))
+        values, here = task.public.centring.standardised(rows), slice(start, start + len(rows))
         score, square = score + values.T @ residual[here], square + np.square(values).sum(axis=0)
         along, start = along + basis[here].T @ values, start + len(rows)
     left = square - np.square(along).sum(axis=0)

@@ -8,7 +8,7 @@
    what is hidden among ten thousand sites stands out of two hundred. Which sites, follows from noised sums and public
    data alone, and costs nothing.
 
-There is no sum without noise, at any node or anywhere else: an exact scan is not a setting.
+No sum leaves a node without noise, and no file or verb holds one: an exact scan is not a setting.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.consortium.run import RunConfig
-from afml.core.errors import ConfigError, IntegrityError
+from afml.core.errors import IntegrityError
 from afml.genomics.sites import SitePanel
 from afml.tasks.gwas.basis import block_cuts
 from afml.tasks.gwas.facts import ScoredSites
 from afml.tasks.gwas.files import write_results
-from afml.tasks.gwas.panel import Ancestry, Centring
 from afml.tasks.gwas.people import ScanPeople
+from afml.tasks.gwas.public import PublicSide
 from afml.tasks.gwas.regression import Fit, fitted, product_block, products
 from afml.tasks.gwas.residual import bound_of, residuals
 from afml.tasks.gwas.results import RESIDUALS, SITES, Public, Released, Scan, scan_of
@@ -38,14 +38,12 @@ from afml.tasks.release.blocks import Block, Blocks
 from afml.tasks.release.model import ReleaseModel
 from afml.tasks.release.plan import sum_std
 from afml.tasks.release.task import ReleaseTask
-from afml.training.blob import dump, load
 from afml.training.model import run_card
 from afml.training.task import Progress
 
 PRODUCTS = "products"
 #: Bound of the two numbers on residuals over that of the scores: it costs them half a hundredth of their noise.
 _RESIDUALS_SHARE = 0.1
-_DIRECTIONS, _SPREAD = "directions", "spread"
 _LENGTH = 8  # bytes before a saved state that say how long the public part in it is
 
 
@@ -73,12 +71,10 @@ class GwasTask(ReleaseTask):
 
     def __init__(self, run: RunConfig, settings: GwasSettings, sites: SitePanel, dosage: NDArray[np.int8]) -> None:
         super().__init__(run)
-        self.settings, self.sites, self._dosage = settings, sites, dosage
+        self.settings, self.public = settings, PublicSide(sites, dosage, settings.components)
         self._vectors = vectors(settings, len(sites))
         self._scored: dict[int, ScoredSites] = {}
         self._chosen: NDArray[np.int64] | None = None
-        self._public = b""
-        self._ancestry: Ancestry | None = None if settings.components else Ancestry.none(len(sites))
 
     def vector(self, phase: int) -> Blocks:
         """See `ReleaseTask.vector`."""
@@ -86,15 +82,15 @@ class GwasTask(ReleaseTask):
 
     def values(self, phase: int, enrolled: ScanPeople, people: NDArray[np.int64]) -> Mapping[str, NDArray[np.float64]]:
         """See `ReleaseTask.values`."""
-        standardised = self.centring.standardised(enrolled.dosage(people))
-        explained = np.concatenate([enrolled.covariates[people], self.ancestry.scores(standardised)], axis=1)
+        standardised = self.public.centring.standardised(enrolled.dosage(people))
+        explained = np.concatenate([enrolled.covariates[people], self.public.ancestry.scores(standardised)], axis=1)
         trait = enrolled.trait[people]
         if phase == 0:
             return {PRODUCTS: products(self.settings, explained, trait)}
         left = residuals(self.settings, self.fit, explained, trait) / self.bound(phase)
         bounded = np.clip(left, -1.0, 1.0)
         about = np.stack([np.square(bounded), (np.abs(left) <= 1.0).astype(np.float64)], axis=1)
-        genotypes = self.ancestry.removed(standardised)[:, self.columns(phase)]
+        genotypes = self.public.ancestry.removed(standardised)[:, self.columns(phase)]
         return {SITES: self.scored(phase).directions(genotypes) * bounded[:, None], RESIDUALS: about}
 
     def apply(self, phase: int, total: NDArray[np.float64], people: int) -> None:
@@ -121,7 +117,7 @@ class GwasTask(ReleaseTask):
         return bound_of(self.settings, self.fit, noise)
 
     def _count(self, phase: int) -> int:
-        return len(self.sites) if phase == 1 else self.settings.follows(len(self.sites))
+        return len(self.public.sites) if phase == 1 else self.settings.follows(len(self.public.sites))
 
     def columns(self, phase: int) -> NDArray[np.int64]:
         """Sites of a release, ascending: all, or those whose scores in the release before were strongest.
@@ -131,7 +127,7 @@ class GwasTask(ReleaseTask):
         the choice, so that nodes find out before the next one.
         """
         if phase == 1:
-            return np.arange(len(self.sites))
+            return np.arange(len(self.public.sites))
         if self._chosen is None:
             scored, sums = self.scored(1), self.estimates(1)[SITES].deviations
             strength = np.abs(scored.basis.backward(sums)) / np.sqrt(scored.basis.variance)
@@ -143,71 +139,35 @@ class GwasTask(ReleaseTask):
         if phase not in self._scored:
             columns = self.columns(phase)
             # Sites of people who are drawn from frequencies are not linked: each is a block of its own.
-            most = 1 if self.sites.drawn_people else self.settings.block_sites
-            cuts = block_cuts([self.sites.chrom[site] for site in columns], self.sites.pos[columns], most)
-            genotypes = self.panel_genotypes if phase == 1 else self.panel_genotypes[:, columns]
+            most = 1 if self.public.sites.drawn_people else self.settings.block_sites
+            cuts = block_cuts([self.public.sites.chrom[site] for site in columns], self.public.sites.pos[columns], most)
+            genotypes = self.public.genotypes if phase == 1 else self.public.genotypes[:, columns]
             self._scored[phase] = ScoredSites(genotypes, cuts, self.settings.components)
         return self._scored[phase]
-
-    # -- the public part: directions of ancestry ----------------------------------------------------------
-
-    @cached_property
-    def centring(self) -> Centring:
-        """How dosages are centred."""
-        return Centring.of(self._dosage)
-
-    @property
-    def ancestry(self) -> Ancestry:
-        """The panel's directions of ancestry.
-
-        Raises:
-            IntegrityError: The public part is not there yet.
-        """
-        if self._ancestry is None:
-            raise IntegrityError("the public part of the scan is not there yet", where=f"run {self.run.run}")
-        return self._ancestry
-
-    @cached_property
-    def panel_genotypes(self) -> NDArray[np.float64]:
-        """The panel's people, centred and without ancestry, [panel people, sites]."""
-        return self.ancestry.removed(self.centring.standardised(self._dosage))
 
     @property
     def has_public_part(self) -> bool:
         """See `Task.has_public_part`."""
-        return self._ancestry is not None
+        return self.public.there
 
     def train_public(self, progress: Progress | None = None) -> bytes:
-        """The panel's principal components.
-
-        Raises:
-            ConfigError: The panel has not so many.
-        """
-        try:
-            found = Ancestry.of(self.centring.standardised(self._dosage), self.settings.components)
-        except ValueError as error:
-            raise ConfigError(str(error), where=f"run {self.run.run}", cure="ask for fewer components") from None
-        return dump({_DIRECTIONS: found.directions, _SPREAD: found.spread})
+        """The panel's principal components; see `Task.train_public`."""
+        return self.public.trained()
 
     def load_public(self, blob: bytes) -> None:
         """See `Task.load_public`."""
         if not self.settings.components:
             super().load_public(blob)
             return
-        count, sites = self.settings.components, len(self.sites)
-        found = load(blob, "public part of the scan", {_DIRECTIONS: count * sites, _SPREAD: count})
-        directions, spread = found.get(_DIRECTIONS, np.zeros(0)), found.get(_SPREAD, np.zeros(0))
-        whole = directions.shape == (count, sites) and spread.shape == (count,) and bool((spread > 0).all())
-        if not whole or not np.isfinite(directions).all():
-            raise IntegrityError("the public part of the scan belongs to another run", cure="fetch it again")
-        self._public, self._ancestry = blob, Ancestry(directions, spread)
+        self.public.load(blob)
         self._forget()
 
     # -- state --------------------------------------------------------------------------------------------
 
     def state(self) -> bytes:
         """The public part, its length before it, and the sums that are there."""
-        return len(self._public).to_bytes(_LENGTH, "big") + self._public + super().state()
+        public = self.public.blob
+        return len(public).to_bytes(_LENGTH, "big") + public + super().state()
 
     def load_state(self, blob: bytes) -> None:
         """See `Task.load_state`."""
@@ -222,21 +182,18 @@ class GwasTask(ReleaseTask):
     def digest(self) -> bytes:
         """See `Task.digest`."""
         digest = hashlib.sha256(super().digest())
-        if self._ancestry is not None:
-            for array in (self._ancestry.directions, self._ancestry.spread):
-                digest.update(array.astype("<f8").tobytes())
-            if 1 in self._sums and len(self.run.phases) > 2:
-                digest.update(self.columns(2).astype("<i8").tobytes())
+        for array in self.public.arrays().values():
+            digest.update(array.astype("<f8").tobytes())
+        if self.public.there and 1 in self._sums and len(self.run.phases) > 2:
+            digest.update(self.columns(2).astype("<i8").tobytes())
         return digest.digest()
 
     def model(self) -> ReleaseModel:
         """Sums in the basis of the release, coefficients and ancestry; result files beside them once all is there."""
         card: dict[str, Any] = run_card(self.run) | {"complete": self.complete}
-        if self.sites.drawn_note:
-            card["panel"] = self.sites.drawn_note
-        arrays: dict[str, NDArray[np.float64]] = {}
-        if self._ancestry is not None:
-            arrays |= {_DIRECTIONS: self._ancestry.directions, _SPREAD: self._ancestry.spread}
+        if self.public.sites.drawn_note:
+            card["panel"] = self.public.sites.drawn_note
+        arrays = self.public.arrays()
         if not self.complete:
             return ReleaseModel(arrays, card)
         for phase, planned in enumerate(self.run.phases):
@@ -261,12 +218,11 @@ class GwasTask(ReleaseTask):
             Released(self.columns(phase), self.scored(phase), self.bound(phase), self.estimates(phase))
             for phase in phases
         ]
-        public = Public(self.sites, self.centring.scale, self.panel_genotypes)
+        public = Public(self.public.sites, self.public.centring.scale, self.public.genotypes)
         return scan_of(self.run, self.settings, public, found)
 
     def _forget(self) -> None:
         """Forget what was made of sums and public part as they were."""
         self._chosen = None
         self._scored.clear()
-        for name in ("fit", "panel_genotypes"):
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("fit", None)

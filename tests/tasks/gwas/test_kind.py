@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from afml.data.prepared import Prepared
 from afml.genomics.kind import GenotypeOptions
 from afml.genomics.phenotypes import write_phenotypes
 from afml.tasks.gwas.kind import GWAS
+from afml.tasks.gwas.settings import GwasSettings
 from afml.training.planning import Rounds, Terms
 from tests.simulated import simulate_dosage, write_vcf
 from tests.tasks.gwas.simulated import SETTINGS, run_of
@@ -94,6 +97,14 @@ def test_settings_that_are_wrong_are_refused_in_one_line(given: dict[str, Any], 
     with pytest.raises(ConfigError, match=said) as refused:
         GWAS.settings(given)
     assert "\n" not in str(refused.value)
+
+
+def test_the_page_shows_settings_that_are_settings() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "GWAS.md").read_text()
+    (sample,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    shown = GWAS.settings(tomllib.loads(sample))
+    assert isinstance(shown, GwasSettings)
+    assert (shown.trait.name, shown.covariates[0].name, shown.followed) == ("ldl", "age", 200)
 
 
 def test_a_nearly_exact_scan_is_refused_whatever_its_budget() -> None:

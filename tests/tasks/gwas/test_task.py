@@ -50,9 +50,9 @@ def test_without_noise_the_scores_are_those_of_the_exact_scan() -> None:
     people = people_of(private, trait.clip(-4, 4), age[:, None])
     train_in_process(run, task, divided(people, 3))
     found = task.scan()
-    standardised = task.centring.standardised(private)
-    explained = np.column_stack([age, task.ancestry.scores(standardised)])
-    effects, errors = exact(standardised * task.centring.scale, explained, trait)
+    standardised = task.public.centring.standardised(private)
+    explained = np.column_stack([age, task.public.ancestry.scores(standardised)])
+    effects, errors = exact(standardised * task.public.centring.scale, explained, trait)
     assert found.noise_share.max() < 0.01
     assert np.abs(found.score - effects / errors).max() < 1.0
     assert np.corrcoef(found.score, effects / errors)[0, 1] > 0.98
@@ -127,7 +127,7 @@ def test_a_public_part_or_a_state_of_another_run_is_refused() -> None:
     task, other = task_of(run, panel), ready(run_of(SETTINGS | {"components": 3}, {1: 2, 2: 2, 3: 2}), panel)
     assert not task.has_public_part
     with pytest.raises(IntegrityError, match="not there yet"):
-        _ = task.panel_genotypes
+        _ = task.public.genotypes
     for blob in (b"", b"rubbish", other.train_public()):
         with pytest.raises(IntegrityError):
             task.load_public(blob)
