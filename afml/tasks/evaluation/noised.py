@@ -62,9 +62,10 @@ def _binary(settings: EvaluationSettings, sums: Estimate) -> dict[str, Any]:
         | _share("seen", case & (bin_of == place), bin_of == place, sums)
         for place, said in enumerate(middles.tolist())
     ]
-    firm = _stands_out(_sum_of(case), sums) and _stands_out(_sum_of(~case), sums)
+    firm = _hold_somebody(case, sums) and _hold_somebody(~case, sums)
+    area, _, slope = _first_order(_auc, sums) if firm else (0.0, 0.0, np.zeros_like(counts))
     return {
-        **_stated("auc", _auc, sums, firm),
+        **(_stated("auc", area, slope, sums) if firm else _interval("auc", 0.0, 0.0, False)),
         **_share("prevalence", case, every, sums),
         "said_on_average": _figure(float(counts.sum(axis=0) @ middles) / float(counts.sum())) if firm else None,
         "thresholds": thresholds,
@@ -126,27 +127,27 @@ def _first_order(measure: Measure, sums: Estimate) -> tuple[float, float, NDArra
     return float(value.detach()), float(np.sqrt(((slope * sums.std) ** 2).sum())), slope
 
 
-def _sum_of(cells: NDArray[np.bool_]) -> Measure:
-    """The sum of some cells, given as bool [shape of the block]."""
-    chosen = torch.from_numpy(cells.astype(np.float64))
-    return lambda sums: (chosen * sums).sum()
-
-
 def _share(name: str, part: NDArray[np.bool_], whole: NDArray[np.bool_], sums: Estimate) -> dict[str, Any]:
     """What share of some cells, bool [shape of the block], some of them are."""
-    above, below = _sum_of(part), _sum_of(whole)
-    return _stated(name, lambda at: above(at) / below(at), sums, _stands_out(below, sums))
+    if not _hold_somebody(whole, sums):
+        return _interval(name, 0.0, 0.0, False)
+    held = float(sums.sum[whole].sum())
+    value = float(sums.sum[part].sum()) / held
+    return _stated(name, value, (part - value * whole) / held, sums)
 
 
-def _stated(name: str, measure: Measure, sums: Estimate, firm: bool) -> dict[str, Any]:
-    """A measure of counts with its interval, noise and sampling together."""
-    if not firm:
-        return _interval(name, 0.0, 0.0, firm)
-    value, noise, slope = _first_order(measure, sums)
+def _hold_somebody(cells: NDArray[np.bool_], sums: Estimate) -> bool:
+    """Whether some cells' sum is above 0 by more than noise would make it."""
+    return float(sums.sum[cells].sum()) > _SWAMPED * math.sqrt(float((sums.std[cells] ** 2).sum()))
+
+
+def _stated(name: str, value: float, slope: NDArray[np.float64], sums: Estimate) -> dict[str, Any]:
+    """A measure of counts, of this gradient, with the interval of noise and sampling together."""
     counts = np.maximum(sums.sum, 0.0)
     people = max(1.0, float(counts.sum()))
+    noise = float(((slope * sums.std) ** 2).sum())
     sampling = float((slope**2 * counts).sum() - (slope * counts).sum() ** 2 / people)  # of a multinomial
-    return _interval(name, value, math.hypot(noise, math.sqrt(max(0.0, sampling))), firm)
+    return _interval(name, value, math.sqrt(noise + max(0.0, sampling)), True)
 
 
 def _noise_only(name: str, measure: Measure, sums: Estimate, firm: bool) -> dict[str, Any]:

@@ -149,6 +149,26 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     assert 0.90 <= held / 300 <= 0.99
 
 
+def test_intervals_of_shares_and_r2_hold_the_truth_too() -> None:
+    def number(people: int, seed: int) -> Answers:
+        rng = np.random.default_rng(seed)
+        value = rng.normal(size=people)
+        return answers_of("quantitative", (0.7 * value + 0.4 * rng.normal(size=people)).clip(-4, 4), value.clip(-4, 4))
+
+    wanted = EvaluationSettings(model=MODEL, outcome="quantitative")
+    r2 = exact.measured(number(1_000_000, 99))["r2"]
+    accuracy = exact.measured(drawn(1_000_000, seed=99))["accuracy"]
+    held = {"r2": 0, "accuracy": 0}
+    for seed in range(200):
+        low, high = noised.measured(wanted, released(number(2000, seed), wanted, 3.0, seed))["r2_95"]
+        held["r2"] += low <= r2 <= high
+        low, high = noised.measured(BINARY, released(drawn(600, seed), BINARY, 3.0, seed))["thresholds"][9][
+            "accuracy_95"
+        ]
+        held["accuracy"] += low <= accuracy <= high
+    assert min(held.values()) / 200 >= 0.90
+
+
 def test_what_noise_swamps_is_none_and_the_page_says_so() -> None:
     given_ = drawn(60)
     found = noised.measured(BINARY, released(given_, BINARY, 40.0)) | {"model": MODEL, "run": "r"}
