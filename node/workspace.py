@@ -12,7 +12,7 @@ work/
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from afml.consortium.card import NodeCard, Role
@@ -86,7 +86,7 @@ class Workspace:
             role: Which people take part.
         """
         data = NodeCard.load(self.card).data
-        return Prepared(self.data, self.people, data, role, models=(self.root / "models",))
+        return Prepared(self.data, self.people, data, role, models=(self.models,))
 
     def require_prepared(self) -> None:
         """Refuse a folder that `afml prepare` has not finished.
@@ -132,7 +132,7 @@ def load_holdings(
         work: The folder.
         run: Says which task trains on it.
         bf16: See `TaskKind.open`.
-        start_model: Where the model is that the run begins at, if it is not among the work folder's.
+        start_model: Where the model is that the run begins at, or evaluates, if it is not among the work folder's.
         trusted: See `InstalledTask.load`.
 
     Raises:
@@ -141,9 +141,11 @@ def load_holdings(
     """
     work.require_prepared()
     prepared = work.prepared(run.people)
+    if start_model is not None:
+        prepared = replace(prepared, models=(start_model, *prepared.models))
     kind = agreed(run.task, where=f"run {run.run}").load(prepared, trusted)
     kind.check(run)
     task = kind.task(run, prepared.public, bf16=bf16)
-    begin(task, run, [work.models] if start_model is None else [start_model, work.models])
+    begin(task, run, prepared.models)
     names = prepared.people.rows(prepared.enrolled).samples
     return Holdings(task, kind.enrolled(run, prepared), names, kind, prepared)

@@ -102,7 +102,7 @@ def run_card(run: RunConfig) -> dict[str, Any]:
         "run": run.run,
         "config_digest": run.digest().hex(),
         "config": config,
-        "start": str(config.get("start", "")),
+        "start": run.start,
     }
 
 
