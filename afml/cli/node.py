@@ -29,7 +29,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--bf16", is_flag=True, help="Train the public part, where this node is elected to, under bf16 autocast.")
 @click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
 @click.option(
-    "--start-model", type=_PATH, help="The model that the run begins at, or evaluates.  [default: in WORK/models]"
+    "--start-model", type=_PATH, help="The model that the run begins at or evaluates.  [default: in WORK/models]"
 )
 @click.option("--simulation", is_flag=True, help="Take part in a seeded run, which protects nobody.")
 def node(
