@@ -23,12 +23,12 @@ export PYTHONDONTWRITEBYTECODE ?=
 # No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
 export MPLBACKEND := Agg
 
-.PHONY: help readme setup demo golden reproduce reproduce-quick reproduce-extended test simulate check map wire lock bench bench-codec bench-privacy bench-memory bench-peers bench-paired clean
+.PHONY: help readme setup demo golden reproduce reproduce-quick reproduce-extended reproduce-examples test simulate check map wire lock bench bench-codec bench-privacy bench-memory bench-peers bench-paired clean
 
 help:
 	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=]   five institutions on this machine"
 	@echo "make test     all tests        make check   types, style, layers, wire code    make simulate [HISTORIES=2000]   hostile parties"
-	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-quick"
+	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-quick   make reproduce-examples DATA=DIR [SEEDS=20]"
 	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory; bench-peers beside NVFlare, bench-paired OLD=DIR beside an older checkout)    make setup   only the environment"
 
 $(READY): requirements.lock pyproject.toml
@@ -69,6 +69,13 @@ reproduce-quick: $(READY)
 	@rm -rf build/quick
 	@"$(PY)" -m afml reproduce --grid quick --out build/quick $(if $(DATA),--data "$(DATA)")
 
+# The four examples beside pooled Opacus and noise at every institution; what was measured before is kept in build/examples.
+SEEDS ?= 20
+reproduce-examples: export OMP_NUM_THREADS := 1
+reproduce-examples: $(READY)
+	@test -n "$(DATA)" || { echo "reproduce-examples: give DATA=FOLDER with the 1000 Genomes exomes"; exit 2; }
+	@"$(PY)" -W ignore -m benchmarks.examples --data "$(DATA)" --seeds "$(SEEDS)" --out "$(RESULTS)/examples.json"
+
 # Two workers on two cores: numerical libraries that start a thread a core would only wait for each other.
 test: export OMP_NUM_THREADS := 1
 test: export OPENBLAS_NUM_THREADS := 1
@@ -91,6 +98,7 @@ check: $(READY)
 
 readme: $(READY)
 	"$(PY)" tools/results_table.py
+	"$(PY)" tools/examples_table.py
 
 # The map in docs/ARCHITECTURE.md is the tree on disk.
 map: $(READY)

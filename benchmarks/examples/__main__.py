@@ -1,0 +1,63 @@
+"""`python -m benchmarks.examples --data DATA`: install the examples, make their data, measure, write the results."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from benchmarks.examples.compare import ARMS, put, summary
+from benchmarks.examples.example import known
+
+RESULTS = Path("results/examples.json")
+BUILD = Path("build/examples")
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.examples")
+    parser.add_argument("example", nargs="*", help="of: " + ", ".join(known()) + " (default: all)")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the 1000 Genomes exomes")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=1, help="settings were chosen on seeds from 101")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
+    parser.add_argument("--build", type=Path, default=BUILD)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--no-processes", action="store_true", help="leave out the run of real processes")
+    given = parser.parse_args()
+    unknown = set(given.example) - set(known())
+    if unknown:
+        parser.error(f"no example {', '.join(sorted(unknown))}")
+    from benchmarks.examples import ready
+
+    build = given.build.resolve()
+    ready.install(build)
+    from benchmarks.examples.deployed import same_bits
+    from benchmarks.examples.federated import Consortium
+    from benchmarks.examples.measure import Measured
+
+    torch.set_num_threads(1)
+    for name in given.example or known():
+        example = known()[name]
+        data = ready.data(example, build, given.data)
+        consortium = Consortium(example, data, build / name / "stores")
+        measured = Measured(consortium, build / "runs", ready.commit())
+        scores = {}
+        for seed in range(given.first_seed, given.first_seed + given.seeds):
+            scores[seed] = measured.scores(seed, tuple(given.arms))
+            told = "  ".join(f"{arm} {value:.4f}" for arm, value in scores[seed].items())
+            print(f"{name} seed {seed}: {told}", flush=True)
+        if tuple(given.arms) != ARMS or given.seeds < 2:
+            continue
+        facts = measured.facts() | {"commits": measured.commits(scores)}
+        if not given.no_processes:
+            facts["processes"] = same_bits(consortium, data, build / name / "processes", given.first_seed)
+        entry = summary(example.metric, scores, facts)
+        put(given.out, name, entry)
+        for bar, met in entry["bars"].items():
+            print(f"  {name}: {bar}: {'met' if met else 'MISSED'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

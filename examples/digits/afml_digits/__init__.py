@@ -1,0 +1,1 @@
+"""Handwritten digits: an example of a task for AFML on images."""

@@ -1,0 +1,1 @@
+"""A simulated trait from real genotypes: an example of a task for AFML."""
