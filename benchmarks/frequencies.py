@@ -113,7 +113,7 @@ def measured(data: StudyData, seeds: Sequence[int]) -> dict[str, Any]:
     errors = {name: statistics.fmean(values) for name, values in arms.items()}
     spread = {name: statistics.stdev(values) if len(values) > 1 else 0.0 for name, values in arms.items()}
     return {
-        "people": people, "institutions": len(data.files), "sites": len(data.panel),
+        "seeds": list(seeds), "people": people, "institutions": len(data.files), "sites": len(data.panel),
         "panel": float(np.abs(data.panel.maf - truth).mean()), **errors, "sd_over_seeds": spread,
         "seconds_of_one_release_in_process": statistics.median(seconds),
     }  # fmt: skip
@@ -173,6 +173,12 @@ def entry(real: Mapping[str, Any], simulated: Mapping[str, Any], seeds: Sequence
     }
 
 
+def put(path: Path, found: Mapping[str, Any]) -> None:
+    """Put the entry into the results; the others stay."""
+    whole = json.loads(path.read_text()) if path.exists() else {}
+    write_bytes(path, (json.dumps(whole | {"statistics": dict(found)}, indent=1, sort_keys=True) + "\n").encode())
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.frequencies")
@@ -193,11 +199,10 @@ def main() -> None:
     made = DataSettings(kind="simulated", sites=given.simulated_sites, people=given.simulated_people)
     simulated = measured(load(made, source=None, cache=given.cache, note=print), seeds[:3])
     found = entry(real, simulated, seeds)
+    put(given.out, found)
     if not given.no_processes:
         found["processes"] = deployed(exome, given.cache / "processes", seeds[0])
-    whole = json.loads(given.out.read_text()) if given.out.exists() else {}
-    whole["statistics"] = found
-    write_bytes(given.out, (json.dumps(whole, indent=1, sort_keys=True) + "\n").encode())
+        put(given.out, found)
     for bar, met in found["bars"].items():
         print(f"statistics: {bar}: {'met' if met else 'MISSED'}", flush=True)
 
