@@ -69,12 +69,15 @@ reproduce-quick: $(READY)
 	@rm -rf build/quick
 	@"$(PY)" -m afml reproduce --grid quick --out build/quick $(if $(DATA),--data "$(DATA)")
 
-# The four examples beside pooled Opacus and noise at every institution; what was measured before is kept in build/examples.
+# The four examples beside pooled Opacus and noise at every institution, then frequencies and scans; what was measured of
+# the examples before is kept in build/examples.
 SEEDS ?= 20
 reproduce-examples: export OMP_NUM_THREADS := 1
 reproduce-examples: $(READY)
 	@test -n "$(DATA)" || { echo "reproduce-examples: give DATA=FOLDER with the 1000 Genomes exomes"; exit 2; }
 	@"$(PY)" -W ignore -m benchmarks.examples --data "$(DATA)" --seeds "$(SEEDS)" --out "$(RESULTS)/examples.json"
+	@"$(PY)" -W ignore -m benchmarks.frequencies --data "$(DATA)" --out "$(RESULTS)/examples.json"
+	@"$(PY)" -W ignore -m benchmarks.scans --data "$(DATA)" --out "$(RESULTS)/examples.json"
 
 # Two workers on two cores: numerical libraries that start a thread a core would only wait for each other.
 test: export OMP_NUM_THREADS := 1

@@ -160,6 +160,7 @@ def entry(real: Mapping[str, Any], simulated: Mapping[str, Any], seeds: Sequence
         "federated": real["federated_with_panel"],
         "local_noise": real["local_noise_with_panel"],
         "panel_alone": real["panel"],
+        "command": "python -m benchmarks.frequencies --data DATA",
         "ple_sigma": PLE,
         "delta": DELTA,
         "seeds": list(seeds),
