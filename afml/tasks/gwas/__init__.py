@@ -1,1 +1,1 @@
-"""Association scans: which sites of the genome go with a trait, over all institutions, in two noised releases."""
+"""Association scans: which sites of the genome go with a trait, over all institutions, from noised sums alone."""

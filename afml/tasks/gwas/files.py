@@ -112,10 +112,11 @@ def metadata(scan: Scan, table: bytes) -> str:
         "standard_error": "of sampling people and of the differential privacy noise; noise_share is the noise's part "
         "of its square",
         "followed": "1 where the last release, with less noise, looked again; of these sites it alone speaks",
+        "ple_sigma": scan.ple_sigma if scan.ple_sigma is not None else "insecure: simulation",
         "inflation": round(scan.inflation, 4),
         **scan.about,
     }
-    lines = [f"{name}: {json.dumps(value)}" for name, value in fields.items()]
+    lines = [f"{name}: {json.dumps(value)}" for name, value in fields.items() if value is not None]
     lines += ["afml:", *(f"  {name}: {json.dumps(value)}" for name, value in ours.items())]
     return "\n".join(lines) + "\n"
 

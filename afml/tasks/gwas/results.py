@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 
 from afml.consortium.run import RunConfig
 from afml.genomics.sites import SitePanel
+from afml.privacy.plan import planned_events
+from afml.privacy.ple import ple
 from afml.tasks.gwas.facts import ScoredSites
 from afml.tasks.gwas.pvalues import neg_log10_p
 from afml.tasks.gwas.settings import GwasSettings
@@ -39,7 +42,7 @@ class Scan:
     Attributes:
         sites: The agreed sites.
         settings: Of the scan.
-        run: Its name.
+        config: The run that made it.
         people: Declared enrolment.
         score: U over its standard error, standard normal where a site has no effect, [sites].
         beta: Effect of one copy of the panel-minor allele, in the trait's own unit; of a binary trait on the
@@ -49,12 +52,12 @@ class Scan:
         noise_share: Part of the variance of each score that the release's noise is, [sites].
         followed: bool, which sites were looked at again, [sites].
         genotypes: The panel's people, for linkage, [panel people, sites].
-        about: Facts for a reader: PLE, noise, coefficients; JSON values.
+        about: Facts for a reader: noise and bounds; JSON values.
     """
 
     sites: SitePanel
     settings: GwasSettings
-    run: str
+    config: RunConfig
     people: int
     score: Float64
     beta: Float64
@@ -69,6 +72,18 @@ class Scan:
     def neg_log10_p(self) -> Float64:
         """-log10 of the two-sided p-value, [sites]."""
         return neg_log10_p(self.score)
+
+    @property
+    def run(self) -> str:
+        """Name of the run."""
+        return self.config.run
+
+    @cached_property
+    def ple_sigma(self) -> float | None:
+        """PLE of the whole run as it was planned, attempts in reserve included; None of a simulation."""
+        if self.config.seed is not None:
+            return None
+        return ple(planned_events(self.config), self.config.budget.delta).sigma
 
     @property
     def bounds(self) -> tuple[float, ...]:
@@ -134,7 +149,6 @@ def scan_of(run: RunConfig, settings: GwasSettings, public: Public, releases: Se
         uncut.append(whole)
     unit = settings.trait.spread / public.scale
     about = {
-        "ple_sigma": run.budget.ple_sigma,
         "delta": run.budget.delta,
         "noise": run.noise,
         "noise_multipliers": [phase.noise_multiplier for phase in run.phases],
@@ -143,7 +157,7 @@ def scan_of(run: RunConfig, settings: GwasSettings, public: Public, releases: Se
     }
     people = releases[0].estimates[SITES].people
     return Scan(
-        public.sites, settings, run.run, people, effect / error, effect * unit, error * unit, error, share, last > 0,
+        public.sites, settings, run, people, effect / error, effect * unit, error * unit, error, share, last > 0,
         public.genotypes, about,
     )  # fmt: skip
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from afml.tasks.gwas.files import CLUMPS, COLUMNS, METADATA, PAGE, TABLE, chromosome, write_results
+from afml.tasks.gwas.page import page
 from afml.tasks.gwas.results import Scan
 from afml.training.inprocess import train_in_process
 from tests.tasks.gwas.simulated import SETTINGS, divided, made, people_of, ready, run_of
@@ -68,7 +70,11 @@ def test_the_metadata_say_what_the_columns_cannot(scan: Scan, folder: Path) -> N
     assert stored["genome_assembly"] == "GRCh38"
     assert stored["samples"] == [{"sample_size": 1500}]
     assert stored["adjusted_covariates"] == ["age", "panel component 1", "panel component 2"]
-    assert stored["  ple_sigma"] == 3.0
+    assert stored["  ple_sigma"] == "insecure: simulation"
+    real = replace(scan, config=scan.config.model_copy(update={"seed": None}))
+    assert real.ple_sigma == pytest.approx(3.0, rel=1e-3)
+    assert "PLE 3.0" in page(real, [])
+    assert "Simulation" in page(scan, [])
     assert stored["  noise"] == "distributed"
     assert "panel" in stored["  effect_allele_frequency"]
 
@@ -81,12 +87,12 @@ def test_the_strongest_clump_leads_to_the_site_with_the_effect(scan: Scan, folde
 
 
 def test_the_page_stands_alone_and_says_that_noise_is_in_it(scan: Scan, folder: Path) -> None:
-    page = (folder / PAGE).read_text()
-    assert page.count("data:image/png;base64,") == 3
-    assert "http" not in page
-    assert "There is no exact scan beside this one." in page
-    assert f"{scan.sites.chrom[20]}:{scan.sites.pos[20]}" in page
-    assert "8 sites that were looked at again" in page
+    text = (folder / PAGE).read_text()
+    assert text.count("data:image/png;base64,") == 3
+    assert "http" not in text
+    assert "There is no exact scan beside this one." in text
+    assert f"{scan.sites.chrom[20]}:{scan.sites.pos[20]}" in text
+    assert "8 sites that were looked at again" in text
 
 
 @pytest.mark.parametrize(("name", "number"), [("chr7", "7"), ("X", "23"), ("chrMT", "25"), ("HLA*1", "HLA*1")])
