@@ -33,6 +33,7 @@ class Cohort:
         *,
         holdout: float = 0.25,
         max_enrolments: int = 1,
+        declare_held_out: bool = False,
         seed: int | None = None,
         **options: Any,
     ) -> None:
@@ -42,6 +43,7 @@ class Cohort:
             data: Kind of data, a name of `afml.data.kind.DATA_KINDS`: "genotypes", "table", "array", "images".
             holdout: Fraction of people kept out of training.
             max_enrolments: Institutions of a run, this one included, that one of its people may be enrolled at.
+            declare_held_out: Whether its card says how many people are kept out of training.
             seed: Simulation only: who is held out becomes reproducible.
             options: Those of `afml prepare` for that kind of data: `table=`, `schema=`, `vcf=`, `panel_vcf=`, ...
 
@@ -51,7 +53,7 @@ class Cohort:
         """
         model = DATA_KINDS.get(data, where="Cohort").options
         draw = HoldoutDraw(holdout, seed)
-        self.given = Given(data, _validated(model, _fields(model, options)), draw, max_enrolments)
+        self.given = Given(data, _validated(model, _fields(model, options)), draw, max_enrolments, declare_held_out)
 
     def __repr__(self) -> str:
         return f"Cohort({self.given.kind!r})"

@@ -30,6 +30,7 @@ from afml.trial.kits import make_kits
 from afml.trial.parties import Parties
 from afml.trial.processes import Team
 from node import policyfile
+from node.policy import load as load_policy
 from node.prepare import prepare
 from node.privacy import PrivacyStatement
 from node.workspace import Workspace
@@ -44,6 +45,7 @@ class RunOptions(TypedDict, total=False):
     """What `afml configure` may be told of a run beside its task, settings and PLE; see `Rounds` and `Terms`."""
 
     rounds: int
+    epochs: float | None
     sample_rate: float | None
     clip_norm: float | None
     learning_rate: float | None
@@ -57,6 +59,7 @@ class RunOptions(TypedDict, total=False):
     max_enrolments: int | None
     reserve_attempts: int
     backend: str
+    start: str
     seed: int | None
 
 
@@ -199,7 +202,8 @@ class LocalConsortium:
 
     def _train_here(self, run: RunConfig, tell: Tell) -> None:
         places = [Place(self.kit(node), Workspace(self.work(node))) for node in self.nodes]
-        kind = self._task.load(places[0].work.prepared())
+        trusted = set.intersection(*(set(load_policy(place.kit).run.trusted_code) for place in places))
+        kind = self._task.load(places[0].work.prepared(), trusted)
         transcript = self._of_run(run.run) / "aggregator" / "transcript.jsonl"
         OneProcess(run, kind, places, load_aggregator_kit(self.kit("aggregator")), transcript, tell).train()
 

@@ -40,6 +40,8 @@ from crypto.public.params import CodecParams
 from crypto.secret.backend import Backend, Codec, backend
 from crypto.secret.pads import PadKeys, Pads
 from node import sender
+from node.afterwards import evaluated_here, keep_with_model
+from node.agreement import NO_SUMS
 from node.checks import require_own_attempt, require_plausible
 from node.guard import Guard, open_ledger
 from node.journal import Journal
@@ -47,7 +49,7 @@ from node.outbox import Outbox, Submission
 from node.policy import Site
 from node.privacy import PrivacyStatement, statement
 from node.recognise import recognise_people
-from node.workspace import Workspace
+from node.workspace import Holdings, Workspace
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class _Node:
     trainer: Trainer
     ledger: Ledger
     guard: Guard
-    names: Sequence[str]
+    holdings: Holdings
     site: Site
     journal: Journal
     outbox: Outbox
@@ -122,7 +124,9 @@ class OneProcess:
         """
         run = self._run
         self._kind.check(run)
-        task = self._kind.task(run, self._places[0].work.prepared().public)
+        first = self._places[0].work
+        task = self._kind.task(run, first.prepared().public)
+        begin(task, run, [first.models])
         begin(task, run, [place.work.models for place in self._places])
         with ExitStack() as stack:
             nodes = list(self._nodes(task, stack))
@@ -155,11 +159,12 @@ class OneProcess:
             ledger = stack.enter_context(closing(open_ledger(place.work, kit)))
             recognise_people(ledger, place.work)
             names = prepared.people.rows(prepared.enrolled).samples
+            holdings = Holdings(task, self._kind.enrolled(run, prepared), names, self._kind, prepared)
             site = Site(kit, place.kit, simulation=run.seed is not None)
             secrets = {peer: pads[kit.node].shared(key.public) for peer, key in pads.items() if peer != kit.node}
             yield _Node(
-                kit, place.work, Trainer(run, task, self._kind.enrolled(run, prepared)), ledger,
-                Guard(ledger, run, names, site.terms), names, site, journal,
+                kit, place.work, Trainer(run, task, holdings.enrolled), ledger,
+                Guard(ledger, run, names, site.terms), holdings, site, journal,
                 Outbox(journal.outbox, self._backend.upload_size(self._params)),
                 self._codecs(shared, Pads(kit.node, run.digest(), secrets)),
             )  # fmt: skip
@@ -234,10 +239,13 @@ class OneProcess:
         model.save(node.work.model(self._run.run))
         node.guard.close("finished")
         _vouched_for(node, nodes)
-        cost = statement(node.ledger, node.site.policy().lifetime.budget, node.names)
+        cost = statement(node.ledger, node.site.policy().lifetime.budget, node.holdings.names)
         write_bytes(node.work.privacy(self._run.run), cost.model_dump_json(indent=2).encode())
-        node.journal.keep_state(self._run.rounds, bytes(32), node.trainer.task.state())
+        node.journal.keep_state(self._run.rounds, NO_SUMS, node.holdings.task.state())
         node.journal.forget_keys()
+        keep_with_model(node.work, self._run, node.holdings, cost)
+        if told := evaluated_here(node.work, self._run, node.holdings):
+            self._tell(Event("waiting", text=f"node {node.number}, {told}"))
         return cost
 
 

@@ -19,7 +19,9 @@ from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError, IntegrityError
 from afml.tasks import parts
 from afml.tasks.module import ModuleKind, RowsOfPeople
-from afml.training.clipping import RowGradients, clipped_part, fold
+from afml.training.clipping import RowGradients, fold
+from afml.training.ghost import GhostTask
+from afml.training.step import Trainer
 from afml.training.task import Enrolled, Rows, Task
 from crypto.public.random import RandomSource, SeededRandom
 
@@ -105,18 +107,17 @@ def is_clipped(task: Task, run: RunConfig, phase: int, enrolled: Enrolled) -> Fi
         rest = np.delete(people, person)
         most = max(most, float(np.linalg.norm(whole - _part(task, run, phase, enrolled, rest))) / bound)
     quiet = _part(task, run, phase, enrolled, people[1:])
-    for factor in SHOUTS:
+    ghost = isinstance(task, GhostTask) and task.ghost
+    for factor in () if ghost else SHOUTS:  # with ghost clipping nobody's gradient is ever there to be made louder
         shouted = _part(_Shouting(task, factor), run, phase, enrolled, people)
         loudest = max(loudest, float(np.linalg.norm(shouted - quiet)) / bound)
     worst = max(most, loudest)
     if not worst <= 1 + TOLERANCE * len(people):
         cure = "take out what mixes rows; report it if nothing does"
         return Finding("clip", False, f"one person moves the sum by {worst:.4g} clip norms", cure)
-    return Finding(
-        "clip", True,
-        f"taking out any of {len(people)} people moves the sum by {most:.3f} clip norms at most, "
-        f"one who shouts (x 1e8, infinite, NaN) by {loudest:.3f}",
-    )  # fmt: skip
+    told = f"taking out any of {len(people)} people moves the sum by {most:.3f} clip norms at most"
+    louder = "" if ghost else f", one who shouts (x 1e8, infinite, NaN) by {loudest:.3f}"
+    return Finding("clip", True, told + louder)
 
 
 def equals_autograd(kind: ModuleKind, task: Task, run: RunConfig, enrolled: RowsOfPeople) -> Finding:
@@ -167,7 +168,8 @@ class _Shouting:
 
 
 def _part(task: Any, run: RunConfig, phase: int, enrolled: Enrolled, people: NDArray[np.int64]) -> Vector:
-    return clipped_part(task, phase, run.phases[phase].clip_norm, enrolled, people, SeededRandom(5, phase))
+    """As a node computes it."""
+    return Trainer(run, task, enrolled).part(phase, people, SeededRandom(5, phase))
 
 
 def _alone(task: Task, run: RunConfig, phase: int, enrolled: Enrolled) -> Sequence[Vector]:
@@ -195,15 +197,15 @@ def _one_at_a_time(
     kind: ModuleKind, module: nn.Module, run: RunConfig, enrolled: RowsOfPeople, people: NDArray[np.int64]
 ) -> Vector:
     """Row by row, without Opacus, added up for each person, [people, P]."""
-    settings, trained = kind.settings(run.task.settings), [p for p in module.parameters() if p.requires_grad]
+    settings, trained = kind.settings(run.task.settings), list(parts.trained(module).values())
     features, targets, owner = enrolled.rows(people)
     found = np.zeros((len(people), sum(p.numel() for p in trained)))
     for row, person in enumerate(owner):
         module.zero_grad(set_to_none=True)
         loss: Any = kind.loss(settings, module(features[row : row + 1]), targets[row : row + 1]).sum()
         loss.backward()
-        parts = [torch.zeros(p.shape) if p.grad is None else p.grad for p in trained]
-        found[person] += np.concatenate([part.reshape(-1).to(torch.float64).numpy() for part in parts])
+        gradients = [torch.zeros(p.shape) if p.grad is None else p.grad for p in trained]
+        found[person] += np.concatenate([one.reshape(-1).to(torch.float64).numpy() for one in gradients])
     return found
 
 

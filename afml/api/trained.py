@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,12 @@ class Trained:
     def ledgers(self) -> dict[int, Path]:
         """node -> folder of its ledger, which `afml audit` shows, verifies and exports."""
         return {node: Workspace(work).ledger for node, work in self.works.items()}
+
+    @property
+    def evaluations(self) -> dict[int, dict[str, Any]]:
+        """node -> exact measures of its held-out people, where it keeps any out; its own, never shared."""
+        paths = {node: Workspace(work).evaluation(self.run.run) for node, work in self.works.items()}
+        return {node: json.loads(path.read_text(encoding="utf-8")) for node, path in paths.items() if path.is_file()}
 
     def predict(self, node: int) -> Predicted:
         """What the model says of a node's held-out people, beside what is known of them; it stays in this process.

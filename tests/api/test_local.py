@@ -57,6 +57,7 @@ def test_it_trains_to_the_bits_of_plain_sums(seeded: LocalConsortium) -> None:
     train_in_process(trained.run, plain, {n: kind.enrolled(trained.run, one) for n, one in prepared.items()})
     assert trained.model.digest() == plain.model().digest()
     assert trained.ple is None  # nothing bounds a simulation
+    assert set(trained.evaluations) == {1, 2, 3}
     predicted = trained.predict(2)
     people = kind.held_out(trained.run, prepared[2])
     features, targets, _ = people.rows(np.arange(len(people)))
