@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("example", nargs="*", help="of: " + ", ".join(known()) + " (default: all)")
     parser.add_argument("--data", type=Path, required=True, help="folder with the 1000 Genomes exomes")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--first-seed", type=int, default=1, help="settings were chosen on seeds from 101")
+    parser.add_argument("--first-seed", type=int, default=21, help="settings were chosen on others")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
     parser.add_argument("--build", type=Path, default=BUILD)
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -51,10 +51,11 @@ def main() -> None:
         if tuple(given.arms) != ARMS or given.seeds < 2:
             continue
         facts = measured.facts() | {"commits": measured.commits(scores)}
-        if not given.no_processes:
-            facts["processes"] = same_bits(consortium, data, build / name / "processes", given.first_seed)
         entry = summary(example.metric, scores, facts)
-        put(given.out, name, entry)
+        put(given.out, name, entry)  # before what may fail on a busy machine
+        if not given.no_processes:
+            entry |= {"processes": same_bits(consortium, data, build / name / "processes", given.first_seed)}
+            put(given.out, name, entry)
         for bar, met in entry["bars"].items():
             print(f"  {name}: {bar}: {'met' if met else 'MISSED'}", flush=True)
 

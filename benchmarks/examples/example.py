@@ -55,6 +55,7 @@ class Example:
         score: Computes it.
         freely: Training without privacy.
         root: The folder.
+        draws: Trainings of each way in one seed, whose scores are averaged: same people, other batches and noise.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Example:
     score: Metric
     freely: Freely
     root: Path
+    draws: int = 1
 
     def command(self, block: str) -> list[str]:
         """The words of a command line in the README, block "prepare" or "configure", `afml` included."""
@@ -125,7 +127,7 @@ def accuracy(predicted: torch.Tensor, target: NDArray[np.float64]) -> float:
 def known() -> dict[str, Example]:
     """Name -> example."""
     found = (
-        Example("flchain", "AUC", auc, Freely(30, 3e-3), EXAMPLES / "flchain"),
+        Example("flchain", "AUC", auc, Freely(30, 3e-3), EXAMPLES / "flchain", draws=4),
         Example("digits", "accuracy", accuracy, Freely(40, 3e-3), EXAMPLES / "digits"),
         Example("exomes", "AUC", auc, Freely(30, 3e-3, 1e-2), EXAMPLES / "exomes"),
         Example("adapter", "accuracy", accuracy, Freely(6, 1e-3), EXAMPLES / "adapter"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import statistics
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from functools import cached_property
@@ -21,6 +22,9 @@ from benchmarks.examples import pooled
 from benchmarks.examples.accounting import noise_by_hand, ple_by_hand
 from benchmarks.examples.compare import ARMS
 from benchmarks.examples.federated import Consortium
+
+_APART = 1000
+"""Between the seeds of an example's draws."""
 
 
 class Measured:
@@ -77,6 +81,7 @@ class Measured:
             "institutions": len(run.enrolled),
             "parameters": phase.parameters,
             "frozen_parameters": everything - phase.parameters,
+            "draws": self._example.draws,
             "rounds": phase.rounds,
             "sample_rate": phase.sample_rate,
             "clip_norm": phase.clip_norm,
@@ -89,16 +94,22 @@ class Measured:
         }
 
     def _score(self, arm: str, seed: int) -> float:
+        """Mean over the example's draws."""
+        return statistics.fmean(self._once(arm, seed, seed + _APART * draw) for draw in range(self._example.draws))
+
+    def _once(self, arm: str, seed: int, drawn: int) -> float:
+        """One training with the people of `seed`; batches and noise are drawn from `drawn`."""
         split, fresh = self._consortium.split(seed), self._consortium.fresh
         pool = (torch.cat([own[0] for own in split.train]), torch.cat([own[1] for own in split.train]))
         if arm == "non_private":
-            module = pooled.freely(fresh(), self._loss, pool, self._example.freely, seed)
+            module = pooled.freely(fresh(), self._loss, pool, self._example.freely, drawn)
         elif arm == "central_dp":
-            module = pooled.central(fresh(), self._loss, pool, self._steps, seed)
+            module = pooled.central(fresh(), self._loss, pool, self._steps, drawn)
         elif arm == "local_noise":
-            module = pooled.averaged(fresh, self._loss, split.train, self._steps, seed)
+            module = pooled.averaged(fresh, self._loss, split.train, self._steps, drawn)
         else:
-            module = self._consortium.module(self._consortium.federated(seed).arrays)
+            run = self._consortium.run(seed).model_copy(update={"seed": drawn})
+            module = self._consortium.module(self._consortium.federated(seed, run).arrays)
         return self._example.score(pooled.predicted(module, split.test[0]), split.test[1][:, 0].numpy())
 
     @property
@@ -121,6 +132,8 @@ class Measured:
             canonical_json(asdict(self._example.freely)),
             run.task.code.encode(),
         ]
+        if self._example.draws > 1:
+            told.append(str(self._example.draws).encode())
         if arm == "federated":
             told += [run.canonical(), code_digest("afml.tasks.module", own=True).encode()]
         else:
