@@ -19,6 +19,7 @@ from torch import nn
 
 from afml.consortium.run import Phase
 from afml.privacy.events import gaussian_rounds
+from afml.privacy.plan import planned_events
 from afml.privacy.ple import ple
 from afml.training.registry import code_digest
 from benchmarks.examples import pooled, ready
@@ -113,6 +114,16 @@ def test_an_example_trains_as_its_readme_says(name: str, data: Path, tmp_path: P
     split = consortium.split(1)
     assert sum(len(own[0]) for own in split.train) + len(split.test[0]) == 5 * PEOPLE
     assert len(pooled.predicted(consortium.module(model.arrays), split.test[0])) == len(split.test[0])
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_run_of_somebodys_task_costs_what_dp_accounting_says(data: Path, tmp_path: Path) -> None:
+    run = Consortium(known()["flchain"], data / "flchain", tmp_path / "stores").template
+    (phase,) = run.phases
+    planned = phase.rounds + run.reserve_attempts
+    by_hand = ple_by_hand(phase.sample_rate, phase.noise_multiplier, planned, run.budget.delta)
+    assert ple(planned_events(run), run.budget.delta).sigma == pytest.approx(by_hand, abs=1e-3)
+    assert by_hand == pytest.approx(0.5, abs=1e-3)
 
 
 @pytest.mark.usefixtures("installed")
