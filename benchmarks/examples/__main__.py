@@ -38,11 +38,12 @@ def main() -> None:
     from benchmarks.examples.measure import Measured
 
     torch.set_num_threads(1)
+    commit = ready.commit()  # before the results are written, which are a tracked file
     for name in given.example or known():
         example = known()[name]
         data = ready.data(example, build, given.data)
         consortium = Consortium(example, data, build / name / "stores")
-        measured = Measured(consortium, build / "runs", ready.commit())
+        measured = Measured(consortium, build / "runs", commit)
         scores = {}
         for seed in range(given.first_seed, given.first_seed + given.seeds):
             scores[seed] = measured.scores(seed, tuple(given.arms))
