@@ -18,6 +18,8 @@ from node.party import Party
 from node.public_part import require_public_part
 from node.witnessing import Witnessing
 
+_COMPARED = "final-model-compared"
+
 
 class CatchUp:
     """Applies published sums in order.
@@ -25,6 +27,7 @@ class CatchUp:
     Attributes:
         offence: A ledger that was found to have forgotten something after the last round. Every round is paid
             for by then: whoever holds the model says so once it is saved.
+        silent: Members of the last cohort who did not say which model they hold.
 
     Args:
         party: The node.
@@ -35,6 +38,12 @@ class CatchUp:
     def __init__(self, party: Party, witnessing: Witnessing, begin: Callable[[Phase], None]) -> None:
         self._party, self._witnessing, self._begin = party, witnessing, begin
         self.offence: IntegrityError | None = None
+        self.silent: list[int] = []
+
+    @property
+    def compared(self) -> bool:
+        """Whether somebody else has said to hold the model of the last round, now or before a restart."""
+        return self._party.journal.letters.letter(_COMPARED) is not None
 
     def up_to(self, published: int) -> None:
         """Apply every published sum that is not applied yet.
@@ -101,13 +110,19 @@ class CatchUp:
         party, node = self._party, self._party.kit.node
         peers = sorted(set(party.last_cohort()) - {node})
         try:
-            silent = compare_final(party.mailbox, party.applied, node, party.model_digest(), peers)
+            self.silent = compare_final(party.mailbox, party.applied, node, party.model_digest(), peers)
         except ModelsDiffer as error:
             party.log.error("models differ", round=party.applied, problem=str(error))
             party.leave(error)
             raise
-        for peer in silent:
+        if len(self.silent) < len(peers) or not peers:
+            party.journal.letters.keep_letter(_COMPARED, b"")
+        for peer in self.silent:
             party.log.warning("last model not compared", round=party.applied, peer=peer)
+        if self.silent:
+            names = ", ".join(map(str, self.silent))
+            text = f"which model node {names} holds is not known: no letter came. Ask there for the digest of its card"
+            party.tell(Event("witnessing", text=text))
 
     def _countersign(self) -> None:
         """Peers vouch for each other's ledgers, this run's last spend included, while all are still here."""

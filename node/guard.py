@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.run import RunConfig
-from afml.core.errors import BudgetError, PolicyError
+from afml.core.errors import BudgetError, InputError, IntegrityError, PolicyError
 from afml.ledger.entries import spend_for
 from afml.ledger.receipt import Receipt
 from afml.ledger.reservation import Reason, Reservation, reservation_for
+from afml.ledger.schema import begun
 from afml.ledger.store import Ledger
-from node.memory import require_grown, require_remembered
+from node.memory import kept_in_kit, require_grown, require_remembered
 from node.policy import Policy, Terms, looser
 from node.workspace import Workspace
 
 
 def open_ledger(work: Workspace, kit: NodeKit, folder: Path | None = None) -> Ledger:
-    """This institution's ledger, one for all its runs.
+    """This institution's ledger, one for all its runs; begun where none is in the work folder yet.
 
     Args:
         work: Where it is by default.
@@ -27,17 +30,61 @@ def open_ledger(work: Workspace, kit: NodeKit, folder: Path | None = None) -> Le
         folder: Where it is instead: an institution with several work folders has one ledger all the same.
 
     Raises:
-        IntegrityError: It is gone, or knows less than it did when this work folder last used it.
+        InputError: There is no ledger in `folder`: a wrong name must not begin one.
+        IntegrityError: It is gone, or knows less than this work folder or the kit remembers.
     """
     place = folder or work.ledger
     require_remembered(work, place)
+    require_named(folder)
     ledger = Ledger.open(place, kit.signing_key, origin=kit.origin)
     try:
-        require_grown(work, ledger)
+        require_grown(work.root, ledger, kit)
     except BaseException:
         ledger.close()
         raise
     return ledger
+
+
+def require_named(folder: Path | None) -> None:
+    """Refuse the folder of --ledger where no ledger is; None: that of the work folder, which may be begun.
+
+    Raises:
+        InputError: There is none.
+    """
+    if folder is not None and not begun(folder):
+        cure = "correct --ledger, or begin the institution's first ledger with `afml ledger begin`"
+        raise InputError("holds no ledger", where=folder, cure=cure)
+
+
+@contextmanager
+def looked_into(work: Workspace, kit: NodeKit, folder: Path | None = None) -> Iterator[Ledger]:
+    """The ledger of `open_ledger`, for who only reads: where none was begun, an empty one that is gone afterwards."""
+    if folder is not None or begun(work.ledger):
+        with open_ledger(work, kit, folder) as ledger:
+            yield ledger
+        return
+    require_remembered(work, work.ledger)
+    with (
+        tempfile.TemporaryDirectory() as passing,
+        Ledger.open(Path(passing), kit.signing_key, origin=kit.origin) as one,
+    ):
+        require_grown(work.root, one, kit)
+        yield one
+
+
+def begin_ledger(folder: Path, kit: NodeKit) -> None:
+    """Begin an institution's first ledger.
+
+    Raises:
+        InputError: There is one.
+        IntegrityError: The kit remembers another one, or its key is not the one that the institution began with.
+    """
+    if begun(folder):
+        raise InputError("holds a ledger already", where=folder, cure="go on with it")
+    if kept_in_kit(kit):
+        problem = "remembers a ledger of this institution, which goes on"
+        raise IntegrityError(problem, where=kit.folder, cure="put it back with `afml ledger restore`")
+    Ledger.open(folder, kit.signing_key, origin=kit.origin).close()
 
 
 def enter_policy(ledger: Ledger, policy: Policy) -> None:

@@ -1,14 +1,18 @@
 """What a work folder remembers of its institution's ledger: a ledger that knows less was deleted or rolled back.
 
 The ledger's own head says that its entries belong together, not that they are all. Every run leaves the
-head after its last spend beside its keys; a ledger must hold all of these heads before it is used again.
+head after its last spend beside its keys; what people decide by hand (a withdrawal, the closing of a run) leaves one
+in the kit, since nobody else hears of it before the next run. A ledger must hold all of these heads before it is used
+again, and a backup before it is put back.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from afml.consortium.nodekit import NodeKit
 from afml.core.errors import IntegrityError
+from afml.core.files import write_bytes
 from afml.ledger.schema import begun
 from afml.ledger.store import Ledger
 from afml.ledger.witness import Witness
@@ -16,6 +20,8 @@ from node.journal import HEAD
 from node.workspace import Workspace
 
 _CURE = "put it back with `afml ledger restore`"
+KIT_HEAD = HEAD
+"""In a kit: the head after the last entry that somebody made by hand."""
 
 
 def require_remembered(work: Workspace, ledger: Path) -> None:
@@ -36,12 +42,34 @@ def require_remembered(work: Workspace, ledger: Path) -> None:
         )
 
 
-def require_grown(work: Workspace, ledger: Ledger) -> None:
-    """Refuse a ledger that lacks what this work folder's runs have entered into it.
+def keep_in_kit(kit: NodeKit, ledger: Ledger) -> bool:
+    """Keep the ledger's head in the kit, after an entry that only this institution knows of.
+
+    Returns:
+        Whether it could be written: a kit may lie on a disk that takes nothing.
+    """
+    if kit.folder is None:
+        return False
+    try:
+        write_bytes(kit.folder / KIT_HEAD, ledger.checkpoint().encode())
+    except OSError:
+        return False
+    return True
+
+
+def kept_in_kit(kit: NodeKit) -> list[str]:
+    """The head that `keep_in_kit` left, if any."""
+    path = None if kit.folder is None else kit.folder / KIT_HEAD
+    return [path.read_text(encoding="utf-8")] if path is not None and path.is_file() else []
+
+
+def require_grown(work: Path, ledger: Ledger, kit: NodeKit) -> None:
+    """Refuse a ledger that lacks what this work folder's runs, or people by hand, have entered into it.
 
     Raises:
         IntegrityError: It was rolled back, deleted or forked since.
     """
     witness = Witness(ledger)
-    for path in sorted((work.root / "runs").glob(f"*/{HEAD}")):
-        witness.require_past(path.read_text(encoding="utf-8"))
+    runs = [path.read_text(encoding="utf-8") for path in sorted((work / "runs").glob(f"*/{HEAD}"))]
+    for note in [*runs, *kept_in_kit(kit)]:
+        witness.require_past(note)

@@ -104,6 +104,9 @@ class Policy(FiniteSettings):
             node: Which of them this site is.
         """
         rules, named = self.run, _named(run.budget)
+        if node not in run.enrolled:
+            problem = f"does not enrol node {node}, which this site is"
+            yield _refusal(run, problem, "have it made from this site's card too (`afml configure`)")
         if named > rules.ple_sigma:
             problem = f"names a budget of {named:.4g} sigma, this site's policy allows {rules.ple_sigma:.4g} at most"
             yield _refusal(run, problem, "have it made with a smaller `afml configure --budget`")

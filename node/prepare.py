@@ -67,6 +67,8 @@ def prepare(kit: NodeKit, work: Workspace, given: Given, progress: Step) -> Node
             draft = Workspace(Path(folder))
             draft.data.mkdir()
             built = DATA_KINDS.get(given.kind).build(draft.data, given.options, progress.note)
+            if given.draw.seed is not None:
+                write_bytes(draft.seeded, b"")
             enrolled = given.draw.enrolled(_holdout_key(work, draft, given.draw), built.samples)
             card = _declare(kit, draft, built, enrolled, given)
             _install(draft, work)

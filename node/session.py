@@ -70,8 +70,18 @@ class Session:
 
     @property
     def offence(self) -> IntegrityError | None:
-        """A ledger that was found to have forgotten something after the last round."""
-        return self._catchup.offence
+        """What was found wrong after the last round: a ledger that has forgotten something, or a model of nobody else.
+
+        The aggregator could withhold the letters in which models are compared, and be gone: a model that no other
+        member has said to hold is this node's and the aggregator's word.
+        """
+        if self._catchup.offence is not None or not self.paid or self._catchup.compared:
+            return self._catchup.offence
+        return IntegrityError(
+            "no other institution has said that it holds this model",
+            where=f"run {self._party.run.run}, round {self._party.applied}",
+            cure="before it is used, compare the digest of its card with the others', not through the aggregator",
+        )
 
     @property
     def complete(self) -> bool:

@@ -19,7 +19,7 @@ from afml.training.task import Model
 from crypto.secret.backend import Backend, backend
 from node.afterwards import evaluated_here, keep_with_model
 from node.client import Client, preflight
-from node.guard import Guard, open_ledger
+from node.guard import Guard, open_ledger, require_named
 from node.journal import Journal
 from node.party import Party
 from node.policy import Site
@@ -66,7 +66,7 @@ class Taken:
         run: Name of the run.
         model: Folder of the saved model.
         cost: What its people paid over all runs; None where the run was over before.
-        offence: A ledger, of a peer or this one, that was found to have forgotten something at the end.
+        offence: What was found wrong once every round was paid for (`Session.offence`).
         evaluation: How the model does on people kept out here, in one line for the operator; "" for nothing.
     """
 
@@ -103,9 +103,10 @@ def take_part(
     journal.require_not_ended()
     if not journal.paid(run.rounds):  # what is paid for is finished, whatever the policy has become
         site.terms(run)
+    require_named(part.ledger)
     holdings = checked_holdings(work, run, kit.node, part)
     if journal.over(run.rounds):
-        return Taken(run.run, work.model(run.run), None)
+        return _finished(work, run, holdings, journal)
     lifetime = site.policy().lifetime.budget
     client = Client(part.address, kit, run)
     try:
@@ -124,8 +125,8 @@ def take_part(
                 model = _train(session, guard, kit, part, tell)
             except AfmlError as error:
                 if party.ended:
-                    guard.close("failed" if session.failed else "left")
                     _end(session, journal, work.model(run.run), error)
+                    guard.close("failed" if session.failed else "left")
                 raise
             model.save(work.model(run.run))
             guard.close("finished")
@@ -155,7 +156,9 @@ def checked_holdings(work: Workspace, run: RunConfig, node: int, part: Part) -> 
     work.require_prepared()
     card, enrolled = NodeCard.load(work.card), run.enrolled.get(node)
     if enrolled is None:
-        raise ConfigError(f"node {node} is not enrolled in this run", where=part.run_file, cure="ask the coordinator")
+        cure = "have it made from this site's card too (`afml configure`)"
+        raise ConfigError(f"does not enrol node {node}, which this site is", where=part.run_file, cure=cure)
+    work.require_drawn_for(run)
     declared = card.people(run.people)
     if (card.node, declared, card.data) != (node, enrolled, run.data):
         raise ConfigError(
@@ -164,13 +167,7 @@ def checked_holdings(work: Workspace, run: RunConfig, node: int, part: Part) -> 
             where=part.run_file,
             cure="give the coordinator the present card.json and configure the run again",
         )
-    if run.enrolments_per_person < min(card.max_enrolments, len(run.enrolled)):
-        raise ConfigError(
-            f"the run's noise is made for people enrolled at {run.enrolments_per_person} institutions at most, this "
-            f"work folder's card says {card.max_enrolments}",
-            where=part.run_file,
-            cure="have the coordinator configure it with a larger --max-enrolments",
-        )
+    require_enrolments(run, card.max_enrolments, part.run_file)
     trusted = load_policy(part.kit).run.trusted_code
     holdings = load_holdings(work, run, bf16=part.bf16, start_model=part.start_model, trusted=trusted)
     if len(holdings.enrolled) != enrolled:
@@ -180,6 +177,26 @@ def checked_holdings(work: Workspace, run: RunConfig, node: int, part: Part) -> 
             cure="run `afml prepare` again and configure a new run from its card",
         )
     return holdings
+
+
+def require_enrolments(run: RunConfig, most: int, where: object) -> None:
+    """Refuse a run whose noise is made for people at fewer institutions than this one's card says.
+
+    Args:
+        run: The run.
+        most: Institutions that one of its people may be enrolled at, by its card.
+        where: The run file, to blame.
+
+    Raises:
+        ConfigError: It is.
+    """
+    if run.enrolments_per_person < min(most, len(run.enrolled)):
+        raise ConfigError(
+            f"the run's noise is made for people enrolled at {run.enrolments_per_person} institutions at most, this "
+            f"work folder's card says {most}",
+            where=where,
+            cure="have the coordinator configure it with a larger --max-enrolments",
+        )
 
 
 def _train(session: Session, guard: Guard, kit: NodeKit, part: Part, tell: Tell) -> Model:
@@ -196,10 +213,23 @@ def _train(session: Session, guard: Guard, kit: NodeKit, part: Part, tell: Tell)
 
 
 def _end(session: Session, journal: Journal, model: Path, error: AfmlError) -> None:
-    """Nothing of this run is to come: what is paid for is kept, what could still open something goes."""
+    """Nothing of this run is to come: what could still open something goes first, what is paid for is kept.
+
+    A model that could not be saved is made of the journal by the next start (`_finished`).
+    """
     if session.complete:
+        journal.forget_keys()
         session.model().save(model)
     journal.end(str(error))
+
+
+def _finished(work: Workspace, run: RunConfig, holdings: Holdings, journal: Journal) -> Taken:
+    """A run that is over here: its model is there, or is made of what the journal keeps."""
+    stored = journal.state()
+    if stored is not None and not work.model(run.run).exists():
+        holdings.task.load_state(stored[2])
+        holdings.task.model().save(work.model(run.run))
+    return Taken(run.run, work.model(run.run), None)
 
 
 def _shown(data: DataAgreement) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from afml.consortium.card import NodeCard, Role
 from afml.consortium.run import RunConfig
-from afml.core.errors import InputError
+from afml.core.errors import ConfigError, InputError
 from afml.data.prepared import Prepared
 from afml.training.registry import agreed
 from afml.training.start import begin
@@ -34,6 +34,11 @@ class Workspace:
     def data(self) -> Path:
         """What the data kind stored."""
         return self.root / "data"
+
+    @property
+    def seeded(self) -> Path:
+        """There where `afml prepare --seed` drew who is held out: for simulations alone."""
+        return self.data / "seeded"
 
     @property
     def people(self) -> Path:
@@ -97,6 +102,19 @@ class Workspace:
         for path in (self.data, self.people, self.card):
             if not path.exists():
                 raise InputError("work folder is not prepared", where=path, cure="run `afml prepare` first")
+
+    def require_drawn_for(self, run: RunConfig) -> None:
+        """Refuse a real run on people of whom a seed says who is held out: whoever knows it knows who is enrolled.
+
+        Raises:
+            ConfigError: Likewise.
+        """
+        if run.seed is None and self.seeded.exists():
+            raise ConfigError(
+                "was prepared with --seed, which is for simulations, and this run is none",
+                where=self.root,
+                cure="run `afml prepare` again without --seed, and have the run configured from that card",
+            )
 
 
 @dataclass(frozen=True)

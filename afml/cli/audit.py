@@ -15,7 +15,7 @@ from afml.core.simulation import SIMULATION
 from afml.ledger.export import export as export_files
 from afml.ledger.export import to_json
 from afml.ledger.findings import Verification, require_ok
-from afml.ledger.outside import Files, KeyOptions, verify_with
+from afml.ledger.outside import Files, KeyOptions, name_of, verify_with
 from afml.ledger.summary import EnrolmentSummary, Summary, iso, summarise
 from afml.privacy.ple import Ple
 
@@ -209,6 +209,6 @@ def export(
     keys = KeyOptions(roster, node, key, aggregator_key)
     result = verify_with(ledger, keys, Files(transcript, heads, countersignatures))
     summary: Summary = summarise(ledger)
-    for path in export_files(summary, result, out):
+    for path in export_files(summary, result, out, name_of(ledger, roster)):
         console.print(str(path))
     require_ok(result)

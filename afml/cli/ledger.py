@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from afml.cli.places import PRIVATE
 from afml.consortium import kit as kits
 from afml.consortium.nodekit import load_node_kit
 from afml.core.errors import InputError
@@ -22,6 +23,8 @@ from afml.ledger.succession import propose as make_proposal
 from afml.ledger.succession import succeed as enter
 from afml.ledger.succession import vouch as make_vouch
 from crypto.public.signing import public_bytes
+from node.guard import begin_ledger
+from node.memory import kept_in_kit
 
 _PATH = click.Path(path_type=Path)
 
@@ -29,6 +32,19 @@ _PATH = click.Path(path_type=Path)
 @click.group()
 def ledger() -> None:
     """Back up and restore an institution's ledger; hand out the heads it keeps of others."""
+
+
+@ledger.command()
+@click.argument("folder", metavar="LEDGER", type=PRIVATE)
+@click.option("--kit", type=_PATH, required=True, help="This node's kit.")
+def begin(folder: Path, kit: Path) -> None:
+    """Begin the institution's first ledger in LEDGER, for `--ledger LEDGER` of other verbs; it has one for ever.
+
+    Without --ledger the first run begins it in the work folder.
+    """
+    loaded = load_node_kit(kit)
+    begin_ledger(folder, loaded)
+    click.echo(f"{loaded.origin}: a ledger is begun in {folder}")
 
 
 @ledger.command()
@@ -67,7 +83,7 @@ def backup(folder: Path, out: Path) -> None:
 def restore(saved: Path, folder: Path, kit: Path, kept: tuple[Path, ...]) -> None:
     """Put BACKUP back, unless a peer or the folder it replaces holds more of the ledger: it would forget spends."""
     loaded = load_node_kit(kit)
-    notes = [kept_head(path, loaded.origin) for path in kept]
+    notes = [*kept_in_kit(loaded), *(kept_head(path, loaded.origin) for path in kept)]
     members = {one.origin: bytes.fromhex(one.signing_key) for one in loaded.roster.members if one.node != loaded.node}
     done = put_back(saved, folder, loaded.signing_key, loaded.origin, notes, members)
     click.echo(f"{loaded.origin}: {done.head.size} entries are back in {folder}")

@@ -57,7 +57,7 @@ class _Prepare(click.Command):
 @click.option(
     "--declare-held-out", is_flag=True, help="Say on the card how many those are: runs may then evaluate on them."
 )
-@click.option("--seed", default=None, type=int, help="Simulation only.")
+@click.option("--seed", default=None, type=int, help="Simulation only: a real run refuses what was prepared with it.")
 def prepare(
     kit: Path, work: Path, data: str | None, task: str | None, holdout: float, max_enrolments: int,
     declare_held_out: bool, seed: int | None, **given: object,

@@ -18,7 +18,8 @@ from afml.privacy.budget import balance
 from afml.privacy.events import reserved
 from afml.privacy.plan import planned_events
 from afml.privacy.ple import ple
-from node.guard import enter_policy, open_ledger, wanted
+from node.guard import enter_policy, looked_into, open_ledger, wanted
+from node.memory import keep_in_kit
 from node.policy import Policy, load, terms_of
 from node.workspace import Workspace
 
@@ -56,7 +57,8 @@ def show(run_file: Path, kit: Path, work: Path, ledger: Path | None) -> None:
     people = prepared.people.rows(prepared.enrolled).samples
     for line in consequences(policy, config, loaded):
         click.echo(line)
-    with open_ledger(space, loaded, ledger) as opened:
+    space.require_drawn_for(config)
+    with looked_into(space, loaded, ledger) as opened:
         for line in _standing(opened, policy, config, people, loaded):
             click.echo(line)
 
@@ -70,9 +72,12 @@ def approve(run_file: Path, kit: Path, work: Path, ledger: Path | None) -> None:
     config = load_run(run_file, loaded.roster)
     for refusal in policy.refusals(config, loaded.roster, loaded.node):
         raise refusal
-    with open_ledger(Workspace(work), loaded, ledger) as opened:
+    space = Workspace(work)
+    space.require_drawn_for(config)
+    with open_ledger(space, loaded, ledger) as opened:
         enter_policy(opened, policy)
         opened.plans.approve(config.run, config.digest().hex())
+        keep_in_kit(loaded, opened)
     click.echo(f"run {config.run} is approved (configuration {config.digest().hex()[:12]})")
 
 
@@ -85,6 +90,7 @@ def close(run_file: Path, kit: Path, work: Path, ledger: Path | None) -> None:
     config = load_run(run_file, loaded.roster)
     with open_ledger(Workspace(work), loaded, ledger) as opened:
         opened.plans.close(config.run, config.digest().hex(), "by-hand")
+        keep_in_kit(loaded, opened)
     click.echo(f"run {config.run} is closed at this site; it will be refused from now on")
 
 

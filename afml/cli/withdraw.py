@@ -8,9 +8,10 @@ import click
 
 from afml.consortium.nodekit import load_node_kit
 from afml.core.errors import InputError
-from afml.core.files import read_text
+from afml.data.persons import read_names
 from afml.ledger.schema import require_begun
 from afml.ledger.store import Ledger
+from node.memory import keep_in_kit
 
 _PATH = click.Path(path_type=Path)
 
@@ -22,7 +23,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--file", "listed", type=_PATH, help="A file of ids, one a line.")
 def withdraw(folder: Path, kit: Path, named: tuple[str, ...], listed: Path | None) -> None:
     """Nobody of these is spent on or released again, from the next spend on, a running node's included."""
-    people = list(dict.fromkeys([*named, *(_ids(listed) if listed else ())]))
+    people = list(dict.fromkeys([*named, *(read_names(listed) if listed else ())]))
     if not people:
         raise InputError("names nobody", where="afml withdraw", cure="give --person or --file")
     for person in people:
@@ -34,6 +35,7 @@ def withdraw(folder: Path, kit: Path, named: tuple[str, ...], listed: Path | Non
     loaded = load_node_kit(kit)
     with Ledger.open(folder, loaded.signing_key, origin=loaded.origin) as ledger:
         new, left = ledger.withdraw(people)
+        kept = keep_in_kit(loaded, ledger)
     click.echo(f"{new} people have withdrawn, {len(people) - new} had before; a running node refuses its next spend")
     if left.people < len(people):
         click.echo(f"{len(people) - left.people} of them were never spent on or released here: check their ids")
@@ -42,12 +44,11 @@ def withdraw(folder: Path, kit: Path, named: tuple[str, ...], listed: Path | Non
     if left.releases:
         entries = [f"#{index}" for index in left.releases]
         click.echo(f"cannot be undone: {len(entries)} files they are in, released by entries {_some(entries)}")
-    click.echo("to go on without them: leave them out of the VCF or table and run `afml prepare` again")
-
-
-def _ids(path: Path) -> list[str]:
-    text = read_text(path, "list of people")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    if not kept:
+        click.echo(
+            "the kit cannot be written to: copy the ledger now (`afml ledger backup`), an older copy forgets this"
+        )
+    click.echo("to go on without them: run `afml prepare` again and leave them out with --without FILE")
 
 
 def _some(names: list[str]) -> str:

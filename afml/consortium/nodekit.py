@@ -18,13 +18,23 @@ from afml.core.files import read_secret, require_file
 
 @dataclass(frozen=True)
 class NodeKit:
-    """What one institution holds; no key is shown in a repr."""
+    """What one institution holds; no key is shown in a repr.
+
+    Attributes:
+        node: Its number.
+        roster: The consortium.
+        tls: Its TLS identity.
+        signing_key: Signs its messages and its ledger.
+        sealing_key: Opens what is sealed for it.
+        folder: Where it was loaded from; None in memory alone (tests).
+    """
 
     node: int
     roster: Roster
     tls: kit.TlsIdentity
     signing_key: Ed25519PrivateKey = field(repr=False)
     sealing_key: X25519PrivateKey = field(repr=False)
+    folder: Path | None = None
 
     @property
     def origin(self) -> str:
@@ -52,7 +62,7 @@ def load_node_kit(folder: Path, *, now: dt.datetime | None = None) -> NodeKit:
         or sealing_key.public_key().public_bytes_raw().hex() != member.sealing_key
     ):
         raise InputError("sealing key is not the one on the roster", where=path, cure="use this node's own kit")
-    return NodeKit(node, roster, tls, signing_key, sealing_key)
+    return NodeKit(node, roster, tls, signing_key, sealing_key, folder)
 
 
 def _node_of(folder: Path, roster: Roster) -> int:

@@ -124,6 +124,10 @@ class RunConfig(FiniteSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if not self.phases:
+            raise ValueError("has no phases: nothing would be trained")
+        if empty := [node for node, people in sorted(self.enrolled.items()) if people < 1]:
+            raise ValueError(f"node {empty[0]} enrols {self.enrolled[empty[0]]} people; each has one at least")
         if self.quorum > len(self.enrolled):
             raise ValueError(f"quorum {self.quorum} is above the {len(self.enrolled)} enrolled nodes")
         if self.enrolments_per_person > max(1, len(self.enrolled)):

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from afml.core.errors import InputError
 
+LOCK = ".lock"
+"""In a folder that processes hold."""
+
 
 def sync_folder(folder: Path) -> None:
     """Make a rename inside `folder` durable."""
@@ -116,14 +119,33 @@ def hold_alone(folder: Path, what: str) -> int:
     Raises:
         InputError: Another process works in it; `what` names it.
     """
+    return _hold(folder, fcntl.LOCK_EX, f"another {what} works in this folder")
+
+
+def hold_together(folder: Path, problem: str) -> int:
+    """Keep `folder` from who wants it alone, beside others who hold it so; returns the handle that holds it.
+
+    Raises:
+        InputError: Somebody has it alone; says `problem`.
+    """
+    return _hold(folder, fcntl.LOCK_SH, problem)
+
+
+def _hold(folder: Path, how: int, problem: str) -> int:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        raise InputError(f"another {what} works in this folder", where=folder, cure="stop it first") from None
-    return handle
+    lock = folder / LOCK
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, how | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(handle), os.stat(lock)):
+                return handle
+        except FileNotFoundError:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError:
+            os.close(handle)
+            raise InputError(problem, where=folder, cure="stop it first") from None
+        os.close(handle)  # the folder was put aside in between: hold the one that is there now
 
 
 def read_text(path: Path, what: str, cure: str = "check the path") -> str:

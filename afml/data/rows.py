@@ -12,12 +12,12 @@ from pydantic import Field
 
 from afml.consortium.card import DataAgreement
 from afml.core.config import Settings
-from afml.core.errors import ConfigError
+from afml.core.errors import ConfigError, InputError
 from afml.data.encode import Encoded, TableEncoder
 from afml.data.kind import Built
 from afml.data.marks import alike, row_marks
 from afml.data.people import PersonColumns
-from afml.data.persons import PEOPLE_HELP, read_people_map
+from afml.data.persons import PEOPLE_HELP, WITHOUT_HELP, Matched, read_who
 from afml.data.schema import Schema
 from afml.data.source import SourceWriter
 from afml.data.tablefile import TableFile
@@ -35,6 +35,7 @@ class TableOptions(Settings):
 
     table: Path = Field(description="CSV, TSV or Parquet, a row or more a person.")
     people: Path | None = Field(default=None, description=PEOPLE_HELP)
+    without: Path | None = Field(default=None, description=WITHOUT_HELP)
     schema_file: Path = Field(description="what its columns mean, TOML or JSON.")
     delimiter: str | None = Field(default=None, description="between cells, where the suffix does not say; or tab.")
 
@@ -46,11 +47,13 @@ class Counts(Settings):
         rows: How many there are.
         alike: People whose rows are exactly somebody else's.
         pulled_in: Column -> rows in which its number was outside of the declared range.
+        matched: Lines of --people and --without that name somebody.
     """
 
     rows: int
     alike: int = 0
     pulled_in: dict[str, int]
+    matched: Matched = Matched()
 
 
 class RowsKind:
@@ -60,7 +63,7 @@ class RowsKind:
     unit = "features"
 
     def remarks(self, folder: Path) -> tuple[str, ...]:
-        """How many people have equal rows, how many numbers were outside of their declared range.
+        """Who was named and found, how many people have equal rows, which numbers were out of their declared range.
 
         Raises:
             InputError: There is nothing in the folder.
@@ -71,7 +74,7 @@ class RowsKind:
             f"{name}: {rows} of {counts.rows} rows were outside of the declared range and count as its end"
             for name, rows in counts.pulled_in.items()
         )
-        return (*same, *pulled)
+        return (*counts.matched.remarks(), *same, *pulled)
 
     def marks(self, folder: Path) -> list[tuple[bytes, ...]]:
         """Exact features; see `DataKind.marks`."""
@@ -101,9 +104,9 @@ def store_rows(out: Path, options: TableOptions, schema: Schema, blocks: Blocks)
         blocks: Makes the features.
 
     Raises:
-        InputError: The table cannot be read, or something is wrong with its rows.
+        InputError: The table cannot be read, something is wrong with its rows, or everybody is left out.
     """
-    person_of = read_people_map(options.people)
+    who = read_who(options.people, options.without)
     table = TableFile(options.table, options.delimiter)
     encoder = TableEncoder(schema, options.table)
     table.require(encoder.columns)
@@ -113,12 +116,16 @@ def store_rows(out: Path, options: TableOptions, schema: Schema, blocks: Blocks)
             start = 0
             for block in blocks(encoder, batch, encoded):
                 rows = slice(start, start + len(block))
-                people = [person_of.get(name, name) for name in encoded.people[rows]]
-                writer.append(people, block, encoded.targets[rows])
+                people = [who.person(name) for name in encoded.people[rows]]
+                stays = np.array([person is not None for person in people], dtype=np.bool_)
+                kept = [person for person in people if person is not None]
+                writer.append(kept, block[stays], encoded.targets[rows][stays])
                 start = rows.stop
             del batch, encoded  # before the next one is read
         encoder.tally.require_none(options.table, encoder.rows)
-    counts = Counts(rows=writer.rows, alike=alike(out), pulled_in=encoder.pulled_in)
+    if not writer.people:
+        raise InputError("nobody is left", where=options.without or options.table, cure="leave fewer people out")
+    counts = Counts(rows=writer.rows, alike=alike(out), pulled_in=encoder.pulled_in, matched=who.matched)
     (out / _COUNTS).write_bytes(counts.canonical())
     agreement = DataAgreement(
         kind=schema.form,

@@ -41,6 +41,9 @@ class PrivacySection(Section):
     delta: float = Field(gt=0, lt=1)
     ple_sigma: float | None = Field(ge=0, description="dominating mu, in sigma; null: infinite")
     ple_at_delta: float | None = Field(ge=0, description="mu of the single accounted (epsilon, delta), in sigma")
+    ple_sigma_fixed_plan: float | None = Field(
+        default=None, ge=0, description="the same if all runs had been fixed in advance; null where it is not known"
+    )
     noise: Literal["local", "distributed"]
     epsilon_if_aggregation_broken: float | None = Field(ge=0)
     audited_ple_lower: float | None = Field(default=None, ge=0, description="sigma; null where no audit was run")
@@ -48,7 +51,9 @@ class PrivacySection(Section):
     @model_validator(mode="after")
     def _figures_or_none(self) -> Self:
         figures = (self.epsilon, self.ple_sigma, self.ple_at_delta, self.epsilon_if_aggregation_broken)
-        if any((figure is None) != self.insecure for figure in figures):
+        if any((figure is None) != self.insecure for figure in figures) or (
+            self.insecure and self.ple_sigma_fixed_plan is not None
+        ):
             raise ValueError("a simulation states no figure, any other run states all")
         return self
 

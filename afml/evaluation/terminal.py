@@ -20,7 +20,9 @@ def summary(report: Report, method: str) -> list[tuple[str, str]]:
         ple = f"infinite ({SIMULATION}; noise came from a seed and protects nobody)"
     else:
         spent = f"epsilon {privacy.epsilon:.2f}, delta {privacy.delta:g}, {privacy.noise} noise"
-        ple = f"{privacy.ple_sigma:.3f} sigma ({spent})"
+        fixed = privacy.ple_sigma_fixed_plan
+        told = "" if fixed is None else f"; {fixed:.3f} if all runs had been fixed in advance"
+        ple = f"{privacy.ple_sigma:.3f} sigma ({spent}){told}"
     if privacy.audited_ple_lower is not None:
         ple += f", audited at least {privacy.audited_ple_lower:.2f}"
     about = [("utility is about", release.utility_phenotype)] if release.utility_phenotype else []

@@ -11,10 +11,11 @@ from pydantic import Field
 
 from afml.consortium.card import DataAgreement
 from afml.core.config import Settings
+from afml.core.errors import InputError
 from afml.core.files import require_file
 from afml.data.kind import Built, Note
 from afml.data.people import PersonColumns
-from afml.data.persons import PEOPLE_HELP, read_people_map
+from afml.data.persons import PEOPLE_HELP, WITHOUT_HELP, Who, read_who
 from afml.genomics.build import build_panel_store, build_store, fold_store
 from afml.genomics.choice import SiteChoice, build_site_panel
 from afml.genomics.files import GenotypeFiles
@@ -53,6 +54,7 @@ class GenotypeOptions(Settings):
     )
     exclude: tuple[Path, ...] = Field(default=(), description="BED of regions to leave out; may be repeated.")
     people: Path | None = Field(default=None, description=PEOPLE_HELP)
+    without: Path | None = Field(default=None, description=WITHOUT_HELP)
     duplicates: Duplicates = Field(
         default="refuse", description="the same record under the names of two people, or in the panel too."
     )
@@ -87,11 +89,12 @@ class GenotypeData:
         note("storing the public panel")
         public = build_panel_store(given.panel_vcf, panel, files.panel_store)
         note("storing this institution's genotypes")
-        store = build_store(given.vcf, panel, files.cohort_store)
+        who = read_who(given.people, given.without)
+        person_of = who.person_of
+        store = _without(build_store(given.vcf, panel, files.cohort_store), files, who, given.without)
         note("looking for one person's records under several names, and for relatives")
-        person_of = read_people_map(given.people)
         found = find_people(store, public, Choice(person_of, given.duplicates, given.relatives, given.vcf))
-        save_people(files.cohort_store.parent, found, store.samples)
+        save_people(files.cohort_store.parent, found.told_of(who.matched), store.samples)
         samples = tuple(found.columns)
         if samples != tuple(store.samples):
             fold_store(files.cohort_store, panel, found.columns)
@@ -114,6 +117,16 @@ class GenotypeData:
         sites = bands(store.panel, GenotypeStore.open(files.panel_store).dosage())
         for rows in people_at_once(store):
             yield from genotype_marks(store.panel, sites, store.dosage(rows))
+
+
+def _without(store: GenotypeStore, files: GenotypeFiles, who: Who, where: Path | None) -> GenotypeStore:
+    """The store of a VCF's columns without those of people who are left out: nothing is made of these."""
+    kept = {name: [column] for column, name in enumerate(store.samples) if who.person(name) is not None}
+    if len(kept) == len(store.samples):
+        return store
+    if not kept:
+        raise InputError("nobody is left", where=where, cure="leave fewer people out")
+    return fold_store(files.cohort_store, store.panel, kept)
 
 
 GENOTYPES = GenotypeData()

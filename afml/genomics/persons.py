@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from afml.core.config import Settings
 from afml.core.errors import InputError
 from afml.core.files import write_secret
-from afml.data.persons import columns_of
+from afml.data.persons import Matched, columns_of
 from afml.genomics.kinship import SECOND_DEGREE, Pair, kinship_sites, related, resolution
 from afml.genomics.store import GenotypeStore, people_at_once
 
@@ -38,6 +38,7 @@ class PersonCounts(Settings):
         relatives_in_panel: People with a relative in it.
         same_told: Whether the sites can tell the same person's records from strangers'.
         degree: Smallest kinship that they can tell from chance; 1 for none.
+        matched: Lines of --people and --without that name somebody.
     """
 
     columns: int
@@ -48,10 +49,11 @@ class PersonCounts(Settings):
     relatives_in_panel: int
     same_told: bool
     degree: float
+    matched: Matched = Matched()
 
     def remarks(self) -> tuple[str, ...]:
         """In lines, for the person who prepares."""
-        lines = []
+        lines = [*self.matched.remarks()]
         if self.columns != self.people:
             lines.append(f"{self.columns} columns of the VCF became {self.people} people")
         if not self.same_told:
@@ -99,6 +101,10 @@ class People(NamedTuple):
     columns: dict[str, list[int]]
     counts: PersonCounts
     pairs: list[Pair]
+
+    def told_of(self, matched: Matched) -> People:
+        """The same, with which lines of the institution's files were of use."""
+        return self._replace(counts=self.counts.model_copy(update={"matched": matched}))
 
     def names(self, samples: Sequence[str], person_of: Mapping[str, str]) -> dict[str, str]:
         """Every name that a table may give a person -> the person's own: of a column, of the map, of both if folded."""

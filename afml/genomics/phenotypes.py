@@ -68,7 +68,7 @@ def read_phenotypes(path: Path, samples: Sequence[str], person_of: Mapping[str, 
         raise InputError(
             f"{len(absent)} of {len(samples)} samples have no phenotype ({shown})",
             where=path,
-            cure="add their lines or leave these samples out of the VCF",
+            cure="add their lines, or leave these samples out with --without",
         )
     table = np.array([rows[name] for name in samples], dtype=np.float64)
     return PersonColumns(names, table.reshape(len(samples), len(names)))

@@ -11,15 +11,15 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from afml.core.errors import InputError, IntegrityError
-from afml.core.files import staged_folder
+from afml.core.files import LOCK, hold_alone, staged_folder
 from afml.ledger import checkpoint as notes
 from afml.ledger import tree
 from afml.ledger.people import KEY_FILE
@@ -28,7 +28,7 @@ from afml.ledger.snapshot import readable, snapshot
 from afml.ledger.store import Ledger
 from afml.ledger.witness import Witness
 
-_APART = (FILE, f"{FILE}-wal", f"{FILE}-shm", ".lock")
+_APART = (FILE, f"{FILE}-wal", f"{FILE}-shm", LOCK)
 ASIDE = ".before-restore"
 _FROM_BACKUP = "put a backup back with `afml ledger restore`"
 _ASK = "ask them for `afml ledger heads`, and give each with --head"
@@ -97,32 +97,53 @@ def restore(
         members: Origin -> present key of other institutions, which may have changed since the backup.
 
     Raises:
-        InputError: There is no backup, the ledger has peers and none of them was asked, or something was set
-            aside before.
+        InputError: There is no backup, the ledger has peers and none of them was asked, something was set aside
+            before, or a process has the ledger open that would be replaced.
         IntegrityError: Somebody holds a later or another head, or the backup is not a ledger of this key.
     """
-    ledger = Path(os.path.abspath(ledger))  # "." has no name
+    ledger = Path(os.path.realpath(ledger))  # what a link points to is replaced, and not the link
     aside = ledger.with_name(ledger.name + ASIDE)
     if aside.exists():
         raise InputError("was set aside by an earlier restore", where=aside, cure="move it to where evidence is kept")
     for name, there in ((FILE, begun(backup)), (KEY_FILE, (backup / KEY_FILE).is_file())):
         if not there:
             raise InputError(f"holds no {name}", where=backup, cure="name a folder that `afml ledger backup` made")
-    with staged_folder(ledger.with_name(ledger.name + ".restored")) as staged:
-        for path in sorted(backup.iterdir()):
-            if path.is_file():
-                shutil.copyfile(path, staged / path.name)
-                (staged / path.name).chmod(0o600)
-        with _opened(staged, backup, key, origin) as copy:
-            found = _checked(copy, backup, heads, members or {})
-            _require_all_of(copy, ledger, backup)
-            copy.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    made = ledger.with_name(ledger.name + ".restored")
-    made.chmod(0o700)
-    if ledger.exists():
-        ledger.rename(aside)
-    made.rename(ledger)
+    with _alone(ledger):
+        with staged_folder(ledger.with_name(ledger.name + ".restored")) as staged:
+            copy_secrets(backup, staged)
+            with _opened(staged, backup, key, origin) as copy:
+                found = _checked(copy, backup, heads, members or {})
+                _require_all_of(copy, ledger, backup)
+                copy.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        made = ledger.with_name(ledger.name + ".restored")
+        made.chmod(0o700)
+        if ledger.exists():
+            ledger.rename(aside)
+        made.rename(ledger)
     return found
+
+
+def copy_secrets(source: Path, into: Path) -> None:
+    """Copy the files of a ledger's folder that nobody has open, for their owner alone."""
+    for path in sorted(source.iterdir()):
+        if path.is_file() and path.name != LOCK:
+            shutil.copyfile(path, into / path.name)
+            (into / path.name).chmod(0o600)
+
+
+@contextmanager
+def _alone(ledger: Path) -> Iterator[None]:
+    """Nobody has the ledger open that is about to be replaced: what is entered meanwhile would be lost."""
+    if not ledger.exists():
+        yield
+        return
+    if not ledger.is_dir():
+        raise InputError("is no folder", where=ledger, cure="correct --ledger")
+    held = hold_alone(ledger, "command (`afml node`, for one)")
+    try:
+        yield
+    finally:
+        os.close(held)
 
 
 def _opened(staged: Path, backup: Path, key: Ed25519PrivateKey, origin: str) -> Ledger:

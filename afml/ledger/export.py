@@ -27,12 +27,19 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def export(summary: Summary, verification: Verification, out: Path) -> list[Path]:
-    """Write ledger.json, ledger.csv and ledger.html into `out`; return their paths."""
+def export(summary: Summary, verification: Verification, out: Path, name: str = "") -> list[Path]:
+    """Write ledger.json, ledger.csv and ledger.html into `out`; return their paths.
+
+    Args:
+        summary: The ledger.
+        verification: What was found in it.
+        out: A folder.
+        name: Of the institution, where it is known.
+    """
     files = {
         "ledger.json": canonical_json(to_json(summary, verification)) + b"\n",
         "ledger.csv": to_csv(summary).encode(),
-        "ledger.html": to_html(summary, verification).encode(),
+        "ledger.html": to_html(summary, verification, name).encode(),
     }
     for name, data in files.items():
         write_bytes(out / name, data)
@@ -122,10 +129,10 @@ def to_csv(summary: Summary) -> str:
     return out.getvalue()
 
 
-def to_html(summary: Summary, verification: Verification) -> str:
-    """The page."""
+def to_html(summary: Summary, verification: Verification, name: str = "") -> str:
+    """The page; `name` is what people call the institution."""
     environment = Environment(
         loader=PackageLoader("afml.ledger"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     template = environment.get_template("ledger.html.j2")
-    return template.render(s=summary, v=verification, codes=CODES, iso=iso, simulation=SIMULATION)
+    return template.render(s=summary, v=verification, codes=CODES, iso=iso, simulation=SIMULATION, name=name)

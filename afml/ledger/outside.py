@@ -135,6 +135,14 @@ def kept_head(path: Path, origin: str) -> str:
     return read_text(path / head_name(origin) if path.is_dir() else path, "signed head")
 
 
+def name_of(ledger: Path, roster: Path | None) -> str:
+    """What the roster calls the institution whose ledger it is; "" without a roster, or where it does not know it."""
+    if roster is None:
+        return ""
+    origin = _origin(ledger)
+    return next((member.name for member in Roster.load(roster).members if member.origin == origin), "")
+
+
 def _owner(roster: Roster, ledger: Path) -> int:
     """The node that a ledger is named after; only its key, by which the ledger is then checked, proves it."""
     origin = _origin(ledger)

@@ -158,7 +158,7 @@ class People:
             raise BudgetError(
                 f"{len(gone)} of {len(tokens)} people have withdrawn consent",
                 where=where,
-                cure="leave them out of the VCF or table, run `afml prepare` again and configure a new run",
+                cure="leave them out with `afml prepare --without FILE`, and have a new run configured",
             )
 
 

@@ -13,8 +13,10 @@ under-count. What may be spent at all was set aside before (`plans`).
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -24,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from afml.consortium.attempt import Attempt
 from afml.core.config import canonical_json
 from afml.core.errors import IntegrityError
+from afml.core.files import hold_together
 from afml.ledger import schema, simulation, spending
 from afml.ledger.entries import Spend
 from afml.ledger.log import Log
@@ -53,13 +56,14 @@ class Ledger(Log):
     ) -> None:
         super().__init__(database, key, folder, clock)
         self._people = people
+        self._release: Callable[[], object] = lambda: None
         self.plans = Plans(self, people)
 
     @classmethod
     def open(
         cls, folder: Path, key: Ed25519PrivateKey, *, origin: str, clock: Callable[[], float] = time.time
     ) -> Ledger:
-        """Open the ledger in `folder`, making it if it is new.
+        """Open the ledger in `folder`, making it if it is new. While it is open, no backup is put in its place.
 
         Args:
             folder: Holds ledger.db and person.key, both private to the node.
@@ -69,9 +73,9 @@ class Ledger(Log):
 
         Raises:
             IntegrityError: The ledger does not match its own signed head, or belongs to somebody else.
-            InputError: Another version of AFML wrote it, or its person key is missing.
+            InputError: Another version of AFML wrote it, its person key is missing, or a backup is being put back.
         """
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        held = hold_together(folder, "a backup is being put back")
         try:
             database = schema.connect(folder, origin, signing.public_bytes(key))
             owner = database.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()[0]
@@ -82,14 +86,20 @@ class Ledger(Log):
             # A new person key for an old ledger would make every earlier spend invisible.
             empty = not database.execute("SELECT 1 FROM entries LIMIT 1").fetchone()
             people = People(database, load_key(folder, create=empty))
-            return cls(database, key, people, folder, clock)
-        except sqlite3.DatabaseError as error:
-            problem = f"cannot be read ({error})"
-            raise IntegrityError(problem, where=folder, cure="run afml audit verify") from None
+            opened = cls(database, key, people, folder, clock)
+        except BaseException as error:
+            os.close(held)
+            if isinstance(error, sqlite3.DatabaseError):
+                problem = f"cannot be read ({error})"
+                raise IntegrityError(problem, where=folder, cure="run afml audit verify") from None
+            raise
+        opened._release = weakref.finalize(opened, os.close, held)
+        return opened
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database, and let who wants to have the folder."""
         self.database.close()
+        self._release()
 
     def __enter__(self) -> Self:
         return self

@@ -74,8 +74,8 @@ class Witness:
         leaves = self._ledger.leaves()
         if head.size > len(leaves):
             raise IntegrityError(
-                f"holds {len(leaves)} entries, and others hold its own signed head of {head.size}: it was deleted, "
-                "or an old copy was put back",
+                f"holds {len(leaves)} entries, and a head of {head.size} that it signed is kept elsewhere: it was "
+                "deleted, or an old copy was put back",
                 where=self._ledger.folder,
                 cure="put the newest backup back with `afml ledger restore`",
             )

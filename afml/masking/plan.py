@@ -55,7 +55,8 @@ def wish_of(settings: MaskingSettings, rounds: Rounds, terms: Terms) -> Wish:
     wrong = [name for name, value in own.items() if value is not None]
     wrong += sorted(set(rounds.further) - {GAME_ROUNDS, GAME_SHARE})
     if wrong:
-        raise ConfigError(f"the masking task does not take {wrong[0]}", where="rounds", cure="leave it out")
+        option = f"--{wrong[0].replace('_', '-')}"
+        raise ConfigError("the masking task sets this itself", where=option, cure="leave it out")
     game_rounds = int(rounds.further.get(GAME_ROUNDS, DEFAULT_GAME_ROUNDS))
     if settings.risk.kept_components and not game_rounds:
         raise ConfigError(

@@ -19,6 +19,8 @@ from afml.privacy.events import Event, gaussian_rounds
 from afml.privacy.ple import mu_from, ple
 
 Z_RANGE = (0.2, 20_000.0)
+MOST = 1e6
+"""Of targets, in sigma or epsilon: what is above protects nobody, and its square may not be a number."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,8 @@ def noise_multiplier_for_epsilon(epsilon: float, *, rounds: int, sample_rate: fl
     Raises:
         ConfigError: The target is not positive or out of reach.
     """
-    if not epsilon > 0:
-        raise ConfigError(f"epsilon must be positive, not {epsilon!r}")
+    if not 0 < epsilon <= MOST:
+        raise ConfigError(f"epsilon must be positive and at most {MOST:g}, not {epsilon!r}")
     require_delta(delta)
     return _solve(
         lambda z: accounted_epsilon([gaussian_rounds(sample_rate, z, rounds)], delta).value,
@@ -137,8 +139,8 @@ def noise_multipliers_for(ple_sigma: float, shares: Sequence[BudgetShare], *, de
         ConfigError: A target or weight is not positive, or out of reach.
     """
     require_delta(delta)
-    if not (ple_sigma > 0 and math.isfinite(ple_sigma)):
-        raise ConfigError(f"a PLE target must be positive, not {ple_sigma!r}")
+    if not 0 < ple_sigma <= MOST:
+        raise ConfigError(f"a PLE target must be positive and at most {MOST:g}, not {ple_sigma!r}")
     if not shares or any(share.weight <= 0 or share.rounds < 1 for share in shares):
         raise ConfigError("a plan needs phases, each with a positive weight and at least one round")
     total = sum(share.weight for share in shares)

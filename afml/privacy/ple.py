@@ -94,7 +94,7 @@ def mu_from(epsilon: ArrayLike, delta: ArrayLike) -> Floats:
     eps, target = np.broadcast_arrays(np.asarray(epsilon, np.float64), np.asarray(delta, np.float64))
     low = np.zeros(eps.shape)
     # Phi(mu/2 - eps/mu) >= delta bounds mu from above through mu/2 - eps/mu <= quantile + 40 (float range).
-    high = 2 * np.sqrt(2 * np.maximum(eps, 0)) + 100.0
+    high = 2 * np.sqrt(2.0) * np.sqrt(np.maximum(eps, 0)) + 100.0  # two roots: twice a large epsilon overflows
     for _ in range(80):  # bisection: gdp_delta grows with mu, and 80 halvings reach the last bit
         middle = (low + high) / 2
         above = gdp_delta(middle, eps) >= target

@@ -219,7 +219,7 @@ def _privacy(trial: Trial, audited: AuditResult | None) -> PrivacySection:
     worst = max(statements, key=lambda one: (one.insecure, one.ple_sigma or 0.0))
     return PrivacySection(
         insecure=worst.insecure, epsilon=worst.epsilon, delta=worst.delta, ple_sigma=worst.ple_sigma,
-        ple_at_delta=worst.ple_at_delta, noise=trial.config.noise,
+        ple_at_delta=worst.ple_at_delta, ple_sigma_fixed_plan=worst.ple_sigma_fixed_plan, noise=trial.config.noise,
         epsilon_if_aggregation_broken=worst.epsilon_if_aggregation_broken,
         audited_ple_lower=None if audited is None else round(audited.mu_lower, 4),
     )  # fmt: skip

@@ -103,7 +103,8 @@ CONTRACT: dict[str, Any] = {
     "data": {"kind": TEXT, "people": int, "panel": int, "sites": int, "nodes": int},
     "privacy": {
         "unit": TEXT, "insecure": bool, "epsilon": NUMBER, "delta": NUMBER, "ple_sigma": NUMBER, "ple_at_delta": NUMBER,
-        "noise": TEXT, "epsilon_if_aggregation_broken": NUMBER, "audited_ple_lower": (int, float, type(None)),
+        "ple_sigma_fixed_plan": NUMBER, "noise": TEXT, "epsilon_if_aggregation_broken": NUMBER,
+        "audited_ple_lower": (int, float, type(None)),
     },
     "federation": {
         "rounds": int, "parameters": int, "bytes_up_per_round": int, "bytes_up_per_parameter": NUMBER,

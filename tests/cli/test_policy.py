@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 from pydantic import ValidationError
 
+from afml.cli.ledger import ledger as ledger_verb
 from afml.cli.node import node
 from afml.cli.policy import policy
 from afml.cli.run import consequences
@@ -22,6 +23,7 @@ from afml.masking.kind import genotypes
 from afml.trial.kits import make_kits
 from node.guard import open_ledger
 from node.policy import Policy, RunRules, load
+from node.take_part import Part, checked_holdings
 from node.workspace import Workspace
 from tests.masking_runs import masking_run
 
@@ -42,10 +44,13 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def signed(place: Path, name: str = "run", *, sigma: float = 0.5, budget: float = 0.9, seed: int | None = None) -> Path:
+def signed(
+    place: Path, name: str = "run", *, sigma: float = 0.5, budget: float = 0.9, seed: int | None = None,
+    enrolled: dict[int, int] | None = None,
+) -> Path:  # fmt: skip
     phase = Phase(name="one", rounds=3, sample_rate=1.0, clip_norm=1.0, noise_multiplier=2 / sigma, learning_rate=1.0)
     config = masking_run(
-        run=name, consortium="test", sites=9, enrolled={1: 12, 2: 12, 3: 12}, quorum=3, phases=(phase,),
+        run=name, consortium="test", sites=9, enrolled=enrolled or {1: 12, 2: 12, 3: 12}, quorum=3, phases=(phase,),
         budget=Budget(delta=1e-5, ple_sigma=budget), seed=seed,
     )  # fmt: skip
     path = place / f"{name}.json"
@@ -139,11 +144,56 @@ def test_too_little_trust_is_told_with_what_it_costs(place: Path) -> None:
 def test_a_closed_run_stays_closed_and_a_ledger_may_lie_elsewhere(place: Path) -> None:
     call(policy, "init", "--kit", kit(place), "--trust-roster")
     file, elsewhere = signed(place), ("--ledger", place / "books")
+    call(ledger_verb, "begin", place / "books", "--kit", kit(place))
     assert "will be refused from now on" in on(place, "close", file, *elsewhere)
     with pytest.raises(BudgetError, match=r"the run is closed at this site \(by-hand\)"):
         on(place, "approve", file, *elsewhere)
     assert "refused: run run: the run is closed at this site (by-hand)" in on(place, "show", file, *elsewhere)
     assert "nothing stands in its way" in on(place, "show", file)  # another ledger, another history
+
+
+@pytest.mark.parametrize("verb", ["show", "approve", "close"])
+def test_a_mistyped_ledger_begins_none(place: Path, verb: str) -> None:
+    call(policy, "init", "--kit", kit(place), "--trust-roster")
+    with pytest.raises(InputError, match=r"holds no ledger; correct --ledger, or begin .* `afml ledger begin`"):
+        on(place, verb, signed(place), "--ledger", place / "boks")
+    with pytest.raises(InputError, match="holds no ledger"):
+        take_part(place, place / "run.json", "--ledger", place / "boks")
+    assert not (place / "boks").exists()
+    assert not (place / "work" / "ledger").exists()
+
+
+def test_who_only_looks_begins_no_ledger(place: Path) -> None:
+    call(policy, "init", "--kit", kit(place), "--trust-roster")
+    assert "nothing stands in its way" in on(place, "show", signed(place))
+    assert not (place / "work" / "ledger").exists()
+
+
+def test_a_run_without_this_site_is_not_approved(place: Path) -> None:
+    call(policy, "init", "--kit", kit(place), "--trust-roster")
+    file = signed(place, "others", enrolled={2: 12, 3: 12, 4: 12})
+    assert "refused: run others: does not enrol node 1, which this site is" in on(place, "show", file)
+    for refused in (lambda: on(place, "approve", file), lambda: take_part(place, file)):
+        with pytest.raises(PolicyError, match="does not enrol node 1"):
+            refused()
+    with pytest.raises(PolicyError, match="for 1 reasons"):
+        call(policy, "check", "--kit", kit(place), "--run", file)
+
+
+def test_people_whom_a_seed_drew_are_in_no_real_run(place: Path) -> None:
+    """`afml prepare --seed` leaves the mark; a simulation takes them."""
+    call(policy, "init", "--kit", kit(place), "--trust-roster", "--simulation")
+    Workspace(place / "work").seeded.touch()
+    for refused in (lambda: on(place, "show", signed(place)), lambda: on(place, "approve", signed(place))):
+        with pytest.raises(ConfigError, match="was prepared with --seed, which is for simulations"):
+            refused()
+    with pytest.raises(ConfigError, match="was prepared with --seed"):
+        checked_holdings(Workspace(place / "work"), RunConfig.load(signed(place)), 1, parts(place))
+    assert "insecure: simulation" in on(place, "show", signed(place, "seeded", seed=1))
+
+
+def parts(place: Path) -> Part:
+    return Part(kit(place), place / "work", place / "run.json", "127.0.0.1:9")
 
 
 def take_part(place: Path, file: Path, *more: object) -> str:

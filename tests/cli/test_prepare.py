@@ -97,6 +97,9 @@ def test_preparing_again_enrols_the_same_people_and_replaces_the_data(site: Site
         assert site.table(folder, "--seed", 3).code == 0
     assert Workspace(seeded[0]).people.read_text() == Workspace(seeded[1]).people.read_text()
     assert not (seeded[0] / "holdout.key").exists()
+    assert Workspace(seeded[0]).seeded.exists()
+    assert site.table(seeded[0]).code == 0
+    assert not Workspace(seeded[0]).seeded.exists()
 
 
 def test_a_failure_leaves_what_was_there(site: Site, tmp_path: Path) -> None:

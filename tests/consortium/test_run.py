@@ -197,3 +197,20 @@ def test_numbers_beyond_what_can_be_accounted(change: dict[str, float]) -> None:
     phase = settings()["phases"][0] | change
     with pytest.raises(ValidationError, match=r"less than or equal|greater than or equal"):
         RunConfig.model_validate(settings(phases=[phase]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"phases": []}, "has no phases: nothing would be trained"),
+        ({"enrolled": dict.fromkeys(range(1, 6), 10) | {3: 0}}, "node 3 enrols 0 people; each has one at least"),
+        ({"enrolled": dict.fromkeys(range(1, 6), 10) | {2: -4}}, "node 2 enrols -4 people"),
+    ],
+)
+def test_a_run_of_nothing_or_nobody_is_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(settings(**changes)))
+    with pytest.raises(InputError) as refused:
+        RunConfig.load(path)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from afml.core.errors import InputError
 from afml.data.marks import alike, row_marks
-from afml.data.persons import columns_of, read_people_map
+from afml.data.persons import Who, columns_of, read_names, read_people_map
 from afml.data.source import open_source
 from afml.data.table import TABLE, TableOptions
 
@@ -22,7 +22,7 @@ columns = [{name = "x", centre = 0.0, spread = 1.0}, {name = "y", kind = "binary
 """
 
 
-def build(root: Path, rows: list[tuple[str, float]], people: str | None = None) -> Path:
+def build(root: Path, rows: list[tuple[str, float]], people: str | None = None, without: Path | None = None) -> Path:
     """A table's feature source."""
     (root / "schema.toml").write_text(SCHEMA)
     (root / "t.csv").write_text("who,x,y\n" + "".join(f"{who},{x},1\n" for who, x in rows))
@@ -31,7 +31,10 @@ def build(root: Path, rows: list[tuple[str, float]], people: str | None = None) 
     out = root / f"built-{len(list(root.iterdir()))}"
     out.mkdir()
     options = TableOptions(
-        table=root / "t.csv", schema_file=root / "schema.toml", people=root / "people.tsv" if people else None
+        table=root / "t.csv",
+        schema_file=root / "schema.toml",
+        people=root / "people.tsv" if people else None,
+        without=without,
     )
     TABLE.build(out, options, lambda text: None)
     return out
@@ -92,3 +95,45 @@ def test_a_bad_map_is_refused_without_a_name(tmp_path: Path, text: str, problem:
         read_people_map(path)
     assert "secret" not in str(refused.value)
     assert np.char.count(str(refused.value), "\n") == 0
+
+
+def test_who_is_left_out_leaves_nothing(tmp_path: Path) -> None:
+    """By any of a person's names; which lines were of use is counted."""
+    rows = [("ann", 0.1), ("bob", 0.2), ("ann2", 0.3), ("cy", 0.4)]
+    gone = tmp_path / "gone.txt"
+    gone.write_text("ann2\n\nnobody\n")
+    out = build(tmp_path, rows, "ann2\tann\ndee\tcy\n", gone)
+    source = open_source(out)
+    assert source.owner.tolist() == [0, 1]
+    assert source.features[:, 0].tolist() == pytest.approx([0.2, 0.4])
+    assert TABLE.remarks(out) == (
+        "1 of 2 lines of --people name somebody in the data",
+        "1 of 2 lines of --without name somebody in the data",
+    )
+    gone.write_text("ann\nbob\ncy\n")
+    with pytest.raises(InputError, match="nobody is left"):
+        build(tmp_path, rows, "ann2\tann\n", gone)
+
+
+@given(
+    people=st.dictionaries(st.sampled_from("abcdef"), st.sampled_from("abcdexyz"), max_size=5),
+    gone=st.sets(st.sampled_from("abcdefxyz"), max_size=3),
+    names=st.lists(st.sampled_from("abcdef"), min_size=1, max_size=8),
+)
+def test_a_person_is_left_out_by_any_of_its_names(people: dict[str, str], gone: set[str], names: list[str]) -> None:
+    """Against the slow rule: a person goes if the person, or any name that stands for the person, is listed."""
+    who = Who(people, frozenset(gone), mapped=True, leaves_out=True)
+    for name in names:
+        person = people.get(name, name)
+        listed = person in gone or any(people.get(other, other) == person for other in gone) or name in gone
+        assert who.person(name) == (None if listed else person)
+    met = {*names, *(people.get(name, name) for name in names)}
+    assert who.matched.without == sum(one in met for one in gone)
+
+
+@pytest.mark.parametrize("text", [b"ann\nb\x07b\n", b"\xff\n"])
+def test_a_list_of_names_says_which_line_is_wrong(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "gone.txt"
+    path.write_bytes(text)
+    with pytest.raises(InputError, match=r"line 2 is not the name of a person|is not text"):
+        read_names(path)

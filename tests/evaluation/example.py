@@ -11,7 +11,8 @@ EXAMPLE: dict[str, Any] = {
     "data": {"kind": "simulated", "people": 2000, "panel": 500, "sites": 1024, "nodes": 5},
     "privacy": {
         "unit": "person", "insecure": False, "epsilon": 3.87, "delta": 1e-5, "ple_sigma": 0.9, "ple_at_delta": 0.9,
-        "noise": "distributed", "epsilon_if_aggregation_broken": 9.1, "audited_ple_lower": None,
+        "ple_sigma_fixed_plan": 0.84, "noise": "distributed", "epsilon_if_aggregation_broken": 9.1,
+        "audited_ple_lower": None,
     },
     "federation": {
         "rounds": 20, "parameters": 1024, "bytes_up_per_round": 33012, "bytes_up_per_parameter": 32.2,

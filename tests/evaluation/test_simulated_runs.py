@@ -17,7 +17,7 @@ from afml.evaluation.terminal import print_report
 from tests.evaluation.example import EXAMPLE
 
 FIGURES = ("epsilon", "ple_sigma", "ple_at_delta", "epsilon_if_aggregation_broken")
-PRIVACY = EXAMPLE["privacy"] | dict.fromkeys(FIGURES) | {"insecure": True}
+PRIVACY = EXAMPLE["privacy"] | dict.fromkeys((*FIGURES, "ple_sigma_fixed_plan")) | {"insecure": True}
 
 
 @pytest.fixture
@@ -35,9 +35,19 @@ def test_json(simulated: Report, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_and_a_simulation_exclude_each_other(name: str) -> None:
-    for wrong in (PRIVACY | {name: 0.433}, EXAMPLE["privacy"] | {name: None}):
+    for wrong in (PRIVACY | {name: 0.433}, PRIVACY | {"ple_sigma_fixed_plan": 0.4}, EXAMPLE["privacy"] | {name: None}):
         with pytest.raises(ValidationError, match="a simulation states no figure"):
             PrivacySection.model_validate(wrong)
+
+
+def test_the_value_of_a_fixed_plan_stands_beside_the_filters(tmp_path: Path) -> None:
+    report = Report.model_validate(EXAMPLE)
+    point = FrontierPoint(name="AFML release", level="", rr=0.0, utility_ratio=1.0)
+    write_html(report, PageDetails("codebook", "major", (point,)), tmp_path / "report.html")
+    assert "0.84 σ if all runs had been fixed in advance" in (tmp_path / "report.html").read_text()
+    out = io.StringIO()
+    print_report(report, "codebook", PlainConsole(file=out, width=250))
+    assert "0.900 sigma (epsilon 3.87, delta 1e-05, distributed noise); 0.840 if all" in out.getvalue()
 
 
 def test_page_and_terminal(simulated: Report, tmp_path: Path) -> None:

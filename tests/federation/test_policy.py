@@ -63,6 +63,12 @@ def test_a_larger_budget_than_the_sites_is_refused_in_one_line_that_names_both()
     assert "run run: names a budget of 60 sigma, this site's policy allows 0.9 at most" in line
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_largest_epsilon_is_a_budget_like_any_other() -> None:
+    (line,) = refusals(trusting(2, 3, 4, 5), run(budget=Budget(delta=1e-5, epsilon=1e308)))
+    assert "names a budget of 1.414e+154 sigma" in line
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -78,6 +78,22 @@ def test_two_columns_of_one_person_are_one_record(twice: Site) -> None:
     assert np.array_equal(dosage[0], merged)
     assert np.array_equal(dosage[1:], panel.to_minor(twice.dosage[1:30]))
     assert "31 columns of the VCF became 30 people" in twice.remarks()
+    assert "1 of 1 lines of --people name somebody in the data" in twice.remarks()
+
+
+def test_who_is_left_out_is_in_no_store(twice: Site) -> None:
+    """N0 withdrew, and goes with both columns, whichever of its names is listed."""
+    gone = twice.root / "gone.txt"
+    gone.write_text("S0\nN3\nnobody\n")
+    built = twice.build(people=twice.people(("S0", "N0")), without=gone)
+    assert built.samples == ("N1", "N2", *(f"N{i}" for i in range(4, 30)))
+    store = twice.stored()
+    rows = [1, 2, *range(4, 30)]
+    assert np.array_equal(store.dosage(), store.panel.to_minor(twice.dosage[rows]))
+    assert "2 of 3 lines of --without name somebody in the data" in twice.remarks()
+    gone.write_text("".join(f"{name}\n" for name in twice.names))
+    with pytest.raises(InputError, match="nobody is left"):
+        twice.build("none", without=gone)
 
 
 def test_the_same_record_under_two_names_is_refused_or_folded(twice: Site) -> None:

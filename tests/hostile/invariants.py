@@ -33,6 +33,14 @@ class Invariants(RuleBasedStateMachine):
         finally:
             self.world.close()
 
+    def check(self) -> None:
+        """All that must hold, now."""
+        self.nobody_leaks_beyond_the_policy()
+        self.who_is_at_two_institutions_leaks_no_more_from_both()
+        self.who_withdrew_leaks_nothing_more()
+        self.who_paid_has_the_sum()
+        self.no_honest_ledger_is_accused()
+
     # What must hold
 
     @property
@@ -44,6 +52,11 @@ class Invariants(RuleBasedStateMachine):
         for site in self.world.sites.values():
             worst = math.sqrt(max(site.leaked.values()))
             assert worst <= LIFETIME * (1 + 1e-9), f"node {site.node}: {worst} of {LIFETIME}"
+
+    @invariant()
+    def who_is_at_two_institutions_leaks_no_more_from_both(self) -> None:
+        if self.world.together is not None:
+            assert self.world.together.sigma <= LIFETIME * (1 + 1e-9)
 
     @invariant()
     def who_withdrew_leaks_nothing_more(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
 from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError
+from tests.hostile.cohort import Answer
 from tests.hostile.invariants import Invariants
 from tests.hostile.world import HONEST, PEOPLE, Bend, Move
 
@@ -22,30 +24,44 @@ noises = st.sampled_from(["distributed", "local"])
 seeds = st.sampled_from([None, None, None, 7])
 honest_shapes = st.sampled_from([(2, 3, 1), (1, 3, 1), (3, 3, 1), (2, 4, 2), (2, 3, 0)])
 shapes = st.one_of(honest_shapes, st.sampled_from([(2, 2, 0), (2, 4, 1)]))
+enrolments = st.sampled_from([1, 2, 2, 3])
+answers: st.SearchStrategy[Answer] = st.sampled_from(["fold", "first", "last"])
 bends: st.SearchStrategy[Bend] = st.sampled_from(["none", "none", "none", "offset", "replay", "withheld"])
 move = st.tuples(bends, nodes, st.sampled_from([0, 0, 0, *HONEST]))
 moves = st.lists(move, min_size=1, max_size=4)
+played = st.fixed_dictionaries({
+    "multiplier": st.sampled_from([3.0, 2.0, 2.5, 4.0]), "shape": honest_shapes, "noise": noises,
+    "enrolments": st.sampled_from([0, 0, 0, 1, 2, 3]), "moves": moves,
+})  # fmt: skip
 
 
 class Histories(Invariants):
     """One history; each rule is somebody's move."""
 
+    @initialize(travels=st.booleans(), more=played)
+    def begin(self, travels: bool, more: dict[str, Any]) -> None:
+        """Somebody may be at two institutions; a first run is played, so that every history has something to lose."""
+        if travels:
+            self.world.travels()
+        self._play(**more)
+
     # The coordinator
 
-    @rule(name=names, multiplier=multipliers, budget=budgets, shape=shapes, noise=noises, seed=seeds)
+    @rule(
+        name=names, multiplier=multipliers, budget=budgets, shape=shapes,
+        more=st.fixed_dictionaries({"noise": noises, "seed": seeds, "enrolments_per_person": enrolments}),
+    )  # fmt: skip
     def sign_a_run(
-        self, name: str, multiplier: float, budget: float, shape: tuple[int, int, int], noise: str, seed: int | None
+        self, name: str, multiplier: float, budget: float, shape: tuple[int, int, int], more: dict[str, object]
     ) -> None:
-        self.world.configure(name, multiplier, budget, shape, noise=noise, seed=seed)
+        self.world.configure(name, multiplier, budget, shape, **more)
 
-    @rule(name=names, multiplier=multipliers, shape=honest_shapes, noise=noises, moves=moves, ends=st.booleans())
-    def play_a_run(
-        self, name: str, multiplier: float, shape: tuple[int, int, int], noise: str, moves: list[Move], ends: bool
-    ) -> None:
+    @rule(more=played, ends=st.booleans())
+    def play_a_run(self, more: dict[str, Any], ends: bool) -> None:
         """A run that most institutions would enter, some of its attempts bent."""
-        self.world.play(name, moves, multiplier=multiplier, shape=shape, noise=noise)
+        self._play(**more)
         for node in self.world.seats(self.world.runs[-1]) if ends else ():
-            self.world.sites[node].leave(name)
+            self.world.sites[node].leave(self.world.runs[-1].run)
 
     @rule()
     def reprovision_and_rename(self) -> None:
@@ -87,21 +103,27 @@ class Histories(Invariants):
     def restart(self, node: int) -> None:
         self.world.sites[node].stop()
 
-    @rule(node=nodes, person=st.integers(0, PEOPLE - 1))
-    def withdraw(self, node: int, person: int) -> None:
+    @rule(node=nodes, person=st.integers(0, PEOPLE - 1), which=places, called=st.booleans())
+    def withdraw(self, node: int, person: int, which: int, called: bool) -> None:
+        """Somebody withdraws; the aggregator may call the next attempt of a run before anybody else moves."""
         site = self.world.sites[node]
         try:
-            site.open().withdraw([site.names[person]])
+            site.withdraw(person)
         except AfmlError:
             return
-        site.withdrawn.add(person)
         self.after_withdrawal[node, person] = site.leaked[person]
+        if called and self.world.runs:
+            self.world.attempt(self._run(which), 1, "none", node, 0)
 
     @rule(node=nodes, person=st.integers(0, PEOPLE - 1))
     def rename_a_sample(self, node: int, person: int) -> None:
-        site = self.world.sites[node]
-        if person not in site.withdrawn:
-            site.names[person] += "'"
+        if self._known(node, person):
+            self.world.sites[node].cohort.rename(person)
+
+    @rule(node=nodes, person=st.integers(0, PEOPLE - 1), before=st.booleans(), answer=answers)
+    def sample_somebody_again(self, node: int, person: int, before: bool, answer: Answer) -> None:
+        if self._known(node, person):
+            self.world.sites[node].cohort.sample_again(person, before=before, answer=answer)
 
     @rule(node=nodes, which=places)
     def close_a_run(self, node: int, which: int) -> None:
@@ -129,8 +151,21 @@ class Histories(Invariants):
         if anew or copy.exists():
             self._remember_heads()
             site.replace_ledger(None if anew else copy, machine=machine)
+            for node, person in list(self.after_withdrawal) if machine else ():
+                if node == 1:
+                    del self.after_withdrawal[node, person]
 
     # Inside
+
+    def _play(self, enrolments: int, moves: list[Move], **more: Any) -> None:
+        """A run under a new name, by default with noise for what the cards say."""
+        most = enrolments or max(site.most for site in self.world.sites.values())
+        self.world.play(f"run-{len(self.world.runs)}", moves, enrolments_per_person=most, **more)
+
+    def _known(self, node: int, person: int) -> bool:
+        """Whether a new name of somebody can be told: of whoever withdrew unseen the ledger has no record."""
+        site = self.world.sites[node]
+        return person not in site.withdrawn or person in site.met
 
     def _run(self, which: int) -> RunConfig:
         """One of the runs, the newest most likely."""

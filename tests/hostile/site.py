@@ -6,9 +6,9 @@ noise of people outside the conspiracy covered it.
 
 from __future__ import annotations
 
-import math
 import shutil
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +28,14 @@ from node.agreement import NO_SUMS, require_same_model, with_sum
 from node.checks import require_own_attempt, verified_cohort
 from node.guard import Guard, open_ledger
 from node.journal import Journal
+from node.memory import KIT_HEAD, keep_in_kit
 from node.policy import Site as Rules
+from node.take_part import require_enrolments
 from node.witnessing import Witnessing
 from node.workspace import Workspace
+from tests.hostile.cohort import Cohort
 from tests.hostile.post import HostilePost
+from tests.hostile.truth import leak_of_one
 
 Sum = NDArray[np.int64]
 
@@ -41,6 +45,7 @@ class Seat:
     """An honest node in one run.
 
     Attributes:
+        people: Numbers of the persons behind the names that are enrolled: a person twice stands there twice.
         sums: Digest of the sums that it applied; what a Ready says of its model.
         applied: How many.
         paid: Attempts that it spent on and whose sum it has not seen.
@@ -51,6 +56,7 @@ class Seat:
     guard: Guard
     journal: Journal
     witnessing: Witnessing
+    people: list[int]
     sums: bytes = NO_SUMS
     applied: int = 0
     paid: set[Attempt] = field(default_factory=set)
@@ -64,15 +70,20 @@ class Institution:
         root: Its disk: policy and work folder.
         kit: Its present kit; `join` changes it for that of another consortium.
         people: Who is enrolled; a person keeps a number whatever the name.
+
+    Attributes:
+        most: Institutions that one of them may be enrolled at, by its card.
     """
 
     def __init__(self, root: Path, kit: NodeKit, people: int) -> None:
-        self.root, self.kit, self.work = root, kit, Workspace(root / "work")
+        self.root, self.work, self.most = root, Workspace(root / "work"), 1
         self.work.root.mkdir(parents=True, mode=0o700)
-        self.names = {number: f"sample-{number}" for number in range(people)}
+        self.join(kit)
+        self.cohort = Cohort(people)
         self.ledger: Ledger | None = None
         self.seats: dict[str, Seat] = {}
-        self.leaked: dict[int, float] = dict.fromkeys(self.names, 0.0)  # person -> sum of mu^2 that really left
+        self.leaked: dict[int, float] = dict.fromkeys(range(people), 0.0)  # person -> sum of mu^2 that really left
+        self.met: set[int] = set()  # persons whose record its ledger has seen
         self.withdrawn: set[int] = set()
         self.careless = False  # its own operator put an old ledger back or removed it
 
@@ -80,6 +91,10 @@ class Institution:
     def node(self) -> int:
         """Its number."""
         return self.kit.node
+
+    def join(self, kit: NodeKit) -> None:
+        """Its kit from now on; what is kept in a kit's folder stays with the institution."""
+        self.kit = replace(kit, folder=self.root)
 
     def open(self) -> Ledger:
         """Its ledger, as the product opens it.
@@ -108,10 +123,12 @@ class Institution:
         """
         rules = Rules(self.kit, self.root)
         rules.terms(run)
-        ledger = self.open()
-        ledger.recognise([(name, [b"record %d" % person]) for person, name in self.names.items()])
-        people = ledger.enrollable(list(self.names.values()))
-        guard = Guard(ledger, run, people, rules.terms)
+        require_enrolments(run, self.most, "run.json")
+        ledger, person_of = self.open(), dict(self.cohort.prepared())
+        ledger.recognise([(name, [b"record %d" % person]) for name, person in person_of.items()])
+        self.met |= set(person_of.values())
+        names = ledger.enrollable(list(person_of))
+        guard = Guard(ledger, run, names, rules.terms)
         guard.reserve()
         journal = Journal(self.work.run(run.run))
         try:
@@ -119,7 +136,8 @@ class Institution:
         except AfmlError:
             journal.close()
             raise
-        seat = Seat(run, guard, journal, Witnessing(post.mailbox(self.kit), ledger, self.kit.roster, journal.letters))
+        witnessing = Witnessing(post.mailbox(self.kit), ledger, self.kit.roster, journal.letters)
+        seat = Seat(run, guard, journal, witnessing, [person_of[name] for name in names])
         self.seats[run.run] = seat
         return seat
 
@@ -153,7 +171,9 @@ class Institution:
         receipt = seat.guard.spend(Binding(run.run, run.digest(), attempt, cohort))
         seat.journal.keep_head(receipt.checkpoint)
         seat.paid.add(attempt)
-        self._tell_truth(run, attempt, honest=len(set(cohort) - conspirators))
+        one = leak_of_one(run, attempt, honest=len(set(cohort) - conspirators))
+        for person, times in Counter(seat.people).items():
+            self.leaked[person] += one * times**2
 
     def apply(self, seat: Seat, attempt: Attempt, cohort: tuple[int, ...], total: Sum) -> None:
         """Check a published sum's place and apply it.
@@ -167,6 +187,17 @@ class Institution:
         binding = Binding(seat.run.run, seat.run.digest(), attempt, cohort)
         seat.sums, seat.applied = with_sum(seat.sums, binding, total), attempt.round
         seat.paid.discard(attempt)
+
+    def withdraw(self, person: int) -> None:
+        """What `afml withdraw` does.
+
+        Raises:
+            AfmlError: The ledger cannot be opened, or preparing is refused.
+        """
+        name, ledger = self.cohort.name(person), self.open()
+        ledger.withdraw([name])
+        keep_in_kit(self.kit, ledger)
+        self.withdrawn.add(person)
 
     def known(self, origin: str) -> str:
         """The last signed head that it keeps of another ledger, "" for none."""
@@ -190,16 +221,10 @@ class Institution:
         shutil.rmtree(self.work.ledger, ignore_errors=True)
         if machine:
             shutil.rmtree(self.work.root / "runs", ignore_errors=True)
+            (self.root / KIT_HEAD).unlink(missing_ok=True)
+            self.withdrawn.clear()  # whoever withdrew has to be asked again: docs/AUDIT.md says so
         if copy is not None:
             shutil.copytree(copy, self.work.ledger)
-
-    def _tell_truth(self, run: RunConfig, attempt: Attempt, honest: int) -> None:
-        _, phase = run.phase_of(attempt.round)
-        share = math.sqrt(min(1.0, honest / (run.quorum - run.max_colluding)))
-        multiplier = phase.noise_multiplier * (share if run.noise == "distributed" else 1.0)
-        assert run.seed is None, "a simulation got through"
-        for person in self.names.keys() - self.withdrawn:
-            self.leaked[person] += multiplier**-2
 
 
 def token(kit: NodeKit, run: RunConfig, attempt: Attempt, model: bytes) -> wire.ReadyToken:

@@ -23,6 +23,7 @@ from node.policyfile import init
 from node.witnessing import Witnessing
 from tests.hostile.post import HostilePost
 from tests.hostile.site import Institution, Seat, Sum, token
+from tests.hostile.truth import HOMES, TRAVELLER, Together
 from tests.masking_runs import masking_run
 
 HONEST, HOSTILE = (1, 2, 3), 4
@@ -70,6 +71,7 @@ class World:
         self.consortia, self.present = consortia, 0
         kits = consortia.kits[0]
         self.sites = {node: Institution(self.root / str(node), kits[node], PEOPLE) for node in HONEST}
+        self.together: Together | None = None
         trusted = tuple(kits[node].roster.member(node).signing_key for node in HONEST)
         for node, site in self.sites.items():
             policy = Policy(
@@ -85,6 +87,12 @@ class World:
         self.hostile_ledger = self.root / "hostile"
         self.backups: dict[int, Path] = {}
         self.accused: list[tuple[str, Institution]] = []
+
+    def travels(self) -> None:
+        """One person is enrolled at two institutions, and their cards say so."""
+        self.together = Together()
+        for node in HOMES:
+            self.sites[node].most = 2
 
     def close(self) -> None:
         """Everything is over."""
@@ -117,10 +125,10 @@ class World:
 
     def play(
         self, name: str, moves: Sequence[Move], *, multiplier: float = 2.0, shape: tuple[int, int, int] = (2, 3, 1),
-        noise: str = "distributed",
+        **more: object,
     ) -> None:  # fmt: skip
         """Sign a run, enter, meet in good order, and play some attempts."""
-        self.configure(name, multiplier, 1.0, shape, noise=noise)
+        self.configure(name, multiplier, 1.0, shape, **more)
         run = self.runs[-1]
         for node in HONEST:
             self.enter(node, run)
@@ -133,7 +141,7 @@ class World:
         self.present = 1 - self.present
         for node, site in self.sites.items():
             site.stop()
-            site.kit = self.kits[node]
+            site.join(self.kits[node])
 
     # A run
 
@@ -220,7 +228,11 @@ class World:
                 continue
             assert not differ, f"node {node} spent on a round whose members hold different models"
             spent[node] = seat
-        self._publish(run, attempt, tuple(sorted(t.node for t in tokens)), spent, bend, victim)
+        cohort = tuple(sorted(t.node for t in tokens))
+        for node in spent.keys() & set(HOMES) if self.together else ():
+            assert self.together is not None
+            self.together.left(run, attempt, spent[node].people.count(TRAVELLER), honest=len(cohort) - 1)
+        self._publish(run, attempt, cohort, spent, bend, victim)
 
     def _publish(
         self, run: RunConfig, attempt: Attempt, cohort: tuple[int, ...], spent: dict[int, Seat], bend: Bend, victim: int

@@ -128,6 +128,8 @@ def test_privacy_forwards_and_back(tmp_path: Path) -> None:
         ["--ple", "1", "--epsilon", "1"],
         ["--ple", "-1"],
         ["--ple", "nan"],
+        ["--ple", "1e308"],
+        ["--epsilon", "1e308"],
         ["--noise-multiplier", "1", "--delta", "0"],
         ["--noise-multiplier", "1", "--sample-rate", "0"],
         ["--noise-multiplier", "1", "--rounds", "0"],

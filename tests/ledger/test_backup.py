@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from afml.core.errors import InputError, IntegrityError
+from afml.core.files import hold_alone
 from afml.ledger import checkpoint as notes
 from afml.ledger.backup import ASIDE, back_up, restore
 from afml.ledger.checkpoint import origin_of
@@ -84,7 +85,7 @@ def test_a_backup_that_forgets_is_refused(own: Ledger, tmp_path: Path) -> None:
     own.close()
     folder = tmp_path / "ledger"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(IntegrityError, match=r"holds \d entries, and others hold its own signed head of \d"):
+    with pytest.raises(IntegrityError, match=r"holds \d entries, and a head of \d that it signed is kept"):
         restore(tmp_path / "saved", folder, KEY, ORIGIN, [first, later])
     with pytest.raises(
         IntegrityError, match=r"lacks 1 entries of .*the first is a spend.*newer backup"
@@ -108,6 +109,57 @@ def test_what_was_begun_anew_and_stopped_before_it_spent_is_replaced(own: Ledger
     with open_ledger(tmp_path / "ledger") as anew:
         reserve(anew, config("next"))
     restore(tmp_path / "saved", tmp_path / "ledger", KEY, ORIGIN, [kept])
+    with open_ledger(tmp_path / "ledger") as ledger:
+        assert ledger.enrollable(PEOPLE) == PEOPLE[1:]
+
+
+def test_a_ledger_that_somebody_has_open_is_not_replaced(own: Ledger, tmp_path: Path) -> None:
+    """What a running node enters meanwhile would be in the folder that is set aside."""
+    back_up(own.folder, tmp_path / "saved")
+    kept = see(own, tmp_path)
+    with pytest.raises(InputError, match=r"another command .*works in this folder; stop it first"):
+        restore(tmp_path / "saved", own.folder, KEY, ORIGIN, [kept])
+    with open_ledger(own.folder):  # several may have it open
+        assert not (tmp_path / f"ledger{ASIDE}").exists()
+    own.close()
+    assert restore(tmp_path / "saved", own.folder, KEY, ORIGIN, [kept]).asked == (PEER_NAME,)
+
+
+def test_nobody_opens_a_ledger_while_it_is_replaced(
+    own: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(own.folder, tmp_path / "saved")
+    kept = see(own, tmp_path)
+    own.close()
+    refused = []
+
+    def meanwhile(*_: object) -> None:
+        with pytest.raises(InputError, match="a backup is being put back") as error:
+            open_ledger(tmp_path / "ledger")
+        refused.append(error)
+
+    monkeypatch.setattr("afml.ledger.backup._require_all_of", meanwhile)
+    restore(tmp_path / "saved", tmp_path / "ledger", KEY, ORIGIN, [kept])
+    assert refused
+    with open_ledger(tmp_path / "ledger") as ledger:  # the one that was put back, held anew
+        with pytest.raises(InputError, match="works in this folder"):
+            hold_alone(tmp_path / "ledger", "test")
+        assert len(ledger) == len(own)
+
+
+def test_a_link_keeps_pointing_to_the_ledger(own: Ledger, tmp_path: Path) -> None:
+    """Everybody else uses the folder that the link leads to."""
+    back_up(own.folder, tmp_path / "saved")
+    kept = see(own, tmp_path)
+    own.close()
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "link"
+    link.symlink_to(tmp_path / "ledger")
+    restore(tmp_path / "saved", link, KEY, ORIGIN, [kept])
+    assert link.is_symlink()
+    assert link.resolve() == tmp_path / "ledger"
+    assert (tmp_path / f"ledger{ASIDE}").is_dir()
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["link"]
     with open_ledger(tmp_path / "ledger") as ledger:
         assert ledger.enrollable(PEOPLE) == PEOPLE[1:]
 

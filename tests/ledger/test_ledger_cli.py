@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from afml.ledger.store import Ledger
 from afml.ledger.witness import Witness
 from afml.trial.kits import make_kits
 from crypto.public.signing import public_bytes
+from node.guard import open_ledger
+from node.workspace import Workspace
 from tests.ledger.helpers import PEOPLE, config, sigma, spend
 
 NODES = (1, 2, 3)
@@ -104,6 +107,43 @@ def test_a_folder_of_heads_does_for_the_head_in_it(met: Place, tmp_path: Path) -
             call(audit, "verify", met.folder(1), *roster, "--head", asked)
 
 
+def test_a_copy_that_forgets_a_withdrawal_is_refused(met: Place, tmp_path: Path) -> None:
+    """Nobody else knows of it before the next run; the kit does."""
+    call(ledger, "heads", met.folder(1), "--out", tmp_path / "heads")
+    call(ledger, "backup", met.folder(2), "--out", tmp_path / "before")
+    assert "1 people have withdrawn" in call(
+        withdraw, "--ledger", met.folder(2), "--kit", met.kit(2), "--person", PEOPLE[0]
+    )
+    call(ledger, "backup", met.folder(2), "--out", tmp_path / "after")
+    given = ["--kit", met.kit(2), "--head", tmp_path / "heads"]
+    with pytest.raises(IntegrityError, match=r"a head of \d that it signed is kept elsewhere.*newer backup"):
+        call(ledger, "restore", tmp_path / "before", "--ledger", tmp_path / "back", *given)
+    with pytest.raises(IntegrityError, match="remembers a ledger of this institution"):
+        call(ledger, "begin", tmp_path / "anew", "--kit", met.kit(2))
+    work = Workspace(tmp_path / "work")  # of another machine: it has taken part in nothing
+    shutil.copytree(tmp_path / "before", work.ledger)
+    with pytest.raises(IntegrityError, match=r"a head of \d that it signed is kept elsewhere"):
+        open_ledger(work, met.kits[2])
+    assert "entries are back" in call(ledger, "restore", tmp_path / "after", "--ledger", tmp_path / "back", *given)
+
+
+def test_a_first_ledger_is_begun_once(met: Place, tmp_path: Path) -> None:
+    make_kits(tmp_path / "kits", "test", 2)
+    given = ["--kit", tmp_path / "kits" / "node-1"]
+    assert "a ledger is begun in" in call(ledger, "begin", tmp_path / "books", *given)
+    with pytest.raises(InputError, match="holds a ledger already"):
+        call(ledger, "begin", tmp_path / "books", *given)
+    assert (tmp_path / "books").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_page_is_titled_with_the_institutions_name(met: Place, tmp_path: Path) -> None:
+    roster = met.root / "kits" / "node-1" / "roster.json"
+    call(audit, "export", met.folder(1), "--roster", roster, "--out", tmp_path / "proof")
+    page = (tmp_path / "proof" / "ledger.html").read_text()
+    assert "<title>Privacy ledger of node-1</title>" in page
+    assert f"{met.kits[1].origin}; " in page
+
+
 def test_people_take_their_consent_back(met: Place, tmp_path: Path) -> None:
     with met.open(3) as own:
         release = ReleaseRecord(run="one", file_digest="ab" * 32, model_digest="cd" * 32, min_group_size=2)
@@ -131,6 +171,9 @@ def test_people_take_their_consent_back(met: Place, tmp_path: Path) -> None:
     assert json.loads(call(audit, "show", met.folder(3), "--json"))["withdrawals"] == 4
     with pytest.raises(InputError, match="names nobody"):
         call(withdraw, *given)
+    listed.write_text("one\nt\x07wo\n")
+    with pytest.raises(InputError, match="line 2 is not the name of a person"):
+        call(withdraw, *given, "--file", listed)
     with pytest.raises(InputError, match=r"holds no ledger\.db"):
         call(withdraw, "--ledger", tmp_path / "none", "--kit", met.kit(3), "--person", "x")
     assert not (tmp_path / "none").exists()
