@@ -89,7 +89,7 @@ test: $(READY) $(READY_SIM)
 HISTORIES ?= 2000
 simulate: export AFML_HISTORIES := $(HISTORIES)
 simulate: $(READY)
-	"$(PY)" -m pytest tests/hostile -k no_history -q
+	"$(PY)" -m pytest tests/hostile -k no_history -q --timeout=0
 
 check: $(READY)
 	"$(PY)" -m ruff check .

@@ -10,13 +10,13 @@ from pathlib import Path
 from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.run import RunConfig
-from afml.core.errors import BudgetError, InputError, IntegrityError, PolicyError
+from afml.core.errors import BudgetError, InputError, PolicyError
 from afml.ledger.entries import spend_for
 from afml.ledger.receipt import Receipt
 from afml.ledger.reservation import Reason, Reservation, reservation_for
 from afml.ledger.schema import begun
 from afml.ledger.store import Ledger
-from node.memory import kept_in_kit, require_grown, require_remembered
+from node.memory import require_grown, require_none_in_kit, require_remembered
 from node.policy import Policy, Terms, looser
 from node.workspace import Workspace
 
@@ -35,6 +35,7 @@ def open_ledger(work: Workspace, kit: NodeKit, folder: Path | None = None) -> Le
     """
     place = folder or work.ledger
     require_remembered(work, place)
+    require_none_in_kit(kit, place)
     require_named(folder)
     ledger = Ledger.open(place, kit.signing_key, origin=kit.origin)
     try:
@@ -64,11 +65,11 @@ def looked_into(work: Workspace, kit: NodeKit, folder: Path | None = None) -> It
             yield ledger
         return
     require_remembered(work, work.ledger)
+    require_none_in_kit(kit, work.ledger)
     with (
         tempfile.TemporaryDirectory() as passing,
         Ledger.open(Path(passing), kit.signing_key, origin=kit.origin) as one,
     ):
-        require_grown(work.root, one, kit)
         yield one
 
 
@@ -81,9 +82,7 @@ def begin_ledger(folder: Path, kit: NodeKit) -> None:
     """
     if begun(folder):
         raise InputError("holds a ledger already", where=folder, cure="go on with it")
-    if kept_in_kit(kit):
-        problem = "remembers a ledger of this institution, which goes on"
-        raise IntegrityError(problem, where=kit.folder, cure="put it back with `afml ledger restore`")
+    require_none_in_kit(kit, folder)
     Ledger.open(folder, kit.signing_key, origin=kit.origin).close()
 
 

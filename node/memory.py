@@ -63,6 +63,17 @@ def kept_in_kit(kit: NodeKit) -> list[str]:
     return [path.read_text(encoding="utf-8")] if path is not None and path.is_file() else []
 
 
+def require_none_in_kit(kit: NodeKit, ledger: Path) -> None:
+    """Refuse to begin a ledger of an institution whose kit knows of one.
+
+    Raises:
+        IntegrityError: Likewise.
+    """
+    if kept_in_kit(kit) and not begun(ledger):
+        cure = "name the folder of the institution's ledger (--ledger), or put it back with `afml ledger restore`"
+        raise IntegrityError(f"holds no ledger, and the kit {kit.folder} knows of one", where=ledger, cure=cure)
+
+
 def require_grown(work: Path, ledger: Ledger, kit: NodeKit) -> None:
     """Refuse a ledger that lacks what this work folder's runs, or people by hand, have entered into it.
 

@@ -64,6 +64,10 @@ def show(ledger: Path, rounds: bool, as_json: bool) -> None:
     _enrolments(summary)
     _plans(summary)
     for body in summary.bodies:
+        if body["kind"] == "import":
+            proof = "by its old key's word" if body["signature"] else "its key being lost, by heads that others keep"
+            console.print(f"#{body['index']} {iso(body['time_ms'])}: what is before it is all of ", end="")
+            console.print(f"{body['origin']}, {proof}", soft_wrap=True)
         if body["kind"] == "withdrawal":
             console.print(f"#{body['index']} {iso(body['time_ms'])}: {body['people']} people withdrew consent")
     for enrolment in summary.enrolments:

@@ -9,11 +9,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from afml.cli.places import PRIVATE
 from afml.consortium import kit as kits
-from afml.consortium.nodekit import load_node_kit
+from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.core.errors import InputError
 from afml.core.files import read_secret, write_bytes
 from afml.ledger.backup import back_up
 from afml.ledger.backup import restore as put_back
+from afml.ledger.imported import Proof, import_ledger, read_old
 from afml.ledger.outside import head_name, kept_head
 from afml.ledger.schema import require_begun
 from afml.ledger.snapshot import readable
@@ -24,7 +25,7 @@ from afml.ledger.succession import succeed as enter
 from afml.ledger.succession import vouch as make_vouch
 from crypto.public.signing import public_bytes
 from node.guard import begin_ledger
-from node.memory import kept_in_kit
+from node.memory import keep_in_kit, kept_in_kit, require_none_in_kit
 
 _PATH = click.Path(path_type=Path)
 
@@ -84,8 +85,7 @@ def restore(saved: Path, folder: Path, kit: Path, kept: tuple[Path, ...]) -> Non
     """Put BACKUP back, unless a peer or the folder it replaces holds more of the ledger: it would forget spends."""
     loaded = load_node_kit(kit)
     notes = [*kept_in_kit(loaded), *(kept_head(path, loaded.origin) for path in kept)]
-    members = {one.origin: bytes.fromhex(one.signing_key) for one in loaded.roster.members if one.node != loaded.node}
-    done = put_back(saved, folder, loaded.signing_key, loaded.origin, notes, members)
+    done = put_back(saved, folder, loaded.signing_key, loaded.origin, notes, _others(loaded))
     click.echo(f"{loaded.origin}: {done.head.size} entries are back in {folder}")
     if done.unasked:
         click.echo(f"not asked: {', '.join(done.unasked)}; the next run asks them before anything is spent")
@@ -126,12 +126,42 @@ def vouch(proposal: Path, folder: Path, kit: Path, out: Path) -> None:
 @click.option("--vouch", "words", type=_PATH, multiple=True, help="What another institution answered.")
 def succeed(proposal: Path, folder: Path, kit: Path, new: Path, words: tuple[Path, ...]) -> None:
     """Pass the ledger on to the new key of PROPOSAL: the old key opens it no more, people's accounts go on."""
-    roster, node = (loaded := load_node_kit(kit)).roster, loaded.node
-    others = {one.origin: bytes.fromhex(one.signing_key) for one in roster.members if one.node != node}
+    others = _others(load_node_kit(kit))
     given, vouches = Proposal.load(proposal), [Vouch.load(path) for path in words]
     with _opened(folder, kit) as own:
         index = enter(own, given, vouches, others, _signing_key(new))
     click.echo(f"{given.origin}: entry {index} passes it on to key {given.new_key[:16]}...")
+
+
+@ledger.command("import")
+@click.argument("source", metavar="OLD", type=_PATH)
+@click.option("--ledger", "folder", type=PRIVATE, required=True, help="Folder of the new ledger.")
+@click.option("--kit", type=_PATH, required=True, help="This node's kit, with the new key.")
+@click.option("--old-kit", type=_PATH, help="Kit with the key of OLD; left out where that is lost.")
+@click.option("--head", "kept", type=_PATH, multiple=True, help="What a peer's `heads` wrote: file or folder.")
+def bring(source: Path, folder: Path, kit: Path, old_kit: Path | None, kept: tuple[Path, ...]) -> None:
+    """Begin a ledger under a new key with all that stands in OLD, this institution's under a key that it has no more.
+
+    People keep their accounts. Where the old key is there and a consortium goes on, `propose`, `vouch` and `succeed`
+    keep the ledger's name as well, and are the better way.
+    """
+    loaded, old = load_node_kit(kit), read_old(source)
+    require_none_in_kit(loaded, folder)
+    proof = Proof(
+        heads=[kept_head(path, old.origin) for path in kept],
+        old_key=None if old_kit is None else _signing_key(old_kit),
+        members=_others(loaded),
+    )
+    head = import_ledger(source, folder, loaded.signing_key, proof)
+    with _opened(folder, kit) as own:
+        keep_in_kit(loaded, own)
+    click.echo(f"{head.origin}: {head.size - 1} entries of {old.origin} are its first; it goes on in {folder}")
+    click.echo(f"use {source} no more: under its old name it would be another ledger to everybody else")
+
+
+def _others(loaded: NodeKit) -> dict[str, bytes]:
+    members = loaded.roster.members
+    return {one.origin: bytes.fromhex(one.signing_key) for one in members if one.node != loaded.node}
 
 
 def _opened(folder: Path, kit: Path) -> Ledger:

@@ -32,7 +32,7 @@ _APART = (FILE, f"{FILE}-wal", f"{FILE}-shm", LOCK)
 ASIDE = ".before-restore"
 _FROM_BACKUP = "put a backup back with `afml ledger restore`"
 _ASK = "ask them for `afml ledger heads`, and give each with --head"
-KEPT = ("spend", "release", "withdrawal", "succession")
+KEPT = ("spend", "release", "withdrawal", "succession", "import")
 """Kinds of entries that nobody may forget."""
 
 

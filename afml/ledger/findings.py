@@ -17,6 +17,7 @@ CODES = {
     "forked-head": "others hold a head of another history",
     "wrong-key": "a head is not signed by this node's key",
     "unvouched-succession": "a key was succeeded without the old key's word or a majority of the others'",
+    "unproven-import": "entries of an earlier ledger were taken over without proof that they are all of it",
     "bad-countersignature": "a countersignature does not verify",
     "missing-countersignature": "the newest head is not countersigned by enough institutions",
     "duplicated-event": "one attempt is entered twice",

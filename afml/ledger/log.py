@@ -33,15 +33,23 @@ class Log:
         key: Signs the heads.
         folder: For messages.
         clock: Unix seconds.
+        signed_by: Raw public key of the newest head; by default that of `key`.
 
     Raises:
         IntegrityError: The entries are not the ones that the newest head signs.
     """
 
     def __init__(
-        self, database: sqlite3.Connection, key: Ed25519PrivateKey, folder: Path, clock: Callable[[], float]
+        self,
+        database: sqlite3.Connection,
+        key: Ed25519PrivateKey,
+        folder: Path,
+        clock: Callable[[], float],
+        *,
+        signed_by: bytes | None = None,
     ) -> None:
         self.database, self.key, self.folder, self.clock = database, key, folder, clock
+        self._signed_by = signed_by
         self._lock = threading.RLock()
         self.origin = str(database.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()[0])
         self._tree = self._load()
@@ -62,9 +70,14 @@ class Log:
 
     def keys(self) -> list[bytes]:
         """Raw public keys that have signed this ledger's heads, the present one last."""
-        query = "SELECT body FROM entries WHERE kind = 'succession' ORDER BY idx"
+        query = "SELECT body FROM entries WHERE kind IN ('succession', 'import') ORDER BY idx"
         earlier = [bytes.fromhex(json.loads(body)["old_key"]) for (body,) in self.database.execute(query)]
         return [*earlier, signing.public_bytes(self.key)]
+
+    def names(self) -> list[tuple[int, str]]:
+        """(size up to which a head bears it, name), of the names that this ledger had before it was imported."""
+        query = "SELECT idx, body FROM entries WHERE kind = 'import' ORDER BY idx"
+        return [(index, str(json.loads(body)["origin"])) for index, body in self.database.execute(query)]
 
     def require_own(self, note: str) -> None:
         """Refuse a head that no key of this ledger has signed.
@@ -112,7 +125,7 @@ class Log:
             frontier.append(leaf)
         note = self.checkpoint()
         if note:
-            head = notes.verify(note, signing.public_bytes(self.key))
+            head = notes.verify(note, self._signed_by or signing.public_bytes(self.key))
             if (head.size, head.root) != (frontier.size, frontier.root()):
                 raise self._damaged(f"holds {frontier.size} entries, but its signed head has {head.size}")
         elif frontier.size:

@@ -168,8 +168,9 @@ def require_majority(proposal: Proposal, vouches: Sequence[Vouch], voters: Mappi
 def handovers(ledger: Log, size: int) -> list[Handover]:
     """All successions of a ledger, with proofs of inclusion in its first `size` entries."""
     leaves, found = ledger.leaves()[:size], []
-    query = "SELECT idx, body FROM entries WHERE kind = ? AND idx < ? ORDER BY idx"
-    for index, body in ledger.database.execute(query, (KIND, size)):
+    since = max((index for index, _ in ledger.names()), default=-1)  # those before are of another name
+    query = "SELECT idx, body FROM entries WHERE kind = ? AND idx < ? AND idx > ? ORDER BY idx"
+    for index, body in ledger.database.execute(query, (KIND, size, since)):
         proof = tuple(step.hex() for step in tree.inclusion_proof(leaves, index))
         found.append(Handover(body=body.hex(), index=index, proof=proof))
     return found

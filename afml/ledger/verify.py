@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,9 +44,9 @@ class Evidence:
     peers: Mapping[str, bytes] = field(default_factory=dict)
     countersignatures: int = 0
 
-    def all_heads(self, origin: str, node: int | None) -> list[str]:
+    def all_heads(self, names: Collection[str], node: int | None) -> list[str]:
         """The heads of a ledger that others have kept, those that came with its node's updates included."""
-        nodes = [(r, spends.node_in(r, origin, node)) for r in self.transcript]
+        nodes = [(r, spends.node_in(r, names, node)) for r in self.transcript]
         return [*self.heads, *(r.receipts[n].checkpoint for r, n in nodes if n in r.receipts)]
 
 
@@ -158,7 +158,7 @@ def _check_heads(copy: Copy, evidence: Evidence, node: int | None, key: bytes) -
     for at, (_, _, head) in zip(own, list(parsed), strict=True):
         if head is not None and head.size != at:
             result.add("edited-row", f"head of size {head.size}", f"is stored as the head of {at} entries")
-    for note in dict.fromkeys(evidence.all_heads(result.origin, node)):
+    for note in dict.fromkeys(evidence.all_heads(copy.names, node)):
         parsed.append((note, True, _head(copy, note, keys, "a head kept by others")))
     roots = _roots(copy.leaves, {head.size for _, _, head in parsed if head})
     result.root = roots[size].hex()
@@ -189,11 +189,16 @@ def _check_heads(copy: Copy, evidence: Evidence, node: int | None, key: bytes) -
 def _head(copy: Copy, note: str, keys: Keys, what: str) -> independent.Head | None:
     try:
         size = note.split("\n", 2)[1]
-        head = independent.read_head(note, keys.at(int(size)))
+        imported = keys.imported(note.split("\n", 1)[0])  # of an earlier name: what is beyond that was left behind
+        head = independent.read_head(note, keys.at(min(int(size), imported or int(size))))
     except (ValueError, IndexError):
         copy.result.add("wrong-key", what, "is not a checkpoint")
         return None
-    if head is None or head.origin != copy.result.origin:
+    if head is not None and imported is not None and head.size > imported:
+        problem = f"{imported} entries of {head.origin} were imported"
+        copy.result.add("rolled-back", f"head of size {head.size}", problem)
+        return None
+    if head is None or head.origin != keys.named(head.size):
         copy.result.add("wrong-key", what, "is not signed by this node's key for this ledger")
         return None
     return head

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sqlite3
 from collections import Counter as Tally
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from afml.ledger import independent
@@ -38,6 +38,12 @@ class Copy:
         """(position, body) of every spend."""
         return [(i, body) for i, body in enumerate(self.bodies) if body.get("kind") == "spend"]
 
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """Its name, and those before an import."""
+        imports = [str(body.get("origin")) for body in self.bodies if body.get("kind") == "import"]
+        return [self.result.origin, *imports]
+
 
 def check_repeats(copy: Copy) -> None:
     """One entry per attempt."""
@@ -49,9 +55,9 @@ def check_repeats(copy: Copy) -> None:
         seen.setdefault(attempt, position)
 
 
-def node_in(r: PublishedRound, origin: str, node: int | None) -> int | None:
+def node_in(r: PublishedRound, names: Collection[str], node: int | None) -> int | None:
     """Which node of a published round this ledger belongs to: by its receipt there, else the number given."""
-    by_name = [n for n, receipt in r.receipts.items() if receipt.checkpoint.split("\n", 1)[0] == origin]
+    by_name = [n for n, receipt in r.receipts.items() if receipt.checkpoint.split("\n", 1)[0] in names]
     return by_name[0] if by_name else node
 
 
@@ -65,7 +71,7 @@ def check_transcript(copy: Copy, transcript: Sequence[PublishedRound], given: in
         where = f"run {r.run}, round {r.round}, attempt {r.attempt}"
         if len(set(r.cohort)) < r.quorum:
             copy.result.add("quorum-broken", where, f"{len(set(r.cohort))} nodes, quorum {r.quorum}")
-        node = node_in(r, copy.result.origin, given)
+        node = node_in(r, copy.names, given)
         if node is None:
             unknown += 1
         if node is None or node not in r.cohort:

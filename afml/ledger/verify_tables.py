@@ -142,7 +142,9 @@ def _check_peers(copy: Copy) -> None:
 def _check_meta(copy: Copy, key: bytes) -> None:
     """The ledger's name is that of its first key, and the key it names is the present one."""
     meta = dict(copy.database.execute("SELECT name, value FROM meta"))
-    first = next((str(b.get("old_key")) for b in copy.bodies if b.get("kind") == "succession"), key.hex())
+    since = max((i for i, body in enumerate(copy.bodies) if body.get("kind") == "import"), default=-1)
+    later = copy.bodies[since + 1 :]  # an import gives the ledger the name of its new key
+    first = next((str(b.get("old_key")) for b in later if b.get("kind") == "succession"), key.hex())
     founder = bytes.fromhex(first) if re.fullmatch(r"([0-9a-f]{2})+", first) else b""
     if meta.get("origin") != "afml/" + hashlib.sha256(founder).hexdigest()[:32]:
         copy.result.add("edited-meta", "origin", "is not the name that the founding key gives")

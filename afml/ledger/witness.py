@@ -68,7 +68,14 @@ class Witness:
             IntegrityError: This ledger was rolled back, deleted or forked; or the head is not one of its own.
         """
         head = notes.parse(note)
-        if head.origin != self._ledger.origin:
+        earlier = {name: size for size, name in self._ledger.names()}
+        if head.size > earlier.get(head.origin, head.size):
+            problem = (
+                f"{earlier[head.origin]} entries of {head.origin} were imported, and a head of {head.size} is kept"
+            )
+            cure = "import the whole of it: `afml ledger import` with the newest backup"
+            raise IntegrityError(problem, where=self._ledger.folder, cure=cure)
+        if head.origin not in (self._ledger.origin, *earlier):
             raise IntegrityError(f"a head of {head.origin} was shown for this ledger's", where=self._ledger.origin)
         self._ledger.require_own(note)
         leaves = self._ledger.leaves()

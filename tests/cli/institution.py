@@ -10,6 +10,7 @@ import numpy as np
 from afml.genomics.phenotypes import write_phenotypes
 from afml.trial.kits import make_kits
 from tests.cli.zygote import Outcome, Zygote
+from tests.holdout import fixed_holdout
 from tests.simulated import simulate_dosage, write_vcf
 
 PEOPLE, PANEL, SITES = 40, 60, 32
@@ -33,8 +34,9 @@ class Institution:
         options = {
             "--kit": self.root / "kits" / f"node-{node}", "--vcf": self.root / "own.vcf.gz",
             "--panel-vcf": self.root / "panel.vcf.gz", "--phenotypes": self.root / "people.tsv",
-            "--work": self.root / f"work-{node}", "--sites": SITES, "--seed": 7,
+            "--work": self.root / f"work-{node}", "--sites": SITES,
         } | {f"--{name.replace('_', '-')}": value for name, value in changes.items()}  # fmt: skip
+        fixed_holdout(Path(str(options["--work"])))
         return self._afml("prepare", *[part for pair in options.items() for part in pair])
 
 

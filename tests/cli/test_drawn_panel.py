@@ -27,6 +27,7 @@ from node.release import release
 from node.workspace import Workspace, load_holdings
 from tests.cli.zygote import Outcome, Zygote
 from tests.genomics.test_drawn import write_sites
+from tests.holdout import fixed_holdout
 from tests.simulated import simulate_dosage, write_vcf
 
 NODES, PEOPLE, SITES = 2, 60, 24
@@ -52,8 +53,9 @@ class Consortium:
         options = {
             "--kit": self.root / "kits" / f"node-{node}", "--vcf": self.root / f"node-{node}.vcf.gz",
             "--panel-vcf": self.root / "panel.vcf.gz", "--panel-af-field": "AF_x", "--drawn-people": 80,
-            "--phenotypes": self.root / f"node-{node}.tsv", "--work": self.root / f"work-{node}", "--seed": 7,
+            "--phenotypes": self.root / f"node-{node}.tsv", "--work": self.root / f"work-{node}",
         } | {f"--{name.replace('_', '-')}": value for name, value in changes.items()}  # fmt: skip
+        fixed_holdout(Path(str(options["--work"])))
         return self.afml("prepare", *[part for pair in options.items() if pair[1] is not None for part in pair])
 
     def work(self, node: int) -> Workspace:

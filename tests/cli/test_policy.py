@@ -18,7 +18,7 @@ from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.provision import load_coordinator_key
 from afml.consortium.run import Budget, Phase, RunConfig
 from afml.consortium.runfile import write_run
-from afml.core.errors import AfmlError, BudgetError, ConfigError, InputError, PolicyError
+from afml.core.errors import AfmlError, BudgetError, ConfigError, InputError, IntegrityError, PolicyError
 from afml.masking.kind import genotypes
 from afml.trial.kits import make_kits
 from node.guard import open_ledger
@@ -149,7 +149,9 @@ def test_a_closed_run_stays_closed_and_a_ledger_may_lie_elsewhere(place: Path) -
     with pytest.raises(BudgetError, match=r"the run is closed at this site \(by-hand\)"):
         on(place, "approve", file, *elsewhere)
     assert "refused: run run: the run is closed at this site (by-hand)" in on(place, "show", file, *elsewhere)
-    assert "nothing stands in its way" in on(place, "show", file)  # another ledger, another history
+    with pytest.raises(IntegrityError, match=r"holds no ledger, and the kit .* knows of one; name .*--ledger"):
+        on(place, "show", file)
+    assert not (place / "work" / "ledger").exists()
 
 
 @pytest.mark.parametrize("verb", ["show", "approve", "close"])

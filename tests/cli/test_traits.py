@@ -24,6 +24,7 @@ from afml.masking.settings import GAME, RISK, RiskSettings, Trait
 from afml.trial.kits import make_kits
 from node.workspace import Holdings, Workspace, load_holdings
 from tests.cli.zygote import Zygote
+from tests.holdout import fixed_holdout
 from tests.simulated import simulate_dosage, write_vcf
 
 PEOPLE, PANEL, SITES, NODES = 40, 50, 24, 3
@@ -45,9 +46,10 @@ def root(tmp_path_factory: pytest.TempPathFactory, afml: Zygote) -> Path:
                 "--sites", SITES, "--causal", 4, "--phenotypes", 2, "--quantitative", 1)  # fmt: skip
     assert done.code == 0, done.err
     for node, file in enumerate(files, start=1):
+        fixed_holdout(made / f"work-{node}")
         done = afml("prepare", "--kit", made / "kits" / f"node-{node}", "--vcf", file, "--panel-vcf",
                     made / "panel.vcf.gz", "--phenotypes", made / "phenotypes.tsv", "--work", made / f"work-{node}",
-                    "--sites", SITES, "--seed", 7)  # fmt: skip
+                    "--sites", SITES)  # fmt: skip
         assert done.code == 0, done.err
     return made
 

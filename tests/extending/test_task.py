@@ -86,7 +86,7 @@ def prepared(root: Path, node: int) -> Path:
     table = write_text(root / f"node-{node}.csv", ("person", "age", "days"), rows)
     options, work = TableOptions(table=table, schema_file=root / "schema.toml"), Workspace(root / f"work-{node}")
     kit = load_node_kit(root / "kits" / f"node-{node}")
-    prepare(kit, work, Given("table", options, HoldoutDraw(0.0, seed=1)), Step("prepare", None, None))
+    prepare(kit, work, Given("table", options, HoldoutDraw(0.0)), Step("prepare", None, None))
     return work.card
 
 

@@ -27,6 +27,7 @@ from afml.trial.kits import make_kits
 from crypto.public.signing import sign
 from node.workspace import Workspace, load_holdings
 from tests import warm
+from tests.holdout import fixed_holdout
 from tests.masking_runs import masking_run
 from tests.policies import allow_trials
 from tests.processes import REPOSITORY, afml, command, environment
@@ -127,8 +128,9 @@ class Consortium(_Places):
         options = {
             "--kit": self.kit(node), "--vcf": self.root / f"node-{node}.vcf.gz",
             "--panel-vcf": self.root / "panel.vcf.gz", "--phenotypes": self.root / f"node-{node}.tsv",
-            "--work": self.work(node), "--sites": SITES, "--seed": 7,
+            "--work": self.work(node), "--sites": SITES,
         } | changes  # fmt: skip
+        fixed_holdout(Path(str(options["--work"])))
         done = afml("prepare", *[part for pair in options.items() for part in pair])
         if not changes:
             assert done.returncode == 0, done.stderr

@@ -47,7 +47,7 @@ class Institution:
         vcf = self.root / "own.vcf.gz"
         write_vcf(vcf, dosage, samples=names)
         options = GenotypeOptions(vcf=vcf, panel_vcf=self.root / "panel.vcf.gz", sites=SITES, min_maf=0.0)
-        given = Given("genotypes", options, HoldoutDraw(0.0, seed=1), max_enrolments)
+        given = Given("genotypes", options, HoldoutDraw(0.0), max_enrolments)
         prepare(self.kit, self.work, given, Step("prepare", None, None))
 
     def spend(self, run: RunConfig) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from afml.trial.kits import make_kits
 from afml.trial.processes import free_port
 from tests import warm
+from tests.holdout import fixed_holdout
 from tests.policies import allow_trials
 from tests.processes import REPOSITORY, command, environment, listening
 
@@ -77,9 +78,9 @@ class Hospitals:
         for node in range(1, NODES + 1):
             _table(self.root / f"{node}.csv", node)
             self.done(
-                "prepare", "--kit", self.kit(f"node-{node}"), "--work", self.work(node), "--task", "mlp",
+                "prepare", "--kit", self.kit(f"node-{node}"), "--work", fixed_holdout(self.work(node), 3),
+                "--task", "mlp",
                 "--table", self.root / f"{node}.csv", "--schema", self.root / "schema.toml", "--declare-held-out",
-                "--seed", 3,
             )  # fmt: skip
 
     def configure(self, name: str, *options: object) -> subprocess.CompletedProcess[str]:

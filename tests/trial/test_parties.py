@@ -21,6 +21,7 @@ from afml.trial.processes import ChildFailed, Team
 from node.release import read_aligned
 from node.workspace import Workspace
 from tests.crypto.keyfiles import holders
+from tests.holdout import fixed_holdout
 from tests.simulated import simulate_dosage, write_vcf
 
 NODES, PEOPLE, PANEL, SITES, ROUNDS = 3, 30, 40, 24, 2
@@ -53,7 +54,9 @@ def consortium(team: Team, root: Path) -> Parties:
     made = Parties(team, root, NODES)
     made.provision("test")
     shared = ["--panel-vcf", root / "panel.vcf.gz", "--phenotypes", root / "phenotypes.tsv", "--sites", SITES]
-    made.prepare([["--vcf", root / f"own-{n}.vcf.gz"] for n in made.nodes], [*shared, "--seed", 7])
+    for n in made.nodes:
+        fixed_holdout(made.work(n).root)
+    made.prepare([["--vcf", root / f"own-{n}.vcf.gz"] for n in made.nodes], shared)
     return made
 
 
