@@ -152,6 +152,7 @@ class OneProcess:
         kits = [load_node_kit(place.kit) for place in self._places]
         pads = {kit.node: PadKeys.generate() for kit in kits}
         for place, kit in zip(self._places, kits, strict=True):
+            place.work.require_drawn_for(run)
             prepared = place.work.prepared(run.people)
             journal = Journal(place.work.run(run.run))
             stack.callback(journal.close)

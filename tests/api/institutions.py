@@ -26,11 +26,13 @@ class Risk(ModuleKind):
         return binary_cross_entropy_with_logits(predicted[:, 0], target[:, 0], reduction="none")
 
 
-def cohorts(folder: Path, kind: str = "table", *, institutions: int = 3, people: int = 20) -> list[Cohort]:
-    """Made-up people; a third is held out."""
+def cohorts(
+    folder: Path, kind: str = "table", *, institutions: int = 3, people: int = 20, seed: int | None = None
+) -> list[Cohort]:
+    """Made-up people; a third is held out, for a simulation by `seed`."""
     folder.mkdir(parents=True, exist_ok=True)
     found = made_up(plain_schema(kind), folder, institutions=institutions, people=people)
-    return [Cohort(kind, **_options(one), holdout=0.3, seed=1) for one in found]
+    return [Cohort(kind, **_options(one), holdout=0.3, seed=seed) for one in found]
 
 
 def _options(cohort: Cohort) -> dict[str, object]:

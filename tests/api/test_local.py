@@ -39,7 +39,7 @@ def consortium(tmp_path_factory: pytest.TempPathFactory) -> LocalConsortium:
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> LocalConsortium:
     root = tmp_path_factory.mktemp("seeded")
-    return LocalConsortium(cohorts(root / "data"), Risk(), ple=2.0, rounds=ROUNDS, sample_rate=0.5, seed=4)
+    return LocalConsortium(cohorts(root / "data", seed=1), Risk(), ple=2.0, rounds=ROUNDS, sample_rate=0.5, seed=4)
 
 
 def _spends(ledger: Path, run: str) -> list[tuple[int, list[int]]]:
@@ -132,7 +132,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path) -> None:
         (lambda: LocalConsortium(people, Risk(), round=3), ConfigError, "a run has no option 'round'"),  # type: ignore[call-arg]
         (lambda: LocalConsortium(people, Risk(), rounds=0), ConfigError, "rounds: Input should be greater"),
         (lambda: Cohort("tables"), ConfigError, "there is no kind of data called 'tables'"),
-        (lambda: Cohort("table", tables="x"), InputError, "has no option 'tables'; use table, people, schema"),
+        (lambda: Cohort("table", tables="x"), InputError, "has no option 'tables'; use table, people, without, schema"),
         (lambda: Cohort("table", table="x"), InputError, "schema_file: Field required"),
         (lambda: LocalConsortium(people, Risk()).train(processes=True), ConfigError, "other processes cannot find"),
     ):

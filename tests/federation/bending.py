@@ -91,11 +91,17 @@ class Sum:
         return replace(other, total=self.total)
 
 
+class _Letters(dict[str, bytes]):
+    """Letters that were sent."""
+
+    letter, keep_letter = dict.get, dict.__setitem__
+
+
 class _Journal:
     """Remembers in memory where a node stands."""
 
     def __init__(self, where: Where, outbox: Path) -> None:
-        self.where, self.outbox = where, outbox
+        self.where, self.outbox, self.letters = where, outbox, _Letters()
 
     def state(self) -> tuple[int, bytes, bytes] | None:
         return (self.where.applied, self.where.sums, self.where.state) if self.where.applied else None
