@@ -2,7 +2,8 @@
 
 Landlock (Linux 5.13) allows this process to read its own code, system libraries and the folders that it is given, to
 write one scratch folder, and nothing else of the file system. A seccomp filter refuses to make sockets, to look into
-other processes and to use the interfaces by which either could be done another way. Neither can be taken back, and
+other processes or to signal them, memory and queues that processes share by a number, and the interfaces by which
+any of it could be done another way. Neither can be taken back, and
 children inherit both. A process that cannot be confined so is not started: the guarantee says "cannot", not "should
 not".
 """
@@ -35,7 +36,11 @@ _ARCHITECTURES = {
             "socket": 41, "socketpair": 53, "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311,
             "open_by_handle_at": 304, "mount": 165, "umount2": 166, "unshare": 272, "setns": 308, "bpf": 321,
             "perf_event_open": 298, "io_uring_setup": 425, "pidfd_open": 434, "pidfd_getfd": 438, "kcmp": 312,
-            "keyctl": 250, "add_key": 248, "request_key": 249, "kill": 62, "tgkill": 234,
+            "keyctl": 250, "add_key": 248, "request_key": 249, "kill": 62, "tgkill": 234, "tkill": 200,
+            "rt_sigqueueinfo": 129, "rt_tgsigqueueinfo": 297, "pidfd_send_signal": 424, "setpriority": 141,
+            "shmget": 29, "shmat": 30, "shmctl": 31, "semget": 64, "semop": 65, "semctl": 66, "semtimedop": 220,
+            "msgget": 68, "msgsnd": 69, "msgrcv": 70, "msgctl": 71, "mq_open": 240, "mq_unlink": 241,
+            "inotify_init": 253, "inotify_init1": 294, "fanotify_init": 300,
         },
     ),
     "aarch64": (
@@ -44,7 +49,11 @@ _ARCHITECTURES = {
             "socket": 198, "socketpair": 199, "ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271,
             "open_by_handle_at": 265, "mount": 40, "umount2": 39, "unshare": 97, "setns": 268, "bpf": 280,
             "perf_event_open": 241, "io_uring_setup": 425, "pidfd_open": 434, "pidfd_getfd": 438, "kcmp": 272,
-            "keyctl": 219, "add_key": 217, "request_key": 218, "kill": 129, "tgkill": 131,
+            "keyctl": 219, "add_key": 217, "request_key": 218, "kill": 129, "tgkill": 131, "tkill": 130,
+            "rt_sigqueueinfo": 138, "rt_tgsigqueueinfo": 240, "pidfd_send_signal": 424, "setpriority": 140,
+            "shmget": 194, "shmat": 196, "shmctl": 195, "semget": 190, "semop": 193, "semctl": 191, "semtimedop": 192,
+            "msgget": 186, "msgsnd": 189, "msgrcv": 188, "msgctl": 187, "mq_open": 180, "mq_unlink": 181,
+            "inotify_init1": 26, "fanotify_init": 262,
         },
     ),
 }  # fmt: skip

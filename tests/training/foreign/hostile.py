@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import socket
 import subprocess
 import urllib.request
@@ -92,11 +94,30 @@ def _outcome(wanted: Wanted) -> None:
         "write": lambda: Path(wanted.path).write_bytes(b"x"),
         "remove": lambda: Path(wanted.path).unlink(),
         "signal": lambda: os.kill(os.getppid(), 0),
+        "queued signal": lambda: _called("", "rt_sigqueueinfo", os.getppid(), 0, SIGNAL),
+        "signal to a thread": lambda: _called("", "tkill", os.getppid(), 0),
+        "shared memory": lambda: _called("shmget", "", 4711, 8, 0o1600),
+        "message queue": lambda: _called("msgget", "", 4711, 0o1600),
+        "named queue": lambda: _called("mq_open", "", b"/afml-test", os.O_CREAT | os.O_RDWR, 0o600, None),
+        "watch": lambda: _called("inotify_init1", "", 0),
         "memory": lambda: os.open(f"/proc/{os.getppid()}/mem", os.O_RDONLY),
         "environment": lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes(),
         "child": lambda: subprocess.run(["/bin/cat", wanted.path], check=True, capture_output=True),
     }
     tries[wanted.attempt]()
+
+
+SIGNAL = bytes([0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255]) + bytes(116)  # siginfo_t of SI_QUEUE
+NUMBERS = {"x86_64": {"rt_sigqueueinfo": 129, "tkill": 200}, "aarch64": {"rt_sigqueueinfo": 138, "tkill": 130}}
+
+
+def _called(function: str, number: str, *arguments: object) -> None:
+    """Call the C library or, where it has no function for it, the kernel; raise as Python would."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    call = libc[function] if function else libc.syscall
+    numbers = () if function else (NUMBERS[platform.machine()][number],)
+    if call(*numbers, *arguments) < 0:
+        raise OSError(ctypes.get_errno(), "refused")
 
 
 KIND = Hostile()

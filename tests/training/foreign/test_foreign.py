@@ -162,8 +162,11 @@ def test_the_process_that_gives_the_model_has_seen_nobody(
 
 @pytest.mark.parametrize(
     "attempt",
-    ["socket", "unix", "url", "read", "write", "remove", "signal", "memory", "environment", "child"],
-)
+    [
+        "socket", "unix", "url", "read", "write", "remove", "signal", "queued signal", "signal to a thread",
+        "shared memory", "message queue", "named queue", "watch", "memory", "environment", "child",
+    ],
+)  # fmt: skip
 def test_what_it_tries_the_kernel_refuses(
     attempt: str, processes: Processes, run_of: Callable[..., RunConfig], tmp_path: Path
 ) -> None:
