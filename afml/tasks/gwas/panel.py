@@ -15,6 +15,7 @@ Float64 = NDArray[np.float64]
 #: A component further from the panel's mean than so many of its standard deviations counts as just so far.
 FARTHEST_COMPONENT = 4.0
 _VALUES_AT_ONCE = 1 << 24
+_CLOSE = 1e-6  # what linear algebra of two machines differs by at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,21 @@ class Ancestry:
         loadings, _ = np.linalg.qr((vectors[:, : -components - 1 : -1].T @ standardised).T)
         directions = np.ascontiguousarray(loadings.T)
         return cls(directions, (standardised @ loadings).std(axis=0))
+
+    def fits(self, standardised: Float64) -> bool:
+        """Whether these are orthonormal principal components of the panel, [panel people, sites], with its spread.
+
+        Cheap beside finding them: that they are the largest ones is not looked at.
+        """
+        along = standardised @ self.directions.T
+        back = along.T @ standardised  # of a component its eigenvalue times itself
+        values = np.square(along).sum(axis=0)
+        close = _CLOSE * max(1.0, float(values.max(initial=0.0)))
+        return bool(
+            np.abs(self.directions @ self.directions.T - np.eye(len(self.directions))).max(initial=0.0) <= _CLOSE
+            and np.abs(back - values[:, None] * self.directions).max(initial=0.0) <= close
+            and np.allclose(along.std(axis=0), self.spread, rtol=_CLOSE, atol=0.0)
+        )
 
     def scores(self, standardised: Float64) -> Float64:
         """Components of people, in the panel's standard deviations and no further than FARTHEST_COMPONENT."""

@@ -88,5 +88,9 @@ class PublicSide:
         whole = directions.shape == (self.components, len(self)) and spread.shape == (self.components,)
         if not (whole and (spread > 0).all() and np.isfinite(spread).all() and np.isfinite(directions).all()):
             raise IntegrityError("the public part of the scan belongs to another run", cure="fetch it again")
-        self.blob, self._ancestry = blob, Ancestry(directions, spread)
+        given = Ancestry(directions, spread)
+        if not given.fits(self.centring.standardised(self._dosage)):  # one node's word, and everybody has the panel
+            problem = "the public part holds what are no principal components of the public panel"
+            raise IntegrityError(problem, where="scan", cure="find out which node made it, and leave it out")
+        self.blob, self._ancestry = blob, given
         self.__dict__.pop("genotypes", None)

@@ -7,7 +7,9 @@ import pytest
 from scipy import stats
 
 from afml.core.errors import IntegrityError
+from afml.tasks.gwas.public import DIRECTIONS, SPREAD
 from afml.tasks.gwas.task import SITES as SCORED
+from afml.training.blob import dump, load
 from afml.training.clipping import clipped_part
 from afml.training.inprocess import train_in_process
 from crypto.public.random import SeededRandom
@@ -119,6 +121,26 @@ def test_the_same_people_scanned_twice_have_one_digest_and_others_another() -> N
     other[0, 0] = (other[0, 0] + 1) % 3
     assert people_of(private, trait).digest() != people_of(other, trait).digest()
     assert people_of(private, trait).digest() != people_of(private, trait[::-1]).digest()
+
+
+@pytest.mark.parametrize("bent", ["longer", "turned", "other", "spread"])
+def test_directions_that_are_not_the_panels_are_refused_whoever_made_them(bent: str) -> None:
+    panel, _ = made(1)
+    task = task_of(run_of(SETTINGS, {1: 2, 2: 2, 3: 2}), panel)
+    honest = load(task.train_public(), "", {DIRECTIONS: 2 * SITES, SPREAD: 2})
+    directions, spread = honest[DIRECTIONS].copy(), honest[SPREAD].copy()
+    if bent == "longer":
+        directions *= 1e3
+    elif bent == "turned":
+        directions[0] = (directions[0] + directions[1]) / np.sqrt(2)
+    elif bent == "other":  # one site by itself: adjusting for it would take its effect away
+        directions[0] = np.eye(SITES)[7]
+    else:
+        spread[0] *= 1e-6
+    with pytest.raises(IntegrityError, match="no principal components of the public panel"):
+        task.load_public(dump({DIRECTIONS: directions, SPREAD: spread}))
+    task.load_public(dump(honest))
+    assert task.has_public_part
 
 
 def test_a_public_part_or_a_state_of_another_run_is_refused() -> None:
