@@ -160,7 +160,7 @@ class ModuleTask(NoPublicPart):
     def model(self) -> ArrayModel:
         """The module's parameters by their names, float32, and what they are of."""
         state = self._present().state_dict()
-        arrays = {name: value.detach().cpu().numpy().copy() for name, value in state.items()}
+        arrays = {name: _array(value) for name, value in state.items()}
         return ArrayModel(arrays, run_card(self._run) | {"parameters": sum(array.size for array in arrays.values())})
 
     def predict(self, enrolled: RowsOfPeople, people: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -186,3 +186,9 @@ class ModuleTask(NoPublicPart):
 def _seed(stream: RandomSource, people: NDArray[np.int64]) -> int:
     """Of torch's random numbers, for a micro-batch: where they matter, it holds one person."""
     return int(stream.child(int(people[0])).uint64(1)[0])
+
+
+def _array(value: torch.Tensor) -> NDArray[Any]:
+    """A tensor as numpy keeps it; bfloat16, say of a frozen part, in float32, where it is exact."""
+    known = not value.is_floating_point() or value.dtype in (torch.float16, torch.float32, torch.float64)
+    return (value if known else value.float()).detach().cpu().numpy().copy()

@@ -56,7 +56,7 @@ def load_model(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         with (folder / _ARRAYS).open("rb") as opened:
             arrays = read_archive(opened)
         card: dict[str, Any] = stored["card"]
-        intact = model_digest(arrays, card) == stored["digest"]
+        intact = isinstance(card, dict) and model_digest(arrays, card) == stored["digest"]
     except Exception as error:  # whatever a damaged archive raises
         raise IntegrityError("model cannot be read", where=folder, cure="fetch it again") from error
     if not intact:
@@ -126,10 +126,14 @@ def load_arrays(module: nn.Module, arrays: Arrays) -> None:
             where="model",
             cure=cure,
         )
+    present, found = module.state_dict(), {}
     for name, array in arrays.items():
-        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+        numbers = array.dtype.kind in "biuf" and np.isfinite(array).all()
+        # As the module keeps it: what is finite in float64 may be none in float32, and then nobody's gradient is.
+        found[name] = torch.from_numpy(np.array(array)).to(present[name].dtype) if numbers else torch.tensor(torch.nan)
+        if not bool(torch.isfinite(found[name]).all()):
             raise ConfigError(f"the array {name} holds what is no finite number", where="model", cure=cure)
-    module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
+    module.load_state_dict(found)
 
 
 def _shape(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
