@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from afml.core.files import staged_file
+from afml.core.files import require_other, staged_file
+from afml.core.plain import plain, plain_line
 from afml.training.export import FORMATS
 from afml.training.model import ArrayModel
 from afml.training.modelpage import markdown, model_card
@@ -28,7 +29,7 @@ def model() -> None:
 def show(folder: Path, shelf: tuple[Path, ...], as_json: bool) -> None:
     """The card of MODEL, a folder: what, of whom, at what PLE, from which version; Markdown."""
     card = model_card(folder, shelf)
-    click.echo(json.dumps(card, indent=2, allow_nan=False) if as_json else markdown(card), nl=as_json)
+    click.echo(json.dumps(card, indent=2, allow_nan=False) if as_json else plain(markdown(card)), nl=as_json)
 
 
 @model.command(name="list")
@@ -50,6 +51,7 @@ def list_(places: tuple[Path, ...]) -> None:
 def export(folder: Path, form: str, out: Path) -> None:
     """Write the numbers of MODEL by their names, for torch and others: no code, no person's data."""
     saved = ArrayModel.load(folder)
+    require_other(out, folder.iterdir())
     with staged_file(out) as staged:
         FORMATS[form](staged, saved)
     click.echo(f"{out}: {len(saved.arrays)} arrays, {sum(one.size for one in saved.arrays.values())} numbers, {form}")
@@ -58,4 +60,4 @@ def export(folder: Path, form: str, out: Path) -> None:
 def _cell(value: object) -> str:
     if value in (None, ""):
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else plain_line(str(value))

@@ -10,6 +10,7 @@ import click
 
 from afml.cli.places import PRIVATE
 from afml.core.errors import InputError
+from afml.core.files import require_other
 from afml.core.progress import step
 from afml.data.array import ArrayOptions
 from afml.data.images import ImageOptions
@@ -51,9 +52,11 @@ def predict(
     if table is None and given:
         raise InputError("goes with --table", where=given[0], cure="leave it out")
     model = ArrayModel.load(folder)
+    require_other(out, [path for path in (table, schema, features) if path is not None] + list(folder.iterdir()))
     if work is not None:
         space = Workspace(work)
         space.require_prepared()
+        require_other(out, work.iterdir())
         found = predictions(model, space.prepared(), people)
     else:
         assert table is not None

@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from afml.core.errors import InputError
@@ -146,6 +146,17 @@ def _hold(folder: Path, how: int, problem: str) -> int:
             os.close(handle)
             raise InputError(problem, where=folder, cure="stop it first") from None
         os.close(handle)  # the folder was put aside in between: hold the one that is there now
+
+
+def require_other(out: Path, read: Iterable[Path]) -> Path:
+    """Return `out`, a file to write; refuse one that is also read, which would be lost.
+
+    Raises:
+        InputError: It is.
+    """
+    if out.exists() and any(path.exists() and out.samefile(path) for path in read):
+        raise InputError("is read, and would be written over", where=out, cure="give another --out")
+    return out
 
 
 def read_text(path: Path, what: str, cure: str = "check the path") -> str:

@@ -72,7 +72,10 @@ def priced(search: Search) -> Price:
     if search.trials < 1:
         raise ConfigError(f"a search of {search.trials} trials", where="--search", cure="try at least one")
     each = _multiplier(search, search.trials, search.ple_sigma)
-    share = _down(search.together(each, 1))
+    one = search.together(each, 1)
+    if not math.isfinite(one):
+        raise ConfigError(f"a PLE of {search.ple_sigma:g} hides nothing", where="--ple", cure="ask for less")
+    share = _down(one)
     multiplier = _multiplier(search, 1, share)
     return Price(
         share=share,

@@ -18,12 +18,13 @@ CARD = "afml"
 
 def _safetensors(out: Path, model: ArrayModel) -> None:
     arrays = {name: np.asarray(array, order="C") for name, array in model.arrays.items()}
-    safetensors.numpy.save_file(arrays, out, metadata={CARD: canonical_json(model.card).decode()})
+    out.write_bytes(safetensors.numpy.save(arrays, metadata={CARD: canonical_json(model.card).decode()}))
 
 
 def _torch(out: Path, model: ArrayModel) -> None:
     """What `module.load_state_dict(torch.load(out, weights_only=True))` takes."""
-    torch.save({name: torch.from_numpy(np.array(array)) for name, array in model.arrays.items()}, out)
+    with out.open("wb") as opened:
+        torch.save({name: torch.from_numpy(np.array(array)) for name, array in model.arrays.items()}, opened)
 
 
 def _npz(out: Path, model: ArrayModel) -> None:

@@ -45,6 +45,11 @@ def test_no_trial_is_no_search() -> None:
         priced(Search(0, 1, 1.0, 0.8))
 
 
+def test_a_budget_that_hides_nothing_is_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"--ple: a PLE of 1e\+09 hides nothing; ask for less"):
+        priced(Search(3, 20, 0.1, 1e9))
+
+
 def test_the_command_says_what_each_trial_is_configured_with() -> None:
     asked = ["--search", "4", "--rounds", "5", "--sample-rate", "0.2", "--ple", "0.8"]
     done = CliRunner().invoke(plan, [*asked, "--json"])

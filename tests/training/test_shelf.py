@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from afml.cli.model import export, list_, show
+from afml.cli.predict import predict
 from afml.consortium.card import DataAgreement
 from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError, ConfigError, IntegrityError
@@ -136,3 +139,35 @@ def test_every_format_keeps_every_number_and_shape(tmp_path: Path) -> None:
             assert found[name].shape == array.shape
             assert found[name].dtype == array.dtype
             np.testing.assert_array_equal(found[name], array)
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
+    model = ArrayModel({"a": np.arange(3.0)}, {"run": "r"})
+    model.save(tmp_path / "m")
+    (tmp_path / "new.csv").write_text("person,x\n", encoding="utf-8")
+    for asked in (
+        [export, str(tmp_path / "m"), "--out", str(tmp_path / "m" / "model.npz")],
+        [predict, str(tmp_path / "m"), "--table", str(tmp_path / "new.csv"), "--out", str(tmp_path / "new.csv")],
+    ):
+        verb, *words = asked
+        found = CliRunner().invoke(verb, words)  # type: ignore[arg-type]
+        assert "is read, and would be written over; give another --out" in str(found.exception)
+    assert ArrayModel.load(tmp_path / "m").digest() == model.digest()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_place_that_cannot_be_written_is_an_error_of_the_system(form: str, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        FORMATS[form](tmp_path / "none" / "m", ArrayModel({"a": np.arange(3.0)}, {}))
+
+
+def test_a_card_that_is_none_and_a_name_that_acts_on_terminals(tmp_path: Path) -> None:
+    ArrayModel({"a": np.arange(3.0)}, [1]).save(tmp_path / "list")  # type: ignore[arg-type]
+    with pytest.raises(IntegrityError):
+        model_card(tmp_path / "list")
+    ArrayModel({"a": np.arange(3.0)}, {"run": "r\x1b[2J"}).save(tmp_path / "acts" / "m")
+    for verb, place in ((show, tmp_path / "acts" / "m"), (list_, tmp_path / "acts")):
+        done = CliRunner().invoke(verb, [str(place)])
+        assert done.exit_code == 0
+        assert "r\\x1b[2J" in done.output
+        assert "\x1b" not in done.output
