@@ -249,9 +249,10 @@ def load(kit: Path) -> Policy:
 def looser(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
     """In what a policy allows more than the one before it, field by field; both as JSON values."""
     found: list[str] = []
+    unsaid = now if before is None else Policy().model_dump(mode="json")  # of a policy older than the rule: its default
     for table, fields in now.items():
         for name, value in fields.items():
-            old = (before or {}).get(table, {}).get(name, value)
+            old = (before or {}).get(table, {}).get(name, unsaid[table][name])
             if _looser(name, old, value):
                 found.append(f"{table}.{name}: {_shown(old)} -> {_shown(value)}")
     return found

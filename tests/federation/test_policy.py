@@ -287,6 +287,9 @@ def test_looser_is_one_sided(one: Policy, other: Policy) -> None:
     assert looser(first, first) == looser(None, first) == []
     lists = {"run.tasks", "run.noise", "run.site_panels", "trust.signing_keys"}
     assert there & back <= lists  # two lists may each hold what the other does not
+    del first["run"]["trusted_code"]  # of a policy that is older than the rule, whose default it then meant
+    trusting = Policy(run=RunRules(trusted_code=("ab" * 32,))).model_dump(mode="json")
+    assert "run.trusted_code: 0 listed -> 1 listed" in looser(first, trusting)
 
 
 def test_a_second_policy_does_not_replace_the_first(tmp_path: Path) -> None:
