@@ -97,10 +97,18 @@ def open_model(model: ArrayModel, prepared: Prepared) -> Opened:
             where="model",
             cure="prepare the data with the same schema or panel",
         )
-    kind = task.load(prepared)
+    kind, run = task.load(prepared), _to_predict(run)
     opened = kind.task(run, prepared.public)
     opened.load_model(model.arrays)
     return Opened(run, kind, opened)
+
+
+def _to_predict(run: RunConfig) -> RunConfig:
+    """The run without what is of training alone: code that may not clip people by itself may predict all the same."""
+    if run.task.settings.get("ghost") is not True:
+        return run
+    task = run.task.model_copy(update={"settings": {**run.task.settings, "ghost": False}})
+    return run.model_copy(update={"task": task})
 
 
 def config_of(card: Mapping[str, Any]) -> RunConfig:

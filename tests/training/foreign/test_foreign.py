@@ -19,11 +19,13 @@ from afml.data.people import PeopleTable, PersonColumns
 from afml.data.prepared import Prepared
 from afml.data.schema import Schema
 from afml.data.source import SourceWriter, open_source
+from afml.training import shelf
 from afml.training.foreign import sandbox
 from afml.training.foreign.process import TaskProcess
 from afml.training.foreign.proxy import ForeignEnrolled, ForeignKind, ForeignTask
 from afml.training.ghost import GhostTask
 from afml.training.inprocess import train_in_process
+from afml.training.model import ArrayModel
 from afml.training.registry import InstalledTask
 from afml.training.step import Trainer
 from crypto.public.random import source
@@ -249,6 +251,19 @@ def test_it_is_not_believed_a_sum_that_it_clipped_by_itself(
     task = trusted.task(run, prepared.public)
     assert isinstance(task, GhostTask)
     assert task.ghost
+
+
+def test_a_model_that_trusted_code_clipped_by_itself_predicts_in_the_sandbox(
+    package: InstalledTask, prepared: Prepared, run_of: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(ghost=True)
+    model: Any = package.load(prepared, trusted=[package.code]).task(run, prepared.public).model()
+    monkeypatch.setattr(shelf, "find", lambda *_, **__: package)
+    there = replace(prepared, data=run.data)
+    arrays = {name: array for name, array in model.arrays.items() if name != "seen"}
+    opened = shelf.open_model(ArrayModel(arrays, model.card), there)
+    assert isinstance(opened.kind, ForeignKind)
+    assert len(shelf.predict_all(opened.task, opened.kind.enrolled(opened.run, there))) >= PEOPLE
 
 
 def test_no_word_of_the_seeing_process_makes_it_a_task_that_clips(package: InstalledTask) -> None:
