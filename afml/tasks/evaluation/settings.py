@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Self
 
 import numpy as np
@@ -37,6 +38,8 @@ class EvaluationSettings(FiniteSettings):
     def _consistent(self) -> Self:
         if self.low >= self.high:
             raise ValueError("low must be below high")
+        if not math.isfinite(self.high - self.low):
+            raise ValueError("low and high are too far apart to tell anything between them")
         return self
 
     @property

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from afml.consortium.run import Phase, RunConfig
+from afml.consortium.run import LEAST, Phase, RunConfig
 from afml.core.errors import ConfigError
 from afml.privacy.noise import grid_for, node_std
 from afml.privacy.plan import PhaseShare, calibrated
@@ -57,6 +57,10 @@ def release_plan(phases: Sequence[ReleasePhase], rounds: Rounds, terms: Terms) -
         shares, ple_sigma=terms.ple_sigma, delta=terms.delta, reserve=terms.reserve_attempts,
         enrolments=terms.max_enrolments or 1,
     )  # fmt: skip
+    for phase, multiplier in zip(phases, multipliers, strict=True):
+        if multiplier > 1 / LEAST:
+            problem = f"release {phase.name} would have noise of {multiplier:g}, above {1 / LEAST:g}"
+            raise ConfigError(problem, where="settings of the task", cure="give it a larger share, or a larger --ple")
     planned = (
         Phase(
             name=phase.name, rounds=1, sample_rate=1.0, clip_norm=CLIP_NORM, noise_multiplier=multiplier,

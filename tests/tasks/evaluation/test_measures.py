@@ -191,3 +191,9 @@ def test_a_page_shows_a_negative_count_as_it_came() -> None:
     assert text.count("| auc |") == 1
     assert "A count may be negative" in text
     assert NAME not in text.split("\n")[0]
+
+
+def test_bounds_without_a_width_that_can_be_told_are_refused() -> None:
+    for low, high in ((1.0, 1.0), (-1.7e308, 1.7e308)):
+        with pytest.raises(ValueError, match="low"):
+            EvaluationSettings(model=MODEL, outcome="binary", low=low, high=high)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from afml.consortium.card import DataAgreement
 from afml.core.errors import ConfigError, InputError
 from afml.data.kind import DATA_KINDS
 from afml.data.people import PeopleTable
@@ -111,6 +112,13 @@ def test_a_nearly_exact_scan_is_refused_whatever_its_budget() -> None:
     exact = run_of(SETTINGS, {1: 9, 2: 9, 3: 9}, ple=50.0)
     with pytest.raises(ConfigError, match="nearly exact"):
         GWAS.check(exact)
+
+
+def test_a_share_that_leaves_nothing_is_one_line() -> None:
+    data = DataAgreement(kind="genotypes", fingerprint="00", features=50)
+    given = GWAS.settings({"trait": {"name": "ill"}, "cross_share": 1e-300}).model_dump(mode="json")
+    with pytest.raises(ConfigError, match=r"release cross would have noise of .*; give it a larger share"):
+        GWAS.plan(given, data, Rounds(), Terms())
 
 
 def test_phases_that_are_not_a_scans_are_refused() -> None:
