@@ -47,7 +47,7 @@ def problem(command: str) -> str:
         if found is None:
             return f"`{command}`: there is no {words[0]!r}"
         at, words = found, words[1:]
-    known = {name for option in at.params for name in (*option.opts, *option.secondary_opts)}
+    known = {name for option in at.get_params(click.Context(at)) for name in (*option.opts, *option.secondary_opts)}
     for word in words:
         option = word.split("=")[0]
         if option.startswith("-") and option not in known:
