@@ -142,8 +142,7 @@ def take_part(
 def further_process(part: Part) -> Trainer:
     """What another process of the node computes with; of the kit it reads roster and policy, and no key."""
     run = load_run(part.run_file, load_roster(part.kit))
-    trusted = load_policy(part.kit).run.trusted_code
-    holdings = load_holdings(Workspace(part.work), run, start_model=part.start_model, trusted=trusted)
+    holdings = load_holdings(Workspace(part.work), run, start_model=part.start_model, rules=load_policy(part.kit).run)
     return Trainer(run, holdings.task, holdings.enrolled)
 
 
@@ -168,8 +167,7 @@ def checked_holdings(work: Workspace, run: RunConfig, node: int, part: Part) -> 
             cure="give the coordinator the present card.json and configure the run again",
         )
     require_enrolments(run, card.max_enrolments, part.run_file)
-    trusted = load_policy(part.kit).run.trusted_code
-    holdings = load_holdings(work, run, bf16=part.bf16, start_model=part.start_model, trusted=trusted)
+    holdings = load_holdings(work, run, bf16=part.bf16, start_model=part.start_model, rules=load_policy(part.kit).run)
     if len(holdings.enrolled) != enrolled:
         raise ConfigError(
             f"holds {len(holdings.enrolled)} enrolled people, the run declares {enrolled}",

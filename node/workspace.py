@@ -11,7 +11,6 @@ work/
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from afml.data.prepared import Prepared
 from afml.training.registry import agreed
 from afml.training.start import begin
 from afml.training.task import Enrolled, Task, TaskKind
+from node.policy import ANY, RunRules
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def load_holdings(
     *,
     bf16: bool = False,
     start_model: Path | None = None,
-    trusted: Collection[str] = (),
+    rules: RunRules | None = None,
 ) -> Holdings:
     """Open a prepared work folder for a run.
 
@@ -151,7 +151,7 @@ def load_holdings(
         run: Says which task trains on it.
         bf16: See `TaskKind.open`.
         start_model: Where the model is that the run begins at, or evaluates, if it is not among the work folder's.
-        trusted: See `InstalledTask.load`.
+        rules: The site's: whose code runs within the node, and of which tasks a model may be that is evaluated.
 
     Raises:
         InputError: The folder is not prepared, or its data lack what the run declares.
@@ -159,9 +159,11 @@ def load_holdings(
     """
     work.require_prepared()
     prepared = work.prepared(run.people)
+    if rules is not None and ANY not in rules.tasks:
+        prepared = replace(prepared, tasks=rules.tasks)
     if start_model is not None:
         prepared = replace(prepared, models=(start_model, *prepared.models))
-    kind = agreed(run.task, where=f"run {run.run}").load(prepared, trusted)
+    kind = agreed(run.task, where=f"run {run.run}").load(prepared, () if rules is None else rules.trusted_code)
     kind.check(run)
     task = kind.task(run, prepared.public, bf16=bf16)
     begin(task, run, prepared.models)

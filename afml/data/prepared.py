@@ -23,6 +23,7 @@ class Prepared:
         data: What was declared of the data.
         role: Whose turn it is: of the people with this role a task is given `enrolled`.
         models: Folders in which the institution keeps saved models.
+        tasks: Kinds of task that a saved model may be of, where these people are shown to it; None for any.
     """
 
     folder: Path
@@ -30,6 +31,7 @@ class Prepared:
     data: DataAgreement
     role: Role = "train"
     models: tuple[Path, ...] = ()
+    tasks: tuple[str, ...] | None = None
 
     @property
     def public(self) -> Path:

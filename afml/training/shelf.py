@@ -78,10 +78,16 @@ def open_model(model: ArrayModel, prepared: Prepared) -> Opened:
         prepared: Data of the kind that it was trained on.
 
     Raises:
-        ConfigError: The card does not say what it is of; the task is not installed here or of other code; or the
-            data are not those that the model is made for.
+        ConfigError: The card does not say what it is of; the task is not allowed on these people, not installed here,
+            or of other code; or the data are not those that the model is made for.
     """
     run = config_of(model.card)
+    if prepared.tasks is not None and run.task.kind not in prepared.tasks:
+        raise ConfigError(
+            f"is of the task {run.task.kind}, this site's policy allows {' and '.join(prepared.tasks) or 'none'}",
+            where="model",
+            cure="add it to run.tasks of policy.toml, if this site wants it",
+        )
     task = find(run.task.kind, where="model")
     if not task.own and task.code != run.task.code:
         raise ConfigError(

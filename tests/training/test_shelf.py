@@ -82,6 +82,14 @@ def test_what_cannot_be_opened_is_one_line(tmp_path: Path, change: dict[str, Any
     assert len(str(told.value).splitlines()) == 1
 
 
+def test_a_model_of_a_task_that_the_site_does_not_allow_is_shown_to_nobody(tmp_path: Path) -> None:
+    run = run_of("r")
+    allowed = tuple({"evaluation", "masking"} - {run.task.kind})
+    prepared = Prepared(tmp_path, tmp_path / "people.tsv", DataAgreement.model_validate(DATA), tasks=allowed)
+    with pytest.raises(AfmlError, match=f"is of the task {run.task.kind}, this site's policy allows evaluation"):
+        open_model(ArrayModel({}, {"config": run.model_dump(mode="json")}), prepared)
+
+
 def test_a_card_counts_what_a_model_began_from_and_what_all_cost(tmp_path: Path) -> None:
     first = saved(tmp_path, "first")
     second = saved(tmp_path, "second", start=first)
