@@ -2,8 +2,8 @@
 
 Two processes serve a task. The *blind* one holds the parameters and everything that leaves: state, digests, the public
 part, the model. It never sees a person. The *seeing* one is given the people and, before each micro-batch, the blind
-one's state, and gives gradients, which are clipped, summed and noised here. So whatever the task's code does, what it
-can tell anybody of a person is what the mechanism lets through.
+one's state, and gives gradients, which are clipped, summed and noised here. So people leave the task's code in a noised
+sum alone; that a row speaks of its own person is tried and not enforced (docs/design/foreign-tasks.md).
 """
 
 from __future__ import annotations
