@@ -86,7 +86,7 @@ def _codecs(params: CodecParams) -> dict[int, Codec]:
     }
 
 
-def _on_the_wire(message: bytes) -> int:
+def on_the_wire(message: bytes) -> int:
     """A gRPC message (5-byte prefix) in HTTP/2 frames (9 bytes) and TLS 1.3 records (22) of 16 KiB."""
     framed = len(message) + 5
     return framed + -(-framed // 16_384) * (9 + 22)
@@ -103,12 +103,12 @@ def _upload(
         run="bench", config_digest=CONFIG, round=1, attempt=1, cohort_digest=BINDING.cohort_digest, node=node,
         chunks=count, parameters=values.size,
     )  # fmt: skip
-    size += _on_the_wire(wire.UpdatePart(header=header).SerializeToString())
+    size += on_the_wire(wire.UpdatePart(header=header).SerializeToString())
     payloads = codec.encode(values, binding=BINDING, rng=SystemRandom())
     for index, payload in enumerate(payloads):
         signature = sign(key, BINDING.chunk_message(node, index, count, payload))
         chunk = wire.UpdateChunk(index=index, payload=payload, signature=signature)
-        size += _on_the_wire(wire.UpdatePart(chunk=chunk).SerializeToString())
+        size += on_the_wire(wire.UpdatePart(chunk=chunk).SerializeToString())
         pairs.append((payload, signature))
     return pairs, size, time.process_time() - start
 
@@ -134,7 +134,7 @@ def _node_and_wire() -> dict[str, object]:
         figures[f"aggregator_params_per_s_per_core{suffix}"] = round(rate)
         figures[f"aggregator_admitted_params_per_s_per_core{suffix}"] = round(_admission_rate(params, uploads, keys))
         down = sum(
-            _on_the_wire(wire.AggregatePart(chunk=wire.AggregateChunk(index=i, payload=t)).SerializeToString())
+            on_the_wire(wire.AggregatePart(chunk=wire.AggregateChunk(index=i, payload=t)).SerializeToString())
             for i, t in enumerate(totals)
         )
         figures[f"bytes_down_per_parameter{suffix}"] = round(down / MILLION, 4)

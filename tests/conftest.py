@@ -22,6 +22,7 @@ TESTS = Path(__file__).parent
 #: What takes longest, begun first: both workers of `make test` then end at about the same time.
 LONGEST = (
     "federation/test_faults.py", "study/", "cli/test_demo.py", "federation/test_traits.py", "tenants/", "trial/",
+    "api/", "benchmarks/", "tasks/",
     "federation/", "privacy/", "training/foreign/", "extending/", "ledger/test_crash.py", "evaluation/", "masking/",
 )  # fmt: skip
 

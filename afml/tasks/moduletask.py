@@ -28,8 +28,9 @@ from crypto.public.random import RandomSource
 if TYPE_CHECKING:
     from afml.tasks.module import ModuleKind
 
-#: Values of one micro-batch, float32: 256 MiB of gradients, or of what the layers give.
-_MICRO_VALUES = 1 << 26
+#: Values of one micro-batch, float32: 64 MiB of gradients, or of what the layers give. They are copied between two
+#: processes and into float64: a larger micro-batch costs memory and gains little time.
+_MICRO_VALUES = 1 << 24
 _PARAMETERS = "parameters"
 
 

@@ -35,6 +35,13 @@ class Specimen:
         parts.rest(self._module)
         self.features, self.targets = kind.made_up(settings, data, ROWS)
 
+    def doubled(self) -> Specimen:
+        """The same in float64: afresh, without hooks."""
+        other = Specimen(self._kind, self._settings, self._data)
+        other._module.double()
+        other.features, other.targets = other.features.double(), other.targets.double()
+        return other
+
     def forward(self, features: torch.Tensor, seed: int = 0) -> torch.Tensor:
         """Predictions, with the same random numbers for the same seed."""
         with seeded(seed):

@@ -13,8 +13,11 @@ from torch.nn.functional import cross_entropy, mse_loss
 from afml.consortium.card import DataAgreement
 from afml.core.errors import ConfigError
 from afml.tasks.module import ModuleKind
+from afml.tasks.specimen import ROWS, Specimen
 from afml.tasks.suitable import complaints, require_suitable
+from afml.tasks.tried import _alone, _other_gradient
 from afml.training.planning import Rounds, Terms
+from benchmarks.tenant.bench_tenant.networks import resnet18
 from tests.tasks.modules import IMAGES, TABLE, Any_, Loss, bce, layers, run_of
 
 
@@ -174,6 +177,15 @@ def _cnn() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10)
     )  # fmt: skip
+
+
+def test_rounding_that_a_deep_network_makes_much_of_is_no_complaint() -> None:
+    """In float32, a row by itself and among others, some units of a ResNet-18 stand on either side of 0."""
+    image = DataAgreement(kind="array", fingerprint="00", features=3 * 32 * 32, shape=(3, 32, 32), targets=1)
+    kind = Any_(resnet18, _image_loss)
+    trial = Specimen(kind, kind.settings({}), image)
+    assert _other_gradient(trial, _alone(trial, ROWS))
+    assert complaints(kind, {}, image) == ()
 
 
 @pytest.mark.parametrize("ghost", [False, True])
