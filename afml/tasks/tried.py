@@ -172,7 +172,7 @@ def _other_gradient(trial: Specimen, alone: list[list[torch.Tensor | None]]) -> 
     rows = len(alone)
     found: list[Any] = list(trial.rows_by_opacus(trial.features[:rows], trial.targets[:rows]))
     for name, got, each in zip(trial.names, found, zip(*alone, strict=True), strict=True):
-        wanted = torch.stack(each)  # type: ignore[arg-type]
+        wanted = torch.stack(each)
         if got is None or got.shape != wanted.shape or not _alike(got, wanted):
             return name
     return ""
