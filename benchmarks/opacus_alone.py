@@ -16,12 +16,12 @@ import time
 import warnings
 
 import torch
-from bench_tenant import networks
 from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
 from torch.nn.functional import cross_entropy
 
 from benchmarks.module_data import SHAPES, rows
+from benchmarks.tenant.bench_tenant import networks
 
 
 def main() -> None:
