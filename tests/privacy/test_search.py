@@ -46,8 +46,10 @@ def test_no_trial_is_no_search() -> None:
 
 
 def test_a_budget_that_hides_nothing_is_one_line() -> None:
-    with pytest.raises(ConfigError, match=r"--ple: a PLE of 1e\+09 hides nothing; ask for less"):
+    with pytest.raises(ConfigError, match=r"a PLE target must be positive and at most 1e\+06"):
         priced(Search(3, 20, 0.1, 1e9))
+    with pytest.raises(ConfigError, match=r"--ple: a PLE of 1e\+06 hides nothing; ask for less"):
+        priced(Search(3, 20, 0.1, 1e6))
 
 
 def test_the_command_says_what_each_trial_is_configured_with() -> None:
