@@ -34,7 +34,7 @@ from afml.study.data import DataSettings, StudyData, exomes, file_digest, load
 from afml.tasks.gwas.clumps import Clump, Places, clumped
 from afml.tasks.gwas.files import places_of
 from afml.tasks.gwas.kind import GWAS
-from afml.tasks.gwas.people import DosageArray, ScanPeople, scaled
+from afml.tasks.gwas.people import DosageArray, ScanPeople
 from afml.tasks.gwas.results import Scan
 from afml.tasks.gwas.settings import GwasSettings
 from afml.tasks.gwas.task import GwasTask
@@ -88,7 +88,7 @@ def scan(data: StudyData, trait: NDArray[np.float64], seed: int, noise: Noise) -
     parts = np.split(trait, np.cumsum([len(file) for file in data.files])[:-1])
     people = {
         node: ScanPeople(
-            DosageArray(file), np.arange(len(file)), scaled(part, settings.trait), np.zeros((len(file), 0)),
+            DosageArray(file), np.arange(len(file)), settings.trait.scaled(part), np.zeros((len(file), 0)),
             len(data.panel),
         )
         for node, (file, part) in enumerate(zip(data.files, parts, strict=True), start=1)

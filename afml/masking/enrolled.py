@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.errors import InputError
-from afml.data.columns import Column
-from afml.data.schema import FARTHEST_SPREADS
-from afml.masking.settings import RiskSettings, Trait
+from afml.data.columns import Trait
+from afml.masking.settings import RiskSettings
 
 #: A quantitative trait in units of two spreads has a typical residual of one half, as cases and controls have.
 TRAIT_SPREADS = 2.0
@@ -94,11 +93,6 @@ class Enrolled:
         )
 
 
-def scaled(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
-    """A column in spreads about its declared centre, pulled in to FARTHEST_SPREADS; public numbers only enter."""
-    return np.asarray(np.clip((values - column.centre) / column.spread, -FARTHEST_SPREADS, FARTHEST_SPREADS))
-
-
 def target(values: NDArray[np.float64], trait: Trait, *, where: object = "") -> NDArray[np.int8] | NDArray[np.float64]:
     """What the risk model predicts of one trait, [people].
 
@@ -113,15 +107,9 @@ def target(values: NDArray[np.float64], trait: Trait, *, where: object = "") -> 
     Raises:
         InputError: A binary trait is something else than 0 or 1; the message counts people and shows no value.
     """
+    trait.require_coded(values, where=where)
     if trait.kind == "quantitative":
-        return scaled(values, trait) / TRAIT_SPREADS
-    other = int((~np.isin(values, (0, 1))).sum())
-    if other:
-        raise InputError(
-            f"column '{trait.name}' is neither 0 nor 1 for {other} of {len(values)} people",
-            where=where,
-            cure="code controls as 0 and cases as 1 and run `afml prepare` again, or declare the trait quantitative",
-        )
+        return trait.scaled(values) / TRAIT_SPREADS
     return values.astype(np.int8)
 
 
@@ -148,5 +136,5 @@ def select(
         phenotype = mixed if any(trait.kind == "quantitative" for trait in risk.declared) else mixed.astype(np.int8)
     covariates = None
     if risk.covariates:
-        covariates = np.stack([scaled(column(one.name), one) for one in risk.covariates], axis=1).astype(np.float32)
+        covariates = np.stack([one.scaled(column(one.name)) for one in risk.covariates], axis=1).astype(np.float32)
     return Enrolled(dosage, phenotype, covariates)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from afml.core.config import FiniteSettings, Settings
-from afml.data.columns import Column
+from afml.data.columns import Column, Trait
 
 #: Names of the task's phases: private rounds of the risk model, and of masker and identifier.
 RISK, GAME = "risk", "game"
@@ -16,21 +16,6 @@ RISK, GAME = "risk", "game"
 def _left_out(value: object) -> bool:
     """What a run does not use is left out of its canonical JSON: its digest is that of a run without the field."""
     return not value
-
-
-class Trait(Column):
-    """What the risk model learns to predict: cases and controls (1 and 0), or a number."""
-
-    kind: Literal["binary", "quantitative"] = "binary"
-
-    @model_validator(mode="after")
-    def _scaled(self) -> Self:
-        if self.kind == "binary" and (self.centre, self.spread) != (0.0, 1.0):
-            raise ValueError(
-                f"trait {self.name!r} is binary and has a centre or spread; declare kind = 'quantitative' if it is a "
-                "number, or leave them out"
-            )
-        return self
 
 
 #: Most traits that one run learns; as many covariates or kept components.

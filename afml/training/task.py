@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from afml.consortium.card import DataAgreement
 from afml.consortium.run import RunConfig
 from afml.core.config import Settings
-from afml.core.errors import ConfigError
+from afml.core.errors import ConfigError, IntegrityError
 from afml.data.prepared import Prepared
 from afml.training.planning import Plan, Rounds, Terms
 from crypto.public.random import RandomSource
@@ -277,4 +277,10 @@ class NoPublicPart:
         return b""
 
     def load_public(self, blob: bytes) -> None:
-        """Nothing."""
+        """See `Task.load_public`; there is nothing to take over.
+
+        Raises:
+            IntegrityError: Something was sent.
+        """
+        if blob:
+            raise IntegrityError("this task has no public part", cure="fetch it again")

@@ -11,9 +11,10 @@ from typing import NamedTuple
 from afml.core.errors import InputError
 from afml.core.files import staged_file
 from afml.core.progress import Step
+from afml.data.columns import Trait
 from afml.genomics.phenotypes import write_phenotypes
 from afml.genomics.simulate import Liability, simulate_columns
-from afml.masking.settings import MOST_TRAITS, RiskSettings, Trait
+from afml.masking.settings import MOST_TRAITS, RiskSettings
 
 
 class Simulated(NamedTuple):

@@ -14,7 +14,7 @@ from afml.audit.subject import Subject
 from afml.consortium.run import Phase, RunConfig
 from afml.core.errors import InputError
 from afml.data.columns import Column
-from afml.masking.enrolled import Enrolled, scaled, select, target
+from afml.masking.enrolled import Enrolled, select, target
 from afml.masking.kind import train_masking
 from afml.masking.networks.risk import RESIDUAL, constant_input
 from afml.masking.plan import parameter_counts
@@ -170,7 +170,7 @@ def test_the_audit_knows_traits_and_covariates(learned: Any) -> None:
 
 def test_columns_become_targets(tmp_path: Path) -> None:
     np.testing.assert_allclose(target(np.array([170.0, 178, 154, 9999]), HEIGHT), [0, 0.5, -1, 2])
-    np.testing.assert_allclose(scaled(np.array([50.0, 62, 0]), COVARIATES[1]), [0, 1, -4])
+    np.testing.assert_allclose(COVARIATES[1].scaled(np.array([50.0, 62, 0])), [0, 1, -4])
     assert target(np.array([0.0, 1]), GOUT).dtype == np.int8
     with pytest.raises(InputError, match="column 'gout' is neither 0 nor 1 for 1 of 2 people; code controls") as caught:
         target(np.array([0.0, 37.5]), GOUT)

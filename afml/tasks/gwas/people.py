@@ -11,12 +11,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.core.errors import InputError
-from afml.data.columns import Column
+from afml.data.columns import Trait
 from afml.data.people import PersonColumns
-from afml.data.schema import FARTHEST_SPREADS
 from afml.tasks.gwas.residual import HALF
-from afml.tasks.gwas.settings import GwasSettings, ScanTrait
+from afml.tasks.gwas.settings import GwasSettings
 
 Float64 = NDArray[np.float64]
 _CALLS_AT_ONCE = 1 << 26
@@ -87,27 +85,16 @@ class ScanPeople:
         return digest.hexdigest()
 
 
-def trait_values(values: Float64, trait: ScanTrait, *, where: object = "") -> Float64:
+def trait_values(values: Float64, trait: Trait, *, where: object = "") -> Float64:
     """A trait on its scale, [people].
 
     Raises:
         InputError: A binary trait is something else than 0 or 1; the message counts people and shows no value.
     """
+    trait.require_coded(values, where=where)
     if trait.kind == "quantitative":
-        return scaled(values, trait)
-    other = int((~np.isin(values, (0, 1))).sum())
-    if other:
-        raise InputError(
-            f"column '{trait.name}' is neither 0 nor 1 for {other} of {len(values)} people",
-            where=where,
-            cure="code controls as 0 and cases as 1 and run `afml prepare` again, or declare the trait quantitative",
-        )
+        return trait.scaled(values)
     return np.asarray(values - HALF)
-
-
-def scaled(values: Float64, column: Column) -> Float64:
-    """A column in spreads about its declared centre, pulled in to FARTHEST_SPREADS; public numbers only enter."""
-    return np.asarray(np.clip((values - column.centre) / column.spread, -FARTHEST_SPREADS, FARTHEST_SPREADS))
 
 
 def columns_of(settings: GwasSettings, columns: PersonColumns, *, where: Path) -> tuple[Float64, Float64]:
@@ -117,5 +104,5 @@ def columns_of(settings: GwasSettings, columns: PersonColumns, *, where: Path) -
         InputError: A column is missing or incomplete, or a binary trait is not 0 or 1.
     """
     trait = trait_values(columns.column(settings.trait.name, where=where), settings.trait, where=where)
-    parts = [scaled(columns.column(one.name, where=where), one) for one in settings.covariates]
+    parts = [one.scaled(columns.column(one.name, where=where)) for one in settings.covariates]
     return trait, np.stack(parts, axis=1) if parts else np.zeros((len(trait), 0))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from afml.core.config import FiniteSettings
-from afml.data.columns import Column
+from afml.data.columns import Column, Trait
 
 #: Names of the phases: cross products of what explains the trait; scores of all sites; those of the strongest again.
 CROSS, SCORES, FOLLOW = "cross", "scores", "follow"
@@ -17,22 +17,10 @@ MOST_COMPONENTS = 20
 LEAST_NOISE = 0.2
 
 
-class ScanTrait(Column):
-    """The trait: cases and controls (1 and 0), or a number on its declared scale."""
-
-    kind: Literal["binary", "quantitative"] = "binary"
-
-    @model_validator(mode="after")
-    def _scaled(self) -> Self:
-        if self.kind == "binary" and (self.centre, self.spread) != (0.0, 1.0):
-            raise ValueError(f"trait {self.name!r} is binary and has a centre or spread; leave them out")
-        return self
-
-
 class GwasSettings(FiniteSettings):
     """Everything that a run says of an association scan."""
 
-    trait: ScanTrait = Field(description="column of the institutions' phenotype tables")
+    trait: Trait = Field(description="column of the institutions' phenotype tables")
     covariates: tuple[Column, ...] = Field(default=(), max_length=MOST_COVARIATES, description="adjusted for")
     components: int = Field(
         default=10,

@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.core.errors import IntegrityError
 from afml.tasks.release.blocks import Blocks, Estimate
 from afml.tasks.release.model import ReleaseModel
 from afml.tasks.release.plan import sum_std
 from afml.tasks.release.sums import Sums
-from afml.training.task import PredictsNothing, Progress, Rows
+from afml.training.task import NoPublicPart, PredictsNothing, Rows
 from crypto.public.random import RandomSource
 
 _VALUES_AT_ONCE = 1 << 22  # of a micro-batch, float64: 32 MiB, a few times over
 
 
-class ReleaseTask(Sums, PredictsNothing, ABC):
+class ReleaseTask(Sums, PredictsNothing, NoPublicPart, ABC):
     """A task whose phases are one noised sum each; see `afml.training.task.Task`.
 
     A subclass says what a person's vector is (`vector`, `values`) and what the sums mean (`model`).
@@ -62,17 +61,3 @@ class ReleaseTask(Sums, PredictsNothing, ABC):
     def gradients(self, phase: int, enrolled: Any, people: NDArray[np.int64], stream: RandomSource) -> list[Rows]:
         """See `Task.gradients`: a person's vector; nothing is random about it."""
         return self.vector(phase).rows(self.values(phase, enrolled, people))
-
-    @property
-    def has_public_part(self) -> bool:
-        """There is none to wait for."""
-        return True
-
-    def train_public(self, progress: Progress | None = None) -> bytes:
-        """Nothing."""
-        return b""
-
-    def load_public(self, blob: bytes) -> None:
-        """See `Task.load_public`."""
-        if blob:
-            raise IntegrityError("a release has no public part", cure="fetch it again")
