@@ -24,7 +24,7 @@ from afml.consortium.roster import Member, Roster
 from afml.wire import federation_pb2 as wire
 from aggregator.admission import ChunkAdmission
 from aggregator.scheme import Scheme
-from benchmarks import rounds
+from benchmarks import agreement, rounds
 from crypto.ckks.run_key import RunKey
 from crypto.public.backend import public_backend
 from crypto.public.blind import BlindAdder, add_payloads
@@ -55,6 +55,8 @@ BARS = {
     "round_s_1m": ("<=", 3.0),
     "round_s_4m": ("<=", 9.0),
     "aggregator_process_extra_rss_mb": ("<=", 150),
+    "agreement_time_ratio": ("<=", 1.02),
+    "agreement_bytes_ratio": ("<=", 1.02),
 }
 
 
@@ -64,6 +66,8 @@ def run() -> dict[str, object]:
     figures.update(_memory())
     figures.update(_exactness())
     figures.update(rounds.figures())
+    moved = MILLION * (figures["bytes_up_per_parameter"] + figures["bytes_down_per_parameter"])
+    figures.update(agreement.figures(MILLION, NODES, figures["round_s_1m"], moved))
     print("  round_ratio_to_nvflare: not measured here, NVFlare has an environment of its own: make bench-peers")
     return figures
 

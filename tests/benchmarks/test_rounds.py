@@ -10,7 +10,7 @@ from afml.consortium.run import Budget, Phase, RunConfig
 from afml.core.errors import IntegrityError
 from afml.training.step import apply_total
 from afml.training.task import Task
-from benchmarks import rounds
+from benchmarks import agreement, rounds
 from benchmarks.supplied import SuppliedTask, supplied_trainer
 
 
@@ -50,3 +50,9 @@ def test_a_plain_round_passes_through_processes_and_sockets() -> None:
     found = rounds.measure(2000, plain=True, rounds=2)
     assert len(found.seconds) == 1
     assert set(found.stages) == {"encode", "send_and_sum", "apply"}
+
+
+def test_comparing_models_is_priced_for_every_node_and_token() -> None:
+    found = agreement.figures(64, 3, round_s=1e6, round_bytes=1e6)
+    assert found["agreement_bytes_ratio"] == round(1e6 / (1e6 - 7 * agreement.digest_bytes()), 6) > 1
+    assert found["agreement_time_ratio"] >= 1
