@@ -30,7 +30,8 @@ import types
 from pathlib import Path
 from typing import Any
 
-from afml.trial.processes import Team, die_with_parent
+from afml.core.children import die_with_parent
+from afml.trial.processes import Team
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 #: What commands import. None is a module of `afml.cli`: those read the tables that tests/extending adds lines to.

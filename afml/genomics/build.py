@@ -17,8 +17,9 @@ from afml.genomics.contigs import require_shared
 from afml.genomics.drawn import draw_people
 from afml.genomics.matching import SiteMatcher
 from afml.genomics.persons import merge_calls
-from afml.genomics.reader import MISSING, Record, VariantFile
 from afml.genomics.sites import ANNOTATIONS, SitePanel
+from afml.genomics.sources.opening import open_source
+from afml.genomics.sources.record import MISSING, CallSource, Record
 from afml.genomics.store import GenotypeStore
 from afml.genomics.vcf_zarr import MAX_ABSENT, SCHEMA
 
@@ -29,7 +30,12 @@ _BLOCK_BYTES = 64 << 20  # calls held in memory while a store is built
 
 
 def build_store(
-    vcf: Path, panel: SitePanel, out: Path, *, max_absent: float = MAX_ABSENT, progress: Step | None = None
+    vcf: Path | Sequence[Path],
+    panel: SitePanel,
+    out: Path,
+    *,
+    max_absent: float = MAX_ABSENT,
+    progress: Step | None = None,
 ) -> GenotypeStore:
     """Build the store of one institution in one pass over its VCF.
 
@@ -37,7 +43,7 @@ def build_store(
     that the VCF lacks is missing for everybody; a site that it holds twice keeps its first record.
 
     Args:
-        vcf: The institution's bgzipped VCF or BCF.
+        vcf: The institution's files (`afml.genomics.sources.opening`).
         panel: The agreed site panel.
         out: Folder of the store; replaced when it is a store already.
         max_absent: Largest allowed fraction of panel sites that the VCF lacks.
@@ -47,13 +53,13 @@ def build_store(
         InputError: An unreadable VCF, too many absent sites, or `out` is something else than a store.
     """
     _require_free(out)
-    with VariantFile(vcf) as variants, staged_folder(out) as staged:
+    with open_source(vcf) as variants, staged_folder(out) as staged:
         sites_per_chunk = _sites_per_chunk(len(variants.samples))
         arrays = _create(staged, panel, variants.samples, sites_per_chunk)
         block = _Block(arrays["call_genotype"], sites_per_chunk)
         matcher = SiteMatcher(panel)
         absent = np.ones(len(panel), dtype=np.bool_)
-        for number, record in enumerate(variants, start=1):
+        for number, record in enumerate(variants.records(), start=1):
             if progress and number % 1000 == 0:
                 progress.advance(1000)
             for site, allele in matcher.sites(record.chrom, record.pos, record.alleles):
@@ -66,11 +72,13 @@ def build_store(
     return GenotypeStore.open(out)
 
 
-def build_panel_store(vcf: Path, panel: SitePanel, out: Path, *, progress: Step | None = None) -> GenotypeStore:
+def build_panel_store(
+    vcf: Path | Sequence[Path], panel: SitePanel, out: Path, *, progress: Step | None = None
+) -> GenotypeStore:
     """Build the store of the public panel: of its people, or of those drawn where it holds none.
 
     Args:
-        vcf: The file that `panel` was made from.
+        vcf: The files that `panel` was made from.
         panel: The agreed site panel.
         out: Folder of the store; replaced when it is a store already.
         progress: Advanced once per 1,000 records.
@@ -154,15 +162,15 @@ def _biallelic(record: Record, allele: int) -> NDArray[np.int8]:
     return ours
 
 
-def _require_sites(absent: NDArray[np.bool_], panel: SitePanel, max_absent: float, variants: VariantFile) -> None:
+def _require_sites(absent: NDArray[np.bool_], panel: SitePanel, max_absent: float, variants: CallSource) -> None:
     if int(absent.sum()) <= max_absent * len(panel):
         return
-    require_shared(variants.contigs, variants.path, panel.chrom, "the site panel")
+    require_shared(variants.contigs, variants.paths[0], panel.chrom, "the site panel")
     chrom, pos, ref, alt = panel.key(int(np.argmax(absent)))
     raise InputError(
         f"lacks {int(absent.sum())} of the panel's {len(panel)} sites (first {chrom}:{pos} {ref}>{alt}), "
         f"more than {max_absent:.0%}",
-        where=variants.path,
+        where=variants.paths[0],
         cure="use a VCF of the same assembly with these sites called",
     )
 

@@ -17,8 +17,9 @@ from afml.core.progress import Step
 from afml.genomics.annotations import Annotator, Harm
 from afml.genomics.contigs import genome_order
 from afml.genomics.filters import Regions, read_exclusions, require_overlap_in_names
-from afml.genomics.reader import Record, VariantFile, count_allele
 from afml.genomics.sites import SiteKey, SitePanel, is_sequence, trimmed
+from afml.genomics.sources.opening import open_source
+from afml.genomics.sources.record import CallSource, Record, count_allele
 
 MAX_MISSING = 0.05
 """Largest fraction of panel people whose call at a site may be missing."""
@@ -83,7 +84,7 @@ class SiteChoice:
             )
 
 
-def build_site_panel(vcf: Path, choice: SiteChoice, *, progress: Step | None = None) -> SitePanel:
+def build_site_panel(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress: Step | None = None) -> SitePanel:
     """Choose the most common sites of the public panel.
 
     Filters, in this order: alleles spelled out in A, C, G, T; first of its kind (a repeated site is
@@ -94,7 +95,7 @@ def build_site_panel(vcf: Path, choice: SiteChoice, *, progress: Step | None = N
     replaced by "has one number in [0, 1] for this ALT".
 
     Args:
-        vcf: The public panel, bgzipped VCF or BCF, with genotypes or with frequencies alone.
+        vcf: The public panel (`afml.genomics.sources.opening`), with genotypes or with frequencies alone.
         choice: Which sites to keep.
         progress: Advanced once per 1,000 records.
 
@@ -104,17 +105,17 @@ def build_site_panel(vcf: Path, choice: SiteChoice, *, progress: Step | None = N
     """
     choice.require_possible()
     exclusions = read_exclusions(choice.exclude)
-    with VariantFile(vcf, need_samples=False) as variants:
+    with open_source(vcf, need_samples=False) as variants:
         drawn = not variants.samples
         if not drawn:
-            choice.require_no_draw(vcf)
+            choice.require_no_draw(variants.paths[0])
         filters = _Filters(choice, [regions for _, regions in exclusions], variants)
-        for number, record in enumerate(variants, start=1):
+        for number, record in enumerate(variants.records(), start=1):
             if progress and number % 1000 == 0:
                 progress.advance(1000)
             filters.pass_on(record)
-        require_overlap_in_names(exclusions, variants.contigs, vcf)
-    chosen = filters.chosen(vcf)
+        require_overlap_in_names(exclusions, list(variants.contigs), variants.paths[0])
+    chosen = filters.chosen(variants.paths[0])
     return SitePanel(
         chrom=[site.key[0] for site in chosen],
         pos=np.asarray([site.key[1] for site in chosen], dtype=np.int64),
@@ -143,7 +144,7 @@ class _Candidate:
 class _Filters:
     """Filters the ALT alleles of records, keeps the most common ones, and counts why the others went."""
 
-    def __init__(self, choice: SiteChoice, excluded: Sequence[Regions], variants: VariantFile) -> None:
+    def __init__(self, choice: SiteChoice, excluded: Sequence[Regions], variants: CallSource) -> None:
         self._choice, self._excluded = choice, excluded
         self._annotator = Annotator(variants.info_description)
         self._field = None if variants.samples else choice.af_field or AF_FIELD

@@ -23,7 +23,9 @@ from afml.core.errors import ConfigError, InputError
 from afml.core.files import require_file, write_bytes
 from afml.core.progress import Step
 from afml.genomics.bgzip import ByteSink, staged_vcf
-from afml.genomics.reader import VariantFile, describe_names, require_bgzf
+from afml.genomics.sources.bgzf import require_bgzf
+from afml.genomics.sources.record import describe_names
+from afml.genomics.sources.vcf import VariantFile
 
 _FIXED = 9  # CHROM .. FORMAT
 _COUNTED = {b"AC", b"AN", b"AF", b"NS", b"MAF", b"AC_Het", b"AC_Hom", b"AC_Hemi", b"HWE", b"ExcHet"}

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from afml.core.errors import ConfigError, InputError
 from afml.genomics.bgzip import header_lines, staged_vcf
 from afml.genomics.matching import SiteMatcher
-from afml.genomics.reader import MISSING, VariantFile
 from afml.genomics.sites import SitePanel
+from afml.genomics.sources.record import MISSING
+from afml.genomics.sources.vcf import VariantFile
 from crypto.public.random import RandomSource, SystemRandom
 
 _HEADER_LINE = re.compile(r"^##afml_[a-z0-9_]+=[^\r\n]*$")

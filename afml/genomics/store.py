@@ -16,8 +16,8 @@ import zarr
 from numpy.typing import NDArray
 
 from afml.core.errors import InputError, IntegrityError
-from afml.genomics.reader import MISSING, count_allele
 from afml.genomics.sites import SitePanel
+from afml.genomics.sources.record import MISSING, count_allele
 from afml.genomics.vcf_zarr import find_array, match_foreign, read_array
 
 _BYTES_AT_ONCE = 64 << 20

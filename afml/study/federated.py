@@ -12,7 +12,7 @@ import numpy as np
 from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError
 from afml.genomics.phenotypes import write_phenotypes
-from afml.genomics.reader import VariantFile
+from afml.genomics.sources.vcf import VariantFile
 from afml.masking.kind import masking_settings
 from afml.masking.model import TrainedModel
 from afml.masking.settings import GAME, RISK

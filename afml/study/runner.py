@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from afml.core.children import die_with_parent
 from afml.core.errors import AfmlError
 from afml.study.data import DataSettings, StudyData, load
 from afml.study.record import RunRecord, stored
 from afml.study.settings import RunSettings
 from afml.study.single import Federate, code_digest, run_one
-from afml.trial.processes import die_with_parent
 
 
 @dataclass(frozen=True)

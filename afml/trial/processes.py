@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -15,16 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from afml.core.children import die_with_parent
 from afml.core.errors import AfmlError
 
-_PR_SET_PDEATHSIG = 1
 _GRACE_S = 5.0
-
-
-def die_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
-    """Linux: have the kernel send this process a signal when its parent is killed outright."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
 
 
 def free_port() -> int:

@@ -17,7 +17,7 @@ from afml.genomics.build import build_store
 from afml.genomics.choice import SiteChoice, build_site_panel
 from afml.genomics.partition import Parts, split
 from afml.genomics.phenotypes import simulate_phenotype
-from afml.genomics.reader import MISSING
+from afml.genomics.sources.record import MISSING
 
 INSTITUTIONS, PANEL_PEOPLE, SITES = 5, 500, 256
 CAUSAL, HERITABILITY, SEED = 10, 0.5, 1

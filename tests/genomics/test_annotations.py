@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afml.genomics.annotations import Annotator, Harm, consequence_harm, polyphen_harm, sift_harm
-from afml.genomics.reader import VariantFile
+from afml.genomics.sources.vcf import VariantFile
 
 
 @dataclass

@@ -16,8 +16,9 @@ from afml.core.errors import ConfigError, InputError, IntegrityError
 from afml.genomics.build import build_panel_store, build_store
 from afml.genomics.choice import DRAWN_PEOPLE, SiteChoice, build_site_panel
 from afml.genomics.drawn import draw_people
-from afml.genomics.reader import Record, VariantFile
 from afml.genomics.sites import SitePanel
+from afml.genomics.sources.text import TextRecord
+from afml.genomics.sources.vcf import VariantFile
 from afml.genomics.store import GenotypeStore
 from crypto.public.random import SeededRandom
 from tests.simulated import simulate_dosage, simulate_panel, write_vcf
@@ -130,13 +131,15 @@ def test_people_and_a_field_of_frequencies_are_a_contradiction(tmp_path: Path) -
 
 @given(st.lists(st.one_of(st.floats(allow_nan=True), st.text("0123456789.,e+-x", max_size=6)), max_size=3))
 def test_stated_frequencies_are_shares_or_nothing(values: list[float | str]) -> None:
-    """`Record.stated` over whatever htslib may hand out."""
-
-    class Raw:
-        POS, REF, ALT = 1, "A", ["C", "T"]
-        INFO = {"AF": tuple(values) if len(values) > 1 else values[0] if values else None}  # noqa: RUF012
-
-    found = Record(Raw(), "22", Path("x")).stated("AF")
+    """`Record.stated` over whatever a file may say."""
+    record = TextRecord(
+        [b"22", b"1", b".", b"A", b"C,T", b".", b".", b"AF=" + ",".join(map(str, values)).encode()],
+        "22",
+        Path("x"),
+        0,
+        None,
+    )
+    found = record.stated("AF")
     assert len(found) == 2
     assert all(value is None or 0 <= value <= 1 for value in found)
 

@@ -11,7 +11,7 @@ import pytest
 
 from afml.core.errors import ConfigError, InputError
 from afml.genomics.partition import Parts, read_people, split
-from afml.genomics.reader import VariantFile
+from afml.genomics.sources.vcf import VariantFile
 from tests.simulated import simulate_csq, simulate_dosage, write_records, write_vcf
 
 

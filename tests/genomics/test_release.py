@@ -16,9 +16,9 @@ from hypothesis.extra import numpy as arrays
 from afml.core.errors import ConfigError, InputError
 from afml.genomics.bgzip import staged_vcf
 from afml.genomics.build import build_store
-from afml.genomics.reader import VariantFile
 from afml.genomics.release import read_release, write_release
 from afml.genomics.sites import SitePanel
+from afml.genomics.sources.vcf import VariantFile
 from tests.simulated import simulate_csq, simulate_dosage, simulate_panel, write_vcf
 
 HEADER = ["##afml_model=0123abcd", "##afml_dp=false", '##afml_note=masked, "0/0" is not a call']

@@ -12,7 +12,7 @@ import pytest
 from afml.genomics.build import build_store
 from afml.genomics.choice import SiteChoice, build_site_panel
 from afml.genomics.partition import read_people
-from afml.genomics.reader import VariantFile
+from afml.genomics.sources.vcf import VariantFile
 
 TOOL = Path(__file__).parents[2] / "tools" / "simulate_cohorts.py"
 

@@ -10,8 +10,23 @@ import pysam.bcftools
 import pytest
 
 from afml.core.errors import InputError
-from afml.genomics.reader import VariantFile
+from afml.genomics.bgzip import header_lines
+from afml.genomics.sources.record import ABSENT, MISSING
+from afml.genomics.sources.vcf import VariantFile
 from tests.simulated import simulate_dosage, write_records, write_vcf
+
+HEADER = [
+    '##FILTER=<ID=LowQual,Description="low, \\"very\\" low">',
+    '##FILTER=<ID=q10,Description="quality">',
+    '##INFO=<ID=DP,Number=1,Type=Integer,Description="depth">',
+    '##INFO=<ID=DB,Number=0,Type=Flag,Description="known">',
+    '##INFO=<ID=AF,Number=A,Type=Float,Description="frequency">',
+    '##INFO=<ID=END,Number=1,Type=Integer,Description="end">',
+    '##FORMAT=<ID=GQ,Number=1,Type=Integer,Description="quality">',
+    '##FORMAT=<ID=DS,Number=.,Type=Float,Description="dosage">',
+    '##FORMAT=<ID=FT,Number=1,Type=String,Description="filter">',
+    '##FORMAT=<ID=DP,Number=1,Type=Integer,Description="depth">',
+]
 
 
 def read(path: Path) -> list[tuple[str, int, tuple[str, ...]]]:
@@ -70,7 +85,7 @@ def test_bcf_reads_like_vcf(whole: Path, tmp_path: Path) -> None:
         (lambda data: data[:-28], "truncated"),
         (
             lambda data: data[: len(data) // 2] + bytes(60) + data[len(data) // 2 + 60 :],
-            "cannot be read, after 22:",
+            "cannot be read, after 22:.*the block at byte",
         ),
         (lambda data: b"", "is empty"),
         (lambda data: b"##fileformat=VCFv4.3\n", "is not bgzipped"),
@@ -110,12 +125,14 @@ def test_missing_file(tmp_path: Path) -> None:
     [
         (["a", "a"], "22 1 . A C . . . GT 0/0 0/1", "names sample a more than once"),
         ([], "22 1 . A C . . . GT", "holds no samples"),
-        (["a", "b"], "22 1 . A C . . . GT 0/0", "cannot be read, the first one"),
-        (["a", "b"], "22 x . A C . . . GT 0/0 0/0", "cannot be read"),
-        (["a", "b"], "22 1 . A C . . . GT 0/0 0/foo", "cannot be read"),
+        (["a", "b"], "22 1 . A C . . . GT 0/0", "line 6 has 10 columns, not 11"),
+        (["a", "b"], "22 x . A C . . . GT 0/0 0/0", "line 6 has a POS that is no position"),
+        (["a", "b"], "22 1 . A C . . . GT 0/0 0/foo", "record 22:1 has a call that is no genotype"),
         (["a", "b"], "22 1 . A C . . . DP 7 9", "record 22:1 has no GT"),
         (["a", "b"], "22 1 . A C . . . GT 0/0/1 0/0/0", "more than two alleles"),
         (["a", "b"], "22 1 . A C . . . GT 0/0 0/2", "does not list"),
+        (["a", "b"], "22 1 . A C . . . GT:DP 0/0:1 0|10:2", "does not list"),
+        (["a", "b"], "#CHROM POS", "line 6 is a header line among the records"),
     ],
 )
 def test_malformed_content_is_one_clear_line(
@@ -126,6 +143,47 @@ def test_malformed_content_is_one_clear_line(
     with pytest.raises(InputError, match=message):
         dosages(path)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\r"])
+def test_a_blank_line_is_named(tmp_path: Path, blank: str) -> None:
+    path = tmp_path / "blank.vcf.gz"
+    text = header_lines(["22"], [], ["a"]).decode() + "22\t1\t.\tA\tC\t.\t.\t.\tGT\t0/0\n" + blank + "\n"
+    with pysam.BGZFile(str(path), "wb") as sink:
+        sink.write(text.encode())
+    with pytest.raises(InputError, match="line 7 is blank"):
+        read(path)
+
+
+def test_what_one_record_says(tmp_path: Path) -> None:
+    path = tmp_path / "fields.vcf.gz"
+    rows = [
+        "X 10 . a g,<NON_REF> . LowQual;q10 DP=7;DB;AF=0.25,1e-3 GT:GQ:DS:FT 0/1:9:0.5,1:PASS 1:.:.:q10 .:3",
+        "X 20 . A . . PASS END=90 DP:GT 4:0/0 .:|1/0 1:12|0",
+    ]
+    write_records(path, rows, ["a", "b", "c"], HEADER)
+    first, second = list(VariantFile(path))
+    assert (first.alleles, first.filters, first.end) == (("A", "G", "<NON_REF>"), ("LowQual", "q10"), 10)
+    assert (first.info("DP"), first.info("DB"), first.info("P"), first.info("D")) == ("7", "", None, None)
+    assert first.stated("AF") == [0.25, float(np.float32(0.001))]
+    assert first.stated("DP") == [None, None]
+    assert first.calls().tolist() == [[0, 1], [1, ABSENT], [MISSING, ABSENT]]
+    assert np.array_equal(first.numbers("GQ"), np.array([[9], [np.nan], [3]], dtype=np.float32), equal_nan=True)
+    assert np.array_equal(first.numbers("DS"), [[0.5, 1], [np.nan, np.nan], [np.nan, np.nan]], equal_nan=True)
+    assert (first.texts("FT"), first.texts("GP")) == (["PASS", "q10", "."], None)
+    assert (second.alleles, second.filters, second.end) == (("A",), (), 90)
+    with pytest.raises(InputError, match="does not list"):
+        second.calls()
+
+
+def test_columns_are_kept_in_the_order_asked_for(whole: Path) -> None:
+    everybody = [record.calls() for record in VariantFile(whole)]
+    some = VariantFile(whole, keep=["S7", "S0", "S199"])
+    assert some.samples == ["S7", "S0", "S199"]
+    for record, calls in zip(some, everybody, strict=True):
+        assert np.array_equal(record.calls(), calls[[7, 0, 199]])
+    with pytest.raises(InputError, match="lacks sample nobody"):
+        VariantFile(whole, keep=["S1", "nobody"])
 
 
 def test_sites_only_file_has_no_samples(tmp_path: Path) -> None:
@@ -151,3 +209,28 @@ def test_two_spellings_of_a_contig_are_refused(tmp_path: Path) -> None:
     write_records(path, ["22 1 . A C . . . GT 0/0", "chr22 2 . A C . . . GT 0/0"], ["a"])
     with pytest.raises(InputError, match="holds both '22' and 'chr22'"):
         read(path)
+
+
+def test_bcf_says_what_vcf_says(tmp_path: Path) -> None:
+    path, bcf = tmp_path / "a.vcf.gz", tmp_path / "a.bcf"
+    rows = [
+        "X 10 . a g,<NON_REF> . LowQual;q10 DP=7;DB;AF=0.25,1e-3 GT:GQ:DS:FT 0/1:9:0.5,1:PASS 1:.:.:q10 .:3:1:.",
+        "X 20 . ACGT A,AC . PASS END=900 DP:GT 40000:0/0 .:1/2 1:./2",
+        "22 30 . A . . . DP=300;AF=. GT 0/0 ./. 0",
+    ]
+    write_records(path, rows, ["a", "b", "c"], HEADER)
+    pysam.bcftools.view("-Ob", "-o", str(bcf), str(path), catch_stdout=False)
+    left, right = VariantFile(path), VariantFile(bcf)
+    assert (left.samples, dict(left.contigs)) == (right.samples, dict(right.contigs))
+    for ours, theirs in zip(left, right, strict=True):
+        for what in ("chrom", "pos", "alleles", "end", "filters"):
+            assert getattr(ours, what) == getattr(theirs, what), what
+        for key in ("DP", "DB", "AF", "END", "none"):
+            assert ours.stated(key) == theirs.stated(key)
+            assert key == "AF" or ours.info(key) == theirs.info(key)
+        assert np.array_equal(ours.calls(), theirs.calls())
+        for field in ("GQ", "DS", "DP", "GP"):
+            one, other = ours.numbers(field), theirs.numbers(field)
+            assert (one is None) == (other is None)
+            assert one is None or np.array_equal(one, other, equal_nan=True)
+        assert ours.texts("FT") == theirs.texts("FT")

@@ -1,0 +1,60 @@
+"""What `afml prepare` is told of genotypes: a field is one of its options, its description their help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from afml.core.config import Settings
+from afml.data.persons import PEOPLE_HELP, WITHOUT_HELP
+from afml.genomics.choice import SiteChoice
+from afml.genomics.persons import Duplicates, Relatives
+
+
+def _several(given: object) -> object:
+    """One path as a list of one."""
+    return (given,) if isinstance(given, str | Path) else given
+
+
+Paths = Annotated[tuple[Path, ...], BeforeValidator(_several), Field(min_length=1)]
+"""Files that are read as one."""
+
+
+class GenotypeOptions(Settings):
+    """What `afml prepare` is told of genotypes; `phenotypes` are read by `afml.genomics.phenotypes`."""
+
+    vcf: Paths = Field(
+        description="those of this institution; a pattern in quotes, @LIST or repeated: one file per chromosome, say."
+    )
+    panel_vcf: Paths = Field(
+        description="the public panel, the same everywhere: people, or a VCF without samples that states allele "
+        "frequencies."
+    )
+    panel_af_field: str | None = Field(
+        default=None, description="INFO field of those frequencies, one per ALT.  [default: AF]"
+    )
+    drawn_people: int | None = Field(
+        default=None, ge=2, description="people drawn from them, where the panel holds none.  [default: 500]"
+    )
+    phenotypes: Path | None = Field(
+        default=None,
+        description="TSV: sample, phenotype (0 or 1); or sample, name1, ...; left out for runs without traits.",
+    )
+    exclude: tuple[Path, ...] = Field(default=(), description="BED of regions to leave out; may be repeated.")
+    people: Path | None = Field(default=None, description=PEOPLE_HELP)
+    without: Path | None = Field(default=None, description=WITHOUT_HELP)
+    duplicates: Duplicates = Field(
+        default="refuse", description="the same record under the names of two people, or in the panel too."
+    )
+    relatives: Relatives = Field(
+        default="report", description="relatives; fold keeps the member of a family who has the most calls."
+    )
+    sites: int = Field(default=1024, description="most common sites to keep.")
+    min_maf: float = Field(default=0.01, description="smallest frequency in the panel.")
+
+    @property
+    def choice(self) -> SiteChoice:
+        """Which sites of the panel these are."""
+        return SiteChoice(self.sites, self.min_maf, self.exclude, self.panel_af_field, self.drawn_people)
