@@ -15,6 +15,7 @@ import numpy as np
 from afml.core.errors import InputError
 from afml.core.progress import Step
 from afml.genomics.annotations import Annotator, Harm
+from afml.genomics.annotations.vep_output import read_vep_output
 from afml.genomics.contigs import genome_order
 from afml.genomics.filters import Regions, read_exclusions, require_overlap_in_names
 from afml.genomics.sites import SiteKey, SitePanel, is_sequence, trimmed
@@ -44,6 +45,7 @@ class SiteChoice:
         exclude: BED files of regions to leave out.
         af_field: INFO field of the frequencies in a file without people, by default `AF_FIELD`.
         drawn_people: People to draw where the file holds none, by default `DRAWN_PEOPLE`; at least 2.
+        annotations: Files of VEP's that annotate the panel's sites, beside its INFO.
     """
 
     sites: int
@@ -51,6 +53,7 @@ class SiteChoice:
     exclude: Sequence[Path] = ()
     af_field: str | None = None
     drawn_people: int | None = None
+    annotations: Sequence[Path] = ()
 
     def require_possible(self) -> None:
         """Refuse numbers with which nothing can be chosen.
@@ -100,8 +103,8 @@ def build_site_panel(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress
         progress: Advanced once per 1,000 records.
 
     Raises:
-        InputError: An unreadable file, a BED file of other contigs, `af_field` or `drawn_people` for a file that
-            holds people, or no site left (with the counts).
+        InputError: An unreadable file, annotations of other sites, a BED file of other contigs, `af_field` or
+            `drawn_people` for a file that holds people, or no site left (with the counts).
     """
     choice.require_possible()
     exclusions = read_exclusions(choice.exclude)
@@ -116,6 +119,8 @@ def build_site_panel(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress
             filters.pass_on(record)
         require_overlap_in_names(exclusions, list(variants.contigs), variants.paths[0])
     chosen = filters.chosen(variants.paths[0])
+    beside = read_vep_output(choice.annotations, [site.key for site in chosen])
+    harms = [site.harm.worst(beside.get(site.key, Harm())) for site in chosen]
     return SitePanel(
         chrom=[site.key[0] for site in chosen],
         pos=np.asarray([site.key[1] for site in chosen], dtype=np.int64),
@@ -124,7 +129,7 @@ def build_site_panel(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress
         minor_is_alt=np.asarray([site.minor_is_alt for site in chosen], dtype=np.bool_),
         maf=np.asarray([site.maf for site in chosen], dtype=np.float64),
         annotations=np.asarray(
-            [(2 * site.maf, site.harm.sift, site.harm.polyphen, site.harm.impact) for site in chosen],
+            [(2 * site.maf, harm.sift, harm.polyphen, harm.impact) for site, harm in zip(chosen, harms, strict=True)],
             dtype=np.float32,
         ),
         drawn_people=(choice.drawn_people or DRAWN_PEOPLE) if drawn else 0,

@@ -42,6 +42,9 @@ class GenotypeOptions(Settings):
         default=None,
         description="TSV: sample, phenotype (0 or 1); or sample, name1, ...; left out for runs without traits.",
     )
+    annotations: tuple[Path, ...] = Field(
+        default=(), description="what VEP says of the panel's sites (--json or --tab); may be repeated."
+    )
     exclude: tuple[Path, ...] = Field(default=(), description="BED of regions to leave out; may be repeated.")
     people: Path | None = Field(default=None, description=PEOPLE_HELP)
     without: Path | None = Field(default=None, description=WITHOUT_HELP)
@@ -57,4 +60,6 @@ class GenotypeOptions(Settings):
     @property
     def choice(self) -> SiteChoice:
         """Which sites of the panel these are."""
-        return SiteChoice(self.sites, self.min_maf, self.exclude, self.panel_af_field, self.drawn_people)
+        return SiteChoice(
+            self.sites, self.min_maf, self.exclude, self.panel_af_field, self.drawn_people, self.annotations
+        )
