@@ -38,7 +38,10 @@ def withdraw(folder: Path, kit: Path, named: tuple[str, ...], listed: Path | Non
         kept = keep_in_kit(loaded, ledger)
     click.echo(f"{new} people have withdrawn, {len(people) - new} had before; a running node refuses its next spend")
     if left.people < len(people):
-        click.echo(f"{len(people) - left.people} of them were never spent on or released here: check their ids")
+        click.echo(
+            f"{len(people) - left.people} of them were never spent on or released here: check their ids, and give "
+            "those under which they were enrolled, too, if they have been renamed or sampled again since"
+        )
     if left.runs:
         click.echo(f"cannot be undone: sums and models of {len(left.runs)} runs they took part in: {_some(left.runs)}")
     if left.releases:

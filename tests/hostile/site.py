@@ -45,7 +45,7 @@ class Seat:
     """An honest node in one run.
 
     Attributes:
-        people: Numbers of the persons behind the names that are enrolled: a person twice stands there twice.
+        names: Enrolled names, and the numbers of the persons behind them.
         sums: Digest of the sums that it applied; what a Ready says of its model.
         applied: How many.
         paid: Attempts that it spent on and whose sum it has not seen.
@@ -56,11 +56,16 @@ class Seat:
     guard: Guard
     journal: Journal
     witnessing: Witnessing
-    people: list[int]
+    names: dict[str, int]
     sums: bytes = NO_SUMS
     applied: int = 0
     paid: set[Attempt] = field(default_factory=set)
     bent: bool = False
+
+    @property
+    def people(self) -> list[int]:
+        """Numbers of the persons behind the names: a person twice stands there twice."""
+        return list(self.names.values())
 
 
 class Institution:
@@ -137,7 +142,7 @@ class Institution:
             journal.close()
             raise
         witnessing = Witnessing(post.mailbox(self.kit), ledger, self.kit.roster, journal.letters)
-        seat = Seat(run, guard, journal, witnessing, [person_of[name] for name in names])
+        seat = Seat(run, guard, journal, witnessing, {name: person_of[name] for name in names})
         self.seats[run.run] = seat
         return seat
 
@@ -189,13 +194,19 @@ class Institution:
         seat.paid.discard(attempt)
 
     def withdraw(self, person: int) -> None:
-        """What `afml withdraw` does.
+        """What `afml withdraw` does, and its operator, who does what it says.
 
         Raises:
             AfmlError: The ledger cannot be opened, or preparing is refused.
         """
         name, ledger = self.cohort.name(person), self.open()
-        ledger.withdraw([name])
+        _, traces = ledger.withdraw([name])
+        if not traces.people:
+            # The ledger has not met this name, and says so: the person was enrolled under an earlier one, if at all.
+            enrolled = [
+                known for seat in self.seats.values() for known, number in seat.names.items() if number == person
+            ]
+            ledger.withdraw(enrolled)
         keep_in_kit(self.kit, ledger)
         self.withdrawn.add(person)
 

@@ -157,3 +157,14 @@ def test_withdrawal_takes_effect_in_the_middle_of_a_run(world: World) -> None:
     before = site.leaked[0]
     world.attempt(world.runs[-1], 1, "none", 1, 0)
     assert site.leaked[0] == before > 0
+
+
+def test_who_was_renamed_during_a_run_withdraws_by_the_name_that_it_began_with(world: World) -> None:
+    """The ledger has not met the new name, and says so; its operator gives the earlier one, too."""
+    world.play("a", [("none", 1, 0)])
+    site = world.sites[1]
+    site.cohort.rename(0)
+    site.withdraw(0)
+    before = site.leaked[0]
+    world.attempt(world.runs[-1], 1, "none", 1, 0)
+    assert site.leaked[0] == before > 0

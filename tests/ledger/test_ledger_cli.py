@@ -153,7 +153,7 @@ def test_people_take_their_consent_back(met: Place, tmp_path: Path) -> None:
     given = ["--ledger", met.folder(3), "--kit", met.kit(3)]
     told = call(withdraw, *given, "--person", PEOPLE[0], "--file", listed)
     assert "4 people have withdrawn" in told
-    assert "1 of them were never spent on or released here" in told
+    assert "1 of them were never spent on or released here: check their ids, and give those under which" in told
     assert "cannot be undone: sums and models of 1 runs they took part in: one" in told
     assert "cannot be undone: 1 files they are in" in told
     assert "person-" not in told
