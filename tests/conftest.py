@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from afml.training.foreign.process import TaskProcess
 from afml.trial.processes import Team
 from tests import warm
 
-Team.launch = warm.Popen  # each party a process of its own still, but a forked one
+Team.launch = TaskProcess.launch = warm.Popen  # each a process of its own still, but a forked one
 
 settings.register_profile("default", max_examples=40, deadline=None, derandomize=True)
 settings.register_profile("thorough", max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -14,6 +14,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import fcntl
 import gc
 import importlib
 import inspect
@@ -24,6 +25,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import types
@@ -31,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from afml.core.children import die_with_parent
+from afml.training.foreign.process import TaskProcess
 from afml.trial.processes import Team
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -41,9 +44,11 @@ MODULES = (
     "afml.training.processes.worker", "afml.trial.assess", "afml.trial.demo", "aggregator.server", "node.prepare",
     "node.release", "node.take_part", "rich.progress", "rich.table", "scipy.optimize", "scipy.stats", "sklearn",
 )  # fmt: skip
+#: What starts no process of its own that would be forked; each of the others is given a process that forks for it.
+ALONE = "afml.training.foreign.child"
 MARK = "AFML_TEST_MARK"
 _PR_SET_CHILD_SUBREAPER = 36
-_MESSAGE = 1 << 20
+_MESSAGE, _FILES = 1 << 20, 64
 
 
 class _Server:
@@ -92,17 +97,19 @@ class Popen(subprocess.Popen[Any]):
         told = inspect.signature(super()._execute_child).bind(*given).arguments  # type: ignore[misc]
         command = [os.fspath(word) for word in told["args"]]
         ours = command[0] == sys.executable and command[1:2] in (["-m"], ["-c"])
-        if not ours or told["pass_fds"] or told["preexec_fn"] not in (None, die_with_parent):
+        if not ours or told["preexec_fn"] not in (None, die_with_parent):
             super()._execute_child(*given)  # type: ignore[misc]
             return
-        files = [told["p2cread"], told["c2pwrite"], told["errwrite"]]
+        streams = [told["p2cread"], told["c2pwrite"], told["errwrite"]]
+        files = [own if fd == -1 else fd for own, fd in enumerate(streams)] + list(told["pass_fds"])
         request = {
             "command": command[1:], "cwd": os.fspath(told["cwd"] or os.getcwd()),
             "environment": dict(os.environ if told["env"] is None else told["env"]),
             "session": bool(told["start_new_session"]), "dies": told["preexec_fn"] is not None,
+            "passed": list(told["pass_fds"]),
         }  # fmt: skip
         try:
-            self.pid = _serving().start(request, [own if fd == -1 else fd for own, fd in enumerate(files)])
+            self.pid = _serving().start(request, files)
             self._child_created = True
         finally:
             self._close_pipe_fds(*given[10:16])  # type: ignore[attr-defined]
@@ -126,7 +133,7 @@ def run(command: list[str], *, timeout: float = 600, **options: Any) -> subproce
 def _serve(connection: socket.socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C goes to everybody; the tests end this one
     while True:
-        data, files, _, _ = socket.recv_fds(connection, _MESSAGE, 3)
+        data, files, _, _ = socket.recv_fds(connection, _MESSAGE, _FILES)
         if not data:
             return
         between = os.fork()
@@ -149,11 +156,9 @@ def _become(request: dict[str, Any], files: list[int], connection: socket.socket
             die_with_parent()
         if request["session"]:
             os.setsid()
-        for number, descriptor in enumerate(files):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
         connection.send(str(os.getpid()).encode())
-        connection.close()
+        connection.detach()
+        _keep(dict(zip([0, 1, 2, *request["passed"]], files, strict=True)))
         _settle(request)
         code = _code(request["command"])
     except BaseException:  # noqa: BLE001 (as the interpreter would)
@@ -168,17 +173,30 @@ def _become(request: dict[str, Any], files: list[int], connection: socket.socket
         os._exit(code)
 
 
+def _keep(files: dict[int, int]) -> None:
+    """Have these open files, each under the number that it is asked for, and no others."""
+    above = max(files) + 1
+    apart = {number: fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, above) for number, descriptor in files.items()}
+    for number, descriptor in apart.items():
+        os.dup2(descriptor, number)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in files:
+            with contextlib.suppress(OSError):  # that of the listing itself
+                os.close(int(name))
+
+
 def _settle(request: dict[str, Any]) -> None:
     """Environment, folder, search path and signals as at an interpreter's start."""
     global _server
     _server = None
-    if request["command"][1:3] == ["afml", "demo"]:  # its parties are to be its own children
+    if request["command"][1] != ALONE:  # what it starts are to be its own children
         _server = _nested()
     environment = request["environment"]
     os.environ.clear()
     os.environ.update(environment)
     if MARK in environment:  # where `tests.processes.alive` finds it; kept open until the end
         os.memfd_create(f"{MARK}={environment[MARK]}")
+    tempfile.tempdir = None  # its own TMPDIR says where
     os.chdir(request["cwd"])
     paths = [request["cwd"], *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     sys.path[:0] = [path for path in paths if path not in sys.path]
@@ -193,10 +211,10 @@ def _nested() -> _Server:
     """A process that forks for this one: the same as this one's, before this one does anything."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
-        ours.close()
+        ours.detach()
         die_with_parent()
-        for number in range(3):
-            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        _keep({0: nothing, 1: nothing, 2: nothing, theirs.fileno(): theirs.fileno()})
         _serve(theirs)
         os._exit(0)
     theirs.close()
@@ -226,7 +244,7 @@ if __name__ == "__main__":
         importlib.import_module(module)
     from tests import warm  # this module under the name that others import it by
 
-    Team.launch = warm.Popen
+    Team.launch = TaskProcess.launch = warm.Popen
     gc.collect()
     gc.freeze()  # collections in the children leave these pages shared
     warm._serve(socket.socket(fileno=int(sys.argv[1])))

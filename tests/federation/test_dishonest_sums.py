@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from afml.trial.processes import free_port
+from tests import warm
 from tests.federation.parties import Consortium
 from tests.processes import REPOSITORY, environment
 
@@ -27,7 +28,7 @@ def start_dishonest(consortium: Consortium, port: int, name: str, *bend: object)
     arguments = ["aggregator", "--kit", consortium.kit("aggregator"), "--run", consortium.run_file(name),
                  "--data", consortium.data(name), "--listen", f"127.0.0.1:{port}"]  # fmt: skip
     with (consortium.root / f"{name}.log").open("ab") as out:
-        process = subprocess.Popen(
+        process = warm.Popen(
             [sys.executable, "-m", "tests.federation.dishonest", *map(str, bend), "--", *map(str, arguments)],
             stdout=out, stderr=subprocess.STDOUT, cwd=REPOSITORY, env=environment(),
         )  # fmt: skip

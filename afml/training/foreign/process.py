@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -15,11 +13,12 @@ import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
 from afml.core import errors
+from afml.core.children import die_with_parent
 from afml.core.errors import AfmlError, ProtocolError
 from afml.training.foreign import sandbox
 from afml.training.foreign.messages import Message, receive, send
@@ -27,7 +26,6 @@ from afml.training.foreign.messages import Message, receive, send
 if TYPE_CHECKING:
     from afml.training.registry import InstalledTask
 
-_PR_SET_PDEATHSIG = 1
 #: What a task's process gets of this one's environment.
 _PASSED = ("PATH", "LANG", "LC_ALL", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "LOCAL_RANK")
 _PASSED_PREFIXES = ("OPENBLAS_", "MKL_")
@@ -43,7 +41,12 @@ class TaskProcess:
     Args:
         task: What it imports.
         readable: Folders and files of data that it may read.
+
+    Attributes:
+        launch: What starts it: `subprocess.Popen`, or something that takes what it takes and is one.
     """
+
+    launch: ClassVar[type[subprocess.Popen[bytes]]] = subprocess.Popen
 
     def __init__(self, task: InstalledTask, readable: Iterable[Path] = ()) -> None:
         sandbox.require()
@@ -53,7 +56,7 @@ class TaskProcess:
         answers, gives = os.pipe()
         log = os.open(self._scratch / "task.log", os.O_WRONLY | os.O_CREAT, 0o600)
         command = [sys.executable, "-m", "afml.training.foreign.child", str(asks), str(gives)]
-        self._process = subprocess.Popen(
+        self._process = self.launch(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -61,7 +64,7 @@ class TaskProcess:
             pass_fds=(asks, gives),
             env=_environment(self._scratch),
             cwd=self._scratch,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
         for descriptor in (asks, gives, log):
             os.close(descriptor)
@@ -127,6 +130,7 @@ def _environment(scratch: Path) -> dict[str, str]:
     paths = [path for path in sys.path if path]
     return kept | {
         "PYTHONPATH": os.pathsep.join(paths),
+        "OPENBLAS_NUM_THREADS": "1",  # else numpy starts threads when it is imported, before the process is confined
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
@@ -148,11 +152,6 @@ def _code(task: InstalledTask) -> list[Path]:
         *package_roots(task.module, own=False),
         *map(Path, _SYSTEM),
     ]
-
-
-def _die_with_parent() -> None:
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _stop(process: subprocess.Popen[bytes], scratch: Path) -> None:

@@ -3,9 +3,8 @@
 Landlock (Linux 5.13) allows this process to read its own code, system libraries and the folders that it is given, to
 write one scratch folder, and nothing else of the file system. A seccomp filter refuses to make sockets, to look into
 other processes or to signal them, memory and queues that processes share by a number, and the interfaces by which
-any of it could be done another way. Neither can be taken back, and
-children inherit both. A process that cannot be confined so is not started: the guarantee says "cannot", not "should
-not".
+any of it could be done another way. Neither can be taken back, and children and later threads inherit both. A process
+that cannot be confined so is not started: the guarantee says "cannot", not "should not".
 """
 
 from __future__ import annotations
@@ -88,8 +87,11 @@ def confine(readable: Iterable[Path], scratch: Path) -> None:
         scratch: The one folder that may be written.
 
     Raises:
-        OSError: The kernel refused.
+        OSError: The kernel refused; or there is another thread, which neither mechanism would hold back.
     """
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        raise OSError(errno.EBUSY, f"cannot confine the task: its process has {threads} threads")
     libc = ctypes.CDLL(None, use_errno=True)
     _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1)
     _prctl(libc, _PR_SET_DUMPABLE, 0)  # nobody else's task may look into this process either

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +31,7 @@ from afml.training.model import ArrayModel
 from afml.training.registry import InstalledTask
 from afml.training.step import Trainer
 from crypto.public.random import source
+from tests import warm
 
 pytestmark = pytest.mark.skipif(not sandbox.available(), reason="this system cannot confine a task (no Landlock)")
 
@@ -90,10 +93,12 @@ class Processes:
 
     def _start(self) -> tuple[TaskProcess, TaskProcess]:
         site = self._prepared
-        return (
-            TaskProcess(self._package, [site.public]),
-            TaskProcess(self._package, [site.public, site.private, site.table]),
-        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TaskProcess, "launch", subprocess.Popen)  # interpreters of their own, as at an institution
+            return (
+                TaskProcess(self._package, [site.public]),
+                TaskProcess(self._package, [site.public, site.private, site.table]),
+            )
 
     def sum(self, run: RunConfig) -> np.ndarray:
         if not self._seeing.alive:
@@ -228,10 +233,23 @@ def test_its_environment_holds_nothing_of_this_one(package: InstalledTask, monke
     from afml.training.foreign.process import _environment
 
     monkeypatch.setenv("AFML_SECRET", "x")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "8")
     made = _environment(Path("/scratch"))
     assert "AFML_SECRET" not in made
     assert set(made) <= {*os.environ, "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "HOME", "TMPDIR"}
-    assert made["HOME"] == "/scratch"
+    assert (made["HOME"], made["OPENBLAS_NUM_THREADS"]) == ("/scratch", "1")
+
+
+def test_no_thread_escapes_because_it_was_there_before(tmp_path: Path) -> None:
+    code = (
+        "import sys, threading; from pathlib import Path; from afml.training.foreign.sandbox import confine\n"
+        "end = threading.Event(); other = threading.Thread(target=end.wait); other.start()\n"
+        "try: confine([], Path(sys.argv[1]))\n"
+        "except OSError as error: print(error)\n"
+        "end.set(); other.join(); confine([], Path(sys.argv[1])); print('alone')"
+    )
+    done = warm.run([sys.executable, "-c", code, str(tmp_path)])
+    assert done.stdout.splitlines() == ["[Errno 16] cannot confine the task: its process has 2 threads", "alone"]
 
 
 def test_it_is_not_believed_a_sum_that_it_clipped_by_itself(
