@@ -25,7 +25,7 @@ from afml.core.errors import ProtocolError
 from afml.data.prepared import Prepared
 from afml.training.foreign.messages import Message
 from afml.training.foreign.process import TaskProcess
-from afml.training.foreign.reading import bytes_in, rows_in
+from afml.training.foreign.reading import bytes_in, rows_in, understood
 from afml.training.model import ArrayModel, Arrays, run_card
 from afml.training.planning import Plan, Rounds, Terms
 from afml.training.registry import InstalledTask
@@ -61,11 +61,15 @@ class ForeignKind:
     @cached_property
     def data(self) -> tuple[str, ...]:
         """See `TaskKind.data`."""
-        return tuple(map(str, self._ask("describe", {}).fields["data"]))
+        answer = self._ask("describe", {})
+        with understood("kinds of data"):
+            return tuple(map(str, answer.fields["data"]))
 
     def settings(self, given: Mapping[str, Any]) -> GivenSettings:
         """See `TaskKind.settings`."""
-        return GivenSettings(values=self._ask("settings", {"given": dict(given)}).fields["settings"])
+        answer = self._ask("settings", {"given": dict(given)})
+        with understood("settings"):
+            return GivenSettings(values=answer.fields["settings"])
 
     def check(self, run: RunConfig) -> None:
         """See `TaskKind.check`."""
@@ -79,11 +83,15 @@ class ForeignKind:
             "rounds": rounds.model_dump(mode="json"),
             "terms": terms.model_dump(mode="json"),
         }
-        return Plan.model_validate(self._ask("plan", fields).fields["plan"])
+        answer = self._ask("plan", fields)
+        with understood("a plan"):
+            return Plan.model_validate(answer.fields["plan"])
 
     def lengths(self, run: RunConfig) -> tuple[int, ...]:
         """See `TaskKind.lengths`."""
-        return tuple(self._ask("lengths", {"run": run.model_dump(mode="json")}).fields["lengths"])
+        answer = self._ask("lengths", {"run": run.model_dump(mode="json")})
+        with understood("lengths"):
+            return tuple(map(int, answer.fields["lengths"]))
 
     def task(self, run: RunConfig, public: Path, *, bf16: bool = False) -> ForeignTask:
         """See `TaskKind.task`."""
@@ -133,7 +141,8 @@ class ForeignEnrolled:
         places = {"folder": str(prepared.folder.resolve()), "table": str(prepared.table.resolve())}
         whose = {"data": prepared.data.model_dump(mode="json"), "role": prepared.role, "held_out": held_out}
         told = process.ask("open_enrolled", places | whose).fields
-        self._people, self._digest = int(told["people"]), str(told["digest"])
+        with understood("a number of people"):
+            self._people, self._digest = int(told["people"]), str(told["digest"])
         self._held = Held()
 
     def __len__(self) -> int:
@@ -172,24 +181,27 @@ class ForeignTask:
 
     def __init__(self, process: TaskProcess, run: RunConfig, public: Path, *, bf16: bool) -> None:
         self._process, self._run = process, run
-        told = _open_task(process, run, public, bf16=bf16)
-        self._lengths, self._blocks, self._at_once = told["lengths"], told["blocks"], told["people_at_once"]
-        self._public_part = bool(told["has_public_part"])
+        told, phases = _open_task(process, run, public, bf16=bf16), range(len(run.phases))
+        with understood("a description of its phases"):
+            self._lengths = [int(told["lengths"][phase]) for phase in phases]
+            self._blocks = [tuple(map(float, told["blocks"][phase])) for phase in phases]
+            self._at_once = [max(1, int(told["people_at_once"][phase])) for phase in phases]
+            self._public_part = bool(told["has_public_part"])
         self._kept: bytes | None = None  # the state, until something changes it
         self._started: Arrays | None = None  # the saved model that was loaded last
         self.model().digest()  # what could not be saved is refused now, before anything is spent on it
 
     def length(self, phase: int) -> int:
         """See `Task.length`."""
-        return int(self._lengths[phase])
+        return self._lengths[phase]
 
     def blocks(self, phase: int) -> tuple[float, ...]:
         """See `Task.blocks`."""
-        return tuple(map(float, self._blocks[phase]))
+        return self._blocks[phase]
 
     def people_at_once(self, phase: int) -> int:
         """See `Task.people_at_once`."""
-        return max(1, int(self._at_once[phase]))
+        return self._at_once[phase]
 
     def gradients(
         self, phase: int, enrolled: ForeignEnrolled, people: NDArray[np.int64], stream: RandomSource
@@ -227,7 +239,7 @@ class ForeignTask:
         """See `Task.load_state`."""
         self._kept = None
         told = self._process.ask("load_state", arrays=[np.frombuffer(blob, np.uint8)]).fields
-        self._public_part = bool(told["has_public_part"])
+        self._public_part = _has_public_part(told)
 
     def digest(self) -> bytes:
         """See `Task.digest`."""
@@ -236,21 +248,29 @@ class ForeignTask:
     def model(self) -> ArrayModel:
         """See `Task.model`."""
         answer = self._process.ask("model")
-        names = [str(name) for name in answer.fields["names"]]
-        if len(set(names)) < len(answer.arrays) or not all(_NAME.fullmatch(name) for name in names):
+        with understood("a model"):
+            names = [str(name) for name in answer.fields["names"]]
+            card = dict(answer.fields["card"])
+        if not len(set(names)) == len(names) == len(answer.arrays):
+            raise ProtocolError(
+                f"gave {len(answer.arrays)} arrays of its model by {len(set(names))} names",
+                where="process of a task",
+                cure="mend the task: a name for each array",
+            )
+        if not all(_NAME.fullmatch(name) for name in names):
             raise ProtocolError(
                 "names an array of its model as no array can be named",
                 where="process of a task",
                 cure="use letters and digits",
             )
-        card = dict(answer.fields["card"]) | run_card(self._run)  # of what run it is the node says, not the task
-        return ArrayModel(dict(zip(names, answer.arrays, strict=True)), card)
+        # Of what run it is the node says, not the task.
+        return ArrayModel(dict(zip(names, answer.arrays, strict=True)), card | run_card(self._run))
 
     def load_model(self, arrays: Arrays) -> None:
         """See `Task.load_model`."""
         self._kept = None
         told = _send_model(self._process, arrays)
-        self._started, self._public_part = dict(arrays), bool(told["has_public_part"])
+        self._started, self._public_part = dict(arrays), _has_public_part(told)
 
     def predict(self, enrolled: ForeignEnrolled, people: NDArray[np.int64]) -> NDArray[np.float64]:
         """See `Task.predict`; the seeing process is asked."""
@@ -259,6 +279,11 @@ class ForeignTask:
 
 def _send_model(process: TaskProcess, arrays: Arrays) -> dict[str, Any]:
     return process.ask("load_model", {"names": list(arrays)}, list(arrays.values())).fields
+
+
+def _has_public_part(told: Mapping[str, Any]) -> bool:
+    with understood("a state"):
+        return bool(told["has_public_part"])
 
 
 def _open_task(process: TaskProcess, run: RunConfig, public: Path, *, bf16: bool) -> dict[str, Any]:

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
 from afml.core.errors import ProtocolError
 from afml.training.foreign.messages import Message
 from afml.training.task import Rows
+
+
+@contextlib.contextmanager
+def understood(what: str) -> Iterator[None]:
+    """Have whatever is wrong with the fields of an answer, read within, end in one line.
+
+    Args:
+        what: What was asked for.
+
+    Raises:
+        ProtocolError: The answer does not hold it.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError):
+        raise ProtocolError(f"gave {what} that cannot be read", where="process of a task") from None
 
 
 def rows_in(answer: Message) -> list[Rows]:
