@@ -22,6 +22,7 @@ from afml.data.holdout import HoldoutDraw
 from afml.data.kind import DATA_KINDS, Built
 from afml.data.people import PeopleTable
 from crypto.public.signing import sign
+from node.inuse import alone
 from node.workspace import Workspace
 
 _HOLDOUT_KEY = "holdout.key"
@@ -57,13 +58,13 @@ def prepare(kit: NodeKit, work: Workspace, given: Given, progress: Step) -> Node
 
     Raises:
         ConfigError: There is no such kind of data.
-        InputError: Anything wrong with a file; names the file, the place and the cure.
+        InputError: Anything wrong with a file; names the file, the place and the cure. Or a command reads the folder.
     """
     new = not work.root.exists()
     work.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         # All of it is made apart, so that a failure leaves what an earlier preparation made.
-        with tempfile.TemporaryDirectory(dir=work.root, prefix=".prepare-") as folder:
+        with alone(work), tempfile.TemporaryDirectory(dir=work.root, prefix=".prepare-") as folder:
             draft = Workspace(Path(folder))
             draft.data.mkdir()
             built = DATA_KINDS.get(given.kind).build(draft.data, given.options, progress.note)

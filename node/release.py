@@ -27,6 +27,7 @@ from afml.release.plan import ReleasePlan
 from afml.release.planning import plan_release
 from afml.release.released import Released, apply_plan
 from afml.release.suite import worst_attack
+from node.inuse import in_use
 from node.privacy import PrivacyStatement
 from node.recognise import recognise_people
 from node.workspace import Workspace
@@ -63,6 +64,11 @@ def release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledge
             `target_rr`.
         BudgetError: Somebody in the file has withdrawn consent.
     """
+    with in_use(work):
+        return _release(work, config, settings, ledger)
+
+
+def _release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger) -> ReleaseDone:
     recognise_people(ledger, work)
     plan = make_plan(work, config, settings)
     store = GenotypeStore.open(GenotypeFiles(work.data).cohort_store)

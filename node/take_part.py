@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from afml.consortium.card import DataAgreement, NodeCard
+from afml.consortium.card import NodeCard
 from afml.consortium.kit import load_roster
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.run import RunConfig
@@ -20,6 +20,7 @@ from crypto.secret.backend import Backend, backend
 from node.afterwards import evaluated_here, keep_with_model
 from node.client import Client, preflight
 from node.guard import Guard, open_ledger, require_named
+from node.inuse import in_use
 from node.journal import Journal
 from node.party import Party
 from node.policy import Site
@@ -97,8 +98,12 @@ def take_part(
     Raises:
         AfmlError: One line; the run can be taken up again unless it says otherwise.
     """
+    with in_use(Workspace(part.work)):
+        return _take_part(kit, part, group, hidden_by, tell)
+
+
+def _take_part(kit: NodeKit, part: Part, group: Group | None, hidden_by: Backend | None, tell: Tell) -> Taken:
     run, work = load_run(part.run_file, kit.roster), Workspace(part.work)
-    work.require_prepared()
     site, journal = Site(kit, part.kit, part.simulation), Journal(work.run(run.run))
     journal.require_not_ended()
     if not journal.paid(run.rounds):  # what is paid for is finished, whatever the policy has become
@@ -162,7 +167,7 @@ def checked_holdings(work: Workspace, run: RunConfig, node: int, part: Part) -> 
     if (card.node, declared, card.data) != (node, enrolled, run.data):
         raise ConfigError(
             f"the run declares {enrolled} people at node {node}, this work folder's card says {declared} "
-            f"({_shown(card.data)} / {_shown(run.data)})",
+            f"({card.data.named} / {run.data.named})",
             where=part.run_file,
             cure="give the coordinator the present card.json and configure the run again",
         )
@@ -228,7 +233,3 @@ def _finished(work: Workspace, run: RunConfig, holdings: Holdings, journal: Jour
         holdings.task.load_state(stored[2])
         holdings.task.model().save(work.model(run.run))
     return Taken(run.run, work.model(run.run), None)
-
-
-def _shown(data: DataAgreement) -> str:
-    return f"{data.kind} {data.fingerprint[:12]}"

@@ -44,6 +44,7 @@ from node.afterwards import evaluated_here, keep_with_model
 from node.agreement import NO_SUMS
 from node.checks import require_own_attempt, require_plausible
 from node.guard import Guard, open_ledger
+from node.inuse import in_use
 from node.journal import Journal
 from node.outbox import Outbox, Submission
 from node.policy import Site
@@ -122,6 +123,10 @@ class OneProcess:
             BudgetError: The plan does not fit somebody's budget; nothing is spent.
             AfmlError: A task or a sum is not what it should be; the run is closed at every institution.
         """
+        with in_use(*(place.work for place in self._places)):
+            return self._train()
+
+    def _train(self) -> dict[int, PrivacyStatement]:
         run = self._run
         self._kind.check(run)
         first = self._places[0].work

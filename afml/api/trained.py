@@ -18,6 +18,7 @@ from afml.ledger.findings import require_ok
 from afml.ledger.outside import Files, KeyOptions, verify_with
 from afml.training.model import ArrayModel
 from afml.training.registry import InstalledTask
+from node.inuse import in_use
 from node.privacy import PrivacyStatement
 from node.workspace import Workspace
 
@@ -87,14 +88,16 @@ class Trained:
             ConfigError: This kind of task does not predict.
             InputError: The node's data are of a kind without targets.
         """
-        prepared = Workspace(self.works[node]).prepared()
-        kind = self._task.load(prepared)
-        task = kind.task(self.run, prepared.public)
-        task.load_model(self.model.arrays)
-        people = kind.held_out(self.run, prepared)
-        source = open_source(prepared.folder)
-        rows = source.rows_of(prepared.held_out.enrolled)
-        return Predicted(task.predict(people, np.arange(len(people))), np.array(source.targets[rows]))
+        work = Workspace(self.works[node])
+        with in_use(work):
+            prepared = work.prepared()
+            kind = self._task.load(prepared)
+            task = kind.task(self.run, prepared.public)
+            task.load_model(self.model.arrays)
+            people = kind.held_out(self.run, prepared)
+            source = open_source(prepared.folder)
+            rows = source.rows_of(prepared.held_out.enrolled)
+            return Predicted(task.predict(people, np.arange(len(people))), np.array(source.targets[rows]))
 
     def verify(self) -> None:
         """Verify every ledger as `afml audit verify` does: transcript, countersignatures, second accountant.

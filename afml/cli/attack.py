@@ -49,23 +49,25 @@ def attack(
     if kit and len(works) != 1:
         raise InputError("needs exactly one --work, whose ledger it signs", where="--kit")
     from afml.audit.run import attackable
+    from node.inuse import in_use
+    from node.workspace import Workspace
 
-    inputs = _subject(run_file, works, seed)
     steps: list[MechanismResult] = []
     found: AuditResult | None = None
-    if instrument in ("both", "mechanism"):
-        steps = _steps(inputs, trials, quiet=as_json)
-    if instrument == "both" and not attackable(inputs.config):  # asked for alone, it is refused
-        click.echo("SKIPPED the run with canaries: it attacks risk rounds, and this run has none", err=True)
-    elif instrument != "mechanism":
-        found = _run(inputs, canaries, seed, quiet=as_json)
+    with in_use(*map(Workspace, works)):
+        inputs = _subject(run_file, works, seed)
+        if instrument in ("both", "mechanism"):
+            steps = _steps(inputs, trials, quiet=as_json)
+        if instrument == "both" and not attackable(inputs.config):  # asked for alone, it is refused
+            click.echo("SKIPPED the run with canaries: it attacks risk rounds, and this run has none", err=True)
+        elif instrument != "mechanism":
+            found = _run(inputs, canaries, seed, quiet=as_json)
     if as_json:
         click.echo(json.dumps({"steps": [asdict(s) for s in steps], "run": asdict(found) if found else None}, indent=2))
     else:
         _print(steps, found)
     if kit and found:
         from afml.trial.auditing import record
-        from node.workspace import Workspace
 
         index = record(kit, Workspace(works[0]), inputs.config.run, found)
         console.print(f"recorded as entry {index} of the ledger")

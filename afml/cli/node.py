@@ -14,7 +14,9 @@ from afml.core.progress import Event, Tell, events_to, text_of
 from afml.training.processes import group as processes
 from afml.training.processes import worker
 from afml.training.processes.group import Group
+from node.inuse import in_use
 from node.take_part import Part, further_process, take_part
+from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
 
@@ -50,7 +52,8 @@ def node(
             with events_to(events) as record:
                 _first(part, group, record)
         elif group is not None:
-            worker.work(group, lambda: further_process(part))
+            with in_use(Workspace(work)):
+                worker.work(group, lambda: further_process(part))
 
 
 def _first(part: Part, group: Group | None, record: Tell) -> None:

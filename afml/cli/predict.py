@@ -18,6 +18,7 @@ from afml.data.rows import TableOptions
 from afml.data.schema import Schema
 from afml.data.unlabelled import unlabelled
 from afml.training.model import ArrayModel
+from node.inuse import in_use
 from node.predict import SCHEMA_FILE, predictions, write_predictions
 from node.workspace import Workspace
 
@@ -55,9 +56,9 @@ def predict(
     require_other(out, [path for path in (table, schema, features) if path is not None] + list(folder.iterdir()))
     if work is not None:
         space = Workspace(work)
-        space.require_prepared()
-        require_other(out, work.iterdir())
-        found = predictions(model, space.prepared(), people)
+        with in_use(space):
+            require_other(out, work.iterdir())
+            found = predictions(model, space.prepared(), people)
     else:
         assert table is not None
         schema_file = schema or folder / SCHEMA_FILE

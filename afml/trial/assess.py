@@ -48,6 +48,7 @@ from afml.release.plan import ReleasePlan
 from afml.release.released import mask_alone
 from afml.trial.auditing import subject_of
 from afml.trial.parties import Traffic
+from node.inuse import in_use
 from node.privacy import PrivacyStatement
 from node.release import make_plan, read_aligned
 from node.workspace import Workspace
@@ -121,6 +122,11 @@ def assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
     Raises:
         InputError: A work folder is not prepared or holds no release of the run, or the run has not ended.
     """
+    with in_use(*trial.spaces):
+        return _assess(trial, seconds)
+
+
+def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
     with step("planning the release again, as a recipient could"):
         plan = make_plan(trial.spaces[0], trial.config, trial.settings.release)
         inputs = _inputs(trial, plan)

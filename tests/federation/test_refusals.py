@@ -22,10 +22,12 @@ from afml.trial.kits import make_kits
 from afml.trial.processes import free_port
 from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import FederationStub
+from node.inuse import alone
+from node.workspace import Workspace
 from tests.cli.zygote import Outcome, Zygote
 from tests.federation.parties import Consortium
 from tests.policies import allow_trials
-from tests.processes import REPOSITORY, environment, listening
+from tests.processes import REPOSITORY, environment, listening, until
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +100,21 @@ def test_an_address_that_is_none(consortium: Consortium, afml: Zygote, address: 
 def test_a_second_aggregator_on_the_same_folder(consortium: Consortium, afml: Zygote, port: int) -> None:
     done = _aggregator(consortium, afml, free_port(), data=consortium.data())
     assert "another afml aggregator works in this folder; stop it first" in done.complaint()
+
+
+def test_preparing_while_somebody_reads(consortium: Consortium, afml: Zygote) -> None:
+    node, work = consortium.start_node(3, free_port()), consortium.work(3)  # waits for an aggregator
+    until((work / "runs" / "run" / ".lock").exists)
+    card = (work / "card.json").stat().st_ino
+    (line,) = consortium.prepare(3, **{"--min-maf": 0.02}).stderr.splitlines()
+    assert line == f"afml: {work}: another command (`afml node`, for one) works in this folder; stop it first"
+    assert ((work / "card.json").stat().st_ino, list(work.glob(".prepare-*"))) == (card, [])
+    node.kill()
+    node.wait()
+    with alone(Workspace(work)):
+        done = _node(consortium, afml, free_port(), kit=consortium.kit(3), work=work)
+        assert f"{work}: `afml prepare` works in this folder; stop it first" in done.complaint()
+    consortium.prepare(3)
 
 
 def test_nobody_listens(consortium: Consortium, afml: Zygote) -> None:
