@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from afml.core.errors import AfmlError, InputError, IntegrityError
 from afml.core.files import require_other, staged_file
 from afml.core.plain import plain, plain_line
 from afml.training.export import FORMATS
@@ -35,13 +36,30 @@ def show(folder: Path, shelf: tuple[Path, ...], as_json: bool) -> None:
 @model.command(name="list")
 @click.argument("places", type=_PATH, nargs=-1, required=True)
 def list_(places: tuple[Path, ...]) -> None:
-    """One line for each model in PLACES: folders of models, or folders that hold such folders."""
+    """One line for each model in PLACES: folders of models, or folders that hold such folders.
+
+    Those that are damaged are named at the end.
+    """
+    for place in places:
+        if not place.is_dir():
+            raise InputError("is no folder", where=place, cure="check the path")
     click.echo("run\tdigest\tversion\tstart\tple_sigma\tnumbers")
+    damaged = list[Path]()
     for folder in model_folders(places):
-        card = model_card(folder, places)
+        try:
+            card = model_card(folder, places)
+        except AfmlError:
+            damaged.append(folder)
+            continue
         cells = [card[name] for name in ("run", "digest")]
         cells += [card.get("version"), card.get("start"), card.get("ple_sigma"), card["numbers"]]
         click.echo("\t".join(_cell(cell) for cell in cells))
+    if damaged:
+        raise IntegrityError(
+            "cannot be read; whatever else there is, is listed",
+            where=", ".join(map(str, damaged)),
+            cure="`afml model show` says of each why",
+        )
 
 
 @model.command()

@@ -77,11 +77,13 @@ def plan(
         click.echo(json.dumps(as_values, indent=2) if as_json else _search(search, found_price))
         return
     scenario = Scenario(
-        people=people, nodes=nodes, quorum=quorum or nodes, max_colluding=max_colluding,
+        people=people, nodes=nodes, quorum=nodes if quorum is None else quorum, max_colluding=max_colluding,
         wish=Wish(ple, delta, rounds, game_rounds, game_share, reserve=0), noise=noise, sites=sites, causal=causal,
         heritability=heritability, min_group_size=min_group_size, draws=draws, seed=seed,
     )  # fmt: skip
     scenario.check()
+    if not 0 <= tolerance < 1:
+        raise InputError(f"{tolerance:g} is not between 0 and 1", where="--tolerance", cure="give another number")
     one_thread_each()
     if as_json:
         found = forecast(scenario)

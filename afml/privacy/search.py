@@ -69,8 +69,17 @@ def priced(search: Search) -> Price:
     Raises:
         ConfigError: A number is out of range, or no noise is enough.
     """
-    if search.trials < 1:
-        raise ConfigError(f"a search of {search.trials} trials", where="--search", cure="try at least one")
+    for option, value, possible, what in (
+        ("--search", search.trials, search.trials >= 1, "at least 1"),
+        ("--rounds", search.rounds, search.rounds >= 1, "at least 1"),
+        ("--sample-rate", search.sample_rate, 0 < search.sample_rate <= 1, "above 0 and at most 1"),
+        ("--ple", search.ple_sigma, 0 < search.ple_sigma < math.inf, "above 0 and finite"),
+        ("--delta", search.delta, 0 < search.delta < 1, "between 0 and 1"),
+        ("--reserve-attempts", search.reserve, search.reserve >= 0, "at least 0"),
+        ("--max-enrolments", search.enrolments, search.enrolments >= 1, "at least 1"),
+    ):
+        if not possible:
+            raise ConfigError(f"{value:g} is not {what}", where=option, cure="give another number")
     each = _multiplier(search, search.trials, search.ple_sigma)
     one = search.together(each, 1)
     if not math.isfinite(one):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -62,8 +63,24 @@ class Scenario:
         Raises:
             ConfigError: Says what, and at which option.
         """
-        if self.draws < 1 or self.people < self.nodes or self.nodes < 1:
-            raise ConfigError("give at least one draw and one person per node", where="plan")
+        wish, least_one = self.wish, "at least 1"
+        for option, value, possible, what in (
+            ("--nodes", self.nodes, self.nodes >= 1, least_one),
+            ("--people", self.people, self.people >= self.nodes, "at least one at each node"),
+            ("--max-colluding", self.max_colluding, self.max_colluding >= 0, "at least 0"),
+            ("--ple", wish.ple, 0 < wish.ple < math.inf, "above 0 and finite"),
+            ("--delta", wish.delta, 0 < wish.delta < 1, "between 0 and 1"),
+            ("--rounds", wish.rounds, wish.rounds >= 1, least_one),
+            ("--game-rounds", wish.game_rounds, wish.game_rounds >= 0, "at least 0"),
+            ("--game-share", wish.game_share, 0 < wish.game_share < 1, "between 0 and 1"),
+            ("--sites", self.sites, self.sites >= 1, least_one),
+            ("--heritability", self.heritability, 0 < self.heritability < 1, "between 0 and 1"),
+            ("--min-group-size", self.min_group_size, self.min_group_size >= 1, least_one),
+            ("--draws", self.draws, self.draws >= 1, least_one),
+            ("--seed", self.seed, self.seed >= 0, "at least 0"),
+        ):
+            if not possible:
+                raise ConfigError(f"{value:g} is not {what}", where=option, cure="give another number")
         if not 1 <= self.quorum <= self.nodes:
             raise ConfigError(f"quorum {self.quorum} is not between 1 and {self.nodes} nodes", where="--quorum")
         if self.noise == "distributed" and self.quorum < self.max_colluding + 2:

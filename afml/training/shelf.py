@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from afml.consortium.run import RunConfig
-from afml.core.errors import ConfigError
+from afml.core.errors import AfmlError, ConfigError
 from afml.data.prepared import Prepared
 from afml.training.model import CARD_FILE, ArrayModel
 from afml.training.registry import find
@@ -29,14 +29,18 @@ def find_model(digest: str, places: Iterable[Path]) -> ArrayModel:
 
     Raises:
         ConfigError: It is in none of them.
-        IntegrityError: It is there and damaged.
+        AfmlError: It is there and damaged, and nowhere whole.
     """
-    for folder in model_folders(places):
-        if claimed_digest(folder) == digest:
-            return ArrayModel.load(folder)
-    raise ConfigError(
+    found: AfmlError = ConfigError(
         f"the model {digest[:12]} is not here", where="model", cure="give its folder with `afml node --start-model`"
     )
+    for folder in model_folders(places):
+        if claimed_digest(folder) == digest:
+            try:
+                return ArrayModel.load(folder)
+            except AfmlError as error:
+                found = error
+    raise found
 
 
 def model_folders(places: Iterable[Path]) -> Iterator[Path]:
@@ -98,8 +102,7 @@ def open_model(model: ArrayModel, prepared: Prepared) -> Opened:
         )
     if prepared.data != run.data:
         raise ConfigError(
-            f"is made for the data {run.data.kind} {run.data.fingerprint[:12]}, these are {prepared.data.kind} "
-            f"{prepared.data.fingerprint[:12]}",
+            f"is made for the data {run.data.named}, these are {prepared.data.named}",
             where="model",
             cure="prepare the data with the same schema or panel",
         )

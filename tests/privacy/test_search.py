@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -40,9 +41,18 @@ def test_full_batches_share_the_square() -> None:
     assert price.evaluation_share == pytest.approx(0.4, rel=1e-3)
 
 
-def test_no_trial_is_no_search() -> None:
-    with pytest.raises(ConfigError, match="a search of 0 trials"):
-        priced(Search(0, 1, 1.0, 0.8))
+@pytest.mark.parametrize(
+    ("wrong", "option"),
+    [
+        ({"trials": 0}, "--search: 0 is not at least 1"), ({"rounds": 0}, "--rounds: 0 is not at least 1"),
+        ({"sample_rate": math.nan}, "--sample-rate: nan is not above 0"), ({"sample_rate": 1.1}, "--sample-rate"),
+        ({"ple_sigma": 0.0}, "--ple"), ({"ple_sigma": math.inf}, "--ple"), ({"delta": 1.0}, "--delta"),
+        ({"reserve": -1}, "--reserve-attempts"), ({"enrolments": 0}, "--max-enrolments"),
+    ],
+)  # fmt: skip
+def test_a_number_out_of_range_is_one_line(wrong: dict[str, float], option: str) -> None:
+    with pytest.raises(ConfigError, match=option):
+        priced(replace(Search(3, 1, 1.0, 0.8), **wrong))
 
 
 def test_a_budget_that_hides_nothing_is_one_line() -> None:

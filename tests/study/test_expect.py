@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from afml.cli.plan import plan
+from afml.core.errors import AfmlError, ConfigError
 from afml.masking.plan import Wish
 from afml.study.expect import RESERVES, Expectation, Scenario, affordable, expect
 from tests.study.conftest import phases
@@ -22,6 +27,40 @@ def test_a_plan_is_simulated() -> None:
     assert found == expect(SCENARIO, phases(0.9, 40, 0.1, 1), nodes=3, reserve=1)
     fewer = expect(replace(SCENARIO, quorum=3), phases(0.9, 40, 0.1, 1), nodes=3, reserve=1)
     assert fewer.nodes == 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "option"),
+    [
+        ({"nodes": 0}, "--nodes: 0 is not at least 1; give another number"), ({"people": 2}, "--people"),
+        ({"quorum": 4}, "--quorum"), ({"max_colluding": -1}, "--max-colluding"), ({"sites": 0}, "--sites"),
+        ({"causal": 41}, "--causal"), ({"heritability": math.nan}, "--heritability"), ({"draws": 0}, "--draws"),
+        ({"min_group_size": 0}, "--min-group-size"), ({"seed": -1}, "--seed"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_simulated_is_refused_with_its_option(wrong: dict[str, Any], option: str) -> None:
+    SCENARIO.check()
+    with pytest.raises(ConfigError, match=option):
+        replace(SCENARIO, **wrong).check()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "option"),
+    [
+        ({"rounds": 0}, "--rounds"), ({"game_rounds": -1}, "--game-rounds"), ({"game_share": 1.0}, "--game-share"),
+        ({"ple": math.inf}, "--ple"), ({"delta": 0.0}, "--delta"),
+    ],
+)  # fmt: skip
+def test_a_wish_that_cannot_be_had_is_refused_with_its_option(wrong: dict[str, Any], option: str) -> None:
+    with pytest.raises(ConfigError, match=option):
+        replace(SCENARIO, wish=replace(SCENARIO.wish, **wrong)).check()
+
+
+@pytest.mark.parametrize("options", [["--rounds", "0"], ["--quorum", "0"], ["--tolerance", "nan"]])
+def test_the_command_refuses_before_it_simulates(options: list[str]) -> None:
+    found = CliRunner().invoke(plan, options)
+    assert isinstance(found.exception, AfmlError)
+    assert str(found.exception).startswith(f"{options[0]}: ")
 
 
 def test_affordable_attempts_stop_at_the_first_loss() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import safetensors.numpy
 import torch
 
 from afml.consortium.run import RunConfig
+from afml.core.errors import IntegrityError
 from afml.data.source import open_source
 from afml.tasks.evaluation.exact import auc
 from afml.tasks.evaluation.kind import EVALUATION
@@ -20,6 +22,7 @@ from afml.tasks.evaluation.settings import EvaluationSettings
 from afml.tasks.release.plan import sum_std
 from afml.training.inprocess import train_in_process
 from afml.training.model import ArrayModel
+from afml.training.shelf import find_model
 from node.workspace import Workspace
 from tests.tenants.hospitals import NODES, Hospitals
 
@@ -72,6 +75,29 @@ def test_a_model_folder_says_what_it_is_and_what_it_cost(hospitals: Hospitals, t
     assert json.loads((folders[0] / "privacy.json").read_text())["insecure"] is True
     listed = hospitals.done("model", "list", hospitals.work(1) / "models")
     assert f"first\t{card['digest']}\t1\t-\t-" in listed
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_damaged_model_hides_no_other(hospitals: Hospitals, tmp_path: Path) -> None:
+    shelf = tmp_path / "models"
+    for name in ("cut", "edited", "whole"):
+        shutil.copytree(_folder(hospitals, 1), shelf / name)
+    cut = (shelf / "cut" / "model.npz").read_bytes()
+    (shelf / "cut" / "model.npz").write_bytes(cut[: len(cut) // 2])
+    card = shelf / "edited" / "model.json"
+    card.write_text(card.read_text().replace('"first"', '"other"'))
+    done = hospitals.afml("model", "list", shelf)
+    digest = ArrayModel.load(shelf / "whole").digest()
+    assert done.stdout.splitlines()[1].startswith(f"first\t{digest}")
+    assert len(done.stdout.splitlines()) == 2
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 6
+    assert line.startswith(f"afml: {shelf / 'cut'}, {shelf / 'edited'}: cannot be read")
+    assert find_model(digest, [shelf]).digest() == digest
+    shutil.rmtree(shelf / "whole")
+    with pytest.raises(IntegrityError):
+        find_model(digest, [shelf])
+    assert hospitals.afml("model", "list", tmp_path / "nowhere").returncode == 2
 
 
 @pytest.mark.usefixtures("trained")
