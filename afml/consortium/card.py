@@ -28,6 +28,8 @@ class DataAgreement(Settings):
         features: Columns that a task sees of a person: sites, or numbers of a row.
         shape: Of a row, where it is no plain list of features: (channels, height, width) of an image.
         targets: Numbers that are predicted of a row; 0 where the kind of data names none.
+        panel: Hex SHA-256 of the public people that come with the data, where some do: what is computed from them
+            must be equal everywhere.
     """
 
     kind: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
@@ -35,12 +37,18 @@ class DataAgreement(Settings):
     features: int = Field(ge=1)
     shape: tuple[int, ...] = Field(default=(), exclude_if=lambda value: not value)
     targets: int = Field(default=0, ge=0, exclude_if=lambda value: not value)
+    panel: str = Field(default="", pattern=r"^([0-9a-f]{64})?$", exclude_if=lambda value: not value)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.shape and (min(self.shape) < 1 or math.prod(self.shape) != self.features):
             raise ValueError(f"a shape of {self.shape} does not have {self.features} features")
         return self
+
+    @property
+    def named(self) -> str:
+        """In a few words, to tell it from another's: `genotypes 0123456789ab, public people ba9876543210`."""
+        return f"{self.kind} {self.fingerprint[:12]}" + (f", public people {self.panel[:12]}" if self.panel else "")
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -101,10 +109,7 @@ def read_cards(paths: Sequence[Path], roster: Roster) -> list[NodeCard]:
     for card in cards.values():
         declared.setdefault(card.data, []).append(card.node)
     if len(declared) > 1:
-        sides = "; ".join(
-            f"nodes {nodes}: {data.kind} {data.fingerprint[:12]}, {data.features} features"
-            for data, nodes in declared.items()
-        )
+        sides = "; ".join(f"nodes {nodes}: {data.named}, {data.features} features" for data, nodes in declared.items())
         raise InputError(
             f"the institutions disagree on their data ({sides})",
             where="cards",

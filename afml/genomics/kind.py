@@ -28,6 +28,7 @@ from afml.genomics.persons import (
     save_people,
 )
 from afml.genomics.phenotypes import read_phenotypes
+from afml.genomics.public import people_digest
 from afml.genomics.sites import SitePanel
 from afml.genomics.sources.opening import expanded
 from afml.genomics.store import GenotypeStore, people_at_once
@@ -66,7 +67,9 @@ class GenotypeData:
         columns = PersonColumns((), np.zeros((len(samples), 0)))
         if given.phenotypes is not None:
             columns = read_phenotypes(given.phenotypes, samples, found.names(store.samples, person_of))
-        return Built(samples, columns, DataAgreement(kind="genotypes", fingerprint=panel.digest(), features=len(panel)))
+        people = people_digest(public.dosage())
+        agreed = DataAgreement(kind="genotypes", fingerprint=panel.digest(), features=len(panel), panel=people)
+        return Built(samples, columns, agreed)
 
     def remarks(self, folder: Path) -> tuple[str, ...]:
         """Who belongs together among the columns, and where the panel's people come from, if they are drawn."""

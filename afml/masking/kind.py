@@ -17,6 +17,7 @@ from afml.core.config import complaint
 from afml.core.errors import ConfigError
 from afml.data.prepared import Prepared
 from afml.genomics.files import GenotypeFiles
+from afml.genomics.public import agreed_panel
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
 from afml.masking.enrolled import Enrolled, select
@@ -85,15 +86,7 @@ class MaskingKind:
 
     def task(self, run: RunConfig, public: Path, *, bf16: bool = False) -> MaskingTask:
         """The task over an institution's panel."""
-        files = GenotypeFiles(public.parent)
-        panel = SitePanel.load(files.site_panel)
-        if panel.digest() != run.data.fingerprint:
-            raise ConfigError(
-                "site panel differs from the run's",
-                where=files.site_panel,
-                cure="run `afml prepare` as the consortium agreed",
-            )
-        return masking_task(run, panel, GenotypeStore.open(files.panel_store).dosage(), bf16=bf16)
+        return masking_task(run, *agreed_panel(public, run.data), bf16=bf16)
 
     def enrolled(self, run: RunConfig, prepared: Prepared) -> Enrolled:
         """The people of an institution: genotypes, and the traits and covariates that the run declares."""

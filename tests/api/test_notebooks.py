@@ -17,6 +17,10 @@ from tests.processes import REPOSITORY
 FOLDER = REPOSITORY / "docs" / "notebooks"
 BOOKS = sorted(FOLDER.glob("*.ipynb"))
 PARAMETERS = "parameters"
+#: Run before the rest: the processes of the task are forked, not started one by one (tests/warm.py).
+FORKED = """from afml.training.foreign.process import TaskProcess
+from tests import warm
+TaskProcess.launch = warm.Popen"""
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -56,10 +60,13 @@ def test_it_runs(path: Path, request: pytest.FixtureRequest, monkeypatch: pytest
     (given,) = [cell for cell in _code(book) if PARAMETERS in cell.metadata.get("tags", ())]
     assert re.search(r"\bROUNDS\b", given.source)
     given.source += "\nROUNDS, PLE = 1, 0.3"  # little noise makes the verifier work long
+    if "GLYPHS" in given.source:
+        given.source += "\nGLYPHS, PASSES = 64, 1"
     paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    book.cells.insert(0, nbformat.v4.new_code_cell(FORKED))
     NotebookClient(
         book, timeout=900, coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}}
     ).execute()

@@ -121,7 +121,7 @@ def test_attacks_a_work_folder_and_records_it_in_its_ledger(tmp_path: Path) -> N
     draw = HoldoutDraw(0.2, seed=1)
     card = prepare(kit, Workspace(work), Given("genotypes", options, draw), Step("prepare", None, None))
     enrolled = {1: card.enrolled, 2: 30, 3: 30}
-    run = config(32, 30, enrolled=enrolled, site_panel=card.data.fingerprint, seed=None)
+    run = config(32, 30, enrolled=enrolled, data=card.data, seed=None)
     (tmp_path / "run.json").write_text(run.model_dump_json())
     told = ["--run", tmp_path / "run.json", "--work", work, "--instrument", "run"]
     assert attack(*told).exit_code == 0  # the two absent institutions send noise

@@ -151,11 +151,11 @@ class Consortium(_Places):
             phases.append(Phase(name="game", rounds=2, sample_rate=0.3, clip_norm=1.0, noise_multiplier=4.0,
                                 learning_rate=0.05, parameters=played))  # fmt: skip
         settings: dict[str, Any] = {
-            "run": name, "consortium": "test", "site_panel": cards[0].data.fingerprint, "sites": cards[0].data.features,
+            "run": name, "consortium": "test", "sites": cards[0].data.features,
             "enrolled": {card.node: card.enrolled for card in cards}, "quorum": self.nodes, "max_colluding": 1,
             "budget": Budget(delta=1e-5, ple_sigma=2.0), "phases": tuple(phases), "seed": seed, "game": GAME,
             "release": release, "deadline_s": 60.0,
-        } | changes  # fmt: skip
+        } | ({} if "site_panel" in changes else {"data": cards[0].data}) | changes  # fmt: skip
         config = masking_run(**settings)
         self.sign(config)
         return config

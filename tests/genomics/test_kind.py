@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from afml.core.errors import ConfigError
 from afml.genomics.kind import GenotypeOptions
 from afml.genomics.phenotypes import write_phenotypes
+from afml.genomics.public import agreed_panel, people_digest
 from tests.data.contract import keeps_the_contract
 from tests.simulated import simulate_dosage, write_vcf
 
@@ -23,3 +26,14 @@ def test_genotypes(tmp_path: Path) -> None:
     built = keeps_the_contract("genotypes", options, tmp_path / "kept")
     assert built.samples == tuple(names)
     assert (built.columns.names, built.data.features) == (("phenotype",), 16)
+    public = tmp_path / "kept" / "first" / "public"
+    panel, people = agreed_panel(public, built.data)
+    assert (panel.digest(), people_digest(people)) == (built.data.fingerprint, built.data.panel)
+    write_vcf(tmp_path / "panel.vcf.gz", dosage[:30][::-1])  # the same sites, other people in the places of some
+    other = keeps_the_contract("genotypes", options, tmp_path / "again").data
+    assert other.fingerprint == built.data.fingerprint
+    assert other.panel != built.data.panel
+    with pytest.raises(ConfigError, match="people of the public panel differ from the run's"):
+        agreed_panel(public, other)
+    with pytest.raises(ConfigError, match="site panel differs from the run's"):
+        agreed_panel(public, built.data.model_copy(update={"fingerprint": "ff"}))

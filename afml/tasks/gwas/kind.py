@@ -13,7 +13,7 @@ from afml.core.errors import ConfigError
 from afml.data.people import PersonColumns
 from afml.data.prepared import Prepared
 from afml.genomics.files import GenotypeFiles
-from afml.genomics.sites import SitePanel
+from afml.genomics.public import agreed_panel
 from afml.genomics.store import GenotypeStore
 from afml.tasks.gwas.people import ScanPeople, columns_of
 from afml.tasks.gwas.settings import CROSS, FOLLOW, LEAST_NOISE, SCORES, GwasSettings
@@ -64,16 +64,8 @@ class GwasKind(ReleaseKind):
 
     def task(self, run: RunConfig, public: Path, *, bf16: bool = False) -> GwasTask:
         """The scan over an institution's public panel; see `TaskKind.task`."""
-        files = GenotypeFiles(public.parent)
-        sites = SitePanel.load(files.site_panel)
-        if sites.digest() != run.data.fingerprint:
-            raise ConfigError(
-                "site panel differs from the run's",
-                where=files.site_panel,
-                cure="run `afml prepare` as the consortium agreed",
-            )
         settings = GwasSettings.model_validate(run.task.settings)
-        dosage = GenotypeStore.open(files.panel_store).dosage()
+        sites, dosage = agreed_panel(public, run.data)
         most = min(dosage.shape) - 1
         if settings.components and sites.drawn_people:
             raise ConfigError(
@@ -96,7 +88,8 @@ class GwasKind(ReleaseKind):
         columns = PersonColumns(people.columns.names, people.columns.values[places])
         trait, covariates = columns_of(settings, columns, where=prepared.table)
         store = GenotypeStore.open(GenotypeFiles(prepared.folder).cohort_store)
-        return ScanPeople(store, places, trait, covariates, len(store.panel), run.data.fingerprint)
+        agreed = f"{run.data.fingerprint} {run.data.panel}"
+        return ScanPeople(store, places, trait, covariates, len(store.panel), agreed)
 
     def held_out(self, run: RunConfig, prepared: Prepared) -> ScanPeople:
         """See `TaskKind.held_out`."""

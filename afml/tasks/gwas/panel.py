@@ -15,6 +15,8 @@ Float64 = NDArray[np.float64]
 #: A component further from the panel's mean than so many of its standard deviations counts as just so far.
 FARTHEST_COMPONENT = 4.0
 _VALUES_AT_ONCE = 1 << 24
+#: Variance along a direction over that along the first, below which the panel's people do not differ along it.
+LEAST_VARIANCE = 1e-6
 _CLOSE = 1e-6  # what linear algebra of two machines differs by at most
 
 
@@ -73,13 +75,14 @@ class Ancestry:
         """The panel's principal components, from its standardised dosages, [panel people, sites].
 
         Raises:
-            ValueError: The panel has fewer.
+            ValueError: The panel has fewer: its people, or its sites, are too few or too alike.
         """
-        if components >= min(standardised.shape):
-            raise ValueError(f"a panel of shape {standardised.shape} has fewer than {components} components")
         if components == 0:
             return cls.none(standardised.shape[1])
-        _, vectors = np.linalg.eigh(standardised @ standardised.T)  # ascending; few people, maybe many sites
+        values, vectors = np.linalg.eigh(standardised @ standardised.T)  # ascending; few people, maybe many sites
+        found = min(int((values > LEAST_VARIANCE * values[-1]).sum()), min(standardised.shape) - 1)
+        if components > found:
+            raise ValueError(f"the panel's people differ along {found} directions, and {components} are asked for")
         loadings, _ = np.linalg.qr((vectors[:, : -components - 1 : -1].T @ standardised).T)
         directions = np.ascontiguousarray(loadings.T)
         return cls(directions, (standardised @ loadings).std(axis=0))

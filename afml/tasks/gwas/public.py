@@ -73,7 +73,7 @@ class PublicSide:
         try:
             found = Ancestry.of(self.centring.standardised(self._dosage), self.components)
         except ValueError as error:
-            raise ConfigError(str(error), where="scan", cure="ask for fewer components") from None
+            raise ConfigError(str(error), where="scan", cure="have the coordinator set components lower") from None
         return dump({DIRECTIONS: found.directions, SPREAD: found.spread})
 
     def load(self, blob: bytes) -> None:

@@ -10,6 +10,7 @@ from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError
 from afml.data.prepared import Prepared
 from afml.data.schema import Schema
+from afml.genomics.public import agreed_panel
 from afml.tasks.release.blocks import Blocks
 from afml.tasks.release.kind import ReleaseKind
 from afml.tasks.release.plan import ReleasePhase
@@ -17,7 +18,6 @@ from afml.tasks.statistics.columns import column_blocks
 from afml.tasks.statistics.people import (
     StatisticsPeople,
     genotype_people,
-    load_panel,
     require_columns,
     row_people,
 )
@@ -60,12 +60,7 @@ class StatisticsKind(ReleaseKind):
             return StatisticsTask(run, settings, None)
         if not settings.site_figures(run.data.kind):
             return StatisticsTask(run, settings, None)
-        panel, dosage = load_panel(public)
-        if panel.digest() != run.data.fingerprint:
-            raise ConfigError(
-                "site panel differs from the run's", where=public, cure="run `afml prepare` as the consortium agreed"
-            )
-        return StatisticsTask(run, settings, PublicSites(panel, dosage))
+        return StatisticsTask(run, settings, PublicSites(*agreed_panel(public, run.data)))
 
     def enrolled(self, run: RunConfig, prepared: Prepared) -> StatisticsPeople:
         """See `TaskKind.enrolled`."""

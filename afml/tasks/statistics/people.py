@@ -16,7 +16,6 @@ from afml.data.prepared import Prepared
 from afml.data.schema import FARTHEST_SPREADS, Schema, SchemaColumn
 from afml.data.source import FeatureSource, open_source
 from afml.genomics.files import GenotypeFiles
-from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore, people_at_once
 from afml.tasks.statistics.columns import Cells
 from afml.tasks.statistics.settings import ColumnSettings, StatisticsSettings
@@ -224,13 +223,3 @@ def _unscaled(values: NDArray[np.float64], column: SchemaColumn) -> NDArray[np.f
     if column.low is not None and column.high is not None:
         return column.low + values * (column.high - column.low)
     return (column.centre or 0.0) + np.clip(values, -FARTHEST_SPREADS, FARTHEST_SPREADS) * (column.spread or 1.0)
-
-
-def load_panel(public: Path) -> tuple[SitePanel, NDArray[np.int8]]:
-    """(site panel, dosages of the public panel's people) of an institution with genotypes.
-
-    Args:
-        public: What everybody may see of the prepared data.
-    """
-    files = GenotypeFiles(public.parent)
-    return SitePanel.load(files.site_panel), GenotypeStore.open(files.panel_store).dosage()

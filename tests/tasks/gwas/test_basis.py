@@ -60,8 +60,20 @@ def test_components_of_the_panel_are_taken_out_and_no_more_than_it_has_are_asked
     left = ancestry.removed(centring.standardised(private))
     np.testing.assert_allclose(left @ ancestry.directions.T, 0.0, atol=1e-9)
     assert np.abs(ancestry.scores(centring.standardised(private))).max() <= 4
-    with pytest.raises(ValueError, match="fewer than 60 components"):
+    with pytest.raises(ValueError, match="differ along 59 directions, and 60 are asked for"):
         Ancestry.of(centring.standardised(panel), 60)
+
+
+def test_a_panel_of_copies_has_as_many_components_as_it_has_different_people() -> None:
+    few = made(30)[0][:5]
+    panel = np.concatenate([few] * 12)
+    standardised = Centring.of(panel).standardised(panel)
+    found = Ancestry.of(standardised, 4)  # the fifth person is where the other four, and the mean, leave room
+    assert found.fits(standardised)
+    with pytest.raises(ValueError, match="differ along 4 directions, and 5 are asked for"):
+        Ancestry.of(standardised, 5)
+    with pytest.raises(ValueError, match="differ along 0 directions"):
+        Ancestry.of(np.zeros((6, 9)), 1)
 
 
 def test_missing_calls_are_the_panels_mean() -> None:
