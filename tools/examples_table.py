@@ -39,12 +39,19 @@ def scores(entries: dict[str, Any]) -> list[str]:
 
 def runs(entries: dict[str, Any]) -> list[str]:
     """How they were trained."""
-    rows = [["example", "people", "trained parameters", "frozen", "rounds, sample rate", "z federated, central"]]
+    rows = [["example", "people", "trained parameters", "frozen", "rounds, sample rate", "z federated, central",
+             "one seed through processes"]]  # fmt: skip
     for name, entry in entries.items():
         noise = f"{entry['noise_multiplier']:.3g}, {entry['central_noise_multiplier']:.3g}"
         size = [f"{entry[word]:,}" for word in ("people", "parameters", "frozen_parameters")]
-        rows.append([name, *size, f"{entry['rounds']}, {entry['sample_rate']:g}", noise])
+        rows.append([name, *size, f"{entry['rounds']}, {entry['sample_rate']:g}", noise, deployed(entry)])
     return table(rows)
+
+
+def deployed(entry: dict[str, Any]) -> str:
+    """How the seed that went through real processes ended."""
+    found = entry.get("processes")
+    return f"same bits, {found['seconds_per_round']:.2g} s a round" if found and found["same_bits"] else "not run"
 
 
 def block(whole: dict[str, Any]) -> str:
