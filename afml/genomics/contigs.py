@@ -3,6 +3,9 @@
 Everything inside AFML uses one canonical name: no "chr" prefix, "MT" for the mitochondrion. Files
 keep their own spelling; a file that uses two spellings of one contig is refused, and so are two
 files that share no contig at all, because the empty result that follows would look like an answer.
+
+The genome is a human one: PLINK's numbers for X, Y, the part of X that pairs, and the mitochondrion (23 to 26, and
+`XY`, `PAR1`, `PAR2`) are these. Positions of the part that pairs are positions on X, so a file may name it beside X.
 """
 
 from __future__ import annotations
@@ -12,15 +15,18 @@ from collections.abc import Iterable
 from afml.core.errors import InputError
 
 _SEXES_AND_MITOCHONDRION = {"X": 23, "Y": 24, "MT": 25}
+_PAIRING = frozenset({"25", "XY", "PAR1", "PAR2"})
+_ALSO = {"X": "X", "23": "X", **dict.fromkeys(_PAIRING, "X"), "Y": "Y", "24": "Y", "M": "MT", "MT": "MT", "26": "MT"}
 
 
 def canonical(name: str) -> str:
-    """The canonical name of one contig: `chr22` -> `22`, `chrM` -> `MT`, others unchanged."""
-    bare = name[3:] if name[:3].lower() == "chr" and len(name) > 3 else name
-    upper = bare.upper()
-    if upper in ("M", "MT"):
-        return "MT"
-    return upper if upper in ("X", "Y") else bare
+    """The canonical name of one contig: `chr22` -> `22`, `chrM` -> `MT`, `23` -> `X`, others unchanged."""
+    bare = _bare(name)
+    return _ALSO.get(bare.upper(), bare)
+
+
+def _bare(name: str) -> str:
+    return name[3:] if name[:3].lower() == "chr" and len(name) > 3 else name
 
 
 def genome_order(name: str) -> tuple[int, str]:
@@ -54,7 +60,8 @@ class ContigNames:
         if known is not None:
             return known
         result = canonical(name)
-        first = self._spelling.setdefault(result, name)
+        # The part of X that pairs has a name of its own beside X.
+        first = name if _bare(name).upper() in _PAIRING else self._spelling.setdefault(result, name)
         if first != name:
             raise InputError(
                 f"holds both '{first}' and '{name}', two names of one contig",
@@ -67,7 +74,7 @@ class ContigNames:
     @property
     def spellings(self) -> list[str]:
         """The file's own spellings met so far, in genome order."""
-        return [self._spelling[name] for name in sorted(self._spelling, key=genome_order)]
+        return sorted(self._canonical, key=lambda name: genome_order(self._canonical[name]))
 
 
 def require_shared(left: Iterable[str], left_file: object, right: Iterable[str], right_file: object) -> None:

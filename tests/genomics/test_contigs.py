@@ -11,7 +11,8 @@ from afml.genomics.contigs import ContigNames, canonical, genome_order, require_
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("chr22", "22"), ("22", "22"), ("CHRx", "X"), ("chrM", "MT"), ("M", "MT"), ("MT", "MT"), ("chr", "chr"),
-     ("chrUn_gl000220", "Un_gl000220"), ("scaffold_1", "scaffold_1")],
+     ("chrUn_gl000220", "Un_gl000220"), ("scaffold_1", "scaffold_1"), ("23", "X"), ("chr23", "X"), ("24", "Y"),
+     ("25", "X"), ("XY", "X"), ("PAR2", "X"), ("26", "MT"), ("27", "27")],
 )  # fmt: skip
 def test_canonical_name(name: str, expected: str) -> None:
     assert canonical(name) == expected
@@ -29,6 +30,13 @@ def test_two_spellings_in_one_file_are_refused() -> None:
     assert names.canonical("chr22") == "22"
     with pytest.raises(InputError, match=r"cohort.vcf.gz: holds both 'chr22' and '22'"):
         names.canonical("22")
+
+
+def test_the_part_of_x_that_pairs_may_be_named_beside_x() -> None:
+    names = ContigNames("cohort.bim")
+    assert [names.canonical(name) for name in ("23", "25", "XY", "23")] == ["X"] * 4
+    with pytest.raises(InputError, match="holds both '23' and 'X'"):
+        names.canonical("X")
 
 
 def test_files_without_a_common_contig_are_refused() -> None:

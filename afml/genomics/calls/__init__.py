@@ -1,0 +1,1 @@
+"""From a record of whatever source to what it says of each person at the panel's sites."""

@@ -1,0 +1,167 @@
+"""What only all records together can decide: whose sex is which, and which A/T and C/G sites are on the other strand.
+
+Runs once over the stored calls, block by block, and touches those on X and Y and at palindromic sites alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.core.config import Settings
+from afml.genomics.calls import tally as told
+from afml.genomics.calls.ploidy import Ploidy, ploidies
+from afml.genomics.calls.sexes import OnX, Sex, inferred_sexes
+from afml.genomics.calls.states import State
+from afml.genomics.calls.tally import Tally
+from afml.genomics.sites import SitePanel
+
+OTHER_STRAND_ODDS = 1000.0
+"""How many times likelier the other strand must make a palindromic site's calls before it is left out."""
+
+_BYTES = 32 << 20
+_PALINDROMES = {("A", "T"), ("T", "A"), ("C", "G"), ("G", "C")}
+
+Rows = Callable[[NDArray[np.int64]], NDArray[np.int8]]
+"""Sites -> their calls, int8 [sites, people, 2]."""
+Put = Callable[[NDArray[np.int64], NDArray[np.int8]], None]
+"""Replaces the calls of some sites."""
+
+
+class SexCounts(Settings):
+    """Who is what, in numbers.
+
+    Attributes:
+        male, female, unknown: People, by the table and else by their calls.
+        declared: People whose sex the phenotype table says.
+        inferred: People whose calls say it.
+        disagree: People of whom the two say different things.
+        sites_on_x: Sites on X outside the pseudoautosomal regions that have calls.
+    """
+
+    male: int = 0
+    female: int = 0
+    unknown: int = 0
+    declared: int = 0
+    inferred: int = 0
+    disagree: int = 0
+    sites_on_x: int = 0
+
+
+class Settled(NamedTuple):
+    """What was decided.
+
+    Attributes:
+        sexes: uint8 [people], values of `Sex`.
+        disagree: bool [people], whose table and calls say different things.
+        on_x: What the calls on X are.
+        counts: The same in numbers.
+    """
+
+    sexes: NDArray[np.uint8]
+    disagree: NDArray[np.bool_]
+    on_x: OnX
+    counts: SexCounts
+
+
+def settle(
+    panel: SitePanel, tally: Tally, build: str | None, declared: NDArray[np.uint8] | None, rows: Rows, put: Put
+) -> Settled:
+    """Decide, and correct the stored calls accordingly.
+
+    Args:
+        panel: The site panel.
+        tally: Of everything that was read; what is decided is added.
+        build: Of the genome, where it is known.
+        declared: What the phenotype table says, uint8 [people]; None where it says nothing.
+        rows: Gives stored calls.
+        put: Takes corrected ones.
+    """
+    ploidy = ploidies(build, panel.chrom, panel.pos)
+    _palindromes(panel, tally, ploidy, rows, put)
+    settled = _sexes(panel, tally, ploidy, declared, rows)
+    _correct(tally, ploidy, settled, rows, put)
+    return settled
+
+
+def _blocks(sites: NDArray[np.int64], people: int) -> Iterator[NDArray[np.int64]]:
+    step = max(1, _BYTES // max(1, 2 * people))
+    for start in range(0, len(sites), step):
+        yield sites[start : start + step]
+
+
+def _palindromes(panel: SitePanel, tally: Tally, ploidy: NDArray[np.uint8], rows: Rows, put: Put) -> None:
+    """Leave out the sites whose frequency fits the panel's better the other way round."""
+    pair = np.array([one in _PALINDROMES for one in zip(panel.ref, panel.alt, strict=True)], dtype=np.bool_)
+    in_panel = np.where(panel.minor_is_alt, panel.maf, 1 - panel.maf)
+    for sites in _blocks(np.flatnonzero(pair & tally.called & (ploidy != Ploidy.Y)), len(tally.hemizygous)):
+        calls = rows(sites)
+        gone = []
+        for row, site in enumerate(sites):
+            own = calls[row][calls[row, :, 0] >= 0]
+            if _other_strand(int(own.sum()), own.size, float(in_panel[site])):
+                gone.append(row)
+        if gone:
+            tally.states[sites[gone]] = State.STRAND_BY_FREQUENCY
+            put(sites[gone], np.full_like(calls[gone], -1))
+
+
+def _other_strand(copies: int, alleles: int, frequency: float) -> bool:
+    """Whether so many copies of ALT are likelier by `OTHER_STRAND_ODDS` under 1 - frequency (binomial)."""
+    share = min(max(frequency, 1e-4), 1 - 1e-4)
+    log_odds = (alleles - 2 * copies) * math.log(share / (1 - share))
+    return log_odds > math.log(OTHER_STRAND_ODDS)
+
+
+def _sexes(
+    panel: SitePanel, tally: Tally, ploidy: NDArray[np.uint8], declared: NDArray[np.uint8] | None, rows: Rows
+) -> Settled:
+    people = len(tally.hemizygous)
+    called, heterozygous = np.zeros(people, dtype=np.int64), np.zeros(people, dtype=np.int64)
+    expected = np.zeros(people)
+    on_x = np.flatnonzero((ploidy == Ploidy.X) & tally.called)
+    for sites in _blocks(on_x, people):
+        calls = rows(sites)
+        there = calls[:, :, 0] >= 0
+        called += there.sum(axis=0)
+        heterozygous += (calls[:, :, 0] != calls[:, :, 1]).sum(axis=0)
+        expected += (2 * panel.maf[sites] * (1 - panel.maf[sites])) @ there
+    found = OnX(called, heterozygous, expected, tally.hemizygous)
+    inferred = inferred_sexes(found)
+    said = np.zeros(people, dtype=np.uint8) if declared is None else declared
+    disagree = (said > 0) & (inferred > 0) & (said != inferred)
+    disagree |= (said == Sex.FEMALE) & (tally.hemizygous > 0)
+    sexes = np.where(said > 0, said, inferred).astype(np.uint8)
+    counts = SexCounts(
+        male=int((sexes == Sex.MALE).sum()), female=int((sexes == Sex.FEMALE).sum()),
+        unknown=int((sexes == Sex.UNKNOWN).sum()), declared=int((said > 0).sum()), inferred=int((inferred > 0).sum()),
+        disagree=int(disagree.sum()), sites_on_x=len(on_x),
+    )  # fmt: skip
+    return Settled(sexes, disagree, found, counts)
+
+
+def _correct(tally: Tally, ploidy: NDArray[np.uint8], settled: Settled, rows: Rows, put: Put) -> None:
+    """Make missing what somebody of that sex cannot have, and everything on X and Y of people of unsure sex."""
+    counts, people = tally.counts, len(settled.sexes)
+    male, female = settled.sexes == Sex.MALE, settled.sexes == Sex.FEMALE
+    single = (ploidy == Ploidy.X) | (ploidy == Ploidy.Y)
+    for sites in _blocks(np.flatnonzero(single & tally.called), people):
+        calls = rows(sites)
+        there: Any = calls[:, :, 0] >= 0  # [sites, people]
+        on_y = (ploidy[sites] == Ploidy.Y)[:, None]
+        two = there & (calls[:, :, 0] != calls[:, :, 1]) & (male | on_y)
+        unsure = there & settled.disagree
+        absent = there & on_y & female & ~settled.disagree
+        two &= ~unsure & ~absent
+        counts[told.MALE_HET] += int(two.sum())
+        counts[told.FEMALE_Y] += int(absent.sum())
+        counts[told.OF_UNSURE_SEX] += int(unsure.sum())
+        wrong = two | unsure | absent
+        touched = wrong.any(axis=1)
+        if touched.any():
+            calls[wrong] = -1
+            put(sites[touched], calls[touched])

@@ -1,0 +1,60 @@
+"""What is known of a site of the panel after its institution's records were read, and what calls are counted for."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class State(IntEnum):
+    """The best that the records said of one site; a larger number replaces a smaller one.
+
+    From `COVERED_FAILED` on, the site has calls; below, it is absent for the reason that its value stands for.
+    """
+
+    NOT_SEEN = 0
+    OTHER_ALLELES = 1
+    OTHER_REFERENCE = 2
+    OTHER_STRAND = 3
+    PART_OF_MNP = 4
+    OTHERWISE_ALIGNED = 5
+    SWAPPED_PALINDROME = 6
+    NO_GENOTYPES = 7
+    FAILED_FILTER = 8
+    STRAND_BY_FREQUENCY = 9
+    COVERED_FAILED = 10
+    COVERED = 11
+    MATCHED_FAILED = 12
+    MATCHED = 13
+
+    @property
+    def called(self) -> bool:
+        """Whether a site of this state has calls."""
+        return self >= State.COVERED_FAILED
+
+
+REASONS = {
+    State.NOT_SEEN: "not in the file",
+    State.OTHER_ALLELES: "other alleles at this place",
+    State.OTHER_REFERENCE: "another reference base",
+    State.OTHER_STRAND: "alleles of the other strand",
+    State.PART_OF_MNP: "part of an MNP",
+    State.OTHERWISE_ALIGNED: "an indel aligned otherwise (--fasta)",
+    State.SWAPPED_PALINDROME: "A/T or C/G with REF and ALT exchanged",
+    State.NO_GENOTYPES: "dosages and no genotypes (--dosages round)",
+    State.FAILED_FILTER: "failed FILTER (--filters any)",
+    State.STRAND_BY_FREQUENCY: "A/T or C/G whose frequency says the other strand",
+}
+"""Why a site is absent, in words, in the order in which a better reason replaces a worse one."""
+
+
+def absent_by_reason(states: NDArray[np.uint8]) -> dict[str, int]:
+    """How many sites are absent for each reason that there was.
+
+    Args:
+        states: [S], values of `State`.
+    """
+    found = {reason: int((states == state).sum()) for state, reason in REASONS.items()}
+    return {reason: number for reason, number in found.items() if number}
