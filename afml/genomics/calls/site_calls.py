@@ -1,20 +1,20 @@
 """From records to calls at the panel's sites: what every stored genotype has gone through.
 
-A record is taken in this order: which sites it speaks of (`alleles`), FILTER, its calls' quality (`quality`), how
-many alleles they have (`ploidy`), and, where another record has spoken of a site before, which of the two is
-believed:
+A record is taken in this order: which sites it speaks of (`alleles`), FILTER, its calls' quality (`quality`), and how
+many alleles they have (`ploidy`). Where several records speak of one site, `believed` decides, whatever their order
+and whichever process read them:
 
 * a record of the panel's ALT before one that only covers the place, and one that passes FILTER before one that does
   not;
-* records of the same rank complete each other: where both have a call and these differ, it is missing, and counted.
+* records of the same rank complete each other: where two have a call and these differ, it is missing, and counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from afml.genomics.calls.quality import Numbers, QualityPolicy, failed, failing_
 from afml.genomics.calls.states import State
 from afml.genomics.calls.tally import Tally
 from afml.genomics.sites import SitePanel
+
+Row = tuple[int, NDArray[np.int8], int]
+"""(site, calls int8 [people, 2], rank) of one record."""
 
 _FAILED = {State.MATCHED: State.MATCHED_FAILED, State.COVERED: State.COVERED_FAILED}
 
@@ -71,45 +74,44 @@ class Rules:
 
 
 class SiteCalls:
-    """Takes records one by one, in any order, and gives calls for the store.
+    """Takes records one by one, in any order, and gives rows of calls for the store.
 
     Args:
         panel: The site panel.
         people: How many a record has calls of.
         rules: By what they are taken.
-        stored: The calls that were given for a site before, int8 [people, 2]; asked for where a second record speaks
-            of it.
-
-    Attributes:
-        tally: What was met so far.
     """
 
-    def __init__(self, panel: SitePanel, people: int, rules: Rules, stored: Callable[[int], NDArray[np.int8]]) -> None:
-        self._matcher, self._rules, self._stored = Matcher(panel, rules.aligner), rules, stored
+    def __init__(self, panel: SitePanel, people: int, rules: Rules) -> None:
+        self._matcher, self._rules = Matcher(panel, rules.aligner), rules
         self._ploidy = ploidies(rules.build, panel.chrom, panel.pos).tolist()
-        self._disputed: dict[int, NDArray[np.bool_]] = {}
-        self.tally = Tally.empty(len(panel), people)
+        self._tally = Tally.empty(len(panel), people)
 
-    def take(self, record: Taken) -> list[tuple[int, NDArray[np.int8]]]:
+    def tally(self) -> Tally:
+        """What was met so far."""
+        return self._tally
+
+    def take(self, record: Taken) -> list[Row]:
         """What a record says.
 
         Args:
             record: It.
 
         Returns:
-            (site, calls int8 [people, 2]: 1 the site's ALT, 0 any other allele, -1 missing) pairs, each of which
-            replaces what was given for the site before.
+            Of each site that it speaks of: the site, calls int8 [people, 2] (1 the site's ALT, 0 any other allele, -1
+            missing), and their rank, for `believed`.
 
         Raises:
             InputError: The record has no calls, or some that cannot be.
         """
-        tally = self.tally
+        tally = self._tally
         tally.counts[told.RECORDS] += 1
         alleles = record.alleles
         symbolic = len(alleles) == 1 or any(one[0] == "<" for one in alleles)
         found = self._matcher.matches(record.chrom, record.pos, alleles, record.end if symbolic else record.pos)
         if not found:
             return []
+        tally.counts[told.MATCHED] += any(match.meaning for match in found)
         used: list[tuple[Match, State]] = []
         passes: bool | None = None
         for match in found:
@@ -130,60 +132,42 @@ class SiteCalls:
             return match.state
         return _FAILED[match.state] if self._rules.policy.filters == "any" else State.FAILED_FILTER
 
-    def _calls(self, record: Taken, used: list[tuple[Match, State]]) -> list[tuple[int, NDArray[np.int8]]]:
+    def _calls(self, record: Taken, used: list[tuple[Match, State]]) -> list[Row]:
         calls = _genotypes(record)
         if calls is None:
             return self._dosages(record, used)
-        bad = failing_calls(record, self._rules.policy, calls[:, 0] >= 0, self.tally.counts)
+        bad = failing_calls(record, self._rules.policy, calls[:, 0] >= 0, self._tally.counts)
         given = []
         for match, state in used:
             own = calls.astype(np.int8) if match.meaning == (0, 1) else table_of(match.meaning)[calls]
-            given.append((match.site, self._settled(record, match, state, own, bad)))
+            given.append(self._row(record, match, state, own, bad))
         return given
 
-    def _settled(
+    def _row(
         self, record: Taken, match: Match, state: State, own: NDArray[np.int8], bad: NDArray[np.bool_] | None
-    ) -> NDArray[np.int8]:
+    ) -> Row:
         if bad is not None:
             own[bad] = -1
-        tally, ploidy = self.tally, Ploidy(self._ploidy[match.site])
+        tally, ploidy = self._tally, Ploidy(self._ploidy[match.site])
         if (own.size and own.min() < 0) or ploidy is Ploidy.MT:
             paired(own, ploidy, tally.counts, tally.hemizygous, (record.where, f"{record.chrom}:{record.pos}"))
-        if state == tally.states[match.site]:
-            own = self._agreed(match.site, own)
-        else:
-            self._disputed.pop(match.site, None)
+        if state > tally.states[match.site]:
             tally.states[match.site] = state
             tally.swapped[match.site] = match.swapped
-        return own
+        return match.site, own, int(state)
 
-    def _agreed(self, site: int, own: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Calls of one site by two records of the same rank."""
-        earlier = self._stored(site)
-        counts = self.tally.counts
-        counts[told.REPEATED] += 1
-        both = (earlier[:, 0] >= 0) & (own[:, 0] >= 0)
-        differ = both & (earlier.sum(axis=1) != own.sum(axis=1))
-        disputed = self._disputed.get(site, np.zeros(len(own), dtype=np.bool_)) | differ
-        counts[told.DISAGREE] += int(differ.sum())
-        agreed = np.where((earlier[:, 0] >= 0)[:, None], earlier, own)
-        if disputed.any():
-            self._disputed[site] = disputed
-            agreed[disputed] = -1
-        return agreed
-
-    def _dosages(self, record: Taken, used: list[tuple[Match, State]]) -> list[tuple[int, NDArray[np.int8]]]:
+    def _dosages(self, record: Taken, used: list[tuple[Match, State]]) -> list[Row]:
         """What a record without genotypes says by its dosages."""
-        counts, given = self.tally.counts, []
+        counts, given = self._tally.counts, []
         for match, state in used:
             pairs = None
             if self._ploidy[match.site] <= Ploidy.PAIRED and match.meaning.count(1) == 1:
                 pairs = rounded(record, match.meaning.index(1), len(record.alleles))
             if pairs is None or self._rules.policy.dosages == "refuse":
-                self.tally.states[match.site] = max(self.tally.states[match.site], State.NO_GENOTYPES)
+                self._tally.states[match.site] = max(self._tally.states[match.site], State.NO_GENOTYPES)
                 continue
             counts[told.BETWEEN] += int((pairs[:, 0] < 0).sum())
-            given.append((match.site, self._settled(record, match, state, pairs, None)))
+            given.append(self._row(record, match, state, pairs, None))
         return given
 
 
@@ -204,3 +188,27 @@ def _genotypes(record: Taken) -> NDArray[np.int16] | None:
     if calls.size and calls[0, 0] < 0 and int(calls.max()) < 0 and record.numbers("DS") is not None:
         return None
     return calls
+
+
+def believed(ranks: NDArray[np.integer[Any]], calls: NDArray[np.int8], counts: Counter[str]) -> NDArray[np.int8]:
+    """Calls of one site of which several records speak.
+
+    Args:
+        ranks: [rows], as `SiteCalls.take` gave them.
+        calls: int8 [rows, people, 2] in {0, 1, -1}, both of a pair missing or none.
+        counts: Added to.
+
+    Returns:
+        int8 [people, 2]: of the rows of the highest rank, the call that those agree on who have one.
+    """
+    best = calls[ranks == ranks.max()]
+    counts[told.REPEATED] += len(calls) - 1
+    there = best[:, :, 0] >= 0  # [rows, people]
+    copies = best.sum(axis=2)
+    most = np.where(there, copies, -1).max(axis=0)
+    least = np.where(there, copies, 3).min(axis=0)
+    differ = there.any(axis=0) & (most != least)
+    counts[told.DISAGREE] += int(differ.sum())
+    found: NDArray[np.int8] = np.take_along_axis(best, there.argmax(axis=0)[None, :, None], axis=0)[0]
+    found[differ] = -1
+    return found

@@ -35,7 +35,7 @@ class State(IntEnum):
         return self >= State.COVERED_FAILED
 
 
-REASONS = {
+WHY_ABSENT = {
     State.NOT_SEEN: "not in the file",
     State.OTHER_ALLELES: "other alleles at this place",
     State.OTHER_REFERENCE: "another reference base",
@@ -50,11 +50,11 @@ REASONS = {
 """Why a site is absent, in words, in the order in which a better reason replaces a worse one."""
 
 
-def absent_by_reason(states: NDArray[np.uint8]) -> dict[str, int]:
+def absent_by_state(states: NDArray[np.uint8]) -> dict[State, int]:
     """How many sites are absent for each reason that there was.
 
     Args:
         states: [S], values of `State`.
     """
-    found = {reason: int((states == state).sum()) for state, reason in REASONS.items()}
-    return {reason: number for reason, number in found.items() if number}
+    found = {state: int((states == state).sum()) for state in WHY_ABSENT}
+    return {state: number for state, number in found.items() if number}

@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.genomics.calls.states import State, absent_by_reason
+from afml.genomics.calls.states import WHY_ABSENT, State, absent_by_state
 
-RECORDS, FAILED, REPEATED = "records", "records that failed FILTER", "records of a site that others speak of, too"
-HALF, DISAGREE = "calls with one missing allele", "calls on which several records of a site disagree"
-FT, GQ, DP, BETWEEN = "calls of FT other than PASS", "calls of low GQ", "calls of low DP", "dosages between two calls"
-HEMIZYGOUS, HAPLOID = "hemizygous calls", "haploid calls where two alleles are due"
-HETEROPLASMIC = "calls of two alleles on MT"
-MALE_HET, FEMALE_Y, OF_UNSURE_SEX = (
-    "calls of two alleles on a male's X or Y", "calls on a female's Y", "calls on X and Y of people of unsure sex"
-)  # fmt: skip
+RECORDS, MATCHED, FAILED, REPEATED = "records", "records_matched", "records_failed", "records_repeated"
+HALF, DISAGREE = "calls_half", "calls_disagree"
+FT, GQ, DP, BETWEEN = "calls_ft", "calls_gq", "calls_dp", "dosages_between"
+HEMIZYGOUS, HAPLOID, HETEROPLASMIC = "calls_hemizygous", "calls_haploid", "calls_heteroplasmic"
+MALE_HET, FEMALE_Y, OF_UNSURE_SEX = "calls_male_het", "calls_female_y", "calls_unsure_sex"
+SWAPPED, COVERED, ABSENT = "sites_swapped", "sites_covered", "sites_absent"
 
-KINDS: dict[str, str] = {
-    RECORDS: "read from the file",
-    FAILED: "of panel sites, not used",
-    REPEATED: "calls agree or are missing; those that pass FILTER win",
-    HALF: "missing: one allele does not say what the pair is",
-    DISAGREE: "missing",
-    FT: "missing",
-    GQ: "missing",
-    DP: "missing",
-    BETWEEN: "missing",
-    HEMIZYGOUS: "taken as two copies of the allele",
-    HAPLOID: "missing",
-    HETEROPLASMIC: "missing",
-    MALE_HET: "missing",
-    FEMALE_Y: "missing",
-    OF_UNSURE_SEX: "missing: the sex in the table and that of the calls differ",
+#: Reason -> what a report says of it, in the order in which reports list them. Records come first, then calls and
+#: sites. Numbers alone: no reason holds a name, a place or a genotype.
+REASONS: dict[str, str] = {
+    RECORDS: "records read",
+    MATCHED: "records that speak of a site of the panel",
+    FAILED: "of these, records that failed FILTER",
+    REPEATED: "further records of a site that had one: calls that agree stay",
+    HALF: "calls with one missing allele, taken as missing",
+    DISAGREE: "calls on which several records of a site disagree, taken as missing",
+    FT: "calls of FT other than PASS, taken as missing",
+    GQ: "calls of too low GQ or without one, taken as missing",
+    DP: "calls of too low DP or without one, taken as missing",
+    BETWEEN: "dosages between two calls or missing, taken as missing",
+    HEMIZYGOUS: "haploid calls on X, Y or MT, counted as two copies",
+    HAPLOID: "haploid calls where X and Y pair, taken as missing",
+    HETEROPLASMIC: "calls of two alleles on MT, taken as missing",
+    MALE_HET: "calls of two alleles on Y or on a male's X, taken as missing",
+    FEMALE_Y: "calls on a female's Y, taken as missing",
+    OF_UNSURE_SEX: "calls on X and Y of people whose table and calls differ on their sex, taken as missing",
+    SWAPPED: "sites whose REF and ALT are exchanged against the panel",
+    COVERED: "sites known from reference records alone",
+    ABSENT: "sites of the panel without calls",
+    **{f"absent_{state.name.lower()}": f"of these: {why}" for state, why in WHY_ABSENT.items()},
 }
-"""What is counted, and what became of it."""
 
 
 @dataclass
@@ -44,7 +49,7 @@ class Tally:
     """What was met, of all sites of a panel and all people of a file.
 
     Attributes:
-        counts: By the names of `KINDS`.
+        counts: Reason, a key of `REASONS`, -> how many, of what is counted while records are read.
         states: uint8 [S], the best that was said of each site (`State`).
         swapped: bool [S], sites whose calls come from records with REF and ALT exchanged.
         hemizygous: int64 [people], haploid calls on X outside the pseudoautosomal regions.
@@ -66,7 +71,7 @@ class Tally:
         )
 
     def __add__(self, other: Tally) -> Tally:
-        """Of two parts of a file, which hold the records of different places."""
+        """Of two parts of a file."""
         return Tally(
             self.counts + other.counts,
             np.maximum(self.states, other.states),
@@ -80,5 +85,15 @@ class Tally:
         return self.states >= State.COVERED_FAILED
 
     def absent(self) -> dict[str, int]:
-        """Sites without calls by why."""
-        return absent_by_reason(self.states)
+        """Sites without calls, by why in words."""
+        return {WHY_ABSENT[state]: number for state, number in absent_by_state(self.states).items()}
+
+    def told(self) -> Mapping[str, int]:
+        """Everything that was met, in the order of `REASONS`."""
+        found = Counter(self.counts)
+        found[SWAPPED] = int((self.swapped & self.called).sum())
+        found[COVERED] = int(((self.states == State.COVERED) | (self.states == State.COVERED_FAILED)).sum())
+        found[ABSENT] = int((~self.called).sum())
+        for state, number in absent_by_state(self.states).items():
+            found[f"absent_{state.name.lower()}"] = number
+        return {reason: found[reason] for reason in REASONS if found[reason]}

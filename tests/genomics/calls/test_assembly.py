@@ -33,8 +33,9 @@ def test_the_build_of_a_header(contigs: dict[str, int | None], lines: list[str],
     [(Assembly.of({"22": 51304566}), Assembly.of({"chr22": 50818468}),
       r"here contig 22 of 51304566 bases, GRCh37; there contig 22 of 50818468 bases, GRCh38"),
      (Assembly.of({}, ["##reference=hg19.fa"]), Assembly.of({"22": 50818468}), r"here hg19.fa, GRCh37; there contig"),
-     (Assembly.of({}, ["##reference=hg19.fa"]), Assembly.of({}, ["##assembly=GRCh38"]), r"here hg19.fa, GRCh37; there GRCh38;"),
-     (Assembly.of({"22": 1000}), Assembly.of({"22": 2000}), r"here contig 22 of 1000 bases; there contig 22 of 2000")],
+     (Assembly.of({}, ["##reference=hg19.fa"]), Assembly.of({}, ["##assembly=GRCh38"]),
+      r"here hg19.fa, GRCh37; there GRCh38;"),
+     (Assembly.of({"22": 1000}), Assembly.of({"22": 2000}), r"here contig 22 of 1000 bases; there")],
 )  # fmt: skip
 def test_two_builds_are_refused(ours: Assembly, theirs: Assembly, seen: str) -> None:
     with pytest.raises(InputError, match=r"own.vcf.gz: is of another build of the genome than panel.vcf.gz: " + seen):
