@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from afml.core.config import canonical_json
 from afml.core.files import read_secret, staged_folder, write_bytes, write_secret
 from afml.core.simulation import SIMULATION
 from afml.genomics.files import GenotypeFiles
-from afml.genomics.release import read_release, write_release
+from afml.genomics.release import Output, write_release
+from afml.genomics.released import read_release, release_digest, release_files
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
 from afml.ledger.releases import ReleaseRecord
@@ -25,7 +25,7 @@ from afml.masking.model import TrainedModel
 from afml.masking.settings import ReleaseSettings
 from afml.release.plan import ReleasePlan
 from afml.release.planning import plan_release
-from afml.release.released import Released, apply_plan
+from afml.release.released import Released, apply_to_parts, parts_of
 from afml.release.suite import worst_attack
 from node.inuse import in_use
 from node.privacy import PrivacyStatement
@@ -35,9 +35,15 @@ from node.workspace import Workspace
 
 @dataclass(frozen=True)
 class ReleaseDone:
-    """What was released, in numbers that stay inside."""
+    """What was released, in numbers that stay inside.
 
-    path: Path
+    Attributes:
+        files: Its files; indexes are beside them.
+        released: Who shows what.
+        plan: The plan.
+    """
+
+    files: tuple[Path, ...]
     released: Released
     plan: ReleasePlan
 
@@ -56,8 +62,12 @@ def make_plan(work: Workspace, config: RunConfig, settings: ReleaseSettings) -> 
     return plan_release(model, panel, settings, people_per_file=min(config.enrolled.values()), rr=rr)
 
 
-def release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger) -> ReleaseDone:
-    """Write `releases/<run>/release.vcf.gz` with its index.
+def release(
+    work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger, output: Output | None = None
+) -> ReleaseDone:
+    """Write `releases/<run>/`: the released files with their indexes, and the plan.
+
+    Neither the people's genotypes nor the released ones are in memory as a whole.
 
     Raises:
         ReleaseError: Too few people for the group size, alone or together with earlier releases; no plan reaches
@@ -65,24 +75,26 @@ def release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledge
         BudgetError: Somebody in the file has withdrawn consent.
     """
     with in_use(work):
-        return _release(work, config, settings, ledger)
+        return _release(work, config, settings, ledger, output)
 
 
-def _release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger) -> ReleaseDone:
+def _release(
+    work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger, output: Output | None
+) -> ReleaseDone:
     recognise_people(ledger, work)
     plan = make_plan(work, config, settings)
     store = GenotypeStore.open(GenotypeFiles(work.data).cohort_store)
     panel = SitePanel.load(GenotypeFiles(work.data).site_panel)
-    released = apply_plan(plan, store.dosage())
+    released = apply_to_parts(plan, (store.dosage(rows) for rows in parts_of(len(store), len(panel))))
     statement = PrivacyStatement.load(work.privacy(config.run))
     target = work.release(config.run)
-    with staged_folder(target.parent) as staged:
-        draft = staged / target.name
+    with staged_folder(target) as staged:
         columns = write_release(
-            draft, panel, released.dosage, header=_header(config, plan, statement, panel.drawn_note)
+            staged, panel, released.shown, shows=released.patterns, output=output,
+            header=_header(config, plan, statement, panel.drawn_note),
         )  # fmt: skip
         record = ReleaseRecord(
-            run=config.run, file_digest=hashlib.sha256(draft.read_bytes()).hexdigest(),
+            run=config.run, file_digest=release_digest(staged),
             model_digest=plan.model.digest(), min_group_size=plan.min_group_size,
         )  # fmt: skip
         write_bytes(staged / "plan.json", canonical_json(plan.to_dict()))
@@ -90,11 +102,11 @@ def _release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledg
         ledger.record_release(record, {s: str(p) for s, p in zip(store.samples, released.patterns, strict=True)})
         # Column order re-identifies every record: it stays beside the store, never in the release folder.
         write_secret(work.columns(config.run), canonical_json(columns))
-    return ReleaseDone(target, released, plan)
+    return ReleaseDone(tuple(release_files(target)), released, plan)
 
 
 def read_aligned(work: Workspace, run: str) -> NDArray[np.int8]:
-    """The released file read back, rows in store order, int8 [people, sites]. For the institution itself."""
+    """The released files read back, rows in store order, int8 [people, sites]. For the institution itself."""
     columns = json.loads(read_secret(work.columns(run)))
     records = read_release(work.release(run), SitePanel.load(GenotypeFiles(work.data).site_panel))
     aligned = np.empty_like(records)

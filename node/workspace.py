@@ -6,7 +6,7 @@ work/
   runs/<run>/       keys and progress of one run; keys go when it ends
   models/<run>/     the trained model, its card and what the run cost (privacy.json); public but for that
   privacy/<run>.json  what the run cost            evaluation/<run>.json  how it does on held-out people: stays here
-  releases/<run>/   release.vcf.gz and its index   columns/<run>.json  who is which column: stays here
+  releases/<run>/   the released files and the plan   columns/<run>.json  who is which column: stays here
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ class Workspace:
         return self.root / "privacy" / f"{run}.json"
 
     def release(self, run: str) -> Path:
-        """The masked VCF of a run."""
-        return self.root / "releases" / run / "release.vcf.gz"
+        """The folder of a run's released files."""
+        return self.root / "releases" / run
 
     def columns(self, run: str) -> Path:
-        """Row of the store behind each column of the masked VCF; never leaves the institution."""
+        """Row of the store behind each column of the released files; never leaves the institution."""
         return self.root / "columns" / f"{run}.json"
 
     def evaluation(self, run: str) -> Path:

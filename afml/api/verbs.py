@@ -24,6 +24,7 @@ from node.workspace import Workspace
 
 if TYPE_CHECKING:
     from afml.evaluation.report import Report
+    from afml.genomics.release import Output
     from afml.trial.assess import Assessment
     from node.release import ReleaseDone
 
@@ -48,9 +49,15 @@ def prepare(cohort: Cohort, *, kit: Path, work: Path, progress: Step | None = No
 
 
 def mask(
-    *, kit: Path, work: Path, run: Path, ledger: Path | None = None, changes: Mapping[str, Any] | None = None
+    *,
+    kit: Path,
+    work: Path,
+    run: Path,
+    ledger: Path | None = None,
+    changes: Mapping[str, Any] | None = None,
+    output: Output | None = None,
 ) -> ReleaseDone:
-    """`afml mask`: write an institution's de-identified VCF.
+    """`afml mask`: write an institution's de-identified records.
 
     Args:
         kit: The node's start kit.
@@ -58,6 +65,7 @@ def mask(
         run: run.json, signed.
         ledger: The institution's ledger; by default the one in the work folder.
         changes: Settings of the release that are not the run's: method, min_group_size, fill, target_rr, patterns.
+        output: In which files; by default one VCF.
 
     Raises:
         PolicyError: This institution's policy does not allow the release.
@@ -82,7 +90,7 @@ def mask(
     policy.require_release(settings.min_group_size)
     with closing(open_ledger(space, loaded, ledger)) as opened:
         enter_policy(opened, policy)
-        return release(space, config, settings, opened)
+        return release(space, config, settings, opened, output)
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,7 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
     help=f"Masking: steps of the game on the panel; by default those of --game, else {GameSettings().steps}.",
 )
 @click.option("--min-group-size", default=None, type=int, help="Masking: people who share a pattern.  [default: 20]")
+@click.option("--fill", type=click.Choice(["major", "missing"]), help="Masking: see `afml mask`.  [default: missing]")
 @click.option(
     "--phenotypes",
     default=None,
@@ -126,8 +127,8 @@ def configure(
     clip_norm: float | None, learning_rate: float | None, start: Path | None, noise: Literal["distributed", "local"],
     quorum: int | None, max_colluding: int, max_enrolments: int | None, reserve_attempts: int, backend: str,
     seed: int | None, game_rounds: int | None, game_share: float | None, game_file: Path | None,
-    game_steps: int | None, min_group_size: int | None, phenotypes: int | None, risk_file: Path | None,
-    patterns: int | None,
+    game_steps: int | None, min_group_size: int | None, fill: str | None, phenotypes: int | None,
+    risk_file: Path | None, patterns: int | None,
 ) -> None:  # fmt: skip
     """Check the nodes' CARDS, find noise for the target PLE, write and sign the run configuration."""
     if rounds is not None and epochs is not None:
@@ -135,7 +136,7 @@ def configure(
     roster, key = load_roster(kit), load_coordinator_key(kit)
     model, task = None if start is None else ArrayModel.load(start), find(kind, where="--task")
     found = read_cards(cards, roster)
-    words = masking.Words(risk_file, game_file, game_steps, phenotypes, patterns, min_group_size)
+    words = masking.Words(risk_file, game_file, game_steps, phenotypes, patterns, min_group_size, fill)
     further = {name: float(n) for name, n in ((GAME_ROUNDS, game_rounds), (GAME_SHARE, game_share)) if n is not None}
     run = configure_run(
         roster.consortium, found, task, _given(kind, settings_file, words, bool(further)),

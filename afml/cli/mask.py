@@ -1,4 +1,4 @@
-"""`afml mask`: write an institution's de-identified VCF."""
+"""`afml mask`: write an institution's de-identified records."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from afml.api.verbs import mask as mask_file
 from afml.cli.places import PRIVATE
 from afml.consortium.nodekit import load_node_kit
 from afml.core.progress import step
+from afml.genomics.release import FORMS, Output
 from afml.release.method import AUTO, METHODS
 
 _PATH = click.Path(path_type=Path)
@@ -22,29 +23,39 @@ _PATH = click.Path(path_type=Path)
 @click.option("--run", "run_file", type=_PATH, required=True, help="run.json, signed.")
 @click.option("--method", type=click.Choice([AUTO, *METHODS.names()]), default=None, help="Default: the run's.")
 @click.option("--min-group-size", type=int, default=None, help="People per released pattern; default: the run's.")
-@click.option("--fill", type=click.Choice(["major", "missing"]), default=None, help="What a masked genotype shows.")
+@click.option(
+    "--fill",
+    type=click.Choice(["major", "missing"]),
+    default=None,
+    help="What a masked genotype shows: ./., or the panel's commoner allele twice; default: the run's (missing).",
+)
 @click.option(
     "--target-rr",
     type=click.FloatRange(0, 1, min_open=True),
     default=None,
     help="Fewer patterns until attacks on panel people name at most this share; default: the run's, if it has one.",
 )
+@click.option("--form", type=click.Choice(FORMS.names()), default="vcf", show_default=True, help="Of the files.")
+@click.option("--per-contig", is_flag=True, help="A file for each contig.")
+@click.option("--csi", is_flag=True, help="Index a VCF by CSI, not TBI; longer contigs than TBI holds always are.")
 @click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
 def mask(
     kit: Path, work: Path, run_file: Path, method: str | None, min_group_size: int | None,
-    fill: Literal["major", "missing"] | None, target_rr: float | None, ledger: Path | None,
+    fill: Literal["major", "missing"] | None, target_rr: float | None, form: str, per_contig: bool, csi: bool,
+    ledger: Path | None,
 ) -> None:  # fmt: skip
-    """Mask everybody in this institution's store and write releases/RUN/release.vcf.gz, indexed."""
+    """Mask everybody in this institution's store and write releases/RUN/release.vcf.gz, indexed; or another form."""
     wanted = {"method": method, "min_group_size": min_group_size, "fill": fill, "target_rr": target_rr}
     changes = {key: value for key, value in wanted.items() if value is not None}
     node = load_node_kit(kit).node
     with step(f"masking node {node}"):
-        done = mask_file(kit=kit, work=work, run=run_file, ledger=ledger, changes=changes)
+        output = Output(form, per_contig=per_contig, csi=csi)
+        done = mask_file(kit=kit, work=work, run=run_file, ledger=ledger, changes=changes, output=output)
     result = done.released
     click.echo(f"node {node}: method {done.plan.reason}")
     for patterns, rr in done.plan.verified:
         click.echo(f"node {node}: attacked on panel people: {patterns} patterns, RR {100 * rr:.2g} %")
     click.echo(
         f"node {node}: {result.patterns_used} patterns, smallest group {result.min_group_size}, "
-        f"{100 * result.retained_fraction:.2f} % of non-major genotypes shown: {done.path}"
+        f"{100 * result.retained_fraction:.2f} % of non-major genotypes shown: {', '.join(map(str, done.files))}"
     )

@@ -29,22 +29,39 @@ class ByteSink(Protocol):
 def staged_vcf(path: Path) -> Iterator[ByteSink]:
     """Yield a sink for the text of a VCF; on success put the bgzipped file and its `.tbi` into place.
 
-    Both are made beside the target under other names. The old index goes before the new VCF comes, so
-    that at no instant an index stands beside a VCF it was not made from.
+    Raises:
+        InputError: The records are not sorted.
+    """
+    with staged_variants(path, ".tbi", stale=(".tbi",)) as sink:
+        yield sink
+
+
+@contextlib.contextmanager
+def staged_variants(path: Path, index: str, *, stale: Sequence[str]) -> Iterator[ByteSink]:
+    """Yield a sink for a VCF or BCF; on success put the bgzipped file and its index into place.
+
+    Both are made beside the target under other names. Old indexes go before the new file comes, so that at no instant
+    an index stands beside a file that it was not made from.
+
+    Args:
+        path: The file; BCF where its name ends so.
+        index: `.tbi` or `.csi`.
+        stale: How the names of indexes end that may stand beside an earlier file.
 
     Raises:
         InputError: The records are not sorted.
     """
-    index = path.with_name(path.name + ".tbi")
-    with staged_file(index) as staged_index, contextlib.ExitStack() as stack:
+    placed = path.with_name(path.name + index)
+    with staged_file(placed) as staged_index, contextlib.ExitStack() as stack:
         staged = stack.enter_context(_removed_at_end(path.with_name(f".{os.getpid()}.{path.name}")))
         sink = pysam.BGZFile(str(staged), "wb")
         try:
             yield sink
         finally:
             sink.close()
+        preset = "bcf" if path.suffix == ".bcf" else "vcf"
         try:
-            pysam.tabix_index(str(staged), preset="vcf", force=True, index=str(staged_index))
+            pysam.tabix_index(str(staged), preset=preset, force=True, index=str(staged_index), csi=index == ".csi")
         except OSError:
             raise InputError(
                 "cannot be indexed: its records are not sorted",
@@ -53,7 +70,8 @@ def staged_vcf(path: Path) -> Iterator[ByteSink]:
             ) from None
         with staged.open("rb") as handle:
             os.fsync(handle.fileno())
-        index.unlink(missing_ok=True)
+        for old in stale:
+            path.with_name(path.name + old).unlink(missing_ok=True)
         os.replace(staged, path)
         sync_folder(path.parent)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from afml.genomics.sites import ANNOTATIONS, SitePanel
 from afml.genomics.sources.opening import open_source
 from afml.genomics.sources.record import MISSING, CallSource, Record
 from afml.genomics.store import GenotypeStore
-from afml.genomics.vcf_zarr import MAX_ABSENT, SCHEMA
+from afml.genomics.vcf_zarr import MAX_ABSENT, SCHEMA, region_index
 
 _PLOIDY = 2
 _PEOPLE_PER_CHUNK = 512
@@ -88,14 +88,33 @@ def build_panel_store(
     """
     if not panel.drawn_people:
         return build_store(vcf, panel, out, progress=progress)
+    drawn = draw_people(panel)
+    names = [f"drawn-{n}" for n in range(1, panel.drawn_people + 1)]
+    return fill_store(out, panel, names, lambda sites: drawn[:, sites])
+
+
+def fill_store(
+    out: Path, panel: SitePanel, names: Sequence[str], dosage: Callable[[slice], NDArray[np.int8]]
+) -> GenotypeStore:
+    """Make a store of people whose dosages come from elsewhere than a VCF.
+
+    Args:
+        out: Folder of the store; replaced when it is a store already.
+        panel: The agreed site panel.
+        names: Of the people.
+        dosage: Panel-minor dosage of everybody at some sites, int8 [people, sites]; asked for every site once.
+    """
     _require_free(out)
-    copies = panel.to_minor(draw_people(panel)).T  # copies of ALT, [S, people]
     with staged_folder(out) as staged:
-        rows = _sites_per_chunk(panel.drawn_people)
-        arrays = _create(staged, panel, [f"drawn-{n}" for n in range(1, panel.drawn_people + 1)], rows)
+        rows = _sites_per_chunk(len(names))
+        arrays = _create(staged, panel, list(names), rows)
         for start in range(0, len(panel), rows):
-            part = copies[start : start + rows]
-            arrays["call_genotype"][start : start + rows] = np.stack([part > 0, part > 1], axis=-1).astype(np.int8)
+            sites = slice(start, min(start + rows, len(panel)))
+            part = dosage(sites).T  # [sites, people]
+            copies = np.where(panel.minor_is_alt[sites, None] | (part < 0), part, 2 - part)
+            calls = np.stack([copies > 1, copies > 0], axis=-1).astype(np.int8)
+            calls[part < 0] = MISSING
+            arrays["call_genotype"][sites] = calls
         arrays["variant_absent"][:] = np.zeros(len(panel), dtype=np.bool_)
     return GenotypeStore.open(out)
 
@@ -178,25 +197,34 @@ def _require_sites(absent: NDArray[np.bool_], panel: SitePanel, max_absent: floa
 def _create(folder: Path, panel: SitePanel, samples: list[str], sites_per_chunk: int) -> dict[str, Any]:
     """Create every array of `SCHEMA` and fill all but the calls."""
     contigs = list(dict.fromkeys(panel.chrom))
+    number = {contig: index for index, contig in enumerate(contigs)}
+    contig = np.asarray([number[name] for name in panel.chrom], dtype=np.int32)
+    length = np.asarray([len(ref) for ref in panel.ref], dtype=np.int64)
+    regions = region_index(contig, panel.pos, length, min(sites_per_chunk, len(panel)))
     sizes = {
         "variants": len(panel),
         "samples": len(samples),
         "ploidy": _PLOIDY,
         "alleles": 2,
         "contigs": len(contigs),
+        "filters": 1,
         "annotations": len(ANNOTATIONS),
+        "region_index_values": len(regions),
+        "region_index_fields": regions.shape[1],
     }
     chunks = {"variants": sites_per_chunk, "samples": _PEOPLE_PER_CHUNK}
-    number = {contig: index for index, contig in enumerate(contigs)}
     content: dict[str, Any] = {
         "sample_id": samples,
         "contig_id": contigs,
-        "variant_contig": [number[contig] for contig in panel.chrom],
+        "filter_id": ["PASS"],
+        "variant_contig": contig,
         "variant_position": panel.pos,
+        "variant_length": length,
         "variant_allele": list(zip(panel.ref, panel.alt, strict=True)),
         "variant_minor_is_alt": panel.minor_is_alt,
         "variant_panel_maf": panel.maf,
         "variant_annotation": panel.annotations,
+        "region_index": regions,
     }
     group = zarr.open_group(str(folder), mode="w", zarr_format=3)
     group.attrs.update({"vcf_zarr_version": "0.4", "source": "afml", "afml_site_panel": panel.digest()})

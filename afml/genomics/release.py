@@ -1,103 +1,112 @@
 """Writing a release: panel sites, GT, pseudonymous columns in permuted order, and nothing else.
 
 What would leak is never written rather than removed: no other FORMAT field (PL, AD, DP, GQ, GP, DS,
-phase), no INFO (AC, AF, ... are counts over the cohort), no ID, QUAL or FILTER, no sample name.
+phase), no INFO (AC, AF, ... are counts over the cohort), no ID, QUAL or FILTER, no sample name. The writers
+(`afml.genomics.outputs`) are given what `Contents` holds, and that alone.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.core.errors import ConfigError, InputError
-from afml.genomics.bgzip import header_lines, staged_vcf
-from afml.genomics.matching import SiteMatcher
+from afml.core.errors import ConfigError
+from afml.core.registry import Registry
+from afml.genomics.outputs.contents import Contents, Form
 from afml.genomics.sites import SitePanel
-from afml.genomics.sources.record import MISSING
-from afml.genomics.sources.vcf import VariantFile
 from crypto.public.random import RandomSource, SystemRandom
 
+FORMS: Registry[Form] = Registry(
+    "form of released files",
+    {
+        "vcf": "afml.genomics.outputs.vcf:FORM",
+        "bcf": "afml.genomics.outputs.bcf:FORM",
+        "zarr": "afml.genomics.outputs.vcz:FORM",
+    },
+)
+
 _HEADER_LINE = re.compile(r"^##afml_[a-z0-9_]+=[^\r\n]*$")
-# Genotype text by ALT copies; the last entry is that of `MISSING` = -1. Unphased by construction.
-_GENOTYPE = np.asarray([b"\t0/0", b"\t0/1", b"\t1/1", b"\t./."], dtype="S4")
+
+
+@dataclass(frozen=True)
+class Output:
+    """In which files a release is written.
+
+    Attributes:
+        form: A name of `FORMS`.
+        per_contig: Whether every contig has a file of its own.
+        csi: Whether a VCF is indexed by CSI even where TBI would do.
+    """
+
+    form: str = "vcf"
+    per_contig: bool = False
+    csi: bool = False
 
 
 def write_release(
-    out: Path,
+    folder: Path,
     panel: SitePanel,
     released: NDArray[np.int8],
     *,
     header: Sequence[str],
+    shows: NDArray[np.int64] | None = None,
+    output: Output | None = None,
 ) -> list[int]:
-    """Write released dosages as a bgzipped, indexed VCF.
+    """Write a release, a site of everybody in memory at a time.
 
     Args:
-        out: Path of the VCF (`.vcf.gz`); its index is `out` + `.tbi`.
+        folder: Where its files go: `release.vcf.gz` with its index, `release.bcf` or `release.vcz`; with a file
+            for each contig, its name before the suffix.
         panel: The sites, S of them.
-        released: int8 [people, S] in {0, 1, 2, -1}, panel-minor dosage; -1 is written as `./.`.
+        released: int8 [records, S] in {0, 1, 2, -1}, panel-minor dosage; -1 is written as `./.`.
         header: Lines `##afml_<key>=<value>` about the model and its settings. They are public.
+        shows: The record that each person shows, int64 [people]; by default every record is a person's own.
+        output: The form of the files; by default one VCF.
 
     Returns:
-        The permutation: column j of the file is row `permutation[j]`. It re-identifies every column and
+        The permutation: column j of the file is person `permutation[j]`. It re-identifies every column and
         never leaves the institution.
 
     Raises:
         ConfigError: Wrong shape or values, or a header line of another form.
     """
-    people, sites = released.shape
+    wanted = output or Output()
+    records, sites = released.shape
+    of_people = np.arange(records, dtype=np.int64) if shows is None else shows
     if sites != len(panel):
-        raise ConfigError(f"{sites} released sites, but the panel has {len(panel)}", where=out)
+        raise ConfigError(f"{sites} released sites, but the panel has {len(panel)}", where=folder)
     if released.size and not bool(((released >= -1) & (released <= 2)).all()):
-        raise ConfigError("released dosages are not all in {0, 1, 2, -1}", where=out)
+        raise ConfigError("released dosages are not all in {0, 1, 2, -1}", where=folder)
+    if of_people.size and not 0 <= int(of_people.min()) <= int(of_people.max()) < records:
+        raise ConfigError("somebody shows a record that there is not", where=folder)
     for line in header:
         if not _HEADER_LINE.match(line):
-            raise ConfigError("header line is not '##afml_<key>=<value>'", where=out, cure="use this form")
-    random = SystemRandom()  # never from a seed, not even in a simulation: whoever knew it would name every column
-    permutation = np.argsort(random.uint64(people), kind="stable")
-    pseudonyms = _pseudonyms(people, random)
-    alt_copies = panel.to_minor(released[permutation])  # [people, S]; the mapping is its own inverse
-    contigs = list(dict.fromkeys(panel.chrom))
-    with staged_vcf(out) as sink:
-        sink.write(header_lines(contigs, ["##source=afml", *header], pseudonyms))
-        for site in range(len(panel)):
-            chrom, pos, ref, alt = panel.key(site)
-            sink.write(f"{chrom}\t{pos}\t.\t{ref}\t{alt}\t.\t.\t.\tGT".encode())
-            sink.write(_GENOTYPE[alt_copies[:, site]].tobytes() + b"\n")
+            raise ConfigError("header line is not '##afml_<key>=<value>'", where=folder, cure="use this form")
+    form = FORMS.get(wanted.form)
+    permutation, names = shuffled(len(of_people))
+    contents = Contents(panel, names, header, panel.to_minor(released), of_people[permutation])
+    folder.mkdir(parents=True, exist_ok=True)
+    if not wanted.per_contig:
+        form.write(folder / f"release{form.suffix}", contents, range(len(panel)), csi=wanted.csi)
+    else:
+        for contig, own in contents.contigs().items():
+            form.write(folder / f"release.{quote(contig, safe='')}{form.suffix}", contents, own, csi=wanted.csi)
     return [int(row) for row in permutation]
 
 
-def read_release(path: Path, panel: SitePanel) -> NDArray[np.int8]:
-    """Read a release back as panel-minor dosage.
+def shuffled(people: int) -> tuple[NDArray[np.int64], list[str]]:
+    """An order for released records and their pseudonyms, anew each time: (permutation, names), [people] each.
 
-    Returns:
-        int8 [people, S] in {0, 1, 2, -1}, people in the order of the file's columns.
-
-    Raises:
-        InputError: An unreadable file, or one whose sites are not exactly those of the panel.
+    Never from a seed, not even in a simulation: whoever knew it would name every record.
     """
-    matcher = SiteMatcher(panel)
-    met = np.zeros(len(panel), dtype=np.bool_)
-    foreign = 0
-    with VariantFile(path) as variants:
-        alt_copies = np.full((len(variants.samples), len(panel)), MISSING, dtype=np.int8)
-        for record in variants:
-            found = matcher.sites(record.chrom, record.pos, record.alleles)
-            foreign += not found
-            for site, allele in found:
-                alt_copies[:, site] = record.dosage(allele)
-                met[site] = True
-    absent = int((~met).sum())
-    if absent or foreign:
-        raise InputError(
-            f"release lacks {absent} sites of the panel and holds {foreign} others",
-            where=path,
-            cure="use the site panel that the release was made with",
-        )
-    return panel.to_minor(alt_copies)
+    random = SystemRandom()
+    return np.argsort(random.uint64(people), kind="stable"), _pseudonyms(people, random)
 
 
 def _pseudonyms(people: int, source: RandomSource) -> list[str]:

@@ -20,7 +20,8 @@ from afml.genomics.sites import SitePanel
 from afml.genomics.sources.record import MISSING, count_allele
 from afml.genomics.vcf_zarr import find_array, match_foreign, read_array
 
-_BYTES_AT_ONCE = 64 << 20
+_BYTES_AT_ONCE = 16 << 20
+_CALLS_AT_ONCE = 8 << 20  # bytes of calls while dosages are read
 
 
 class GenotypeStore:
@@ -61,14 +62,26 @@ class GenotypeStore:
         """
         rows = np.arange(len(self))[people if people is not None else slice(None)]
         wanted, back = np.unique(rows, return_inverse=True)
-        copies = np.full((len(self.panel), len(wanted)), MISSING, dtype=np.int8)
+        dosage = np.full((len(wanted), len(self.panel)), MISSING, dtype=np.int8)
+        if not len(wanted):
+            return dosage
+        first, last = int(wanted[0]), int(wanted[-1]) + 1
+        columns = slice(first, last) if last - first == len(wanted) else wanted
+        for sites in self._blocks(len(wanted)):
+            calls = self._calls.oindex[_as_slice(self._records[sites]), columns, slice(None)]  # [S', people, ploidy]
+            copies = count_allele(calls, self._alleles[sites, None])
+            counted = self.panel.minor_is_alt[sites, None] | (copies < 0)
+            dosage[:, _as_slice(sites)] = np.where(counted, copies, 2 - copies).T
+        return dosage if np.array_equal(back, np.arange(len(dosage))) else dosage[back]
+
+    def _blocks(self, people: int) -> list[NDArray[np.int64]]:
+        """Sites that are there, in blocks whose calls are read at once: whole chunks, as many as memory allows."""
         there = np.flatnonzero(self._records >= 0)
-        if len(there) and len(wanted):
-            first, last = int(wanted[0]), int(wanted[-1]) + 1
-            columns = slice(first, last) if last - first == len(wanted) else wanted
-            calls = self._calls.oindex[_as_slice(self._records[there]), columns, slice(None)]  # [S', people, ploidy]
-            copies[there] = count_allele(calls, self._alleles[there, None])
-        return np.ascontiguousarray(self.panel.to_minor(copies.T)[back])
+        height = int(self._calls.chunks[0])
+        chunks = max(1, _CALLS_AT_ONCE // (2 * people * height))
+        block = self._records[there] // (height * chunks)
+        found = np.split(there, np.flatnonzero(np.diff(block)) + 1)
+        return [one for one in found if len(one)]
 
     @classmethod
     def open(cls, path: Path, panel: SitePanel | None = None) -> GenotypeStore:
@@ -110,6 +123,7 @@ class GenotypeStore:
 def people_at_once(store: GenotypeStore) -> Iterator[slice]:
     """Rows of a store, some people at a time: few enough that their calls fit memory, whatever the number of sites."""
     step = max(64, _BYTES_AT_ONCE // max(1, len(store.panel)))
+    step -= step % 512 if step > 512 else 0  # whole chunks
     for start in range(0, len(store), step):
         yield slice(start, min(start + step, len(store)))
 

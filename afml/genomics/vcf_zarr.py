@@ -38,10 +38,13 @@ SCHEMA = (
         "int8",
         "1 is the site's ALT, 0 any other allele, -1 missing",
     ),
+    ArraySpec("call_genotype_phased", ("variants", "samples"), "bool", "false everywhere: phase is not kept"),
     ArraySpec("sample_id", ("samples",), str, "column names of the institution's VCF"),
     ArraySpec("contig_id", ("contigs",), str, "canonical contig names (no 'chr')"),
+    ArraySpec("filter_id", ("filters",), str, "PASS, as VCF Zarr asks for; no site has a filter"),
     ArraySpec("variant_contig", ("variants",), "int32", "index into contig_id"),
     ArraySpec("variant_position", ("variants",), "int64", "1-based position of REF's first base"),
+    ArraySpec("variant_length", ("variants",), "int64", "bases of REF"),
     ArraySpec("variant_allele", ("variants", "alleles"), str, "REF, ALT of the site panel"),
     ArraySpec("variant_minor_is_alt", ("variants",), "bool", "whether dosage counts ALT"),
     ArraySpec("variant_panel_maf", ("variants",), "float64", "frequency of the counted allele in the panel"),
@@ -52,8 +55,39 @@ SCHEMA = (
         "float32",
         f"channels {', '.join(ANNOTATIONS)}, in [0, 1]",
     ),
+    ArraySpec(
+        "region_index",
+        ("region_index_values", "region_index_fields"),
+        "int64",
+        "chunk of variants, contig, first and last position, last base of any REF, records: how regions are found",
+    ),
 )
 """Every array of a store. `variants` follow the site panel, `samples` the institution's VCF."""
+
+
+def region_index(
+    contig: NDArray[np.integer[Any]], position: NDArray[np.int64], length: NDArray[np.int64], chunk: int
+) -> NDArray[np.int64]:
+    """The array `region_index` as bio2zarr makes it: a row for each contig of each chunk of variants.
+
+    Args:
+        contig: Of every variant, an index into `contig_id`.
+        position: 1-based.
+        length: Bases of REF.
+        chunk: Variants per chunk.
+
+    Returns:
+        int64 [rows, 6]: chunk, contig, first position, last position, last base of any REF, variants.
+    """
+    chunks = np.arange(len(contig)) // chunk
+    starts = np.flatnonzero(np.diff(contig, prepend=-1) | np.diff(chunks, prepend=-1))
+    ends = np.append(starts[1:], len(contig))
+    last = position + length - 1
+    rows = [
+        (chunks[start], contig[start], position[start], position[end - 1], last[start:end].max(), end - start)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    return np.asarray(rows, dtype=np.int64).reshape(-1, 6)
 
 
 def match_foreign(group: zarr.Group, panel: SitePanel, path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

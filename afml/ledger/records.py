@@ -6,6 +6,7 @@ something, and which name is another one's account. Both are committed to by ent
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -48,22 +49,26 @@ def recognise(log: Log, people: People, records: Iterable[tuple[str, Sequence[by
         _drop_shared(log.database)
         edges = _renamed(log.database, people)
         log.database.executemany("UPDATE temp.present SET person = ?2 WHERE person = ?1", edges)
-        new = log.database.execute(
-            "SELECT DISTINCT mark, person FROM temp.present WHERE NOT EXISTS "
+        # Marks of 100,000 people are millions: they stay in the database.
+        log.database.execute("DROP TABLE IF EXISTS temp.new")
+        log.database.execute(
+            "CREATE TEMP TABLE new AS SELECT DISTINCT mark, person FROM temp.present WHERE NOT EXISTS "
             "(SELECT 1 FROM marks WHERE marks.mark = present.mark AND marks.person = present.person) ORDER BY 1, 2"
-        ).fetchall()
+        )
+        new = int(log.database.execute("SELECT count(*) FROM temp.new").fetchone()[0])
         if new or edges:
+            rows = log.database.execute("SELECT mark, person FROM temp.new ORDER BY 1, 2")
+            parts = itertools.chain((b"m" + a + b for a, b in rows), (b"s" + a + b for a, b in edges))
             body = {
                 "kind": "records",
-                "marks": len(new),
+                "marks": new,
                 "renamed": len(edges),
-                "commitment": people.committed(
-                    "records", [*(b"m" + a + b for a, b in new), *(b"s" + a + b for a, b in edges)]
-                ).hex(),
+                "commitment": people.committed_in_order("records", parts).hex(),
             }
             index, _, _ = log.add(body, {})
-            log.database.executemany("INSERT INTO marks VALUES (?, ?, ?)", [(*row, index) for row in new])
+            log.database.execute("INSERT INTO marks SELECT mark, person, ? FROM temp.new ORDER BY 1, 2", (index,))
             log.database.executemany("INSERT INTO same VALUES (?, ?, ?)", [(*edge, index) for edge in edges])
+        log.database.execute("DROP TABLE temp.new")
         log.database.execute("DROP TABLE temp.present")
     return Recognised(count, marked, len(edges))
 

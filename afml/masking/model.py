@@ -130,7 +130,9 @@ def risk_score(
     """
     used = np.flatnonzero(np.atleast_2d(weights).any(axis=0))
     part = dosage[:, used]
-    standard = np.where(part < 0, 0.0, (part - mean[used]) / scale[used])
+    standard = part - mean[used]  # [people, used sites]; the only array of this size that is not int8
+    standard /= scale[used]
+    standard[part < 0] = 0.0
     return np.asarray(standard @ weights[..., used].T)
 
 

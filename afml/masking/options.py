@@ -23,6 +23,7 @@ class Words:
         phenotypes: Binary phenotypes that have no names of their own.
         patterns: Release patterns at most.
         min_group_size: People who share each pattern.
+        fill: What a masked genotype shows.
     """
 
     risk: Path | None = None
@@ -31,6 +32,7 @@ class Words:
     phenotypes: int | None = None
     patterns: int | None = None
     min_group_size: int | None = None
+    fill: str | None = None
 
     @property
     def any(self) -> bool:
@@ -53,6 +55,7 @@ def given(words: Words) -> dict[str, Any]:
     risk = RiskSettings(phenotypes=words.phenotypes or 1) if words.risk is None else RiskSettings.load(words.risk)
     release = {
         "min_group_size": words.min_group_size,
+        "fill": words.fill,
         "patterns": words.patterns or (PATTERNS_ONE if risk.scores == 1 else PATTERNS_SEVERAL),
     }
     asked = {name: value for name, value in release.items() if value is not None}

@@ -128,7 +128,9 @@ class ReleaseSettings(FiniteSettings):
     method: str = Field(default="auto", pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="a name of afml.release.method")
     patterns: int = Field(default=10, ge=1)
     min_group_size: int = Field(default=20, ge=1)
-    fill: Literal["major", "missing"] = "major"
+    fill: Literal["major", "missing"] = Field(
+        default="missing", description="what a masked genotype shows: ./., or the commoner allele twice"
+    )
     target_rr: float | None = Field(
         default=None, gt=0, le=1, description="a plan is refused until attacks on panel people stay at or below"
     )

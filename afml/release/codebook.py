@@ -17,6 +17,7 @@ from afml.release.quantiser import learn
 
 #: Carriers, as a share of the public people, that make a genotype worth a codeword, and most candidates.
 MIN_CARRIERS, MAX_CANDIDATES = 0.04, 4096
+_SITES_AT_ONCE = 4096
 
 
 class PanelCodebook(ReleaseMethod):
@@ -33,7 +34,9 @@ class PanelCodebook(ReleaseMethod):
 
 def common_genotypes(dosage: NDArray[np.int8]) -> list[Pattern]:
     """Single genotypes that enough public people carry, as patterns; the most balanced ones where many do."""
-    shares = np.stack([(dosage == value).mean(axis=0) for value in (1, 2)], axis=1)  # [sites, 2]
+    blocks = (dosage[:, start : start + _SITES_AT_ONCE] for start in range(0, dosage.shape[1], _SITES_AT_ONCE))
+    counted = [[np.count_nonzero(block == value, axis=0) for value in (1, 2)] for block in blocks]
+    shares = np.concatenate([np.stack(counts, axis=1) for counts in counted]) / len(dosage)  # [sites, 2]
     flat = shares.reshape(-1)
     enough = np.flatnonzero(flat >= MIN_CARRIERS)
     kept = enough[np.argsort(np.abs(flat[enough] - 0.5), kind="stable")[:MAX_CANDIDATES]]

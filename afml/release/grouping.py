@@ -17,6 +17,21 @@ from afml.release.patterns import Codebook
 def assign_groups(
     codebook: Codebook, contained: NDArray[np.int8], score: NDArray[np.float64], min_group_size: int
 ) -> NDArray[np.int64]:
+    """`grouped` for people whose records are at hand: pattern index per person, [people].
+
+    Args:
+        codebook: Patterns and centroids.
+        contained: Records, or what a network shows of them; patterns must be contained, [people, sites].
+        score: Risk scores, [people] or [people, scores].
+        min_group_size: k, at least 1.
+
+    Raises:
+        ReleaseError: The file has fewer than k people.
+    """
+    return grouped(codebook.distance(contained, score), min_group_size)
+
+
+def grouped(distance: NDArray[np.float64], min_group_size: int) -> NDArray[np.int64]:
     """Assign a pattern to everybody in a file so that each one in use has at least `min_group_size` people.
 
     Groups that are too small are *fed* with the people who contain the pattern, lose least by it and come
@@ -24,9 +39,8 @@ def assign_groups(
     contain, down to the empty one. Whichever distorts the scores less is done.
 
     Args:
-        codebook: Patterns and centroids.
-        contained: Records, or what a network shows of them; patterns must be contained, [people, sites].
-        score: Risk scores, [people] or [people, scores].
+        distance: What each pattern would distort of each person's score, infinite where the person does not contain
+            it; the first pattern is empty and everybody's, [people, J].
         min_group_size: k, at least 1.
 
     Returns:
@@ -35,13 +49,12 @@ def assign_groups(
     Raises:
         ReleaseError: The file has fewer than k people.
     """
-    people = len(contained)
+    people = len(distance)
     if people < min_group_size:
         raise ReleaseError(
             f"{people} people cannot form a group of {min_group_size}",
             cure="release more people together or lower min_group_size",
         )
-    distance = codebook.distance(contained, score)  # [people, J], infinite where not contained
     while True:
         assigned = distance.argmin(axis=1)
         sizes = np.bincount(assigned, minlength=distance.shape[1])

@@ -56,11 +56,15 @@ class Codebook:
 
     def show(self, assigned: NDArray[np.int64], masked: int) -> NDArray[np.int8]:
         """Released records of assigned patterns, `masked` wherever nothing is shown, [people, sites]."""
+        return self.shown(masked)[assigned]
+
+    def shown(self, masked: int) -> NDArray[np.int8]:
+        """What each pattern shows, `masked` wherever that is nothing, [J, sites]."""
         rows = np.full((len(self.patterns), self.sites), masked, np.int8)
         for index, pattern in enumerate(self.patterns):
             for site, value in pattern:
                 rows[index, site] = value
-        return rows[assigned]
+        return rows
 
     def digest(self) -> str:
         """SHA-256, hex."""

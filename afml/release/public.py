@@ -21,7 +21,10 @@ def learning_people(model: ScoredModel, panel: NDArray[np.int8]) -> NDArray[np.i
 def with_mosaics(panel: NDArray[np.int8], wanted: int, rng: np.random.Generator) -> NDArray[np.int8]:
     """The panel and up to `wanted` mosaics of it, as many as memory allows, [people, sites]."""
     count = max(0, min(wanted, _MOSAIC_GENOTYPES // panel.shape[1] - len(panel)))
-    return np.concatenate([panel, mosaics(panel, count, rng)])
+    people = np.empty((len(panel) + count, panel.shape[1]), np.int8)
+    people[: len(panel)] = panel
+    mosaics(panel, count, rng, out=people[len(panel) :])
+    return people
 
 
 def public_rng(model: ScoredModel, label: str) -> np.random.Generator:

@@ -1,14 +1,22 @@
-"""A plan applied: the records of one file in groups, or of anybody alone."""
+"""A plan applied: the records of one file in groups, or of anybody alone.
+
+People are looked at some at a time, and a release is held as what each pattern shows and who has which pattern: memory
+does not grow with people times sites.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.release.grouping import assign_groups, entropy_bits
+from afml.release.grouping import entropy_bits, grouped
 from afml.release.plan import ReleasePlan
+
+#: People whose records are in memory at a time, at most, and most of their genotypes.
+_PEOPLE_AT_ONCE, _GENOTYPES_AT_ONCE = 512, 16 << 20
 
 
 @dataclass(frozen=True)
@@ -16,7 +24,7 @@ class Released:
     """One released file.
 
     Attributes:
-        dosage: Released records; masked is 0 or -1 by the plan's fill, [people, sites].
+        shown: What each pattern of the plan shows; masked is 0 or -1 by the plan's fill, [J, sites].
         patterns: Pattern index per person, [people].
         group_sizes: People per pattern of the plan, [J]; 0 where unused, else at least k.
         method: The plan's method.
@@ -24,12 +32,17 @@ class Released:
         entropy_bits: Entropy of the pattern of a random person, bits.
     """
 
-    dosage: NDArray[np.int8]
+    shown: NDArray[np.int8]
     patterns: NDArray[np.int64]
     group_sizes: NDArray[np.int64]
     method: str
     retained_fraction: float
     entropy_bits: float
+
+    @property
+    def dosage(self) -> NDArray[np.int8]:
+        """Released records, made anew at each look, [people, sites]."""
+        return self.shown[self.patterns]
 
     @property
     def min_group_size(self) -> int:
@@ -42,6 +55,17 @@ class Released:
         return int(np.count_nonzero(self.group_sizes))
 
 
+def parts_of(people: int, sites: int) -> Iterator[slice]:
+    """Rows of a file that are looked at together.
+
+    They depend on these numbers alone: sums over sites may differ in their last bits with the number of rows, and
+    everybody who applies a plan to the same people must get the same release.
+    """
+    step = max(1, min(_PEOPLE_AT_ONCE, _GENOTYPES_AT_ONCE // max(1, sites)))
+    for start in range(0, people, step):
+        yield slice(start, min(start + step, people))
+
+
 def apply_plan(plan: ReleasePlan, dosage: NDArray[np.int8]) -> Released:
     """Mask the people of one file.
 
@@ -52,14 +76,32 @@ def apply_plan(plan: ReleasePlan, dosage: NDArray[np.int8]) -> Released:
     Raises:
         ReleaseError: Fewer people than the minimum group size.
     """
-    assigned = assign_groups(plan.codebook, plan.contained(dosage), plan.model.risk_score(dosage), plan.min_group_size)
-    released = plan.codebook.show(assigned, plan.masked)
+    return apply_to_parts(plan, (dosage[rows] for rows in parts_of(*dosage.shape)))
+
+
+def apply_to_parts(plan: ReleasePlan, parts: Iterable[NDArray[np.int8]]) -> Released:
+    """`apply_plan` for people who are read some at a time.
+
+    Args:
+        plan: The plan.
+        parts: Everybody in the file, in the parts that `parts_of` says, [some people, sites] each.
+
+    Raises:
+        ReleaseError: Fewer people than the minimum group size.
+    """
+    distances, called = [np.zeros((0, len(plan.codebook.patterns)))], 0
+    for dosage in parts:
+        distances.append(plan.codebook.distance(plan.contained(dosage), plan.model.risk_score(dosage)))
+        called += int(np.count_nonzero(dosage > 0))
+    assigned = grouped(np.concatenate(distances), plan.min_group_size)
+    shown = plan.codebook.shown(plan.masked)
+    sizes = np.bincount(assigned, minlength=len(shown))
     return Released(
-        dosage=released,
+        shown=shown,
         patterns=assigned,
-        group_sizes=np.bincount(assigned, minlength=len(plan.codebook.patterns)),
+        group_sizes=sizes,
         method=plan.method,
-        retained_fraction=int((released > 0).sum()) / max(1, int((dosage > 0).sum())),
+        retained_fraction=int((shown > 0).sum(axis=1) @ sizes) / max(1, called),
         entropy_bits=entropy_bits(assigned),
     )
 

@@ -84,7 +84,8 @@ def _options(settings: RunSettings, config: RunConfig) -> Options:
         "--quorum", config.quorum, "--max-colluding", config.max_colluding,
         "--reserve-attempts", config.reserve_attempts, "--phenotypes", settings.phenotypes,
         "--patterns", agreed.release.patterns, "--game-steps", agreed.game.steps,
-        "--min-group-size", agreed.release.min_group_size, "--seed", settings.training_seed,
+        "--min-group-size", agreed.release.min_group_size, "--fill", agreed.release.fill,
+        "--seed", settings.training_seed,
     )  # fmt: skip
 
 

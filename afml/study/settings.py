@@ -46,7 +46,7 @@ class RunSettings(Settings):
     phases: tuple[Phase, ...] = Field(description="which of them need the public part follows from their names")
     risk: RiskSettings = RiskSettings()
     game: GameSettings = GameSettings()
-    release: ReleaseSettings = ReleaseSettings()
+    release: ReleaseSettings = ReleaseSettings(fill="major")
     variant: str = Field(default="default", description="label of an ablation")
     federated: bool = Field(default=False, description="train through the encrypted federation, too")
     population: tuple[int, ...] = Field(default=(10,), description="also attack with this many times the candidates")

@@ -36,6 +36,7 @@ from afml.evaluation.report import (
     write_json,
 )
 from afml.genomics.files import GenotypeFiles
+from afml.genomics.released import release_files
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
 from afml.masking.enrolled import select
@@ -206,7 +207,7 @@ def _binary_first(rows: NDArray[Any], settings: MaskingSettings) -> NDArray[Any]
 def _institution(space: Workspace, trial: Trial) -> Institution:
     risk, run = trial.settings.risk, trial.config.run
     space.require_prepared()
-    require_file(space.release(run), "released VCF", "run `afml mask` first")
+    release_files(space.release(run))
     people = PeopleTable.load(space.people)
     dosage = GenotypeStore.open(GenotypeFiles(space.data).cohort_store).dosage()
     everybody = select(dosage, lambda name: people.columns.column(name, where=space.people), risk, where=space.people)

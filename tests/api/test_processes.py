@@ -52,7 +52,7 @@ def test_one_process_and_many_end_with_the_same_bits(consortium: afml.LocalConso
 def test_files_are_released_under_the_policy(consortium: afml.LocalConsortium, tmp_path: Path) -> None:
     run = consortium.root / "runs" / "here" / "run.json"
     done = afml.mask(kit=consortium.kit(1), work=consortium.work(1), run=run)
-    assert done.path.is_file()
+    assert [path.is_file() for path in done.files] == [True]
     assert done.released.min_group_size >= 5
     policy = consortium.kit(2) / FILE
     policy.write_text(policy.read_text().replace("min_group_size = 1", "min_group_size = 9"))

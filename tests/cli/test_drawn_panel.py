@@ -124,7 +124,7 @@ def test_an_all_private_release_says_where_its_panel_comes_from(consortium: Cons
         model.save(work.model(config.run))
         done = release(work, config, settings.release, ledger)
     assert done.released.min_group_size >= 5
-    header = gzip.decompress(done.path.read_bytes()).decode()
+    header = gzip.decompress(done.files[0].read_bytes()).decode()
     assert "\n##afml_panel=panel drawn from allele frequencies: 80 people, independent sites\n" in header
 
 

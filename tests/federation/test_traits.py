@@ -73,7 +73,7 @@ def test_one_release_serves_both_and_the_report_tells_of_each(consortium: Consor
     for node in (1, 2, 3):
         done = afml("mask", "--kit", consortium.kit(node), "--work", consortium.work(node), "--run", run)
         assert done.code == 0, done.err
-    with gzip.open(Workspace(consortium.work(1)).release("mixed"), "rt") as released:
+    with gzip.open(Workspace(consortium.work(1)).release("mixed") / "release.vcf.gz", "rt") as released:
         assert "##afml_use=made for height, gout; not for" in released.read(4000)
     about = consortium.root / "about.json"
     about.write_text(json.dumps({"simulated": True, "causal_sites": 0, "heritability": 0.0, "seed": 5}))

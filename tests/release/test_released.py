@@ -8,9 +8,10 @@ import pytest
 from afml.core.errors import ReleaseError
 from afml.masking.model import TrainedModel
 from afml.masking.settings import ReleaseSettings
+from afml.release.grouping import assign_groups
 from afml.release.method import AUTO, METHODS
 from afml.release.planning import plan_release
-from afml.release.released import apply_plan
+from afml.release.released import apply_plan, apply_to_parts, parts_of
 from tests.masking.simulated import dosages
 from tests.release.simulated import PANEL, SITES
 
@@ -38,7 +39,24 @@ def test_a_released_file(model: TrainedModel, method: str, fill: str) -> None:
 def test_a_missing_genotype_is_never_shown(model: TrainedModel) -> None:
     plan = plan_release(model, PANEL, ReleaseSettings(min_group_size=1, method="codebook"))
     nothing_called = np.full((5, SITES), -1, np.int8)
-    assert not apply_plan(plan, nothing_called).dosage.any()
+    assert (apply_plan(plan, nothing_called).dosage == -1).all()
+
+
+def test_people_read_in_parts_are_released_as_together(model: TrainedModel) -> None:
+    plan = plan_release(model, PANEL, ReleaseSettings(min_group_size=6, patterns=6))
+    people = dosages(1100, SITES, seed=3)  # three parts
+    parts = list(parts_of(*people.shape))
+    assert [rows.start for rows in parts] == [0, 512, 1024]
+    assert len(list(parts_of(10, 100_000_000))) == 10
+    together, read = apply_plan(plan, people), apply_to_parts(plan, (people[rows] for rows in parts))
+    assert np.array_equal(together.dosage, read.dosage)
+    assert together.retained_fraction == read.retained_fraction
+    # The slow and obvious way: everybody's distances at once, everybody's records whole.
+    slow = assign_groups(plan.codebook, plan.contained(people), model.risk_score(people), 6)
+    assert np.array_equal(together.patterns, slow)
+    shown = plan.codebook.show(slow, -1)
+    assert np.array_equal(together.dosage, shown)
+    assert together.retained_fraction == (shown > 0).sum() / (people > 0).sum()
 
 
 def test_a_file_smaller_than_a_group_is_refused(model: TrainedModel) -> None:

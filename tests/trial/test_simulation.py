@@ -57,7 +57,7 @@ def test_a_seeded_run_is_meant_and_marked(consortium: Parties, tmp_path: Path) -
     assert stated["insecure"] is True
     assert stated["ple_sigma"] is stated["epsilon"] is None
     assert SIMULATION in (tmp_path / "logs" / "node-1.log").read_text()
-    header = gzip.decompress(work.release("rehearsal").read_bytes()).decode()
+    header = gzip.decompress((work.release("rehearsal") / "release.vcf.gz").read_bytes()).decode()
     assert "\n##afml_insecure=simulation; " in header
     assert f"\n##afml_model_ple_sigma=inf; {SIMULATION}\n" in header
     columns = {tuple(json.loads(consortium.work(1).columns("rehearsal").read_text()))}

@@ -1,0 +1,1 @@
+"""Writing releases: VCF, BCF and VCF Zarr, a site of everybody in memory at a time."""
