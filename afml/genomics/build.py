@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from afml.core.errors import InputError
 from afml.core.files import staged_folder
 from afml.core.progress import Step
+from afml.genomics.calls import tally as reason
 from afml.genomics.contigs import require_shared
 from afml.genomics.drawn import draw_people
 from afml.genomics.matching import SiteMatcher
@@ -35,6 +37,7 @@ def build_store(
     out: Path,
     *,
     max_absent: float = MAX_ABSENT,
+    met: Counter[str] | None = None,
     progress: Step | None = None,
 ) -> GenotypeStore:
     """Build the store of one institution in one pass over its VCF.
@@ -47,12 +50,14 @@ def build_store(
         panel: The agreed site panel.
         out: Folder of the store; replaced when it is a store already.
         max_absent: Largest allowed fraction of panel sites that the VCF lacks.
+        met: Counts what becomes of the records, by reason (`afml.genomics.calls.tally.REASONS`).
         progress: Advanced once per 1,000 records.
 
     Raises:
         InputError: An unreadable VCF, too many absent sites, or `out` is something else than a store.
     """
     _require_free(out)
+    met = Counter() if met is None else met
     with open_source(vcf) as variants, staged_folder(out) as staged:
         sites_per_chunk = _sites_per_chunk(len(variants.samples))
         arrays = _create(staged, panel, variants.samples, sites_per_chunk)
@@ -62,12 +67,18 @@ def build_store(
         for number, record in enumerate(variants.records(), start=1):
             if progress and number % 1000 == 0:
                 progress.advance(1000)
-            for site, allele in matcher.sites(record.chrom, record.pos, record.alleles):
+            met[reason.RECORDS] += 1
+            found = matcher.sites(record.chrom, record.pos, record.alleles)
+            met[reason.MATCHED] += bool(found)
+            for site, allele in found:
+                met[reason.REPEATED] += not absent[site]
                 if absent[site]:
+                    met[reason.SWAPPED] += allele == 0
                     block.put(site, _biallelic(record, allele))
                     absent[site] = False
         block.flush()
         arrays["variant_absent"][:] = absent
+        met[reason.ABSENT] += int(absent.sum())
         _require_sites(absent, panel, max_absent, variants)
     return GenotypeStore.open(out)
 
@@ -190,7 +201,7 @@ def _require_sites(absent: NDArray[np.bool_], panel: SitePanel, max_absent: floa
         f"lacks {int(absent.sum())} of the panel's {len(panel)} sites (first {chrom}:{pos} {ref}>{alt}), "
         f"more than {max_absent:.0%}",
         where=variants.paths[0],
-        cure="use a VCF of the same assembly with these sites called",
+        cure="use a VCF of the same assembly with these sites called, or move the gate with --max-absent",
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -87,7 +88,24 @@ class SiteChoice:
             )
 
 
+class Chosen(NamedTuple):
+    """The sites that were chosen, and what became of the others.
+
+    Attributes:
+        panel: The sites.
+        waterfall: (what, how many): the ALT alleles there were, those that each filter removed, those that are left.
+    """
+
+    panel: SitePanel
+    waterfall: tuple[tuple[str, int], ...]
+
+
 def build_site_panel(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress: Step | None = None) -> SitePanel:
+    """The sites of `choose_sites` alone."""
+    return choose_sites(vcf, choice, progress=progress).panel
+
+
+def choose_sites(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress: Step | None = None) -> Chosen:
     """Choose the most common sites of the public panel.
 
     Filters, in this order: alleles spelled out in A, C, G, T; first of its kind (a repeated site is
@@ -121,7 +139,7 @@ def build_site_panel(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress
     chosen = filters.chosen(variants.paths[0])
     beside = read_vep_output(choice.annotations, [site.key for site in chosen])
     harms = [site.harm.worst(beside.get(site.key, Harm())) for site in chosen]
-    return SitePanel(
+    panel = SitePanel(
         chrom=[site.key[0] for site in chosen],
         pos=np.asarray([site.key[1] for site in chosen], dtype=np.int64),
         ref=[site.key[2] for site in chosen],
@@ -134,6 +152,7 @@ def build_site_panel(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress
         ),
         drawn_people=(choice.drawn_people or DRAWN_PEOPLE) if drawn else 0,
     )
+    return Chosen(panel, filters.waterfall(len(panel)))
 
 
 @dataclass(frozen=True)
@@ -217,6 +236,12 @@ class _Filters:
                 cure=_cure(no_frequencies),
             )
         return sorted(_most_common(self._candidates, self._choice.sites), key=_genome_order)
+
+    def waterfall(self, kept: int) -> tuple[tuple[str, int], ...]:
+        """What became of every ALT allele; see `Chosen`."""
+        rest = self._considered - sum(self._removed.values()) - kept
+        rows = [("ALT alleles in the panel's file", self._considered), *self._removed.items()]
+        return (*rows, ("less common than those chosen", rest), ("sites chosen", kept))
 
 
 def _cure(no_frequencies: bool) -> str:

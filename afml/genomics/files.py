@@ -26,3 +26,13 @@ class GenotypeFiles:
     def cohort_store(self) -> Path:
         """This institution's genotypes."""
         return self.folder / "private" / "cohort.zarr"
+
+    @property
+    def qc(self) -> Path:
+        """What was found of these genotypes' quality; stays here."""
+        return self.folder / "private" / "qc.json"
+
+    @property
+    def qc_page(self) -> Path:
+        """The same for people to look at; stays here."""
+        return self.folder / "private" / "qc.html"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -11,12 +12,12 @@ import numpy as np
 from afml.consortium.card import DataAgreement
 from afml.core.config import Settings
 from afml.core.errors import InputError
-from afml.core.files import require_file
+from afml.core.files import require_file, write_secret
 from afml.data.kind import Built, Note
 from afml.data.people import PersonColumns
 from afml.data.persons import Who, read_who
 from afml.genomics.build import build_panel_store, build_store, fold_store
-from afml.genomics.choice import build_site_panel
+from afml.genomics.choice import choose_sites
 from afml.genomics.files import GenotypeFiles
 from afml.genomics.marks import bands, genotype_marks
 from afml.genomics.options import GenotypeOptions
@@ -29,6 +30,8 @@ from afml.genomics.persons import (
 )
 from afml.genomics.phenotypes import read_phenotypes
 from afml.genomics.public import people_digest
+from afml.genomics.qc.examine import Known, examine, well_called
+from afml.genomics.qc.report import QcReport
 from afml.genomics.sites import SitePanel
 from afml.genomics.sources.opening import expanded
 from afml.genomics.store import GenotypeStore, people_at_once
@@ -48,35 +51,52 @@ class GenotypeData:
                 require_file(path, what)
         if given.phenotypes is not None:
             require_file(given.phenotypes, "phenotype table")
+        from afml.genomics.qc.page import page  # brings matplotlib, which a node that trains does without
+
         files = GenotypeFiles(out)
         note("choosing sites on the public panel")
-        panel = build_site_panel(given.panel_vcf, given.choice)
+        panel, waterfall = choose_sites(given.panel_vcf, given.choice)
         panel.save(files.site_panel)
         note("storing the public panel")
         public = build_panel_store(given.panel_vcf, panel, files.panel_store)
         note("storing this institution's genotypes")
         who = read_who(given.people, given.without)
         person_of = who.person_of
-        store = _without(build_store(given.vcf, panel, files.cohort_store), files, who, given.without)
+        met: Counter[str] = Counter()
+        stored = build_store(given.vcf, panel, files.cohort_store, max_absent=given.max_absent, met=met)
+        store = _without(stored, files, who, given.without)
+        note("counting calls")
+        called = well_called(store, given, given.vcf[0])
+        dropped = len(store) - len(called)
+        if dropped:
+            store = fold_store(files.cohort_store, panel, called)
         note("looking for one person's records under several names, and for relatives")
-        found = find_people(store, public, Choice(person_of, given.duplicates, given.relatives, given.vcf[0]))
+        choice = Choice(person_of, given.duplicates, given.relatives, given.vcf[0], given.max_panel_overlap)
+        found = find_people(store, public, choice)
         save_people(files.cohort_store.parent, found.told_of(who.matched), store.samples)
-        samples = tuple(found.columns)
+        samples, names = tuple(found.columns), found.names(store.samples, person_of)
         if samples != tuple(store.samples):
-            fold_store(files.cohort_store, panel, found.columns)
+            store = fold_store(files.cohort_store, panel, found.columns)
         columns = PersonColumns((), np.zeros((len(samples), 0)))
         if given.phenotypes is not None:
-            columns = read_phenotypes(given.phenotypes, samples, found.names(store.samples, person_of))
+            columns = read_phenotypes(given.phenotypes, samples, names, given.missing_code)
+        note("examining the genotypes")
+        overlap = given.max_panel_overlap if given.duplicates == "refuse" else len(store)
+        known = Known(met, found.counts, dropped, overlap, waterfall, columns, given.vcf[0])
+        examined = examine(store, public, known, given)
+        examined.report.save(files.qc)
+        write_secret(files.qc_page, page(examined, store).encode())
         people = people_digest(public.dosage())
         agreed = DataAgreement(kind="genotypes", fingerprint=panel.digest(), features=len(panel), panel=people)
         return Built(samples, columns, agreed)
 
     def remarks(self, folder: Path) -> tuple[str, ...]:
-        """Who belongs together among the columns, and where the panel's people come from, if they are drawn."""
+        """Quality, who belongs together among the columns, and where the panel's people come from, if drawn."""
         files = GenotypeFiles(folder)
         note = SitePanel.load(files.site_panel).drawn_note
         counts = PersonCounts.load(files.cohort_store.parent / COUNTS_FILE)
-        return (*counts.remarks(), *([note] if note else []))
+        table = QcReport.load(files.qc).lines()
+        return (*table, *counts.remarks(), *([note] if note else []))
 
     def marks(self, folder: Path) -> Iterator[tuple[bytes, ...]]:
         """Bands of sites; see `afml.genomics.marks`."""

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from afml.core.config import Settings
 from afml.data.persons import PEOPLE_HELP, WITHOUT_HELP
 from afml.genomics.choice import SiteChoice
 from afml.genomics.persons import Duplicates, Relatives
+from afml.genomics.qc.settings import GateSettings
 
 
 def _several(given: object) -> object:
@@ -22,7 +22,7 @@ Paths = Annotated[tuple[Path, ...], BeforeValidator(_several), Field(min_length=
 """Files that are read as one."""
 
 
-class GenotypeOptions(Settings):
+class GenotypeOptions(GateSettings):
     """What `afml prepare` is told of genotypes; `phenotypes` are read by `afml.genomics.phenotypes`."""
 
     vcf: Paths = Field(
@@ -44,6 +44,10 @@ class GenotypeOptions(Settings):
     )
     annotations: tuple[Path, ...] = Field(
         default=(), description="what VEP says of the panel's sites (--json or --tab); may be repeated."
+    )
+    missing_code: tuple[str, ...] = Field(
+        default=(),
+        description="what stands for a missing value in that table, such as -9; none: nothing does; may be repeated.",
     )
     exclude: tuple[Path, ...] = Field(default=(), description="BED of regions to leave out; may be repeated.")
     people: Path | None = Field(default=None, description=PEOPLE_HELP)

@@ -17,8 +17,11 @@ from afml.core.config import Settings
 from afml.core.errors import InputError
 from afml.core.files import write_secret
 from afml.data.persons import Matched, columns_of
-from afml.genomics.kinship import SECOND_DEGREE, Pair, kinship_sites, related, resolution
+from afml.genomics.kinship import CONCORDANT, SECOND_DEGREE, Pair, kinship_sites, related, resolution
 from afml.genomics.store import GenotypeStore, people_at_once
+
+#: Sites at which two records must both be called before their agreement says anything of who they are.
+_NAMESAKE_SITES = 16
 
 Duplicates = Literal["refuse", "fold"]
 Relatives = Literal["report", "refuse", "fold"]
@@ -39,6 +42,7 @@ class PersonCounts(Settings):
         same_told: Whether the sites can tell the same person's records from strangers'.
         degree: Smallest kinship that they can tell from chance; 1 for none.
         matched: Lines of --people and --without that name somebody.
+        names_in_panel: Columns whose name the panel has for somebody with another record.
     """
 
     columns: int
@@ -50,6 +54,7 @@ class PersonCounts(Settings):
     same_told: bool
     degree: float
     matched: Matched = Matched()
+    names_in_panel: int = 0
 
     def remarks(self) -> tuple[str, ...]:
         """In lines, for the person who prepares."""
@@ -81,12 +86,14 @@ class Choice(NamedTuple):
         duplicates: About the same record under different people's names, or in the panel too.
         relatives: About relatives.
         where: The VCF, to blame.
+        panel_overlap: How many people may be in the panel as well.
     """
 
     person_of: Mapping[str, str]
     duplicates: Duplicates
     relatives: Relatives
     where: Path
+    panel_overlap: int = 0
 
 
 class People(NamedTuple):
@@ -135,7 +142,8 @@ def find_people(store: GenotypeStore, panel: GenotypeStore, choice: Choice) -> P
     pairs = [pair for pair in related(own, told) if person[pair.first] != person[pair.second]]
     across = [] if store.panel.drawn_people else related(own, told, public)
     same, kin = [p for p in pairs if p.same], [p for p in pairs if not p.same]
-    in_panel = {person[pair.first] for pair in across if pair.same}
+    shared, other = ([], []) if store.panel.drawn_people else _namesakes(store.samples, panel.samples, own, public)
+    in_panel = {person[pair.first] for pair in across if pair.same} | {person[column] for column in shared}
     near_panel = {person[pair.first] for pair in across} - in_panel
     _refuse(choice, len(same), len(kin), len(in_panel), len(near_panel))
     columns = _merged(named, person, same)
@@ -144,8 +152,28 @@ def find_people(store: GenotypeStore, panel: GenotypeStore, choice: Choice) -> P
     counts = PersonCounts(
         columns=len(store), people=len(columns), same=len(same), relatives=len(kin), same_in_panel=len(in_panel),
         relatives_in_panel=len(near_panel), same_told=told.same, degree=told.degree,
+        names_in_panel=len(other),
     )  # fmt: skip
     return People(columns, counts, pairs)
+
+
+def _namesakes(
+    samples: Sequence[str], panel: Sequence[str], own: NDArray[np.int8], public: NDArray[np.int8]
+) -> tuple[list[int], list[int]]:
+    """Columns whose name the panel has, too: (those with the same record there, those with another).
+
+    A name says what genotypes of few or linked sites cannot: the same calls under the same name are one person's.
+    """
+    place = {name: row for row, name in enumerate(panel)}
+    same: list[int] = []
+    other: list[int] = []
+    for column, name in enumerate(samples):
+        if name in place:
+            theirs, ours = public[place[name]], own[column]
+            both = (theirs >= 0) & (ours >= 0)
+            alike = float((theirs == ours)[both].mean()) if both.any() else 0.0
+            (same if alike >= CONCORDANT and both.sum() >= _NAMESAKE_SITES else other).append(column)
+    return same, other
 
 
 def _calls(store: GenotypeStore, sites: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
@@ -199,11 +227,12 @@ def _refuse(choice: Choice, same: int, kin: int, in_panel: int, near_panel: int)
             where=choice.where,
             cure="say who is who in --people, or give --duplicates fold, which lists them in data/private/related.tsv",
         )
-    if in_panel and choice.duplicates == "refuse":
+    if in_panel > choice.panel_overlap and choice.duplicates == "refuse":
         raise InputError(
             f"{in_panel} people are in the public panel as well",
             where=choice.where,
-            cure="leave them out of one of the two, or give --duplicates fold to go on with them",
+            cure=f"leave them out of one of the two, or give --max-panel-overlap {in_panel} or --duplicates fold to "
+            "go on with them",
         )
     if choice.relatives == "refuse" and (kin or near_panel):
         raise InputError(

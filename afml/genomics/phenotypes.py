@@ -17,26 +17,35 @@ from afml.data.people import PersonColumns, format_number, parse_number
 PHENOTYPE = "phenotype"
 #: How far apart the seeds of traits that are simulated together lie.
 SEED_STEP = 500
+#: Numbers that programs write for a missing one (PLINK, SPSS, ...): refused where a column has no other below 0.
+MISSING_CODES = (-9.0, -99.0, -999.0, -9999.0)
+#: Said for "nothing is a code".
+NO_CODE = "none"
 _HEADER = "sample<TAB>phenotype, or sample<TAB>name1<TAB>name2..."
 
 
-def read_phenotypes(path: Path, samples: Sequence[str], person_of: Mapping[str, str] | None = None) -> PersonColumns:
+def read_phenotypes(
+    path: Path, samples: Sequence[str], person_of: Mapping[str, str] | None = None, codes: Sequence[str] = ()
+) -> PersonColumns:
     """Read the columns of a TSV with the header `sample<TAB>name1<TAB>name2...` for every sample.
 
     Rows of people who are not in `samples` are allowed; several rows of one person must say the same. A cell
     without a finite number becomes NaN, and is an error only to a run that declares its column; a column called
-    `phenotype` holds 0 or 1 for everybody. No message ever holds a value.
+    `phenotype` holds 0 or 1 for everybody, or a declared code. No message ever holds a value, but for a code.
 
     Args:
         path: The table.
         samples: Names of the people.
         person_of: Other name -> name of the person; rows may stand under either.
+        codes: What stands for a missing number, beside what is none anyway; `none` says that nothing does. Where this
+            is empty, a column with one of `MISSING_CODES` and no other number below 0 is refused.
 
     Returns:
         The columns, rows in the order of `samples`.
 
     Raises:
-        InputError: Missing file, bad header, bad or repeated row (with its line), or samples without a row.
+        InputError: Missing file, bad header, bad or repeated row (with its line), samples without a row, or numbers
+            that look like a code for a missing one.
     """
     require_file(path, "phenotype table")
     try:
@@ -44,13 +53,16 @@ def read_phenotypes(path: Path, samples: Sequence[str], person_of: Mapping[str, 
     except UnicodeDecodeError:
         raise InputError("phenotype table is not text", where=path, cure="give a tab-separated table") from None
     names = _names(lines[0] if lines else "", path)
+    missing = _Codes(codes)
     rows: dict[str, list[float]] = {}
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
         sample, *cells = line.split("\t")
-        values = [parse_number(cell) for cell in cells]
-        if PHENOTYPE in names and (values + [math.nan] * len(names))[names.index(PHENOTYPE)] not in (0, 1):
+        values = [missing.parse(cell) for cell in cells]
+        place = names.index(PHENOTYPE) if PHENOTYPE in names else len(names)
+        cell = "".join(cells[place : place + 1])
+        if place < len(names) and missing.parse(cell) not in (0, 1) and not missing.declared(cell):
             raise InputError(f"line {number} has no phenotype 0 or 1", where=path, cure="correct this line")
         if len(cells) != len(names):
             raise InputError(
@@ -70,8 +82,39 @@ def read_phenotypes(path: Path, samples: Sequence[str], person_of: Mapping[str, 
             where=path,
             cure="add their lines, or leave these samples out with --without",
         )
-    table = np.array([rows[name] for name in samples], dtype=np.float64)
-    return PersonColumns(names, table.reshape(len(samples), len(names)))
+    table = np.array([rows[name] for name in samples], dtype=np.float64).reshape(len(samples), len(names))
+    if not codes:
+        _require_no_codes(names, table, path)
+    return PersonColumns(names, table)
+
+
+class _Codes:
+    """What stands for a missing number in a table."""
+
+    def __init__(self, codes: Sequence[str]) -> None:
+        self._texts = {code.strip() for code in codes} - {NO_CODE}
+        self._numbers = {number for code in self._texts if not math.isnan(number := parse_number(code))}
+
+    def declared(self, cell: str) -> bool:
+        """Whether a cell is a code: its text, or its number."""
+        return cell.strip() in self._texts or parse_number(cell) in self._numbers
+
+    def parse(self, cell: str) -> float:
+        """The number of a cell, NaN for a code and for whatever is none."""
+        return math.nan if self.declared(cell) else parse_number(cell)
+
+
+def _require_no_codes(names: Sequence[str], table: NDArray[np.float64], path: Path) -> None:
+    """Refuse columns whose only number below 0 is one that programs write for a missing value."""
+    for name, column in zip(names, table.T, strict=True):
+        below = set(column[column < 0].tolist())
+        if len(below) == 1 and below <= set(MISSING_CODES):
+            code, rows = f"{below.pop():g}", int((column < 0).sum())
+            raise InputError(
+                f"column '{name}' holds {code} in {rows} rows and no other number below 0",
+                where=path,
+                cure=f"give --missing-code={code} if it stands for a missing value, else --missing-code={NO_CODE}",
+            )
 
 
 def _of_people(rows: dict[str, list[float]], person_of: Mapping[str, str], path: Path) -> dict[str, list[float]]:

@@ -110,7 +110,11 @@ class SitePanel:
 
     def save(self, path: Path) -> None:
         """Write the panel as a table with its digest (docs/DATA.md)."""
-        write_bytes(path, f"{_FORMAT}\n{_DIGEST}{self.digest()}\n".encode() + self._table())
+        write_bytes(path, self.text())
+
+    def text(self) -> bytes:
+        """What `save` writes."""
+        return f"{_FORMAT}\n{_DIGEST}{self.digest()}\n".encode() + self._table()
 
     @classmethod
     def load(cls, path: Path) -> SitePanel:
@@ -120,8 +124,21 @@ class SitePanel:
             InputError: Missing file, or not a site panel.
             IntegrityError: The table is not the one whose digest the file names.
         """
-        require_file(path, "site panel")
-        lines = path.read_bytes().decode("utf-8", "replace").splitlines()
+        return cls.parse(require_file(path, "site panel").read_bytes(), path)
+
+    @classmethod
+    def parse(cls, text: bytes, path: Path) -> SitePanel:
+        """Read what `text` gives.
+
+        Args:
+            text: The table with its digest.
+            path: Where it is from, to blame.
+
+        Raises:
+            InputError: Not a site panel.
+            IntegrityError: The table is not the one whose digest it names.
+        """
+        lines = text.decode("utf-8", "replace").splitlines()
         drawn = lines.pop(2).removeprefix(_DRAWN) if len(lines) > 2 and lines[2].startswith(_DRAWN) else "0"
         if len(lines) < 3 or lines[0] != _FORMAT or lines[2].split("\t") != list(_COLUMNS):
             raise InputError("is not a site panel", where=path, cure="make one with 'afml prepare'")

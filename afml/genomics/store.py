@@ -30,7 +30,8 @@ class GenotypeStore:
     Attributes:
         samples: Column names of the institution's VCF, in row order.
         panel: The site panel; columns of `dosage` refer to it.
-        absent_sites: How many of the panel's sites the institution's VCF lacks (missing for everybody).
+        absent: Which of the panel's sites the institution's VCF lacks (missing for everybody), bool [S].
+        absent_sites: How many those are.
     """
 
     def __init__(
@@ -43,7 +44,8 @@ class GenotypeStore:
     ) -> None:
         self._calls, self._records, self._alleles = calls, records, alleles
         self.samples, self.panel = samples, panel
-        self.absent_sites = int((records < 0).sum())
+        self.absent = records < 0
+        self.absent_sites = int(self.absent.sum())
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -82,6 +84,17 @@ class GenotypeStore:
         block = self._records[there] // (height * chunks)
         found = np.split(there, np.flatnonzero(np.diff(block)) + 1)
         return [one for one in found if len(one)]
+
+    def copies(self, sites: slice) -> NDArray[np.int8]:
+        """Copies of ALT of everybody at some sites of a store that `afml.genomics.build` made, read from disk.
+
+        Args:
+            sites: Neighbours in the site panel.
+
+        Returns:
+            int8 [sites, people] in {0, 1, 2, -1}.
+        """
+        return count_allele(np.asarray(self._calls[sites]), 1)
 
     @classmethod
     def open(cls, path: Path, panel: SitePanel | None = None) -> GenotypeStore:

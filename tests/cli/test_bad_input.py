@@ -171,7 +171,7 @@ def test_multi_allelic_and_missing_genotypes_are_not_reference(scratch: Path, go
     write_phenotypes(scratch / "p.tsv", people, np.array([0, 1, 0, 1, 0, 1], dtype=np.int8))
     done = good.prepare(
         vcf=scratch / "own.vcf.gz", panel_vcf=scratch / "panel.vcf.gz", phenotypes=scratch / "p.tsv",
-        work=scratch / "work", sites=8, holdout=0,
+        work=scratch / "work", sites=8, holdout=0, min_person_call_rate=0, min_site_call_rate=0,
     )  # fmt: skip
     assert done.code == 0, done.err
     store = GenotypeStore.open(scratch / "work" / "data" / "private" / "cohort.zarr")

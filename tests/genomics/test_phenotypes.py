@@ -41,6 +41,21 @@ def test_several_columns_keep_their_names_and_numbers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(table.values, values[[2, 0, 1]])
 
 
+def test_codes_for_missing_numbers_are_taken_as_declared_and_refused_where_they_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "y.tsv"
+    path.write_text("sample\tphenotype\theight\na\t1\t171.5\nb\t-9\t-9\nc\t0\tunknown\nd\t0\t-9.0\n")
+    with pytest.raises(InputError, match="line 3 has no phenotype 0 or 1"):
+        read_phenotypes(path, ["a", "b"])
+    table = read_phenotypes(path, ["a", "b", "c", "d"], codes=("-9", "unknown"))
+    assert np.array_equal(table.values, [[1, 171.5], [math.nan] * 2, [0, math.nan], [0, math.nan]], equal_nan=True)
+    path.write_text(path.read_text().replace("\t-9\t-9\n", "\t0\t-9\n"))
+    with pytest.raises(InputError, match=r"column 'height' holds -9 in 2 rows .*; give --missing-code=-9 if"):
+        read_phenotypes(path, ["a", "b", "c", "d"])
+    assert read_phenotypes(path, ["a", "b", "c"], codes=("none",)).values[1, 1] == -9
+    path.write_text(path.read_text().replace("171.5", "-3"))  # numbers below 0 are usual in this column
+    assert read_phenotypes(path, ["a", "b"]).values[:, 1].tolist() == [-3, -9]
+
+
 @given(st.floats(allow_infinity=False))
 def test_numbers_read_back_to_the_same_bits(value: float) -> None:
     again = parse_number(format_number(value))
