@@ -51,4 +51,7 @@ def _type(info: FieldInfo) -> click.ParamType[Any] | type:
     if bare is Path:
         return click.Path(path_type=Path)
     least = next((rule.ge for rule in info.metadata if hasattr(rule, "ge")), None)
-    return bare if least is None else click.IntRange(least)
+    most = next((rule.le for rule in info.metadata if hasattr(rule, "le")), None)
+    if bare is float:
+        return click.FloatRange(least, most)
+    return bare if least is None else click.IntRange(least, most)
