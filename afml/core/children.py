@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import os
 import pickle
 import selectors
@@ -158,6 +159,7 @@ def _live(pipe: int, work: Callable[[], Any] | None, make: Callable[[], Iterator
     code = 1
     try:
         die_with_parent()
+        faulthandler.disable()  # the parent tells of a crash, in one line
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         with os.fdopen(pipe, "wb") as out:
             try:

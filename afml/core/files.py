@@ -61,6 +61,17 @@ def staged_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """Yield a folder beside a path for what is needed while that is made, its owner's alone; removed afterwards."""
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{beside.name}.scratch.", dir=beside.parent))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file durably, or not at all."""
     with staged_file(path) as staged:

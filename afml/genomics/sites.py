@@ -12,6 +12,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,8 +166,15 @@ class SitePanel:
     def _table(self) -> bytes:
         rows = [f"{_DRAWN}{self.drawn_people}"] if self.drawn_people else []
         rows.append("\t".join(_COLUMNS))
-        for site in range(len(self)):
-            minor = "alt" if self.minor_is_alt[site] else "ref"
-            numbers = (repr(float(self.maf[site])), *(str(value) for value in self.annotations[site]))
-            rows.append("\t".join((*map(str, self.key(site)), minor, *numbers)))
+        numbers = [_texts(self.maf), *(_texts(column) for column in self.annotations.T)]
+        minor = ["alt" if is_alt else "ref" for is_alt in self.minor_is_alt.tolist()]
+        columns = (self.chrom, map(str, self.pos.tolist()), self.ref, self.alt, minor, *numbers)
+        rows += map("\t".join, zip(*columns, strict=True))
         return ("\n".join(rows) + "\n").encode()
+
+
+def _texts(numbers: NDArray[np.floating[Any]]) -> list[str]:
+    """Each number as the shortest text that reads back to it; few of many are different."""
+    values, which = np.unique(numbers, return_inverse=True)
+    texts = [str(value) for value in values]
+    return [texts[place] for place in which.tolist()]

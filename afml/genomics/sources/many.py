@@ -37,6 +37,7 @@ class ManyFiles:
         self._sources = sources
         self.paths: tuple[Path, ...] = tuple(path for source in sources for path in source.paths)
         self.samples: list[str] = sources[0].samples
+        self.fragile = any(source.fragile for source in sources)
         self.lines: Sequence[str] = [line for source in sources for line in source.lines]
         for source in sources[1:]:
             if source.samples != self.samples:
@@ -69,10 +70,12 @@ class ManyFiles:
         """The Description of an INFO key in the first file that has one."""
         return next((text for source in self._sources if (text := source.info_description(key)) is not None), None)
 
-    def parts(self, count: int) -> list[PartOfMany]:
+    def parts(self, count: int, spans: Sequence[Span] | None = None) -> list[PartOfMany]:
         """Parts of the files: of each about as many as its share of `count`, and one at least."""
         each = max(1, -(-count // len(self._sources)))
-        return [PartOfMany(file, part) for file, source in enumerate(self._sources) for part in source.parts(each)]
+        return [
+            PartOfMany(file, part) for file, source in enumerate(self._sources) for part in source.parts(each, spans)
+        ]
 
     def records(self, spans: Sequence[Span] | None = None, part: PartOfMany | None = None) -> Iterator[Record]:
         """The records of one file after another; see `CallSource.records`."""

@@ -101,10 +101,12 @@ class CallSource(Protocol):
     Attributes:
         samples: Its people, in the order of every record's calls.
         lines: Meta lines of its header (`##reference=...`), where its format has such.
+        fragile: Whether a library reads it that may end the process: such a source is read in a child.
     """
 
     samples: list[str]
     lines: Sequence[str]
+    fragile: bool
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -120,8 +122,11 @@ class CallSource(Protocol):
         """The Description of an INFO key, None where the header lacks the key."""
         ...
 
-    def parts(self, count: int) -> Sequence[Any]:
-        """Divide the source into at most `count` parts of about the same work (several files: one each at least)."""
+    def parts(self, count: int, spans: Sequence[Span] | None = None) -> Sequence[Any]:
+        """Divide the source, or what of it touches the spans, into parts of about the same work.
+
+        At most `count`; of several files one each at least.
+        """
         ...
 
     def records(self, spans: Sequence[Span] | None = None, part: Any = None) -> Iterator[Record]:

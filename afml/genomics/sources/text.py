@@ -158,7 +158,11 @@ class LineReader:
         if fields[0].startswith(b"#"):
             return "is a header line among the records (files joined by cat?)"
         people = self._people
-        columns = len(fields) if len(fields) <= _CALLS else _CALLS + 1 + fields[_CALLS].count(b"\t")
+        columns = len(fields)
+        if columns > _CALLS:
+            # Calls alone, all of the usual length, are counted when they are decoded.
+            usual = len(fields[_CALLS]) == 4 * people - 1 and fields[_FORMAT] == b"GT"
+            columns = _CALLS + people if usual else _CALLS + 1 + fields[_CALLS].count(b"\t")
         wanted = _CALLS + people if people else len(fields)
         if columns != wanted or columns <= _INFO or (not people and columns > _CALLS):
             return f"has {columns} columns, not {wanted if people else _INFO + 1}"

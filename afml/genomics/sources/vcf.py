@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self, cast
+from typing import NamedTuple, Self, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,10 @@ class FilePart(NamedTuple):
     exact: bool
 
 
+Parts: TypeAlias = tuple[FilePart, ...]
+"""What one process reads of a file, in the order of the file."""
+
+
 class VariantFile:
     """A bgzipped VCF or a BCF.
 
@@ -59,10 +63,13 @@ class VariantFile:
         path: The file.
         samples: The people of every record's calls.
         lines: Meta lines of the header.
+        fragile: False: plain Python reads it.
 
     Raises:
         InputError: Missing, not BGZF, truncated, malformed header, duplicate samples, no samples, or lacks one to keep.
     """
+
+    fragile = False
 
     def __init__(self, path: Path, *, need_samples: bool = True, keep: Sequence[str] | None = None) -> None:
         self.path = require_bgzf(path)
@@ -111,7 +118,7 @@ class VariantFile:
     def __iter__(self) -> Iterator[Record]:
         return self.records()
 
-    def records(self, spans: Sequence[Span] | None = None, part: FilePart | None = None) -> Iterator[Record]:
+    def records(self, spans: Sequence[Span] | None = None, part: Parts | None = None) -> Iterator[Record]:
         """Every record in file order; with spans those alone that touch one of them, by the index if there is one.
 
         Args:
@@ -122,29 +129,33 @@ class VariantFile:
             InputError: A damaged block or a malformed record, with its line or the last place that could be read.
         """
         if spans is None:
-            yield from self._read(None if part is None else [part])
+            yield from self._read(part)
             return
         wanted = Regions((contig, first - 1, last) for contig, first, last in spans)
         index = self._index() if part is None else None
-        places = None if part is None else [part]
+        places: Sequence[FilePart] | None = part
         if index is not None:
             places = [FilePart(piece.start, piece.stop, exact=True) for piece in index.stretches(spans)]
         for record in self._read(places):
             if wanted.overlaps(record.chrom, record.pos, max(1, record.end - record.pos + 1)):
                 yield record
 
-    def parts(self, count: int) -> list[FilePart]:
+    def parts(self, count: int, spans: Sequence[Span] | None = None) -> list[Parts]:
         """Divide the file into at most `count` parts of about the same size, for `records`.
 
-        A text is divided at any block; a BCF where its index says that records begin, and not at all without one.
+        Where an index says that the spans are in less than half of the file, that is what is divided. Else a text is
+        divided at any block; a BCF where its index says that records begin, and not at all without one.
         """
         size = self.path.stat().st_size
+        index = self._index() if self._binary or spans is not None else None
+        if index is not None and spans is not None:
+            found = [FilePart(piece.start, piece.stop, exact=True) for piece in index.stretches(spans)]
+            if sum(map(_size, found)) < size / 2:
+                return _dealt(found, count)
         count = max(1, min(count, size // _SMALLEST_PART))
         begin = self._last >> 16
         goals = [begin + (size - begin) * number // count for number in range(1, count)]
-        known: list[int] = []
-        if self._binary and goals and (index := self._index()) is not None:
-            known = [start for start in index.starts() if start > self._last]
+        known = [] if index is None else [start for start in index.starts() if start > self._last]
         with self.path.open("rb") as handle:
             cuts = {
                 next((start for start in known if start >> 16 >= goal), None)
@@ -154,7 +165,7 @@ class VariantFile:
             }
         edges = [self._last, *sorted(cut for cut in cuts if cut is not None), None]
         return [
-            FilePart(cast(int, start), stop, exact=self._binary and start != self._last)
+            (FilePart(cast(int, start), stop, exact=self._binary and start != self._last),)
             for start, stop in pairwise(edges)
         ]
 
@@ -237,3 +248,20 @@ def _but_first_byte(content: Iterator[bytes]) -> Iterator[bytes]:
 def _virtual(block: int | None, begin: int) -> int | None:
     """The virtual offset of a block's first byte; None for one that is not after `begin`."""
     return None if block is None or block <= begin else block << 16
+
+
+def _size(part: FilePart) -> int:
+    """Bytes of the file, about."""
+    return max(1, ((part.stop or 0) >> 16) - (part.start >> 16))
+
+
+def _dealt(parts: Sequence[FilePart], count: int) -> list[Parts]:
+    """At most `count` runs of parts of about the same size; always one at least."""
+    whole = sum(map(_size, parts))
+    count = max(1, min(count, whole // _SMALLEST_PART))
+    runs: list[list[FilePart]] = [[] for _ in range(count)]
+    before = 0
+    for part in parts:
+        runs[min(count - 1, before * count // whole)].append(part)
+        before += _size(part)
+    return [tuple(run) for run in runs if run] or [()]

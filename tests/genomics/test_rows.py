@@ -1,0 +1,55 @@
+"""Rows of calls in scratch files: what was put comes back, whatever the order and whoever wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from afml.genomics.rows import Rows, RowWriter, SiteRows
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(people=st.integers(1, 40), puts=st.lists(st.integers(0, 12), max_size=30), seed=st.integers(0, 99))
+def test_the_last_row_of_a_site_comes_back(tmp_path: Path, people: int, puts: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    wanted: dict[int, np.ndarray] = {}
+    with RowWriter(tmp_path / "rows", people) as writer:
+        for site in puts:
+            wanted[site] = rng.integers(-2, 2, (people, 2)).astype(np.int8)
+            writer.put(site, wanted[site])
+            assert np.array_equal(writer.stored(site), wanted[site])
+        rows = writer.rows()
+    assert rows.sites.tolist() == sorted(wanted)
+    found = SiteRows([rows], 13)
+    assert np.flatnonzero(found.there).tolist() == sorted(wanted)
+    some = np.array(sorted(wanted)[::2], dtype=np.int64)
+    assert np.array_equal(found.read(some), np.array([wanted[site] for site in some]).reshape(-1, people, 2))
+
+
+def written(path: Path, calls: dict[int, int]) -> Rows:
+    with RowWriter(path, 3) as writer:
+        for site, value in calls.items():
+            writer.put(site, np.full((3, 2), value, dtype=np.int8))
+        return writer.rows()
+
+
+def test_parts_are_joined_where_several_speak_of_a_site(tmp_path: Path) -> None:
+    parts = [
+        written(tmp_path / "a", {4: 0, 1: 1}),
+        written(tmp_path / "b", {2: 0, 4: 1}),
+        written(tmp_path / "c", {4: -1}),
+    ]
+    asked: list[tuple[int, list[int]]] = []
+
+    def last(site: int, who: object, calls: np.ndarray) -> np.ndarray:
+        asked.append((site, list(who)))  # type: ignore[call-overload]
+        return calls[-1]
+
+    sites = np.array([1, 2, 4])
+    assert SiteRows(parts, 6).read(sites)[:, 0, 0].tolist() == [1, 0, 0]
+    assert SiteRows(parts, 6, last).read(sites)[:, 0, 0].tolist() == [1, 0, -1]
+    assert asked == [(4, [0, 1, 2])]
+    assert SiteRows(parts, 6).there.tolist() == [False, True, True, False, True, False]
