@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,14 @@ from numpy.typing import NDArray
 from afml.core.errors import InputError
 from afml.core.files import staged_folder
 from afml.core.progress import Step
-from afml.genomics.calls import tally as reason
-from afml.genomics.contigs import require_shared
+from afml.genomics.calls.account import CallReading, require_sexes, require_sites
+from afml.genomics.calls.settle import settle
+from afml.genomics.calls.site_calls import SiteCalls
 from afml.genomics.drawn import draw_people
-from afml.genomics.matching import SiteMatcher
 from afml.genomics.persons import merge_calls
 from afml.genomics.sites import ANNOTATIONS, SitePanel
 from afml.genomics.sources.opening import open_source
-from afml.genomics.sources.record import MISSING, CallSource, Record
+from afml.genomics.sources.record import MISSING
 from afml.genomics.store import GenotypeStore
 from afml.genomics.vcf_zarr import MAX_ABSENT, SCHEMA, region_index
 
@@ -37,54 +36,52 @@ def build_store(
     out: Path,
     *,
     max_absent: float = MAX_ABSENT,
-    met: Counter[str] | None = None,
+    reading: CallReading | None = None,
     progress: Step | None = None,
 ) -> GenotypeStore:
     """Build the store of one institution in one pass over its VCF.
 
     Memory holds one block of sites (at most 64 MiB of calls), whatever the size of the cohort. A site
-    that the VCF lacks is missing for everybody; a site that it holds twice keeps its first record.
+    that the VCF lacks is missing for everybody; what its records say is decided in `afml.genomics.calls`.
 
     Args:
         vcf: The institution's files (`afml.genomics.sources.opening`).
         panel: The agreed site panel.
         out: Folder of the store; replaced when it is a store already.
         max_absent: Largest allowed fraction of panel sites that the VCF lacks.
-        met: Counts what becomes of the records, by reason (`afml.genomics.calls.tally.REASONS`).
+        reading: How calls are taken; holds what was met afterwards.
         progress: Advanced once per 1,000 records.
 
     Raises:
         InputError: An unreadable VCF, too many absent sites, or `out` is something else than a store.
     """
     _require_free(out)
-    met = Counter() if met is None else met
+    reading = reading or CallReading()
     with open_source(vcf) as variants, staged_folder(out) as staged:
         sites_per_chunk = _sites_per_chunk(len(variants.samples))
         arrays = _create(staged, panel, variants.samples, sites_per_chunk)
         block = _Block(arrays["call_genotype"], sites_per_chunk)
-        matcher = SiteMatcher(panel)
-        absent = np.ones(len(panel), dtype=np.bool_)
+        taker = SiteCalls(panel, len(variants.samples), reading.rules, block.get)
         for number, record in enumerate(variants.records(), start=1):
             if progress and number % 1000 == 0:
                 progress.advance(1000)
-            met[reason.RECORDS] += 1
-            found = matcher.sites(record.chrom, record.pos, record.alleles)
-            met[reason.MATCHED] += bool(found)
-            for site, allele in found:
-                met[reason.REPEATED] += not absent[site]
-                if absent[site]:
-                    met[reason.SWAPPED] += allele == 0
-                    block.put(site, _biallelic(record, allele))
-                    absent[site] = False
+            for site, calls in taker.take(record):
+                block.put(site, calls)
         block.flush()
-        arrays["variant_absent"][:] = absent
-        met[reason.ABSENT] += int(absent.sum())
-        _require_sites(absent, panel, max_absent, variants)
+        reading.tally = taker.tally
+        settle_store(arrays["call_genotype"], panel, variants.samples, reading)
+        require_sites(taker.tally, panel, max_absent, variants.contigs, variants.paths[0])
+        arrays["variant_absent"][:] = ~taker.tally.called
     return GenotypeStore.open(out)
 
 
 def build_panel_store(
-    vcf: Path | Sequence[Path], panel: SitePanel, out: Path, *, progress: Step | None = None
+    vcf: Path | Sequence[Path],
+    panel: SitePanel,
+    out: Path,
+    *,
+    reading: CallReading | None = None,
+    progress: Step | None = None,
 ) -> GenotypeStore:
     """Build the store of the public panel: of its people, or of those drawn where it holds none.
 
@@ -92,13 +89,14 @@ def build_panel_store(
         vcf: The files that `panel` was made from.
         panel: The agreed site panel.
         out: Folder of the store; replaced when it is a store already.
+        reading: How calls are taken; holds what was met afterwards, of people.
         progress: Advanced once per 1,000 records.
 
     Raises:
         InputError: As `build_store`.
     """
     if not panel.drawn_people:
-        return build_store(vcf, panel, out, progress=progress)
+        return build_store(vcf, panel, out, reading=reading, progress=progress)
     drawn = draw_people(panel)
     names = [f"drawn-{n}" for n in range(1, panel.drawn_people + 1)]
     return fill_store(out, panel, names, lambda sites: drawn[:, sites])
@@ -167,6 +165,12 @@ class _Block:
         self._number = -1
         self._values: NDArray[np.int8] | None = None
 
+    def get(self, site: int) -> NDArray[np.int8]:
+        number, row = divmod(site, self._sites)
+        if number == self._number and self._values is not None:
+            return self._values[row].copy()
+        return np.array(self._calls[site])
+
     def put(self, site: int, calls: NDArray[np.int8]) -> None:
         number, row = divmod(site, self._sites)
         if number != self._number or self._values is None:
@@ -182,27 +186,30 @@ class _Block:
             self._calls[first : first + len(self._values)] = self._values
 
 
-def _biallelic(record: Record, allele: int) -> NDArray[np.int8]:
-    """Calls [people, ploidy] of one allele against all others; an incomplete pair is missing as a whole."""
-    calls = record.calls()
-    if calls.shape[1] < _PLOIDY:
-        return np.full((len(calls), _PLOIDY), MISSING, dtype=np.int8)
-    ours: NDArray[np.int8] = (calls == allele).astype(np.int8)
-    ours[(calls < 0).any(axis=1)] = MISSING
-    return ours
+def settle_store(calls: Any, panel: SitePanel, samples: Sequence[str], reading: CallReading) -> None:
+    """Decide what only all records together can (`afml.genomics.calls.settle`), in the calls of a store.
 
+    Args:
+        calls: Its array `call_genotype`, which is corrected.
+        panel: The site panel.
+        samples: The columns.
+        reading: Its tally is of all records; holds what was decided afterwards.
 
-def _require_sites(absent: NDArray[np.bool_], panel: SitePanel, max_absent: float, variants: CallSource) -> None:
-    if int(absent.sum()) <= max_absent * len(panel):
-        return
-    require_shared(variants.contigs, variants.paths[0], panel.chrom, "the site panel")
-    chrom, pos, ref, alt = panel.key(int(np.argmax(absent)))
-    raise InputError(
-        f"lacks {int(absent.sum())} of the panel's {len(panel)} sites (first {chrom}:{pos} {ref}>{alt}), "
-        f"more than {max_absent:.0%}",
-        where=variants.paths[0],
-        cure="use a VCF of the same assembly with these sites called, or move the gate with --max-absent",
-    )
+    Raises:
+        InputError: The table of sexes is malformed, or most people's sex in it is not that of their calls.
+    """
+    assert reading.tally is not None
+
+    def rows(sites: NDArray[np.int64]) -> NDArray[np.int8]:
+        return np.asarray(calls.oindex[sites, slice(None), slice(None)])
+
+    def put(sites: NDArray[np.int64], corrected: NDArray[np.int8]) -> None:
+        calls.oindex[sites, slice(None), slice(None)] = corrected
+
+    declared = reading.sexes.of(samples) if reading.sexes else None
+    reading.settled = settle(panel, reading.tally, reading.rules.build, declared, rows, put)
+    if reading.sexes:
+        require_sexes(reading.settled, reading.sexes.phenotypes)
 
 
 def _create(folder: Path, panel: SitePanel, samples: list[str], sites_per_chunk: int) -> dict[str, Any]:

@@ -17,11 +17,12 @@ from afml.core.errors import InputError
 from afml.core.progress import Step
 from afml.genomics.annotations import Annotator, Harm
 from afml.genomics.annotations.vep_output import read_vep_output
+from afml.genomics.calls.quality import Filters, failed
 from afml.genomics.contigs import genome_order
 from afml.genomics.filters import Regions, read_exclusions, require_overlap_in_names
 from afml.genomics.sites import SiteKey, SitePanel, is_sequence, trimmed
 from afml.genomics.sources.opening import open_source
-from afml.genomics.sources.record import CallSource, Record, count_allele
+from afml.genomics.sources.record import ABSENT, CallSource, Record
 
 MAX_MISSING = 0.05
 """Largest fraction of panel people whose call at a site may be missing."""
@@ -34,6 +35,7 @@ AF_FIELD = "AF"
 
 # Why a filter removes an ALT allele, in the order of the filters; two more depend on the panel and the choice.
 _NOT_SPELLED, _REPEATED, _EXCLUDED = "not a SNP or indel", "repeated", "in an excluded region"
+_FAILED = "failed FILTER"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class SiteChoice:
         af_field: INFO field of the frequencies in a file without people, by default `AF_FIELD`.
         drawn_people: People to draw where the file holds none, by default `DRAWN_PEOPLE`; at least 2.
         annotations: Files of VEP's that annotate the panel's sites, beside its INFO.
+        filters: Whether records that failed FILTER are passed over (`pass`) or not (`any`).
     """
 
     sites: int
@@ -55,6 +58,7 @@ class SiteChoice:
     af_field: str | None = None
     drawn_people: int | None = None
     annotations: Sequence[Path] = ()
+    filters: Filters = "pass"
 
     def require_possible(self) -> None:
         """Refuse numbers with which nothing can be chosen.
@@ -108,8 +112,8 @@ def build_site_panel(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress
 def choose_sites(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress: Step | None = None) -> Chosen:
     """Choose the most common sites of the public panel.
 
-    Filters, in this order: alleles spelled out in A, C, G, T; first of its kind (a repeated site is
-    kept once); not in an excluded region; at most 5 % missing calls; MAF at least `min_maf`. Of what
+    Filters, in this order: FILTER is PASS or absent; alleles spelled out in A, C, G, T; first of its kind (a
+    repeated site is kept once); not in an excluded region; at most 5 % missing calls; MAF at least `min_maf`. Of what
     is left, the `sites` with the highest MAF, ties to the earlier position; fewer if fewer are left.
 
     In a file without people the frequencies are those of `af_field`, and "at most 5 % missing calls" is
@@ -176,7 +180,7 @@ class _Filters:
             f"without one INFO/{self._field} in [0, 1] per ALT" if self._field is not None else "over 5 % missing"
         )
         self._rare = f"MAF below {choice.min_maf:g}"
-        self._removed = dict.fromkeys((_NOT_SPELLED, _REPEATED, _EXCLUDED, self._unusable, self._rare), 0)
+        self._removed = dict.fromkeys((_FAILED, _NOT_SPELLED, _REPEATED, _EXCLUDED, self._unusable, self._rare), 0)
         self._seen: set[SiteKey] = set()
         self._candidates: list[_Candidate] = []
         self._floor = 0.0  # a site below it is not among the most common ones
@@ -184,6 +188,10 @@ class _Filters:
 
     def pass_on(self, record: Record) -> None:
         """Take those ALT alleles of a record that no filter removes."""
+        if self._choice.filters == "pass" and failed(record.filters):
+            self._considered += len(record.alleles) - 1
+            self._removed[_FAILED] += len(record.alleles) - 1
+            return
         # Filters are per ALT; the frequencies of a record are decoded once, and only if an ALT needs them.
         frequencies: list[float | None] | None = None
         for allele in range(1, len(record.alleles)):
@@ -193,7 +201,7 @@ class _Filters:
                 self._removed[key] += 1
                 continue
             if frequencies is None:
-                frequencies = record.stated(self._field) if self._field is not None else _counted(record)
+                frequencies = _stated(record, self._field) if self._field is not None else _counted(record)
             frequency = frequencies[allele - 1]
             maf = 0.0 if frequency is None else min(frequency, 1 - frequency)
             if frequency is None:
@@ -205,9 +213,10 @@ class _Filters:
 
     def _key(self, record: Record, allele: int) -> SiteKey | str:
         """The site of one ALT, or why it is none."""
-        if not (is_sequence(record.alleles[0]) and is_sequence(record.alleles[allele])):
+        ref, alt = record.alleles[0], record.alleles[allele]
+        if ref == alt or not (is_sequence(ref) and is_sequence(alt)):
             return _NOT_SPELLED
-        pos, ref, alt = trimmed(record.pos, record.alleles[0], record.alleles[allele])
+        pos, ref, alt = trimmed(record.pos, ref, alt)
         key = (record.chrom, pos, ref, alt)
         if key in self._seen:
             return _REPEATED
@@ -259,14 +268,24 @@ def _most_common(candidates: list[_Candidate], sites: int) -> list[_Candidate]:
     return sorted(candidates, key=lambda site: (-site.maf, _genome_order(site)))[:sites]
 
 
+def _stated(record: Record, field: str) -> list[float | None]:
+    """Frequency of every ALT by an INFO field; None for one that is listed twice."""
+    given = record.stated(field)
+    return [one if record.alleles.count(alt) == 1 else None for one, alt in zip(given, record.alleles[1:], strict=True)]
+
+
 def _counted(record: Record) -> list[float | None]:
-    """Frequency of every ALT over complete calls, None where too many are missing."""
-    calls = record.calls()
-    found: list[float | None] = []
-    for allele in range(1, len(record.alleles)):
-        dosage = count_allele(calls, allele)
-        complete = dosage >= 0
-        people = int(complete.sum())
-        usable = people > 0 and people >= (1 - MAX_MISSING) * len(calls)
-        found.append(int(dosage[complete].sum()) / (2 * people) if usable else None)
-    return found
+    """Frequency of every ALT over complete calls, None where too many are missing.
+
+    On X, Y and MT a haploid call is complete: it counts one allele. An ALT that is listed twice is one ALT.
+    """
+    calls = record.calls()  # [people, 2]
+    pairs = (calls >= 0).all(axis=1)
+    alone = (calls[:, 0] >= 0) & (calls[:, 1] == ABSENT) & (record.chrom in ("X", "Y", "MT"))
+    complete, alleles = int((pairs | alone).sum()), 2 * int(pairs.sum()) + int(alone.sum())
+    if complete == 0 or complete < (1 - MAX_MISSING) * len(calls):
+        return [None] * (len(record.alleles) - 1)
+    used = calls[pairs | alone]
+    counts = np.bincount(used[used >= 0], minlength=len(record.alleles))
+    same = [[number for number, one in enumerate(record.alleles) if one == alt] for alt in record.alleles[1:]]
+    return [int(counts[numbers].sum()) / alleles for numbers in same]

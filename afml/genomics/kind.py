@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -17,7 +16,13 @@ from afml.data.kind import Built, Note
 from afml.data.people import PersonColumns
 from afml.data.persons import Who, read_who
 from afml.genomics.build import build_panel_store, build_store, fold_store
+from afml.genomics.calls.account import ACCOUNT_FILE, Account, CallReading, Sexes
+from afml.genomics.calls.align import Aligner
+from afml.genomics.calls.assembly import read_assembly, require_one_build
+from afml.genomics.calls.quality import QualityPolicy
+from afml.genomics.calls.site_calls import Rules
 from afml.genomics.choice import choose_sites
+from afml.genomics.contigs import genome_order
 from afml.genomics.files import GenotypeFiles
 from afml.genomics.marks import bands, genotype_marks
 from afml.genomics.options import GenotypeOptions
@@ -57,13 +62,17 @@ class GenotypeData:
         note("choosing sites on the public panel")
         panel, waterfall = choose_sites(given.panel_vcf, given.choice)
         panel.save(files.site_panel)
+        build = _build(given, panel)
         note("storing the public panel")
-        public = build_panel_store(given.panel_vcf, panel, files.panel_store)
+        of_panel = CallReading(Rules(QualityPolicy(filters=given.panel_filters), build, given.fasta))
+        public = build_panel_store(given.panel_vcf, panel, files.panel_store, reading=of_panel)
         note("storing this institution's genotypes")
         who = read_who(given.people, given.without)
         person_of = who.person_of
-        met: Counter[str] = Counter()
-        stored = build_store(given.vcf, panel, files.cohort_store, max_absent=given.max_absent, met=met)
+        reading = CallReading(Rules(given.quality, build, given.fasta), Sexes(given.phenotypes, person_of))
+        stored = build_store(given.vcf, panel, files.cohort_store, max_absent=given.max_absent, reading=reading)
+        account = reading.account()
+        (files.cohort_store.parent / ACCOUNT_FILE).write_bytes(account.canonical())
         store = _without(stored, files, who, given.without)
         note("counting calls")
         called = well_called(store, given, given.vcf[0])
@@ -82,7 +91,7 @@ class GenotypeData:
             columns = read_phenotypes(given.phenotypes, samples, names, given.missing_code)
         note("examining the genotypes")
         overlap = given.max_panel_overlap if given.duplicates == "refuse" else len(store)
-        known = Known(met, found.counts, dropped, overlap, waterfall, columns, given.vcf[0])
+        known = Known(account.counts, found.counts, dropped, overlap, waterfall, columns, given.vcf[0])
         examined = examine(store, public, known, given)
         examined.report.save(files.qc)
         write_secret(files.qc_page, page(examined, store).encode())
@@ -91,12 +100,13 @@ class GenotypeData:
         return Built(samples, columns, agreed)
 
     def remarks(self, folder: Path) -> tuple[str, ...]:
-        """Quality, who belongs together among the columns, and where the panel's people come from, if drawn."""
+        """Quality, what calls went through, who belongs together, and whether the panel's people are drawn."""
         files = GenotypeFiles(folder)
         note = SitePanel.load(files.site_panel).drawn_note
         counts = PersonCounts.load(files.cohort_store.parent / COUNTS_FILE)
+        account = Account.load(files.cohort_store.parent / ACCOUNT_FILE)
         table = QcReport.load(files.qc).lines()
-        return (*table, *counts.remarks(), *([note] if note else []))
+        return (*table, *account.remarks(), *counts.remarks(), *([note] if note else []))
 
     def marks(self, folder: Path) -> Iterator[tuple[bytes, ...]]:
         """Bands of sites; see `afml.genomics.marks`."""
@@ -105,6 +115,20 @@ class GenotypeData:
         sites = bands(store.panel, GenotypeStore.open(files.panel_store).dosage())
         for rows in people_at_once(store):
             yield from genotype_marks(store.panel, sites, store.dosage(rows))
+
+
+def _build(given: GenotypeOptions, panel: SitePanel) -> str | None:
+    """The build of the genome that headers say; None where none does.
+
+    Raises:
+        InputError: The files are on different builds, or the FASTA has none of the panel's contigs.
+    """
+    ours, theirs = read_assembly(given.vcf), read_assembly(given.panel_vcf)
+    require_one_build(ours, given.vcf[0], theirs, given.panel_vcf[0], sorted(set(panel.chrom), key=genome_order))
+    if given.fasta is not None:
+        with Aligner(given.fasta) as aligner:
+            aligner.require_contigs(panel.chrom)
+    return theirs.build or ours.build
 
 
 def _without(store: GenotypeStore, files: GenotypeFiles, who: Who, where: Path | None) -> GenotypeStore:

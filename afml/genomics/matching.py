@@ -1,27 +1,18 @@
-"""Finding the sites of a panel among the alleles of a record, and which allele to count there."""
+"""Sites of a panel in records whose calls are read elsewhere: one allele to count for each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from afml.genomics.sites import SiteKey, SitePanel, is_sequence, trimmed
-
-_PALINDROMES = ({"A", "T"}, {"C", "G"})
+from afml.genomics.calls.alleles import Matcher
+from afml.genomics.sites import SitePanel
 
 
 class SiteMatcher:
-    """Looks records up in a site panel by (contig, position, REF, ALT).
-
-    Three cases are handled. A multi-allelic record meets one panel site per ALT. A record whose REF and
-    ALT are exchanged against the panel (another reference) meets it too, and the count is then of the
-    record's REF. Exchanged A/T and C/G pairs look the same on the opposite strand, so they meet nothing.
-    """
+    """Looks records up in a site panel, by the rules of `afml.genomics.calls.alleles`."""
 
     def __init__(self, panel: SitePanel) -> None:
-        self._index = panel.index()
-        # Trimming moves a position right by at most the length of REF, so a record is passed over on its
-        # position alone only when it is a plain SNP.
-        self._places = {(chrom, pos) for chrom, pos, _, _ in self._index}
+        self._matcher = Matcher(panel)
 
     def sites(self, chrom: str, pos: int, alleles: Sequence[str]) -> list[tuple[int, int]]:
         """The panel sites of one record.
@@ -32,22 +23,8 @@ class SiteMatcher:
             alleles: REF, then every ALT, upper case.
 
         Returns:
-            (site number, allele number whose copies are those of the panel's ALT) pairs.
+            (site number, allele number whose copies are those of the panel's ALT) pairs. A record that lists an ALT
+            twice has no such allele.
         """
-        if all(len(allele) == 1 for allele in alleles) and (chrom, pos) not in self._places:
-            return []
-        found: list[tuple[int, int]] = []
-        ref = alleles[0]
-        for number, alt in enumerate(alleles[1:], start=1):
-            if not (is_sequence(ref) and is_sequence(alt)):
-                continue
-            at, short_ref, short_alt = trimmed(pos, ref, alt)
-            site = self._index.get((chrom, at, short_ref, short_alt))
-            if site is not None:
-                found.append((site, number))
-                continue
-            exchanged: SiteKey = (chrom, at, short_alt, short_ref)
-            site = self._index.get(exchanged)
-            if site is not None and {short_ref, short_alt} not in _PALINDROMES:
-                found.append((site, 0))
-        return found
+        found = self._matcher.matches(chrom, pos, alleles, pos)
+        return [(match.site, match.meaning.index(1)) for match in found if match.meaning.count(1) == 1]

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from afml.data.persons import PEOPLE_HELP, WITHOUT_HELP
+from afml.genomics.calls.quality import Dosages, Filters, QualityPolicy
 from afml.genomics.choice import SiteChoice
 from afml.genomics.persons import Duplicates, Relatives
 from afml.genomics.qc.settings import GateSettings
@@ -58,12 +59,31 @@ class GenotypeOptions(GateSettings):
     relatives: Relatives = Field(
         default="report", description="relatives; fold keeps the member of a family who has the most calls."
     )
+    filters: Filters = Field(
+        default="pass",
+        description="pass: FILTER of records and FT of calls must be PASS or absent; any: not asked.",
+    )
+    panel_filters: Filters = Field(default="pass", description="the same of the public panel's records.")
+    min_gq: int = Field(default=0, ge=0, description="smallest genotype quality of a call; 0: not looked at.")
+    min_dp: int = Field(default=0, ge=0, description="smallest read depth of a call; 0: not looked at.")
+    dosages: Dosages = Field(
+        default="refuse", description="records with DS or GP and no genotypes; round makes calls of those near one."
+    )
+    fasta: Path | None = Field(
+        default=None, description="the reference (with its .fai); indels are then compared leftmost, as bcftools norm."
+    )
     sites: int = Field(default=1024, description="most common sites to keep.")
     min_maf: float = Field(default=0.01, description="smallest frequency in the panel.")
+
+    @property
+    def quality(self) -> QualityPolicy:
+        """What the institution's records and calls must have."""
+        return QualityPolicy(filters=self.filters, min_gq=self.min_gq, min_dp=self.min_dp, dosages=self.dosages)
 
     @property
     def choice(self) -> SiteChoice:
         """Which sites of the panel these are."""
         return SiteChoice(
-            self.sites, self.min_maf, self.exclude, self.panel_af_field, self.drawn_people, self.annotations
-        )
+            self.sites, self.min_maf, self.exclude, self.panel_af_field, self.drawn_people, self.annotations,
+            self.panel_filters,
+        )  # fmt: skip

@@ -7,6 +7,7 @@ that may be the panel's at another place of the repeat is counted.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +15,7 @@ import pysam
 
 from afml.core.errors import InputError
 from afml.core.files import require_file
-from afml.genomics.contigs import ContigNames
+from afml.genomics.contigs import ContigNames, require_shared
 from afml.genomics.sites import SiteKey, is_sequence
 
 _WINDOW = 4096
@@ -49,6 +50,14 @@ class Aligner:
 
     def __exit__(self, *_: object) -> None:
         self._fasta.close()
+
+    def require_contigs(self, contigs: Iterable[str]) -> None:
+        """Refuse a FASTA that has none of some contigs.
+
+        Raises:
+            InputError: Names some of both.
+        """
+        require_shared(self._spelling.values(), self.path, contigs, "the site panel")
 
     def bases(self, chrom: str, pos: int, length: int) -> str:
         """Upper-case bases from 1-based `pos`; fewer at the end of a contig, none of a contig that is not there."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from afml.core.errors import InputError
 from afml.genomics.contigs import canonical, genome_order
+from afml.genomics.sources.opening import open_source
 
 _CONTIGS = (*map(str, range(1, 23)), "X", "Y")
 
@@ -110,6 +111,16 @@ class Assembly:
         return f"{word}, {self.build}" if self.build and word != self.build else word or "nothing"
 
 
+def read_assembly(paths: Path | Sequence[Path]) -> Assembly:
+    """What the header of some files that are read as one says.
+
+    Raises:
+        InputError: As `open_source`.
+    """
+    with open_source(paths, need_samples=False) as source:
+        return Assembly.of(source.contigs, source.lines)
+
+
 def require_one_build(ours: Assembly, path: Path, theirs: Assembly, panel: Path, contigs: Sequence[str]) -> None:
     """Refuse two files whose headers show that they count positions on different builds.
 
@@ -132,7 +143,7 @@ def require_one_build(ours: Assembly, path: Path, theirs: Assembly, panel: Path,
     raise InputError(
         f"is of another build of the genome than {panel}: here {ours.seen(at)}; there {theirs.seen(at)}",
         where=path,
-        cure="give files of one build (bcftools +liftover, or call them again)",
+        cure="give files of one build (lift one of them over, or call it again)",
     )
 
 

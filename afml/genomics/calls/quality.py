@@ -114,8 +114,8 @@ def _below(record: Numbers, fields: tuple[str, str], least: int) -> NDArray[np.b
 
 
 def rounded(record: Numbers, allele: int, alleles: int) -> NDArray[np.int8] | None:
-    """Calls made of the dosages of one allele, int8 [people, 2]; None where the record has neither GP (of two alleles)
-    nor DS.
+    """Calls made of the dosages of one allele, int8 [people, 2]; None where the record has neither GP (of two
+    alleles) nor DS.
 
     GP first: the genotype whose probability is at least `PROBABLE`. Else DS: the nearest number of copies, if it is
     within `ROUND_WITHIN`. What is between is missing.

@@ -22,6 +22,8 @@ from afml.genomics.sites import SitePanel
 
 OTHER_STRAND_ODDS = 1000.0
 """How many times likelier the other strand must make a palindromic site's calls before it is left out."""
+LEAST_ALLELES = 20
+"""Alleles that must be called for that: fewer people tell nothing of a frequency."""
 
 _BYTES = 32 << 20
 _PALINDROMES = {("A", "T"), ("T", "A"), ("C", "G"), ("G", "C")}
@@ -112,6 +114,8 @@ def _palindromes(panel: SitePanel, tally: Tally, ploidy: NDArray[np.uint8], rows
 
 def _other_strand(copies: int, alleles: int, frequency: float) -> bool:
     """Whether so many copies of ALT are likelier by `OTHER_STRAND_ODDS` under 1 - frequency (binomial)."""
+    if alleles < LEAST_ALLELES:
+        return False
     share = min(max(frequency, 1e-4), 1 - 1e-4)
     log_odds = (alleles - 2 * copies) * math.log(share / (1 - share))
     return log_odds > math.log(OTHER_STRAND_ODDS)

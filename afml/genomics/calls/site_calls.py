@@ -11,10 +11,10 @@ and whichever process read them:
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,8 @@ from afml.genomics.calls.states import State
 from afml.genomics.calls.tally import Tally
 from afml.genomics.sites import SitePanel
 
-Row = tuple[int, NDArray[np.int8], int]
-"""(site, calls int8 [people, 2], rank) of one record."""
+Given = tuple[int, NDArray[np.int8]]
+"""A site and its calls, int8 [people, 2]."""
 
 _FAILED = {State.MATCHED: State.MATCHED_FAILED, State.COVERED: State.COVERED_FAILED}
 
@@ -65,46 +65,49 @@ class Rules:
     Attributes:
         policy: What records and calls must have.
         build: Of the genome, where it is known: which parts of X and Y pair.
-        aligner: The reference, where there is one.
+        fasta: The reference sequence, where there is one.
     """
 
     policy: QualityPolicy = field(default_factory=QualityPolicy)
     build: str | None = None
-    aligner: Aligner | None = None
+    fasta: Path | None = None
 
 
 class SiteCalls:
-    """Takes records one by one, in any order, and gives rows of calls for the store.
+    """Takes records one by one, in any order, and gives calls for the store.
 
     Args:
         panel: The site panel.
         people: How many a record has calls of.
         rules: By what they are taken.
+        stored: The calls that were given for a site before, int8 [people, 2]; asked for where a second record speaks
+            of it.
+
+    Attributes:
+        tally: What was met so far.
     """
 
-    def __init__(self, panel: SitePanel, people: int, rules: Rules) -> None:
-        self._matcher, self._rules = Matcher(panel, rules.aligner), rules
+    def __init__(self, panel: SitePanel, people: int, rules: Rules, stored: Callable[[int], NDArray[np.int8]]) -> None:
+        # Opened here: each process that reads a part has a place of its own in the file.
+        aligner = None if rules.fasta is None else Aligner(rules.fasta)
+        self._matcher, self._rules, self._stored = Matcher(panel, aligner), rules, stored
         self._ploidy = ploidies(rules.build, panel.chrom, panel.pos).tolist()
-        self._tally = Tally.empty(len(panel), people)
+        self.tally = Tally.empty(len(panel), people)
 
-    def tally(self) -> Tally:
-        """What was met so far."""
-        return self._tally
-
-    def take(self, record: Taken) -> list[Row]:
+    def take(self, record: Taken) -> list[Given]:
         """What a record says.
 
         Args:
             record: It.
 
         Returns:
-            Of each site that it speaks of: the site, calls int8 [people, 2] (1 the site's ALT, 0 any other allele, -1
-            missing), and their rank, for `believed`.
+            (site, calls int8 [people, 2]: 1 the site's ALT, 0 any other allele, -1 missing) pairs, each of which
+            replaces what was given for the site before.
 
         Raises:
             InputError: The record has no calls, or some that cannot be.
         """
-        tally = self._tally
+        tally = self.tally
         tally.counts[told.RECORDS] += 1
         alleles = record.alleles
         symbolic = len(alleles) == 1 or any(one[0] == "<" for one in alleles)
@@ -132,11 +135,11 @@ class SiteCalls:
             return match.state
         return _FAILED[match.state] if self._rules.policy.filters == "any" else State.FAILED_FILTER
 
-    def _calls(self, record: Taken, used: list[tuple[Match, State]]) -> list[Row]:
+    def _calls(self, record: Taken, used: list[tuple[Match, State]]) -> list[Given]:
         calls = _genotypes(record)
         if calls is None:
             return self._dosages(record, used)
-        bad = failing_calls(record, self._rules.policy, calls[:, 0] >= 0, self._tally.counts)
+        bad = failing_calls(record, self._rules.policy, calls[:, 0] >= 0, self.tally.counts)
         given = []
         for match, state in used:
             own = calls.astype(np.int8) if match.meaning == (0, 1) else table_of(match.meaning)[calls]
@@ -145,26 +148,39 @@ class SiteCalls:
 
     def _row(
         self, record: Taken, match: Match, state: State, own: NDArray[np.int8], bad: NDArray[np.bool_] | None
-    ) -> Row:
+    ) -> Given:
         if bad is not None:
             own[bad] = -1
-        tally, ploidy = self._tally, Ploidy(self._ploidy[match.site])
+        tally, ploidy = self.tally, Ploidy(self._ploidy[match.site])
         if (own.size and own.min() < 0) or ploidy is Ploidy.MT:
             paired(own, ploidy, tally.counts, tally.hemizygous, (record.where, f"{record.chrom}:{record.pos}"))
-        if state > tally.states[match.site]:
-            tally.states[match.site] = state
-            tally.swapped[match.site] = match.swapped
-        return match.site, own, int(state)
+        if state == tally.states[match.site]:
+            return match.site, self._again(match.site, own)
+        tally.disputed.pop(match.site, None)
+        tally.states[match.site] = state
+        tally.swapped[match.site] = match.swapped
+        return match.site, own
 
-    def _dosages(self, record: Taken, used: list[tuple[Match, State]]) -> list[Row]:
+    def _again(self, site: int, own: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Calls of a site of which a record of the same rank has spoken before."""
+        self.tally.counts[told.REPEATED] += 1
+        found, differ = _agreed(np.stack([self._stored(site), own]))
+        self.tally.counts[told.DISAGREE] += int(differ.sum())
+        disputed = differ | self.tally.disputed.get(site, False)
+        if disputed.any():
+            self.tally.disputed[site] = disputed
+            found[disputed] = -1
+        return found
+
+    def _dosages(self, record: Taken, used: list[tuple[Match, State]]) -> list[Given]:
         """What a record without genotypes says by its dosages."""
-        counts, given = self._tally.counts, []
+        counts, given = self.tally.counts, []
         for match, state in used:
             pairs = None
             if self._ploidy[match.site] <= Ploidy.PAIRED and match.meaning.count(1) == 1:
                 pairs = rounded(record, match.meaning.index(1), len(record.alleles))
             if pairs is None or self._rules.policy.dosages == "refuse":
-                self._tally.states[match.site] = max(self._tally.states[match.site], State.NO_GENOTYPES)
+                self.tally.states[match.site] = max(self.tally.states[match.site], State.NO_GENOTYPES)
                 continue
             counts[told.BETWEEN] += int((pairs[:, 0] < 0).sum())
             given.append(self._row(record, match, state, pairs, None))
@@ -190,25 +206,50 @@ def _genotypes(record: Taken) -> NDArray[np.int16] | None:
     return calls
 
 
-def believed(ranks: NDArray[np.integer[Any]], calls: NDArray[np.int8], counts: Counter[str]) -> NDArray[np.int8]:
-    """Calls of one site of which several records speak.
+class Joining:
+    """Decides what several parts of the input, read by a process each, say of one site.
 
     Args:
-        ranks: [rows], as `SiteCalls.take` gave them.
-        calls: int8 [rows, people, 2] in {0, 1, -1}, both of a pair missing or none.
-        counts: Added to.
+        tallies: Of the parts.
 
-    Returns:
-        int8 [people, 2]: of the rows of the highest rank, the call that those agree on who have one.
+    Attributes:
+        tally: Of all of them.
     """
-    best = calls[ranks == ranks.max()]
-    counts[told.REPEATED] += len(calls) - 1
-    there = best[:, :, 0] >= 0  # [rows, people]
-    copies = best.sum(axis=2)
+
+    def __init__(self, tallies: Sequence[Tally]) -> None:
+        self._tallies = tallies
+        self.tally = sum(tallies[1:], tallies[0])
+
+    def __call__(self, site: int, parts: Sequence[int], calls: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Calls of one site.
+
+        Args:
+            site: It.
+            parts: Numbers of the parts that have calls of it.
+            calls: int8 [parts, people, 2], theirs.
+        """
+        states = np.array([self._tallies[part].states[site] for part in parts])
+        best = states == states.max()
+        found, differ = _agreed(calls[best])
+        self.tally.counts[told.REPEATED] += len(parts) - 1
+        self.tally.counts[told.DISAGREE] += int(differ.sum())
+        for part in np.array(parts)[best]:
+            differ = differ | self._tallies[part].disputed.get(site, False)
+        found[differ] = -1
+        return found
+
+
+def _agreed(calls: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """What records of one rank say of one site, int8 [people, 2], and on whose calls they differ, bool [people].
+
+    Args:
+        calls: int8 [rows, people, 2] in {0, 1, -1}, both of a pair missing or none.
+    """
+    there = calls[:, :, 0] >= 0  # [rows, people]
+    copies = calls.sum(axis=2)
     most = np.where(there, copies, -1).max(axis=0)
     least = np.where(there, copies, 3).min(axis=0)
     differ = there.any(axis=0) & (most != least)
-    counts[told.DISAGREE] += int(differ.sum())
-    found: NDArray[np.int8] = np.take_along_axis(best, there.argmax(axis=0)[None, :, None], axis=0)[0]
+    found = np.take_along_axis(calls, there.argmax(axis=0)[None, :, None], axis=0)[0]
     found[differ] = -1
-    return found
+    return found, differ

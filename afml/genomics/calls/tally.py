@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,12 +53,14 @@ class Tally:
         states: uint8 [S], the best that was said of each site (`State`).
         swapped: bool [S], sites whose calls come from records with REF and ALT exchanged.
         hemizygous: int64 [people], haploid calls on X outside the pseudoautosomal regions.
+        disputed: Site -> bool [people], on whose calls several records differ.
     """
 
     counts: Counter[str]
     states: NDArray[np.uint8]
     swapped: NDArray[np.bool_]
     hemizygous: NDArray[np.int64]
+    disputed: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, sites: int, people: int) -> Tally:
@@ -77,6 +79,7 @@ class Tally:
             np.maximum(self.states, other.states),
             np.where(other.states > self.states, other.swapped, self.swapped),
             self.hemizygous + other.hemizygous,
+            {**self.disputed, **other.disputed},
         )
 
     @property

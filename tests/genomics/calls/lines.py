@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.errors import InputError
-from afml.genomics.calls.site_calls import Rules, SiteCalls, believed
+from afml.genomics.calls.site_calls import Rules, SiteCalls
 from afml.genomics.sites import SitePanel
 
 
@@ -54,18 +54,13 @@ class Taken:
     def __init__(self, panel: SitePanel, people: int, rules: Rules | None = None) -> None:
         self.calls = np.full((len(panel), people, 2), -1, dtype=np.int8)
         self.panel, self.build = panel, (rules or Rules()).build
-        self._taker = SiteCalls(panel, people, rules or Rules())
-        self.tally = self._taker.tally()
+        self._taker = SiteCalls(panel, people, rules or Rules(), lambda site: self.calls[site])
+        self.tally = self._taker.tally
 
     def add(self, lines: Sequence[str]) -> Taken:
-        rows: dict[int, list[tuple[NDArray[np.int8], int]]] = {}
         for line in lines:
-            for site, calls, rank in self._taker.take(Line(line)):
-                rows.setdefault(site, []).append((calls, rank))
-        for site, ours in rows.items():
-            several = np.array([calls for calls, _ in ours])
-            ranks = np.array([rank for _, rank in ours])
-            self.calls[site] = several[0] if len(ours) == 1 else believed(ranks, several, self.tally.counts)
+            for site, calls in self._taker.take(Line(line)):
+                self.calls[site] = calls
         return self
 
     @property

@@ -109,16 +109,16 @@ def test_with_a_reference_the_panels_indel_is_found_wherever_it_is_written(tmp_p
     panel = panel_of("22 4 TCA T")
     assert taken(panel, record).copies == [[-1, -1]]
     assert list(taken(panel, record).tally.absent()) == ["an indel aligned otherwise (--fasta)"]
-    with Aligner(fasta) as aligner:
-        assert taken(panel, record, rules=Rules(aligner=aligner)).copies == [[1, 2]]
-        # A panel that is not left-aligned itself, and an MNP written with more bases than it needs.
-        turned = panel_of("22 6 ACA A", "22 2 GT CC")
-        found = taken(turned, record, "22 1 . GGT GCC . . . GT 1/1 0/0", rules=Rules(aligner=aligner))
-        assert found.copies == [[1, 2], [2, 0]]
-        with pytest.raises(InputError, match="has other bases at 22:5 than REF there; give the FASTA of the build"):
-            taken(panel, "22 5 . GA G . . . GT 0/1", rules=Rules(aligner=aligner))
-        with pytest.raises(InputError, match="has other bases at 22:7"):
-            taken(panel_of("22 7 CC C"), record, rules=Rules(aligner=aligner))
+    rules = Rules(fasta=fasta)
+    assert taken(panel, record, rules=rules).copies == [[1, 2]]
+    # A panel that is not left-aligned itself, and an MNP written with more bases than it needs.
+    turned = panel_of("22 6 ACA A", "22 2 GT CC")
+    found = taken(turned, record, "22 1 . GGT GCC . . . GT 1/1 0/0", rules=rules)
+    assert found.copies == [[1, 2], [2, 0]]
+    with pytest.raises(InputError, match="has other bases at 22:5 than REF there; give the FASTA of the build"):
+        taken(panel, "22 5 . GA G . . . GT 0/1", rules=rules)
+    with pytest.raises(InputError, match="has other bases at 22:7"):
+        taken(panel_of("22 7 CC C"), record, rules=rules)
 
 
 def test_a_fasta_without_an_index_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from afml.core.errors import InputError
 from afml.genomics.calls import tally as told
 from afml.genomics.calls.quality import QualityPolicy
-from afml.genomics.calls.site_calls import Rules
+from afml.genomics.calls.site_calls import Joining, Rules
 from tests.genomics.calls.lines import panel_of, taken
 
 SNV = panel_of("22 10 A C")
@@ -202,3 +202,19 @@ def test_parts_read_apart_add_up() -> None:
     assert np.array_equal(added.states, whole.tally.states)
     assert np.array_equal(added.swapped, whole.tally.swapped)
     assert added.absent() == {"failed FILTER (--filters any)": 1}
+
+
+def test_parts_that_speak_of_one_site_are_joined_as_if_read_in_one() -> None:
+    lines = [
+        "22 10 . A C . . . GT 0/0 ./. 1/1 0/0 0/1", "22 10 . A C . . . GT 0/0 0/1 ./. 0/1 ./.",
+        "22 10 . A <NON_REF> . . . GT 0/0 0/0 0/0 0/0 0/0", "22 10 . A C . . . GT 0/0 0/1 ./. 0/0 1/1",
+    ]  # fmt: skip
+    whole = taken(SNV, *lines)
+    assert whole.copies == [[0, 1, 2, -1, -1]]
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
+        for cut in (1, 2, 3):
+            parts = [taken(SNV, *(lines[n] for n in some)) for some in (order[:cut], order[cut:])]
+            join = Joining([part.tally for part in parts])
+            found = join(0, [0, 1], np.stack([part.calls[0] for part in parts]))
+            assert np.array_equal(found.sum(axis=1), np.where(whole.calls[0, :, 0] < 0, -2, whole.calls[0].sum(axis=1)))
+            assert join.tally.absent() == {}
