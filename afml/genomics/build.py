@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import zarr
 from numpy.typing import NDArray
 
 from afml.core.errors import InputError
-from afml.core.files import staged_folder
+from afml.core.files import scratch_folder, staged_folder
 from afml.core.progress import Step
 from afml.genomics.calls.account import CallReading, require_sexes, require_sites
 from afml.genomics.calls.settle import settle
-from afml.genomics.calls.site_calls import SiteCalls
+from afml.genomics.calls.site_calls import Joining, SiteCalls
 from afml.genomics.drawn import draw_people
+from afml.genomics.intake import Reading, spans_of, take_in
 from afml.genomics.persons import merge_calls
+from afml.genomics.rows import SiteRows
 from afml.genomics.sites import ANNOTATIONS, SitePanel
 from afml.genomics.sources.opening import open_source
 from afml.genomics.sources.record import MISSING
@@ -37,41 +40,42 @@ def build_store(
     *,
     max_absent: float = MAX_ABSENT,
     reading: CallReading | None = None,
+    processes: int | None = None,
     progress: Step | None = None,
 ) -> GenotypeStore:
-    """Build the store of one institution in one pass over its VCF.
+    """Build the store of one institution in one pass over its files, in any order of their records.
 
-    Memory holds one block of sites (at most 64 MiB of calls), whatever the size of the cohort. A site
-    that the VCF lacks is missing for everybody; what its records say is decided in `afml.genomics.calls`.
+    Where an index says where the panel's sites are, only these places are read. Memory holds one block of sites (at
+    most 64 MiB of calls), whatever the size of the cohort; the calls wait in scratch files beside the store. A site
+    that the files lack is missing for everybody; what records say is decided in `afml.genomics.calls`.
 
     Args:
         vcf: The institution's files (`afml.genomics.sources.opening`).
         panel: The agreed site panel.
         out: Folder of the store; replaced when it is a store already.
-        max_absent: Largest allowed fraction of panel sites that the VCF lacks.
+        max_absent: Largest allowed fraction of panel sites that the files lack.
         reading: How calls are taken; holds what was met afterwards.
-        progress: Advanced once per 1,000 records.
+        processes: That read side by side; by default one per processor, 8 at most.
+        progress: Advanced once per 1,000 records, where one process reads.
 
     Raises:
-        InputError: An unreadable VCF, too many absent sites, or `out` is something else than a store.
+        InputError: An unreadable file, too many absent sites, or `out` is something else than a store.
     """
     _require_free(out)
     reading = reading or CallReading()
-    with open_source(vcf) as variants, staged_folder(out) as staged:
-        sites_per_chunk = _sites_per_chunk(len(variants.samples))
-        arrays = _create(staged, panel, variants.samples, sites_per_chunk)
-        block = _Block(arrays["call_genotype"], sites_per_chunk)
-        taker = SiteCalls(panel, len(variants.samples), reading.rules, block.get)
-        for number, record in enumerate(variants.records(), start=1):
-            if progress and number % 1000 == 0:
-                progress.advance(1000)
-            for site, calls in taker.take(record):
-                block.put(site, calls)
-        block.flush()
-        reading.tally = taker.tally
-        settle_store(arrays["call_genotype"], panel, variants.samples, reading)
-        require_sites(taker.tally, panel, max_absent, variants.contigs, variants.paths[0])
-        arrays["variant_absent"][:] = ~taker.tally.called
+    with open_source(vcf) as source, staged_folder(out) as staged, scratch_folder(out) as scratch:
+        make = partial(SiteCalls, panel, len(source.samples), reading.rules)
+        spans = spans_of(panel, reading.rules.margin(panel))
+        taken = take_in(source, make, Reading(scratch, spans, processes, progress))
+        join = Joining(taken.tallies)
+        reading.tally = join.tally
+        require_sites(join.tally, panel, max_absent, taken.contigs, source.paths[0])
+        sites_per_chunk = _sites_per_chunk(len(source.samples))
+        arrays = _create(staged, panel, source.samples, sites_per_chunk)
+        _write_calls(arrays["call_genotype"], SiteRows(taken.rows, len(panel), join), sites_per_chunk)
+        settle_store(arrays["call_genotype"], panel, source.samples, reading)
+        require_sites(join.tally, panel, max_absent, taken.contigs, source.paths[0])
+        arrays["variant_absent"][:] = ~join.tally.called
     return GenotypeStore.open(out)
 
 
@@ -157,33 +161,17 @@ def _sites_per_chunk(people: int) -> int:
     return max(1, min(_SITES_PER_CHUNK, _BLOCK_BYTES // (_PLOIDY * people)))
 
 
-class _Block:
-    """The chunk of sites now being filled; written when a record of another chunk comes."""
-
-    def __init__(self, calls: Any, sites: int) -> None:
-        self._calls, self._sites = calls, sites
-        self._number = -1
-        self._values: NDArray[np.int8] | None = None
-
-    def get(self, site: int) -> NDArray[np.int8]:
-        number, row = divmod(site, self._sites)
-        if number == self._number and self._values is not None:
-            return self._values[row].copy()
-        return np.array(self._calls[site])
-
-    def put(self, site: int, calls: NDArray[np.int8]) -> None:
-        number, row = divmod(site, self._sites)
-        if number != self._number or self._values is None:
-            self.flush()
-            # Read first: an unsorted VCF comes back to a block that it has left before.
-            self._number = number
-            self._values = np.array(self._calls[number * self._sites : (number + 1) * self._sites])
-        self._values[row] = calls
-
-    def flush(self) -> None:
-        if self._values is not None:
-            first = self._number * self._sites
-            self._calls[first : first + len(self._values)] = self._values
+def _write_calls(array: Any, rows: SiteRows, block: int) -> None:
+    """Write the calls of all sites, a block of chunks at a time."""
+    for first in range(0, len(rows.there), block):
+        there = rows.there[first : first + block]
+        sites = np.flatnonzero(there)
+        calls = rows.read(sites + first)
+        if len(sites) < len(there):
+            padded = np.full((len(there), *calls.shape[1:]), MISSING, dtype=np.int8)
+            padded[sites] = calls
+            calls = padded
+        array[first : first + len(there)] = calls
 
 
 def settle_store(calls: Any, panel: SitePanel, samples: Sequence[str], reading: CallReading) -> None:

@@ -28,7 +28,7 @@ UNSTATED = frozenset({"<NON_REF>", "<*>", "<X>", "X"})
 """ALTs that stand for "any other allele": of gVCF (GATK, bcftools)."""
 
 _COMPLEMENT = str.maketrans("ACGT", "TGCA")
-_NEARBY = 300
+NEARBY = 300
 """Bases within which an indel of the same letters may be the panel's, aligned otherwise (a repeat of that length)."""
 
 
@@ -172,7 +172,7 @@ class Matcher:
             at, ref, alt = trimmed(pos, alleles[0], one)
             for site in self._indels.get((chrom, len(alt) - len(ref)), ()):
                 _, there, panel_ref, panel_alt = self._key[site]
-                if abs(there - at) <= _NEARBY and is_rotation((ref, alt), (panel_ref, panel_alt)):
+                if abs(there - at) <= NEARBY and is_rotation((ref, alt), (panel_ref, panel_alt)):
                     found.append(Match(site, State.OTHERWISE_ALIGNED))
         return found
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from afml.core.errors import InputError
 from afml.genomics.calls import tally as told
 from afml.genomics.calls.align import Aligner
-from afml.genomics.calls.alleles import Match, Matcher, table_of
+from afml.genomics.calls.alleles import NEARBY, Match, Matcher, table_of
 from afml.genomics.calls.ploidy import Ploidy, paired, ploidies
 from afml.genomics.calls.quality import Numbers, QualityPolicy, failed, failing_calls, rounded
 from afml.genomics.calls.states import State
@@ -71,6 +71,11 @@ class Rules:
     policy: QualityPolicy = field(default_factory=QualityPolicy)
     build: str | None = None
     fasta: Path | None = None
+
+    def margin(self, panel: SitePanel) -> int:
+        """Bases around a site of the panel in which a record may speak of it, or nearly do."""
+        indels = any(len(ref) != len(alt) for ref, alt in zip(panel.ref, panel.alt, strict=True))
+        return NEARBY if indels else 0
 
 
 class SiteCalls:
