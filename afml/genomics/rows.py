@@ -90,7 +90,8 @@ class RowWriter:
         """The calls of a site that has some, int8 [people, 2]."""
         self._out.flush()
         rows = Rows(self._path, self._people, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
-        return rows.read(np.array([self._at[site]]))[0]
+        calls: NDArray[np.int8] = rows.read(np.array([self._at[site]]))[0]
+        return calls
 
     def rows(self) -> Rows:
         """What was written."""
@@ -103,7 +104,8 @@ class RowWriter:
 
 def first_part(site: int, parts: Sequence[int], calls: NDArray[np.int8]) -> NDArray[np.int8]:
     """What the first part of the input says."""
-    return calls[0]
+    first: NDArray[np.int8] = calls[0]
+    return first
 
 
 class SiteRows:
