@@ -83,7 +83,8 @@ def read_by_bcftools(vcf: Path) -> dict[SiteKey, NDArray[np.int8]]:
 def _row(calls: bytes) -> NDArray[np.int8]:
     whole = np.frombuffer(calls + b"\t", dtype=np.uint8)
     if len(whole) % 4 == 0 and bool((whole[3::4] == ord("\t")).all()) and b"." not in calls:
-        return ((whole[0::4] == ord("1")).astype(np.int8) + (whole[2::4] == ord("1"))).astype(np.int8)
+        copies: NDArray[np.int8] = (whole[0::4] == ord("1")).astype(np.int8) + (whole[2::4] == ord("1")).astype(np.int8)
+        return copies
     return np.array([_copies(call.decode()) for call in calls.split(b"\t")], dtype=np.int8)
 
 

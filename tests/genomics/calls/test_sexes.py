@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from tests.genomics.calls.lines import Taken, panel_of
 M, F, U = Sex.MALE, Sex.FEMALE, Sex.UNKNOWN
 
 
-def settled(found: Taken, declared: list[int] | None = None) -> Settled:
+def settled(found: Taken, declared: Sequence[int] | None = None) -> Settled:
     def put(sites: np.ndarray, calls: np.ndarray) -> None:
         found.calls[sites] = calls
 
