@@ -21,6 +21,7 @@ VERBS = {
     "provision": ("afml.cli.provision", "Coordinator: sign the roster and certify the keys of all who ask."),
     "split": ("afml.cli.data", "Split one VCF into a public panel and institutions (for trials)."),
     "phenotypes": ("afml.cli.data", "Simulate phenotypes for people in VCFs (for trials)."),
+    "panel": ("afml.cli.panel", "A public panel as one file: choose its sites, look at it, compare two."),
     "prepare": ("afml.cli.prepare", "Institution: filter sites, build the genotype store, sign a card."),
     "configure": ("afml.cli.configure", "Coordinator: agree on a run from the nodes' cards and sign it."),
     "aggregator": ("afml.cli.aggregator", "Serve one run: admit nodes, add ciphertexts."),

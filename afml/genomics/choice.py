@@ -20,12 +20,10 @@ from afml.genomics.annotations.vep_output import read_vep_output
 from afml.genomics.calls.quality import Filters, failed
 from afml.genomics.contigs import genome_order
 from afml.genomics.filters import Regions, read_exclusions, require_overlap_in_names
+from afml.genomics.frequencies import counted, frequency_field, open_panel, stated
+from afml.genomics.presets import preset_regions
 from afml.genomics.sites import SiteKey, SitePanel, is_sequence, trimmed
-from afml.genomics.sources.opening import open_source
-from afml.genomics.sources.record import ABSENT, CallSource, Record
-
-MAX_MISSING = 0.05
-"""Largest fraction of panel people whose call at a site may be missing."""
+from afml.genomics.sources.record import CallSource, Record
 
 DRAWN_PEOPLE = 500
 """People drawn where the panel VCF holds none, unless asked otherwise."""
@@ -33,7 +31,7 @@ DRAWN_PEOPLE = 500
 AF_FIELD = "AF"
 """INFO field of its allele frequencies, one per ALT, unless asked otherwise."""
 
-# Why a filter removes an ALT allele, in the order of the filters; two more depend on the panel and the choice.
+# Why a filter removes an ALT allele, in the order of the filters; more depend on the panel and the choice.
 _NOT_SPELLED, _REPEATED, _EXCLUDED = "not a SNP or indel", "repeated", "in an excluded region"
 _FAILED = "failed FILTER"
 
@@ -46,10 +44,12 @@ class SiteChoice:
         sites: How many, at least 1.
         min_maf: Smallest minor-allele frequency in the panel.
         exclude: BED files of regions to leave out.
-        af_field: INFO field of the frequencies in a file without people, by default `AF_FIELD`.
+        af_field: INFO field of the frequencies in a file without people, or column of a table of them, by default
+            `AF_FIELD`; or a name of `afml.genomics.frequencies.FREQUENCY_PRESETS`.
         drawn_people: People to draw where the file holds none, by default `DRAWN_PEOPLE`; at least 2.
         annotations: Files of VEP's that annotate the panel's sites, beside its INFO.
         filters: Whether records that failed FILTER are passed over (`pass`) or not (`any`).
+        presets: Published regions to leave out, names of `afml.genomics.presets.PRESETS`.
     """
 
     sites: int
@@ -59,6 +59,12 @@ class SiteChoice:
     drawn_people: int | None = None
     annotations: Sequence[Path] = ()
     filters: Filters = "pass"
+    presets: Sequence[str] = ()
+
+    @property
+    def field(self) -> str:
+        """Where the frequencies of a file without people are."""
+        return self.af_field or AF_FIELD
 
     def require_possible(self) -> None:
         """Refuse numbers with which nothing can be chosen.
@@ -130,11 +136,13 @@ def choose_sites(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress: St
     """
     choice.require_possible()
     exclusions = read_exclusions(choice.exclude)
-    with open_source(vcf, need_samples=False) as variants:
+    excluded = [(_EXCLUDED, regions) for _, regions in exclusions]
+    excluded += [(f"in {name}", preset_regions(name)) for name in choice.presets]
+    with open_panel(vcf, choice.field) as variants:
         drawn = not variants.samples
         if not drawn:
             choice.require_no_draw(variants.paths[0])
-        filters = _Filters(choice, [regions for _, regions in exclusions], variants)
+        filters = _Filters(choice, excluded, variants)
         for number, record in enumerate(variants.records(), start=1):
             if progress and number % 1000 == 0:
                 progress.advance(1000)
@@ -172,15 +180,16 @@ class _Candidate:
 class _Filters:
     """Filters the ALT alleles of records, keeps the most common ones, and counts why the others went."""
 
-    def __init__(self, choice: SiteChoice, excluded: Sequence[Regions], variants: CallSource) -> None:
+    def __init__(self, choice: SiteChoice, excluded: Sequence[tuple[str, Regions]], variants: CallSource) -> None:
         self._choice, self._excluded = choice, excluded
         self._annotator = Annotator(variants.info_description)
-        self._field = None if variants.samples else choice.af_field or AF_FIELD
+        self._field = None if variants.samples else frequency_field(choice.field, variants)
         self._unusable = (
             f"without one INFO/{self._field} in [0, 1] per ALT" if self._field is not None else "over 5 % missing"
         )
         self._rare = f"MAF below {choice.min_maf:g}"
-        self._removed = dict.fromkeys((_FAILED, _NOT_SPELLED, _REPEATED, _EXCLUDED, self._unusable, self._rare), 0)
+        reasons = (_FAILED, _NOT_SPELLED, _REPEATED, *(why for why, _ in excluded), self._unusable, self._rare)
+        self._removed = dict.fromkeys(reasons, 0)
         self._seen: set[SiteKey] = set()
         self._candidates: list[_Candidate] = []
         self._floor = 0.0  # a site below it is not among the most common ones
@@ -201,7 +210,7 @@ class _Filters:
                 self._removed[key] += 1
                 continue
             if frequencies is None:
-                frequencies = _stated(record, self._field) if self._field is not None else _counted(record)
+                frequencies = stated(record, self._field) if self._field is not None else counted(record)
             frequency = frequencies[allele - 1]
             maf = 0.0 if frequency is None else min(frequency, 1 - frequency)
             if frequency is None:
@@ -221,7 +230,10 @@ class _Filters:
         if key in self._seen:
             return _REPEATED
         self._seen.add(key)
-        return _EXCLUDED if any(regions.overlaps(record.chrom, pos, len(ref)) for regions in self._excluded) else key
+        for reason, regions in self._excluded:
+            if regions.overlaps(record.chrom, pos, len(ref)):
+                return reason
+        return key
 
     def _keep(self, site: _Candidate) -> None:
         self._candidates.append(site)
@@ -266,26 +278,3 @@ def _genome_order(site: _Candidate) -> tuple[tuple[int, str], int, str, str]:
 
 def _most_common(candidates: list[_Candidate], sites: int) -> list[_Candidate]:
     return sorted(candidates, key=lambda site: (-site.maf, _genome_order(site)))[:sites]
-
-
-def _stated(record: Record, field: str) -> list[float | None]:
-    """Frequency of every ALT by an INFO field; None for one that is listed twice."""
-    given = record.stated(field)
-    return [one if record.alleles.count(alt) == 1 else None for one, alt in zip(given, record.alleles[1:], strict=True)]
-
-
-def _counted(record: Record) -> list[float | None]:
-    """Frequency of every ALT over complete calls, None where too many are missing.
-
-    On X, Y and MT a haploid call is complete: it counts one allele. An ALT that is listed twice is one ALT.
-    """
-    calls = record.calls()  # [people, 2]
-    pairs = (calls >= 0).all(axis=1)
-    alone = (calls[:, 0] >= 0) & (calls[:, 1] == ABSENT) & (record.chrom in ("X", "Y", "MT"))
-    complete, alleles = int((pairs | alone).sum()), 2 * int(pairs.sum()) + int(alone.sum())
-    if complete == 0 or complete < (1 - MAX_MISSING) * len(calls):
-        return [None] * (len(record.alleles) - 1)
-    used = calls[pairs | alone]
-    counts = np.bincount(used[used >= 0], minlength=len(record.alleles))
-    same = [[number for number, one in enumerate(record.alleles) if one == alt] for alt in record.alleles[1:]]
-    return [int(counts[numbers].sum()) / alleles for numbers in same]

@@ -15,17 +15,16 @@ from afml.core.files import require_file, write_secret
 from afml.data.kind import Built, Note
 from afml.data.people import PersonColumns
 from afml.data.persons import Who, read_who
-from afml.genomics.build import build_panel_store, build_store, fold_store
+from afml.genomics.build import build_store, fold_store
 from afml.genomics.calls.account import ACCOUNT_FILE, Account, CallReading, Sexes
 from afml.genomics.calls.align import Aligner
 from afml.genomics.calls.assembly import read_assembly, require_one_build
-from afml.genomics.calls.quality import QualityPolicy
 from afml.genomics.calls.site_calls import Rules
-from afml.genomics.choice import choose_sites
 from afml.genomics.contigs import genome_order
 from afml.genomics.files import GenotypeFiles
 from afml.genomics.marks import bands, genotype_marks
 from afml.genomics.options import GenotypeOptions
+from afml.genomics.panels import PublicSites, public_people, public_sites
 from afml.genomics.persons import (
     COUNTS_FILE,
     Choice,
@@ -52,7 +51,7 @@ class GenotypeData:
         """Choose the sites and build the stores; see `DataKind.build`."""
         given = cast(GenotypeOptions, options)
         for paths, what in ((given.vcf, "VCF"), (given.panel_vcf, "panel VCF")):
-            for path in expanded(paths):
+            for path in expanded(paths) if paths else ():
                 require_file(path, what)
         if given.phenotypes is not None:
             require_file(given.phenotypes, "phenotype table")
@@ -60,12 +59,12 @@ class GenotypeData:
 
         files = GenotypeFiles(out)
         note("choosing sites on the public panel")
-        panel, waterfall = choose_sites(given.panel_vcf, given.choice)
+        chosen = public_sites(given)
+        panel = chosen.panel
         panel.save(files.site_panel)
-        build = _build(given, panel)
+        build = _build(given, chosen)
         note("storing the public panel")
-        of_panel = CallReading(Rules(QualityPolicy(filters=given.panel_filters), build, given.fasta))
-        public = build_panel_store(given.panel_vcf, panel, files.panel_store, reading=of_panel)
+        public = public_people(chosen, given, build, files)
         note("storing this institution's genotypes")
         who = read_who(given.people, given.without)
         person_of = who.person_of
@@ -91,7 +90,7 @@ class GenotypeData:
             columns = read_phenotypes(given.phenotypes, samples, names, given.missing_code)
         note("examining the genotypes")
         overlap = given.max_panel_overlap if given.duplicates == "refuse" else len(store)
-        known = Known(account.counts, found.counts, dropped, overlap, waterfall, columns, given.vcf[0])
+        known = Known(account.counts, found.counts, dropped, overlap, chosen.waterfall, columns, given.vcf[0])
         examined = examine(store, public, known, given)
         examined.report.save(files.qc)
         write_secret(files.qc_page, page(examined, store).encode())
@@ -117,17 +116,17 @@ class GenotypeData:
             yield from genotype_marks(store.panel, sites, store.dosage(rows))
 
 
-def _build(given: GenotypeOptions, panel: SitePanel) -> str | None:
+def _build(given: GenotypeOptions, sites: PublicSites) -> str | None:
     """The build of the genome that headers say; None where none does.
 
     Raises:
         InputError: The files are on different builds, or the FASTA has none of the panel's contigs.
     """
-    ours, theirs = read_assembly(given.vcf), read_assembly(given.panel_vcf)
-    require_one_build(ours, given.vcf[0], theirs, given.panel_vcf[0], sorted(set(panel.chrom), key=genome_order))
+    ours, theirs, contigs = read_assembly(given.vcf), sites.assembly, sites.panel.chrom
+    require_one_build(ours, given.vcf[0], theirs, sites.where, sorted(set(contigs), key=genome_order))
     if given.fasta is not None:
         with Aligner(given.fasta) as aligner:
-            aligner.require_contigs(panel.chrom)
+            aligner.require_contigs(contigs)
     return theirs.build or ours.build
 
 

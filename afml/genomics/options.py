@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from afml.data.persons import PEOPLE_HELP, WITHOUT_HELP
 from afml.genomics.calls.quality import Dosages, Filters, QualityPolicy
 from afml.genomics.choice import SiteChoice
 from afml.genomics.persons import Duplicates, Relatives
+from afml.genomics.presets import PRESETS
 from afml.genomics.qc.settings import GateSettings
 
 
@@ -23,18 +24,36 @@ Paths = Annotated[tuple[Path, ...], BeforeValidator(_several), Field(min_length=
 """Files that are read as one."""
 
 
+_CHOOSING = (
+    "panel_af_field",
+    "drawn_people",
+    "annotations",
+    "exclude",
+    "exclude_preset",
+    "sites",
+    "min_maf",
+    "panel_filters",
+)
+"""What a panel file has settled."""
+
+
 class GenotypeOptions(GateSettings):
     """What `afml prepare` is told of genotypes; `phenotypes` are read by `afml.genomics.phenotypes`."""
 
     vcf: Paths = Field(
         description="those of this institution; a pattern in quotes, @LIST or repeated: one file per chromosome, say."
     )
-    panel_vcf: Paths = Field(
+    site_panel: Path | None = Field(
+        default=None, description="the public panel as one file, made with `afml panel create`; instead of --panel-vcf."
+    )
+    panel_vcf: Annotated[tuple[Path, ...], BeforeValidator(_several)] = Field(
+        default=(),
         description="the public panel, the same everywhere: people, or a VCF without samples that states allele "
-        "frequencies."
+        "frequencies.",
     )
     panel_af_field: str | None = Field(
-        default=None, description="INFO field of those frequencies, one per ALT.  [default: AF]"
+        default=None,
+        description="INFO field of those frequencies, one per ALT, or a preset such as gnomad-nfe.  [default: AF]",
     )
     drawn_people: int | None = Field(
         default=None, ge=2, description="people drawn from them, where the panel holds none.  [default: 500]"
@@ -51,6 +70,9 @@ class GenotypeOptions(GateSettings):
         description="what stands for a missing value in that table, such as -9; none: nothing does; may be repeated.",
     )
     exclude: tuple[Path, ...] = Field(default=(), description="BED of regions to leave out; may be repeated.")
+    exclude_preset: tuple[str, ...] = Field(
+        default=(), description=f"published regions to leave out: {', '.join(PRESETS)}; may be repeated."
+    )
     people: Path | None = Field(default=None, description=PEOPLE_HELP)
     without: Path | None = Field(default=None, description=WITHOUT_HELP)
     duplicates: Duplicates = Field(
@@ -75,6 +97,15 @@ class GenotypeOptions(GateSettings):
     sites: int = Field(default=1024, description="most common sites to keep.")
     min_maf: float = Field(default=0.01, description="smallest frequency in the panel.")
 
+    @model_validator(mode="after")
+    def _one_panel(self) -> Self:
+        if (self.site_panel is None) == (not self.panel_vcf):
+            raise ValueError("give --panel-vcf or --site-panel, and not both")
+        settled = [name for name in _CHOOSING if name in self.model_fields_set]
+        if self.site_panel is not None and settled:
+            raise ValueError(f"--{settled[0].replace('_', '-')} is settled in the file of --site-panel: leave it out")
+        return self
+
     @property
     def quality(self) -> QualityPolicy:
         """What the institution's records and calls must have."""
@@ -85,5 +116,5 @@ class GenotypeOptions(GateSettings):
         """Which sites of the panel these are."""
         return SiteChoice(
             self.sites, self.min_maf, self.exclude, self.panel_af_field, self.drawn_people, self.annotations,
-            self.panel_filters,
+            self.panel_filters, self.exclude_preset,
         )  # fmt: skip

@@ -18,7 +18,7 @@ from afml.genomics.sources.opening import open_source
 
 _CONTIGS = (*map(str, range(1, 23)), "X", "Y")
 
-_LENGTHS: dict[str, tuple[int, ...]] = {
+LENGTHS: dict[str, tuple[int, ...]] = {
     "GRCh37": (
         249250621, 243199373, 198022430, 191154276, 180915260, 171115067, 159138663, 146364022, 141213431, 135534747,
         135006516, 133851895, 115169878, 107349540, 102531392, 90354753, 81195210, 78077248, 59128983, 63025520,
@@ -40,9 +40,11 @@ _LENGTHS: dict[str, tuple[int, ...]] = {
         45090682, 51324926, 154259566, 62460029,
     ),
 }  # fmt: skip
+"""Build -> lengths of chromosomes 1 to 22, X and Y, bases."""
+
 _OF_LENGTH = {
     (contig, length): build
-    for build, lengths in _LENGTHS.items()
+    for build, lengths in LENGTHS.items()
     for contig, length in zip(_CONTIGS, lengths, strict=True)
 }
 _NAMES = (

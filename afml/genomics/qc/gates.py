@@ -77,7 +77,7 @@ def site_gate(store: GenotypeStore, counts: Counts, settings: GateSettings) -> G
 
 
 def frequency_gate(store: GenotypeStore, counts: Counts, panel_people: int, settings: GateSettings) -> Gate:
-    """Sites may differ from the panel in frequency, beyond chance, by `max_frequency_difference`; 5 % may by more."""
+    """Sites may differ from the panel in frequency, beyond chance, by `max_frequency_difference`; 20 % may by more."""
     compared = counts.sites.called > 0
     far = int(differing(store, counts, panel_people, settings).sum())
     of = int(compared.sum())

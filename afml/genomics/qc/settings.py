@@ -10,7 +10,7 @@ from afml.core.config import FiniteSettings
 
 PoorlyCalled = Literal["refuse", "drop"]
 #: Largest share of sites whose frequency may differ from the panel's by more than `max_frequency_difference`.
-MAX_DIFFERING = 0.05
+MAX_DIFFERING = 0.2
 #: Standard errors that a difference of frequencies may have beyond `max_frequency_difference`, by chance alone.
 CHANCE = 3.0
 
@@ -32,6 +32,6 @@ class GateSettings(FiniteSettings):
         default=0.2,
         ge=0,
         le=1,
-        description="how far a site's frequency may be from the panel's; 5 % of the sites may be further.",
+        description="how far a site's frequency may be from the panel's; 20 % of the sites may be further.",
     )
     max_panel_overlap: int = Field(default=0, ge=0, description="people who may be in the public panel as well.")

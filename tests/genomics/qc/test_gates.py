@@ -68,7 +68,7 @@ def sparse_sites(site: Site) -> Genotypes:
 
 def swapped(site: Site) -> Genotypes:
     own = site.own.copy()
-    own[:, :60] = 2 - own[:, :60]
+    own[:, :150] = 2 - own[:, :150]
     return own
 
 
