@@ -74,14 +74,14 @@ def failed(filters: Sequence[str]) -> bool:
 
 
 def failing_calls(
-    record: Numbers, policy: QualityPolicy, called: NDArray[np.bool_], counts: Counter[str]
+    record: Numbers, policy: QualityPolicy, calls: NDArray[np.int16], counts: Counter[str]
 ) -> NDArray[np.bool_] | None:
     """Which calls of a record are not good enough, [people]; None where none fails.
 
     Args:
         record: It.
         policy: What is asked.
-        called: Who has a call, [people].
+        calls: Its calls, [people, 2]; negative first alleles are no calls.
         counts: Of calls by why they fail, added to; a call that fails twice counts twice.
     """
     found: list[tuple[str, NDArray[np.bool_]]] = []
@@ -93,7 +93,7 @@ def failing_calls(
         found.append((told.DP, _below(record, ("DP", "MIN_DP"), policy.min_dp)))
     bad: NDArray[np.bool_] | None = None
     for name, failing in found:
-        own = called & failing
+        own = (calls[:, 0] >= 0) & failing
         if own.any():
             counts[name] += int(own.sum())
             bad = own if bad is None else bad | own

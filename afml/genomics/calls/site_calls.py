@@ -32,6 +32,7 @@ from afml.genomics.sites import SitePanel
 Given = tuple[int, NDArray[np.int8]]
 """A site and its calls, int8 [people, 2]."""
 
+_CALLED, _MT = State.COVERED_FAILED, Ploidy.MT  # names of an enumeration are slow to look up
 _FAILED = {State.MATCHED: State.MATCHED_FAILED, State.COVERED: State.COVERED_FAILED}
 
 
@@ -96,8 +97,9 @@ class SiteCalls:
         # Opened here: each process that reads a part has a place of its own in the file.
         aligner = None if rules.fasta is None else Aligner(rules.fasta)
         self._matcher, self._rules, self._stored = Matcher(panel, aligner), rules, stored
-        self._ploidy = ploidies(rules.build, panel.chrom, panel.pos).tolist()
+        self._ploidy = [Ploidy(one) for one in ploidies(rules.build, panel.chrom, panel.pos).tolist()]
         self.tally = Tally.empty(len(panel), people)
+        self._states = self.tally.states.data  # the same bytes: reading one of them is faster here
 
     def take(self, record: Taken) -> list[Given]:
         """What a record says.
@@ -115,7 +117,7 @@ class SiteCalls:
         tally = self.tally
         tally.counts[told.RECORDS] += 1
         alleles = record.alleles
-        symbolic = len(alleles) == 1 or any(one[0] == "<" for one in alleles)
+        symbolic = len(alleles) == 1 or alleles[1][0] == "<" or (len(alleles) > 2 and "<" in "".join(alleles))
         found = self._matcher.matches(record.chrom, record.pos, alleles, record.end if symbolic else record.pos)
         if not found:
             return []
@@ -129,10 +131,11 @@ class SiteCalls:
                     passes = not failed(record.filters)
                     tally.counts[told.FAILED] += not passes
                 state = self._state(match, passes)
-            if state.called and state >= tally.states[match.site]:
+            known = self._states[match.site]
+            if state >= _CALLED and state >= known:
                 used.append((match, state))
-            elif state > tally.states[match.site]:
-                tally.states[match.site] = state
+            elif state > known:
+                self._states[match.site] = state
         return self._calls(record, used) if used else []
 
     def _state(self, match: Match, passes: bool) -> State:
@@ -144,7 +147,7 @@ class SiteCalls:
         calls = _genotypes(record)
         if calls is None:
             return self._dosages(record, used)
-        bad = failing_calls(record, self._rules.policy, calls[:, 0] >= 0, self.tally.counts)
+        bad = failing_calls(record, self._rules.policy, calls, self.tally.counts)
         given = []
         for match, state in used:
             own = calls.astype(np.int8) if match.meaning == (0, 1) else table_of(match.meaning)[calls]
@@ -156,13 +159,13 @@ class SiteCalls:
     ) -> Given:
         if bad is not None:
             own[bad] = -1
-        tally, ploidy = self.tally, Ploidy(self._ploidy[match.site])
-        if (own.size and own.min() < 0) or ploidy is Ploidy.MT:
+        tally, ploidy = self.tally, self._ploidy[match.site]
+        if (own.size and own.min() < 0) or ploidy is _MT:
             paired(own, ploidy, tally.counts, tally.hemizygous, (record.where, f"{record.chrom}:{record.pos}"))
-        if state == tally.states[match.site]:
+        if state == self._states[match.site]:
             return match.site, self._again(match.site, own)
         tally.disputed.pop(match.site, None)
-        tally.states[match.site] = state
+        self._states[match.site] = state
         tally.swapped[match.site] = match.swapped
         return match.site, own
 
@@ -185,7 +188,7 @@ class SiteCalls:
             if self._ploidy[match.site] <= Ploidy.PAIRED and match.meaning.count(1) == 1:
                 pairs = rounded(record, match.meaning.index(1), len(record.alleles))
             if pairs is None or self._rules.policy.dosages == "refuse":
-                self.tally.states[match.site] = max(self.tally.states[match.site], State.NO_GENOTYPES)
+                self._states[match.site] = max(self._states[match.site], State.NO_GENOTYPES)
                 continue
             counts[told.BETWEEN] += int((pairs[:, 0] < 0).sum())
             given.append(self._row(record, match, state, pairs, None))
