@@ -135,4 +135,4 @@ class Journal:
 
     def keep_state(self, round_number: int, sums: bytes, state: bytes) -> None:
         """Store the model after a round, and the digest of the sums in it."""
-        write_secret(self._folder / "state.bin", _STATE.pack(_KIND, round_number, sums) + state)
+        write_secret(self._folder / "state.bin", _STATE.pack(_KIND, round_number, sums), state)

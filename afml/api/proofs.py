@@ -19,7 +19,8 @@ from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError, IntegrityError
 from afml.tasks import parts
 from afml.tasks.module import ModuleKind, RowsOfPeople
-from afml.training.clipping import RowGradients, fold
+from afml.training.clipping import RowGradients
+from afml.training.folding import fold
 from afml.training.ghost import GhostTask
 from afml.training.step import Trainer
 from afml.training.task import Enrolled, Rows, Task

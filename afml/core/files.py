@@ -78,14 +78,14 @@ def write_bytes(path: Path, data: bytes) -> None:
         staged.write_bytes(data)
 
 
-def write_secret(path: Path, data: bytes) -> None:
-    """Write a secret file that only its owner may read (mode 0600 from its first byte on)."""
+def write_secret(path: Path, *data: bytes) -> None:
+    """Write a secret file that only its owner may read (mode 0600 from its first byte on): these bytes joined."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{os.getpid()}.{path.name}")
     handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(handle, "wb") as out:
-            out.write(data)
+            out.writelines(data)
             out.flush()
             os.fsync(out.fileno())
         os.replace(staged, path)

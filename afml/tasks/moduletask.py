@@ -28,9 +28,9 @@ from crypto.public.random import RandomSource
 if TYPE_CHECKING:
     from afml.tasks.module import ModuleKind
 
-#: Values of one micro-batch, float32: 64 MiB of gradients, or of what the layers give. They are copied between two
-#: processes and into float64: a larger micro-batch costs memory and gains little time.
-_MICRO_VALUES = 1 << 24
+#: Values of one micro-batch, float32: 16 MiB of gradients, which pass between two processes and are read twice where
+#: they are clipped, so that more of them cost time as well as memory; or 64 MiB of what the layers give.
+_GRADIENT_VALUES, _OUTPUT_VALUES = 1 << 22, 1 << 24
 _PARAMETERS = "parameters"
 
 
@@ -49,7 +49,7 @@ class ModuleTask(NoPublicPart):
         parts.rest(self._module)
         features, _ = kind.made_up(self._settings, run.data, 1)
         self._draws = draws(self._module, features)
-        self._rows_at_once = max(1, _MICRO_VALUES // max(1, parts.outputs(self._module, features)))
+        self._rows_at_once = max(1, _OUTPUT_VALUES // max(1, parts.outputs(self._module, features)))
         self._hooked: RowGradients | None = None
         if self.ghost and confined():
             raise ConfigError(
@@ -84,7 +84,7 @@ class ModuleTask(NoPublicPart):
         if self._draws:
             return 1
         largest = parts.largest_layer(self._module) if self.ghost else len(self._parameters)
-        return max(1, min(self._rows_at_once, _MICRO_VALUES // max(1, largest)))
+        return max(1, min(self._rows_at_once, _GRADIENT_VALUES // max(1, largest)))
 
     def gradients(
         self, phase: int, enrolled: RowsOfPeople, people: NDArray[np.int64], stream: RandomSource
@@ -152,9 +152,9 @@ class ModuleTask(NoPublicPart):
 
     def digest(self) -> bytes:
         """See `Task.digest`: of the parameters, what the optimiser remembers of them, and the frozen part."""
-        digest = hashlib.sha256(self._parameters.astype("<f8").tobytes())
-        for array in self._optimiser.arrays().values():
-            digest.update(array.astype("<f8").tobytes())
+        digest = hashlib.sha256()
+        for array in (self._parameters, *self._optimiser.arrays().values()):
+            digest.update(np.ascontiguousarray(array, "<f8").data)
         digest.update(self._frozen)
         return digest.digest()
 

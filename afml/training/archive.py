@@ -23,6 +23,7 @@ _END = struct.Struct("<4s4H2LH")
 _LOCATOR_BYTES = 20
 _ENTRY_BYTES = 512  # of the directory for one member: its name and its place
 _HEADER_BYTES = 1 << 14
+_PIECE = 1 << 20  # bytes read at a time: an array of a large model is not held twice
 #: Members of an archive whose names are not agreed on beforehand: a saved model.
 MOST_MEMBERS = 4096
 
@@ -73,13 +74,18 @@ def _check_member(name: str, info: zipfile.ZipInfo, known: Mapping[str, int] | N
 
 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
-    data = archive.read(info)  # checks the sum; no more than the archive holds
-    opened = io.BytesIO(data)
-    version = npy.read_magic(opened)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError("holds an array of an unknown version")
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, column_first, dtype = read(opened, max_header_size=_HEADER_BYTES)
-    if dtype.kind not in "biuf" or len(data) - opened.tell() != math.prod(shape) * dtype.itemsize:
-        raise ValueError("holds an array of another type or size than it says")
-    return np.frombuffer(data, dtype, offset=opened.tell()).reshape(shape, order="F" if column_first else "C").copy()
+    with archive.open(info) as opened:
+        version = npy.read_magic(opened)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError("holds an array of an unknown version")
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, column_first, dtype = read(opened, max_header_size=_HEADER_BYTES)
+        if dtype.kind not in "biuf" or info.file_size - opened.tell() != math.prod(shape) * dtype.itemsize:
+            raise ValueError("holds an array of another type or size than it says")
+        flat = np.empty(math.prod(shape), dtype)
+        into = flat.view(np.uint8).data
+        while part := opened.read(_PIECE):  # to the end, where the sum is checked
+            into[: len(part)], into = part, into[len(part) :]
+        if into:
+            raise ValueError("ends before an array does")
+    return flat.reshape(shape, order="F" if column_first else "C")

@@ -34,4 +34,4 @@ def load(blob: bytes, what: str, known: Mapping[str, int]) -> dict[str, NDArray[
         found = read_archive(io.BytesIO(blob), known)
     except Exception as error:  # whatever a damaged archive raises
         raise IntegrityError(f"the {what} cannot be read", cure="fetch it again") from error
-    return {name: array.astype(np.float64) for name, array in found.items()}
+    return {name: array.astype(np.float64, copy=False) for name, array in found.items()}

@@ -1,10 +1,10 @@
-"""Clipped sums of per-person gradients, by Opacus.
+"""Clipped sums of per-person gradients.
 
-The unit is the person: all rows of a person are added up before anything is clipped. Opacus does the
-per-row gradients (`GradSampleModule`) and the clipping (`DPOptimizer.clip_and_accumulate`); its noise and
-its division by a batch size are not used. The noise comes from `crypto.public.random` once per node and
-round (afml.training.step), the divisor is the public enrolment count (meta-pytorch/opacus#571 shows what a
-divisor taken from the data does to the guarantee).
+The unit is the person: all rows of a person are added up before anything is clipped. Opacus does the per-row gradients
+(`GradSampleModule`). What its `DPOptimizer.clip_and_accumulate` does next is done here piece by piece
+(`afml.training.folding`): it wants a float64 copy of the whole micro-batch. Its noise and its division by a batch size
+are not used. The noise comes from `crypto.public.random` once per node and round (afml.training.step), the divisor is
+the public enrolment count (meta-pytorch/opacus#571 shows what a divisor taken from the data does to the guarantee).
 
 Gradients are float32; norms, clipping and the sum over people are float64. In float32 the norm of 1e5 values is off
 by up to 1e-4, and a sum over 1e5 people by more than a thousandth of one person's bound: adding a person would then
@@ -21,16 +21,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from opacus import GradSampleModule
-from opacus.optimizers import DPOptimizer
 from torch import nn
 
 from afml.core.errors import IntegrityError
 from afml.training.device import one_thread
+from afml.training.folding import Folded
 from afml.training.task import Enrolled, Rows, Task
 from crypto.public.random import RandomSource
 
 #: Clip a hair below the bound, so that float64 rounding of a clipped gradient cannot pass it.
 BELOW = 1.0 - 1e-9
+_ABOVE_ZERO = 1e-6  # added to a norm that something is divided by, as Opacus does
 
 
 class RowGradients:
@@ -50,6 +51,8 @@ class RowGradients:
         self.owner = owner
         # Any: Opacus hangs `grad_sample` on the parameters. A frozen one has no gradient.
         self._parameters: list[Any] = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        for parameter in self._parameters:
+            parameter.register_post_accumulate_grad_hook(_forget)
 
     @staticmethod
     def backward(loss: torch.Tensor) -> None:
@@ -64,8 +67,12 @@ class RowGradients:
         gradients = [parameter.grad_sample for parameter in self._parameters]
         for parameter in self._parameters:
             parameter.grad_sample = None
-            parameter.grad = None
         return Rows(gradients, self.owner)
+
+
+def _forget(parameter: torch.Tensor) -> None:
+    """The gradient of all rows together, which nobody wants; at once, so that not all parameters' are held."""
+    parameter.grad = None
 
 
 class ClippedSum:
@@ -77,11 +84,11 @@ class ClippedSum:
 
     def __init__(self, clip_norm: float) -> None:
         self._bound = clip_norm * BELOW
-        self._sums: list[Any] = []  # Opacus hangs `summed_grad` on these; they hold no values
-        self._optimizer: Any = None
+        self._shapes: list[torch.Size] = []
+        self._sum = torch.zeros(0, dtype=torch.float64)
 
     def add(self, rows: Rows, people: int) -> None:
-        """Fold the rows of each person, clip every person, add.
+        """Fold the rows of each person, clip every person, add. One whose gradient is not finite contributes nothing.
 
         Args:
             rows: Of one micro-batch.
@@ -90,67 +97,24 @@ class ClippedSum:
         Raises:
             IntegrityError: The rows are not those of so many people, or not of the same parameters as before.
         """
-        folded = [fold(gradient, rows.owner, people) for gradient in rows.gradients]
-        if not self._sums:
-            self._begin(folded)
-        elif [g.shape[1:] for g in folded] != [p.shape for p in self._sums]:
+        folded = [Folded(gradient, rows.owner, people) for gradient in rows.gradients]
+        shapes = [gradient.shape[1:] for gradient in rows.gradients]
+        if not self._shapes:
+            self._shapes = shapes
+            length = sum(math.prod(shape) for shape in shapes)
+            self._sum = torch.zeros(length, dtype=torch.float64, device=rows.gradients[0].device if shapes else None)
+        elif shapes != self._shapes:
             raise IntegrityError("a task gave gradients of other parameters than before", where="training")
-        before = [None if p.summed_grad is None else p.summed_grad.clone() for p in self._sums]
-        self._accumulate(folded)
-        if not all(bool(torch.isfinite(p.summed_grad).all()) for p in self._sums):
-            # Somebody's gradient is not finite: that person contributes nothing, and nobody else notices.
-            finite = torch.stack([torch.isfinite(g).reshape(len(g), -1).all(dim=1) for g in folded]).all(dim=0)
-            for parameter, summed in zip(self._sums, before, strict=True):
-                parameter.summed_grad = summed
-            self._accumulate([torch.where(finite.reshape(-1, *[1] * (g.dim() - 1)), g, 0.0) for g in folded])
-        for parameter in self._sums:
-            parameter.grad_sample = None
-            parameter.grad = None
-
-    def _begin(self, folded: list[torch.Tensor]) -> None:
-        # Opacus clips and sums in the precision of the parameters it is given.
-        self._sums = [nn.Parameter(torch.empty(g.shape[1:], dtype=torch.float64, device=g.device)) for g in folded]
-        self._optimizer = DPOptimizer(
-            torch.optim.SGD(self._sums, lr=1.0),
-            noise_multiplier=0.0,
-            max_grad_norm=self._bound,
-            expected_batch_size=None,
-            loss_reduction="sum",
-        )
-
-    def _accumulate(self, folded: list[torch.Tensor]) -> None:
-        for parameter, gradient in zip(self._sums, folded, strict=True):
-            parameter.grad_sample = gradient
-        self._optimizer.clip_and_accumulate()
+        if not people or not shapes:
+            return
+        norms = torch.stack([parameter.norms() for parameter in folded], dim=1).norm(2, dim=1)
+        shares = torch.where(torch.isfinite(norms), (self._bound / (norms + _ABOVE_ZERO)).clamp(max=1.0), math.nan)
+        for parameter, total in zip(folded, self._sum.split([math.prod(shape) for shape in shapes]), strict=True):
+            parameter.add_to(total, shares)
 
     def total(self) -> NDArray[np.float64]:
         """The sum, flat in parameter order; of no length when nobody was seen."""
-        parts = [parameter.summed_grad.detach().reshape(-1).cpu().numpy() for parameter in self._sums]
-        return np.concatenate([np.zeros(0), *parts])
-
-
-def fold(gradient: torch.Tensor, owner: int | NDArray[np.int64], people: int) -> torch.Tensor:
-    """Add up each person's rows, float64 [people, *shape].
-
-    Args:
-        gradient: [rows, *shape].
-        owner: Consecutive rows of each person, or the person of every row, in [0, people).
-        people: How many there are.
-
-    Raises:
-        IntegrityError: The rows do not belong to so many people.
-    """
-    rows = gradient.detach().to(torch.float64)
-    if isinstance(owner, int):
-        if len(rows) != people * owner:
-            raise IntegrityError(
-                f"a task gave {len(rows)} rows of {people} people, not {owner} of each", where="training"
-            )
-        return rows.reshape(-1, owner, *rows.shape[1:]).sum(dim=1) if owner > 1 else rows
-    if len(owner) != len(rows) or (len(owner) and not 0 <= int(owner.min()) <= int(owner.max()) < people):
-        raise IntegrityError(f"a task gave rows that do not belong to the {people} people asked for", where="training")
-    folded = torch.zeros((people, *rows.shape[1:]), dtype=torch.float64, device=rows.device)
-    return folded.index_add_(0, torch.from_numpy(np.asarray(owner)).to(rows.device), rows)
+        return self._sum.cpu().numpy()
 
 
 def clipped_part(
@@ -190,7 +154,7 @@ def clipped_part(
     length = task.length(phase)
     if not len(batch):
         return np.zeros(length)
-    total = np.concatenate([block.total() for block in sums])
+    total = sums[0].total() if len(sums) == 1 else np.concatenate([block.total() for block in sums])
     if len(total) != length:
         raise IntegrityError(f"the task gave {len(total)} parameters, its phase declares {length}", where="training")
     return total

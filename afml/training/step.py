@@ -76,7 +76,10 @@ class Trainer:
         drawn = stream.child("batch").uniform(len(self.enrolled))
         batch = np.flatnonzero(drawn < self.run.phases[phase].sample_rate)
         update = self.clipped_sum(phase, batch, stream.child("people"))
-        return update + std * stream.child("noise").normal(len(update))
+        noised = stream.child("noise").normal(len(update))
+        noised *= std  # in place: each of these vectors is as long as the model
+        noised += update
+        return noised
 
     def clipped_sum(self, phase: int, batch: NDArray[np.int64], stream: RandomSource) -> NDArray[np.float64]:
         """Sum over the batch's people of gradients clipped to the phase's clip norm, without noise.

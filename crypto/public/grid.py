@@ -94,4 +94,6 @@ class Grid:
 
     def dequantise(self, total: NDArray[np.int64]) -> NDArray[np.float64]:
         """`total` grid steps in units of the update, float64 [P]."""
-        return total.astype(np.float64) * self.step
+        values = total.astype(np.float64)
+        values *= self.step  # in place: it is as long as the model
+        return values

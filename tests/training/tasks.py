@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from afml.training.clipping import ClippedSum, RowGradients, clipped_part, flatten, fold
+from afml.training.clipping import ClippedSum, RowGradients, clipped_part, flatten
+from afml.training.folding import fold
 from afml.training.task import Enrolled, Rows
 from crypto.public.random import RandomSource, source
 

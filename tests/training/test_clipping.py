@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from afml.core.errors import IntegrityError
-from afml.training.clipping import ClippedSum, RowGradients, flatten, fold, unflatten
+from afml.training.clipping import ClippedSum, RowGradients, flatten, unflatten
 from afml.training.device import autocast
+from afml.training.folding import fold
 from afml.training.task import Rows
 from tests.training.tasks import Told, clipped, folded, of_module, vectors
 

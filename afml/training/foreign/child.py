@@ -1,6 +1,6 @@
 """The process of another package's task: confined first, then imported, then asked.
 
-    python -m afml.training.foreign.child REQUESTS ANSWERS    (numbers of inherited descriptors)
+    python -m afml.training.foreign.child REQUESTS ANSWERS MEMORY    (numbers of inherited descriptors)
 
 Its first message says what it may read. It answers requests until they end. An error of the task becomes its type and
 the place where it was raised; its message, which could hold somebody's data, goes to task.log in the scratch folder of
@@ -23,7 +23,8 @@ from afml.consortium.card import DataAgreement
 from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError
 from afml.data.prepared import Prepared
-from afml.training.foreign.messages import Message, receive, send
+from afml.training.foreign.buffer import SharedBuffer
+from afml.training.foreign.messages import Message, bytes_of, receive, send
 from afml.training.foreign.sandbox import confine
 from afml.training.planning import Rounds, Terms
 from afml.training.registry import InstalledTask
@@ -110,14 +111,14 @@ class Server:
         return Message(OK, {"blocks": told}, arrays)
 
     def _apply(self, asked: Message) -> Message:
-        self._opened().apply(asked.fields["phase"], np.array(asked.arrays[0], np.float64), asked.fields["people"])
+        self._opened().apply(asked.fields["phase"], np.asarray(asked.arrays[0], np.float64), asked.fields["people"])
         return Message(OK)
 
     def _train_public(self, _: Message) -> Message:
         return _bytes(self._opened().train_public())
 
     def _load_public(self, asked: Message) -> Message:
-        self._opened().load_public(asked.arrays[0].tobytes())
+        self._opened().load_public(bytes_of(asked.arrays[0]))
         return Message(OK)
 
     def _state(self, _: Message) -> Message:
@@ -125,7 +126,7 @@ class Server:
 
     def _load_state(self, asked: Message) -> Message:
         task = self._opened()
-        task.load_state(asked.arrays[0].tobytes())
+        task.load_state(bytes_of(asked.arrays[0]))
         return Message(OK, {"has_public_part": bool(task.has_public_part)})
 
     def _digest(self, _: Message) -> Message:
@@ -159,15 +160,15 @@ def _bytes(data: bytes) -> Message:
     return Message(OK, {}, [np.frombuffer(data, np.uint8)])
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+def serve(requests: BinaryIO, answers: BinaryIO, shared: SharedBuffer) -> None:
     """Be confined, import the task, answer until nobody asks any more."""
-    first = receive(requests)
+    first = receive(requests, shared)
     assert first is not None
     task = InstalledTask(**first.fields["task"])
     importlib.util.find_spec(task.module.partition(".")[0])  # looks into folders that may not be listed afterwards
     confine([Path(path) for path in first.fields["readable"]], Path(first.fields["scratch"]))
     server: Server | None = None
-    while (asked := receive(requests)) is not None:
+    while (asked := receive(requests, shared)) is not None:
         try:
             if server is None:
                 server = Server(task.imported())
@@ -177,7 +178,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         except Exception as error:  # noqa: BLE001 - whatever somebody's task raises
             traceback.print_exc()
             answer = Message("failed", {"what": f"{type(error).__name__} at {_place(error)}"})
-        send(answers, answer)
+        send(answers, answer, shared)
+        del asked, answer  # their arrays, before the next ones come
 
 
 def _place(error: BaseException) -> str:
@@ -187,4 +189,4 @@ def _place(error: BaseException) -> str:
 
 if __name__ == "__main__":
     with os.fdopen(int(sys.argv[1]), "rb") as incoming, os.fdopen(int(sys.argv[2]), "wb") as outgoing:
-        serve(incoming, outgoing)
+        serve(incoming, outgoing, SharedBuffer(int(sys.argv[3])))

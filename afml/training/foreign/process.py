@@ -21,6 +21,7 @@ from afml.core import errors
 from afml.core.children import die_with_parent
 from afml.core.errors import AfmlError, ProtocolError
 from afml.training.foreign import sandbox
+from afml.training.foreign.buffer import SharedBuffer
 from afml.training.foreign.messages import Message, receive, send
 
 if TYPE_CHECKING:
@@ -54,14 +55,16 @@ class TaskProcess:
         self._scratch = Path(tempfile.mkdtemp(prefix="afml-task-"))
         asks, requests = os.pipe()
         answers, gives = os.pipe()
+        self._shared = SharedBuffer.made()
         log = os.open(self._scratch / "task.log", os.O_WRONLY | os.O_CREAT, 0o600)
-        command = [sys.executable, "-m", "afml.training.foreign.child", str(asks), str(gives)]
+        inherited = (asks, gives, self._shared.descriptor)
+        command = [sys.executable, "-m", "afml.training.foreign.child", *map(str, inherited)]
         self._process = self.launch(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            pass_fds=(asks, gives),
+            pass_fds=inherited,
             env=_environment(self._scratch),
             cwd=self._scratch,
             preexec_fn=die_with_parent,
@@ -69,7 +72,7 @@ class TaskProcess:
         for descriptor in (asks, gives, log):
             os.close(descriptor)
         self._requests, self._answers = os.fdopen(requests, "wb"), os.fdopen(answers, "rb")
-        self._end = weakref.finalize(self, _stop, self._process, self._scratch)
+        self._end = weakref.finalize(self, _stop, self._process, self._scratch, self._shared)
         allowed = [*_code(task), *(path.resolve() for path in readable)]
         fields = {"readable": list(map(str, allowed)), "scratch": str(self._scratch), "task": asdict(task)}
         self._send(Message("begin", fields))
@@ -82,7 +85,7 @@ class TaskProcess:
             AfmlError: The task refused, in an error of ours.
         """
         self._send(Message(name, fields or {}, arrays))
-        answer = receive(self._answers)
+        answer = receive(self._answers, self._shared)
         if answer is None:
             raise self._gone()
         if answer.name == "refused":
@@ -114,7 +117,7 @@ class TaskProcess:
 
     def _send(self, message: Message) -> None:
         try:
-            send(self._requests, message)
+            send(self._requests, message, self._shared)
         except OSError:
             raise self._gone() from None
 
@@ -154,8 +157,9 @@ def _code(task: InstalledTask) -> list[Path]:
     ]
 
 
-def _stop(process: subprocess.Popen[bytes], scratch: Path) -> None:
+def _stop(process: subprocess.Popen[bytes], scratch: Path, shared: SharedBuffer) -> None:
     with contextlib.suppress(OSError):
         process.kill()
         process.wait()
+    shared.close()
     shutil.rmtree(scratch, ignore_errors=True)

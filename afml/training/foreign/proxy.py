@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -119,19 +118,6 @@ class ForeignKind:
         return self._blind.ask(name, fields)
 
 
-@dataclass(frozen=True)
-class Held:
-    """What the blind process holds and the seeing one is to hold too.
-
-    Attributes:
-        state: See `Task.state`.
-        model: The saved model that was loaded last; a state may lack parts of it that are not trained.
-    """
-
-    state: bytes = b""
-    model: Arrays | None = None
-
-
 class ForeignEnrolled:
     """The people, in the seeing process."""
 
@@ -143,7 +129,9 @@ class ForeignEnrolled:
         told = process.ask("open_enrolled", places | whose).fields
         with understood("a number of people"):
             self._people, self._digest = int(told["people"]), str(told["digest"])
-        self._held = Held()
+        #: Of the state that it holds, see `ForeignTask`; None before the first.
+        self.version: object = None
+        self._model: Arrays | None = None
 
     def __len__(self) -> int:
         return self._people
@@ -152,28 +140,30 @@ class ForeignEnrolled:
         """See `Enrolled.digest`."""
         return self._digest
 
-    def gradients(self, held: Held, phase: int, people: NDArray[np.int64], stream: RandomSource) -> list[Rows]:
-        """Gradients of these people at these parameters."""
-        self._take(held)
+    def gradients(self, phase: int, people: NDArray[np.int64], stream: RandomSource) -> list[Rows]:
+        """Gradients of these people at the parameters that were taken last."""
         answer = self._process.ask("gradients", {"phase": phase, "stream": _replayed(stream)}, [people])
         return rows_in(answer)
 
-    def predict(self, held: Held, people: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Predictions of these people's rows at these parameters."""
-        self._take(held)
+    def predict(self, people: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Predictions of these people's rows at the parameters that were taken last."""
         answer = self._process.ask("predict", arrays=[people])
         if len(answer.arrays) != 1 or answer.arrays[0].ndim != 2:
             raise ProtocolError("gave no predictions where some were asked for", where="process of a task")
         return np.array(answer.arrays[0], np.float64)
 
-    def _take(self, held: Held) -> None:
-        """Bring this process to where the blind one is."""
-        if held.model is not None and held.model is not self._held.model:
-            _send_model(self._process, held.model)
-        elif held.state is self._held.state:
-            return
-        self._process.ask("load_state", arrays=[np.frombuffer(held.state, np.uint8)])
-        self._held = held
+    def take(self, version: object, state: bytes, model: Arrays | None) -> None:
+        """Bring this process to where the blind one is.
+
+        Args:
+            version: Of the state.
+            state: See `Task.state`.
+            model: The saved model that was loaded last; a state may lack parts of it that are not trained.
+        """
+        if model is not None and model is not self._model:
+            _send_model(self._process, model)
+        self._process.ask("load_state", arrays=[np.frombuffer(state, np.uint8)])
+        self.version, self._model = version, model
 
 
 class ForeignTask:
@@ -187,7 +177,8 @@ class ForeignTask:
             self._blocks = [tuple(map(float, told["blocks"][phase])) for phase in phases]
             self._at_once = [max(1, int(told["people_at_once"][phase])) for phase in phases]
             self._public_part = bool(told["has_public_part"])
-        self._kept: bytes | None = None  # the state, until something changes it
+        self._kept: bytes | None = None  # the state, until somebody asks for it or something changes it
+        self._version = object()
         self._started: Arrays | None = None  # the saved model that was loaded last
         self.model().digest()  # what could not be saved is refused now, before anything is spent on it
 
@@ -207,11 +198,12 @@ class ForeignTask:
         self, phase: int, enrolled: ForeignEnrolled, people: NDArray[np.int64], stream: RandomSource
     ) -> list[Rows]:
         """See `Task.gradients`."""
-        return enrolled.gradients(Held(self.state(), self._started), phase, people, stream)
+        self._bring(enrolled)
+        return enrolled.gradients(phase, people, stream)
 
     def apply(self, phase: int, total: NDArray[np.float64], people: int) -> None:
         """See `Task.apply`."""
-        self._kept = None
+        self._changed()
         self._process.ask("apply", {"phase": phase, "people": people}, [total])
 
     @property
@@ -225,7 +217,7 @@ class ForeignTask:
 
     def load_public(self, blob: bytes) -> None:
         """See `Task.load_public`."""
-        self._kept = None
+        self._changed()
         self._process.ask("load_public", arrays=[np.frombuffer(blob, np.uint8)])
         self._public_part = True
 
@@ -237,7 +229,7 @@ class ForeignTask:
 
     def load_state(self, blob: bytes) -> None:
         """See `Task.load_state`."""
-        self._kept = None
+        self._changed()
         told = self._process.ask("load_state", arrays=[np.frombuffer(blob, np.uint8)]).fields
         self._public_part = _has_public_part(told)
 
@@ -268,13 +260,24 @@ class ForeignTask:
 
     def load_model(self, arrays: Arrays) -> None:
         """See `Task.load_model`."""
-        self._kept = None
+        self._changed()
         told = _send_model(self._process, arrays)
         self._started, self._public_part = dict(arrays), _has_public_part(told)
 
     def predict(self, enrolled: ForeignEnrolled, people: NDArray[np.int64]) -> NDArray[np.float64]:
         """See `Task.predict`; the seeing process is asked."""
-        return enrolled.predict(Held(self.state(), self._started), people)
+        self._bring(enrolled)
+        return enrolled.predict(people)
+
+    def _changed(self) -> None:
+        """From now on the state is another one."""
+        self._version, self._kept = object(), None
+
+    def _bring(self, enrolled: ForeignEnrolled) -> None:
+        """Bring the people's process to where the blind one is."""
+        if enrolled.version is not self._version:
+            enrolled.take(self._version, self.state(), self._started)
+            self._kept = None  # as long as the model, and not asked for again before it changes
 
 
 def _send_model(process: TaskProcess, arrays: Arrays) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a task's process answered, copied and checked: nothing that the process still holds is used here."""
+"""What a task's process answered, checked; its arrays are copies already (`messages.receive`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from afml.core.errors import ProtocolError
-from afml.training.foreign.messages import Message
+from afml.training.foreign.messages import Message, bytes_of
 from afml.training.task import Rows
 
 
@@ -30,7 +30,7 @@ def understood(what: str) -> Iterator[None]:
 
 
 def rows_in(answer: Message) -> list[Rows]:
-    """Blocks of an answer, copied: nothing that the process still holds is clipped here.
+    """Blocks of an answer.
 
     Raises:
         ProtocolError: The answer does not hold what it says.
@@ -38,7 +38,7 @@ def rows_in(answer: Message) -> list[Rows]:
     blocks, arrays = [], iter(answer.arrays)
     try:
         for told in answer.fields["blocks"]:
-            gradients = [torch.from_numpy(np.array(next(arrays))) for _ in range(int(told["parameters"]))]
+            gradients = [torch.from_numpy(next(arrays)) for _ in range(int(told["parameters"]))]
             owner = next(arrays).astype(np.int64) if told["owner"] is None else int(told["owner"])
             blocks.append(Rows(gradients, owner))
     except (StopIteration, KeyError, TypeError, ValueError):
@@ -54,4 +54,4 @@ def bytes_in(answer: Message) -> bytes:
     """
     if len(answer.arrays) != 1:
         raise ProtocolError("gave no bytes where some were asked for", where="process of a task")
-    return answer.arrays[0].tobytes()
+    return bytes_of(answer.arrays[0])
