@@ -23,6 +23,7 @@ from afml.core.errors import AfmlError, InputError
 T = TypeVar("T")
 _PR_SET_PDEATHSIG = 1
 _READ = 1 << 20
+_child = False
 
 
 class ChildDied(Exception):
@@ -38,6 +39,11 @@ def die_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
 def usable_processors() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_child() -> bool:
+    """Whether this process is such a child."""
+    return _child
 
 
 def in_children(work: Sequence[Callable[[], T]], at_once: int) -> list[T]:
@@ -156,7 +162,8 @@ class _Child:
 
 def _live(pipe: int, work: Callable[[], Any] | None, make: Callable[[], Iterator[Any]] | None) -> NoReturn:
     """The whole life of a child."""
-    code = 1
+    global _child
+    code, _child = 1, True
     try:
         die_with_parent()
         faulthandler.disable()  # the parent tells of a crash, in one line

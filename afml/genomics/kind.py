@@ -52,7 +52,8 @@ class GenotypeData:
         given = cast(GenotypeOptions, options)
         for paths, what in ((given.vcf, "VCF"), (given.panel_vcf, "panel VCF")):
             for path in expanded(paths) if paths else ():
-                require_file(path, what)
+                if not path.is_dir():  # a VCF Zarr store is a folder
+                    require_file(path, what)
         if given.phenotypes is not None:
             require_file(given.phenotypes, "phenotype table")
         from afml.genomics.qc.page import page  # brings matplotlib, which a node that trains does without

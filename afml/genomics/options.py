@@ -41,7 +41,8 @@ class GenotypeOptions(GateSettings):
     """What `afml prepare` is told of genotypes; `phenotypes` are read by `afml.genomics.phenotypes`."""
 
     vcf: Paths = Field(
-        description="those of this institution; a pattern in quotes, @LIST or repeated: one file per chromosome, say."
+        description="those of this institution: VCF, BCF, PLINK .bed or .pgen, or VCF Zarr; several as a pattern in "
+        "quotes, @LIST, or repeated."
     )
     site_panel: Path | None = Field(
         default=None, description="the public panel as one file, made with `afml panel create`; instead of --panel-vcf."

@@ -7,9 +7,14 @@ from pathlib import Path
 
 from afml.core.errors import InputError
 from afml.core.files import require_file
+from afml.genomics.sources.bed import MAGIC as BED_MAGIC
+from afml.genomics.sources.bed import BedFile
 from afml.genomics.sources.many import ManyFiles
 from afml.genomics.sources.record import CallSource
 from afml.genomics.sources.vcf import VariantFile
+
+PGEN_MAGIC = BED_MAGIC[:2]
+"""How the files of both versions of PLINK begin; the third byte says which."""
 
 _GLOB = frozenset("*?[")
 _LIST = "@"
@@ -86,6 +91,18 @@ def _natural(path: Path) -> tuple[tuple[int, int, str], ...]:
 
 
 def _open(path: Path, need_samples: bool, keep: Sequence[str] | None) -> CallSource:
+    if path.is_dir():
+        from afml.genomics.sources.zarr_store import ZarrStore
+
+        return ZarrStore(path, keep=keep)
+    with require_file(path, "file of calls").open("rb") as handle:
+        head = handle.read(len(BED_MAGIC))
+    if head[: len(PGEN_MAGIC)] == PGEN_MAGIC and head[len(PGEN_MAGIC) :] > BED_MAGIC[-1:]:
+        from afml.genomics.sources.pgen import PgenFile
+
+        return PgenFile(path, keep=keep)
+    if head[: len(PGEN_MAGIC)] == PGEN_MAGIC:
+        return BedFile(path, keep=keep)
     return VariantFile(path, need_samples=need_samples, keep=keep)
 
 

@@ -1,0 +1,205 @@
+"""What it takes to read a cohort into its store, beside cyvcf2, bcftools and vcf2zarr on the same file in the same run.
+
+The file is the exome file of AFML_DATA_DIR or ../shared/data (2,548 people, 119,635 sites) where it is, else a drawn
+one. Each figure is of processes of its own; CPU seconds are theirs alone, without the start of the interpreter; peak
+memory is of the largest process. A store is made of all sites, or of 1,024 drawn ones, by one process unless it says
+otherwise. `python -m benchmarks.genomes_ingest huge` makes and reads a file of 100,000 people and 20,000 sites.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cyvcf2
+import numpy as np
+import pysam
+
+from afml.genomics.bgzip import header_lines
+from afml.genomics.build import build_store
+from afml.genomics.calls.account import CallReading
+from afml.genomics.sites import SitePanel
+from afml.genomics.sources.opening import open_source
+from afml.genomics.store import GenotypeStore
+from benchmarks.memory import _peak_gb
+
+FEW = 1024
+BARS = {
+    "ingest_vs_cyvcf2": ("<=", 1.25),
+    "indexed_vs_bcftools": ("<=", 3.0),
+    "ingest_scaling_2": (">=", 1.7),
+    "ingest_vs_vcf2zarr": ("<=", 0.8),
+    "unsorted_vs_sorted": ("<=", 2.0),
+    "peak_mb_few": ("<=", 400.0),
+    "peak_mb_few_10x_vs_1x": ("<=", 1.15),
+    "peak_mb_all": ("<=", 400.0),
+    "batch_read_s": ("<=", 0.3),
+}
+_EXOMES = "1kg_grch38_exome_chr13_15_18_21_22.2548.vcf.gz"
+
+
+def simulated(path: Path, people: int, sites: int, *, shuffled: bool = False) -> Path:
+    """Write a VCF of drawn genotypes, a site a line; sorted ones have an index."""
+    rng = np.random.default_rng(people)
+    order = rng.permutation(sites) if shuffled else np.arange(sites)
+    with pysam.BGZFile(str(path), "wb") as out:
+        out.write(header_lines(["1"], [], [f"S{person}" for person in range(people)]))
+        for site in order.tolist():
+            frequency = np.random.default_rng(site).beta(0.5, 2)
+            word = (np.random.default_rng(site + 1).random((people, 2)) < frequency).astype(np.uint8)
+            text = np.full((people, 4), ord("|"), np.uint8)
+            text[:, ::2] = word + ord("0")
+            text[:, 3] = ord("\t")
+            text[-1, 3] = ord("\n")
+            out.write(f"1\t{1000 + 10 * site}\t.\tA\tG\t.\tPASS\t.\tGT\t".encode() + text.tobytes())
+    if not shuffled:
+        pysam.tabix_index(str(path), preset="vcf", force=True)
+    return path
+
+
+def panel_of(path: Path, few: int | None = None) -> SitePanel:
+    """The biallelic first records of a file as a panel, all or some drawn ones."""
+    keys = {(r.chrom, r.pos): (r.alleles[0], r.alleles[1]) for r in open_source(path).records() if len(r.alleles) == 2}
+    places = list(keys)
+    if few is not None:
+        places = [places[n] for n in np.sort(np.random.default_rng(0).permutation(len(places))[:few])]
+    sites = len(places)
+    return SitePanel(
+        [chrom for chrom, _ in places],
+        np.asarray([pos for _, pos in places], dtype=np.int64),
+        [keys[place][0] for place in places],
+        [keys[place][1] for place in places],
+        np.ones(sites, dtype=np.bool_),
+        np.full(sites, 0.25),
+        np.zeros((sites, 4), dtype=np.float32),
+    )
+
+
+def build(vcf: Path, panel: SitePanel, out: Path, processes: int) -> None:
+    """Make the store."""
+    build_store(vcf, panel, out, max_absent=1.0, reading=CallReading(), processes=processes)
+
+
+def _work(kind: str, vcf: Path, panel: Path, folder: Path) -> Callable[[], object]:
+    """What a measured process does; what it needs is loaded before."""
+    if kind == "cyvcf2":
+        return lambda: [record.genotype.array() for record in cyvcf2.VCF(str(vcf))][:0]
+    if kind == "vcf2zarr":
+        import bio2zarr.vcf
+
+        return lambda: bio2zarr.vcf.convert([vcf], folder / "vcz", worker_processes=int(os.environ["PROCESSES"]))
+    if kind == "batch":
+        store = GenotypeStore.open(folder / "store")
+        people = np.random.default_rng(1).permutation(len(store))[:256]
+        store.dosage(people)
+        return lambda: store.dosage(people)
+    sites = SitePanel.load(panel)
+    return lambda: build(vcf, sites, folder / "store", int(os.environ["PROCESSES"]))
+
+
+def measure(kind: str, vcf: Path, panel: Path, folder: Path, processes: int = 1) -> dict[str, float]:
+    """CPU and wall seconds and peak memory of one piece of work in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.genomes_ingest", kind, str(vcf), str(panel), str(folder)]
+    env = os.environ | {"PROCESSES": str(processes), "OMP_NUM_THREADS": "1"}
+    made = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True)
+    found: dict[str, float] = json.loads(made.stdout.splitlines()[-1])
+    return found
+
+
+def _measured(work: Callable[[], object]) -> dict[str, float]:
+    def cpu() -> float:
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(one.ru_utime + one.ru_stime for one in used)
+
+    before, began = cpu(), time.perf_counter()
+    work()
+    wall, spent = time.perf_counter() - began, cpu() - before
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return {"cpu": spent, "wall": wall, "peak_mb": max(_peak_gb() * 1024, children)}
+
+
+def _bcftools(vcf: Path, panel: SitePanel, folder: Path) -> float:
+    """CPU seconds of `bcftools view -R` of the panel's places."""
+    regions = folder / "regions.tsv"
+    spelled = {name.removeprefix("chr"): name for name in open_source(vcf).contigs}
+    rows = [f"{spelled[chrom]}\t{pos}" for chrom, pos in zip(panel.chrom, panel.pos, strict=True)]
+    regions.write_text("\n".join(rows) + "\n")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(["bcftools", "view", "-R", regions, "-Ob", "-o", folder / "few.bcf", vcf], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def run() -> dict[str, object]:
+    """All figures but those of `huge`."""
+    data = Path(os.environ.get("AFML_DATA_DIR", "../shared/data")) / _EXOMES
+    figures: dict[str, object] = {"file": "exomes" if data.exists() else "simulated"}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        vcf = data if data.exists() else simulated(folder / "big.vcf.gz", 2548, 119_635)
+        everything, few = folder / "all.panel", folder / "few.panel"
+        panel_of(vcf).save(everything)
+        some = panel_of(vcf, FEW)
+        some.save(few)
+        bare = measure("cyvcf2", vcf, few, folder)
+        one = measure("build", vcf, everything, folder)
+        two = measure("build", vcf, everything, folder, 2)
+        other = measure("vcf2zarr", vcf, few, folder, 2)
+        indexed = measure("build", vcf, few, folder)
+        figures |= {
+            "ingest_cpu_s": one["cpu"],
+            "ingest_vs_cyvcf2": one["cpu"] / bare["cpu"],
+            "ingest_scaling_2": one["wall"] / two["wall"],
+            "ingest_vs_vcf2zarr": two["wall"] / other["wall"],
+            "indexed_cpu_s": indexed["cpu"],
+            "indexed_vs_bcftools": indexed["cpu"] / _bcftools(vcf, some, folder),
+            "peak_mb_all": one["peak_mb"],
+        }
+        figures |= _simulated_figures(folder)
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in figures.items()}
+
+
+def _simulated_figures(folder: Path) -> dict[str, object]:
+    """Order of the input, length of the file, batches."""
+    sorted_, shuffled = simulated(folder / "s.vcf.gz", 500, 20_000), folder / "u.vcf.gz"
+    simulated(shuffled, 500, 20_000, shuffled=True)
+    panel = folder / "s.panel"
+    panel_of(sorted_).save(panel)
+    unsorted = measure("build", shuffled, panel, folder)["cpu"] / measure("build", sorted_, panel, folder)["cpu"]
+    long, short = simulated(folder / "long.vcf.gz", 100, 1_000_000), simulated(folder / "short.vcf.gz", 100, 100_000)
+    panel_of(short, FEW).save(panel)
+    one, ten = (measure("build", path, panel, folder)["peak_mb"] for path in (short, long))
+    wide = simulated(folder / "wide.vcf.gz", 2_000, 100_000)
+    panel_of(wide).save(panel)
+    measure("build", wide, panel, folder)
+    batch = measure("batch", wide, panel, folder)
+    return {
+        "unsorted_vs_sorted": unsorted,
+        "peak_mb_few": ten,
+        "peak_mb_few_10x_vs_1x": ten / one,
+        "batch_read_s": batch["wall"],
+    }
+
+
+def _huge() -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        vcf = simulated(folder / "huge.vcf.gz", 100_000, 20_000)
+        panel_of(vcf).save(folder / "panel")
+        print(json.dumps({"huge": measure("build", vcf, folder / "panel", folder, 2)}))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["huge"]:
+        _huge()
+    else:
+        given: list[Any] = [Path(one) for one in sys.argv[2:]]
+        print(json.dumps(_measured(_work(sys.argv[1], *given))))
