@@ -91,7 +91,7 @@ class GenotypeData:
             columns = read_phenotypes(given.phenotypes, samples, names, given.missing_code)
         note("examining the genotypes")
         overlap = given.max_panel_overlap if given.duplicates == "refuse" else len(store)
-        known = Known(account.counts, found.counts, dropped, overlap, chosen.waterfall, columns, given.vcf[0])
+        known = Known(account, found.counts, dropped, overlap, chosen.waterfall, columns, given.vcf[0])
         examined = examine(store, public, known, given)
         examined.report.save(files.qc)
         write_secret(files.qc_page, page(examined, store).encode())

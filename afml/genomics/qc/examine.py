@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.data.people import PersonColumns
+from afml.genomics.calls.account import Account
 from afml.genomics.calls.tally import REASONS
 from afml.genomics.persons import PersonCounts
 from afml.genomics.qc.ancestry import Ancestry, ancestry
@@ -33,7 +33,7 @@ class Known(NamedTuple):
     """What is known of a store beside its genotypes.
 
     Attributes:
-        met: What became of records and sites, by reason.
+        account: What records and calls went through, and who is male and female.
         persons: Who the columns were.
         dropped: Columns left out for their few calls.
         overlap: How many people may be in the public panel as well.
@@ -42,7 +42,7 @@ class Known(NamedTuple):
         where: The institution's file, to blame.
     """
 
-    met: Mapping[str, int]
+    account: Account
     persons: PersonCounts
     dropped: int
     overlap: int
@@ -128,7 +128,7 @@ def examine(store: GenotypeStore, public: GenotypeStore, known: Known, settings:
             columns=known.persons.columns + known.dropped,
             dropped=known.dropped,
             gates=tuple(GateRow(what=g.what, seen=g.seen, of=g.of, limit=g.limit) for g in gates),
-            records={reason: known.met[reason] for reason in REASONS if known.met.get(reason)},
+            records={reason: known.account.counts[reason] for reason in REASONS if known.account.counts.get(reason)},
             absent=store.absent_sites,
             site_call_rate=Spread.of(counts.sites.called[there] / len(store)),
             person_call_rate=Spread.of(counts.people.call_rate),
@@ -148,6 +148,8 @@ def examine(store: GenotypeStore, public: GenotypeStore, known: Known, settings:
             numbers_missing=dict(
                 zip(known.columns.names, np.isnan(known.columns.values).sum(axis=0).tolist(), strict=True)
             ),
+            sexes=known.account.sexes,
+            build=known.account.build,
             x_sites=store.panel.chrom.count("X"),
         ),
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from afml import __version__
 from afml.core.config import Settings
 from afml.core.files import write_secret
+from afml.genomics.calls.settle import SexCounts
 from afml.genomics.calls.tally import REASONS
 from afml.genomics.qc.settings import GateSettings
 
@@ -96,6 +97,8 @@ class Stays(Settings):
         far_from_panel: People far from everybody in the panel by ancestry; None where the panel shows none.
         ancestry_sites: Sites that ancestry was looked for at.
         numbers_missing: Column of the phenotype table -> people without a number in it.
+        sexes: How many are male and female, by the phenotype table and by their calls on X.
+        build: Of the genome, by the headers; empty where none says.
         x_sites: Sites on X.
     """
 
@@ -121,6 +124,8 @@ class Stays(Settings):
     far_from_panel: int | None
     ancestry_sites: int
     numbers_missing: dict[str, int]
+    sexes: SexCounts
+    build: str
     x_sites: int
 
 
