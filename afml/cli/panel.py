@@ -18,7 +18,7 @@ from afml.genomics.calls.site_calls import Rules
 from afml.genomics.choice import SiteChoice, choose_sites
 from afml.genomics.panelfile import Panel, difference, facts, read_panel, write_panel
 from afml.genomics.panels import panel_assembly
-from afml.genomics.presets import PRESETS
+from afml.genomics.presets import CPG, PRESETS
 
 _PATH = click.Path(path_type=Path)
 
@@ -34,7 +34,9 @@ def panel() -> None:
 @click.option("--sites", default=1024, show_default=True, type=click.IntRange(1), help="Most common sites to keep.")
 @click.option("--min-maf", default=0.01, show_default=True, help="Smallest frequency in the panel.")
 @click.option("--exclude", type=_PATH, multiple=True, help="BED of regions to leave out; may be repeated.")
-@click.option("--exclude-preset", type=click.Choice(tuple(PRESETS)), multiple=True, help="Published regions, likewise.")
+@click.option(
+    "--exclude-preset", type=click.Choice((*PRESETS, CPG)), multiple=True, help="Published regions, likewise."
+)
 @click.option(
     "--af-field",
     default=None,
@@ -44,7 +46,12 @@ def panel() -> None:
 @click.option(
     "--filters", type=click.Choice(get_args(Filters)), default="pass", show_default=True, help="Records taken."
 )
-@click.option("--fasta", type=_PATH, default=None, help="Reference by which indels are aligned; with its .fai.")
+@click.option(
+    "--fasta",
+    type=_PATH,
+    default=None,
+    help="Reference by which indels are aligned, and that CpG-transitions needs; with its .fai.",
+)
 @click.option("--drawn-people", default=None, type=click.IntRange(2), help="People drawn then.  [default: 500]")
 def create(
     source: tuple[Path, ...], out: Path, sites: int, min_maf: float, exclude: tuple[Path, ...],
@@ -53,7 +60,7 @@ def create(
 ) -> None:  # fmt: skip
     """Choose the sites of FILEs: people's genotypes, a VCF of allele frequencies, or a table of them."""
     require_other(out, [*source, *exclude, *annotations])
-    choice = SiteChoice(sites, min_maf, exclude, af_field, drawn_people, annotations, filters, exclude_preset)
+    choice = SiteChoice(sites, min_maf, exclude, af_field, drawn_people, annotations, filters, exclude_preset, fasta)
     with step("making the panel") as running, tempfile.TemporaryDirectory() as scratch:
         running.note("choosing sites")
         assembly = panel_assembly(source, choice)

@@ -6,7 +6,8 @@ an INFO field of it (a release of gnomAD, say). In the second case the panel's p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -19,9 +20,10 @@ from afml.genomics.annotations import Annotator, Harm
 from afml.genomics.annotations.vep_output import read_vep_output
 from afml.genomics.calls.quality import Filters, failed
 from afml.genomics.contigs import genome_order
-from afml.genomics.filters import Regions, read_exclusions, require_overlap_in_names
+from afml.genomics.cpg import CpgTransitions
+from afml.genomics.filters import read_exclusions, require_overlap_in_names
 from afml.genomics.frequencies import counted, frequency_field, open_panel, stated
-from afml.genomics.presets import preset_regions
+from afml.genomics.presets import CPG, inside, preset_regions
 from afml.genomics.sites import SiteKey, SitePanel, is_sequence, trimmed
 from afml.genomics.sources.record import CallSource, Record
 
@@ -49,7 +51,8 @@ class SiteChoice:
         drawn_people: People to draw where the file holds none, by default `DRAWN_PEOPLE`; at least 2.
         annotations: Files of VEP's that annotate the panel's sites, beside its INFO.
         filters: Whether records that failed FILTER are passed over (`pass`) or not (`any`).
-        presets: Published regions to leave out, names of `afml.genomics.presets.PRESETS`.
+        presets: Published regions to leave out, names of `afml.genomics.presets.PRESETS`, or `CPG`.
+        fasta: Reference sequence, for `CPG`.
     """
 
     sites: int
@@ -60,6 +63,7 @@ class SiteChoice:
     annotations: Sequence[Path] = ()
     filters: Filters = "pass"
     presets: Sequence[str] = ()
+    fasta: Path | None = None
 
     @property
     def field(self) -> str:
@@ -136,9 +140,13 @@ def choose_sites(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress: St
     """
     choice.require_possible()
     exclusions = read_exclusions(choice.exclude)
-    excluded = [(_EXCLUDED, regions) for _, regions in exclusions]
-    excluded += [(f"in {name}", preset_regions(name)) for name in choice.presets]
-    with open_panel(vcf, choice.field) as variants:
+    excluded = [(_EXCLUDED, inside(regions)) for _, regions in exclusions]
+    excluded += [(f"in {name}", inside(preset_regions(name))) for name in choice.presets if name != CPG]
+    with ExitStack() as stack:
+        cpg = stack.enter_context(CpgTransitions(choice.fasta)) if CPG in choice.presets else None
+        if cpg is not None:
+            excluded.append((f"in {CPG}", cpg))
+        variants = stack.enter_context(open_panel(vcf, choice.field))
         drawn = not variants.samples
         if not drawn:
             choice.require_no_draw(variants.paths[0])
@@ -148,6 +156,8 @@ def choose_sites(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress: St
                 progress.advance(1000)
             filters.pass_on(record)
         require_overlap_in_names(exclusions, list(variants.contigs), variants.paths[0])
+        if cpg is not None:
+            cpg.require_contigs(filters.contigs)
     chosen = filters.chosen(variants.paths[0])
     beside = read_vep_output(choice.annotations, [site.key for site in chosen])
     harms = [site.harm.worst(beside.get(site.key, Harm())) for site in chosen]
@@ -180,7 +190,9 @@ class _Candidate:
 class _Filters:
     """Filters the ALT alleles of records, keeps the most common ones, and counts why the others went."""
 
-    def __init__(self, choice: SiteChoice, excluded: Sequence[tuple[str, Regions]], variants: CallSource) -> None:
+    def __init__(
+        self, choice: SiteChoice, excluded: Sequence[tuple[str, Callable[[SiteKey], bool]]], variants: CallSource
+    ) -> None:
         self._choice, self._excluded = choice, excluded
         self._annotator = Annotator(variants.info_description)
         self._field = None if variants.samples else frequency_field(choice.field, variants)
@@ -230,8 +242,8 @@ class _Filters:
         if key in self._seen:
             return _REPEATED
         self._seen.add(key)
-        for reason, regions in self._excluded:
-            if regions.overlaps(record.chrom, pos, len(ref)):
+        for reason, is_left_out in self._excluded:
+            if is_left_out(key):
                 return reason
         return key
 
@@ -257,6 +269,11 @@ class _Filters:
                 cure=_cure(no_frequencies),
             )
         return sorted(_most_common(self._candidates, self._choice.sites), key=_genome_order)
+
+    @property
+    def contigs(self) -> set[str]:
+        """Canonical contigs of the sites that were looked at."""
+        return {key[0] for key in self._seen}
 
     def waterfall(self, kept: int) -> tuple[tuple[str, int], ...]:
         """What became of every ALT allele; see `Chosen`."""

@@ -11,7 +11,7 @@ from afml.data.persons import PEOPLE_HELP, WITHOUT_HELP
 from afml.genomics.calls.quality import Dosages, Filters, QualityPolicy
 from afml.genomics.choice import SiteChoice
 from afml.genomics.persons import Duplicates, Relatives
-from afml.genomics.presets import PRESETS
+from afml.genomics.presets import CPG, PRESETS
 from afml.genomics.qc.settings import GateSettings
 
 
@@ -72,7 +72,7 @@ class GenotypeOptions(GateSettings):
     )
     exclude: tuple[Path, ...] = Field(default=(), description="BED of regions to leave out; may be repeated.")
     exclude_preset: tuple[str, ...] = Field(
-        default=(), description=f"published regions to leave out: {', '.join(PRESETS)}; may be repeated."
+        default=(), description=f"published regions to leave out: {', '.join((*PRESETS, CPG))}; may be repeated."
     )
     people: Path | None = Field(default=None, description=PEOPLE_HELP)
     without: Path | None = Field(default=None, description=WITHOUT_HELP)
@@ -117,5 +117,5 @@ class GenotypeOptions(GateSettings):
         """Which sites of the panel these are."""
         return SiteChoice(
             self.sites, self.min_maf, self.exclude, self.panel_af_field, self.drawn_people, self.annotations,
-            self.panel_filters, self.exclude_preset,
+            self.panel_filters, self.exclude_preset, self.fasta,
         )  # fmt: skip

@@ -6,13 +6,14 @@ ENCODE blacklist, low-complexity regions) are files of their publishers: give th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from afml.core.errors import InputError
 from afml.genomics.calls.assembly import LENGTHS
 from afml.genomics.filters import Regions
+from afml.genomics.sites import SiteKey
 
 _CHROMOSOMES = (*map(str, range(1, 23)), "X", "Y")
 # 0-based first base; every gap is 3,000,000 bases long.
@@ -79,6 +80,10 @@ PRESETS: dict[str, Preset] = {
 """Name -> regions; a name begins with the build that it is of."""
 
 
+CPG = "CpG-transitions"
+"""The preset that needs a reference sequence instead of regions (`afml.genomics.cpg`)."""
+
+
 def preset_regions(name: str) -> Regions:
     """The regions of a preset.
 
@@ -86,8 +91,15 @@ def preset_regions(name: str) -> Regions:
         InputError: There is no such preset.
     """
     if name not in PRESETS:
-        raise InputError(f"there is no preset {name!r}", where="--exclude-preset", cure=f"use {', '.join(PRESETS)}")
+        raise InputError(
+            f"there is no preset {name!r}", where="--exclude-preset", cure=f"use {', '.join((*PRESETS, CPG))}"
+        )
     return Regions(PRESETS[name].intervals, [contig for contig, _, _ in PRESETS[name].intervals])
+
+
+def inside(regions: Regions) -> Callable[[SiteKey], bool]:
+    """Whether a base of a site's REF is in some regions."""
+    return lambda key: regions.overlaps(key[0], key[1], len(key[2]))
 
 
 def require_build(names: Sequence[str], build: str | None, where: Path) -> None:

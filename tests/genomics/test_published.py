@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import numpy as np
+import pysam
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from afml.core.errors import InputError
 from afml.genomics.choice import SiteChoice, choose_sites
 from afml.genomics.frequencies import FrequencyTable, is_table
-from afml.genomics.presets import PRESETS, preset_regions, require_build
+from afml.genomics.presets import CPG, PRESETS, preset_regions, require_build
 
 
 @pytest.mark.parametrize("between", ["\t", ",", "  "])
@@ -78,3 +80,24 @@ def test_sites_in_a_preset_are_left_out_and_counted(tmp_path: Path) -> None:
     found = choose_sites(tmp_path / "f.csv", SiteChoice(10, presets=("GRCh37-mhc", "GRCh37-centromeres")))
     assert found.panel.pos.tolist() == [28477796, 33448355]
     assert dict(found.waterfall)["in GRCh37-mhc"] == 2
+
+
+def test_transitions_at_cpgs_are_left_out_by_the_reference(tmp_path: Path) -> None:
+    sequence = "".join(np.random.default_rng(5).choice(list("ACGT"), 600))
+    (tmp_path / "r.fa").write_text(f">chr6\n{sequence}\n")
+    pysam.faidx(str(tmp_path / "r.fa"))
+    rows = [(at + 1, ref, alt) for at, ref in enumerate(sequence) for alt in "ACGT" if alt != ref]
+    table = ["chrom,pos,ref,alt,af", *(f"6,{pos},{ref},{alt},0.3" for pos, ref, alt in rows)]
+    (tmp_path / "f.csv").write_text("\n".join(table) + "\n")
+    found = choose_sites(tmp_path / "f.csv", SiteChoice(10_000, presets=(CPG,), fasta=tmp_path / "r.fa")).panel
+    kept = {found.key(site)[1:] for site in range(len(found))}
+
+    def is_cpg(pos: int, ref: str, alt: str) -> bool:  # by the two sequences that there are
+        lies = [sequence[: pos - 1] + base + sequence[pos:] for base in (ref, alt)]
+        around = [text[max(0, pos - 2) : pos + 1].count("CG") for text in lies]
+        return {ref, alt} in ({"C", "T"}, {"A", "G"}) and around[0] != around[1]
+
+    assert kept == {row for row in rows if not is_cpg(*row)}
+    assert len(kept) < len(rows)
+    with pytest.raises(InputError, match="needs a reference sequence; give --fasta"):
+        choose_sites(tmp_path / "f.csv", SiteChoice(5, presets=(CPG,)))
