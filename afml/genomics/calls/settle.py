@@ -25,6 +25,9 @@ OTHER_STRAND_ODDS = 1000.0
 LEAST_ALLELES = 20
 """Alleles that must be called for that: fewer people tell nothing of a frequency."""
 
+UNLINKED = 1_000_000
+"""Bases between sites on X of which each tells something of its own about a person's sex."""
+
 _BYTES = 32 << 20
 _PALINDROMES = {("A", "T"), ("T", "A"), ("C", "G"), ("G", "C")}
 
@@ -125,16 +128,18 @@ def _sexes(
     panel: SitePanel, tally: Tally, ploidy: NDArray[np.uint8], declared: NDArray[np.uint8] | None, rows: Rows
 ) -> Settled:
     people = len(tally.hemizygous)
-    called, heterozygous = np.zeros(people, dtype=np.int64), np.zeros(people, dtype=np.int64)
+    called, heterozygous, stated = (np.zeros(people, dtype=np.int64) for _ in range(3))
     expected = np.zeros(people)
     on_x = np.flatnonzero((ploidy == Ploidy.X) & tally.called)
     for sites in _blocks(on_x, people):
+        stated += (rows(sites)[:, :, 0] >= 0).sum(axis=0)
+    for sites in _blocks(_apart(panel, on_x), people):
         calls = rows(sites)
         there = calls[:, :, 0] >= 0
         called += there.sum(axis=0)
         heterozygous += (calls[:, :, 0] != calls[:, :, 1]).sum(axis=0)
         expected += (2 * panel.maf[sites] * (1 - panel.maf[sites])) @ there
-    found = OnX(called, heterozygous, expected, tally.hemizygous)
+    found = OnX(stated, called, heterozygous, expected, tally.hemizygous)
     inferred = inferred_sexes(found)
     said = np.zeros(people, dtype=np.uint8) if declared is None else declared
     disagree = (said > 0) & (inferred > 0) & (said != inferred)
@@ -146,6 +151,15 @@ def _sexes(
         disagree=int(disagree.sum()), sites_on_x=len(on_x),
     )  # fmt: skip
     return Settled(sexes, disagree, found, counts)
+
+
+def _apart(panel: SitePanel, sites: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sites of one contig so far apart that what is heterozygous at one says little of the next."""
+    kept: list[int] = []
+    for site in sites[np.argsort(panel.pos[sites], kind="stable")].tolist():
+        if not kept or panel.pos[site] - panel.pos[kept[-1]] >= UNLINKED:
+            kept.append(site)
+    return np.array(sorted(kept), dtype=np.int64)
 
 
 def _correct(tally: Tally, ploidy: NDArray[np.uint8], settled: Settled, rows: Rows, put: Put) -> None:

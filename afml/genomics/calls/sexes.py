@@ -2,8 +2,8 @@
 
 By the calls: a person whose calls on X outside the pseudoautosomal regions are haploid is male; else the inbreeding
 coefficient F = 1 - heterozygous calls / those that the panel's frequencies let expect decides (as PLINK's
---check-sex): 0.8 and more is male, 0.5 and less female. With fewer than ten heterozygous calls to expect nobody can
-tell.
+--check-sex): 0.8 and more is male, 0.5 and less female. Only sites a million bases apart count, because linked ones say
+the same thing many times; with fewer than ten heterozygous calls to expect nobody can tell.
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ class OnX(NamedTuple):
     """Of every person, what the calls on X outside the pseudoautosomal regions are.
 
     Attributes:
-        called: int64 [people], calls.
-        heterozygous: int64 [people], of these.
+        stated: int64 [people], calls.
+        called: int64 [people], calls at sites that are not linked.
+        heterozygous: int64 [people], of the latter.
         expected: float64 [people], heterozygous calls that the panel's frequencies let expect of a female.
         hemizygous: int64 [people], calls that the file states as haploid.
     """
 
+    stated: NDArray[np.int64]
     called: NDArray[np.int64]
     heterozygous: NDArray[np.int64]
     expected: NDArray[np.float64]
@@ -59,7 +61,7 @@ def inferred_sexes(on_x: OnX) -> NDArray[np.uint8]:
     found[enough & (coefficient >= _MALE_F)] = Sex.MALE
     found[enough & (coefficient <= _FEMALE_F) & (on_x.hemizygous == 0)] = Sex.FEMALE
     # Stated as haploid, with as few exceptions as there are regions that somebody else counts as pairing.
-    found[(on_x.hemizygous > 0) & (on_x.hemizygous >= 0.9 * on_x.called)] = Sex.MALE
+    found[(on_x.hemizygous > 0) & (on_x.hemizygous >= 0.9 * on_x.stated)] = Sex.MALE
     return found
 
 

@@ -151,7 +151,7 @@ def test_indels(base: Path, tmp_path: Path) -> None:
             anchor, inserted = fields[3], "ACGT"[number % 4] * (1 + number % 3)
             fields[3:5] = [anchor, anchor + inserted] if number % 2 else [anchor + inserted, anchor]
         if number % 5 == 0:
-            fields[4] += "," + fields[3] + "T"  # an insertion beside it, in the same record
+            fields[4] += "," + fields[3] + "GAT"  # an insertion beside it, in the same record
             fields[9:] = [call.replace("1", "2") if n % 4 == 0 else call for n, call in enumerate(fields[9:])]
 
     made = rewritten(base, tmp_path / "made.vcf.gz", change)

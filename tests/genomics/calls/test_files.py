@@ -72,9 +72,9 @@ def test_files_that_both_speak_of_a_site_are_one_input(tmp_path: Path) -> None:
 
 
 def test_the_sexes_of_a_table_meet_the_calls(tmp_path: Path) -> None:
-    panel = panel_of(*(f"X {5_000_000 + n} A C" for n in range(30)))
+    panel = panel_of(*(f"X {5_000_000 + 1_000_000 * n} A C" for n in range(30)))
     texts = [[f"{n % 2}" if person % 2 else f"{n % 2}/{n // 3 % 2}" for person in range(24)] for n in range(30)]
-    rows = [f"X {5_000_000 + n} . A C . . . GT {' '.join(row)}" for n, row in enumerate(texts)]
+    rows = [f"X {5_000_000 + 1_000_000 * n} . A C . . . GT {' '.join(row)}" for n, row in enumerate(texts)]
     names = [f"S{person}" for person in range(24)]
     write_records(tmp_path / "own.vcf.gz", rows, names)
 

@@ -57,14 +57,14 @@ def cohort(sites: int = 40, seed: int = 5) -> tuple[Taken, list[int]]:
     """Ten people with calls on X and Y: women, men written haploid, men written as homozygous pairs."""
     rng = np.random.default_rng(seed)
     truth = [F, F, F, F, M, M, M, M, M, M]
-    panel = panel_of(*(f"X {5_000_000 + n} A C" for n in range(sites)), "Y 5000000 A C")
+    panel = panel_of(*(f"X {5_000_000 + 1_000_000 * n} A C" for n in range(sites)), "Y 5000000 A C")
     lines = []
     for n in range(sites):
         texts = []
         for person, sex in enumerate(truth):
             one, other = (rng.random(2) < 0.3).astype(int)
             texts.append(f"{one}/{other}" if sex is F else f"{one}" if person < 7 else f"{one}/{one}")
-        lines.append(f"X {5_000_000 + n} . A C . . . GT {' '.join(texts)}")
+        lines.append(f"X {5_000_000 + 1_000_000 * n} . A C . . . GT {' '.join(texts)}")
     lines.append(f"Y 5000000 . A C . . . GT 0/0 {'. ' * 3} {'1 ' * 3} {'1/1 ' * 3}")
     return Taken(panel, 10, Rules(build="GRCh38")).add(lines), [int(sex) for sex in truth]
 
@@ -152,3 +152,13 @@ def test_sex_under_the_name_of_a_column_or_of_its_person(tmp_path: Path) -> None
     assert read_sexes(None, ["a"], {}) is None
     with pytest.raises(InputError, match="line 2 has a sex that is neither M, F"):
         read_sexes(table(tmp_path / "bad.tsv", "sample sex", "a 3"), ["a"], {})
+
+
+def test_linked_sites_tell_no_sex() -> None:
+    """A woman who is homozygous over one stretch is not taken for a man, and keeps her calls elsewhere."""
+    panel = panel_of(*(f"X {5_000_000 + n} A C" for n in range(60)), alt_frequency=[0.5] * 60)
+    rows = [f"X {5_000_000 + n} . A C . . . GT {'0/1' if n < 3 else '1/1'}" for n in range(60)]
+    found = Taken(panel, 1, Rules(build="GRCh38")).add(rows)
+    decided = settled(found)
+    assert decided.sexes.tolist() == [U]
+    assert found.copies[:4] == [[1], [1], [1], [2]]
