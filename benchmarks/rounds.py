@@ -44,6 +44,8 @@ MILLION = 1_000_000
 NODES = 5
 PEOPLE = 500
 ROUNDS = 6
+LAUNCH: type[subprocess.Popen[bytes]] = subprocess.Popen
+"""What starts a party, or something that takes what it takes and is one."""
 """The first one confirms keys and warms caches; the median is over the others."""
 TASK = TaskChoice(kind="supplied", version="1", code="")
 """`benchmarks.supplied`, which no package installs; not imported here, where memory is measured."""
@@ -146,7 +148,7 @@ def _start(root: Path, log: str, *command: object) -> subprocess.Popen[bytes]:
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     arguments = [sys.executable, "-m", *map(str, command)]
     with (root / f"{log}.log").open("wb") as out:
-        return subprocess.Popen(arguments, stdout=out, stderr=subprocess.STDOUT, env=os.environ | threads)
+        return LAUNCH(arguments, stdout=out, stderr=subprocess.STDOUT, env=os.environ | threads)
 
 
 def _start_aggregator(root: Path, address: str, plain: bool) -> subprocess.Popen[bytes]:

@@ -78,6 +78,9 @@ class Terminal:
         if typed.startswith("pip install "):
             words = shlex.split(typed)
             return [sys.executable, "-m", "pip", *words[1:], "--target", str(self.installed)]
+        if re.fullmatch(r"python [\w./-]+\.py", typed):
+            script = typed.split()[1]
+            return [sys.executable, "-c", f"import runpy; runpy.run_path({script!r}, run_name='__main__')"]
         return ["bash", "-ec", typed]
 
     def _environment(self) -> dict[str, str]:

@@ -21,6 +21,7 @@ import inspect
 import json
 import os
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -43,6 +44,7 @@ MODULES = (
     "afml.masking.kind", "afml.masking.task", "afml.privacy.prv", "afml.tasks.module", "afml.training.foreign.proxy",
     "afml.training.processes.worker", "afml.trial.assess", "afml.trial.demo", "aggregator.server", "node.prepare",
     "node.release", "node.take_part", "rich.progress", "rich.table", "scipy.optimize", "scipy.stats", "sklearn",
+    "torch._dynamo",  # the first optimiser of a process loads it, which takes more than a second
 )  # fmt: skip
 #: What starts no process of its own that would be forked; each of the others is given a process that forks for it.
 ALONE = "afml.training.foreign.child"
@@ -79,14 +81,16 @@ def _serving() -> _Server:
     global _server
     if _server is None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        folder = tempfile.mkdtemp(prefix="afml-tests-")
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        command = [sys.executable, "-m", "tests.warm", str(theirs.fileno()), folder]
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.warm", str(theirs.fileno())], pass_fds=[theirs.fileno()], cwd=REPOSITORY,
+            command, pass_fds=[theirs.fileno()], cwd=REPOSITORY,
             env=os.environ | threads, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent,
         )  # fmt: skip
         theirs.close()
         _server = _Server(ours)
-        atexit.register(lambda: (ours.close(), process.wait(30)))
+        atexit.register(lambda: (ours.close(), process.wait(30), shutil.rmtree(folder, ignore_errors=True)))
     return _server
 
 
@@ -242,7 +246,9 @@ def _code(command: list[str]) -> int:
 if __name__ == "__main__":
     for module in MODULES:
         importlib.import_module(module)
-    from tests import warm  # this module under the name that others import it by
+    from tests import memo, warm  # this module under the name that others import it by
+
+    memo.share_compositions(Path(sys.argv[2]))
 
     Team.launch = TaskProcess.launch = warm.Popen
     gc.collect()

@@ -12,6 +12,7 @@ from afml.training.step import apply_total
 from afml.training.task import Task
 from benchmarks import agreement, rounds
 from benchmarks.supplied import SuppliedTask, supplied_trainer
+from tests import warm
 
 
 def _run(parameters: int) -> RunConfig:
@@ -46,7 +47,8 @@ def test_the_task_applies_sums_and_keeps_its_state() -> None:
         SuppliedTask(_run(6)).load_state(task.state())
 
 
-def test_a_plain_round_passes_through_processes_and_sockets() -> None:
+def test_a_plain_round_passes_through_processes_and_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "LAUNCH", warm.Popen)
     found = rounds.measure(2000, plain=True, rounds=2)
     assert len(found.seconds) == 1
     assert set(found.stages) == {"encode", "send_and_sum", "apply"}
