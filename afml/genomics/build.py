@@ -63,7 +63,7 @@ def build_store(
     """
     _require_free(out)
     reading = reading or CallReading()
-    with open_source(vcf) as source, staged_folder(out) as staged, scratch_folder(out) as scratch:
+    with open_source(vcf, keep=reading.keep) as source, staged_folder(out) as staged, scratch_folder(out) as scratch:
         make = partial(SiteCalls, panel, len(source.samples), reading.rules)
         spans = spans_of(panel, reading.rules.margin(panel))
         taken = take_in(source, make, Reading(scratch, spans, processes, progress))

@@ -14,7 +14,7 @@ from afml.core.errors import InputError
 from afml.core.files import require_file, write_secret
 from afml.data.kind import Built, Note
 from afml.data.people import PersonColumns
-from afml.data.persons import Who, read_who
+from afml.data.persons import Who, read_names, read_who
 from afml.genomics.build import build_store, fold_store
 from afml.genomics.calls.account import ACCOUNT_FILE, Account, CallReading, Sexes
 from afml.genomics.calls.align import Aligner
@@ -38,6 +38,7 @@ from afml.genomics.qc.examine import Known, examine, well_called
 from afml.genomics.qc.report import QcReport
 from afml.genomics.sites import SitePanel
 from afml.genomics.sources.opening import expanded
+from afml.genomics.sources.piped import piped_in
 from afml.genomics.store import GenotypeStore, people_at_once
 
 
@@ -50,6 +51,10 @@ class GenotypeData:
     def build(self, out: Path, options: Settings, note: Note) -> Built:
         """Choose the sites and build the stores; see `DataKind.build`."""
         given = cast(GenotypeOptions, options)
+        with piped_in(given.vcf, GenotypeFiles(out).cohort_store.parent) as vcf:
+            return self._built(out, given.model_copy(update={"vcf": vcf}), note)
+
+    def _built(self, out: Path, given: GenotypeOptions, note: Note) -> Built:
         for paths, what in ((given.vcf, "VCF"), (given.panel_vcf, "panel VCF")):
             for path in expanded(paths) if paths else ():
                 if not path.is_dir():  # a VCF Zarr store is a folder
@@ -69,7 +74,8 @@ class GenotypeData:
         note("storing this institution's genotypes")
         who = read_who(given.people, given.without)
         person_of = who.person_of
-        reading = CallReading(Rules(given.quality, build, given.fasta), Sexes(given.phenotypes, person_of))
+        keep = None if given.samples is None else tuple(dict.fromkeys(read_names(given.samples)))
+        reading = CallReading(Rules(given.quality, build, given.fasta), Sexes(given.phenotypes, person_of), keep)
         stored = build_store(given.vcf, panel, files.cohort_store, max_absent=given.max_absent, reading=reading)
         account = reading.account()
         (files.cohort_store.parent / ACCOUNT_FILE).write_bytes(account.canonical())

@@ -42,7 +42,10 @@ class GenotypeOptions(GateSettings):
 
     vcf: Paths = Field(
         description="those of this institution: VCF, BCF, PLINK .bed or .pgen, or VCF Zarr; several as a pattern in "
-        "quotes, @LIST, or repeated."
+        "quotes, @LIST, or repeated; - is piped in."
+    )
+    samples: Path | None = Field(
+        default=None, description="names of the people to read, one a line; others in the files are passed over."
     )
     site_panel: Path | None = Field(
         default=None, description="the public panel as one file, made with `afml panel create`; instead of --panel-vcf."

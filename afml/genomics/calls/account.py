@@ -50,12 +50,14 @@ class CallReading:
     Attributes:
         rules: By what they are taken.
         sexes: Where the sex of the people is said.
+        keep: Columns that are read, None for all.
         tally: What was met.
         settled: What all records together decided.
     """
 
     rules: Rules = field(default_factory=Rules)
     sexes: Sexes | None = None
+    keep: Sequence[str] | None = None
     tally: Tally | None = None
     settled: Settled | None = None
 
