@@ -194,7 +194,7 @@ def settle_store(calls: Any, panel: SitePanel, samples: Sequence[str], reading: 
     def put(sites: NDArray[np.int64], corrected: NDArray[np.int8]) -> None:
         calls.oindex[sites, slice(None), slice(None)] = corrected
 
-    declared = reading.sexes.of(samples) if reading.sexes else None
+    declared = reading.sexes.of(samples, panel) if reading.sexes else None
     reading.settled = settle(panel, reading.tally, reading.rules.build, declared, rows, put)
     if reading.sexes:
         require_sexes(reading.settled, reading.sexes.phenotypes)

@@ -75,7 +75,8 @@ class GenotypeData:
         who = read_who(given.people, given.without)
         person_of = who.person_of
         keep = None if given.samples is None else tuple(dict.fromkeys(read_names(given.samples)))
-        reading = CallReading(Rules(given.quality, build, given.fasta), Sexes(given.phenotypes, person_of), keep)
+        sexes = Sexes(given.phenotypes, person_of, given.missing_code)
+        reading = CallReading(Rules(given.quality, build, given.fasta), sexes, keep)
         stored = build_store(given.vcf, panel, files.cohort_store, max_absent=given.max_absent, reading=reading)
         account = reading.account()
         (files.cohort_store.parent / ACCOUNT_FILE).write_bytes(account.canonical())

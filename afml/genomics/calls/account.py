@@ -33,14 +33,24 @@ class Sexes(NamedTuple):
     Attributes:
         phenotypes: A table with a column `sex`, or without one; None where there is none.
         person_of: Name of a column -> person, where they differ.
+        codes: What stands for a missing value in the table.
     """
 
     phenotypes: Path | None
     person_of: Mapping[str, str] = {}
+    codes: Sequence[str] = ()
 
-    def of(self, samples: Sequence[str]) -> NDArray[np.uint8] | None:
-        """What it says of some columns; see `read_sexes`."""
-        return read_sexes(self.phenotypes, samples, self.person_of)
+    def of(self, samples: Sequence[str], panel: SitePanel) -> NDArray[np.uint8] | None:
+        """What it says of some columns; see `read_sexes`.
+
+        Where the panel has no site on X or Y nobody needs it: a column of other values is then left alone.
+        """
+        try:
+            return read_sexes(self.phenotypes, samples, self.person_of, self.codes)
+        except InputError:
+            if {"X", "Y"} & set(panel.chrom):
+                raise
+            return None
 
 
 @dataclass

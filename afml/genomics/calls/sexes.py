@@ -65,7 +65,9 @@ def inferred_sexes(on_x: OnX) -> NDArray[np.uint8]:
     return found
 
 
-def read_sexes(path: Path | None, samples: Sequence[str], person_of: Mapping[str, str]) -> NDArray[np.uint8] | None:
+def read_sexes(
+    path: Path | None, samples: Sequence[str], person_of: Mapping[str, str], codes: Sequence[str] = ()
+) -> NDArray[np.uint8] | None:
     """What a phenotype table says of the columns of a file.
 
     The column `sex` holds M or F, male or female, or numbers: 1 male and 2 female, as PLINK writes them (0 unknown),
@@ -75,6 +77,7 @@ def read_sexes(path: Path | None, samples: Sequence[str], person_of: Mapping[str
         path: The table; None where there is none.
         samples: Names of the columns.
         person_of: Other name -> name of the person; rows may stand under either.
+        codes: What else stands for an unknown one.
 
     Returns:
         uint8 [samples], values of `Sex`; None where there is no such column.
@@ -91,7 +94,8 @@ def read_sexes(path: Path | None, samples: Sequence[str], person_of: Mapping[str
     for number, line in enumerate(lines[1:], start=2):
         row = line.split("\t")
         if len(row) > place:
-            cells[row[0]] = (number, row[place].strip().lower())
+            text = row[place].strip().lower()
+            cells[row[0]] = (number, "" if text in codes else text)
     numbers = {_number(text) for _, text in cells.values()}
     zero = Sex.UNKNOWN if 2.0 in numbers or 0.0 not in numbers else Sex.FEMALE
     sex = {name: _sex(text, zero, path, number) for name, (number, text) in cells.items()}

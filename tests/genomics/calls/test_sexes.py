@@ -10,6 +10,7 @@ import pytest
 
 from afml.core.errors import InputError
 from afml.genomics.calls import tally as told
+from afml.genomics.calls.account import Sexes
 from afml.genomics.calls.ploidy import Ploidy, ploidy_at
 from afml.genomics.calls.settle import Settled, settle
 from afml.genomics.calls.sexes import Sex, read_sexes
@@ -150,8 +151,11 @@ def test_sex_under_the_name_of_a_column_or_of_its_person(tmp_path: Path) -> None
     assert found.tolist() == [M, F, F]
     assert read_sexes(table(tmp_path / "none.tsv", "sample phenotype", "a 1"), ["a"], {}) is None
     assert read_sexes(None, ["a"], {}) is None
+    bad = table(tmp_path / "bad.tsv", "sample sex", "a 3")
+    assert read_sexes(bad, ["a"], {}, codes=["3"]) is not None
+    assert Sexes(bad).of(["a"], panel_of("22 10 A C")) is None  # no site needs it
     with pytest.raises(InputError, match="line 2 has a sex that is neither M, F"):
-        read_sexes(table(tmp_path / "bad.tsv", "sample sex", "a 3"), ["a"], {})
+        Sexes(bad).of(["a"], panel_of("X 10 A C"))
 
 
 def test_linked_sites_tell_no_sex() -> None:
