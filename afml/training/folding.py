@@ -2,8 +2,8 @@
 
 A piece is small enough for a core's cache: some people's gradient of one parameter where norms are taken, some columns
 of everybody's where people are added up. Only a parameter larger than a piece is divided for its norm too; that is the
-norm of the norms of its parts, as a person's is of those of all parameters. What fits one piece comes to the bits that
-Opacus gives of a float64 copy of everything; what does not, to others in the last place.
+norm of the norms of its parts, as a person's is of those of all parameters. Where no parameter is larger the bits are
+those that Opacus gives of a float64 copy of everything; else they differ in the last place.
 """
 
 from __future__ import annotations
@@ -56,14 +56,13 @@ class Folded:
         """
         left_out = torch.isnan(shares)
         shares, anybody = shares.nan_to_num(0.0), bool(left_out.any())
-        pieces = self._columns()
-        for columns in pieces:
+        for columns in self._columns():
             piece = _added(self._rows[:, columns], self._owner, self._people)
             if anybody:  # nothing times infinity is not nothing
                 piece = piece.masked_fill(left_out[:, None], 0.0)
-            if len(pieces) == 1:
-                total += torch.einsum("i,ij", shares, piece)
-            else:
+            if len(total) <= self._values:
+                total[columns] += torch.einsum("i,ij", shares, piece)
+            else:  # in one step, which is rounded otherwise
                 total[columns].addmv_(piece.T, shares)
 
     def _columns(self) -> list[slice]:

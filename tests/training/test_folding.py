@@ -58,6 +58,13 @@ def test_what_fits_a_piece_has_the_bits_of_opacus(shapes: list[tuple[int, ...]],
     assert np.array_equal(found, expected)
 
 
+def test_many_people_of_small_parameters_have_the_bits_of_opacus() -> None:
+    """Several pieces, several micro-batches: each parameter alone is smaller than a piece."""
+    batches = [(_batch(150, [(1000,), (30, 20)], 1, seed), 1, 150) for seed in range(3)]
+    found, expected = _sums(batches, 0.5)
+    assert np.array_equal(found, expected)
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     data=st.data(), people=st.integers(1, 6), bound=st.sampled_from([1e-3, 1.0, 1e6]),
