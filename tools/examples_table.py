@@ -51,7 +51,7 @@ def runs(entries: dict[str, Any]) -> list[str]:
 def deployed(entry: dict[str, Any]) -> str:
     """How the seed that went through real processes ended."""
     found = entry.get("processes")
-    return f"same bits, {found['seconds_per_round']:.2g} s a round" if found and found["same_bits"] else "not run"
+    return f"seed {found['seed']}: same bits" if found and found["same_bits"] else "not run"
 
 
 def block(whole: dict[str, Any]) -> str:
