@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,6 @@ from afml.genomics.calls.account import CallReading
 from afml.genomics.sites import SitePanel
 from afml.genomics.sources.opening import open_source
 from afml.genomics.store import GenotypeStore
-from benchmarks.memory import _peak_gb
 
 FEW = 1024
 BARS = {
@@ -91,7 +91,7 @@ def build(vcf: Path, panel: SitePanel, out: Path, processes: int) -> None:
 def _work(kind: str, vcf: Path, panel: Path, folder: Path) -> Callable[[], object]:
     """What a measured process does; what it needs is loaded before."""
     if kind == "cyvcf2":
-        return lambda: [record.genotype.array() for record in cyvcf2.VCF(str(vcf))][:0]
+        return lambda: deque((record.genotype.array() for record in cyvcf2.VCF(str(vcf))), maxlen=0)
     if kind == "vcf2zarr":
         import bio2zarr.vcf
 
@@ -123,7 +123,13 @@ def _measured(work: Callable[[], object]) -> dict[str, float]:
     work()
     wall, spent = time.perf_counter() - began, cpu() - before
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return {"cpu": spent, "wall": wall, "peak_mb": max(_peak_gb() * 1024, children)}
+    return {"cpu": spent, "wall": wall, "peak_mb": max(_peak_mb(), children)}
+
+
+def _peak_mb() -> float:
+    """Of this process alone; `ru_maxrss` would begin with its parent's."""
+    told = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in told if line.startswith("VmHWM:"))
 
 
 def _bcftools(vcf: Path, panel: SitePanel, folder: Path) -> float:

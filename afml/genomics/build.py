@@ -72,9 +72,10 @@ def build_store(
         require_sites(join.tally, panel, max_absent, taken.contigs, source.paths[0])
         sites_per_chunk = _sites_per_chunk(len(source.samples))
         arrays = _create(staged, panel, source.samples, sites_per_chunk)
-        _write_calls(arrays["call_genotype"], SiteRows(taken.rows, len(panel), join), sites_per_chunk)
-        settle_store(arrays["call_genotype"], panel, source.samples, reading)
-        require_sites(join.tally, panel, max_absent, taken.contigs, source.paths[0])
+        with SiteRows(taken.rows, len(panel), join) as rows:
+            settle_rows(rows, panel, source.samples, reading)
+            require_sites(join.tally, panel, max_absent, taken.contigs, source.paths[0])
+            _write_calls(arrays["call_genotype"], rows, sites_per_chunk)
         arrays["variant_absent"][:] = ~join.tally.called
     return GenotypeStore.open(out)
 
@@ -174,11 +175,11 @@ def _write_calls(array: Any, rows: SiteRows, block: int) -> None:
         array[first : first + len(there)] = calls
 
 
-def settle_store(calls: Any, panel: SitePanel, samples: Sequence[str], reading: CallReading) -> None:
-    """Decide what only all records together can (`afml.genomics.calls.settle`), in the calls of a store.
+def settle_rows(rows: SiteRows, panel: SitePanel, samples: Sequence[str], reading: CallReading) -> None:
+    """Decide what only all records together can (`afml.genomics.calls.settle`).
 
     Args:
-        calls: Its array `call_genotype`, which is corrected.
+        rows: The calls, which are corrected.
         panel: The site panel.
         samples: The columns.
         reading: Its tally is of all records; holds what was decided afterwards.
@@ -187,15 +188,8 @@ def settle_store(calls: Any, panel: SitePanel, samples: Sequence[str], reading: 
         InputError: The table of sexes is malformed, or most people's sex in it is not that of their calls.
     """
     assert reading.tally is not None
-
-    def rows(sites: NDArray[np.int64]) -> NDArray[np.int8]:
-        return np.asarray(calls.oindex[sites, slice(None), slice(None)])
-
-    def put(sites: NDArray[np.int64], corrected: NDArray[np.int8]) -> None:
-        calls.oindex[sites, slice(None), slice(None)] = corrected
-
     declared = reading.sexes.of(samples, panel) if reading.sexes else None
-    reading.settled = settle(panel, reading.tally, reading.rules.build, declared, rows, put)
+    reading.settled = settle(panel, reading.tally, reading.rules.build, declared, rows.read, rows.put)
     if reading.sexes:
         require_sexes(reading.settled, reading.sexes.phenotypes)
 

@@ -69,6 +69,7 @@ class RowWriter:
     def __init__(self, path: Path, people: int) -> None:
         self._path, self._people = path, people
         self._out = path.open("wb", buffering=1 << 20)
+        self._planes = np.zeros((2, people * _PLOIDY), dtype=np.int8)
         self._at: dict[int, int] = {}
         self._count = 0
 
@@ -81,8 +82,9 @@ class RowWriter:
     def put(self, site: int, calls: NDArray[np.int8]) -> None:
         """Say what a site's calls are, int8 [people, 2] in {-2, -1, 0, 1}; replaces what was said before."""
         flat = calls.reshape(-1)
-        self._out.write(np.packbits(flat & 1).tobytes())
-        self._out.write(np.packbits(flat < 0).tobytes())
+        np.bitwise_and(flat, 1, out=self._planes[0])
+        np.less(flat, 0, out=self._planes[1].view(np.bool_))
+        self._out.write(np.packbits(self._planes.view(np.uint8), axis=1).tobytes())
         self._at[site] = self._count
         self._count += 1
 
@@ -109,12 +111,12 @@ def first_part(site: int, parts: Sequence[int], calls: NDArray[np.int8]) -> NDAr
 
 
 class SiteRows:
-    """The rows of all parts of an input, by site.
+    """The rows of all parts of an input, by site; a context manager.
 
     Args:
         parts: In the order of the input.
         sites: How many sites there are.
-        join: Decides where several parts speak of a site.
+        join: Decides where several parts speak of a site; is asked once of each.
 
     Attributes:
         there: bool [S], which sites have calls.
@@ -130,6 +132,21 @@ class SiteRows:
         self._numbers = np.concatenate([part.numbers for part in parts])[order]
         self.there = np.zeros(sites, dtype=np.bool_)
         self.there[self._sites] = True
+        first = parts[0].path
+        self._later = RowWriter(first.with_name(f"{first.name}.later"), self._people)
+        self._replaced = np.zeros(sites, dtype=np.bool_)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._later.__exit__()
+
+    def put(self, sites: NDArray[np.int64], calls: NDArray[np.int8]) -> None:
+        """Replace the calls of some sites that have some, int8 [sites, people, 2]."""
+        for site, row in zip(sites.tolist(), calls, strict=True):
+            self._later.put(site, row)
+        self._replaced[sites] = True
 
     def read(self, sites: NDArray[np.int64]) -> NDArray[np.int8]:
         """Calls of some sites that have some: int8 [sites, people, 2].
@@ -140,13 +157,20 @@ class SiteRows:
         first = np.searchsorted(self._sites, sites, side="left")
         counts = np.searchsorted(self._sites, sites, side="right") - first
         if bool((counts == 1).all()):
-            return self._rows(first)
+            return self._with_later(sites, self._rows(first))
         calls = np.empty((len(sites), self._people, _PLOIDY), dtype=np.int8)
         alone = counts == 1
         calls[alone] = self._rows(first[alone])
         for place in np.flatnonzero(~alone):
             entries = np.arange(first[place], first[place] + counts[place])
-            calls[place] = self._join(int(sites[place]), self._files[entries].tolist(), self._rows(entries))
+            site = sites[place : place + 1]
+            if not self._replaced[site[0]]:
+                self.put(site, self._join(int(site[0]), self._files[entries].tolist(), self._rows(entries))[None])
+        return self._with_later(sites, calls)
+
+    def _with_later(self, sites: NDArray[np.int64], calls: NDArray[np.int8]) -> NDArray[np.int8]:
+        for place in np.flatnonzero(self._replaced[sites]):
+            calls[place] = self._later.stored(int(sites[place]))
         return calls
 
     def _rows(self, entries: NDArray[np.int64]) -> NDArray[np.int8]:

@@ -49,6 +49,13 @@ def test_parts_are_joined_where_several_speak_of_a_site(tmp_path: Path) -> None:
         return calls[-1]
 
     sites = np.array([1, 2, 4])
+    with SiteRows(parts, 6, last) as rows:
+        assert [rows.read(sites)[:, 0, 0].tolist() for _ in range(2)] == [[1, 0, -1]] * 2
+        assert asked == [(4, [0, 1, 2])]  # once of each site
+        rows.put(np.array([1, 4]), np.stack([np.full((3, 2), -1), np.zeros((3, 2))]).astype(np.int8))
+        assert rows.read(sites)[:, 0, 0].tolist() == [-1, 0, 0]
+        assert rows.read(np.array([4]))[:, 0, 0].tolist() == [0]
+    asked.clear()
     assert SiteRows(parts, 6).read(sites)[:, 0, 0].tolist() == [1, 0, 0]
     assert SiteRows(parts, 6, last).read(sites)[:, 0, 0].tolist() == [1, 0, -1]
     assert asked == [(4, [0, 1, 2])]

@@ -68,6 +68,8 @@ class Matcher:
                 self._indels.setdefault((chrom, len(alt) - len(ref)), []).append(site)
             if aligner:
                 self._normal.setdefault(aligner.normal(chrom, pos, ref, alt), site)
+        for sites in self._indels.values():
+            sites.sort(key=self._position)
         order = sorted(range(len(panel)), key=lambda site: (genome_order(self._key[site][0]), self._key[site][1]))
         self._order: dict[str, tuple[list[int], list[int]]] = {}  # contig -> (positions ascending, their sites)
         for site in order:
@@ -162,6 +164,9 @@ class Matcher:
         within = [one[offset : offset + len(alt)] for one in alts if len(one) == len(alleles[0]) > 1]
         return State.PART_OF_MNP if len(ref) == len(alt) and alt in within else State.OTHER_ALLELES
 
+    def _position(self, site: int) -> int:
+        return self._key[site][1]
+
     def _nearby(self, chrom: str, pos: int, alleles: Sequence[str], ours: dict[int, list[int]]) -> list[Match]:
         """Indels of the panel that may be this record's, written at another place of a repeat."""
         found = []
@@ -170,9 +175,10 @@ class Matcher:
             if number in taken or not (is_sequence(alleles[0]) and is_sequence(one)):
                 continue
             at, ref, alt = trimmed(pos, alleles[0], one)
-            for site in self._indels.get((chrom, len(alt) - len(ref)), ()):
-                _, there, panel_ref, panel_alt = self._key[site]
-                if abs(there - at) <= NEARBY and is_rotation((ref, alt), (panel_ref, panel_alt)):
+            sites = self._indels.get((chrom, len(alt) - len(ref)), [])
+            near = [bisect_left(sites, bound, key=self._position) for bound in (at - NEARBY, at + NEARBY + 1)]
+            for site in sites[near[0] : near[1]]:
+                if is_rotation((ref, alt), self._key[site][2:]):
                     found.append(Match(site, State.OTHERWISE_ALIGNED))
         return found
 

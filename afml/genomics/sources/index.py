@@ -59,8 +59,12 @@ class FileIndex:
 
     def stretches(self, spans: Iterable[Span]) -> list[Stretch]:
         """Where records that touch the spans may stand, in file order; others may stand there, too."""
-        found: set[tuple[int, int]] = set()
+        windows: dict[tuple[str, int], tuple[int, int]] = {}  # spans that begin in one bin are looked up together
         for contig, first, last in spans:
+            least, most = windows.get((contig, first >> self._shift), (first, last))
+            windows[contig, first >> self._shift] = min(first, least), max(last, most)
+        found: set[tuple[int, int]] = set()
+        for (contig, _), (first, last) in windows.items():
             bins = self._contigs.get(contig)
             if bins is not None:
                 found.update(self._chunks(bins, max(0, first - 1), last))
