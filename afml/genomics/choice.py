@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from afml.core.children import ChildDied, died_reading, in_child, in_children
 from afml.core.errors import InputError
 from afml.core.progress import Step
 from afml.genomics.annotations import Annotator, Harm
 from afml.genomics.annotations.vep_output import read_vep_output
 from afml.genomics.calls.quality import Filters, failed
-from afml.genomics.contigs import genome_order
+from afml.genomics.candidates import Candidate, in_order, most_common
 from afml.genomics.cpg import CpgTransitions
 from afml.genomics.filters import read_exclusions, require_overlap_in_names
 from afml.genomics.frequencies import counted, frequency_field, open_panel, stated
@@ -139,26 +141,13 @@ def choose_sites(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress: St
             `drawn_people` for a file that holds people, or no site left (with the counts).
     """
     choice.require_possible()
-    exclusions = read_exclusions(choice.exclude)
-    excluded = [(_EXCLUDED, inside(regions)) for _, regions in exclusions]
-    excluded += [(f"in {name}", inside(preset_regions(name))) for name in choice.presets if name != CPG]
-    with ExitStack() as stack:
-        cpg = stack.enter_context(CpgTransitions(choice.fasta)) if CPG in choice.presets else None
-        if cpg is not None:
-            excluded.append((f"in {CPG}", cpg))
-        variants = stack.enter_context(open_panel(vcf, choice.field))
+    with open_panel(vcf, choice.field) as variants:
+        read = partial(_filtered, variants, choice, progress)
+        try:  # a library that reads it may end the process
+            chosen, waterfall = in_children([read], 1)[0] if variants.fragile and not in_child() else read()
+        except ChildDied as how:
+            raise died_reading(variants.paths[0], how) from None
         drawn = not variants.samples
-        if not drawn:
-            choice.require_no_draw(variants.paths[0])
-        filters = _Filters(choice, excluded, variants)
-        for number, record in enumerate(variants.records(), start=1):
-            if progress and number % 1000 == 0:
-                progress.advance(1000)
-            filters.pass_on(record)
-        require_overlap_in_names(exclusions, list(variants.contigs), variants.paths[0])
-        if cpg is not None:
-            cpg.require_contigs(filters.contigs)
-    chosen = filters.chosen(variants.paths[0])
     beside = read_vep_output(choice.annotations, [site.key for site in chosen])
     harms = [site.harm.worst(beside.get(site.key, Harm())) for site in chosen]
     panel = SitePanel(
@@ -174,17 +163,32 @@ def choose_sites(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress: St
         ),
         drawn_people=(choice.drawn_people or DRAWN_PEOPLE) if drawn else 0,
     )
-    return Chosen(panel, filters.waterfall(len(panel)))
+    return Chosen(panel, waterfall)
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A site that passed the filters."""
-
-    key: SiteKey
-    maf: float
-    minor_is_alt: bool
-    harm: Harm
+def _filtered(
+    variants: CallSource, choice: SiteChoice, progress: Step | None
+) -> tuple[list[Candidate], tuple[tuple[str, int], ...]]:
+    """The sites of a panel's file that are chosen, and what became of the others."""
+    exclusions = read_exclusions(choice.exclude)
+    excluded = [(_EXCLUDED, inside(regions)) for _, regions in exclusions]
+    excluded += [(f"in {name}", inside(preset_regions(name))) for name in choice.presets if name != CPG]
+    if variants.samples:
+        choice.require_no_draw(variants.paths[0])
+    with ExitStack() as stack:
+        cpg = stack.enter_context(CpgTransitions(choice.fasta)) if CPG in choice.presets else None
+        if cpg is not None:
+            excluded.append((f"in {CPG}", cpg))
+        filters = _Filters(choice, excluded, variants)
+        for number, record in enumerate(variants.records(), start=1):
+            if progress and number % 1000 == 0:
+                progress.advance(1000)
+            filters.pass_on(record)
+        require_overlap_in_names(exclusions, list(variants.contigs), variants.paths[0])
+        if cpg is not None:
+            cpg.require_contigs(filters.contigs)
+    chosen = filters.chosen(variants.paths[0])
+    return chosen, filters.waterfall(len(chosen))
 
 
 class _Filters:
@@ -203,7 +207,7 @@ class _Filters:
         reasons = (_FAILED, _NOT_SPELLED, _REPEATED, *(why for why, _ in excluded), self._unusable, self._rare)
         self._removed = dict.fromkeys(reasons, 0)
         self._seen: set[SiteKey] = set()
-        self._candidates: list[_Candidate] = []
+        self._candidates: list[Candidate] = []
         self._floor = 0.0  # a site below it is not among the most common ones
         self._considered = 0
 
@@ -230,7 +234,7 @@ class _Filters:
             elif maf < self._choice.min_maf:
                 self._removed[self._rare] += 1
             elif maf >= self._floor:
-                self._keep(_Candidate(key, maf, frequency <= 0.5, self._annotator.harm(record, allele)))
+                self._keep(Candidate(key, maf, frequency <= 0.5, self._annotator.harm(record, allele)))
 
     def _key(self, record: Record, allele: int) -> SiteKey | str:
         """The site of one ALT, or why it is none."""
@@ -247,13 +251,13 @@ class _Filters:
                 return reason
         return key
 
-    def _keep(self, site: _Candidate) -> None:
+    def _keep(self, site: Candidate) -> None:
         self._candidates.append(site)
         if len(self._candidates) >= 4 * self._choice.sites + 1000:
-            self._candidates = _most_common(self._candidates, self._choice.sites)
+            self._candidates = most_common(self._candidates, self._choice.sites)
             self._floor = self._candidates[-1].maf
 
-    def chosen(self, vcf: Path) -> list[_Candidate]:
+    def chosen(self, vcf: Path) -> list[Candidate]:
         """The most common sites of all that passed, in genome order.
 
         Raises:
@@ -268,7 +272,7 @@ class _Filters:
                 where=vcf,
                 cure=_cure(no_frequencies),
             )
-        return sorted(_most_common(self._candidates, self._choice.sites), key=_genome_order)
+        return in_order(most_common(self._candidates, self._choice.sites))
 
     @property
     def contigs(self) -> set[str]:
@@ -286,12 +290,3 @@ def _cure(no_frequencies: bool) -> str:
     if no_frequencies:
         return "name the INFO field of its frequencies, or give a panel with genotypes"
     return "loosen the filter that removed most"
-
-
-def _genome_order(site: _Candidate) -> tuple[tuple[int, str], int, str, str]:
-    chrom, pos, ref, alt = site.key
-    return genome_order(chrom), pos, ref, alt
-
-
-def _most_common(candidates: list[_Candidate], sites: int) -> list[_Candidate]:
-    return sorted(candidates, key=lambda site: (-site.maf, _genome_order(site)))[:sites]

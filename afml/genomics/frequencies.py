@@ -124,11 +124,12 @@ class FrequencyTable:
         InputError: Missing file, or no such columns.
     """
 
+    fragile = False
+
     def __init__(self, path: Path, column: str) -> None:
         self.paths: tuple[Path, ...] = (require_file(path, "table of frequencies"),)
         self.samples: list[str] = []
         self.lines: Sequence[str] = ()
-        self.fragile = False
         self._names = ContigNames(path)
         self._rows = _opened(path)
         head = _columns(self._rows.readline().decode("utf-8", "replace"))

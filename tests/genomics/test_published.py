@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +103,14 @@ def test_transitions_at_cpgs_are_left_out_by_the_reference(tmp_path: Path) -> No
     assert len(kept) < len(rows)
     with pytest.raises(InputError, match="needs a reference sequence; give --fasta"):
         choose_sites(tmp_path / "f.csv", SiteChoice(5, presets=(CPG,)))
+
+
+def test_a_source_that_may_end_the_process_is_read_in_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "f.csv").write_text("chrom,pos,ref,alt,af\n" + "".join(f"6,{n},A,C,0.3\n" for n in range(1, 9)))
+    here = choose_sites(tmp_path / "f.csv", SiteChoice(5))
+    monkeypatch.setattr(FrequencyTable, "fragile", True, raising=False)
+    apart = choose_sites(tmp_path / "f.csv", SiteChoice(5))
+    assert (apart.panel.digest(), apart.waterfall) == (here.panel.digest(), here.waterfall)
+    monkeypatch.setattr(FrequencyTable, "records", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(InputError, match=r"f\.csv: reading ended: .*; check the file"):
+        choose_sites(tmp_path / "f.csv", SiteChoice(5))
