@@ -23,11 +23,11 @@ export PYTHONDONTWRITEBYTECODE ?=
 # No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
 export MPLBACKEND := Agg
 
-.PHONY: help readme setup demo golden reproduce reproduce-quick reproduce-extended reproduce-examples test simulate check map wire lock bench bench-codec bench-privacy bench-memory bench-peers bench-paired clean
+.PHONY: help readme setup demo golden reproduce reproduce-quick reproduce-extended reproduce-examples test simulate fuzz check map wire lock bench bench-codec bench-privacy bench-memory bench-peers bench-paired clean
 
 help:
 	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=]   five institutions on this machine"
-	@echo "make test     all tests        make check   types, style, layers, wire code    make simulate [HISTORIES=2000]   hostile parties"
+	@echo "make test     all tests        make check   types, style, layers, wire code    make simulate [HISTORIES=2000]   hostile parties   make fuzz   damaged files"
 	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-quick   make reproduce-examples DATA=DIR [SEEDS=20]"
 	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory; bench-peers beside NVFlare, bench-paired OLD=DIR beside an older checkout)    make setup   only the environment"
 
@@ -90,6 +90,11 @@ HISTORIES ?= 2000
 simulate: export AFML_HISTORIES := $(HISTORIES)
 simulate: $(READY)
 	"$(PY)" -m pytest tests/hostile -k no_history -q --timeout=0
+
+# 1,000 damaged files against a slow reader; `make test` takes every sixth.
+fuzz: export AFML_FUZZ := all
+fuzz: $(READY)
+	"$(PY)" -m pytest tests/genomics/fuzz -q --timeout=0
 
 check: $(READY)
 	"$(PY)" -m ruff check .

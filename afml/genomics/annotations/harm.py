@@ -19,9 +19,9 @@ NEUTRAL = 0.0
 """The value of a channel about which the annotator says nothing."""
 
 # The middle of the score range that each prediction covers, as harm. The letters are dbNSFP's.
-_SIFT = {"deleterious": 1 - 0.025, "tolerated": 1 - 0.525, "d": 1 - 0.025, "t": 1 - 0.525}
+_SIFT = {"deleterious": 1 - 0.025, "tolerated": 1 - 0.525, "D": 1 - 0.025, "T": 1 - 0.525}
 _POLYPHEN = {"probably_damaging": 0.954, "possibly_damaging": 0.677, "benign": 0.223}
-_POLYPHEN |= {"d": 0.954, "p": 0.677, "b": 0.223}
+_POLYPHEN |= {"D": 0.954, "P": 0.677, "B": 0.223}
 
 _IMPACT = {"MODIFIER": 0.0, "LOW": 1 / 3, "MODERATE": 2 / 3, "HIGH": 1.0}
 
@@ -43,6 +43,7 @@ _CONSEQUENCE = {term: level for level, terms in _TERMS.items() for term in terms
 
 _SCORED = re.compile(r"^([A-Za-z][A-Za-z _-]*)?(?:\(([^()]*)\))?$")
 _CONFIDENCE = re.compile(r"[ _-]*low[ _]confidence$")
+_NUMBER = re.compile(r"^(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
 _LISTED = re.compile(r"[&,;]")
 
 
@@ -103,7 +104,8 @@ def _one(text: str, predictions: dict[str, float], harm_of: Callable[[float], fl
     match = _SCORED.match(text)
     if not match:
         return None
-    word = re.sub(r"[ _-]+", "_", _CONFIDENCE.sub("", (match[1] or "").strip().lower()))
+    stated = (match[1] or "").strip()
+    word = stated if len(stated) == 1 else re.sub(r"[ _-]+", "_", _CONFIDENCE.sub("", stated.lower()))
     if word == "unknown":  # written as unknown(0), which is no score
         return None
     score = _share(match[2] or "")
@@ -112,8 +114,5 @@ def _one(text: str, predictions: dict[str, float], harm_of: Callable[[float], fl
 
 def _share(text: str) -> float | None:
     """A number in [0, 1], or None."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
+    number = float(text) if _NUMBER.match(text) else -1.0
     return number if 0.0 <= number <= 1.0 else None

@@ -115,7 +115,18 @@ class _Values:
 class BcfRecord(Record):
     """One record of a BCF."""
 
-    __slots__ = ("_dictionary", "_each", "_end", "_failed", "_info", "_kept", "_people", "_shared")
+    __slots__ = (
+        "_dictionary",
+        "_each",
+        "_end",
+        "_failed",
+        "_fields",
+        "_formats",
+        "_info",
+        "_kept",
+        "_people",
+        "_shared",
+    )
 
     def __init__(self, shared: bytes, each: bytes, dictionary: Dictionary, where: Path) -> None:
         contig, position, length, _, alleles, people = _SITE.unpack_from(shared)
@@ -124,6 +135,8 @@ class BcfRecord(Record):
         self.pos = position + 1
         self._end: int = position + length
         self._people: int = people & 0xFFFFFF
+        self._formats: int = people >> 24
+        self._fields: dict[str, tuple[int, int, bytes]] | None = None
         self._kept: NDArray[np.int64] | None = None
         values = _Values(shared, _SITE.size)
         values.text()
@@ -135,7 +148,7 @@ class BcfRecord(Record):
         for _ in range(alleles & 0xFFFF):
             key = dictionary.keys[values.number()]
             self._info[key] = values.skip()
-        if not self.alleles or values.at != len(shared):
+        if not self.alleles or values.at != len(shared) or position < -1:
             raise ValueError(len(shared))
 
     def select(self, kept: NDArray[np.int64] | None) -> None:
@@ -171,7 +184,10 @@ class BcfRecord(Record):
         words = np.frombuffer(raw, dtype=_INT[kind]).reshape(self._people, count)
         if self._kept is not None:
             words = words[self._kept]
-        ends = words == np.iinfo(_INT[kind]).min + 1
+        least = np.iinfo(_INT[kind]).min
+        ends = words == least + 1
+        if words.size and int(words.min()) < 0 and bool((words[~ends & (words < 0)] != least).any()):
+            raise self._damaged()
         if count > 2 and not bool(ends[:, 2:].all()):
             raise InputError(
                 f"record {self.place} has calls of more than two alleles",
@@ -207,17 +223,28 @@ class BcfRecord(Record):
 
     def _field(self, name: str) -> tuple[int, int, bytes] | None:
         """(type, values per person, their bytes) of a FORMAT field."""
+        if self._fields is None:
+            try:
+                self._fields = self._all_fields()
+            except (ValueError, KeyError, IndexError):
+                raise self._damaged() from None
+        return self._fields.get(name)
+
+    def _all_fields(self) -> dict[str, tuple[int, int, bytes]]:
         values = _Values(self._each)
-        try:
-            while values.at < len(self._each):
-                key = self._dictionary.keys[values.number()]
-                kind, count = values.kind()
-                raw = values.raw(count * _WIDTH[kind] * self._people)
-                if key == name:
-                    return (kind, count, raw) if count else None
-        except (ValueError, KeyError, IndexError):
-            raise InputError(f"record {self.place} is damaged", where=self.where, cure="make the file again") from None
-        return None
+        found: dict[str, tuple[int, int, bytes]] = {}
+        for _ in range(self._formats):
+            key = self._dictionary.keys[values.number()]
+            kind, count = values.kind()
+            raw = values.raw(count * _WIDTH[kind] * self._people)
+            if count:
+                found.setdefault(key, (kind, count, raw))
+        if values.at != len(self._each):
+            raise ValueError(values.at)
+        return found
+
+    def _damaged(self) -> InputError:
+        return InputError(f"record {self.place} is damaged", where=self.where, cure="make the file again")
 
 
 def records(content: Iterator[bytes], dictionary: Dictionary, where: Path) -> Iterator[BcfRecord]:

@@ -23,6 +23,7 @@ _READ = 1 << 20
 _HEAD = 12  # bytes before the extra field
 _TAIL = struct.Struct("<II")  # checksum, size of the content
 _LARGEST = 1 << 16  # content of a block
+_LOOKED_THROUGH = 1 << 20  # how far from the end of a file its end-of-file block is looked for
 
 
 class Damage(Exception):
@@ -33,20 +34,28 @@ def require_bgzf(path: Path, what: str = "VCF") -> Path:
     """Return `path` when it is a whole BGZF file.
 
     Raises:
-        InputError: It is missing, not BGZF, or lacks its end-of-file block.
+        InputError: It is missing, not BGZF, lacks its end-of-file block, or goes on after it.
     """
     require_file(path, what)
     with path.open("rb") as handle:
         head = handle.read(4)
         size = handle.seek(0, 2)
-        handle.seek(max(0, size - len(END)))
+        handle.seek(max(0, size - _LOOKED_THROUGH))
         tail = handle.read()
     if size == 0:
         raise InputError(f"{what} is empty", where=path, cure=RESTORE)
     if head != MAGIC:
         raise InputError(f"{what} is not bgzipped", where=path, cure="compress it with bgzip or bcftools view -Oz")
-    if tail != END:
+    whole = tail.rfind(END)
+    if whole < 0:
         raise InputError(f"{what} is truncated (its end-of-file block is missing)", where=path, cure=RESTORE)
+    excess = len(tail) - whole - len(END)
+    if excess:
+        raise InputError(
+            f"{what} has {excess} bytes after its end-of-file block",
+            where=path,
+            cure=f"{RESTORE}, or cut them off if they are padding (head -c {size - excess})",
+        )
     return path
 
 

@@ -14,6 +14,7 @@ FIXED_COLUMNS = 9  # CHROM .. FORMAT
 _COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 _SHOW = "correct the header (bcftools view -h shows it)"
 _FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^,>]*)')
+_LENGTH = re.compile(r"[0-9]{1,18}\Z")
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -41,6 +42,10 @@ class Header:
             raise InputError("VCF header has no #CHROM line", where=path, cure=_SHOW)
         if not text[0].startswith("##fileformat=VCF"):
             raise InputError("VCF header is malformed: its first line is not ##fileformat=VCF", where=path, cure=_SHOW)
+        for number, line in enumerate(text[:-1], start=1):
+            if not line.startswith("##"):
+                problem = f"line {number} of the header is {'no ## line' if line.strip() else 'blank'}"
+                raise InputError(problem, where=path, cure=_SHOW)
         self.lines = text[:-1]
         self.declared = [found for line in self.lines if (found := _structured(line)) is not None]
         self.contigs: dict[str, int | None] = {}
@@ -48,7 +53,7 @@ class Header:
         for what, fields in self.declared:
             if what == "contig":
                 length = fields.get("length", "")
-                self.contigs[fields["ID"]] = int(length) if length.isascii() and length.isdigit() else None
+                self.contigs[fields["ID"]] = int(length) if _LENGTH.match(length) else None
             elif what == "INFO" and "Description" in fields:
                 self._descriptions.setdefault(fields["ID"], fields["Description"])
         self.samples = self._named(text[-1])

@@ -9,6 +9,9 @@ from afml.core.errors import InputError
 from afml.core.files import require_file
 from afml.genomics.sources.bed import MAGIC as BED_MAGIC
 from afml.genomics.sources.bed import BedFile
+from afml.genomics.sources.bgzf import MAGIC as BLOCKED
+from afml.genomics.sources.gzipped import MAGIC as GZIPPED
+from afml.genomics.sources.gzipped import GzippedText
 from afml.genomics.sources.many import ManyFiles
 from afml.genomics.sources.record import CallSource
 from afml.genomics.sources.vcf import VariantFile
@@ -83,11 +86,11 @@ def _natural(path: Path) -> tuple[tuple[int, int, str], ...]:
     """A sort key under which chr2 stands before chr10."""
     runs: list[str] = []
     for character in path.name:
-        if runs and runs[-1][-1].isdigit() == character.isdigit():
+        if runs and runs[-1][-1].isdecimal() == character.isdecimal():
             runs[-1] += character
         else:
             runs.append(character)
-    return tuple((0, int(run), "") if run.isdigit() else (1, 0, run) for run in runs)
+    return tuple((0, int(run), "") if run.isdecimal() else (1, 0, run) for run in runs)
 
 
 def _open(path: Path, need_samples: bool, keep: Sequence[str] | None) -> CallSource:
@@ -96,13 +99,15 @@ def _open(path: Path, need_samples: bool, keep: Sequence[str] | None) -> CallSou
 
         return ZarrStore(path, keep=keep)
     with require_file(path, "file of calls").open("rb") as handle:
-        head = handle.read(len(BED_MAGIC))
-    if head[: len(PGEN_MAGIC)] == PGEN_MAGIC and head[len(PGEN_MAGIC) :] > BED_MAGIC[-1:]:
+        head = handle.read(len(BLOCKED))
+    if head[: len(PGEN_MAGIC)] == PGEN_MAGIC and head[len(PGEN_MAGIC) : len(BED_MAGIC)] > BED_MAGIC[-1:]:
         from afml.genomics.sources.pgen import PgenFile
 
         return PgenFile(path, keep=keep)
     if head[: len(PGEN_MAGIC)] == PGEN_MAGIC:
         return BedFile(path, keep=keep)
+    if head.startswith(GZIPPED) and head != BLOCKED:
+        return GzippedText(path, need_samples=need_samples, keep=keep)
     return VariantFile(path, need_samples=need_samples, keep=keep)
 
 

@@ -18,6 +18,7 @@ from afml.genomics.filters import Regions
 from afml.genomics.sources.record import Span, describe_names
 
 _NONE = ("0", ".")
+_POSITION = re.compile(r"[0-9]{1,10}\Z")
 _CONTIG = re.compile(r"##contig=<ID=([^,>]+)(?:.*?length=(\d+))?")
 
 
@@ -125,7 +126,7 @@ def _sites(
     alleles: list[tuple[str, ...]] = []
     filters: list[tuple[str, ...]] = []
     for number, fields in rows:
-        if len(fields) < columns["width"] or not fields[columns["pos"]].isdigit():
+        if len(fields) < columns["width"] or not _POSITION.match(fields[columns["pos"]]):
             raise InputError(f"line {number} is no site", where=path, cure="correct this line")
         chrom.append(names.canonical(fields[columns["chrom"]]))
         pos.append(int(fields[columns["pos"]]))

@@ -15,6 +15,7 @@ from afml.genomics.sources.record import Record, require_listed
 
 _CHROM, _POS, _REF, _ALT, _FILTER, _INFO, _FORMAT, _CALLS = 0, 1, 3, 4, 6, 7, 8, 9
 _LARGEST_POSITION = 1 << 31
+_DIGITS = 18  # of a number that is worth reading
 _CURE = "correct this line, or make the file again"
 
 
@@ -167,7 +168,7 @@ class LineReader:
         if columns != wanted or columns <= _INFO or (not people and columns > _CALLS):
             return f"has {columns} columns, not {wanted if people else _INFO + 1}"
         position = fields[_POS]
-        if not position.isdigit() or int(position) >= _LARGEST_POSITION:
+        if not position.isdigit() or len(position) > _DIGITS or int(position) >= _LARGEST_POSITION:
             return "has a POS that is no position"
         if not fields[_CHROM] or not fields[_REF] or not fields[_ALT]:
             return "lacks its contig, REF or ALT"

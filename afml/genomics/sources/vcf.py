@@ -79,7 +79,11 @@ class VariantFile:
         self._header_of = header
         self.lines: Sequence[str] = header.lines
         self._people = len(header.samples)
-        self._dictionary = bcf.Dictionary(header) if self._binary else None
+        try:
+            self._dictionary = bcf.Dictionary(header) if self._binary else None
+        except ValueError:
+            problem = "VCF header numbers a contig or key with something else than a number (IDX)"
+            raise InputError(problem, where=path, cure=RESTORE) from None
         self._kept: NDArray[np.int64] | None = None if keep is None else columns_of(keep, header.samples, path)
         self.samples: list[str] = header.samples if keep is None else list(keep)
         if need_samples and not self.samples:

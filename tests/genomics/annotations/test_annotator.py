@@ -41,6 +41,7 @@ CSQ = "Consequence annotations from Ensembl VEP. Format: Allele|Consequence|IMPA
         ("0.3&0.01", 0.99),
         (".&0.01", 0.99),
         ("T;D;.", 0.975),
+        ("d", None),
         ("", None),
         (".", None),
         ("7", None),
