@@ -53,7 +53,7 @@ demo: $(READY) $(if $(VCF),,$(READY_SIM))
 
 # A seeded demo ends with the digests that tests/golden/golden.json records (on the kind of machine that it names).
 golden: $(READY) $(if $(VCF),,$(READY_SIM))
-	@"$(PY)" -m afml demo --out build/golden --simulation --seed 1 $(if $(VCF),--vcf "$(VCF)") $(if $(PANEL),--panel "$(PANEL)")
+	@"$(PY)" -m afml demo --out build/golden --simulation --seed 1 --fill major $(if $(VCF),--vcf "$(VCF)") $(if $(PANEL),--panel "$(PANEL)")
 	"$(PY)" tools/golden.py build/golden --against "$(if $(VCF),real exomes,simulated)"
 
 reproduce: $(READY)

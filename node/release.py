@@ -1,4 +1,4 @@
-"""An institution's release: plan on public data, mask everybody, write the VCF, record it in the ledger."""
+"""An institution's release: plan on public data, mask everybody, write the files, record them in the ledger."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from afml.consortium.card import NodeCard
 from afml.consortium.run import RunConfig
 from afml.core.config import canonical_json
-from afml.core.files import read_secret, staged_folder, write_bytes, write_secret
+from afml.core.files import read_secret, require_file, staged_folder, write_bytes, write_secret
 from afml.core.simulation import SIMULATION
 from afml.genomics.files import GenotypeFiles
-from afml.genomics.release import Output, write_release
-from afml.genomics.released import read_release, release_digest, release_files
+from afml.genomics.release import Output
+from afml.genomics.released import release_digest, release_files
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
 from afml.ledger.releases import ReleaseRecord
@@ -23,6 +24,7 @@ from afml.ledger.store import Ledger
 from afml.masking.kind import masking_settings
 from afml.masking.model import TrainedModel
 from afml.masking.settings import ReleaseSettings
+from afml.release.files import RELEASE_FILES, settled
 from afml.release.plan import ReleasePlan
 from afml.release.planning import plan_release
 from afml.release.released import Released, apply_to_parts, parts_of
@@ -75,11 +77,11 @@ def release(
         BudgetError: Somebody in the file has withdrawn consent.
     """
     with in_use(work):
-        return _release(work, config, settings, ledger, output)
+        return _release(work, config, settings, ledger, settled(config.data.kind, output))
 
 
 def _release(
-    work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger, output: Output | None
+    work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger, output: Output
 ) -> ReleaseDone:
     recognise_people(ledger, work)
     plan = make_plan(work, config, settings)
@@ -89,7 +91,7 @@ def _release(
     statement = PrivacyStatement.load(work.privacy(config.run))
     target = work.release(config.run)
     with staged_folder(target) as staged:
-        columns = write_release(
+        columns = RELEASE_FILES.get(config.data.kind).write(
             staged, panel, released.shown, shows=released.patterns, output=output,
             header=_header(config, plan, statement, panel.drawn_note),
         )  # fmt: skip
@@ -108,14 +110,19 @@ def _release(
 def read_aligned(work: Workspace, run: str) -> NDArray[np.int8]:
     """The released files read back, rows in store order, int8 [people, sites]. For the institution itself."""
     columns = json.loads(read_secret(work.columns(run)))
-    records = read_release(work.release(run), SitePanel.load(GenotypeFiles(work.data).site_panel))
+    panel, fill = SitePanel.load(GenotypeFiles(work.data).site_panel), _fill(work.release(run) / "plan.json")
+    files = RELEASE_FILES.get(NodeCard.load(work.card).data.kind)
+    records = files.read(work.release(run), panel, 0 if fill == "major" else -1)
     aligned = np.empty_like(records)
     aligned[columns] = records
     return aligned
 
 
+def _fill(plan: Path) -> str:
+    return str(json.loads(require_file(plan, "plan of the release", "run `afml mask` again").read_text())["fill"])
+
+
 def _header(config: RunConfig, plan: ReleasePlan, statement: PrivacyStatement, drawn: str) -> list[str]:
-    shown = "homozygous panel-major: a masked genotype, NOT a call" if plan.fill == "major" else "./."
     return [
         f"##afml_run={config.run}",
         f"##afml_model={plan.model.digest()}",
@@ -124,7 +131,7 @@ def _header(config: RunConfig, plan: ReleasePlan, statement: PrivacyStatement, d
         f"##afml_method={plan.method}",
         f"##afml_patterns={len(plan.codebook.patterns)}",
         f"##afml_min_group_size={plan.min_group_size}",
-        f"##afml_masked={shown}",
+        f"##afml_masked={RELEASE_FILES.get(config.data.kind).nothing[plan.fill]}",
         *_privacy(statement),
         "##afml_records_dp=false; records are protected by masking and group size, not by differential privacy",
         f"##afml_use=made for {_task(config)}",
@@ -143,10 +150,10 @@ def _privacy(statement: PrivacyStatement) -> list[str]:
 
 def _task(config: RunConfig) -> str:
     """What a file is good for, and what not."""
-    risk = masking_settings(config).risk
+    risk, unfit = masking_settings(config).risk, RELEASE_FILES.get(config.data.kind).unfit
     traits = risk.declared
     if not traits:
         kept = risk.kept_components
-        return f"reconstruction from {kept} panel principal components; not for allele frequencies or association"
+        return f"reconstruction from {kept} panel principal components; not for {unfit}"
     named = "one declared phenotype" if len(traits) == 1 else ", ".join(trait.name for trait in traits)
-    return f"{named}; not for allele frequencies, association or ancestry"
+    return f"{named}; not for {unfit}"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Digests of what a seeded run made, to hold one version of the code against another.
 
-    python tools/golden.py runs/demo                          # a finished `afml demo --simulation --seed 1`
+    python tools/golden.py runs/demo   # a finished `afml demo --simulation --seed 1 --fill major`
     python tools/golden.py runs/demo --against simulated      # ... and compare with tests/golden/golden.json
 
 Prints JSON: SHA-256 of the model's arrays, of every institution's released records (in the order of its store: no seed

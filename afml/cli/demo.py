@@ -49,6 +49,13 @@ _COUNT = click.IntRange(1)
     help="Quantitative ones beside them.",
 )  # fmt: skip
 @click.option("--heritability", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True)
+@click.option(
+    "--fill",
+    type=click.Choice(["missing", "major"]),
+    default="missing",
+    show_default=True,
+    help="What a masked genotype shows.",
+)
 @click.option("--noise", type=click.Choice(["distributed", "local"]), default="distributed", show_default=True)
 @click.option("--seed", default=1, show_default=True, help="Of data and attacks; of all with --simulation.")
 @click.option(
@@ -59,7 +66,7 @@ _COUNT = click.IntRange(1)
 def demo(
     out: Path, vcf: Path | None, people: Path | None, nodes: int, panel_people: int, sites: int, rounds: int,
     game_rounds: int, game_steps: int, ple: float, causal: int, phenotypes: int, quantitative: int,
-    heritability: float, noise: str, seed: int, simulation: bool,
+    heritability: float, fill: str, noise: str, seed: int, simulation: bool,
 ) -> None:  # fmt: skip
     """Run five institutions and an aggregator end to end and write the report."""
     settings = DemoSettings(
@@ -69,6 +76,7 @@ def demo(
         rounds=Rounds(rounds, game_rounds, game_steps, ple, noise),
         seed=seed,
         simulation=simulation,
+        fill=fill,
     )
     made = Demo(settings)
     if simulation:

@@ -11,7 +11,8 @@ from afml.api.verbs import mask as mask_file
 from afml.cli.places import PRIVATE
 from afml.consortium.nodekit import load_node_kit
 from afml.core.progress import step
-from afml.genomics.release import FORMS, Output
+from afml.genomics.release import Output
+from afml.release.files import forms
 from afml.release.method import AUTO, METHODS
 
 _PATH = click.Path(path_type=Path)
@@ -35,13 +36,13 @@ _PATH = click.Path(path_type=Path)
     default=None,
     help="Fewer patterns until attacks on panel people name at most this share; default: the run's, if it has one.",
 )
-@click.option("--form", type=click.Choice(FORMS.names()), default="vcf", show_default=True, help="Of the files.")
+@click.option("--form", type=click.Choice(forms()), default=None, help="Of the files.  [default: vcf; of a matrix tsv]")
 @click.option("--per-contig", is_flag=True, help="A file for each contig.")
 @click.option("--csi", is_flag=True, help="Index a VCF by CSI, not TBI; longer contigs than TBI holds always are.")
 @click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
 def mask(
     kit: Path, work: Path, run_file: Path, method: str | None, min_group_size: int | None,
-    fill: Literal["major", "missing"] | None, target_rr: float | None, form: str, per_contig: bool, csi: bool,
+    fill: Literal["major", "missing"] | None, target_rr: float | None, form: str | None, per_contig: bool, csi: bool,
     ledger: Path | None,
 ) -> None:  # fmt: skip
     """Mask everybody in this institution's store and write releases/RUN/release.vcf.gz, indexed; or another form."""

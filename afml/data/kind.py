@@ -74,6 +74,7 @@ DATA_KINDS: Registry[DataKind] = Registry(
     "kind of data",
     {
         "genotypes": "afml.genomics.kind:GENOTYPES",
+        "matrix": "afml.matrices.kind:MATRIX",
         "table": "afml.data.table:TABLE",
         "array": "afml.data.array:ARRAY",
         "images": "afml.data.images:IMAGES",

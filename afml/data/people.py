@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,14 +86,15 @@ class PeopleTable:
     def load(cls, path: Path) -> PeopleTable:
         """Read people.tsv."""
         with require_file(path, "people table").open(newline="", encoding="utf-8") as source:
-            rows = list(csv.DictReader(source, delimiter="\t"))
-        names = tuple(name for name in (rows[0] if rows else ()) if name not in ("sample", "role"))
-        values = np.array([[parse_number(row[name]) for name in names] for row in rows], dtype=np.float64)
-        return cls(
-            tuple(row["sample"] for row in rows),
-            PersonColumns(names, values.reshape(len(rows), len(names))),
-            np.array([row["role"] == "train" for row in rows], dtype=np.bool_),
-        )
+            reader = csv.DictReader(source, delimiter="\t")
+            names = tuple(name for name in reader.fieldnames or () if name not in ("sample", "role"))
+            samples, values, train = [], array("d"), array("b")
+            for row in reader:
+                samples.append(row["sample"])
+                values.extend(parse_number(row[name]) for name in names)
+                train.append(row["role"] == "train")
+        columns = np.array(values, dtype=np.float64).reshape(len(samples), len(names))
+        return cls(tuple(samples), PersonColumns(names, columns), np.array(train, dtype=np.bool_))
 
     def rows(self, people: NDArray[np.int64]) -> PeopleTable:
         """Some of the people."""

@@ -39,12 +39,12 @@ class Output:
     """In which files a release is written.
 
     Attributes:
-        form: A name of `FORMS`.
+        form: A name of `FORMS`, for genotypes; None for the usual one of the kind of data.
         per_contig: Whether every contig has a file of its own.
         csi: Whether a VCF is indexed by CSI even where TBI would do.
     """
 
-    form: str = "vcf"
+    form: str | None = None
     per_contig: bool = False
     csi: bool = False
 
@@ -88,7 +88,7 @@ def write_release(
     for line in header:
         if not _HEADER_LINE.match(line):
             raise ConfigError("header line is not '##afml_<key>=<value>'", where=folder, cure="use this form")
-    form = FORMS.get(wanted.form)
+    form = FORMS.get(wanted.form or FORMS.names()[0])
     permutation, names = shuffled(len(of_people))
     contents = Contents(panel, names, header, panel.to_minor(released), of_people[permutation])
     folder.mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import zarr
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from afml.core.errors import InputError
 from afml.genomics.matching import SiteMatcher
-from afml.genomics.release import FORMS
+from afml.genomics.release import FORMS, Output, write_release
 from afml.genomics.sites import SitePanel
 from afml.genomics.sources.record import MISSING, count_allele
 from afml.genomics.sources.vcf import VariantFile
 from afml.genomics.vcf_zarr import find_array, read_array
 
 _RECORDS_AT_ONCE = 100
+_INDEXES = (".tbi", ".csi")
 
 
 class _Record(NamedTuple):
@@ -30,14 +31,41 @@ class _Record(NamedTuple):
     dosage: Callable[[int], NDArray[np.int8]]
 
 
+class GenotypeReleases:
+    """See `afml.release.files.ReleaseFiles`."""
+
+    forms = FORMS.names()
+    nothing: ClassVar = {"missing": "./.", "major": "homozygous panel-major: a masked genotype, NOT a call"}
+    unfit = "allele frequencies, association or ancestry"
+
+    def write(
+        self,
+        folder: Path,
+        panel: SitePanel,
+        released: NDArray[np.int8],
+        *,
+        header: Sequence[str],
+        shows: NDArray[np.int64],
+        output: Output,
+    ) -> list[int]:
+        """See `write_release`."""
+        return write_release(folder, panel, released, header=header, shows=shows, output=output)
+
+    def read(self, folder: Path, panel: SitePanel, masked: int) -> NDArray[np.int8]:
+        """See `read_release`; the files themselves say what is masked."""
+        return read_release(folder, panel)
+
+
+GENOTYPES = GenotypeReleases()
+
+
 def release_files(folder: Path) -> list[Path]:
     """The files of a release in a folder, whatever their form; indexes are not among them.
 
     Raises:
         InputError: There are none.
     """
-    suffixes = tuple(FORMS.get(name).suffix for name in FORMS.names())
-    there = sorted(path for path in folder.glob("release*") if path.name.endswith(suffixes))
+    there = sorted(path for path in folder.glob("release*") if not path.name.endswith(_INDEXES))
     if not there:
         raise InputError("holds no release", where=folder, cure="run `afml mask` first")
     return there

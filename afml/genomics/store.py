@@ -20,7 +20,8 @@ from afml.genomics.sites import SitePanel
 from afml.genomics.sources.record import MISSING, count_allele
 from afml.genomics.vcf_zarr import find_array, match_foreign, read_array
 
-_BYTES_AT_ONCE = 16 << 20
+_BYTES_AT_ONCE = 4 << 20
+_PEOPLE_PER_CHUNK, _WIDE = 512, 1 << 16  # of stores made here; sites beyond which a part of a chunk is read at a time
 _CALLS_AT_ONCE = 8 << 20  # bytes of calls while dosages are read
 
 
@@ -135,8 +136,9 @@ class GenotypeStore:
 
 def people_at_once(store: GenotypeStore) -> Iterator[slice]:
     """Rows of a store, some people at a time: few enough that their calls fit memory, whatever the number of sites."""
-    step = max(64, _BYTES_AT_ONCE // max(1, len(store.panel)))
-    step -= step % 512 if step > 512 else 0  # whole chunks
+    sites = max(1, len(store.panel))
+    step = max(_PEOPLE_PER_CHUNK if sites <= _WIDE else 64, _BYTES_AT_ONCE // sites)
+    step -= step % _PEOPLE_PER_CHUNK if step > _PEOPLE_PER_CHUNK else 0
     for start in range(0, len(store), step):
         yield slice(start, min(start + step, len(store)))
 

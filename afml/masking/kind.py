@@ -36,7 +36,7 @@ NAME = "masking"
 class MaskingKind:
     """See `afml.training.task.TaskKind`."""
 
-    data = ("genotypes",)
+    data = ("genotypes", "matrix")
 
     def settings(self, given: Mapping[str, Any]) -> MaskingSettings:
         """The settings of a run, validated and completed."""

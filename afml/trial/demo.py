@@ -128,6 +128,7 @@ class DemoSettings:
         rounds: How the run is trained.
         seed: Of data and attacks.
         simulation: Noise, held-out people and column order come from the seed, too: nobody is protected.
+        fill: What a masked genotype shows: "missing" or "major".
     """
 
     out: Path
@@ -136,6 +137,7 @@ class DemoSettings:
     rounds: Rounds
     seed: int
     simulation: bool
+    fill: str = "missing"
 
 
 class Demo:
@@ -221,7 +223,8 @@ class Demo:
         with step("configure", seconds=self._seconds):
             consortium.configure([
                 "--run", NAME, "--ple", rounds.ple, "--rounds", rounds.risk, "--game-rounds", rounds.game,
-                "--game-steps", rounds.game_steps, "--noise", rounds.noise, *declared, *self._seeded,
+                "--game-steps", rounds.game_steps, "--noise", rounds.noise,
+                "--fill", self._settings.fill, *declared, *self._seeded,
             ])  # fmt: skip
         with step("federate", total=rounds.total, seconds=self._seconds) as running:
 

@@ -1,4 +1,4 @@
-"""Releases as VCF Zarr 0.4, in Zarr format 2: what vcf2zarr writes by itself, and what vcztools and sgkit read."""
+"""Releases as VCF Zarr 0.4, in Zarr format 2, which vcf2zarr writes by itself: read by vcztools."""
 
 from __future__ import annotations
 
