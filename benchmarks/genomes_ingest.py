@@ -25,11 +25,10 @@ import numpy as np
 import pysam
 
 from afml.genomics.bgzip import header_lines
-from afml.genomics.build import build_store
+from afml.genomics.build import build_store, pack_store
 from afml.genomics.calls.account import CallReading
 from afml.genomics.sites import SitePanel
 from afml.genomics.sources.opening import open_source
-from afml.genomics.store import GenotypeStore
 
 FEW = 1024
 BARS = {
@@ -97,7 +96,7 @@ def _work(kind: str, vcf: Path, panel: Path, folder: Path) -> Callable[[], objec
 
         return lambda: bio2zarr.vcf.convert([vcf], folder / "vcz", worker_processes=int(os.environ["PROCESSES"]))
     if kind == "batch":
-        store = GenotypeStore.open(folder / "store")
+        store = pack_store(folder / "store")
         people = np.random.default_rng(1).permutation(len(store))[:256]
         store.dosage(people)
         return lambda: store.dosage(people)

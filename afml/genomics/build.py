@@ -19,6 +19,7 @@ from afml.genomics.calls.settle import settle
 from afml.genomics.calls.site_calls import Joining, SiteCalls
 from afml.genomics.drawn import draw_people
 from afml.genomics.intake import Reading, spans_of, take_in
+from afml.genomics.packed import create_packed, pack
 from afml.genomics.persons import merge_calls
 from afml.genomics.rows import SiteRows
 from afml.genomics.sites import ANNOTATIONS, SitePanel
@@ -151,6 +152,22 @@ def fold_store(store: Path, panel: SitePanel, people: Mapping[str, Sequence[int]
             arrays["call_genotype"][start:stop] = merge_calls(calls[start:stop], people.values())
         arrays["variant_absent"][:] = np.array(columns["variant_absent"])
     return GenotypeStore.open(store)
+
+
+def pack_store(path: Path) -> GenotypeStore:
+    """Put everybody's packed dosages (`afml.genomics.packed`) into a finished store, some people at a time.
+
+    Args:
+        path: Folder of a store that was made here, to which nobody else writes.
+    """
+    store = GenotypeStore.open(path)
+    sites = max(1, len(store.panel))
+    array = create_packed(zarr.open_group(str(path), mode="r+"), len(store), sites)
+    step = max(64, min(_PEOPLE_PER_CHUNK, _BLOCK_BYTES // sites))  # part of a chunk costs as much to read as all of it
+    for start in range(0, len(store), step):
+        people = slice(start, min(start + step, len(store)))
+        array[people] = pack(store.dosage(people))
+    return GenotypeStore.open(path)
 
 
 def _require_free(out: Path) -> None:

@@ -15,7 +15,7 @@ from afml.core.files import require_file, write_secret
 from afml.data.kind import Built, Note
 from afml.data.people import PersonColumns
 from afml.data.persons import Who, read_names, read_who
-from afml.genomics.build import build_store, fold_store
+from afml.genomics.build import build_store, fold_store, pack_store
 from afml.genomics.calls.account import ACCOUNT_FILE, Account, CallReading, Sexes
 from afml.genomics.calls.align import Aligner
 from afml.genomics.calls.assembly import read_assembly, require_one_build
@@ -92,7 +92,8 @@ class GenotypeData:
         save_people(files.cohort_store.parent, found.told_of(who.matched), store.samples)
         samples, names = tuple(found.columns), found.names(store.samples, person_of)
         if samples != tuple(store.samples):
-            store = fold_store(files.cohort_store, panel, found.columns)
+            fold_store(files.cohort_store, panel, found.columns)
+        store = pack_store(files.cohort_store)
         columns = PersonColumns((), np.zeros((len(samples), 0)))
         if given.phenotypes is not None:
             columns = read_phenotypes(given.phenotypes, samples, names, given.missing_code)

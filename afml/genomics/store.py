@@ -16,6 +16,7 @@ import zarr
 from numpy.typing import NDArray
 
 from afml.core.errors import InputError, IntegrityError
+from afml.genomics.packed import PACKED, unpack
 from afml.genomics.sites import SitePanel
 from afml.genomics.sources.record import MISSING, count_allele
 from afml.genomics.vcf_zarr import find_array, match_foreign, read_array
@@ -44,6 +45,7 @@ class GenotypeStore:
         alleles: NDArray[np.int64],
     ) -> None:
         self._calls, self._records, self._alleles = calls, records, alleles
+        self._packed: Any = None
         self.samples, self.panel = samples, panel
         self.absent = records < 0
         self.absent_sites = int(self.absent.sum())
@@ -68,8 +70,9 @@ class GenotypeStore:
         dosage = np.full((len(wanted), len(self.panel)), MISSING, dtype=np.int8)
         if not len(wanted):
             return dosage
-        first, last = int(wanted[0]), int(wanted[-1]) + 1
-        columns = slice(first, last) if last - first == len(wanted) else wanted
+        columns = _as_slice(wanted)
+        if self._packed is not None:
+            return unpack(np.asarray(self._packed.oindex[columns, slice(None)])[back], len(self.panel))
         for sites in self._blocks(len(wanted)):
             calls = self._calls.oindex[_as_slice(self._records[sites]), columns, slice(None)]  # [S', people, ploidy]
             copies = count_allele(calls, self._alleles[sites, None])
@@ -131,7 +134,9 @@ class GenotypeStore:
             raise InputError("store was made for another site panel", where=path, cure="make it again for this one")
         absent = read_array(group, "variant_absent", path).astype(bool)
         records = np.where(absent, -1, np.arange(len(own)))
-        return cls(calls, samples, own, records, np.ones(len(own), dtype=np.int64))
+        store = cls(calls, samples, own, records, np.ones(len(own), dtype=np.int64))
+        store._packed = group.get(PACKED)
+        return store
 
 
 def people_at_once(store: GenotypeStore) -> Iterator[slice]:
