@@ -23,13 +23,13 @@ export PYTHONDONTWRITEBYTECODE ?=
 # No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
 export MPLBACKEND := Agg
 
-.PHONY: help readme setup demo golden reproduce reproduce-quick reproduce-extended reproduce-examples test simulate fuzz check map wire lock bench bench-codec bench-privacy bench-memory bench-peers bench-paired clean
+.PHONY: help readme setup demo golden reproduce reproduce-quick reproduce-extended reproduce-examples test simulate fuzz check map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-peers bench-paired clean
 
 help:
 	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=]   five institutions on this machine"
 	@echo "make test     all tests        make check   types, style, layers, wire code    make simulate [HISTORIES=2000]   hostile parties   make fuzz   damaged files"
 	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-quick   make reproduce-examples DATA=DIR [SEEDS=20]"
-	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory; bench-peers beside NVFlare, bench-paired OLD=DIR beside an older checkout)    make setup   only the environment"
+	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory, bench-genomes; bench-peers beside NVFlare, bench-paired OLD=DIR beside an older checkout)    make setup   only the environment"
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "setup: no python3.11 found on PATH; install it"; exit 2; }
@@ -121,7 +121,7 @@ lock: $(READY)
 bench: $(READY)
 	"$(PY)" -m benchmarks
 
-bench-codec bench-privacy bench-memory: bench-%: $(READY)
+bench-codec bench-privacy bench-memory bench-genomes: bench-%: $(READY)
 	"$(PY)" -m benchmarks $*
 
 # NVFlare pins another TenSEAL: an environment of its own, outside `make bench` and CI.

@@ -143,10 +143,10 @@ def _bcftools(vcf: Path, panel: SitePanel, folder: Path) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def run() -> dict[str, object]:
+def figures() -> dict[str, object]:
     """All figures but those of `huge`."""
     data = Path(os.environ.get("AFML_DATA_DIR", "../shared/data")) / _EXOMES
-    figures: dict[str, object] = {"file": "exomes" if data.exists() else "simulated"}
+    found: dict[str, object] = {"file": "exomes" if data.exists() else "simulated"}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         vcf = data if data.exists() else simulated(folder / "big.vcf.gz", 2548, 119_635)
@@ -159,7 +159,7 @@ def run() -> dict[str, object]:
         two = measure("build", vcf, everything, folder, 2)
         other = measure("vcf2zarr", vcf, few, folder, 2)
         indexed = measure("build", vcf, few, folder)
-        figures |= {
+        found |= {
             "ingest_cpu_s": one["cpu"],
             "ingest_vs_cyvcf2": one["cpu"] / bare["cpu"],
             "ingest_scaling_2": one["wall"] / two["wall"],
@@ -168,8 +168,8 @@ def run() -> dict[str, object]:
             "indexed_vs_bcftools": indexed["cpu"] / _bcftools(vcf, some, folder),
             "peak_mb_all": one["peak_mb"],
         }
-        figures |= _simulated_figures(folder)
-    return {name: round(value, 3) if isinstance(value, float) else value for name, value in figures.items()}
+        found |= _simulated_figures(folder)
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in found.items()}
 
 
 def _simulated_figures(folder: Path) -> dict[str, object]:

@@ -136,7 +136,7 @@ def mask(root: Path, people: int, sites: int) -> dict[str, float]:
     }
 
 
-def run() -> dict[str, object]:
+def figures() -> dict[str, object]:
     found: dict[str, object] = {}
     env = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     for name, (people, sites) in SIZES.items():
@@ -144,11 +144,11 @@ def run() -> dict[str, object]:
             for step in ("prepare", "mask"):
                 command = [sys.executable, "-m", "benchmarks.genomes_mask", step, folder, str(people), str(sites)]
                 done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
-        figures = json.loads(done.stdout.splitlines()[-1])
-        found[f"mask_peak_mb_{name}"] = figures["peak_mb"]
-        found[f"recognise_seconds_{name}"] = round(figures["recognise_seconds"], 1)
-        found[f"mask_seconds_{name}"] = round(figures["mask_seconds"], 1)
-        found[f"mask_vs_copy_{name}"] = round(figures["mask_seconds"] / figures["copy_seconds"], 2)
+        measured = json.loads(done.stdout.splitlines()[-1])
+        found[f"mask_peak_mb_{name}"] = measured["peak_mb"]
+        found[f"recognise_seconds_{name}"] = round(measured["recognise_seconds"], 1)
+        found[f"mask_seconds_{name}"] = round(measured["mask_seconds"], 1)
+        found[f"mask_vs_copy_{name}"] = round(measured["mask_seconds"] / measured["copy_seconds"], 2)
     return found
 
 
