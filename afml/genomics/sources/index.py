@@ -54,7 +54,10 @@ class FileIndex:
     """
 
     def __init__(self, contigs: Mapping[str, _Contig], shift: int, depth: int) -> None:
-        self._contigs = {canonical(name): contig for name, contig in contigs.items()}
+        # Several names may mean one contig: the part of X that pairs has a name of its own beside X.
+        self._contigs: dict[str, list[_Contig]] = {}
+        for name, contig in contigs.items():
+            self._contigs.setdefault(canonical(name), []).append(contig)
         self._shift, self._depth = shift, depth
 
     def stretches(self, spans: Iterable[Span]) -> list[Stretch]:
@@ -65,8 +68,7 @@ class FileIndex:
             windows[contig, first >> self._shift] = min(first, least), max(last, most)
         found: set[tuple[int, int]] = set()
         for (contig, _), (first, last) in windows.items():
-            bins = self._contigs.get(contig)
-            if bins is not None:
+            for bins in self._contigs.get(contig, ()):
                 found.update(self._chunks(bins, max(0, first - 1), last))
         merged: list[list[int]] = []
         for start, stop in sorted(found):
@@ -80,7 +82,13 @@ class FileIndex:
     def starts(self) -> list[int]:
         """Virtual offsets at which records begin: places to divide the file at."""
         return sorted(
-            {start for bins in self._contigs.values() for chunks in bins.chunks.values() for start, _ in chunks}
+            {
+                start
+                for contigs in self._contigs.values()
+                for bins in contigs
+                for chunks in bins.chunks.values()
+                for start, _ in chunks
+            }
         )
 
     def _chunks(self, bins: _Contig, first: int, end: int) -> Iterable[tuple[int, int]]:
@@ -107,12 +115,12 @@ class FileIndex:
         return bins.begins.get(number, 0)
 
 
-def find_index(path: Path, contigs: Sequence[str]) -> FileIndex | None:
+def find_index(path: Path, contigs: Mapping[int, str]) -> FileIndex | None:
     """The index beside a file; None where there is none, or an older one than the file.
 
     Args:
         path: The VCF or BCF.
-        contigs: Contigs in the order of its header: the index of a BCF may know them by number alone.
+        contigs: Number of a contig in the file -> its name: the index of a BCF may know them by number alone.
 
     Raises:
         InputError: The index is damaged.
@@ -151,7 +159,7 @@ class _Bytes:
         return self._data[self._at - size : self._at]
 
 
-def _read(data: bytes, contigs: Sequence[str]) -> FileIndex:
+def _read(data: bytes, contigs: Mapping[int, str]) -> FileIndex:
     source = _Bytes(data)
     kind = source.text(4)
     if kind == _TBI:
@@ -166,14 +174,15 @@ def _read(data: bytes, contigs: Sequence[str]) -> FileIndex:
         raise ValueError(kind)
     shift, depth, extra = source.take("3i")
     told = source.text(extra)
-    names = _names(told[_CONFIGURED:]) if extra > _CONFIGURED else list(contigs)
-    count = source.one()
-    found = [_contig(source, depth, linear=False) for _ in range(count)]
-    return FileIndex(dict(zip(names, found, strict=extra > _CONFIGURED)), shift, depth)
+    found = [_contig(source, depth, linear=False) for _ in range(source.one())]
+    if extra > _CONFIGURED:
+        return FileIndex(dict(zip(_names(told[_CONFIGURED:]), found, strict=True)), shift, depth)
+    return FileIndex({contigs[n]: bins for n, bins in enumerate(found) if n in contigs}, shift, depth)
 
 
 def _names(text: bytes) -> list[str]:
-    return [name.decode("utf-8") for name in text.rstrip(b"\0").split(b"\0")]
+    text = text.rstrip(b"\0")
+    return [name.decode("utf-8") for name in text.split(b"\0")] if text else []
 
 
 def _contig(source: _Bytes, depth: int, *, linear: bool) -> _Contig:

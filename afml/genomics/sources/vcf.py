@@ -174,7 +174,7 @@ class VariantFile:
         ]
 
     def _index(self) -> FileIndex | None:
-        return find_index(self.path, list(self._header_of.contigs))
+        return find_index(self.path, {} if self._dictionary is None else self._dictionary.contigs)
 
     def _read(self, parts: Iterable[FilePart] | None) -> Iterator[Record]:
         reader = LineReader(self.path, self._people, self._kept, self._names)

@@ -11,6 +11,7 @@ import pysam.bcftools
 import pytest
 
 from afml.core.errors import InputError
+from afml.genomics.bgzip import header_lines
 from afml.genomics.sources import vcf
 from afml.genomics.sources.index import find_index
 from afml.genomics.sources.record import Record, Span
@@ -51,8 +52,8 @@ SPANS: list[list[Span]] = [
 @pytest.mark.parametrize("name", ["tbi.vcf.gz", "csi.vcf.gz", "csi.bcf"])
 @pytest.mark.parametrize("spans", SPANS, ids=str)
 def test_the_index_finds_what_a_scan_finds(forms: dict[str, Path], name: str, spans: list[Span]) -> None:
-    assert find_index(forms[name], ["1", "X"]) is not None
-    assert find_index(forms["plain.vcf.gz"], []) is None
+    assert find_index(forms[name], {0: "1", 1: "X"}) is not None
+    assert find_index(forms["plain.vcf.gz"], {}) is None
     scanned = [
         record
         for record in VariantFile(forms["plain.vcf.gz"])
@@ -77,8 +78,50 @@ def test_an_index_older_than_its_file_is_not_used(forms: dict[str, Path]) -> Non
     index = Path(f"{forms['csi.bcf']}.csi")
     kept = index.stat().st_mtime
     os.utime(index, (1, 1))
-    assert find_index(forms["csi.bcf"], []) is None
+    assert find_index(forms["csi.bcf"], {}) is None
     os.utime(index, (kept, kept))
+
+
+def indexed(path: Path) -> list[Path]:
+    """A VCF with TBI, and the same as a BCF with CSI."""
+    binary = path.with_suffix(".bcf")
+    pysam.bcftools.view("-Ob", "-o", str(binary), str(path), catch_stdout=False)
+    pysam.bcftools.index("-t", "-f", str(path), catch_stdout=False)
+    pysam.bcftools.index("-c", "-f", str(binary), catch_stdout=False)
+    return [path, binary]
+
+
+@pytest.mark.parametrize(
+    ("contigs", "names"),
+    [
+        (["ID=X", "ID=PAR1"], ("X", "PAR1")),  # two names that mean X, both with records
+        (["ID=chrX", "ID=X", "ID=23"], ("X", "X")),  # and such as have none
+        (["ID=21,IDX=3", "ID=X,IDX=7"], ("X", "X")),  # numbers that leave some out
+        (["ID=X,IDX=1", "ID=21,IDX=0"], ("X", "X")),
+        (["ID=21", "ID=21", "ID=X"], ("X", "X")),
+    ],
+    ids=str,
+)
+def test_an_index_knows_each_name_of_a_contig(tmp_path: Path, contigs: list[str], names: tuple[str, str]) -> None:
+    lines = ["##fileformat=VCFv4.2", *(f"##contig=<{one}>" for one in contigs)]
+    lines += ['##FORMAT=<ID=GT,Number=1,Type=String,Description="genotype">']
+    lines += ["\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", "a"])]
+    rows = [(names[0], 100_000), (names[0], 5_000_000), (names[1], 5_100_000)]
+    lines += [f"{chrom}\t{pos}\t.\tA\tC\t.\t.\t.\tGT\t0/1" for chrom, pos in rows]
+    path = tmp_path / "a.vcf.gz"
+    with pysam.BGZFile(str(path), "wb") as sink:
+        sink.write(("\n".join(lines) + "\n").encode())
+    for form in indexed(path):
+        with VariantFile(form) as source:
+            assert [record.pos for record in source.records([("X", 1, 1 << 28)])] == [pos for _, pos in rows]
+
+
+def test_a_file_without_records_has_an_index_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.vcf.gz"
+    with pysam.BGZFile(str(path), "wb") as sink:
+        sink.write(header_lines(["22"], [], ["a"]))
+    for form in indexed(path):
+        assert list(VariantFile(form).records([("22", 1, 1 << 28)])) == []
 
 
 def test_a_damaged_index_is_named(tmp_path: Path) -> None:
