@@ -7,7 +7,8 @@ where the record leaves that open. A record is one of these for a site:
 * *swapped*: single bases with REF and ALT exchanged (another reference): its REF is the site's ALT. Not for indels,
   where exchanged alleles are another change, and not for A/T and C/G, which look so from the other strand as well.
 * *covering*: a record without ALT, or with `<NON_REF>` or `<*>`, says of everybody whether they differ from the
-  reference at every place from POS to END. Reference there is not the site's ALT; `<NON_REF>` itself is open.
+  reference at every place from POS to END. Reference there is not the site's ALT; `<NON_REF>` itself is open, and
+  so is an MNP that holds the site's ALT.
 * anything else says nothing of the site; why is told (`State`).
 """
 
@@ -145,7 +146,8 @@ class Matcher:
             return Match(site, State.MATCHED, _carried(alleles, offset, alt), swapped=True)
         covering = not alts or any(one in UNSTATED for one in alts)
         if covering and _agrees(ref, spelled):
-            return Match(site, State.COVERED, (0, *(-(one in UNSTATED) for one in alts)))
+            place = slice(offset, offset + len(ref)) if len(ref) == len(alt) else None
+            return Match(site, State.COVERED, (0, *(-_may_be(alt, one, alleles[0], place) for one in alts)))
         if covering and exchanged and not palindrome:
             return Match(site, State.COVERED, _carried(alleles, offset, alt), swapped=True)
         return Match(site, self._why_not(site, alleles, offset))
@@ -186,6 +188,13 @@ class Matcher:
 def _agrees(ref: str, spelled: str) -> bool:
     """Whether the bases that a record spells of a site's REF are its first ones; N may be any."""
     return all(one in (base, "N") for base, one in zip(ref, spelled, strict=False))
+
+
+def _may_be(alt: str, one: str, ref: str, place: slice | None) -> bool:
+    """Whether an ALT beside a reference allele may hold a site's ALT: any other allele, or an MNP with its bases."""
+    if one in UNSTATED:
+        return True
+    return place is not None and (len(one) == len(ref) or place.start == 0) and one[place] == alt
 
 
 def _carried(alleles: Sequence[str], offset: int, base: str) -> tuple[int, ...]:

@@ -20,6 +20,10 @@ Dosages = Literal["refuse", "round"]
 
 ROUND_WITHIN = 0.1
 """A dosage DS becomes the nearest number of copies if it is at most this far off (PLINK's --hard-call-threshold)."""
+DOSAGES = ("GP", "DS")
+"""FORMAT fields that calls are made of where there are no genotypes."""
+SUMS_WITHIN = 0.02
+"""How far the GP of a person may be from adding up to 1, by rounding. VCF 4.2 has them phred-scaled instead."""
 PROBABLE = 0.9
 """A genotype becomes a call if its probability GP is at least this."""
 
@@ -31,7 +35,7 @@ class QualityPolicy(Settings):
         filters: `pass`: FILTER of the record and FT of the call must be PASS or absent; `any`: they are not looked
             at, but for several records of one site, of which those that pass win.
         min_gq: Smallest genotype quality (GQ, or RGQ of a reference call); 0 for none. A call without one fails.
-        min_dp: Smallest read depth (DP, or MIN_DP of a block); 0 for none. A call without one fails.
+        min_dp: Smallest read depth (DP; of a block, its MIN_DP); 0 for none. A call without one fails.
         dosages: What is done with a record that has DS or GP and no genotype: `round` makes calls of them.
     """
 
@@ -74,7 +78,7 @@ def failed(filters: Sequence[str]) -> bool:
 
 
 def failing_calls(
-    record: Numbers, policy: QualityPolicy, calls: NDArray[np.int16], counts: Counter[str]
+    record: Numbers, policy: QualityPolicy, calls: NDArray[np.integer[Any]], counts: Counter[str]
 ) -> NDArray[np.bool_] | None:
     """Which calls of a record are not good enough, [people]; None where none fails.
 
@@ -90,7 +94,7 @@ def failing_calls(
     if policy.min_gq:
         found.append((told.GQ, _below(record, ("GQ", "RGQ"), policy.min_gq)))
     if policy.min_dp:
-        found.append((told.DP, _below(record, ("DP", "MIN_DP"), policy.min_dp)))
+        found.append((told.DP, _below(record, ("MIN_DP", "DP"), policy.min_dp)))
     bad: NDArray[np.bool_] | None = None
     for name, failing in found:
         own = (calls[:, 0] >= 0) & failing
@@ -115,10 +119,10 @@ def _below(record: Numbers, fields: tuple[str, str], least: int) -> NDArray[np.b
 
 def rounded(record: Numbers, allele: int, alleles: int) -> NDArray[np.int8] | None:
     """Calls made of the dosages of one allele, int8 [people, 2]; None where the record has neither GP (of two
-    alleles) nor DS.
+    alleles, probabilities of somebody) nor DS.
 
-    GP first: the genotype whose probability is at least `PROBABLE`. Else DS: the nearest number of copies, if it is
-    within `ROUND_WITHIN`. What is between is missing.
+    GP first: the genotype whose probability is at least `PROBABLE`. Else, for people without three probabilities that
+    add up to 1, DS: the nearest number of copies, if it is within `ROUND_WITHIN`. What is between is missing.
 
     Args:
         record: A record without genotypes.
@@ -128,18 +132,20 @@ def rounded(record: Numbers, allele: int, alleles: int) -> NDArray[np.int8] | No
     if allele == 0:
         pairs = rounded(record, 1, alleles) if alleles == 2 else None
         return None if pairs is None else np.where(pairs < 0, pairs, 1 - pairs)
+    copies: NDArray[Any] | None = None
+    dosage = record.numbers("DS")
+    if dosage is not None and dosage.shape[1] >= allele:
+        given = dosage[:, allele - 1]
+        nearest = np.rint(given)
+        sure = (np.abs(given - nearest) <= ROUND_WITHIN + 1e-6) & (nearest >= 0) & (nearest <= 2)
+        copies = np.where(sure, nearest, -1)
     chances = record.numbers("GP")
     if chances is not None and alleles == 2 and chances.shape[1] == 3:  # 0/0, 0/1, 1/1
-        best = np.where(np.isnan(chances), -1.0, chances)
-        copies = np.where(best.max(axis=1) >= PROBABLE, best.argmax(axis=1), -1)
-        return _pairs(copies)
-    dosage = record.numbers("DS")
-    if dosage is None or dosage.shape[1] < allele:
-        return None
-    given = dosage[:, allele - 1]
-    nearest = np.rint(given)
-    sure = (np.abs(given - nearest) <= ROUND_WITHIN + 1e-6) & (nearest >= 0) & (nearest <= 2)
-    return _pairs(np.where(sure, nearest, -1))
+        shares = (chances >= 0).all(axis=1) & (np.abs(chances.sum(axis=1) - 1) <= SUMS_WITHIN)
+        if shares.any():
+            of_best = np.where(chances.max(axis=1) >= PROBABLE, chances.argmax(axis=1), -1)
+            copies = np.where(shares, of_best, -1 if copies is None else copies)
+    return None if copies is None else _pairs(copies)
 
 
 def _pairs(copies: NDArray[Any]) -> NDArray[np.int8]:

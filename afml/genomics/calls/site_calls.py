@@ -19,15 +19,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.core.errors import InputError
 from afml.genomics.calls import tally as told
 from afml.genomics.calls.align import Aligner
 from afml.genomics.calls.alleles import NEARBY, Match, Matcher, table_of
 from afml.genomics.calls.ploidy import Ploidy, paired, ploidies
-from afml.genomics.calls.quality import Numbers, QualityPolicy, failed, failing_calls, rounded
+from afml.genomics.calls.quality import DOSAGES, Numbers, QualityPolicy, failed, failing_calls, rounded
 from afml.genomics.calls.states import State
 from afml.genomics.calls.tally import Tally
 from afml.genomics.sites import SitePanel
+from afml.genomics.sources.record import NoGenotypes
 
 Given = tuple[int, NDArray[np.int8]]
 """A site and its calls, int8 [people, 2]."""
@@ -191,7 +191,8 @@ class SiteCalls:
                 self._states[match.site] = max(self._states[match.site], State.NO_GENOTYPES)
                 continue
             counts[told.BETWEEN] += int((pairs[:, 0] < 0).sum())
-            given.append(self._row(record, match, state, pairs, None))
+            bad = failing_calls(record, self._rules.policy, pairs, counts)
+            given.append(self._row(record, match, state, pairs, bad))
         return given
 
 
@@ -203,14 +204,16 @@ def _genotypes(record: Taken) -> NDArray[np.int16] | None:
     """
     try:
         calls = record.calls()
-    except InputError:
-        if record.texts("GT") is None and (record.numbers("DS") is not None or record.numbers("GP") is not None):
-            return None
-        raise
+    except NoGenotypes:
+        if all(record.numbers(field) is None for field in DOSAGES):
+            raise
+        return None
     if calls.shape[1] == 1:
         calls = np.concatenate([calls, np.full_like(calls, -2)], axis=1)
-    if calls.size and calls[0, 0] < 0 and int(calls.max()) < 0 and record.numbers("DS") is not None:
-        return None
+    if calls.size and calls[0, 0] < 0 and int(calls.max()) < 0:
+        dosages = [record.numbers(field) for field in DOSAGES]
+        if any(one is not None and not np.isnan(one).all() for one in dosages):
+            return None
     return calls
 
 

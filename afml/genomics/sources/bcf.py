@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from afml.core.errors import InputError
 from afml.genomics.sources.header import Header
-from afml.genomics.sources.record import ABSENT, MISSING, Record, require_listed
+from afml.genomics.sources.record import ABSENT, MISSING, NoGenotypes, Record, require_listed
 
 MAGIC = b"BCF\x02"
 _SITE = struct.Struct("<iiifII")  # contig, position, length, quality, alleles and INFO, people and FORMAT
@@ -27,15 +27,17 @@ class Dictionary:
     """The numbers by which a BCF names contigs and keys.
 
     Args:
-        header: Its header. Keys are numbered as they come, PASS first, unless a line states its `IDX`.
+        header: Its header. Contigs and keys are numbered as they come, a name that stands twice once, PASS first among
+            the keys, unless a line states its `IDX`.
     """
 
     def __init__(self, header: Header) -> None:
         self.keys: dict[int, str] = {0: "PASS"}
         self.contigs: dict[int, str] = {}
-        numbers = {"PASS": 0}
+        numbers, named = {"PASS": 0}, set[str]()
         for what, fields in header.declared:
-            if what == "contig":
+            if what == "contig" and fields["ID"] not in named:
+                named.add(fields["ID"])
                 self.contigs[int(fields.get("IDX", len(self.contigs)))] = fields["ID"]
             elif what in ("FILTER", "INFO", "FORMAT") and fields["ID"] not in numbers:
                 numbers[fields["ID"]] = number = int(fields.get("IDX", len(numbers)))
@@ -148,7 +150,7 @@ class BcfRecord(Record):
         for _ in range(alleles & 0xFFFF):
             key = dictionary.keys[values.number()]
             self._info[key] = values.skip()
-        if not self.alleles or values.at != len(shared) or position < -1:
+        if not self.alleles or "" in self.alleles or values.at != len(shared) or position < -1:
             raise ValueError(len(shared))
 
     def select(self, kept: NDArray[np.int64] | None) -> None:
@@ -179,7 +181,7 @@ class BcfRecord(Record):
         """Allele numbers [people, 2]; see `Record.calls`."""
         found = self._field("GT")
         if found is None or found[0] not in _INT:
-            raise InputError(f"record {self.place} has no GT field", where=self.where, cure="give genotypes")
+            raise NoGenotypes(f"record {self.place} has no GT field", where=self.where, cure="give genotypes")
         kind, count, raw = found
         words = np.frombuffer(raw, dtype=_INT[kind]).reshape(self._people, count)
         if self._kept is not None:
@@ -206,7 +208,8 @@ class BcfRecord(Record):
             return None
         kind, count, raw = found
         if kind == _FLOAT:
-            values = np.frombuffer(raw, dtype="<f4").reshape(self._people, count)  # missing and end are NaNs
+            values = np.frombuffer(raw, dtype="<f4").reshape(self._people, count)
+            values = np.where(np.isnan(values), np.float32(np.nan), values)  # missing and end are signalling NaNs
         else:
             words = np.frombuffer(raw, dtype=_INT[kind]).reshape(self._people, count)
             values = np.where(words < np.iinfo(_INT[kind]).min + 8, np.nan, words).astype(np.float32)

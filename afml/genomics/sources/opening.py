@@ -94,6 +94,13 @@ def _natural(path: Path) -> tuple[tuple[int, int, str], ...]:
 
 
 def _open(path: Path, need_samples: bool, keep: Sequence[str] | None) -> CallSource:
+    source = _of_kind(path, need_samples, keep)
+    if need_samples and not source.samples:
+        raise InputError("holds no people", where=path, cure="give a file with genotypes of people")
+    return source
+
+
+def _of_kind(path: Path, need_samples: bool, keep: Sequence[str] | None) -> CallSource:
     if path.is_dir():
         from afml.genomics.sources.zarr_store import ZarrStore
 

@@ -131,7 +131,10 @@ def _sites(
         chrom.append(names.canonical(fields[columns["chrom"]]))
         pos.append(int(fields[columns["pos"]]))
         ref, alt = fields[columns["ref"]].upper(), fields[columns["alt"]].upper()
-        alleles.append((ref,) if alt in _NONE else (ref, *alt.split(",")))
+        alts = [] if alt in _NONE else alt.split(",")
+        if "" in alts:
+            raise InputError(f"line {number} has an ALT without a letter", where=path, cure="correct this line")
+        alleles.append((ref, *alts))
         failed = fields[columns["filter"]] if "filter" in columns else "."
         filters.append(() if failed in ("PASS", ".") else tuple(failed.split(";")))
     found = [match for line in lines if (match := _CONTIG.match(line))]

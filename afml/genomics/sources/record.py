@@ -27,6 +27,10 @@ Span = tuple[str, int, int]
 """(canonical contig, first base, last base), 1-based, both ends included."""
 
 
+class NoGenotypes(InputError):
+    """A record that states no genotypes; it may have dosages."""
+
+
 class Record(ABC):
     """One record of a source.
 
@@ -64,7 +68,8 @@ class Record(ABC):
         """Allele numbers [people, 2]: `MISSING` is a missing allele, `ABSENT` the second one of a haploid call.
 
         Raises:
-            InputError: The record states no genotypes, more than two alleles per call, or one it does not list.
+            NoGenotypes: The record states none.
+            InputError: It states more than two alleles per call, or one that it does not list.
         """
 
     def numbers(self, field: str) -> NDArray[np.float32] | None:

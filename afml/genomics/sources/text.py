@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from afml.core.errors import InputError
 from afml.genomics.contigs import ContigNames
 from afml.genomics.sources.genotypes import Malformed, call_of, calls_of, numbers_of, values_of
-from afml.genomics.sources.record import Record, require_listed
+from afml.genomics.sources.record import NoGenotypes, Record, require_listed
 
 _CHROM, _POS, _REF, _ALT, _FILTER, _INFO, _FORMAT, _CALLS = 0, 1, 3, 4, 6, 7, 8, 9
 _LARGEST_POSITION = 1 << 31
@@ -37,7 +37,7 @@ class TextRecord(Record):
     def end(self) -> int:
         """INFO END where it is stated, else the last base of REF."""
         stated = self.info("END")
-        if stated is None:
+        if stated is None or stated == ".":
             return self.pos + len(self.alleles[0]) - 1
         try:
             return int(stated)
@@ -62,7 +62,7 @@ class TextRecord(Record):
                 texts = values_of(self._fields[_CALLS], self._people, keys.index(b"GT"))
                 calls = np.asarray([call_of(text) for text in texts], dtype=np.int16).reshape(-1, 2)
             else:
-                raise InputError(f"record {self.place} has no GT field", where=self.where, cure="give genotypes")
+                raise NoGenotypes(f"record {self.place} has no GT field", where=self.where, cure="give genotypes")
         except Malformed as error:
             raise self._malformed(str(error)) from None
         return require_listed(calls if self._kept is None else calls[self._kept], self)
@@ -172,6 +172,8 @@ class LineReader:
             return "has a POS that is no position"
         if not fields[_CHROM] or not fields[_REF] or not fields[_ALT]:
             return "lacks its contig, REF or ALT"
+        if b"," in fields[_ALT] and b"" in fields[_ALT].split(b","):
+            return "has an ALT without a letter"
         return ""
 
     def _chrom(self, spelled: bytes) -> str:

@@ -170,7 +170,7 @@ def _floats(values: NDArray[Any]) -> NDArray[np.float32]:
     """Numbers of one site, [people, values]; integers below 0 are missing or fill."""
     if values.dtype.kind in "iu":
         values = np.where(values < 0, np.nan, values)
-    found = values.astype(np.float32)
+    found = np.where(np.isnan(values), np.float32(np.nan), values).astype(np.float32)  # of signalling NaNs quiet ones
     return found[:, None] if found.ndim == 1 else found
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.core.errors import InputError
 from afml.genomics.calls.site_calls import Rules, SiteCalls
 from afml.genomics.sites import SitePanel
+from afml.genomics.sources.record import NoGenotypes
 
 
 class Line:
@@ -29,7 +29,7 @@ class Line:
 
     def calls(self) -> NDArray[np.int16]:
         if "GT" not in self._keys:
-            raise InputError("record has no GT field")
+            raise NoGenotypes("record has no GT field")
         found = []
         for column in self._columns:
             alleles = column["GT"].replace("|", "/").split("/")

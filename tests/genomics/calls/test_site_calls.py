@@ -34,6 +34,10 @@ RIGHT = {
     "a block that covers it": (SNV, ["22 4 . T <NON_REF> . . END=20 GT 0/0 0/0 ./. 0/0"], [0, 0, -1, 0]),
     "a bcftools block": (SNV, ["22 4 . T <*> . . END=10 GT 0/0 0/0 0/0 0/0"], [0, 0, 0, 0]),
     "a block without ALT": (SNV, ["22 10 . N . . . END=12 GT 0/0 0/0 0/0 0/0"], [0, 0, 0, 0]),
+    "an MNP that holds it, of a gVCF": (
+        SNV, ["22 9 . TA GC,<NON_REF> . . . GT 0/0 0/1 1/1 0/0"], [0, -1, -1, 0]
+    ),
+    "an MNP that does not, of a gVCF": (SNV, ["22 9 . TA GG,<*> . . . GT 0/0 0/1 1/1 0/2"], [0, 0, 0, -1]),
     "a deletion that covers it, of a gVCF": (SNV, ["22 8 . CTA C,<NON_REF> . . . GT 0/0 0/1 1/1 0/0"], [0, 0, 0, 0]),
     "a deletion": (DELETION, ["22 10 . AT A . . . GT 0/0 0/1 1/1 ./."], [0, 1, 2, -1]),
     "a deletion, longer": (DELETION, ["22 9 . CATG CAG . . . GT 0/0 0/1 1/1 ./."], [0, 1, 2, -1]),
@@ -182,6 +186,34 @@ def test_dosages_are_rounded_only_when_asked_and_only_when_near() -> None:
     assert taken(SNV, "22 10 . C A,G . . . DS 0,1", rules=rules).copies == [[-1]]  # REF's share is not said alone
     with pytest.raises(InputError, match="no GT"):
         taken(SNV, "22 10 . A C . . . DP 3")
+
+
+def test_dosages_beside_missing_genotypes_are_dosages() -> None:
+    line = "22 10 . A C . . . GT:GP ./.:0.95,0.05,0 ./.:0,0.92,0.08 ./.:0,0,1 ./.:."
+    assert taken(SNV, line, rules=Rules(QualityPolicy(dosages="round"))).copies == [[0, 1, 2, -1]]
+    assert taken(SNV, line).tally.absent() == {"dosages and no genotypes (--dosages round)": 1}
+    assert taken(SNV, "22 10 . A C . . . GT:GP:DS ./.:.:. ./.:.:.").tally.absent() == {}  # none are there
+
+
+def test_probabilities_that_do_not_add_up_are_none() -> None:
+    rules = Rules(QualityPolicy(dosages="round"))
+    phred = taken(SNV, "22 10 . A C . . . GP 0,30,100 30,0,40 100,30,0 0,0,0", rules=rules)  # as VCF 4.2 has them
+    assert phred.copies == [[-1, -1, -1, -1]]
+    assert phred.tally.absent() == {"dosages and no genotypes (--dosages round)": 1}
+    both = taken(SNV, "22 10 . A C . . . GP:DS 0,30,100:0 0.99,0.01,0:1 .:2 0.1,0.9:1 0.6,0.4,0:0", rules=rules)
+    assert both.copies == [[0, 0, 2, 1, -1]]
+
+
+def test_quality_is_asked_of_dosages_too() -> None:
+    line = "22 10 . A C . . . FT:GQ:DS PASS:40:1 low:40:1 .:3:2"
+    found = taken(SNV, line, rules=Rules(QualityPolicy(dosages="round", min_gq=10)))
+    assert found.copies == [[1, -1, -1]]
+    assert (found.tally.counts[told.FT], found.tally.counts[told.GQ]) == (1, 1)
+
+
+def test_the_depth_of_a_block_is_its_least() -> None:
+    line = "22 4 . T <NON_REF> . . END=20 GT:DP:MIN_DP 0/0:30:20 0/0:30:2 0/0:30:."
+    assert taken(SNV, line, rules=Rules(QualityPolicy(min_dp=10))).copies == [[0, -1, 0]]
 
 
 def test_half_calls_are_missing_and_counted() -> None:

@@ -205,6 +205,15 @@ def test_damage_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_of_nobody_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "c.bed").write_bytes(b"\x6c\x1b\x01")
+    (tmp_path / "c.bim").write_text("22\ts\t0\t100\tC\tA\n")
+    (tmp_path / "c.fam").write_text("\n")
+    with pytest.raises(InputError, match=r"c\.bed: holds no people"):
+        open_source(tmp_path / "c.bed")
+    assert open_source(tmp_path / "c.bed", need_samples=False).samples == []
+
+
 def test_files_of_several_formats_are_one(tmp_path: Path, calls: np.ndarray) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

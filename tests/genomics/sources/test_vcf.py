@@ -11,7 +11,7 @@ import pytest
 
 from afml.core.errors import InputError
 from afml.genomics.bgzip import header_lines
-from afml.genomics.sources.record import ABSENT, MISSING
+from afml.genomics.sources.record import ABSENT, MISSING, NoGenotypes
 from afml.genomics.sources.vcf import VariantFile
 from tests.simulated import simulate_dosage, write_records, write_vcf
 
@@ -132,6 +132,8 @@ def test_missing_file(tmp_path: Path) -> None:
         (["a", "b"], "22 1 . A C . . . GT 0/0/1 0/0/0", "more than two alleles"),
         (["a", "b"], "22 1 . A C . . . GT 0/0 0/2", "does not list"),
         (["a", "b"], "22 1 . A C . . . GT:DP 0/0:1 0|10:2", "does not list"),
+        (["a", "b"], "22 1 . A ,C . . . GT 0/0 0/1", "line 6 has an ALT without a letter"),
+        (["a", "b"], "22 1 . A C, . . . GT 0/0 0/1", "line 6 has an ALT without a letter"),
         (["a", "b"], "#CHROM POS", "line 6 is a header line among the records"),
     ],
 )
@@ -211,12 +213,28 @@ def test_two_spellings_of_a_contig_are_refused(tmp_path: Path) -> None:
         read(path)
 
 
+def test_dosages_do_not_hide_calls_that_cannot_be(tmp_path: Path) -> None:
+    path, bcf = tmp_path / "a.vcf.gz", tmp_path / "a.bcf"
+    rows = ["22 10 . A C . . . GT:DS 0/0/1:1 0/1:1", "22 20 . A C . . . GT:DS 0/2:1 0/1:1", "22 30 . A C . . . DS 1 ."]
+    write_records(path, rows, ["a", "b"], HEADER)
+    pysam.bcftools.view("-Ob", "-o", str(bcf), str(path), catch_stdout=False)
+    for form in (path, bcf):
+        wrong, unlisted, none = VariantFile(form)
+        for record in (wrong, unlisted):
+            with pytest.raises(InputError) as told:
+                record.calls()
+            assert not isinstance(told.value, NoGenotypes)
+        with pytest.raises(NoGenotypes):
+            none.calls()
+
+
 def test_bcf_says_what_vcf_says(tmp_path: Path) -> None:
     path, bcf = tmp_path / "a.vcf.gz", tmp_path / "a.bcf"
     rows = [
         "X 10 . a g,<NON_REF> . LowQual;q10 DP=7;DB;AF=0.25,1e-3 GT:GQ:DS:FT 0/1:9:0.5,1:PASS 1:.:.:q10 .:3:1:.",
         "X 20 . ACGT A,AC . PASS END=900 DP:GT 40000:0/0 .:1/2 1:./2",
         "22 30 . A . . . DP=300;AF=. GT 0/0 ./. 0",
+        "22 40 . AC A . . END=. GT 0/0 ./. 0/1",
     ]
     write_records(path, rows, ["a", "b", "c"], HEADER)
     pysam.bcftools.view("-Ob", "-o", str(bcf), str(path), catch_stdout=False)
