@@ -20,17 +20,21 @@ def flag(field: str) -> str:
 def options_of(models: Mapping[str, type[Settings]]) -> list[click.Option]:
     """An option for every field of some models; all are optional, since only one of the models will be asked for.
 
-    A name in several models is one option, of the first one's type and help.
+    A name in several models is one option, with the first one's help.
 
     Args:
         models: What each is for, which its options' help begins with -> model.
+
+    Raises:
+        TypeError: Two models mean different types by one name.
     """
     users: dict[str, list[str]] = {}
     first: dict[str, FieldInfo] = {}
     for name, model in models.items():
         for field, info in model.model_fields.items():
             users.setdefault(field, []).append(name)
-            first.setdefault(field, info)
+            if _bare(first.setdefault(field, info)) is not _bare(info):
+                raise TypeError(f"option {flag(field)} of {name} is of another type than that of {users[field][0]}")
     return [_option(field, info, ", ".join(users[field])) for field, info in first.items()]
 
 
@@ -44,10 +48,15 @@ def _option(field: str, info: FieldInfo, users: str) -> click.Option:
     )
 
 
+def _bare(info: FieldInfo) -> Any:
+    """Of `Path | None` and `tuple[Path, ...]`, Path."""
+    return (get_args(info.annotation) or (info.annotation,))[0]
+
+
 def _type(info: FieldInfo) -> click.ParamType[Any] | type:
     if get_origin(info.annotation) is Literal:
         return click.Choice(get_args(info.annotation))
-    bare: Any = (get_args(info.annotation) or (info.annotation,))[0]  # of `Path | None` and `tuple[Path, ...]`, Path
+    bare = _bare(info)
     if bare is Path:
         return click.Path(path_type=Path)
     least = next((rule.ge for rule in info.metadata if hasattr(rule, "ge")), None)

@@ -69,6 +69,7 @@ def _say(done: str, request: Request, kit: Path) -> None:
     click.echo(done)
     if request.role == "coordinator":
         click.echo("ask the parties for their request.json and answer with `afml provision sign`; nothing here is sent")
+        click.echo(f"fingerprint of these keys, by which others know them: {request.fingerprint}")
         return
     click.echo(f"send {kit / REQUEST} to the coordinator, and nothing else of this folder")
     click.echo(f"fingerprint of the request, to compare with the coordinator: {request.fingerprint}")

@@ -21,6 +21,7 @@ from node.prepare import prepare as prepare_work
 from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
+_DEFAULT = "genotypes"
 
 
 @cache
@@ -94,12 +95,14 @@ def _kind(data: str | None, task: str | None) -> str:
         ConfigError: The task is not installed, takes other kinds, or takes several and none is named.
     """
     if task is None:
-        return data or "genotypes"
+        return data or _DEFAULT
     from afml.training.registry import find
 
     kinds = find(task, where="--task").load().data
     if data is None and len(kinds) == 1:
         return kinds[0]
+    if data is None and _DEFAULT in kinds:
+        return _DEFAULT
     if data not in kinds:
         problem = "takes several kinds of data" if data is None else f"does not train on {data}"
         raise ConfigError(problem, where=f"task {task}", cure=f"give --data {' or --data '.join(kinds)}")

@@ -132,9 +132,9 @@ def with_settings(run: RunConfig, settings: MaskingSettings) -> RunConfig:
     return run.model_copy(update={"task": task})
 
 
-def genotypes(fingerprint: str, sites: int) -> DataAgreement:
-    """What nodes with this site panel declare of their data."""
-    return DataAgreement(kind=MASKING.data[0], fingerprint=fingerprint, features=sites)
+def genotypes(fingerprint: str, sites: int, people: str = "") -> DataAgreement:
+    """What nodes with this site panel, and these public people (`afml.genomics.public`), declare of their data."""
+    return DataAgreement(kind=MASKING.data[0], fingerprint=fingerprint, features=sites, panel=people)
 
 
 def masking_task(

@@ -60,7 +60,7 @@ class Bins:
             raise InputError(
                 f"{len(flat)} features do not vary among the public people (first: {features[flat[0]]})",
                 where="--panel-matrix",
-                cure="leave them out, or keep fewer (--features)",
+                cure="leave them out, or keep fewer (--most-varying)",
             )
         near, far = distances
         edges = np.stack([centre + spread * at for at in (-far, -near, near, far)], axis=1)

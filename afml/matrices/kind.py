@@ -40,7 +40,7 @@ class MatrixOptions(Settings):
     phenotypes: Path | None = Field(default=None, description="TSV: sample, then traits and covariates.")
     people: Path | None = Field(default=None, description=PEOPLE_HELP)
     without: Path | None = Field(default=None, description=WITHOUT_HELP)
-    features: int = Field(default=1024, ge=1, description="features to keep, those that vary most in public.")
+    most_varying: int = Field(default=1024, ge=1, description="features to keep, those that vary most in public.")
     log: bool = Field(default=False, description="take log(1 + value) first, as counts want it.")
     near: float = Field(default=0.5, gt=0, description="first edge of the bins, in public standard deviations.")
     far: float = Field(default=1.25, gt=0, description="second edge of the bins, likewise.")
@@ -132,7 +132,7 @@ def _public(given: MatrixOptions) -> tuple[Bins, list[str], NDArray[np.int8]]:
     if given.log and bool((values <= -1).any()):
         raise InputError("holds numbers that have no logarithm", where=given.panel_matrix, cure="leave --log out")
     spread = np.nanstd(np.log1p(values) if given.log else values, axis=0)
-    kept = np.sort(np.argsort(-np.nan_to_num(spread), kind="stable")[: given.features])
+    kept = np.sort(np.argsort(-np.nan_to_num(spread), kind="stable")[: given.most_varying])
     features = [matrix.features[at] for at in kept]
     bins = Bins.around(features, values[:, kept], (given.near, given.far), log=given.log)
     return bins, names, bins.coded(values[:, kept])

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from afml.consortium.run import Budget, Phase, RunConfig
 from afml.core.config import Settings, complaint
 from afml.core.errors import ConfigError
+from afml.genomics.public import people_digest
 from afml.masking.kind import genotypes, masking_choice
 from afml.masking.settings import GAME, GameSettings, MaskingSettings, ReleaseSettings, RiskSettings
 from afml.study.data import DataSettings, StudyData
@@ -88,7 +89,7 @@ class RunSettings(Settings):
                 run=self.name,
                 consortium=CONSORTIUM,
                 task=masking_choice(settings),
-                data=genotypes(data.panel.digest(), len(data.panel)),
+                data=genotypes(data.panel.digest(), len(data.panel), people_digest(data.panel_dosage)),
                 public_part=True,
                 enrolled=enrolled,
                 quorum=self.quorum or len(enrolled),

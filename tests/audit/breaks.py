@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from afml.privacy.noise import node_std
 from afml.training import clipping, step
+from afml.training.folding import Folded
 from afml.training.step import Trainer
 from crypto.public.random import RandomSource
 
@@ -23,10 +24,10 @@ def scale_noise(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
 def clip_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of a person (windows of genome against each candidate) are clipped one by one, then added up."""
 
-    def unfolded(gradient: torch.Tensor, owner: object, people: int) -> torch.Tensor:
-        return gradient.detach().to(torch.float64)
+    def unfolded(gradient: torch.Tensor, owner: object, people: int) -> Folded:
+        return Folded(gradient, 1, len(gradient))
 
-    monkeypatch.setattr(clipping, "fold", unfolded)
+    monkeypatch.setattr(clipping, "Folded", unfolded)
 
 
 def divide_by_the_realised_batch(monkeypatch: pytest.MonkeyPatch) -> None:

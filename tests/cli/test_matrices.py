@@ -58,7 +58,7 @@ class Consortium:
         options = {
             "--kit": self.root / "kits" / f"node-{node}", "--data": "matrix",
             "--matrix": self.root / ("m1.tsv" if node == 1 else "m2.h5ad"),
-            "--panel-matrix": self.root / "panel.parquet", "--features": KEPT, "--log": True,
+            "--panel-matrix": self.root / "panel.parquet", "--most-varying": KEPT, "--log": True,
             "--phenotypes": self.root / f"node-{node}.tsv", "--work": self.root / f"work-{node}",
         } | {f"--{name.replace('_', '-')}": value for name, value in changes.items()}  # fmt: skip
         fixed_holdout(Path(str(options["--work"])))

@@ -130,7 +130,7 @@ def test_options_that_do_not_go_together(site: Site, tmp_path: Path) -> None:
     assert (
         site.table(work, "--exclude", "x.bed").complaint() == "--exclude: does not go with --data table; leave it out"
     )
-    assert "'genotypes', 'table', 'array', 'images'" in site.prepare(work, "--data", "text").complaint()
+    assert "'genotypes', 'matrix', 'table', 'array', 'images'" in site.prepare(work, "--data", "text").complaint()
     assert "--holdout: 1.0 is not a fraction in [0, 1)" in site.table(work, "--holdout", 1.0).complaint()
     assert site.table(work, "--holdout", 0.999, "--seed", 2).complaint() == (
         "--holdout: nobody is left to train on; lower it"

@@ -77,7 +77,6 @@ def test_kill_at_every_line(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
-        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

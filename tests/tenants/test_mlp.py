@@ -65,7 +65,7 @@ def test_wrong_settings_data_and_options_are_one_line(hospitals: Hospitals) -> N
         (("--settings", hospitals.root / "wrong.toml"), "hidden: Input should be greater than or equal to 1"),
         (("--patterns", 4), "is for the masking task"),
         (("--task", "nothing"), "the task nothing is not installed here"),
-        (("--task", "masking"), "trains on genotypes, the institutions prepared table"),
+        (("--task", "masking"), "trains on genotypes or matrix, the institutions prepared table"),
     ):
         done = hospitals.configure("wrong", *options)
         assert done.returncode == 2
