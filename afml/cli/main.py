@@ -1,4 +1,7 @@
-"""Entry point: find the verb, run it, turn errors into one line and an exit code."""
+"""Entry point: find the verb, run it, turn errors into one line and an exit code.
+
+What was measured before a gate refused goes to standard output, like the table of what passes.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from types import FrameType
 import click
 
 from afml import __version__
-from afml.core.errors import AfmlError
+from afml.core.errors import AfmlError, GateError
 from afml.core.plain import plain_line
 
 # Verb -> (module, one line for --help). Modules load lazily, so that `afml aggregator` never imports
@@ -77,6 +80,8 @@ def main() -> None:
     try:
         cli.main(standalone_mode=False)
     except AfmlError as error:
+        for line in error.table if isinstance(error, GateError) else ():
+            click.echo(plain_line(line))
         click.echo(f"afml: {error}", err=True)
         sys.exit(error.exit_code)
     except click.exceptions.Abort:

@@ -2,6 +2,7 @@
 
     AfmlError                   exit code 1
     |- InputError               2  a file or option given by the user is wrong (VCF, BED, TSV, TOML)
+    |  `- GateError             2  data that were read and measured do not pass a gate
     |- ConfigError              2  settings that contradict each other or the guarantees
     |- BudgetError              3  the privacy budget does not allow the next step
     |  `- PolicyError           3  the site's own policy does not allow it
@@ -42,6 +43,16 @@ class InputError(AfmlError):
     """A file or option given by the user is wrong."""
 
     exit_code = 2
+
+
+class GateError(InputError):
+    """Data that were read and measured do not pass a gate.
+
+    Attributes:
+        table: What was measured until then, in lines that name nobody; shown above the message.
+    """
+
+    table: tuple[str, ...] = ()
 
 
 class ConfigError(AfmlError):

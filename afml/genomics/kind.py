@@ -35,6 +35,7 @@ from afml.genomics.persons import (
 from afml.genomics.phenotypes import read_phenotypes
 from afml.genomics.public import people_digest
 from afml.genomics.qc.examine import Known, examine, well_called
+from afml.genomics.qc.refusal import of_reading, of_store, telling
 from afml.genomics.qc.report import QcReport
 from afml.genomics.sites import SitePanel
 from afml.genomics.sources.opening import expanded
@@ -77,18 +78,21 @@ class GenotypeData:
         keep = None if given.samples is None else tuple(dict.fromkeys(read_names(given.samples)))
         sexes = Sexes(given.phenotypes, person_of, given.missing_code)
         reading = CallReading(Rules(given.quality, build, given.fasta), sexes, keep)
-        stored = build_store(given.vcf, panel, files.cohort_store, max_absent=given.max_absent, reading=reading)
+        with telling(lambda: of_reading(reading)):
+            stored = build_store(given.vcf, panel, files.cohort_store, max_absent=given.max_absent, reading=reading)
         account = reading.account()
         (files.cohort_store.parent / ACCOUNT_FILE).write_bytes(account.canonical())
         store = _without(stored, files, who, given.without)
         note("counting calls")
-        called = well_called(store, given, given.vcf[0])
+        with telling(lambda: of_store(store, public, reading, given)):
+            called = well_called(store, given, given.vcf[0])
         dropped = len(store) - len(called)
         if dropped:
             store = fold_store(files.cohort_store, panel, called)
         note("looking for one person's records under several names, and for relatives")
         choice = Choice(person_of, given.duplicates, given.relatives, given.vcf[0], given.max_panel_overlap)
-        found = find_people(store, public, choice)
+        with telling(lambda: of_store(store, public, reading, given)):
+            found = find_people(store, public, choice)
         save_people(files.cohort_store.parent, found.told_of(who.matched), store.samples)
         samples, names = tuple(found.columns), found.names(store.samples, person_of)
         if samples != tuple(store.samples):
@@ -114,7 +118,8 @@ class GenotypeData:
         counts = PersonCounts.load(files.cohort_store.parent / COUNTS_FILE)
         account = Account.load(files.cohort_store.parent / ACCOUNT_FILE)
         table = QcReport.load(files.qc).lines()
-        return (*table, *account.remarks(), *counts.remarks(), *([note] if note else []))
+        seen = f"these numbers with figures: {files.qc_page}; it stays here"
+        return (*table, *account.remarks(), *counts.remarks(), *([note] if note else []), seen)
 
     def marks(self, folder: Path) -> Iterator[tuple[bytes, ...]]:
         """Bands of sites; see `afml.genomics.marks`."""

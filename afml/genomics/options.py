@@ -104,7 +104,8 @@ class GenotypeOptions(GateSettings):
     @model_validator(mode="after")
     def _one_panel(self) -> Self:
         if (self.site_panel is None) == (not self.panel_vcf):
-            raise ValueError("give --panel-vcf or --site-panel, and not both")
+            missing = "the public panel is missing: give --panel-vcf or --site-panel"
+            raise ValueError("give --panel-vcf or --site-panel, and not both" if self.panel_vcf else missing)
         settled = [name for name in _CHOOSING if name in self.model_fields_set]
         if self.site_panel is not None and settled:
             raise ValueError(f"--{settled[0].replace('_', '-')} is settled in the file of --site-panel: leave it out")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.config import Settings
-from afml.core.errors import InputError
+from afml.core.errors import GateError
 from afml.core.files import write_secret
 from afml.data.persons import Matched, columns_of
 from afml.genomics.kinship import CONCORDANT, SECOND_DEGREE, Pair, kinship_sites, related, resolution
@@ -131,7 +131,7 @@ def find_people(store: GenotypeStore, panel: GenotypeStore, choice: Choice) -> P
         choice: What is to be done about it.
 
     Raises:
-        InputError: Columns belong together that were not said to, and the choice is to refuse them.
+        GateError: Columns belong together that were not said to, and the choice is to refuse them.
     """
     sites = kinship_sites(store.panel)
     own, calls = _calls(store, sites)
@@ -222,20 +222,20 @@ def merge_calls(calls: NDArray[np.int8], groups: Iterable[Sequence[int]]) -> NDA
 
 def _refuse(choice: Choice, same: int, kin: int, in_panel: int, near_panel: int) -> None:
     if same and choice.duplicates == "refuse":
-        raise InputError(
+        raise GateError(
             f"{same} pairs of columns are the same record under two people's names",
             where=choice.where,
             cure="say who is who in --people, or give --duplicates fold, which lists them in data/private/related.tsv",
         )
     if in_panel > choice.panel_overlap and choice.duplicates == "refuse":
-        raise InputError(
+        raise GateError(
             f"{in_panel} people are in the public panel as well",
             where=choice.where,
             cure=f"leave them out of one of the two, or give --max-panel-overlap {in_panel} or --duplicates fold to "
             "go on with them",
         )
     if choice.relatives == "refuse" and (kin or near_panel):
-        raise InputError(
+        raise GateError(
             f"{kin} pairs of people are relatives, and {near_panel} people have a relative in the public panel",
             where=choice.where,
             cure="leave some of them out, or give --relatives report or --relatives fold",

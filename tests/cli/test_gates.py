@@ -27,12 +27,15 @@ def test_missing_calls_are_refused_and_nothing_is_left(good: Institution, tmp_pa
     assert done.code == 2
     assert "40 of 40 people have calls at less than 0.9 of the sites" in done.err
     assert "--min-person-call-rate" in done.err
+    assert len(done.err.splitlines()) == 1
+    assert re.search(r"people with calls at less than 0.9 of the sites +40 of 40  at most 0", done.out), "it shows why"
     assert sorted(path.name for path in work.iterdir()) == ["holdout.key"]
     options = {"min_person_call_rate": 0.05, "min_site_call_rate": 0.1}
     done = good.prepare(vcf=tmp_path / "few.vcf.gz", work=work, **options)
     assert done.code == 0, done.err
     assert "people with calls at less than 0.05 of the sites" in done.out
     private = work / "data" / "private"
+    assert str(private / "qc.html") in done.out
     assert json.loads((private / "qc.json").read_bytes())["stays"]["people"] == 40
     page = (private / "qc.html").read_text()
     assert page.count("data:image/png;base64,") >= 6

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.config import Settings
-from afml.core.errors import InputError
+from afml.core.errors import GateError, InputError
 from afml.genomics.calls.settle import Settled, SexCounts
 from afml.genomics.calls.sexes import read_sexes
 from afml.genomics.calls.site_calls import Rules
@@ -122,12 +122,12 @@ def require_sites(tally: Tally, panel: SitePanel, max_absent: float, contigs: It
         where: The file, to blame.
 
     Raises:
-        InputError: Says how many sites are absent, by why.
+        GateError: Says how many sites are absent, by why.
     """
     states = tally.states
     elsewhere = int(((states == State.OTHER_REFERENCE) | (states == State.OTHER_STRAND)).sum())
     if elsewhere >= _ENOUGH and elsewhere > _ELSEWHERE * (elsewhere + int(tally.called.sum())):
-        raise InputError(
+        raise GateError(
             f"has another base at {elsewhere} of the panel's sites than the panel or its other strand has "
             f"({_reasons(tally)})",
             where=where,
@@ -138,7 +138,7 @@ def require_sites(tally: Tally, panel: SitePanel, max_absent: float, contigs: It
         return
     require_shared(contigs, where, panel.chrom, "the site panel")
     chrom, pos, ref, alt = panel.key(int(np.argmax(~tally.called)))
-    raise InputError(
+    raise GateError(
         f"lacks {absent} of the panel's {len(panel)} sites (first {chrom}:{pos} {ref}>{alt}), more than "
         f"{max_absent:.0%}: {_reasons(tally)}",
         where=where,
@@ -150,11 +150,11 @@ def require_sexes(settled: Settled, where: Path | None) -> None:
     """Refuse a phenotype table whose sexes are most people's other one: a column coded the other way round.
 
     Raises:
-        InputError: Says of how many.
+        GateError: Says of how many.
     """
     judged = min(settled.counts.declared, settled.counts.inferred)
     if settled.counts.disagree >= _ENOUGH and settled.counts.disagree > judged / 2:
-        raise InputError(
+        raise GateError(
             f"the sex of {settled.counts.disagree} of {judged} people is not that of their calls on X",
             where=where,
             cure="code it as M and F, or 1 (male) and 2 (female)",

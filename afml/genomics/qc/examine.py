@@ -17,7 +17,8 @@ from afml.genomics.qc.ancestry import Ancestry, ancestry
 from afml.genomics.qc.counts import Counts, autosomal, count
 from afml.genomics.qc.gates import Gate, differing, frequency_gate, person_gate, poorly_called, require, site_gate
 from afml.genomics.qc.hwe import hwe_p
-from afml.genomics.qc.report import GateRow, MayLeave, QcReport, Spread, Stays
+from afml.genomics.qc.refusal import telling
+from afml.genomics.qc.report import MayLeave, QcReport, Spread, Stays
 from afml.genomics.qc.settings import GateSettings
 from afml.genomics.store import GenotypeStore
 
@@ -73,7 +74,7 @@ def well_called(store: GenotypeStore, settings: GateSettings, where: Path) -> di
     """The columns whose people have enough calls, as `fold_store` takes them.
 
     Raises:
-        InputError: Some have too few and are not to be dropped, or all have.
+        GateError: Some have too few and are not to be dropped, or all have.
     """
     counts = count(store)
     poor = poorly_called(counts, settings)
@@ -93,7 +94,7 @@ def examine(store: GenotypeStore, public: GenotypeStore, known: Known, settings:
         settings: Of the gates.
 
     Raises:
-        InputError: A gate does not let it through; the first one that does not is named.
+        GateError: A gate does not let it through; the first one that does not is named.
     """
     counts = count(store)
     panel_people = 0 if store.panel.drawn_people else len(public)
@@ -103,10 +104,6 @@ def examine(store: GenotypeStore, public: GenotypeStore, known: Known, settings:
         frequency_gate(store, counts, panel_people, settings),
         _overlap(known),
     )
-    for gate in gates[
-        1:-1
-    ]:  # `well_called` took care of the first one, before columns were merged; `find_people` of the last
-        require(gate, known.where)
     there = ~store.absent
     p = np.where(there & autosomal(store), hwe_p(*_of_sites(counts)), np.nan)
     place = ancestry(store, public)
@@ -127,7 +124,7 @@ def examine(store: GenotypeStore, public: GenotypeStore, known: Known, settings:
             people=len(store),
             columns=known.persons.columns + known.dropped,
             dropped=known.dropped,
-            gates=tuple(GateRow(what=g.what, seen=g.seen, of=g.of, limit=g.limit) for g in gates),
+            gates=tuple(gate.row() for gate in gates),
             records={reason: known.account.counts[reason] for reason in REASONS if known.account.counts.get(reason)},
             absent=store.absent_sites,
             site_call_rate=Spread.of(counts.sites.called[there] / len(store)),
@@ -153,6 +150,10 @@ def examine(store: GenotypeStore, public: GenotypeStore, known: Known, settings:
             x_sites=store.panel.chrom.count("X"),
         ),
     )
+    # `well_called` took care of the first one, before columns were merged; `find_people` of the last.
+    with telling(lambda: (*report.lines(), *known.account.remarks(), *known.persons.remarks())):
+        for gate in gates[1:-1]:
+            require(gate, known.where)
     return Examined(report, counts, p, far, place)
 
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.core.errors import InputError
+from afml.core.errors import GateError
 from afml.genomics.qc.counts import Counts
+from afml.genomics.qc.report import GateRow
 from afml.genomics.qc.settings import CHANCE, MAX_DIFFERING, GateSettings
 from afml.genomics.store import GenotypeStore
 
@@ -37,6 +38,10 @@ class Gate(NamedTuple):
     def passed(self) -> bool:
         """Whether the number is within the limit."""
         return self.seen <= self.limit
+
+    def row(self) -> GateRow:
+        """The same for a report."""
+        return GateRow(what=self.what, seen=self.seen, of=self.of, limit=self.limit)
 
 
 def poorly_called(counts: Counts, settings: GateSettings) -> NDArray[np.bool_]:
@@ -105,7 +110,7 @@ def require(gate: Gate, where: Path) -> None:
     """Refuse what a gate does not let through.
 
     Raises:
-        InputError: The number, the limit and the option.
+        GateError: The number, the limit and the option.
     """
     if not gate.passed:
-        raise InputError(gate.problem, where=where, cure=gate.cure)
+        raise GateError(gate.problem, where=where, cure=gate.cure)

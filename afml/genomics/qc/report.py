@@ -6,6 +6,7 @@ people: no epsilon accounts for it, and it stays at the institution.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -148,18 +149,36 @@ class QcReport(Settings):
 
     def lines(self) -> tuple[str, ...]:
         """The table that `afml prepare` prints: gates first, then what is told for people to judge."""
-        rows = [(gate.what, f"{gate.seen} of {gate.of}", f"at most {gate.limit}") for gate in self.stays.gates]
-        rows += [(REASONS.get(reason, reason), str(number), "") for reason, number in self.stays.records.items()]
-        rows += [(what, told, "") for what, told in told_rows(self.stays)]
-        wide, next_wide = (max(len(row[column]) for row in rows) for column in (0, 1))
-        return tuple(f"{a:<{wide}}  {b:>{next_wide}}  {c}".rstrip() for a, b, c in rows)
+        return table(self.stays.gates, self.stays.records, told_rows(self.stays))
+
+
+def table(gates: Iterable[GateRow], records: Mapping[str, int], told: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Lines of what was measured, aligned.
+
+    Args:
+        gates: That were measured.
+        records: Reason (`REASONS`) -> how many.
+        told: (what, value) of what has no gate.
+    """
+    rows = [(gate.what, f"{gate.seen} of {gate.of}", f"at most {gate.limit}") for gate in gates]
+    rows += [(REASONS.get(reason, reason), str(number), "") for reason, number in records.items()]
+    rows += [(what, value, "") for what, value in told]
+    wide, next_wide = (max((len(row[column]) for row in rows), default=0) for column in (0, 1))
+    return tuple(f"{a:<{wide}}  {b:>{next_wide}}  {c}".rstrip() for a, b, c in rows)
+
+
+def rate_rows(sites: Spread, people: Spread) -> list[tuple[str, str]]:
+    """(what, value) of call rates."""
+    return [
+        ("lowest, median call rate of sites", _two(sites, 3)),
+        ("lowest, median call rate of people", _two(people, 3)),
+    ]
 
 
 def told_rows(found: Stays) -> list[tuple[str, str]]:
     """(what, value) of what was measured and has no gate."""
     rows = [
-        ("lowest, median call rate of sites", _two(found.site_call_rate, 3)),
-        ("lowest, median call rate of people", _two(found.person_call_rate, 3)),
+        *rate_rows(found.site_call_rate, found.person_call_rate),
         ("median, highest difference of frequencies", _pair(found.frequency_difference, "median", "highest")),
         ("correlation of frequencies with the panel's", _number(found.frequency_correlation)),
     ]

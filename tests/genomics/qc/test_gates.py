@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from afml.core.errors import InputError
+from afml.core.errors import GateError, InputError
 from afml.data.kind import Built
 from afml.genomics.files import GenotypeFiles
 from afml.genomics.kind import GENOTYPES, GenotypeOptions
@@ -78,6 +78,7 @@ def in_the_panel(site: Site) -> Genotypes:
     return own
 
 
+GATE = re.compile(r" (\d+) of \d+  at most (\d+)$")
 CASES = {
     "people": (sparse_people, "2 of 30 people have calls at less than 0.9 of the sites", {"min_person_call_rate": 0.3}),
     "dropped": (sparse_people, "2 of 30 people have calls at less than 0.9 of the sites", {"poorly_called": "drop"}),
@@ -92,9 +93,11 @@ def test_a_gate_refuses_with_a_number_and_an_option_that_lifts_it(
     site: Site, case: tuple[Any, str, Mapping[str, Any]]
 ) -> None:
     spoil, problem, options = case
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(GateError) as refused:
         site.build(spoil(site))
     assert problem in str(refused.value)
+    over = [row for row in refused.value.table if (of := GATE.search(row)) and int(of[1]) > int(of[2])]
+    assert len(over) == 1, "the table shows by how much one gate is missed"
     (option,) = options
     named = re.findall(r"--[a-z-]+", refused.value.cure)
     assert "--" + option.replace("_", "-") in named
@@ -102,6 +105,26 @@ def test_a_gate_refuses_with_a_number_and_an_option_that_lifts_it(
     built = site.build(spoil(site), **options)
     assert len(built.samples) == (28 if options == {"poorly_called": "drop"} else 30)
     assert site.report().stays.dropped == 30 - len(built.samples)
+
+
+def test_who_is_refused_sees_what_was_measured(site: Site) -> None:
+    names = [f"N{i}" for i in range(PEOPLE)]
+    refusals = {
+        "people who were found": (in_the_panel(site), {}, "lowest, median call rate of sites  +1.000, 1.000"),
+        "sites that are absent": (site.own[:, :100], {}, "of these: not in the file  +100"),
+        "calls without a quality": (
+            site.own,
+            {"min_gq": 20},
+            r"calls of too low GQ or without one, taken as missing +\d{4}\n",
+        ),
+    }
+    for own, options, told in refusals.values():
+        with pytest.raises(GateError) as refused:
+            site.build(own, names, **options)
+        shown = "\n".join(refused.value.table)
+        assert re.search(told, shown), shown
+        assert "GQ" in shown, "and by which rules"
+        assert not re.search(r"\bN\d", shown), "and of nobody by name"
 
 
 def test_nobody_with_calls_is_refused_even_where_people_are_dropped(site: Site) -> None:
