@@ -76,6 +76,10 @@ class GenotypeData:
         who = read_who(given.people, given.without)
         person_of = who.person_of
         keep = None if given.samples is None else tuple(dict.fromkeys(read_names(given.samples)))
+        if keep == ():
+            raise InputError(
+                "names nobody", where=given.samples, cure="write a name on each line, or leave --samples out"
+            )
         sexes = Sexes(given.phenotypes, person_of, given.missing_code)
         reading = CallReading(Rules(given.quality, build, given.fasta), sexes, keep)
         with telling(lambda: of_reading(reading)):

@@ -66,3 +66,10 @@ def test_calls_are_piped_in_and_some_people_of_them_read(tmp_path: Path, monkeyp
     none = GenotypeOptions.model_validate(given | {"vcf": tmp_path / "own.vcf.gz"})
     with pytest.raises(InputError, match="lacks sample"):
         GENOTYPES.build(tmp_path / "none", none, lambda text: None)
+    (tmp_path / "some.txt").write_text("")
+    with pytest.raises(InputError, match=r"some\.txt: names nobody; .*--samples"):
+        GENOTYPES.build(tmp_path / "none", none, lambda text: None)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"##fileformat=VCFv4.2\n")))
+    plain = GenotypeOptions.model_validate({**given, "samples": None, "vcf": Path("-")})
+    with pytest.raises(InputError, match=r"^--vcf -: VCF is not bgzipped"):
+        GENOTYPES.build(tmp_path / "plain", plain, lambda text: None)

@@ -184,11 +184,14 @@ class SiteCalls:
         """What a record without genotypes says by its dosages."""
         counts, given = self.tally.counts, []
         for match, state in used:
+            if self._rules.policy.dosages == "refuse":
+                self._states[match.site] = max(self._states[match.site], State.NO_GENOTYPES)
+                continue
             pairs = None
             if self._ploidy[match.site] <= Ploidy.PAIRED and match.meaning.count(1) == 1:
                 pairs = rounded(record, match.meaning.index(1), len(record.alleles))
-            if pairs is None or self._rules.policy.dosages == "refuse":
-                self._states[match.site] = max(self._states[match.site], State.NO_GENOTYPES)
+            if pairs is None:
+                self._states[match.site] = max(self._states[match.site], State.UNUSABLE_DOSAGES)
                 continue
             counts[told.BETWEEN] += int((pairs[:, 0] < 0).sum())
             bad = failing_calls(record, self._rules.policy, pairs, counts)

@@ -21,13 +21,14 @@ class State(IntEnum):
     PART_OF_MNP = 4
     OTHERWISE_ALIGNED = 5
     SWAPPED_PALINDROME = 6
-    NO_GENOTYPES = 7
-    FAILED_FILTER = 8
-    STRAND_BY_FREQUENCY = 9
-    COVERED_FAILED = 10
-    COVERED = 11
-    MATCHED_FAILED = 12
-    MATCHED = 13
+    UNUSABLE_DOSAGES = 7
+    NO_GENOTYPES = 8
+    FAILED_FILTER = 9
+    STRAND_BY_FREQUENCY = 10
+    COVERED_FAILED = 11
+    COVERED = 12
+    MATCHED_FAILED = 13
+    MATCHED = 14
 
     @property
     def called(self) -> bool:
@@ -43,6 +44,7 @@ WHY_ABSENT = {
     State.PART_OF_MNP: "part of an MNP",
     State.OTHERWISE_ALIGNED: "an indel aligned otherwise (--fasta)",
     State.SWAPPED_PALINDROME: "A/T or C/G with REF and ALT exchanged",
+    State.UNUSABLE_DOSAGES: "no genotypes, and dosages that are none of two copies",
     State.NO_GENOTYPES: "dosages and no genotypes (--dosages round)",
     State.FAILED_FILTER: "failed FILTER (--filters any)",
     State.STRAND_BY_FREQUENCY: "A/T or C/G whose frequency says the other strand",

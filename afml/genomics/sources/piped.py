@@ -27,7 +27,7 @@ def piped_in(paths: Sequence[Path], folder: Path) -> Iterator[tuple[Path, ...]]:
         folder: Where the file may stand.
 
     Raises:
-        InputError: The pipe is named twice, or there is none.
+        InputError: The pipe is named twice, or there is none; or what came through it is refused.
     """
     if PIPE not in paths:
         yield tuple(paths)
@@ -39,6 +39,11 @@ def piped_in(paths: Sequence[Path], folder: Path) -> Iterator[tuple[Path, ...]]:
     try:
         with os.fdopen(os.open(held, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             shutil.copyfileobj(sys.stdin.buffer, out, 1 << 20)
-        yield tuple(held if path == PIPE else path for path in paths)
+        try:
+            yield tuple(held if path == PIPE else path for path in paths)
+        except InputError as error:  # the file that it waited in is gone when this is read
+            if error.where != str(held):
+                raise
+            raise InputError(error.problem, where="--vcf -", cure=error.cure) from None
     finally:
         held.unlink(missing_ok=True)

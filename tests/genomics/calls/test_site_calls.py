@@ -199,7 +199,7 @@ def test_probabilities_that_do_not_add_up_are_none() -> None:
     rules = Rules(QualityPolicy(dosages="round"))
     phred = taken(SNV, "22 10 . A C . . . GP 0,30,100 30,0,40 100,30,0 0,0,0", rules=rules)  # as VCF 4.2 has them
     assert phred.copies == [[-1, -1, -1, -1]]
-    assert phred.tally.absent() == {"dosages and no genotypes (--dosages round)": 1}
+    assert phred.tally.absent() == {"no genotypes, and dosages that are none of two copies": 1}
     both = taken(SNV, "22 10 . A C . . . GP:DS 0,30,100:0 0.99,0.01,0:1 .:2 0.1,0.9:1 0.6,0.4,0:0", rules=rules)
     assert both.copies == [[0, 0, 2, 1, -1]]
 
