@@ -107,7 +107,7 @@ def test_a_panel_of_frequencies_holds_nobody_and_draws_the_same_people(tmp_path:
 
 def test_what_a_panel_file_settles_is_not_asked_again(tmp_path: Path) -> None:
     for options, problem in (
-        ({}, "give --panel-vcf or --site-panel, and not both"),
+        ({}, "the public panel is missing: give --panel-vcf or --site-panel"),
         ({"site_panel": "p", "panel_vcf": "q"}, "give --panel-vcf or --site-panel, and not both"),
         ({"site_panel": "p", "min_maf": 0.2}, "--min-maf is settled in the file of --site-panel: leave it out"),
     ):
