@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from afml.core.config import Settings
 from afml.core.errors import InputError, IntegrityError
@@ -166,7 +165,7 @@ def read_panel(path: Path) -> Panel:
             about = About.model_validate(json.loads(archive.read(_ABOUT)))
             sites = SitePanel.parse(archive.read(_SITES), path)
             people = archive.read(_PEOPLE).decode().splitlines() if about.people else []
-    except (KeyError, ValueError, ValidationError, zipfile.BadZipFile, EOFError, OSError, NotImplementedError):
+    except (KeyError, ValueError, zipfile.BadZipFile, EOFError, OSError, NotImplementedError):
         raise InputError("is not a panel file", where=path, cure="make one with `afml panel create`") from None
     if about.afml_panel != 1:
         raise InputError("was made by a later version", where=path, cure="make it again with `afml panel create`")

@@ -15,7 +15,7 @@ from afml.genomics.calls.tally import REASONS
 from afml.genomics.persons import PersonCounts
 from afml.genomics.qc.ancestry import Ancestry, ancestry
 from afml.genomics.qc.counts import Counts, autosomal, count
-from afml.genomics.qc.gates import Gate, differing, frequency_gate, person_gate, poorly_called, require, site_gate
+from afml.genomics.qc.gates import Gate, differing, person_gate, poorly_called, require, store_gates
 from afml.genomics.qc.hwe import hwe_p
 from afml.genomics.qc.refusal import telling
 from afml.genomics.qc.report import MayLeave, QcReport, Spread, Stays
@@ -98,12 +98,7 @@ def examine(store: GenotypeStore, public: GenotypeStore, known: Known, settings:
     """
     counts = count(store)
     panel_people = 0 if store.panel.drawn_people else len(public)
-    gates = (
-        person_gate(counts, settings),
-        site_gate(store, counts, settings),
-        frequency_gate(store, counts, panel_people, settings),
-        _overlap(known),
-    )
+    gates = (*store_gates(store, counts, panel_people, settings), _overlap(known))
     there = ~store.absent
     p = np.where(there & autosomal(store), hwe_p(*_of_sites(counts)), np.nan)
     place = ancestry(store, public)

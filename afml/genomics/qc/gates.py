@@ -44,6 +44,17 @@ class Gate(NamedTuple):
         return GateRow(what=self.what, seen=self.seen, of=self.of, limit=self.limit)
 
 
+def store_gates(
+    store: GenotypeStore, counts: Counts, panel_people: int, settings: GateSettings
+) -> tuple[Gate, Gate, Gate]:
+    """The gates of the genotypes themselves: people, sites, frequencies; `panel_people` is 0 where they are drawn."""
+    return (
+        person_gate(counts, settings),
+        site_gate(store, counts, settings),
+        frequency_gate(store, counts, panel_people, settings),
+    )
+
+
 def poorly_called(counts: Counts, settings: GateSettings) -> NDArray[np.bool_]:
     """Which people have too few calls, [people]."""
     return counts.people.call_rate < settings.min_person_call_rate

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from afml.core.errors import GateError
 from afml.genomics.calls.account import CallReading
 from afml.genomics.qc.counts import count
-from afml.genomics.qc.gates import frequency_gate, person_gate, site_gate
+from afml.genomics.qc.gates import store_gates
 from afml.genomics.qc.report import Spread, rate_rows, table
 from afml.genomics.qc.settings import GateSettings
 from afml.genomics.store import GenotypeStore
@@ -48,11 +48,7 @@ def of_store(
     """
     counts = count(store)
     people = 0 if store.panel.drawn_people else len(public)
-    gates = (
-        person_gate(counts, settings),
-        site_gate(store, counts, settings),
-        frequency_gate(store, counts, people, settings),
-    )
+    gates = store_gates(store, counts, people, settings)
     rates = rate_rows(Spread.of(counts.sites.called[~store.absent] / len(store)), Spread.of(counts.people.call_rate))
     account = reading.account()
     return (*table([gate.row() for gate in gates], account.counts, rates), *account.remarks())

@@ -8,19 +8,18 @@ and is refused.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from afml.core.errors import InputError
-from afml.genomics.contigs import ContigNames
 from afml.genomics.filters import Regions
 from afml.genomics.sources.bgzf import RESTORE
 from afml.genomics.sources.bytestream import lines
 from afml.genomics.sources.header import Header
-from afml.genomics.sources.record import Record, Span, columns_of
+from afml.genomics.sources.onefile import OneFile
+from afml.genomics.sources.record import Record, Span
 from afml.genomics.sources.text import LineReader
 
 MAGIC = b"\x1f\x8b"
@@ -31,63 +30,21 @@ _GZIP = 31  # zlib: with gzip's header, checksum and size
 _AGAIN = "compress it again (gunzip -c FILE | bgzip > NEW)"
 
 
-class GzippedText:
-    """A gzipped VCF.
-
-    Args:
-        path: The file.
-        need_samples: Refuse a file without genotype columns.
-        keep: Samples to give, in this order; None for all.
-
-    Attributes:
-        path: The file.
-        samples: The people of every record's calls.
-        lines: Meta lines of the header.
-        fragile: False: plain Python reads it.
+class GzippedText(OneFile):
+    """A gzipped VCF; arguments and attributes are those of `OneFile`, which reads the header here.
 
     Raises:
         InputError: Damaged, of several members, malformed header, no samples, or lacks one to keep.
     """
 
-    fragile = False
-
     def __init__(self, path: Path, *, need_samples: bool = True, keep: Sequence[str] | None = None) -> None:
-        self.path = path
-        self._names = ContigNames(path)
         rows: list[bytes] = []
         for row in lines(_content(path)):
             rows.append(row.rstrip(b"\r"))
             if not row.startswith(b"##"):
                 break
-        self._header = Header(rows, path)
         self._rows = len(rows)
-        self.lines: Sequence[str] = self._header.lines
-        self._kept = None if keep is None else columns_of(keep, self._header.samples, path)
-        self.samples: list[str] = self._header.samples if keep is None else list(keep)
-        if need_samples and not self.samples:
-            raise InputError("VCF holds no samples", where=path, cure="give a file with genotype columns")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing is kept open between passes."""
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """The file."""
-        return (self.path,)
-
-    @property
-    def contigs(self) -> Mapping[str, int | None]:
-        """Contigs as spelled -> length in bases: the header's and those of the records read so far."""
-        return {**dict.fromkeys(self._names.spellings), **self._header.contigs}
-
-    def info_description(self, key: str) -> str | None:
-        """The Description of an INFO key, None where the header lacks the key."""
-        return self._header.description(key)
+        super().__init__(path, Header(rows, path), need_samples=need_samples, keep=keep)
 
     def parts(self, count: int, spans: Sequence[Span] | None = None) -> list[Any]:
         """The whole file: gzip cannot be read from its middle."""

@@ -7,28 +7,23 @@ tail at a line break without a trace. Nothing of htslib reads them: no malformed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self, TypeAlias, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple, TypeAlias, cast
 
 from afml.core.errors import InputError
-from afml.genomics.contigs import ContigNames
 from afml.genomics.filters import Regions
 from afml.genomics.sources import bcf
 from afml.genomics.sources.bgzf import RESTORE, Damage, blocks, next_block, require_bgzf
 from afml.genomics.sources.bytestream import contents, lines, lines_between
 from afml.genomics.sources.header import Header
 from afml.genomics.sources.index import FileIndex, Stretch, find_index
-from afml.genomics.sources.record import Record, Span, columns_of
+from afml.genomics.sources.onefile import OneFile
+from afml.genomics.sources.record import Record, Span
 from afml.genomics.sources.text import LineReader
 
 _BCF_HEAD = 9  # magic, version, size of the text
-_NO_SAMPLES = "VCF holds no samples"
 _SMALLEST_PART = 4 << 20  # compressed bytes that are worth a process of their own
 
 
@@ -51,73 +46,24 @@ Parts: TypeAlias = tuple[FilePart, ...]
 """What one process reads of a file, in the order of the file."""
 
 
-class VariantFile:
-    """A bgzipped VCF or a BCF.
-
-    Args:
-        path: The file.
-        need_samples: Refuse a file without genotype columns.
-        keep: Samples to give, in this order; None for all.
-
-    Attributes:
-        path: The file.
-        samples: The people of every record's calls.
-        lines: Meta lines of the header.
-        fragile: False: plain Python reads it.
+class VariantFile(OneFile):
+    """A bgzipped VCF or a BCF; arguments and attributes are those of `OneFile`, which reads the header here.
 
     Raises:
         InputError: Missing, not BGZF, truncated, malformed header, duplicate samples, no samples, or lacks one to keep.
     """
 
-    fragile = False
-
     def __init__(self, path: Path, *, need_samples: bool = True, keep: Sequence[str] | None = None) -> None:
         self.path = require_bgzf(path)
-        self._names = ContigNames(path)
         self._binary = False
-        header, self._last, self._lines_before = self._header()
-        self._header_of = header
-        self.lines: Sequence[str] = header.lines
+        header, self._last, self._lines_before = self._read_header()
+        super().__init__(path, header, need_samples=need_samples, keep=keep)
         self._people = len(header.samples)
         try:
             self._dictionary = bcf.Dictionary(header) if self._binary else None
         except ValueError:
             problem = "VCF header numbers a contig or key with something else than a number (IDX)"
             raise InputError(problem, where=path, cure=RESTORE) from None
-        self._kept: NDArray[np.int64] | None = None if keep is None else columns_of(keep, header.samples, path)
-        self.samples: list[str] = header.samples if keep is None else list(keep)
-        if need_samples and not self.samples:
-            raise InputError(_NO_SAMPLES, where=path, cure="give a file with genotype columns")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing is kept open between passes."""
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """The file."""
-        return (self.path,)
-
-    @property
-    def contigs(self) -> Mapping[str, int | None]:
-        """Contigs as spelled -> length in bases: the header's and those of the records read so far."""
-        return {**dict.fromkeys(self._names.spellings), **self._header_of.contigs}
-
-    def info_description(self, key: str) -> str | None:
-        """The Description of an INFO key, None where the header lacks the key."""
-        return self._header_of.description(key)
-
-    def positions_of(self, samples: Sequence[str]) -> NDArray[np.int64]:
-        """Column of each named sample.
-
-        Raises:
-            InputError: Names absent samples, the first three and how many.
-        """
-        return columns_of(samples, self.samples, self.path)
 
     def __iter__(self) -> Iterator[Record]:
         return self.records()
@@ -210,7 +156,7 @@ class VariantFile:
         except ValueError:
             raise Damage("what stands there is no BCF record") from None
 
-    def _header(self) -> tuple[Header, int, int]:
+    def _read_header(self) -> tuple[Header, int, int]:
         """(header, virtual offset of its last byte, its lines); notes whether the file is BCF."""
         held, end = b"", None
         starts: list[tuple[int, int]] = []  # (byte of the content, byte of the file) of every block

@@ -142,7 +142,7 @@ def test_several_alts_in_one_record(base: Path, tmp_path: Path) -> None:
             fields[9] = "1/3" if number % 4 == 0 else fields[9]
 
     made = rewritten(base, tmp_path / "made.vcf.gz", change)
-    agree(stored(made, tmp_path), read_by_bcftools(made))
+    assert agree(stored(made, tmp_path), read_by_bcftools(made)) >= PEOPLE * 100
 
 
 def test_indels(base: Path, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_indels(base: Path, tmp_path: Path) -> None:
             fields[9:] = [call.replace("1", "2") if n % 4 == 0 else call for n, call in enumerate(fields[9:])]
 
     made = rewritten(base, tmp_path / "made.vcf.gz", change)
-    agree(stored(made, tmp_path), _shortest(read_by_bcftools(made)))
+    assert agree(stored(made, tmp_path), _shortest(read_by_bcftools(made))) >= PEOPLE * 100
 
 
 def _shortest(found: dict[SiteKey, NDArray[np.int8]]) -> dict[SiteKey, NDArray[np.int8]]:
@@ -172,7 +172,7 @@ def test_one_allele_of_males_on_x(base: Path, tmp_path: Path) -> None:
 
     made = rewritten(base, tmp_path / "made.vcf.gz", change)
     store = stored(made, tmp_path, build="GRCh38")
-    agree(store, read_by_bcftools(made))
+    assert agree(store, read_by_bcftools(made)) >= PEOPLE * 100
 
 
 def test_blocks_of_a_gvcf(base: Path, tmp_path: Path) -> None:
@@ -243,4 +243,4 @@ def test_plink2_reads_the_same(real: Path, tmp_path: Path) -> None:
         counted = [-1 if one == "NA" else int(one) for one in fields[6:]]
         copies = counted if fields[4] == alt else [2 - one if one >= 0 else -1 for one in counted]
         theirs.setdefault((chrom, int(pos), ref, alt), copies)
-    agree(stored(small, tmp_path), theirs)
+    assert agree(stored(small, tmp_path), theirs) >= PEOPLE * 10  # few of the smallest file's records are plain
