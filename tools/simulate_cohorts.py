@@ -21,7 +21,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msprime
@@ -102,6 +102,19 @@ def annotation(alt: str, gene: str, rng: np.random.Generator) -> str:
     raise AssertionError
 
 
+def vcf_header(samples: Iterable[str]) -> bytes:
+    """Header of a simulated VCF with these people, its column line included."""
+    lines = [
+        "##fileformat=VCFv4.3",
+        '##FILTER=<ID=PASS,Description="All filters passed">',
+        "##source=msprime",
+    ]
+    lines += [f"##contig=<ID={chromosome}>" for chromosome in range(1, 23)]
+    lines += ['##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">', CSQ]
+    columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
+    return ("\n".join([*lines, "\t".join([*columns, *samples])]) + "\n").encode()
+
+
 def simulate(people: int, nodes: int, panel: int, sites: int, seed: int, folder: Path) -> None:
     """Write every file into `folder`."""
     rng = np.random.default_rng(seed)
@@ -128,19 +141,11 @@ def simulate(people: int, nodes: int, panel: int, sites: int, seed: int, folder:
         number += 1
     records.sort(key=lambda record: record[:2])
 
-    header = [
-        "##fileformat=VCFv4.3",
-        '##FILTER=<ID=PASS,Description="All filters passed">',
-        "##source=msprime",
-    ]
-    header += [f"##contig=<ID={chromosome}>" for chromosome in range(1, 23)]
-    header += ['##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">', CSQ]
-    columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
     text = np.asarray([b"\t0|0", b"\t0|1", b"\t1|0", b"\t1|1"], dtype="S4")
     paths = [folder / f"{name}.vcf.gz" for name in names]
     files = [pysam.BGZFile(str(path), "wb") for path in paths]
     for file, part in zip(files, parts, strict=True):
-        file.write(("\n".join([*header, "\t".join([*columns, *samples[part]])]) + "\n").encode())
+        file.write(vcf_header(samples[part]))
     for chromosome, position, ref, alt, pairs in records:
         gene = f"GENE{chromosome}-{position // 5_000_000}"
         info = annotation(alt, gene, rng)
