@@ -29,6 +29,7 @@ _COMMON = 0.05
 _PEOPLE = 2048  # a block of pairs
 _SAMPLE = 400  # people whose pairs show what chance does
 _CHANCE = 5.0  # standard deviations
+_ROUNDING = 1e-4  # of a kinship in float32, and more
 
 
 class Pair(NamedTuple):
@@ -110,22 +111,47 @@ def related(people: NDArray[np.int8], told: Resolution, others: NDArray[np.int8]
     Returns:
         Pairs in ascending order; `first` is a row of `people`, `second` of `others`, or a later one of `people`.
     """
+    least = min(told.degree, SAME if told.same else 1.0)
+    if least >= 1.0:
+        return []
     pairs = []
-    for rows, columns, found in _blocks(people, others):
+    for first, second in _blocks(people, others):
+        a, b = people[first], (people if others is None else others)[second]
+        near = _near(a, b, least)
+        if others is None and first == second:
+            near = np.triu(near, 1)  # everybody resembles themselves
+        rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
+        found = _likeness(a[rows], b[columns])
         same = found.same & told.same
         for row, column in zip(*np.nonzero(same | (found.kinship >= told.degree)), strict=True):
-            first, second = rows + int(row), columns + int(column)
-            if others is not None or first < second:
-                pairs.append(Pair(first, second, float(found.kinship[row, column]), bool(same[row, column])))
+            one, other = first.start + int(rows[row]), second.start + int(columns[column])
+            if others is not None or one < other:
+                pairs.append(Pair(one, other, float(found.kinship[row, column]), bool(same[row, column])))
     return sorted(pairs)
 
 
-def _blocks(people: NDArray[np.int8], others: NDArray[np.int8] | None) -> Iterator[tuple[int, int, _Likeness]]:
-    """(first row, first column, likeness) of every block; of pairs among `people`, those on and above the diagonal."""
-    right = people if others is None else others
+def _blocks(people: NDArray[np.int8], others: NDArray[np.int8] | None) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of every block of pairs; of pairs among `people`, those on and above the diagonal."""
+    right = len(people) if others is None else len(others)
     for rows in range(0, len(people), _PEOPLE):
-        for columns in range(rows if others is None else 0, len(right), _PEOPLE):
-            yield rows, columns, _likeness(people[rows : rows + _PEOPLE], right[columns : columns + _PEOPLE])
+        for columns in range(rows if others is None else 0, right, _PEOPLE):
+            yield slice(rows, rows + _PEOPLE), slice(columns, columns + _PEOPLE)
+
+
+def _near(a: NDArray[np.int8], b: NDArray[np.int8], least: float) -> NDArray[np.bool_]:
+    """Which pairs of a block may have a kinship of `least` or more, [people, others]; all where a call is missing.
+
+    Of complete calls phi is 1/2 - D / (4 N_least), D being the squared distance of the dosages: a single product of
+    matrices tells strangers, who are nearly everybody, from the few who are worth the other four.
+    """
+    if (a < 0).any() or (b < 0).any():
+        return np.ones((len(a), len(b)), dtype=np.bool_)
+    left, right = a.astype(np.float32), b.astype(np.float32)  # whole numbers below 2^24: exact
+    distance = left @ (-2.0 * right).T
+    distance += np.square(left).sum(axis=1)[:, None]
+    distance += np.square(right).sum(axis=1)
+    fewest = np.minimum((a == 1).sum(axis=1)[:, None], (b == 1).sum(axis=1)).astype(np.float32)
+    return np.asarray(distance <= (2.0 - 4.0 * (least - _ROUNDING)) * fewest)
 
 
 def _likeness(a: NDArray[np.int8], b: NDArray[np.int8]) -> _Likeness:

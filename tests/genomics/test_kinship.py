@@ -70,6 +70,24 @@ def test_the_same_person_and_relatives_are_found_in_any_block(monkeypatch: pytes
     assert [(p.first, p.second, p.same) for p in across] == [(2, 60, True)]
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.02])
+@pytest.mark.parametrize("told", [Resolution(True, FIRST_DEGREE), Resolution(True, 1.0), Resolution(False, 0.02)])
+def test_strangers_are_passed_over_and_nobody_else(
+    missing: float, told: Resolution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinship, "_PEOPLE", 16)
+    people = independent(30, 100, 3)
+    again = [child(people[one], people[one + 1], one) for one in range(10)] + [read_again(people[9], 4)]
+    people = read_again(np.concatenate([people, again]), 5, wrong=0.0, missing=missing)
+    found = kinship._likeness(people, people)
+    same = found.same & told.same
+    asked = np.triu(same | (found.kinship >= told.degree), 1)
+    assert asked.sum() >= 1 + 9 * (told.degree < 1)
+    assert [(p.first, p.second) for p in related(people, told)] == list(zip(*np.nonzero(asked), strict=True))
+    if not missing:
+        assert kinship._near(people, people, 0.3).mean() < 0.2
+
+
 def test_nobody_without_a_call_is_anybodys_relative() -> None:
     people = np.concatenate(
         [independent(30, SITES, 3), np.full((2, SITES), -1, np.int8), np.zeros((2, SITES), np.int8)]
