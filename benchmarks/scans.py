@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from afml.consortium.card import DataAgreement, NodeCard
 from afml.consortium.run import RunConfig
 from afml.core.files import write_bytes
-from afml.genomics.phenotypes import simulate_liability
+from afml.genomics.liability import simulate_liability
 from afml.study.data import DataSettings, StudyData, exomes, file_digest, load
 from afml.tasks.gwas.clumps import Clump, Places, clumped
 from afml.tasks.gwas.files import places_of

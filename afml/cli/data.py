@@ -42,6 +42,7 @@ def split(vcf: Path, people: Path, out: Path, nodes: int, panel_people: int, see
 @click.option("--heritability", default=0.5, show_default=True)
 @click.option("--phenotypes", "binary", type=click.IntRange(0), default=1, show_default=True, help="Binary ones.")
 @click.option("--quantitative", type=click.IntRange(0), default=0, show_default=True, help="Quantitative ones.")
+@click.option("--covariates", is_flag=True, help="Sex and age beside them, which cause a tenth of each.")
 @click.option("--seed", default=1, show_default=True)
 def phenotypes(
     vcfs: tuple[Path, ...],
@@ -52,10 +53,11 @@ def phenotypes(
     heritability: float,
     binary: int,
     quantitative: int,
+    covariates: bool,
     seed: int,
 ) -> None:
     """Simulate phenotypes over all people of VCFS: a liability, or (binary) whether it is above its median."""
-    model = Liability(sites, causal, heritability, seed)
+    model = Liability(sites, causal, heritability, seed, covariates)
     traits = declared_traits(binary, quantitative)
     with step("simulating the phenotype") as task:
         made = simulate_traits(vcfs, panel_vcf, out, traits, model, task)

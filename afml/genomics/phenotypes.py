@@ -1,4 +1,4 @@
-"""Phenotype tables: traits and covariates of people, read from a TSV, or simulated for experiments."""
+"""Phenotype tables: traits and covariates of people, as TSV files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.core.errors import ConfigError, InputError
+from afml.core.errors import InputError
 from afml.core.files import require_file, write_bytes
 from afml.data.people import PersonColumns, format_number, parse_number
 
 #: The column of a table that names none of its own: always cases (1) and controls (0).
 PHENOTYPE = "phenotype"
-#: How far apart the seeds of traits that are simulated together lie.
-SEED_STEP = 500
 #: Numbers that programs write for a missing one (PLINK, SPSS, ...): refused where a column has no other below 0.
 MISSING_CODES = (-9.0, -99.0, -999.0, -9999.0)
 #: Said for "nothing is a code".
@@ -53,7 +51,7 @@ def read_phenotypes(
     except UnicodeDecodeError:
         raise InputError("phenotype table is not text", where=path, cure="give a tab-separated table") from None
     names = _names(lines[0] if lines else "", path)
-    missing = _Codes(codes)
+    missing, wanted = _Codes(codes), {*samples, *(person_of or ())}
     rows: dict[str, list[float]] = {}
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
@@ -72,8 +70,8 @@ def read_phenotypes(
             )
         if sample in rows:
             raise InputError(f"line {number} repeats sample {sample}", where=path, cure="keep one line each")
-        rows[sample] = values
-    rows = _of_people(rows, person_of or {}, path)
+        rows[sample] = values if sample in wanted else []  # a table may be of five institutions
+    rows = _of_people({name: values for name, values in rows.items() if name in wanted}, person_of or {}, path)
     absent = [name for name in samples if name not in rows]
     if absent:
         shown = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
@@ -101,6 +99,8 @@ class _Codes:
 
     def parse(self, cell: str) -> float:
         """The number of a cell, NaN for a code and for whatever is none."""
+        if not self._texts:
+            return parse_number(cell)
         return math.nan if self.declared(cell) else parse_number(cell)
 
 
@@ -162,64 +162,3 @@ def write_phenotypes(
     rows = ["\t".join(("sample", *names))]
     rows += ["\t".join((name, *map(format_number, row))) for name, row in zip(samples, table, strict=True)]
     write_bytes(path, ("\n".join(rows) + "\n").encode())
-
-
-def simulate_phenotype(
-    dosage: NDArray[np.int8], *, causal: int, heritability: float, seed: int
-) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-    """Simulate a case-control phenotype by the liability-threshold model (Falconer 1965).
-
-    A case is somebody whose liability (`simulate_liability`, same arguments) is above the median.
-
-    Returns:
-        (int8 [people] in {0, 1}, causal site numbers ascending, int64 [causal]).
-
-    Raises:
-        ConfigError: As `simulate_liability`.
-    """
-    liability, chosen = simulate_liability(dosage, causal=causal, heritability=heritability, seed=seed)
-    return (liability > np.median(liability)).astype(np.int8), chosen
-
-
-def simulate_liability(
-    dosage: NDArray[np.int8], *, causal: int, heritability: float, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Simulate a quantitative trait of variance about 1: the liability of `simulate_phenotype` itself.
-
-    liability = sqrt(h2) * g + sqrt(1 - h2) * e, with g the standardised sum of N(0, 1) effects on the
-    standardised dosage of `causal` random polymorphic sites and e ~ N(0, 1).
-
-    Args:
-        dosage: int8 [people, sites]; missing calls take the mean of their site.
-        causal: Number of causal sites.
-        heritability: h2 in [0, 1], the share of the liability's variance due to these sites.
-        seed: Seed of numpy's generator.
-
-    Returns:
-        (float64 [people], causal site numbers ascending, int64 [causal]).
-
-    Raises:
-        ConfigError: `heritability` outside [0, 1], or more causal sites than polymorphic ones.
-    """
-    if not 0.0 <= heritability <= 1.0:
-        raise ConfigError(f"heritability {heritability:g} is outside [0, 1]", cure="choose a share of variance")
-    called = dosage >= 0
-    copies = np.where(called, dosage, 0)
-    mean = copies.sum(axis=0, dtype=np.float64) / np.maximum(called.sum(axis=0), 1)
-    square = np.square(copies, dtype=np.int64).sum(axis=0) / np.maximum(called.sum(axis=0), 1)
-    deviation = np.sqrt(np.maximum(square - mean**2, 0.0))
-    polymorphic = np.flatnonzero(deviation > 1e-9)
-    if not 1 <= causal <= len(polymorphic):
-        raise ConfigError(
-            f"{causal} causal sites, but {len(polymorphic)} sites vary among these people",
-            cure=f"choose between 1 and {len(polymorphic)}",
-        )
-    rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.choice(polymorphic, size=causal, replace=False)).astype(np.int64)
-    effects = rng.standard_normal(causal)
-    standardised = (copies[:, chosen] - mean[chosen]) / deviation[chosen]  # [people, causal]
-    genetic = np.where(called[:, chosen], standardised, 0.0) @ effects
-    genetic /= max(float(genetic.std()), 1e-12)
-    noise = rng.standard_normal(len(dosage))
-    liability = np.sqrt(heritability) * genetic + np.sqrt(1.0 - heritability) * noise
-    return np.asarray(liability), chosen

@@ -22,7 +22,7 @@ from afml.evaluation.details import PhenotypeDetails
 from afml.evaluation.evaluate import evaluate
 from afml.evaluation.inputs import EvaluationInputs, Institution, OtherRelease
 from afml.evaluation.utility import Outcome
-from afml.genomics.phenotypes import simulate_phenotype
+from afml.genomics.liability import simulate_phenotype
 from afml.masking.enrolled import Enrolled
 from afml.masking.kind import masking_settings, train_masking
 from afml.privacy.accountant import epsilon

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from afml.core.errors import InputError
 from afml.core.files import staged_file
 from afml.core.progress import Step
 from afml.data.columns import Trait
 from afml.genomics.phenotypes import write_phenotypes
-from afml.genomics.simulate import Liability, simulate_columns
+from afml.genomics.simulate import COVARIATES, Liability, simulate_columns
 from afml.masking.settings import MOST_TRAITS, RiskSettings
 
 
@@ -51,7 +53,7 @@ def declared_traits(binary: int, quantitative: int) -> tuple[Trait, ...]:
 def simulate_traits(
     vcfs: Sequence[Path], panel_vcf: Path, out: Path, traits: Sequence[Trait], model: Liability, progress: Step
 ) -> Simulated:
-    """Simulate traits over all people of VCFs and write them.
+    """Simulate traits over all people of VCFs, and covariates beside them if the model has any, and write them.
 
     Beside `out`, `.json` says how they were simulated, and `.risk.json` is what `afml configure --risk` takes.
 
@@ -70,17 +72,20 @@ def simulate_traits(
     out.parent.mkdir(parents=True, exist_ok=True)
     binary = [trait.kind == "binary" for trait in traits]
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
-        samples, columns = simulate_columns(vcfs, panel_vcf, binary, model, Path(scratch), progress)
-    write_phenotypes(out, samples, columns, [trait.name for trait in traits])
+        made = simulate_columns(vcfs, panel_vcf, binary, model, Path(scratch), progress)
+    covariates = COVARIATES if model.covariates else ()
+    names = [column.name for column in (*traits, *covariates)]
+    write_phenotypes(out, made.samples, np.hstack([made.traits, made.covariates]), names)
     about = {
         "simulated": True, "causal_sites": model.causal, "heritability": model.heritability, "seed": model.seed,
     }  # fmt: skip
     with staged_file(out.with_suffix(".json")) as staged:
         staged.write_text(json.dumps(about, indent=2) + "\n")
+    risk = RiskSettings(traits=tuple(traits), covariates=covariates)
     with staged_file(out.with_suffix(".risk.json")) as staged:
-        staged.write_text(RiskSettings(traits=tuple(traits)).model_dump_json(indent=2) + "\n")
+        staged.write_text(risk.model_dump_json(indent=2) + "\n")
     cases = {
         trait.name: int(column.sum()) if trait.kind == "binary" else None
-        for trait, column in zip(traits, columns.T, strict=True)
+        for trait, column in zip(traits, made.traits.T, strict=True)
     }
-    return Simulated(len(samples), cases)
+    return Simulated(len(made.samples), cases)

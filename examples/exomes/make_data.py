@@ -15,8 +15,8 @@ import numpy as np
 
 from afml.genomics.build import build_store
 from afml.genomics.choice import SiteChoice, build_site_panel
+from afml.genomics.liability import simulate_phenotype
 from afml.genomics.partition import Parts, split
-from afml.genomics.phenotypes import simulate_phenotype
 from afml.genomics.sources.record import MISSING
 
 INSTITUTIONS, PANEL_PEOPLE, SITES = 5, 500, 256

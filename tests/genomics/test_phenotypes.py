@@ -1,4 +1,4 @@
-"""Phenotype tables and the liability-threshold simulation."""
+"""Phenotype tables."""
 
 from __future__ import annotations
 
@@ -11,16 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afml.core.errors import ConfigError, InputError
+from afml.core.errors import InputError
 from afml.genomics.phenotypes import (
     format_number,
     parse_number,
     read_phenotypes,
-    simulate_liability,
-    simulate_phenotype,
     write_phenotypes,
 )
-from tests.simulated import simulate_dosage
 
 
 def test_round_trip_in_the_order_of_the_samples(tmp_path: Path) -> None:
@@ -110,45 +107,3 @@ def test_bad_table_is_one_line_without_values(tmp_path: Path, text: str, message
     assert "7" not in str(caught.value).replace(str(path), "")
     with pytest.raises(InputError, match="does not exist"):
         read_phenotypes(tmp_path / "none.tsv", [])
-
-
-def test_simulation_is_balanced_seeded_and_heritable() -> None:
-    dosage = simulate_dosage(2000, 200, seed=1)
-    y, causal = simulate_phenotype(dosage, causal=10, heritability=0.5, seed=3)
-    again, _ = simulate_phenotype(dosage, causal=10, heritability=0.5, seed=3)
-    assert np.array_equal(y, again)
-    assert y.dtype == np.int8
-    assert len(set(causal.tolist())) == 10
-    assert y.mean() == 0.5
-
-    def explained(heritability: float) -> float:
-        phenotype, sites = simulate_phenotype(dosage, causal=10, heritability=heritability, seed=3)
-        design = np.column_stack([np.ones(len(dosage)), dosage[:, sites]])
-        fitted = design @ np.linalg.lstsq(design, phenotype, rcond=None)[0]
-        return float(np.corrcoef(fitted, phenotype)[0, 1] ** 2)
-
-    # A threshold at the median keeps 4 phi(0)^2 = 0.64 of h2 on the 0/1 scale (Dempster, Lerner 1950).
-    assert explained(0.5) == pytest.approx(0.32, abs=0.05)
-    assert explained(1.0) == pytest.approx(0.64, abs=0.05)
-    assert explained(0.0) < 0.02
-
-
-def test_the_liability_itself_is_a_quantitative_trait() -> None:
-    dosage = simulate_dosage(500, 60, seed=1)
-    trait, causal = simulate_liability(dosage, causal=5, heritability=0.5, seed=3)
-    cases, same = simulate_phenotype(dosage, causal=5, heritability=0.5, seed=3)
-    np.testing.assert_array_equal(cases, trait > np.median(trait))
-    np.testing.assert_array_equal(causal, same)
-    assert (trait.mean(), trait.std()) == (pytest.approx(0, abs=0.15), pytest.approx(1, abs=0.15))
-
-
-def test_missing_calls_and_constant_sites_are_no_causes() -> None:
-    dosage = simulate_dosage(300, 40, seed=1)
-    dosage[:, :20] = 1
-    dosage[5, 25] = -1
-    _, causal = simulate_phenotype(dosage, causal=20, heritability=0.5, seed=1)
-    assert causal.min() >= 20
-    with pytest.raises(ConfigError, match="21 causal sites, but 20 sites vary"):
-        simulate_phenotype(dosage, causal=21, heritability=0.5, seed=1)
-    with pytest.raises(ConfigError, match="outside"):
-        simulate_phenotype(dosage, causal=5, heritability=1.5, seed=1)
