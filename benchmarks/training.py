@@ -51,7 +51,7 @@ def _dp_step(task: MaskingTask, enrolled: Enrolled, phase: int) -> None:
 
 def _plain_risk(task: MaskingTask, enrolled: Enrolled) -> None:
     model = RiskModel(SITES)
-    rows = micro_batch(task.length(RISK_PHASE))
+    rows = micro_batch(SITES + 1)
     for start in range(0, len(enrolled), rows):
         people = enrolled.rows(np.arange(start, min(start + rows, len(enrolled))))
         loss = risk_loss(model(risk_inputs(task.public.statistics, people)), people.phenotype)

@@ -159,7 +159,7 @@ class _Shouting:
         found = self._task.gradients(phase, enrolled, people, stream)
         if not len(people) or people[0] != 0:
             return found
-        return [Rows([self._louder(gradient, rows.owner) for gradient in rows.gradients], rows.owner) for rows in found]
+        return [Rows([self._louder(gradient, rows.owner) for gradient in rows.dense()], rows.owner) for rows in found]
 
     def _louder(self, gradient: torch.Tensor, owner: int | NDArray[np.int64]) -> torch.Tensor:
         first = owner if isinstance(owner, int) else int((owner == 0).sum())
@@ -225,7 +225,7 @@ def _by_rows(
 def _joined(blocks: Sequence[Rows], people: int) -> Vector:
     """Gradients of people, rows added up, blocks joined, [people, P]."""
     parts = [
-        fold(gradient, rows.owner, people).reshape(people, -1).cpu() for rows in blocks for gradient in rows.gradients
+        fold(gradient, rows.owner, people).reshape(people, -1).cpu() for rows in blocks for gradient in rows.dense()
     ]
     return np.asarray(torch.cat(parts, dim=1).numpy())
 

@@ -12,11 +12,12 @@ from torch import nn
 
 from afml.masking.enrolled import Enrolled
 from afml.masking.networks.features import PanelStatistics
-from afml.masking.networks.risk import with_constant, with_covariates
+from afml.masking.networks.risk import RiskModel, with_constant, with_covariates
+from afml.training.outer import Outer
 
 Kind = Literal["binary", "quantitative"]
-#: Gradient values of one micro-batch (float32): small enough to stay in a core's cache.
-_MICRO_GRADIENTS = 400_000
+#: Inputs of one micro-batch (float32): small enough to stay in a core's cache, and little is lost to calls.
+_MICRO_INPUTS = 400_000
 
 
 def risk_inputs(statistics: PanelStatistics, people: Enrolled) -> torch.Tensor:
@@ -25,9 +26,29 @@ def risk_inputs(statistics: PanelStatistics, people: Enrolled) -> torch.Tensor:
     return with_covariates(with_constant(features, statistics.variance), people.extras, statistics.variance)
 
 
-def micro_batch(parameters: int) -> int:
-    """People whose per-person gradients of so many values fit one micro-batch."""
-    return max(1, _MICRO_GRADIENTS // max(1, parameters))
+def micro_batch(inputs: int) -> int:
+    """People of so many inputs who fit one micro-batch."""
+    return max(1, _MICRO_INPUTS // max(1, inputs))
+
+
+def risk_gradients(
+    model: RiskModel,
+    inputs: torch.Tensor,
+    phenotype: NDArray[np.int8] | NDArray[np.float64],
+    kinds: Sequence[Kind] = (),
+) -> Outer:
+    """Everybody's gradient of `risk_loss`: what it says of their predictions, times their inputs.
+
+    Args:
+        model: At the present parameters.
+        inputs: `risk_inputs`, [people, inputs].
+        phenotype, kinds: As in `risk_loss`.
+    """
+    with torch.no_grad():
+        predicted = model(inputs)
+    predicted.requires_grad_()
+    (residual,) = torch.autograd.grad(risk_loss(predicted, phenotype, kinds), predicted)
+    return Outer(residual.reshape(len(inputs), -1), inputs)
 
 
 def risk_loss(

@@ -28,11 +28,11 @@ from afml.masking.private_game import PrivateGame
 from afml.masking.private_game import micro_batch as lineups_at_once
 from afml.masking.public import PublicSide
 from afml.masking.public_game import PublicPeople, train_on_panel
-from afml.masking.risk import Kind, micro_batch, risk_inputs, risk_loss
+from afml.masking.risk import Kind, micro_batch, risk_gradients, risk_inputs
 from afml.masking.settings import RISK, MaskingSettings
 from afml.masking.weights import component_weights, fit_weights
 from afml.training.blob import dump, load
-from afml.training.clipping import RowGradients, unflatten
+from afml.training.clipping import unflatten
 from afml.training.device import device, one_thread
 from afml.training.task import PredictsNothing, Progress, Rows
 from crypto.public.random import RandomSource
@@ -56,7 +56,7 @@ class MaskingTask(PredictsNothing):
         self.covariates = len(settings.risk.covariates)
         inputs = len(public) + 1 + self.covariates
         self._masters = Masters(len(settings.risk.declared) * inputs)
-        self._hooked: dict[int, RowGradients | PrivateGame] = {}  # networks at the present parameters, by phase
+        self._hooked: dict[int, RiskModel | PrivateGame] = {}  # networks at the present parameters, by phase
 
     # -- private rounds ---------------------------------------------------------------------------------
 
@@ -72,7 +72,7 @@ class MaskingTask(PredictsNothing):
     def people_at_once(self, phase: int) -> int:
         """See `Task.people_at_once`."""
         if self._is_risk(phase):
-            return micro_batch(len(self._masters.risk))
+            return micro_batch(len(self.public) + 1 + self.covariates)
         return lineups_at_once(len(self.public), self._lineup)
 
     def trained(self, phase: int) -> NDArray[np.float64]:
@@ -122,12 +122,11 @@ class MaskingTask(PredictsNothing):
         if phase not in self._hooked:
             model = RiskModel(len(self.public), self.phenotypes, self.covariates)
             unflatten(model, self._risk_parameters)
-            self._hooked[phase] = RowGradients(model.to(device()))
-        gradients = self._hooked[phase]
-        assert isinstance(gradients, RowGradients)
-        predicted = gradients.hooked(risk_inputs(self.public.statistics, people).to(device()))
-        gradients.backward(risk_loss(predicted, people.phenotype, self._kinds))
-        return gradients.rows()
+            self._hooked[phase] = model.to(device())
+        hooked = self._hooked[phase]
+        assert isinstance(hooked, RiskModel)
+        inputs = risk_inputs(self.public.statistics, people).to(device())
+        return Rows([risk_gradients(hooked, inputs, people.phenotype, self._kinds)])
 
     def _game_rows(self, phase: int, people: Enrolled, streams: list[RandomSource]) -> list[Rows]:
         if phase not in self._hooked:

@@ -66,7 +66,7 @@ class Specimen:
         with seeded(0):
             loss = self.losses(hooked.hooked(features), targets)
             hooked.backward(loss.sum())
-        return hooked.rows().gradients
+        return hooked.rows().dense()
 
     def row_by_autograd(self, features: torch.Tensor, targets: torch.Tensor) -> list[torch.Tensor | None]:
         """Gradients of one row alone; None for a parameter that it does not depend on."""

@@ -25,7 +25,7 @@ from torch import nn
 
 from afml.core.errors import IntegrityError
 from afml.training.device import one_thread
-from afml.training.folding import Folded
+from afml.training.folding import folded
 from afml.training.task import Enrolled, Rows, Task
 from crypto.public.random import RandomSource
 
@@ -97,7 +97,7 @@ class ClippedSum:
         Raises:
             IntegrityError: The rows are not those of so many people, or not of the same parameters as before.
         """
-        folded = [Folded(gradient, rows.owner, people) for gradient in rows.gradients]
+        parameters = [folded(gradient, rows.owner, people) for gradient in rows.gradients]
         shapes = [gradient.shape[1:] for gradient in rows.gradients]
         if not self._shapes:
             self._shapes = shapes
@@ -107,9 +107,9 @@ class ClippedSum:
             raise IntegrityError("a task gave gradients of other parameters than before", where="training")
         if not people or not shapes:
             return
-        norms = torch.stack([parameter.norms() for parameter in folded], dim=1).norm(2, dim=1)
+        norms = torch.stack([parameter.norms() for parameter in parameters], dim=1).norm(2, dim=1)
         shares = torch.where(torch.isfinite(norms), (self._bound / (norms + _ABOVE_ZERO)).clamp(max=1.0), math.nan)
-        for parameter, total in zip(folded, self._sum.split([math.prod(shape) for shape in shapes]), strict=True):
+        for parameter, total in zip(parameters, self._sum.split([math.prod(shape) for shape in shapes]), strict=True):
             parameter.add_to(total, shares)
 
     def total(self) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from afml.core.errors import IntegrityError
+from afml.training.outer import Outer
 
 #: float64 values of a piece: 512 KiB in a CPU's cache; on a device, where every piece costs a start, 128 MiB.
 _VALUES, _DEVICE_VALUES = 1 << 16, 1 << 24
@@ -86,6 +87,40 @@ class Folded:
             return _added(rows, self._owner, self._people)
         theirs = torch.nonzero((self._owner >= start) & (self._owner < stop))[:, 0]
         return _added(rows[theirs], self._owner[theirs] - start, stop - start)
+
+
+class FoldedOuter:
+    """What `Folded` is, of gradients that are outer products; nobody has more than one row.
+
+    Args:
+        gradient: Their factors.
+        owner: As of `Folded`.
+        people: How many there are.
+
+    Raises:
+        IntegrityError: Somebody has several rows.
+    """
+
+    def __init__(self, gradient: Outer, owner: int | NDArray[np.int64], people: int) -> None:
+        _require_rows(len(gradient.right), owner, people)
+        if not isinstance(owner, int) or owner != 1 or len(gradient.left) != people:
+            raise IntegrityError("a task gave factors of several rows of one person", where="training")
+        self._left, self._right = (one.detach().to(torch.float64) for one in (gradient.left, gradient.right))
+
+    def norms(self) -> torch.Tensor:
+        """L2 norm of each person's gradient, float64 [people]."""
+        return self._left.norm(2, dim=1) * self._right.norm(2, dim=1)
+
+    def add_to(self, total: torch.Tensor, shares: torch.Tensor) -> None:
+        """As `Folded.add_to`."""
+        kept = ~torch.isnan(shares)
+        total += ((self._left[kept] * shares[kept, None]).T @ self._right[kept]).reshape(-1)
+
+
+def folded(gradient: torch.Tensor | Outer, owner: int | NDArray[np.int64], people: int) -> Folded | FoldedOuter:
+    """Gradients of one parameter, ready to be clipped; arguments are those of `Folded`."""
+    made = FoldedOuter if isinstance(gradient, Outer) else Folded
+    return made(gradient, owner, people)  # type: ignore[arg-type]
 
 
 def fold(gradient: torch.Tensor, owner: int | NDArray[np.int64], people: int) -> torch.Tensor:

@@ -7,7 +7,7 @@ private people are vectors per row (`Rows`), and nothing it holds is a key, a no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from afml.consortium.run import RunConfig
 from afml.core.config import Settings
 from afml.core.errors import ConfigError, IntegrityError
 from afml.data.prepared import Prepared
+from afml.training.outer import Outer
 from afml.training.planning import Plan, Rounds, Terms
 from crypto.public.random import RandomSource
 
@@ -33,13 +34,18 @@ class Rows:
     """Unclipped gradients of one block of parameters for the people of one micro-batch.
 
     Attributes:
-        gradients: One tensor [rows, *shape] per parameter of the block, in the order of the update vector.
+        gradients: One tensor [rows, *shape] per parameter of the block, in the order of the update vector, or its
+            factors where each person has one row.
         owner: Whose rows they are: how many consecutive rows each person has, or the person's index in the
             micro-batch for every row, int64 [rows].
     """
 
-    gradients: list[torch.Tensor]
+    gradients: Sequence[torch.Tensor | Outer]
     owner: int | NDArray[np.int64] = 1
+
+    def dense(self) -> list[torch.Tensor]:
+        """The gradients, factors multiplied out."""
+        return [one.dense() if isinstance(one, Outer) else one for one in self.gradients]
 
 
 class Enrolled(Protocol):

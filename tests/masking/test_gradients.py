@@ -20,6 +20,7 @@ from afml.masking.networks.masker import MaskingNetwork
 from afml.masking.networks.risk import RiskModel
 from afml.masking.private_game import PrivateGame, micro_batch
 from afml.masking.public_game import ramp
+from afml.masking.risk import Kind, risk_gradients, risk_loss
 from afml.masking.settings import GameSettings
 from afml.training.clipping import ClippedSum, RowGradients, flatten, unflatten
 from crypto.public.random import source
@@ -84,6 +85,20 @@ def _by_autograd(module: nn.Module, loss: Loss, people: int) -> list[torch.Tenso
         loss(module, slice(person, person + 1)).sum().backward()
         rows.append([p.grad.clone() for p in module.parameters() if p.grad is not None])
     return [torch.stack(column) for column in zip(*rows, strict=True)]
+
+
+@pytest.mark.parametrize("kinds", [("binary",), ("binary", "quantitative", "binary")])
+def test_gradients_of_the_risk_model_are_those_of_its_module(kinds: tuple[Kind, ...]) -> None:
+    rng = np.random.default_rng(3)
+    model, inputs = RiskModel(SITES - 1, len(kinds)), torch.from_numpy(rng.normal(size=(7, SITES)).astype(np.float32))
+    unflatten(model, 0.3 * rng.normal(size=SITES * len(kinds)))
+    values = [rng.integers(0, 2, 7) if kind == "binary" else rng.normal(size=7) for kind in kinds]
+    phenotype = np.stack(values, axis=1).astype(np.float64) if len(kinds) > 1 else values[0].astype(np.int8)
+    factors = risk_gradients(model, inputs, phenotype, kinds)
+    gradients = RowGradients(model)
+    gradients.backward(risk_loss(gradients.hooked(inputs), phenotype, kinds))
+    (wanted,) = gradients.rows().gradients
+    torch.testing.assert_close(factors.dense(), wanted, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("people", [1, 2, 7])

@@ -84,7 +84,7 @@ def vectors(table: NDArray[Any], *, at_once: int = 4) -> Told:
 
 def folded(rows: Rows, people: int) -> list[torch.Tensor]:
     """Gradients of whole people, one float64 tensor [people, *shape] per parameter."""
-    return [fold(gradient, rows.owner, people) for gradient in rows.gradients]
+    return [fold(gradient, rows.owner, people) for gradient in rows.dense()]
 
 
 def clipped(blocks: Sequence[Rows], people: int, bounds: Sequence[float]) -> NDArray[np.float64]:

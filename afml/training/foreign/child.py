@@ -152,7 +152,7 @@ class Server:
 
 
 def _numbers(block: Rows) -> tuple[list[Any], Any]:
-    gradients = [gradient.detach().cpu().numpy() for gradient in block.gradients]
+    gradients = [gradient.detach().cpu().numpy() for gradient in block.dense()]
     return gradients, block.owner if isinstance(block.owner, int) else np.asarray(block.owner, np.int64)
 
 
