@@ -18,15 +18,19 @@ SEED ?=
 OUT ?= runs/demo
 DATA ?=
 RESULTS ?= results
+# Of `make demo-biobank`: people of each of its five institutions, and where they are kept once they are simulated.
+PEOPLE ?= 100000
+BIOBANK ?= build/biobank-$(PEOPLE)
 
 export PYTHONDONTWRITEBYTECODE ?=
 # No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
 export MPLBACKEND := Agg
 
-.PHONY: help readme setup demo golden reproduce reproduce-quick reproduce-extended reproduce-examples test simulate fuzz check map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-peers bench-paired clean
+.PHONY: help readme setup demo demo-biobank golden reproduce reproduce-quick reproduce-extended reproduce-examples test simulate fuzz check map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-peers bench-paired clean
 
 help:
 	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=]   five institutions on this machine"
+	@echo "make demo-biobank [PEOPLE=100000]   five simulated biobanks, ten traits, one release"
 	@echo "make test     all tests        make check   types, style, layers, wire code    make simulate [HISTORIES=2000]   hostile parties   make fuzz   damaged files"
 	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-quick   make reproduce-examples DATA=DIR [SEEDS=20]"
 	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory, bench-genomes; bench-peers beside NVFlare, bench-paired OLD=DIR beside an older checkout)    make setup   only the environment"
@@ -50,6 +54,16 @@ setup: $(READY)
 demo: $(READY) $(if $(VCF),,$(READY_SIM))
 	@"$(PY)" -m afml demo --out "$(OUT)" --nodes "$(NODES)" --sites "$(SITES)" --rounds "$(ROUNDS)" \
 		$(if $(SEED),--simulation --seed "$(SEED)") $(if $(VCF),--vcf "$(VCF)") $(if $(PANEL),--panel "$(PANEL)")
+
+$(BIOBANK)/people.tsv: | $(READY_SIM)
+	"$(PY)" tools/simulate_biobank.py --out "$(BIOBANK)" --people "$(PEOPLE)"
+
+# Five biobanks, eight binary and two quantitative traits with covariates, one release. No networks: at this size the
+# codebook's patterns come of the panel alone, and what the game costs is better spent on the risk model.
+demo-biobank: export OMP_NUM_THREADS := 1
+demo-biobank: $(READY) $(BIOBANK)/people.tsv
+	@"$(PY)" -m afml demo --out runs/biobank --cohorts "$(BIOBANK)" --sites 2000 --phenotypes 8 --quantitative 2 --covariates \
+		--causal 20 --ple 0.2 --rounds "$(ROUNDS)" --game-rounds 0 --game-steps 0 --patterns 2500
 
 # A seeded demo ends with the digests that tests/golden/golden.json records (on the kind of machine that it names).
 golden: $(READY) $(if $(VCF),,$(READY_SIM))

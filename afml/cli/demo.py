@@ -22,6 +22,9 @@ _COUNT = click.IntRange(1)
 @click.option("--out", type=_PATH, default=Path("runs/demo"), show_default=True)
 @click.option("--vcf", type=_PATH, default=None, help="Real genotypes to split; simulated ones without it.")
 @click.option("--panel", "people", type=_PATH, default=None, help="TSV of the people in --vcf.")
+@click.option(
+    "--cohorts", type=_PATH, default=None, help="Folder that tools/simulate_biobank.py filled: its genotypes instead."
+)
 @click.option("--nodes", default=5, show_default=True)
 @click.option("--panel-people", type=_COUNT, default=500, show_default=True, help="People of the public panel.")
 @click.option("--sites", type=_COUNT, default=1024, show_default=True)
@@ -48,6 +51,8 @@ _COUNT = click.IntRange(1)
     "--quantitative", type=click.IntRange(0, MOST_TRAITS), default=0, show_default=True,
     help="Quantitative ones beside them.",
 )  # fmt: skip
+@click.option("--covariates", is_flag=True, help="Sex and age cause a tenth of each, and are declared.")
+@click.option("--patterns", type=_COUNT, default=None, help="Release patterns at most.  [default: of afml configure]")
 @click.option("--heritability", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True)
 @click.option(
     "--fill",
@@ -64,19 +69,20 @@ _COUNT = click.IntRange(1)
     help="Seed noise, held-out people and column order, too: the same figures each time, and no protection.",
 )
 def demo(
-    out: Path, vcf: Path | None, people: Path | None, nodes: int, panel_people: int, sites: int, rounds: int,
-    game_rounds: int, game_steps: int, ple: float, causal: int, phenotypes: int, quantitative: int,
-    heritability: float, fill: str, noise: str, seed: int, simulation: bool,
+    out: Path, vcf: Path | None, people: Path | None, cohorts: Path | None, nodes: int, panel_people: int, sites: int,
+    rounds: int, game_rounds: int, game_steps: int, ple: float, causal: int, phenotypes: int, quantitative: int,
+    covariates: bool, patterns: int | None, heritability: float, fill: str, noise: str, seed: int, simulation: bool,
 ) -> None:  # fmt: skip
     """Run five institutions and an aggregator end to end and write the report."""
     settings = DemoSettings(
         out=out,
-        genomes=Genomes(vcf, people, panel_people, nodes, sites),
-        traits=Traits(phenotypes, quantitative, causal, heritability),
+        genomes=Genomes(vcf, people, panel_people, nodes, sites, cohorts),
+        traits=Traits(phenotypes, quantitative, causal, heritability, covariates),
         rounds=Rounds(rounds, game_rounds, game_steps, ple, noise),
         seed=seed,
         simulation=simulation,
         fill=fill,
+        patterns=patterns,
     )
     made = Demo(settings)
     if simulation:

@@ -12,8 +12,8 @@ from afml.core.files import write_bytes
 from afml.evaluation.agreement import FrequencyAgreement, ScanAgreement
 from afml.evaluation.disclosure import GenotypeReport, Homogeneity, Membership
 from afml.evaluation.population import PopulationPoint
-from afml.evaluation.report import Section, Share
-from afml.evaluation.utility import Calibration, Utility
+from afml.evaluation.report import Section, Share, TraitRow
+from afml.evaluation.utility import Calibration, Utility, share
 
 
 class PhenotypeDetails(Section):
@@ -174,6 +174,17 @@ def every_phenotype(details: Details) -> tuple[Row, ...]:
         for number, one in enumerate(details.traits, 1)
     ]
     return (*binary, *numbers)
+
+
+def trait_rows(details: Details) -> tuple[TraitRow, ...]:
+    """The rows of report.json, binary phenotypes first; none of a release that serves one phenotype or no trait."""
+    binary = [
+        TraitRow(name=one.name, kind="binary", utility_ratio_vs_best_raw=share(one.auc, one.best_raw_auc))
+        for one in details.phenotypes
+    ]
+    numbers = [TraitRow(name=one.name, kind="quantitative", r2_ratio=one.r2_ratio) for one in details.traits]
+    rows = (*binary, *numbers)
+    return rows if len(rows) > 1 else ()
 
 
 def genotype_details(found: GenotypeReport) -> GenotypeDetails:

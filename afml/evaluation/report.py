@@ -113,6 +113,19 @@ class BaselineRow(Section):
     utility_ratio: float
 
 
+class TraitRow(Section):
+    """One of several phenotypes of a release, against raw genotypes on the same held-out people."""
+
+    name: str
+    kind: Literal["binary", "quantitative"]
+    utility_ratio_vs_best_raw: float | None = Field(
+        default=None, exclude_if=lambda ratio: ratio is None, description="binary: AUC / that of the best tuned model"
+    )
+    r2_ratio: float | None = Field(
+        default=None, exclude_if=lambda ratio: ratio is None, description="quantitative; absent where not comparable"
+    )
+
+
 class PhenotypeSection(Section):
     """Where the phenotype comes from."""
 
@@ -131,8 +144,17 @@ class Report(Section):
     release: ReleaseSection
     baselines: tuple[BaselineRow, ...]
     rr_reduction_vs_random: float = Field(le=1, description="1 - rr / rr of random masking at matched utility")
+    traits: tuple[TraitRow, ...] = Field(
+        default=(), exclude_if=lambda rows: not rows, description="of a release that serves several"
+    )
     phenotype: PhenotypeSection
     seconds: dict[str, float] = Field(description="step -> wall time, seconds")
+    peak_gb: float | None = Field(
+        default=None, ge=0, exclude_if=lambda gb: gb is None, description="memory of all processes at once, 10^9 bytes"
+    )
+    peak_gb_by_process: dict[str, float] = Field(
+        default_factory=dict, exclude_if=lambda found: not found, description="of each command with what it forked"
+    )
     versions: dict[str, str]
 
 

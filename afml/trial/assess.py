@@ -22,7 +22,7 @@ from afml.core.errors import InputError
 from afml.core.files import require_file
 from afml.core.progress import step
 from afml.data.people import PeopleTable
-from afml.evaluation.details import write_details
+from afml.evaluation.details import trait_rows, write_details
 from afml.evaluation.evaluate import Evaluation
 from afml.evaluation.evaluate import evaluate as evaluate_release
 from afml.evaluation.inputs import EvaluationInputs, Institution, OtherRelease
@@ -149,6 +149,7 @@ def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
         release=found.release.model_copy(update={"method": plan.method}),
         baselines=found.baselines,
         rr_reduction_vs_random=found.rr_reduction_vs_random,
+        traits=trait_rows(found.details),
         phenotype=_phenotype(trial.about),
         seconds=seconds,
         versions=_versions(),

@@ -11,8 +11,10 @@ from afml.core.config import canonical_json
 from afml.core.errors import ConfigError, InputError
 from afml.core.files import require_file, write_bytes
 from afml.core.progress import Event, step, text_of
+from afml.evaluation.report import read_json, write_json
 from afml.genomics.partition import Parts, check_split
 from afml.masking.settings import MOST_TRAITS
+from afml.trial.memory import PeakMemory
 from afml.trial.parties import Parties
 from afml.trial.processes import Team
 
@@ -29,6 +31,7 @@ class Genomes:
     Attributes:
         vcf: Real genotypes to split; simulated ones without it.
         people: Table of the people in `vcf`; both or neither.
+        cohorts: Folder of simulated ones that are there already (`tools/simulate_biobank.py`), instead.
         panel_people: People of the public panel.
         nodes: Institutions that the others are dealt out to.
         sites: Most common sites that the run is about.
@@ -39,6 +42,7 @@ class Genomes:
     panel_people: int
     nodes: int
     sites: int
+    cohorts: Path | None = None
 
     def check(self) -> None:
         """Refuse what cannot be dealt out.
@@ -51,13 +55,28 @@ class Genomes:
             raise InputError("--vcf and --panel go together", where="demo", cure="give both, or neither to simulate")
         if self.nodes < 3:
             raise ConfigError(f"{self.nodes} nodes cannot share noise", where="--nodes", cure="use 3 or more")
-        if self.vcf and self.people:
+        if self.cohorts is not None:
+            self._check_cohorts(self.cohorts)
+        elif self.vcf and self.people:
             require_file(self.vcf, "VCF", "correct VCF=")
             require_file(self.people, "people table", "correct PANEL=")
             check_split(self.vcf, self.people, Parts(self.nodes, self.panel_people))
         else:
             where = "simulated cohort"
             Parts(self.nodes, self.panel_people).require_people(SIMULATED_PEOPLE, where)
+
+    def _check_cohorts(self, folder: Path) -> None:
+        if self.vcf is not None:
+            raise InputError("give one of them", where="--vcf and --cohorts")
+        cure = "make it with tools/simulate_biobank.py, or correct --nodes"
+        for name in (*(f"node-{number}.bed" for number in range(1, self.nodes + 1)), "panel.vcf.gz", "people.tsv"):
+            require_file(folder / name, "simulated cohort", cure)
+
+    def calls(self, part: int | str, split: Path) -> Path:
+        """The file of the panel ("panel") or of an institution (its number), `split` being where parts are made."""
+        if self.cohorts is not None and isinstance(part, int):
+            return self.cohorts / f"node-{part}.bed"
+        return (self.cohorts or split) / (f"node-{part}.vcf.gz" if isinstance(part, int) else f"{part}.vcf.gz")
 
 
 @dataclass(frozen=True)
@@ -68,17 +87,19 @@ class Traits:
         binary, quantitative: Traits in one release.
         causal: Causal sites of each.
         heritability: Of each.
+        covariates: Whether sex and age cause a part of each, too.
     """
 
     binary: int
     quantitative: int
     causal: int
     heritability: float
+    covariates: bool = False
 
     @property
     def default(self) -> bool:
         """Whether it is the one phenotype of a run that declares none."""
-        return (self.binary, self.quantitative) == (1, 0)
+        return (self.binary, self.quantitative, self.covariates) == (1, 0, False)
 
     def check(self) -> None:
         """Refuse what no release can serve.
@@ -129,6 +150,7 @@ class DemoSettings:
         seed: Of data and attacks.
         simulation: Noise, held-out people and column order come from the seed, too: nobody is protected.
         fill: What a masked genotype shows: "missing" or "major".
+        patterns: Release patterns at most; None for as many as `afml configure` chooses.
     """
 
     out: Path
@@ -138,6 +160,7 @@ class DemoSettings:
     seed: int
     simulation: bool
     fill: str = "missing"
+    patterns: int | None = None
 
 
 class Demo:
@@ -169,7 +192,7 @@ class Demo:
             ChildFailed: A process failed.
         """
         settings = self._settings
-        with Team(settings.out / "logs") as team:
+        with Team(settings.out / "logs") as team, PeakMemory(team.running) as memory:
             consortium = Parties(team, settings.out, settings.genomes.nodes)
             self._make_data(team)
             self._make_traits(team)
@@ -180,10 +203,15 @@ class Demo:
             with step("release", seconds=self._seconds):
                 consortium.mask()
             self._evaluate(team, consortium)
+        found = {name: round(held / 1e9, 3) for name, held in sorted(memory.by_name.items())}
+        peak = {"peak_gb": round(memory.together / 1e9, 3), "peak_gb_by_process": found}
+        write_json(read_json(self.report).model_copy(update=peak), self.report)
 
     def _make_data(self, team: Team) -> None:
         genomes, seed = self._settings.genomes, self._settings.seed
         shared = ("--out", self._data, "--nodes", genomes.nodes, "--seed", seed)
+        if genomes.cohorts is not None:
+            return
         with step("data", seconds=self._seconds) as running:
             if genomes.vcf and genomes.people:
                 running.note("splitting the VCF into a public panel and institutions")
@@ -204,6 +232,7 @@ class Demo:
                 "--panel-vcf", self._vcf("panel"), "--out", self._data / "phenotypes.tsv", "--sites", genomes.sites,
                 "--causal", traits.causal, "--heritability", traits.heritability, "--seed", self._settings.seed,
                 "--phenotypes", traits.binary, "--quantitative", traits.quantitative,
+                *(("--covariates",) if traits.covariates else ()),
             ])  # fmt: skip
 
     def _prepare(self, consortium: Parties) -> None:
@@ -219,12 +248,13 @@ class Demo:
 
     def _train(self, consortium: Parties) -> None:
         rounds = self._settings.rounds
+        patterns = () if self._settings.patterns is None else ("--patterns", self._settings.patterns)
         declared = () if self._settings.traits.default else ("--risk", self._data / "phenotypes.risk.json")
         with step("configure", seconds=self._seconds):
             consortium.configure([
                 "--run", NAME, "--ple", rounds.ple, "--rounds", rounds.risk, "--game-rounds", rounds.game,
                 "--game-steps", rounds.game_steps, "--noise", rounds.noise,
-                "--fill", self._settings.fill, *declared, *self._seeded,
+                "--fill", self._settings.fill, *patterns, *declared, *self._seeded,
             ])  # fmt: skip
         with step("federate", total=rounds.total, seconds=self._seconds) as running:
 
@@ -248,7 +278,7 @@ class Demo:
             ])  # fmt: skip
 
     def _vcf(self, part: int | str) -> Path:
-        return self._data / (f"node-{part}.vcf.gz" if isinstance(part, int) else f"{part}.vcf.gz")
+        return self._settings.genomes.calls(part, self._data)
 
 
 def _clean(out: Path) -> None:

@@ -88,6 +88,10 @@ class Team:
         self._children.append(child)
         return child
 
+    def running(self) -> dict[str, int]:
+        """Process ids of the children that have not ended, by name."""
+        return {child.name: child.process.pid for child in list(self._children) if child.process.returncode is None}
+
     def wait(self, children: Sequence[Child], *, tick: Callable[[], None] = lambda: None) -> None:
         """Wait for these children; the first that fails ends the wait.
 

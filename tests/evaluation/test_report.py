@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from afml.core.errors import InputError
+from afml.evaluation.details import trait_rows
 from afml.evaluation.report import Report, read_json, write_json
-from tests.evaluation.example import EXAMPLE
+from tests.evaluation.example import DETAILS, EXAMPLE, mixed
 
 
 def keys(value: Any, prefix: str = "") -> set[str]:
@@ -42,6 +43,27 @@ def test_report_json_holds_exactly_the_documented_keys(report: Report, tmp_path:
 def test_what_breaks_the_contract_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Report.model_validate(EXAMPLE | change)
+
+
+def test_several_traits_and_the_memory_of_a_demo_are_keys_that_are_documented(report: Report, tmp_path: Path) -> None:
+    rows = trait_rows(mixed())
+    found = {row.name: row.utility_ratio_vs_best_raw if row.kind == "binary" else row.r2_ratio for row in rows}
+    gout = DETAILS["phenotypes"][0]
+    assert found == {
+        "gout": pytest.approx(gout["auc"] / gout["best_raw_auc"]), "asthma": pytest.approx(found["gout"]),
+        "height": 0.5, "luck": None,
+    }  # fmt: skip
+    assert trait_rows(mixed().model_copy(update={"phenotypes": mixed().phenotypes[:1], "traits": ()})) == ()
+    whole = report.model_copy(update={"traits": rows, "peak_gb": 1.5, "peak_gb_by_process": {"node-1": 0.5}})
+    write_json(whole, tmp_path / "report.json")
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert set(written) - set(EXAMPLE) == {"traits", "peak_gb", "peak_gb_by_process"}
+    assert written["traits"][2:] == [
+        {"name": "height", "kind": "quantitative", "r2_ratio": 0.5}, {"name": "luck", "kind": "quantitative"},
+    ]  # fmt: skip
+    document = (Path(__file__).parents[2] / "docs" / "REPORT.md").read_text()
+    for key in ("peak_gb", "peak_gb_by_process", *(f"traits[].{key}" for row in written["traits"] for key in row)):
+        assert f"`{key}`" in document, key
 
 
 def test_a_broken_report_is_named(tmp_path: Path) -> None:

@@ -71,3 +71,35 @@ def test_one_binary_phenotype_needs_no_declaration() -> None:
     assert TRAITS.default
     assert not replace(TRAITS, quantitative=1).default
     assert not replace(TRAITS, binary=2).default
+
+
+@pytest.fixture
+def cohorts(tmp_path: Path) -> Path:
+    folder = tmp_path / "cohorts"
+    folder.mkdir()
+    for name in ("node-1.bed", "node-2.bed", "node-3.bed", "panel.vcf.gz", "people.tsv"):
+        (folder / name).touch()
+    return folder
+
+
+def test_cohorts_that_are_there_are_used_where_they_are(settings: DemoSettings, cohorts: Path, tmp_path: Path) -> None:
+    genomes = replace(GENOMES, cohorts=cohorts)
+    Demo(replace(settings, genomes=genomes))
+    assert genomes.calls(2, tmp_path) == cohorts / "node-2.bed"
+    assert genomes.calls("panel", tmp_path) == cohorts / "panel.vcf.gz"
+    assert GENOMES.calls(2, tmp_path) == tmp_path / "node-2.vcf.gz"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [({"nodes": 4}, "node-4.bed"), ({"vcf": Path("all.vcf.gz"), "people": Path("people.tsv")}, "give one of them")],
+)
+def test_cohorts_that_do_not_fit_are_refused(
+    settings: DemoSettings, cohorts: Path, changes: dict[str, object], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        Demo(replace(settings, genomes=replace(GENOMES, cohorts=cohorts, **changes)))  # type: ignore[arg-type]
+
+
+def test_covariates_are_declared() -> None:
+    assert not replace(TRAITS, covariates=True).default
