@@ -36,15 +36,15 @@ kind = "binary"
 """
 
 
-def _table(path: Path, node: int) -> None:
-    """Some people have several rows, some cells are empty."""
+def _table(path: Path, node: int, rows: int) -> None:
+    """Some people have several rows, `rows` at most; some cells are empty."""
     rng = np.random.default_rng(node)
     with path.open("w", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(["patient", "age", "dose", "ill"])
         for person in range(PEOPLE):
             ill = int(rng.random() < 0.5)
-            for _ in range(1 + person % 3):
+            for _ in range(1 + person % rows):
                 dose = "" if rng.random() < 0.1 else f"{5 + ill + rng.normal():.3f}"
                 writer.writerow([f"N{node}-{person}", f"{50 + 20 * ill * rng.random():.2f}", dose, ill])
 
@@ -52,8 +52,8 @@ def _table(path: Path, node: int) -> None:
 class Hospitals:
     """Three institutions with tables, and the tenant installed at each."""
 
-    def __init__(self, root: Path, site_packages: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, site_packages: Path, rows: int = 3) -> None:
+        self.root, self._rows = root, rows
         paths = [str(site_packages), str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.environment = environment() | {"PYTHONPATH": os.pathsep.join(paths)}
 
@@ -76,7 +76,7 @@ class Hospitals:
         allow_trials(self.root / "kits")
         (self.root / "schema.toml").write_text(SCHEMA)
         for node in range(1, NODES + 1):
-            _table(self.root / f"{node}.csv", node)
+            _table(self.root / f"{node}.csv", node, self._rows)
             self.done(
                 "prepare", "--kit", self.kit(f"node-{node}"), "--work", fixed_holdout(self.work(node), 3),
                 "--task", "mlp",
@@ -90,8 +90,13 @@ class Hospitals:
             "--task", "mlp", "--rounds", ROUNDS, "--ple", 2, "--sample-rate", 0.5, *options,
         )  # fmt: skip
 
-    def train(self, name: str) -> list[tuple[int, str]]:
-        """Every party a process; (exit code, what it said) of the aggregator and of each node."""
+    def train(self, name: str, several: int = 0) -> list[tuple[int, str]]:
+        """Every party a process; (exit code, what it said) of the aggregator and of each node.
+
+        Args:
+            name: Of the run.
+            several: A node of two processes under torchrun.
+        """
         port = free_port()
         commands = [[
             "aggregator", "--kit", self.kit("aggregator"), "--run", self.root / f"{name}.json",
@@ -101,12 +106,16 @@ class Hospitals:
             "node", "--kit", self.kit(f"node-{node}"), "--work", self.work(node), "--run", self.root / f"{name}.json",
             "--aggregator", f"127.0.0.1:{port}", "--simulation",
         ] for node in range(1, NODES + 1)]  # fmt: skip
-        processes = []
-        for arguments in commands:
+        processes: list[subprocess.Popen[str]] = []
+        for party, arguments in enumerate(commands):
+            one = command(*arguments)
+            if party and party == several:  # the `--` keeps torchrun from taking `--run` for an option of its own
+                torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "afml", "--"]
+                one = [one[0], *torchrun, *one[3:]]
             processes.append(
-                warm.Popen(
-                    command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                    env=self.environment, cwd=self.root,
+                (subprocess if party and party == several else warm).Popen(
+                    one, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment,
+                    cwd=self.root,
                 )
             )  # fmt: skip
             if len(processes) == 1:
