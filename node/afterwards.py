@@ -14,6 +14,7 @@ from afml.core.errors import AfmlError
 from afml.core.files import write_bytes
 from afml.tasks.evaluation.answers import answers
 from afml.tasks.evaluation.exact import measured
+from afml.training.foreign.proxy import let_go
 from afml.training.modelpage import STATEMENT_FILE, markdown, model_card
 from afml.training.task import PredictsNothing
 from node.predict import SCHEMA_FILE
@@ -52,6 +53,7 @@ def evaluated_here(work: Workspace, run: RunConfig, holdings: Holdings) -> str:
     held = holdings.prepared.held_out
     if not len(held.enrolled):
         return ""
+    let_go(holdings.enrolled)  # before the process of these people starts: both hold the whole model
     try:
         people = holdings.kind.held_out(run, held)
         found = [measured(one) for one in answers(holdings.task, people, held)]

@@ -56,6 +56,8 @@ def _sums(
 def test_what_fits_a_piece_has_the_bits_of_opacus(shapes: list[tuple[int, ...]], people: int) -> None:
     found, expected = _sums([(_batch(people, shapes, 1, seed), 1, people) for seed in range(3)], 0.5)
     assert np.array_equal(found, expected)
+    named, _ = _sums([(_batch(people, shapes, 1, seed), np.arange(people), people) for seed in range(3)], 0.5)
+    assert np.array_equal(named, expected)
 
 
 def test_many_people_of_small_parameters_have_the_bits_of_opacus() -> None:
@@ -75,6 +77,7 @@ def test_many_pieces_differ_in_the_last_place(data: st.DataObject, people: int, 
     owner: Owner = data.draw(st.integers(1, 3))
     if data.draw(st.booleans()):
         owner = np.array(data.draw(st.lists(st.integers(0, people - 1), max_size=12)), np.int64)
+        owner = np.sort(owner) if data.draw(st.booleans()) else owner
     batches = [(_batch(people, [(30, 50), (5,), ()], owner, people + seed), owner, people) for seed in range(2)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(folding, "_VALUES", values)

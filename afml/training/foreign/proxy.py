@@ -22,13 +22,14 @@ from afml.consortium.run import RunConfig
 from afml.core.config import Settings
 from afml.core.errors import ProtocolError
 from afml.data.prepared import Prepared
+from afml.training.foreign.asking import has_public_part, open_task, replayed, send_model
 from afml.training.foreign.messages import Message
 from afml.training.foreign.process import TaskProcess
 from afml.training.foreign.reading import bytes_in, rows_in, understood
 from afml.training.model import ArrayModel, Arrays, run_card
 from afml.training.planning import Plan, Rounds, Terms
 from afml.training.registry import InstalledTask
-from afml.training.task import Progress, Rows
+from afml.training.task import Enrolled, Progress, Rows
 from crypto.public.random import RandomSource
 
 #: Names of a model's arrays; numpy's archives would take two others for arguments of its own.
@@ -123,7 +124,7 @@ class ForeignEnrolled:
 
     def __init__(self, process: TaskProcess, run: RunConfig, prepared: Prepared, *, held_out: bool = False) -> None:
         self._process = process
-        _open_task(process, run, prepared.public, bf16=False)
+        open_task(process, run, prepared.public, bf16=False)
         places = {"folder": str(prepared.folder.resolve()), "table": str(prepared.table.resolve())}
         whose = {"data": prepared.data.model_dump(mode="json"), "role": prepared.role, "held_out": held_out}
         told = process.ask("open_enrolled", places | whose).fields
@@ -142,7 +143,7 @@ class ForeignEnrolled:
 
     def gradients(self, phase: int, people: NDArray[np.int64], stream: RandomSource) -> list[Rows]:
         """Gradients of these people at the parameters that were taken last."""
-        answer = self._process.ask("gradients", {"phase": phase, "stream": _replayed(stream)}, [people])
+        answer = self._process.ask("gradients", {"phase": phase, "stream": replayed(stream)}, [people])
         return rows_in(answer)
 
     def predict(self, people: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -161,9 +162,13 @@ class ForeignEnrolled:
             model: The saved model that was loaded last; a state may lack parts of it that are not trained.
         """
         if model is not None and model is not self._model:
-            _send_model(self._process, model)
+            send_model(self._process, model)
         self._process.ask("load_state", arrays=[np.frombuffer(state, np.uint8)])
         self.version, self._model = version, model
+
+    def close(self) -> None:
+        """End the process; nothing is asked of these people any more."""
+        self._process.close()
 
 
 class ForeignTask:
@@ -171,7 +176,7 @@ class ForeignTask:
 
     def __init__(self, process: TaskProcess, run: RunConfig, public: Path, *, bf16: bool) -> None:
         self._process, self._run = process, run
-        told, phases = _open_task(process, run, public, bf16=bf16), range(len(run.phases))
+        told, phases = open_task(process, run, public, bf16=bf16), range(len(run.phases))
         with understood("a description of its phases"):
             self._lengths = [int(told["lengths"][phase]) for phase in phases]
             self._blocks = [tuple(map(float, told["blocks"][phase])) for phase in phases]
@@ -231,7 +236,7 @@ class ForeignTask:
         """See `Task.load_state`."""
         self._changed()
         told = self._process.ask("load_state", arrays=[np.frombuffer(blob, np.uint8)]).fields
-        self._public_part = _has_public_part(told)
+        self._public_part = has_public_part(told)
 
     def digest(self) -> bytes:
         """See `Task.digest`."""
@@ -261,8 +266,8 @@ class ForeignTask:
     def load_model(self, arrays: Arrays) -> None:
         """See `Task.load_model`."""
         self._changed()
-        told = _send_model(self._process, arrays)
-        self._started, self._public_part = dict(arrays), _has_public_part(told)
+        told = send_model(self._process, arrays)
+        self._started, self._public_part = dict(arrays), has_public_part(told)
 
     def predict(self, enrolled: ForeignEnrolled, people: NDArray[np.int64]) -> NDArray[np.float64]:
         """See `Task.predict`; the seeing process is asked."""
@@ -280,20 +285,7 @@ class ForeignTask:
             self._kept = None  # as long as the model, and not asked for again before it changes
 
 
-def _send_model(process: TaskProcess, arrays: Arrays) -> dict[str, Any]:
-    return process.ask("load_model", {"names": list(arrays)}, list(arrays.values())).fields
-
-
-def _has_public_part(told: Mapping[str, Any]) -> bool:
-    with understood("a state"):
-        return bool(told["has_public_part"])
-
-
-def _open_task(process: TaskProcess, run: RunConfig, public: Path, *, bf16: bool) -> dict[str, Any]:
-    fields = {"run": run.model_dump(mode="json"), "public": str(public.resolve()), "bf16": bf16}
-    return process.ask("open_task", fields).fields
-
-
-def _replayed(stream: RandomSource) -> list[object] | None:
-    """What makes the same stream elsewhere; None where nobody can, and the process draws from the system."""
-    return None if stream.path is None else list(stream.path)
+def let_go(enrolled: Enrolled) -> None:
+    """End the process of people who are not asked about again; of a task within the node there is none."""
+    if isinstance(enrolled, ForeignEnrolled):
+        enrolled.close()
