@@ -11,6 +11,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from afml.core.children import ChildDied, in_children
 from afml.core.errors import InputError
 from afml.core.files import scratch_folder, staged_folder
 from afml.core.progress import Step
@@ -18,7 +19,7 @@ from afml.genomics.calls.account import CallReading, require_sexes, require_site
 from afml.genomics.calls.settle import settle
 from afml.genomics.calls.site_calls import Joining, SiteCalls
 from afml.genomics.drawn import draw_people
-from afml.genomics.intake import Reading, spans_of, take_in
+from afml.genomics.intake import Reading, reading_processes, spans_of, take_in
 from afml.genomics.packed import create_packed, pack
 from afml.genomics.persons import merge_calls
 from afml.genomics.rows import SiteRows
@@ -76,7 +77,7 @@ def build_store(
         with SiteRows(taken.rows, len(panel), join) as rows:
             settle_rows(rows, panel, source.samples, reading)
             require_sites(join.tally, panel, max_absent, taken.contigs, source.paths[0])
-            _write_calls(arrays["call_genotype"], rows, sites_per_chunk)
+            _write_calls(arrays["call_genotype"], rows, sites_per_chunk, processes)
         arrays["variant_absent"][:] = ~join.tally.called
     return GenotypeStore.open(out)
 
@@ -179,9 +180,23 @@ def _sites_per_chunk(people: int) -> int:
     return max(1, min(_SITES_PER_CHUNK, _BLOCK_BYTES // (_PLOIDY * people)))
 
 
-def _write_calls(array: Any, rows: SiteRows, block: int) -> None:
-    """Write the calls of all sites, a block of chunks at a time."""
-    for first in range(0, len(rows.there), block):
+def _write_calls(array: Any, rows: SiteRows, block: int, processes: int | None) -> None:
+    """Write the calls of all sites, a block of chunks at a time; several processes write chunks of their own."""
+    rows.join()
+    starts = np.arange(0, len(rows.there), block)
+    parts = np.array_split(starts, min(len(starts), processes or reading_processes()))
+    work = [partial(_write_blocks, array, rows, block, part) for part in parts]
+    if len(work) == 1:
+        work[0]()
+        return
+    try:
+        in_children(work, len(work))
+    except ChildDied as how:
+        raise InputError(f"writing the store ended: {how}", cure="free memory and disk space") from None
+
+
+def _write_blocks(array: Any, rows: SiteRows, block: int, starts: NDArray[np.int64]) -> None:
+    for first in starts.tolist():
         there = rows.there[first : first + block]
         sites = np.flatnonzero(there)
         calls = rows.read(sites + first)

@@ -81,7 +81,7 @@ def take_in(source: CallSource, make: MakeTaker, reading: Reading) -> Intake:
     Raises:
         InputError: As the source; or a process that read it died.
     """
-    wanted = reading.processes or min(MOST_PROCESSES, usable_processors())
+    wanted = reading.processes or reading_processes()
     parts = source.parts(wanted, reading.spans)
     work = [partial(_read, source, make, reading, part, number) for number, part in enumerate(parts)]
     if not source.fragile and (wanted == 1 or len(parts) == 1):
@@ -90,6 +90,11 @@ def take_in(source: CallSource, make: MakeTaker, reading: Reading) -> Intake:
         return _joined(in_children(work, wanted))
     except ChildDied as how:
         raise died_reading(source.paths[0], how) from None
+
+
+def reading_processes() -> int:
+    """How many work on a file side by side, unless asked otherwise."""
+    return min(MOST_PROCESSES, usable_processors())
 
 
 def spans_of(panel: SitePanel, margin: int = 0) -> list[Span]:

@@ -88,6 +88,10 @@ class RowWriter:
         self._at[site] = self._count
         self._count += 1
 
+    def flush(self) -> None:
+        """Write what waits in this process: a fork would write it again."""
+        self._out.flush()
+
     def stored(self, site: int) -> NDArray[np.int8]:
         """The calls of a site that has some, int8 [people, 2]."""
         self._out.flush()
@@ -147,6 +151,16 @@ class SiteRows:
         for site, row in zip(sites.tolist(), calls, strict=True):
             self._later.put(site, row)
         self._replaced[sites] = True
+
+    def join(self) -> None:
+        """Decide now about every site of which several parts speak: from here on `read` writes nothing.
+
+        Several processes may then read side by side, forked from this one.
+        """
+        sites, counts = np.unique(self._sites, return_counts=True)
+        for site in sites[counts > 1]:
+            self.read(np.array([site]))
+        self._later.flush()
 
     def read(self, sites: NDArray[np.int64]) -> NDArray[np.int8]:
         """Calls of some sites that have some: int8 [sites, people, 2].

@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from afml.core.children import in_children
 from afml.genomics.rows import Rows, RowWriter, SiteRows
 
 
@@ -55,6 +56,14 @@ def test_parts_are_joined_where_several_speak_of_a_site(tmp_path: Path) -> None:
         rows.put(np.array([1, 4]), np.stack([np.full((3, 2), -1), np.zeros((3, 2))]).astype(np.int8))
         assert rows.read(sites)[:, 0, 0].tolist() == [-1, 0, 0]
         assert rows.read(np.array([4]))[:, 0, 0].tolist() == [0]
+    asked.clear()
+    with SiteRows(parts, 6, last) as rows:
+        rows.join()
+        assert asked == [(4, [0, 1, 2])]
+        told = in_children([lambda: rows.read(sites)[:, 0, 0].tolist()] * 2, 2)
+        assert told == [[1, 0, -1]] * 2  # nothing of a child's is written twice
+        assert rows.read(sites)[:, 0, 0].tolist() == [1, 0, -1]
+        assert len(asked) == 1
     asked.clear()
     assert SiteRows(parts, 6).read(sites)[:, 0, 0].tolist() == [1, 0, 0]
     assert SiteRows(parts, 6, last).read(sites)[:, 0, 0].tolist() == [1, 0, -1]

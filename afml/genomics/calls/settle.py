@@ -105,11 +105,11 @@ def _palindromes(panel: SitePanel, tally: Tally, ploidy: NDArray[np.uint8], rows
     in_panel = np.where(panel.minor_is_alt, panel.maf, 1 - panel.maf)
     for sites in _blocks(np.flatnonzero(pair & tally.called & (ploidy != Ploidy.Y)), len(tally.hemizygous)):
         calls = rows(sites)
-        gone = []
-        for row, site in enumerate(sites):
-            own = calls[row][calls[row, :, 0] >= 0]
-            if _other_strand(int(own.sum()), own.size, float(in_panel[site])):
-                gone.append(row)
+        there = calls[:, :, 0] >= 0
+        alleles = 2 * np.count_nonzero(there, axis=1)
+        copies = ((calls[:, :, 0] + calls[:, :, 1]) * there).sum(axis=1, dtype=np.int64)
+        numbers = zip(copies.tolist(), alleles.tolist(), in_panel[sites].tolist(), strict=True)
+        gone = [row for row, one in enumerate(numbers) if _other_strand(*one)]
         if gone:
             tally.states[sites[gone]] = State.STRAND_BY_FREQUENCY
             put(sites[gone], np.full_like(calls[gone], -1))

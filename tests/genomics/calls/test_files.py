@@ -10,6 +10,7 @@ import pysam
 import pytest
 
 from afml.core.errors import InputError
+from afml.genomics import build
 from afml.genomics.build import build_store
 from afml.genomics.calls.account import CallReading, Sexes
 from afml.genomics.calls.site_calls import Rules
@@ -57,7 +58,7 @@ def test_an_unsorted_file_of_every_kind(tmp_path: Path) -> None:
         assert opened.samples == list("abcd")
 
 
-def test_files_that_both_speak_of_a_site_are_one_input(tmp_path: Path) -> None:
+def test_files_that_both_speak_of_a_site_are_one_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_records(
         tmp_path / "one.vcf.gz", ["22 10 . A C . . . GT 0/1 ./. 0/0", "22 30 . G T . q . GT 0/1 0/1 0/1"], "abc"
     )
@@ -65,7 +66,8 @@ def test_files_that_both_speak_of_a_site_are_one_input(tmp_path: Path) -> None:
         tmp_path / "two.vcf.gz", ["22 10 . A C . . . GT 0/1 1/1 0/1", "22 30 . G T . . . GT 0/0 1/1 ./."], "abc"
     )
     files = [tmp_path / "one.vcf.gz", tmp_path / "two.vcf.gz"]
-    for processes in (1, 2):
+    monkeypatch.setattr(build, "_SITES_PER_CHUNK", 1)  # so that two processes have something to write, too
+    for processes in (1, 2, 3):
         store = build_store(files, PANEL, tmp_path / "store", max_absent=1.0, processes=processes)
         found = PANEL.to_minor(store.dosage()).T.tolist()
         assert found == [[1, 2, -1], [-1] * 3, [0, 2, -1], [-1] * 3]
