@@ -18,10 +18,11 @@ from node.workspace import Workspace
 from tests.tenants.hospitals import NODES, ROUNDS, Hospitals
 
 
-@pytest.fixture(scope="module")
-def one_row(tmp_path_factory: pytest.TempPathFactory, site_packages: Path) -> Hospitals:
-    """Hospitals whose people have one row each, as ghost clipping wants them."""
-    made = Hospitals(tmp_path_factory.mktemp("one row"), site_packages, rows=1)
+@pytest.fixture
+def one_row(tmp_path: Path, site_packages: Path) -> Hospitals:
+    """Hospitals whose people have one row each, as ghost clipping wants them; they have a budget for one run."""
+    made = Hospitals(tmp_path / "one row", site_packages, rows=1)
+    made.root.mkdir()
     made.prepare()
     return made
 
