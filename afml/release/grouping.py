@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.errors import ReleaseError
+from afml.release.choices import Choices
 from afml.release.patterns import Codebook
 
 
@@ -28,10 +29,10 @@ def assign_groups(
     Raises:
         ReleaseError: The file has fewer than k people.
     """
-    return grouped(codebook.distance(contained, score), min_group_size)
+    return grouped(codebook.choices(contained, score), min_group_size)
 
 
-def grouped(distance: NDArray[np.float64], min_group_size: int) -> NDArray[np.int64]:
+def grouped(choices: Choices, min_group_size: int) -> NDArray[np.int64]:
     """Assign a pattern to everybody in a file so that each one in use has at least `min_group_size` people.
 
     Groups that are too small are *fed* with the people who contain the pattern, lose least by it and come
@@ -39,8 +40,7 @@ def grouped(distance: NDArray[np.float64], min_group_size: int) -> NDArray[np.in
     contain, down to the empty one. Whichever distorts the scores less is done.
 
     Args:
-        distance: What each pattern would distort of each person's score, infinite where the person does not contain
-            it; the first pattern is empty and everybody's, [people, J].
+        choices: The people and the patterns; the first pattern is empty and everybody's.
         min_group_size: k, at least 1.
 
     Returns:
@@ -49,43 +49,105 @@ def grouped(distance: NDArray[np.float64], min_group_size: int) -> NDArray[np.in
     Raises:
         ReleaseError: The file has fewer than k people.
     """
-    people = len(distance)
+    people = len(choices)
     if people < min_group_size:
         raise ReleaseError(
             f"{people} people cannot form a group of {min_group_size}",
             cure="release more people together or lower min_group_size",
         )
+    assigned, distance = choices.nearest()
+    closed, least = np.zeros(len(choices.centroids), dtype=np.bool_), _LeastLoss(choices, min_group_size)
     while True:
-        assigned = distance.argmin(axis=1)
-        sizes = np.bincount(assigned, minlength=distance.shape[1])
-        if not ((sizes > 0) & (sizes < min_group_size)).any():
+        sizes = np.bincount(assigned, minlength=len(closed))
+        small = np.flatnonzero((sizes > 0) & (sizes < min_group_size))
+        if not len(small):
             return assigned
         # Close the smallest group in use that is not the empty pattern; ties: the later, weaker pattern.
         closable = np.flatnonzero(sizes[1:]) + 1
         smallest = closable[np.lexsort((-closable, sizes[closable]))[0]]
-        closed = distance.copy()
-        closed[:, smallest] = np.inf
-        fed = _feed(distance, assigned, min_group_size)
-        if fed is not None and distance[np.arange(people), fed].sum() <= closed.min(axis=1).sum():
-            return fed
-        distance = closed
+        closed[smallest] = True
+        members = np.flatnonzero(assigned == smallest)
+        moved, further = choices.of(members).nearest(closed)
+        most = float((further - distance[members]).sum())
+        if least.of(small, assigned, distance) <= most * (1 + 1e-9):
+            fed = _feed(choices, assigned, distance, min_group_size, most)
+            if fed is not None:
+                return fed
+        assigned[members], distance[members] = moved, further
+        least.moved(members, distance)
 
 
-def _feed(distance: NDArray[np.float64], assigned: NDArray[np.int64], min_group_size: int) -> NDArray[np.int64] | None:
-    """Fill every small group to k, the fullest first; None where there are not enough people to spare."""
-    fed, people = assigned.copy(), np.arange(len(assigned))
-    sizes = np.bincount(assigned, minlength=distance.shape[1])
+class _LeastLoss:
+    """What filling small groups to k would distort at least: most attempts need not be made.
+
+    Args:
+        choices: The people and the patterns.
+        min_group_size: k.
+    """
+
+    def __init__(self, choices: Choices, min_group_size: int) -> None:
+        self._choices, self._size = choices, min_group_size
+        self._losses: dict[int, NDArray[np.float64]] = {}  # the k smallest of everybody who is not in the group
+
+    def of(self, small: NDArray[np.int64], assigned: NDArray[np.int64], distance: NDArray[np.float64]) -> float:
+        """The least sum of squared distances that it adds, as if everybody could be spared, and for every group.
+
+        Args:
+            small: The groups.
+            assigned: Pattern of each, [people].
+            distance: To its centroid, [people].
+        """
+        total = 0.0
+        sizes = np.bincount(assigned, minlength=int(small.max()) + 1)
+        for group in small.tolist():
+            if group not in self._losses:
+                loss = np.where(assigned == group, np.inf, self._choices.to(group) - distance)
+                self._losses[group] = np.sort(np.partition(loss, min(self._size, len(loss)) - 1)[: self._size])
+            total += float(self._losses[group][: self._size - sizes[group]].sum())
+        return total
+
+    def moved(self, members: NDArray[np.int64], distance: NDArray[np.float64]) -> None:
+        """Those who were moved are further from their pattern than before, and lose less by another one."""
+        some = self._choices.of(members)
+        for group, known in self._losses.items():
+            self._losses[group] = np.sort(np.concatenate([known, some.to(group) - distance[members]]))[: self._size]
+
+
+def _feed(
+    choices: Choices, assigned: NDArray[np.int64], distance: NDArray[np.float64], min_group_size: int, most: float
+) -> NDArray[np.int64] | None:
+    """Fill every small group to k, the fullest first.
+
+    Nobody who was moved is moved again: the own group has just k people then. So what is lost only grows, and groups
+    that can spare nobody never can again.
+
+    Args:
+        choices: The people and the patterns.
+        assigned: Pattern of each, [people].
+        distance: To its centroid, [people].
+        min_group_size: k.
+        most: What all this may distort, as the sum of squared distances.
+
+    Returns:
+        Pattern index per person; None where there are not enough people to spare, or too much would be lost.
+    """
+    fed, lost = assigned.copy(), 0.0
+    sizes = np.bincount(assigned, minlength=len(choices.centroids))
     small = np.flatnonzero((sizes > 0) & (sizes < min_group_size))
     for group in small[np.argsort(-sizes[small], kind="stable")]:
-        while sizes[group] < min_group_size:
-            spare = np.isfinite(distance[:, group]) & (sizes[fed] > min_group_size) & (fed != group)
-            if not spare.any():
-                return None
-            loss = np.where(spare, distance[:, group] - distance[people, fed], np.inf)
-            person = int(loss.argmin())
+        loss = np.where(sizes[fed] > min_group_size, choices.to(int(group)) - distance, np.inf)
+        willing = np.flatnonzero(loss <= most - lost)
+        for person in willing[np.argsort(loss[willing], kind="stable")]:
+            if sizes[group] == min_group_size:
+                break
+            if sizes[fed[person]] <= min_group_size:
+                continue
+            lost += float(loss[person])
             sizes[fed[person]] -= 1
             sizes[group] += 1
             fed[person] = group
+        if sizes[group] < min_group_size or lost > most:
+            return None
     return fed
 
 

@@ -9,16 +9,20 @@ nearest to the person's own risk score.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.config import canonical_json
-from afml.release.lloyd import squared_distance
+from afml.release.choices import Choices
+
+#: Records that are compared with the patterns at a time.
+_PEOPLE_AT_ONCE = 4096
 
 Pattern = tuple[tuple[int, int], ...]
-"""Shown genotypes as (site, dosage in {1, 2}), ascending by site; empty: nothing is shown."""
+"""Shown genotypes as (site, dosage), ascending by site; empty: nothing is shown. 0 goes with fill "missing" alone."""
 
 
 @dataclass(frozen=True)
@@ -29,21 +33,27 @@ class Codebook:
         sites: Number of sites of a record.
         patterns: J patterns; pattern 0 is the empty one.
         centroids: Risk scores the patterns stand for, [J, scores].
+        scale: What distances are measured in, score by score, [scores]; by default all scores are as long as they are.
     """
 
     sites: int
     patterns: tuple[Pattern, ...]
     centroids: NDArray[np.float64]
+    scale: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
 
     def available(self, dosage: NDArray[np.int8]) -> NDArray[np.bool_]:
         """Which patterns each record contains, [people, J]; a missing call is never contained."""
         return contains(dosage, self.patterns)
 
-    def distance(self, dosage: NDArray[np.int8], score: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Squared distance of scores to centroids, infinite where a record lacks the pattern, [people, J]."""
-        out = squared_distance(score, self.centroids)
-        out[~self.available(dosage)] = np.inf
-        return out
+    def choices(self, dosage: NDArray[np.int8], score: NDArray[np.float64]) -> Choices:
+        """What people may choose from.
+
+        Args:
+            dosage: Records, [people, sites].
+            score: Risk scores, [people] or [people, scores].
+        """
+        points = np.asarray(score, dtype=np.float64).reshape(len(dosage), self.centroids.shape[1])
+        return Choices(points / self.scale, np.packbits(self.available(dosage), axis=1), self.centroids / self.scale)
 
     def assign(self, dosage: NDArray[np.int8], score: NDArray[np.float64]) -> NDArray[np.int64]:
         """The available pattern with the nearest centroid, per person; ties go to the earlier pattern.
@@ -52,7 +62,10 @@ class Codebook:
             dosage: Records, [people, sites].
             score: Risk scores, [people] or [people, scores].
         """
-        return np.argmin(self.distance(dosage, score), axis=1)
+        assigned = np.zeros(len(dosage), np.int64)
+        for part in _parts_of(len(dosage)):
+            assigned[part] = self.choices(dosage[part], score[part]).nearest()[0]
+        return assigned
 
     def show(self, assigned: NDArray[np.int64], masked: int) -> NDArray[np.int8]:
         """Released records of assigned patterns, `masked` wherever nothing is shown, [people, sites]."""
@@ -69,13 +82,24 @@ class Codebook:
     def digest(self) -> str:
         """SHA-256, hex."""
         body = {"sites": self.sites, "patterns": [[list(g) for g in p] for p in self.patterns]}
-        return hashlib.sha256(canonical_json(body) + self.centroids.astype("<f8").tobytes()).hexdigest()
+        return hashlib.sha256(
+            canonical_json(body) + self.centroids.astype("<f8").tobytes() + self.scale.astype("<f8").tobytes()
+        ).hexdigest()
 
 
 def contains(dosage: NDArray[np.int8], patterns: tuple[Pattern, ...] | list[Pattern]) -> NDArray[np.bool_]:
     """Which patterns each record contains, [people, patterns]."""
     out = np.ones((len(dosage), len(patterns)), dtype=bool)
-    for index, pattern in enumerate(patterns):
-        for site, value in pattern:
-            out[:, index] &= dosage[:, site] == value
+    for depth in range(max(map(len, patterns), default=0)):  # all first genotypes at once, then all second ones, ...
+        deep = [index for index, pattern in enumerate(patterns) if len(pattern) > depth]
+        sites = [patterns[index][depth][0] for index in deep]
+        values = np.array([patterns[index][depth][1] for index in deep], np.int8)
+        for part in _parts_of(len(dosage)):
+            out[part, deep] &= dosage[part, sites] == values
     return out
+
+
+def _parts_of(people: int) -> Iterator[slice]:
+    """Records that are compared with patterns together."""
+    for start in range(0, people, _PEOPLE_AT_ONCE):
+        yield slice(start, min(start + _PEOPLE_AT_ONCE, people))

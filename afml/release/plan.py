@@ -56,6 +56,7 @@ class ReleasePlan:
             "sites": self.codebook.sites,
             "patterns": [[list(genotype) for genotype in pattern] for pattern in self.codebook.patterns],
             "centroids": self.codebook.centroids.tolist(),
+            "scale": self.codebook.scale.tolist(),
             "min_group_size": self.min_group_size,
             "fill": self.fill,
             "reason": self.reason,
@@ -77,7 +78,7 @@ class ReleasePlan:
         return cls(
             model=model,
             method=METHODS.get(stored["method"], where="release plan").name,
-            codebook=Codebook(stored["sites"], patterns, centroids),
+            codebook=Codebook(stored["sites"], patterns, centroids, np.array(stored["scale"], dtype=np.float64)),
             min_group_size=stored["min_group_size"],
             fill=stored["fill"],
             reason=stored["reason"],

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from afml.release.choices import joined
 from afml.release.grouping import entropy_bits, grouped
 from afml.release.plan import ReleasePlan
 
@@ -89,11 +90,12 @@ def apply_to_parts(plan: ReleasePlan, parts: Iterable[NDArray[np.int8]]) -> Rele
     Raises:
         ReleaseError: Fewer people than the minimum group size.
     """
-    distances, called = [np.zeros((0, len(plan.codebook.patterns)))], 0
+    book = plan.codebook
+    choices, called = [book.choices(np.zeros((0, book.sites), np.int8), np.zeros((0, 1)))], 0
     for dosage in parts:
-        distances.append(plan.codebook.distance(plan.contained(dosage), plan.model.risk_score(dosage)))
+        choices.append(book.choices(plan.contained(dosage), plan.model.risk_score(dosage)))
         called += int(np.count_nonzero(dosage > 0))
-    assigned = grouped(np.concatenate(distances), plan.min_group_size)
+    assigned = grouped(joined(choices), plan.min_group_size)
     shown = plan.codebook.shown(plan.masked)
     sizes = np.bincount(assigned, minlength=len(shown))
     return Released(
