@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.masking.settings import ReleaseSettings
-from afml.release.method import METHODS
+from afml.release.method import MANY_PATTERNS, METHODS, ReleaseMethod
 from afml.release.model import ScoredModel
 from afml.release.planning import plan_release
 from afml.release.released import apply_plan, mask_alone
@@ -51,17 +51,30 @@ class Basis:
 
 
 def by_method(name: str, model: ScoredModel, basis: Basis, method: str) -> Alternative:
-    """The files released by one method, called `name`, as many patterns as the settings name: nothing is refused."""
-    settings = basis.settings.model_copy(update={"method": method, "target_rr": None})
+    """The files released by one method, called `name`, as many patterns as the settings name: nothing is refused.
+
+    A method that is not made for many patterns has `MANY_PATTERNS` at most.
+    """
+    most = basis.settings.patterns if METHODS.get(method).many else min(basis.settings.patterns, MANY_PATTERNS)
+    settings = basis.settings.model_copy(update={"method": method, "target_rr": None, "patterns": most})
     plan = plan_release(model, basis.panel, settings, people_per_file=basis.people_per_file)
     files = tuple(apply_plan(plan, file).dosage for file in basis.files)
     return Alternative(name, functools.partial(mask_alone, plan), files)
 
 
 def by_each_method(model: ScoredModel, basis: Basis, methods: Iterable[str]) -> tuple[Alternative, ...]:
-    """The files released by each of some methods, called by its title; those that the model lacks are left out."""
+    """The files released by each of some methods, called by its title.
+
+    Left out are those that the model lacks or the fill does not go with, and those for many patterns where few are
+    asked for: what they show is not read by dosages.
+    """
     found = (METHODS.get(name) for name in methods)
-    return tuple(by_method(one.title, model, basis, one.name) for one in found if one.lacking(model) is None)
+    usable = (one for one in found if one.lacking(model) is None and _goes(one, basis.settings))
+    return tuple(by_method(one.title, model, basis, one.name) for one in usable)
+
+
+def _goes(method: ReleaseMethod, settings: ReleaseSettings) -> bool:
+    return settings.fill in method.fills and not (method.many and settings.patterns <= MANY_PATTERNS)
 
 
 def network_masks(model: ScoredModel, masked: int) -> tuple[Alternative, ...]:

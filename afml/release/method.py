@@ -19,6 +19,12 @@ from afml.release.patterns import Codebook
 AUTO = "auto"
 """Compare the methods that say so of themselves, and take the best."""
 
+MOSAICS = 4000
+"""People that the usual methods learn on, beside the panel."""
+
+MANY_PATTERNS = 200
+"""More patterns than this are the business of methods that are made for `many`, and of no others."""
+
 
 class ReleaseMethod(Protocol):
     """A way to find patterns.
@@ -27,15 +33,23 @@ class ReleaseMethod(Protocol):
         name: In settings, plans and headers of released files.
         title: In tables, beside other releases.
         compared: Whether "auto" may choose it; a mere baseline must be asked for by name.
+        fills: Fills of a release in which its patterns can be told apart.
+        many: Whether "auto" compares it where more than `MANY_PATTERNS` are asked for; the others where fewer are.
     """
 
     name: str
     title: str
     compared: bool
+    fills: tuple[str, ...] = ("missing", "major")
+    many: bool = False
 
     def lacking(self, model: ScoredModel) -> str | None:
         """Why it cannot be used with this model, in words; None where it can."""
         return None
+
+    def mosaics(self, patterns: int) -> int:
+        """Made-up people beside the panel that so many patterns are learned on."""
+        return MOSAICS
 
     def contained(self, model: ScoredModel, dosage: NDArray[np.int8]) -> NDArray[np.int8]:
         """What the patterns of each person may be taken from, [people, sites]: genotypes of the record, or 0."""
@@ -62,6 +76,7 @@ METHODS: Registry[ReleaseMethod] = Registry(
         "codebook": "afml.release.codebook:METHOD",
         "greedy": "afml.release.greedy:METHOD",
         "network": "afml.release.network:METHOD",
+        "cells": "afml.release.cells:METHOD",
     },
 )
 
@@ -82,16 +97,24 @@ def every_method(model: ScoredModel) -> tuple[ReleaseMethod, ...]:
     return tuple(one for one in map(METHODS.get, METHODS.names()) if one.lacking(model) is None)
 
 
-def asked_for(name: str, model: ScoredModel) -> tuple[ReleaseMethod, ...]:
-    """The methods to choose from: the one of this name, or for "auto" all that are compared.
+def asked_for(name: str, model: ScoredModel, patterns: int = 1, fill: str = "missing") -> tuple[ReleaseMethod, ...]:
+    """The methods to choose from: the one of this name, or for "auto" all that are compared at so many patterns.
 
     Raises:
-        ConfigError: There is no such method, or the model lacks what it needs.
+        ConfigError: There is no such method, the model lacks what it needs, or the fill does not go with it.
     """
     usable = every_method(model)
     if name == AUTO:
-        return tuple(method for method in usable if method.compared)
-    lacking = METHODS.get(name).lacking(model)
-    if lacking is not None:
-        raise ConfigError(lacking, cure=f"use release method {usable[0].name!r}")
-    return (METHODS.get(name),)
+        many = patterns > MANY_PATTERNS
+        found = tuple(method for method in usable if method.compared and method.many == many)
+    else:
+        found = (METHODS.get(name),)
+        lacking = found[0].lacking(model)
+        if lacking is not None:
+            raise ConfigError(lacking, cure=f"use release method {usable[0].name!r}")
+    if not any(fill in method.fills for method in found):
+        raise ConfigError(
+            f"release method {found[0].name!r} does not go with fill {fill!r}",
+            cure=f"use `afml mask --fill missing`, or --patterns {MANY_PATTERNS} at most and another --method",
+        )
+    return tuple(method for method in found if fill in method.fills)

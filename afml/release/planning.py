@@ -53,16 +53,17 @@ def plan_release(
         ReleaseError: Not even two patterns withstand the attacks.
     """
     file_people = people_per_file or _FILE_PEOPLE
-    methods = asked_for(settings.method, model)
+    methods = asked_for(settings.method, model, settings.patterns, settings.fill)
     trials = tuple(hold_trial(model, panel_dosage, settings, method, file_people) for method in methods)
     best = max(trials, key=lambda trial: trial.explained)
     share = settings.min_group_size / file_people
 
     def plan(panel: NDArray[np.int8], patterns: int) -> ReleasePlan:
+        method = METHODS.get(best.method)
         return ReleasePlan(
             model=model,
             method=best.method,
-            codebook=METHODS.get(best.method).learn(model, learning_people(model, panel), patterns, share),
+            codebook=method.learn(model, learning_people(model, panel, method.mosaics(patterns)), patterns, share),
             min_group_size=settings.min_group_size,
             fill=settings.fill,
             reason=_reason(settings, trials, best),

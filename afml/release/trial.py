@@ -11,7 +11,10 @@ from afml.masking.settings import ReleaseSettings
 from afml.release.grouping import assign_groups
 from afml.release.method import ReleaseMethod
 from afml.release.model import ScoredModel
-from afml.release.public import learning_people
+from afml.release.public import learning_people, public_rng, with_mosaics
+
+#: Mosaics of held-out panel people that many patterns are judged on, for each of them.
+_JUDGED = 8
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,18 @@ def hold_trial(
     """
     learned, held_out = panel[::2], panel[1::2]
     share = settings.min_group_size / file_people
-    codebook = method.learn(model, learning_people(model, learned), settings.patterns, share)
+    codebook = method.learn(
+        model, learning_people(model, learned, method.mosaics(settings.patterns)), settings.patterns, share
+    )
+    if method.many:  # a group of thousands of patterns needs more people than a panel has
+        held_out = with_mosaics(held_out, _JUDGED * settings.patterns, public_rng(model, "trial"))
     score = model.risk_score(held_out).reshape(len(held_out), -1)  # [people, scores]
     size = max(1, round(share * len(held_out)))
     assigned = assign_groups(codebook, method.contained(model, held_out), score, min(size, len(held_out)))
+    # The mean of a large group is what it says; of a small one, what was learned of it before.
+    told = codebook.centroids[assigned] if method.many else _group_means(score, assigned)
     spread = score.var(axis=0)
-    error = ((score - _group_means(score, assigned)) ** 2).mean(axis=0)
+    error = ((score - told) ** 2).mean(axis=0)
     explained = float(np.mean(1.0 - error[spread > 0] / spread[spread > 0])) if spread.any() else 0.0
     used = int(np.count_nonzero(np.bincount(assigned)))
     return Trial(method.name, round(explained, 6), used, used / len(held_out))

@@ -12,7 +12,7 @@ from afml.masking.settings import ReleaseSettings
 from afml.release import method as methods
 from afml.release import planning
 from afml.release.codebook import PanelCodebook
-from afml.release.method import AUTO, METHODS, ReleaseMethod, asked_for
+from afml.release.method import AUTO, MANY_PATTERNS, METHODS, ReleaseMethod, asked_for
 from afml.release.planning import plan_release
 from afml.release.public import learning_people
 from tests.masking.simulated import dosages
@@ -36,7 +36,8 @@ def test_its_codebook_has_the_empty_pattern_first_and_no_more_than_were_asked_fo
     assert book.patterns[0] == ()
     assert 1 <= len(book.patterns) <= 5
     assert book.centroids.shape == (len(book.patterns), 1)
-    assert all(value in (1, 2) and 0 <= site < SITES for pattern in book.patterns for site, value in pattern)
+    lowest = 1 if "major" in method.fills else 0  # what is masked under "major" is no genotype to show
+    assert all(lowest <= value <= 2 and 0 <= site < SITES for pattern in book.patterns for site, value in pattern)
     assert method.learn(model, people, 5, 0.05).digest() == book.digest()
     assert method.learn(model, people, 1, 0.05).patterns == ((),)
 
@@ -52,11 +53,16 @@ def test_a_person_shows_only_what_the_own_record_holds(method: ReleaseMethod, mo
 def test_auto_compares_the_methods_that_say_so(model: TrainedModel) -> None:
     assert [one.name for one in asked_for(AUTO, model)] == ["codebook", "network"]
     assert [one.name for one in asked_for(AUTO, without_network(model))] == ["codebook"]
+    assert [one.name for one in asked_for(AUTO, model, MANY_PATTERNS + 1)] == ["cells"]
     assert [one.name for one in asked_for("greedy", model)] == ["greedy"]
-    with pytest.raises(ConfigError, match="no release method called 'other'; use one of codebook, greedy, network"):
+    with pytest.raises(
+        ConfigError, match="no release method called 'other'; use one of codebook, greedy, network, cells"
+    ):
         asked_for("other", model)
     with pytest.raises(ConfigError, match="trained without a game; use release method 'codebook'"):
         asked_for("network", without_network(model))
+    with pytest.raises(ConfigError, match="'cells' does not go with fill 'major'; use `afml mask --fill missing`, or --patterns"):
+        asked_for(AUTO, model, MANY_PATTERNS + 1, "major")
 
 
 class Nothing(PanelCodebook):

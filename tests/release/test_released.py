@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from afml.core.errors import ReleaseError
+from afml.core.errors import ConfigError, ReleaseError
 from afml.masking.model import TrainedModel
 from afml.masking.settings import ReleaseSettings
 from afml.release.grouping import assign_groups
@@ -20,6 +20,10 @@ from tests.release.simulated import PANEL, SITES
 @pytest.mark.parametrize("fill", ["major", "missing"])
 def test_a_released_file(model: TrainedModel, method: str, fill: str) -> None:
     settings = ReleaseSettings(method=method, fill=fill, min_group_size=6, patterns=6)  # type: ignore[arg-type]
+    if method != AUTO and fill not in METHODS.get(method).fills:
+        with pytest.raises(ConfigError, match="does not go with fill 'major'"):
+            plan_release(model, PANEL, settings, people_per_file=50)
+        return
     plan = plan_release(model, PANEL, settings, people_per_file=50)
     people = dosages(50, SITES, seed=77)
     released = apply_plan(plan, people)
