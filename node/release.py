@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from afml.consortium.card import NodeCard
 from afml.consortium.run import RunConfig
 from afml.core.config import canonical_json
+from afml.core.errors import ReleaseError
 from afml.core.files import read_secret, require_file, staged_folder, write_bytes, write_secret
 from afml.core.simulation import SIMULATION
 from afml.genomics.files import GenotypeFiles
@@ -25,14 +26,19 @@ from afml.masking.kind import masking_settings
 from afml.masking.model import TrainedModel
 from afml.masking.settings import ReleaseSettings
 from afml.release.files import RELEASE_FILES, settled
+from afml.release.frontier import FrontierPoint, frontier
 from afml.release.plan import ReleasePlan
 from afml.release.planning import plan_release
 from afml.release.released import Released, apply_to_parts, parts_of
 from afml.release.suite import worst_attack
+from afml.release.table import codebook_table
 from node.inuse import in_use
 from node.privacy import PrivacyStatement
 from node.recognise import recognise_people
 from node.workspace import Workspace
+
+#: What every pattern says, beside the released file.
+CODEBOOK_FILE = "codebook.tsv"
 
 
 @dataclass(frozen=True)
@@ -59,15 +65,38 @@ def make_plan(work: Workspace, config: RunConfig, settings: ReleaseSettings) -> 
         ReleaseError: No plan withstands the attacks.
     """
     model = TrainedModel.load(work.model(config.run))
-    panel = GenotypeStore.open(GenotypeFiles(work.data).panel_store).dosage()
     rr = worst_attack(masking_settings(config).game.genotype_error)
-    return plan_release(model, panel, settings, people_per_file=min(config.enrolled.values()), rr=rr)
+    return plan_release(model, _panel(work), settings, people_per_file=min(config.enrolled.values()), rr=rr)
+
+
+def release_frontier(work: Workspace, config: RunConfig, settings: ReleaseSettings) -> tuple[FrontierPoint, ...]:
+    """What releases of more and more patterns would say and give away, from public data: nothing is released."""
+    with in_use(work):
+        model = TrainedModel.load(work.model(config.run))
+        return frontier(model, _panel(work), settings, tuple(config.enrolled.values()))
+
+
+def _panel(work: Workspace) -> NDArray[np.int8]:
+    return GenotypeStore.open(GenotypeFiles(work.data).panel_store).dosage()
+
+
+def _table(work: Workspace, config: RunConfig, plan: ReleasePlan, panel: SitePanel) -> str:
+    """The codebook table of a release."""
+    risk = masking_settings(config).risk
+    names = [trait.name for trait in risk.declared] or [f"component{number + 1}" for number in range(risk.scores)]
+    told = RELEASE_FILES.get(config.data.kind).told(panel, plan.codebook.shown(plan.masked), plan.masked)
+    if len(set(map(tuple, told))) < len(told):
+        raise ReleaseError(
+            f"patterns of method {plan.method} look alike in data of the kind {config.data.kind}",
+            cure="use `afml mask --method codebook`, and fewer --patterns",
+        )
+    return codebook_table(plan, _panel(work), names, told)
 
 
 def release(
     work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger, output: Output | None = None
 ) -> ReleaseDone:
-    """Write `releases/<run>/`: the released files with their indexes, and the plan.
+    """Write `releases/<run>/`: the released files with their indexes, the plan, and the codebook table.
 
     Neither the people's genotypes nor the released ones are in memory as a whole.
 
@@ -100,6 +129,7 @@ def _release(
             model_digest=plan.model.digest(), min_group_size=plan.min_group_size,
         )  # fmt: skip
         write_bytes(staged / "plan.json", canonical_json(plan.to_dict()))
+        write_bytes(staged / CODEBOOK_FILE, _table(work, config, plan, panel).encode())
         # The record comes first: a release that nobody wrote down must not exist.
         ledger.record_release(record, {s: str(p) for s, p in zip(store.samples, released.patterns, strict=True)})
         # Column order re-identifies every record: it stays beside the store, never in the release folder.

@@ -25,6 +25,8 @@ from node.workspace import Workspace
 if TYPE_CHECKING:
     from afml.evaluation.report import Report
     from afml.genomics.release import Output
+    from afml.masking.settings import ReleaseSettings
+    from afml.release.frontier import FrontierPoint
     from afml.trial.assess import Assessment
     from node.release import ReleaseDone
 
@@ -72,18 +74,13 @@ def mask(
         ReleaseError: No plan is good enough, or too few people share a pattern.
         ConfigError: A setting is wrong.
     """
-    from afml.masking.kind import masking_settings
     from node.guard import enter_policy, open_ledger
     from node.policy import load as load_policy
     from node.release import release
 
     loaded = load_node_kit(kit)
     config = load_run(run, loaded.roster)
-    agreed = masking_settings(config).release
-    try:
-        settings = type(agreed).model_validate(agreed.model_dump() | dict(changes or {}))
-    except ValidationError as error:
-        raise ConfigError(complaint(error), where="settings of the release") from None
+    settings = _release_settings(config, changes)
     space = Workspace(require_private(work))
     space.require_prepared()
     policy = load_policy(kit)
@@ -91,6 +88,38 @@ def mask(
     with closing(open_ledger(space, loaded, ledger)) as opened:
         enter_policy(opened, policy)
         return release(space, config, settings, opened, output)
+
+
+def release_frontier(
+    *, kit: Path, work: Path, run: Path, changes: Mapping[str, Any] | None = None
+) -> tuple[FrontierPoint, ...]:
+    """`afml mask --frontier`: what releases of more and more patterns would say and give away; writes nothing.
+
+    Args:
+        kit: The node's start kit.
+        work: Work folder with the trained model.
+        run: run.json, signed.
+        changes: As of `mask`.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    from node.release import release_frontier as of_public_people
+
+    config = load_run(run, load_node_kit(kit).roster)
+    space = Workspace(require_private(work))
+    space.require_prepared()
+    return of_public_people(space, config, _release_settings(config, changes))
+
+
+def _release_settings(config: RunConfig, changes: Mapping[str, Any] | None) -> ReleaseSettings:
+    from afml.masking.kind import masking_settings
+
+    agreed = masking_settings(config).release
+    try:
+        return type(agreed).model_validate(agreed.model_dump() | dict(changes or {}))
+    except ValidationError as error:
+        raise ConfigError(complaint(error), where="settings of the release") from None
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from afml.api.verbs import mask as mask_file
+from afml.api.verbs import release_frontier
 from afml.cli.places import PRIVATE
 from afml.consortium.nodekit import load_node_kit
 from afml.core.progress import step
 from afml.genomics.release import Output
 from afml.release.files import forms
 from afml.release.method import AUTO, METHODS
+
+if TYPE_CHECKING:
+    from afml.release.frontier import FrontierPoint
 
 _PATH = click.Path(path_type=Path)
 
@@ -36,19 +41,30 @@ _PATH = click.Path(path_type=Path)
     default=None,
     help="Fewer patterns until attacks on panel people name at most this share; default: the run's, if it has one.",
 )
+@click.option("--patterns", type=click.IntRange(1), default=None, help="Released patterns at most; default: the run's.")
+@click.option(
+    "--frontier", is_flag=True, help="Say what more and fewer patterns would tell and give away; write nothing."
+)
 @click.option("--form", type=click.Choice(forms()), default=None, help="Of the files.  [default: vcf; of a matrix tsv]")
 @click.option("--per-contig", is_flag=True, help="A file for each contig.")
 @click.option("--csi", is_flag=True, help="Index a VCF by CSI, not TBI; longer contigs than TBI holds always are.")
 @click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
 def mask(
     kit: Path, work: Path, run_file: Path, method: str | None, min_group_size: int | None,
-    fill: Literal["major", "missing"] | None, target_rr: float | None, form: str | None, per_contig: bool, csi: bool,
-    ledger: Path | None,
+    fill: Literal["major", "missing"] | None, target_rr: float | None, patterns: int | None, frontier: bool,
+    form: str | None, per_contig: bool, csi: bool, ledger: Path | None,
 ) -> None:  # fmt: skip
     """Mask everybody in this institution's store and write releases/RUN/release.vcf.gz, indexed; or another form."""
-    wanted = {"method": method, "min_group_size": min_group_size, "fill": fill, "target_rr": target_rr}
+    wanted = {
+        "method": method, "min_group_size": min_group_size, "fill": fill, "target_rr": target_rr, "patterns": patterns
+    }  # fmt: skip
     changes = {key: value for key, value in wanted.items() if value is not None}
     node = load_node_kit(kit).node
+    if frontier:
+        with step("judging releases on public people"):
+            points = release_frontier(kit=kit, work=work, run=run_file, changes=changes)
+        _tell(points)
+        return
     with step(f"masking node {node}"):
         output = Output(form, per_contig=per_contig, csi=csi)
         done = mask_file(kit=kit, work=work, run=run_file, ledger=ledger, changes=changes, output=output)
@@ -60,3 +76,10 @@ def mask(
         f"node {node}: {result.patterns_used} patterns, smallest group {result.min_group_size}, "
         f"{100 * result.retained_fraction:.2f} % of non-major genotypes shown: {', '.join(map(str, done.files))}"
     )
+
+
+def _tell(points: Sequence[FrontierPoint]) -> None:
+    click.echo("patterns  of the scores' variance  names at most, of all files / of the smallest one  method")
+    for one in points:
+        told, anywhere, known = 100 * one.explained, 100 * one.rr, 100 * one.rr_known
+        click.echo(f"{one.patterns:8}  {told:21.1f} %  {anywhere:26.3g} % / {known:13.3g} %  {one.method:>16}")

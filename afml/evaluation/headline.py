@@ -89,9 +89,10 @@ def measure(inputs: EvaluationInputs, asked: Declared, dosage: Int8, released: I
         released: int8[n, S].
     """
     names = inputs.names or _unnamed(len(asked.binary), len(asked.quantitative))
-    found = [(one, utility_of(released, dosage, one)) for one in (*asked.binary, *asked.quantitative)]
+    told = released if inputs.told is None else inputs.told(released)
+    found = [(one, utility_of(told, dosage, one)) for one in (*asked.binary, *asked.quantitative)]
     if inputs.components is not None:
-        found = [reconstruction(released, dosage, inputs.components(dosage), asked.training)]
+        found = [reconstruction(told, dosage, inputs.components(dosage), asked.training)]
     compared = _comparable([utility for _, utility in found], len(asked.binary))
     return Headline(tuple(Measured(name, *one) for name, one in zip(names, found, strict=True)), compared)
 

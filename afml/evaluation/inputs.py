@@ -81,6 +81,8 @@ class EvaluationInputs:
         names: Of the phenotypes, then of the traits; () where they have none (several are then numbered).
         components: int8[n, S] -> float64[n, components], public: what a release without any trait should keep. The
             utility is then that of `reconstruction`, and `risk_weights` are the components' loadings.
+        told: int8[n, S] released -> float64[n, scores], public: what records say by the codebook table beside them,
+            where recipients train on that; None where they train on dosages.
     """
 
     institutions: tuple[Institution, ...]
@@ -98,3 +100,4 @@ class EvaluationInputs:
     asked_sites: tuple[int, ...] | None = None
     names: tuple[str, ...] = ()
     components: Callable[[Int8], Float64] | None = None
+    told: Callable[[Int8], Float64] | None = None

@@ -22,6 +22,8 @@ from afml.genomics.vcf_zarr import find_array, read_array
 
 _RECORDS_AT_ONCE = 100
 _INDEXES = (".tbi", ".csi")
+#: Genotypes in words, by copies of ALT.
+_CALLS = ("0/0", "0/1", "1/1")
 
 
 class _Record(NamedTuple):
@@ -54,6 +56,15 @@ class GenotypeReleases:
     def read(self, folder: Path, panel: SitePanel, masked: int) -> NDArray[np.int8]:
         """See `read_release`; the files themselves say what is masked."""
         return read_release(folder, panel)
+
+    def told(self, panel: SitePanel, shown: NDArray[np.int8], masked: int) -> list[list[str]]:
+        """Genotypes as a VCF has them, `chromosome:position:REF:ALT=0/1`."""
+        words = [":".join(map(str, panel.key(site))) for site in range(len(panel))]
+        copies = panel.to_minor(shown)
+        return [
+            [f"{words[site]}={_CALLS[copies[row, site]]}" for site in np.flatnonzero(shown[row] != masked)]
+            for row in range(len(shown))
+        ]
 
 
 GENOTYPES = GenotypeReleases()

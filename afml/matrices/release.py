@@ -188,5 +188,14 @@ class MatrixReleases:
         (path,) = release_files(folder)
         return read_matrix(path, panel, masked)
 
+    def told(self, panel: SitePanel, shown: NDArray[np.int8], masked: int) -> list[list[str]]:
+        """Bins as the matrix has them, `feature=-2`; the usual bin is not named where that is what is masked."""
+        names, bins = Bins.of(panel).features, shown_bins(shown)
+        named = ~np.isnan(bins) & ((bins != 0) | (masked != 0))
+        return [
+            [f"{names[at]}={int(row[at])}" for at in np.flatnonzero(shows)]
+            for row, shows in zip(bins, named, strict=True)
+        ]
+
 
 MATRICES = MatrixReleases()

@@ -45,6 +45,16 @@ class ReleaseFiles(Protocol):
         """Read it back, [people, columns of the panel]; `masked` stands where nothing is shown."""
         ...
 
+    def told(self, panel: SitePanel, shown: NDArray[np.int8], masked: int) -> list[list[str]]:
+        """What released records show, in the words of the files: `column=value`, a list for each record.
+
+        Args:
+            panel: The columns.
+            shown: int8 [records, columns].
+            masked: What stands where nothing is shown: -1 or 0.
+        """
+        ...
+
 
 RELEASE_FILES: Registry[ReleaseFiles] = Registry(
     "kind of data that releases are made of",

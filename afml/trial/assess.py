@@ -47,6 +47,7 @@ from afml.release.alternatives import Basis, by_each_method, network_masks
 from afml.release.method import METHODS
 from afml.release.plan import ReleasePlan
 from afml.release.released import mask_alone
+from afml.release.table import Decoder
 from afml.trial.auditing import subject_of
 from afml.trial.parties import Traffic
 from node.inuse import in_use
@@ -177,6 +178,7 @@ def _inputs(trial: Trial, plan: ReleasePlan) -> EvaluationInputs:
         components=(lambda dosage: model.risk_score(dosage).reshape(len(dosage), -1))
         if settings.risk.kept_components
         else None,
+        told=Decoder(plan) if METHODS.get(plan.method).many else None,
     )
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from afml.core.errors import InputError
 from afml.evaluation.attacks.base import Int8
 from afml.evaluation.details import read_details, write_details
 from afml.evaluation.evaluate import Evaluation, evaluate
+from afml.evaluation.headline import declared, measure
 from afml.evaluation.inputs import EvaluationInputs, Institution, OtherRelease
 from tests.simulated import simulate_dosage
 
@@ -206,3 +208,19 @@ def test_misaligned_people_are_refused(inputs: EvaluationInputs) -> None:
     one = inputs.institutions[0]
     with pytest.raises(InputError, match="do not match"):
         Institution(one.dosage, one.phenotype[1:], one.enrolled, one.released)
+
+
+def test_a_release_that_is_read_by_its_table_is_worth_what_that_says(inputs: EvaluationInputs) -> None:
+    def told(released: Int8) -> NDArray[np.float64]:
+        return np.stack([released[:, 3] == 2, released[:, 30] == 2], axis=1).astype(np.float64) * [[-3.0, 5.0]]
+
+    dosage = np.concatenate([one.dosage for one in inputs.institutions])
+    released = np.concatenate([one.released for one in inputs.institutions])
+    asked = declared(inputs.institutions)
+    by_table = measure(replace(inputs, told=told), asked, dosage, released).worst
+    by_dosage = measure(inputs, asked, dosage, released).worst
+    # Two columns that vary either way: the same numbers for the same people, whatever stands for a pattern.
+    assert by_table.utility.auc == pytest.approx(by_dosage.utility.auc, abs=1e-9)
+    assert by_table.utility.raw_auc == by_dosage.utility.raw_auc
+    blind = measure(replace(inputs, told=lambda records: told(records) * 0.0), asked, dosage, released).worst
+    assert blind.utility.auc == 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -70,11 +71,19 @@ def test_the_federation_equals_the_in_process_reference_bit_for_bit(
 def test_one_release_serves_both_and_the_report_tells_of_each(consortium: Consortium, afml: Zygote) -> None:
     """After the mixed run above."""
     run = consortium.run_file("mixed")
+    done = afml("mask", "--kit", consortium.kit(1), "--work", consortium.work(1), "--run", run, "--frontier")
+    assert done.code == 0, done.err
+    assert re.search(r"^ +5 +\d+\.\d % +\d+\.?\d* % / +\d+\.?\d* % +codebook$", done.out, re.MULTILINE), done.out
+    assert not Workspace(consortium.work(1)).release("mixed").exists()
     for node in (1, 2, 3):
         done = afml("mask", "--kit", consortium.kit(node), "--work", consortium.work(node), "--run", run)
         assert done.code == 0, done.err
     with gzip.open(Workspace(consortium.work(1)).release("mixed") / "release.vcf.gz", "rt") as released:
         assert "##afml_use=made for height, gout; not for" in released.read(4000)
+    table = [line.split("\t") for line in (Workspace(consortium.work(1)).release("mixed") / "codebook.tsv").open()]
+    assert table[0] == ["pattern", "shows", "score_height", "sd_height", "score_gout", "sd_gout\n"]
+    assert table[1][:2] == ["0", ""]
+    assert all(re.fullmatch(r"\w+:\d+:[ACGT]:[ACGT]=(0/1|1/1|0/0)", row[1]) for row in table[2:])
     about = consortium.root / "about.json"
     about.write_text(json.dumps({"simulated": True, "causal_sites": 0, "heritability": 0.0, "seed": 5}))
     out = consortium.root / "evaluated"

@@ -92,11 +92,12 @@ def raw_auc(dosage: Int8, outcome: Outcome) -> float:
 
 
 def score_auc(score: Float64, outcome: Outcome) -> float:
-    """Held-out AUC of the fixed pipeline on one number per person."""
-    centred = (score - score[outcome.training].mean())[:, None]
-    scale = centred[outcome.training].std()
-    column = centred / scale if scale > 1e-12 else centred[:, :0]
-    return held_out(with_covariates(column, outcome), outcome, fixed_model(outcome))
+    """Held-out AUC of the fixed pipeline on one number per person, float64[n], or several, [n, scores]."""
+    columns = score.reshape(len(score), -1)
+    centred = columns - columns[outcome.training].mean(axis=0)
+    scale = centred[outcome.training].std(axis=0)
+    varies = scale > 1e-12
+    return held_out(with_covariates(centred[:, varies] / scale[varies], outcome), outcome, fixed_model(outcome))
 
 
 def covariate_auc(outcome: Outcome) -> float:

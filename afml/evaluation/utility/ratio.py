@@ -81,8 +81,8 @@ def share(value: float, raw: float) -> float:
     return value / raw if raw > 1e-9 else 0.0
 
 
-def utility_of(released: Int8, dosage: Int8, outcome: Outcome) -> Utility:
-    """Utility of a release for one phenotype, int8[n, S] released and raw."""
+def utility_of(released: Int8 | Float64, dosage: Int8, outcome: Outcome) -> Utility:
+    """Utility of a release for one phenotype, int8[n, S] released and raw; or float64[n, scores] that it tells."""
     return Utility(
         released_auc(released, outcome),
         raw_auc(dosage, outcome),
@@ -93,7 +93,7 @@ def utility_of(released: Int8, dosage: Int8, outcome: Outcome) -> Utility:
 
 
 def reconstruction(
-    released: Int8, dosage: Int8, scores: Float64, training: NDArray[np.bool_]
+    released: Int8 | Float64, dosage: Int8, scores: Float64, training: NDArray[np.bool_]
 ) -> tuple[Outcome, Utility]:
     """What a release without a declared trait is good for: reconstructing whole records linearly.
 
@@ -102,7 +102,7 @@ def reconstruction(
     release was asked to keep. That is no upper bound: all raw genotypes together explain several times as much.
 
     Args:
-        released: int8[n, S].
+        released: int8[n, S], or float64[n, scores] that it tells.
         dosage: int8[n, S], raw.
         scores: float64[n, components] of the raw records.
         training: bool[n].

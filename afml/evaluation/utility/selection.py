@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.linear_model import Lasso, LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from afml.evaluation.attacks.base import MASKED, Int8
+from afml.evaluation.attacks.base import MASKED, Float64, Int8
 from afml.evaluation.utility.outcome import Outcome
-from afml.evaluation.utility.pipeline import features_of, fixed_model, held_out
+from afml.evaluation.utility.pipeline import features_of, fixed_model, held_out, score_auc
 
 CROSS_VALIDATED_C = (0.001, 0.01, 0.02, 0.05, 0.1, 0.3)
 FOLDS = 3
@@ -18,15 +18,19 @@ FOLDS = 3
 LASSO_PENALTIES = (0.01, 0.02, 0.04, 0.08, 0.16)
 
 
-def released_auc(released: Int8, outcome: Outcome) -> float:
-    """Held-out AUC of the fixed pipeline on released records.
+def released_auc(released: Int8 | Float64, outcome: Outcome) -> float:
+    """Held-out AUC of the fixed pipeline on released records, or on scores that they tell.
 
     './.' can be read in two ways: as unknown (training mean) or as the panel-major genotype it stands for
     under fill 'major'. The first suits masks that say nothing, the second masks that are themselves the
     message. Where a release holds './.' the recipient takes whichever predicts better in cross-validation
     on training people.
     """
-    return held_out(features_of(as_read(released, outcome), outcome), outcome, fixed_model(outcome))
+    if released.dtype != np.int8:
+        return score_auc(released.astype(np.float64), outcome)
+    return held_out(
+        features_of(as_read(released.astype(np.int8, copy=False), outcome), outcome), outcome, fixed_model(outcome)
+    )
 
 
 def as_read(released: Int8, outcome: Outcome) -> Int8:
