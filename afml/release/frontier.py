@@ -17,7 +17,7 @@ from afml.release.method import asked_for
 from afml.release.model import ScoredModel
 from afml.release.trial import hold_trial
 
-_STEPS = (5, 10, 20, 50, 100, 200, 500, 1000, 1500, 2000, 2500, 5000, 10_000)
+_STEPS = (5, 10, 20, 50, 100, 200, 500, 1000, 1500, 2000, 2500)
 
 
 @dataclass(frozen=True)

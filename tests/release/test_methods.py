@@ -61,7 +61,9 @@ def test_auto_compares_the_methods_that_say_so(model: TrainedModel) -> None:
         asked_for("other", model)
     with pytest.raises(ConfigError, match="trained without a game; use release method 'codebook'"):
         asked_for("network", without_network(model))
-    with pytest.raises(ConfigError, match="'cells' does not go with fill 'major'; use `afml mask --fill missing`, or --patterns"):
+    with pytest.raises(
+        ConfigError, match="'cells' does not go with fill 'major'; use `afml mask --fill missing`, or --patterns"
+    ):
         asked_for(AUTO, model, MANY_PATTERNS + 1, "major")
 
 
