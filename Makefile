@@ -26,14 +26,14 @@ export PYTHONDONTWRITEBYTECODE ?=
 # No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
 export MPLBACKEND := Agg
 
-.PHONY: help readme setup demo demo-biobank golden reproduce reproduce-quick reproduce-extended reproduce-examples test simulate fuzz check map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-peers bench-paired clean
+.PHONY: help readme setup demo demo-biobank golden reproduce reproduce-quick reproduce-extended reproduce-examples test simulate fuzz check map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-evaluation bench-evaluation-large bench-peers bench-paired clean
 
 help:
 	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=]   five institutions on this machine"
 	@echo "make demo-biobank [PEOPLE=100000]   five simulated biobanks, ten traits, one release"
 	@echo "make test     all tests        make check   types, style, layers, wire code    make simulate [HISTORIES=2000]   hostile parties   make fuzz   damaged files"
 	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-quick   make reproduce-examples DATA=DIR [SEEDS=20]"
-	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory, bench-genomes; bench-peers beside NVFlare, bench-paired OLD=DIR beside an older checkout)    make setup   only the environment"
+	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory, bench-genomes, bench-evaluation; bench-evaluation-large of 500,000 people; bench-peers beside NVFlare, bench-paired OLD=DIR beside an older checkout)    make setup   only the environment"
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "setup: no python3.11 found on PATH; install it"; exit 2; }
@@ -135,8 +135,18 @@ lock: $(READY)
 bench: $(READY)
 	"$(PY)" -m benchmarks
 
-bench-codec bench-privacy bench-memory bench-genomes: bench-%: $(READY)
+bench-codec bench-privacy bench-memory bench-genomes bench-evaluation: bench-%: $(READY)
 	"$(PY)" -m benchmarks $*
+
+# A release of 5 x 100,000 people, of whom 2,000 sites are known: twenty minutes and 12 GB, outside `make bench`.
+bench-evaluation-large: export PEOPLE := 100000
+bench-evaluation-large: export SITES := 2000
+bench-evaluation-large: export PATTERNS := 2500
+bench-evaluation-large: export BINARY := 8
+bench-evaluation-large: export QUANTITATIVE := 2
+bench-evaluation-large: export PANEL := 2000
+bench-evaluation-large: $(READY)
+	"$(PY)" -m benchmarks evaluation
 
 # NVFlare pins another TenSEAL: an environment of its own, outside `make bench` and CI.
 PEERS := build/peers-venv

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from afml.evaluation.attacks.base import MASKED, Float64, Int8
+from afml.evaluation.attacks.base import MASKED, Float64, Int8, row_blocks
 
 NEAR = 0.01
 SIGNIFICANCE = 0.05
@@ -39,10 +39,12 @@ class FrequencyAgreement:
 
 def frequencies(dosage: Int8) -> Float64:
     """float64[S]: minor-allele frequency among called genotypes; NaN where there is none."""
-    called = dosage != MASKED
-    total = np.where(called, dosage, 0).sum(axis=0)
-    nowhere = np.full(dosage.shape[1], np.nan)
-    return np.asarray(np.divide(total, 2.0 * called.sum(axis=0), out=nowhere, where=called.any(axis=0)))
+    total, people = np.zeros(dosage.shape[1]), np.zeros(dosage.shape[1])
+    for part in row_blocks(dosage):
+        called = dosage[part] != MASKED
+        total += np.where(called, dosage[part], 0).sum(axis=0)
+        people += called.sum(axis=0)
+    return np.asarray(np.divide(total, 2.0 * people, out=np.full_like(total, np.nan), where=people > 0))
 
 
 def frequency_agreement(released: Int8, dosage: Int8, panel: Int8) -> FrequencyAgreement:
@@ -90,29 +92,49 @@ class ScanAgreement:
 
 
 def trend_z(dosage: Int8, phenotype: NDArray[np.int8]) -> Float64:
-    """float64[S]: signed square root of the Cochran-Armitage trend statistic; 0 where a site does not vary.
+    """Signed square root of the Cochran-Armitage trend statistic; 0 where a site does not vary.
 
     z = sqrt(n) * correlation of dosage and phenotype among people with a call (Armitage 1955).
+
+    Args:
+        dosage: int8[n, S].
+        phenotype: int8[n] or [n, D] in {0, 1}.
+
+    Returns:
+        float64[S] or [D, S].
     """
-    called = (dosage != MASKED).astype(np.float64)
-    x = np.where(dosage == MASKED, 0, dosage).astype(np.float64)
-    y = phenotype.astype(np.float64)
-    n = called.sum(axis=0)
+    y = phenotype.reshape(len(phenotype), -1)
+    sites = dosage.shape[1]
+    n, sum_x, sum_xx = np.zeros(sites), np.zeros(sites), np.zeros(sites)
+    sum_y, sum_xy = np.zeros((y.shape[1], sites)), np.zeros((y.shape[1], sites))
+    for part in row_blocks(dosage):  # sums of whole numbers are exact, in whatever parts
+        called = (dosage[part] != MASKED).astype(np.float32)
+        x = dosage[part] * called
+        cases = y[part].T.astype(np.float32)
+        n += called.sum(axis=0, dtype=np.float64)
+        sum_x += x.sum(axis=0, dtype=np.float64)
+        sum_xx += np.square(x).sum(axis=0, dtype=np.float64)
+        sum_y += cases @ called
+        sum_xy += cases @ x
     people = np.maximum(n, 1)
-    mean_x, mean_y = x.sum(axis=0) / people, y @ called / people
+    mean_x, mean_y = sum_x / people, sum_y / people
     # y is 0 or 1, so its sum of squares is its sum.
-    var_x = (x * x).sum(axis=0) / people - mean_x**2
+    var_x = sum_xx / people - mean_x**2
     var_y = mean_y - mean_y**2
-    covariance = y @ x / people - mean_x * mean_y
+    covariance = sum_xy / people - mean_x * mean_y
     spread = np.sqrt(np.maximum(var_x, 0) * np.maximum(var_y, 0))
-    return np.asarray(np.sqrt(n) * np.divide(covariance, spread, out=np.zeros_like(spread), where=spread > 1e-9))
+    z = np.sqrt(n) * np.divide(covariance, spread, out=np.zeros_like(spread), where=spread > 1e-9)
+    return np.asarray(z if phenotype.ndim > 1 else z[0])
 
 
 def scan_agreement(released: Int8, dosage: Int8, phenotype: NDArray[np.int8]) -> ScanAgreement:
     """Compare scans, int8[n, S] released and raw, int8[n] in {0, 1}."""
-    sites = dosage.shape[1]
-    threshold = SIGNIFICANCE / sites
-    raw, shown = trend_z(dosage, phenotype), trend_z(released, phenotype)
+    return agreed(trend_z(released, phenotype), trend_z(dosage, phenotype))
+
+
+def agreed(shown: Float64, raw: Float64) -> ScanAgreement:
+    """Compare scans of one phenotype, float64[S] by `trend_z`, released and raw."""
+    threshold = SIGNIFICANCE / len(raw)
     bar = np.sqrt(chi2.isf(threshold, df=1))
     raw_hit, shown_hit = np.abs(raw) >= bar, np.abs(shown) >= bar
     both = (raw != 0) & (shown != 0)

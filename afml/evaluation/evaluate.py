@@ -10,9 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from afml.evaluation.agreement import frequency_agreement, scan_agreement
+from afml.evaluation.agreement import agreed, frequency_agreement, trend_z
 from afml.evaluation.attacks import Case, Knowledge, baseline_suite, full_suite, reference_profiles
 from afml.evaluation.attacks.base import Int8
 from afml.evaluation.attacks.likelihood import LikelihoodLinkage
@@ -27,13 +26,13 @@ from afml.evaluation.details import (
     population_details,
     trait_details,
 )
-from afml.evaluation.disclosure import GenotypeInference, chosen_sites, homogeneity, infer_membership
-from afml.evaluation.headline import Headline, Measured, declared, measure
-from afml.evaluation.inputs import EvaluationInputs, OtherRelease
+from afml.evaluation.disclosure import GenotypeInference, chosen_sites, homogeneities, infer_membership
+from afml.evaluation.headline import Declared, Headline, Measured, declared, measure
+from afml.evaluation.inputs import EvaluationInputs, OtherRelease, stacked
+from afml.evaluation.limits import chosen
 from afml.evaluation.population import Population, rr_by_population
-from afml.evaluation.report import BaselineRow, FrontierPoint, ReleaseSection
+from afml.evaluation.report import BaselineRow, FrontierPoint, ReleaseSection, Samples, samples
 from afml.evaluation.rr import Patterns, ReIdentification, attack_all, describe
-from afml.evaluation.utility import calibration
 
 Note = Callable[[str], None]
 
@@ -52,6 +51,7 @@ class Evaluation:
     rr_reduction_vs_random: float
     frontier: tuple[FrontierPoint, ...]
     details: Details
+    sampled: Samples | None = None
 
 
 def evaluate(inputs: EvaluationInputs, progress: Note = lambda _: None) -> Evaluation:
@@ -65,21 +65,24 @@ def evaluate(inputs: EvaluationInputs, progress: Note = lambda _: None) -> Evalu
         InputError: Shapes do not match, or training or held-out people hold no cases or no controls.
     """
     progress("reference profiles")
-    files = inputs.institutions
-    dosage = np.concatenate([one.dosage for one in files])
+    files, limits = inputs.institutions, inputs.limits
+    dosage = stacked([one.dosage for one in files])
     asked = declared(files)
     case = attacked(inputs, dosage)
     attacks = full_suite(inputs.seed) if inputs.train_identifier else baseline_suite(inputs.seed)
     institution = np.repeat(np.arange(len(files)), [len(one.dosage) for one in files])
-    linked = attack_all(case, attacks, institution, lambda name: progress(f"attack: {name}"))
+    linked = attack_all(case, attacks, institution, lambda name: progress(f"attack: {name}"), limits.attacks)
     progress("utility")
-    headline = measure(inputs, asked, dosage, case.released)
+    some = chosen(len(dosage), limits.utility_people, inputs.seed, 0x75)
+    headline = measure(inputs, asked.of(some), dosage[some], case.released[some])
     shape = describe([one.released for one in files], inputs.fill)
     release = _section(inputs, linked, headline.worst, shape)
-    compared = _compared(inputs, case, headline, release, dosage, progress)
-    details = _details(inputs, case, dosage, headline, progress)
-    own = FrontierPoint(name="AFML release", level="", rr=release.rr, utility_ratio=release.utility_ratio)
-    return Evaluation(release, compared.rows, compared.rr_reduction_vs_random, (own, *compared.frontier), details)
+    compared = _compared(inputs, case, Parts(asked, headline, release), dosage, progress)
+    details = _details(inputs, case, dosage, Parts(asked, headline, release), progress)
+    own = FrontierPoint(name="AFML release", level="", rr=release.rr, utility_ratio=compared.own)
+    sampled = samples(inputs.limits, len(dosage), linked.records)
+    points = (own, *compared.frontier)
+    return Evaluation(release, compared.rows, compared.rr_reduction_vs_random, points, details, sampled)
 
 
 def attacked(inputs: EvaluationInputs, dosage: Int8) -> Case:
@@ -98,7 +101,7 @@ def attacked(inputs: EvaluationInputs, dosage: Int8) -> Case:
         missing=error,
         rng=np.random.default_rng([inputs.seed, 0xEF]),
     )
-    released = np.concatenate([one.released for one in inputs.institutions])
+    released = stacked([one.released for one in inputs.institutions])
     return Case(released, references, np.arange(len(dosage)), knowledge)
 
 
@@ -126,12 +129,24 @@ def _section(inputs: EvaluationInputs, linked: ReIdentification, about: Measured
     )
 
 
-def _compared(
-    inputs: EvaluationInputs, case: Case, headline: Headline, release: ReleaseSection, dosage: Int8, progress: Note
-) -> Comparison:
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What was found first: what is asked, how well it is served, and how well records are linked."""
+
+    asked: Declared
+    headline: Headline
+    release: ReleaseSection
+
+
+def _compared(inputs: EvaluationInputs, case: Case, found: Parts, dosage: Int8, progress: Note) -> Comparison:
+    """The baselines, beside the release on the same people: all of them, or a sample."""
+    release, headline = found.release, found.headline
+    rows = chosen(len(dosage), inputs.limits.baseline_people, inputs.seed, 0xBA)
+    if not isinstance(rows, slice):
+        headline = headline.on(inputs, found.asked.of(rows), dosage[rows], case.released[rows])
     about = headline.worst
     comparands = Comparands(
-        dosage,
+        dosage[rows],
         case.references,
         about.outcome,
         about.utility.raw_auc,
@@ -142,6 +157,9 @@ def _compared(
         files=tuple(len(one.dosage) for one in inputs.institutions),
         min_group_size=release.min_group_size or 1,
         phenotypes=headline.phenotypes,
+        rows=rows,
+        everybody=dosage,
+        most=inputs.limits.baselines,
     )
     return compare(
         comparands,
@@ -154,25 +172,29 @@ def _compared(
 
 
 def _family(comparands: Comparands, other: OtherRelease, inputs: EvaluationInputs) -> Family:
-    records = other.released if other.released is not None else [other.mask(one.dosage) for one in inputs.institutions]
-    return Family(other.name, (as_level(comparands, other.name, np.concatenate(records), other.mask),))
+    mask, files = other.mask, other.released
+    records = mask(comparands.dosage) if files is None else stacked(files)[comparands.rows]
+    return Family(other.name, (as_level(comparands, other.name, records, other.mask),))
 
 
-def _details(inputs: EvaluationInputs, case: Case, dosage: Int8, headline: Headline, progress: Note) -> Details:
+def _details(inputs: EvaluationInputs, case: Case, dosage: Int8, found: Parts, progress: Note) -> Details:
+    limits, knowledge = inputs.limits, case.knowledge
     progress("membership")
-    membership = infer_membership(case.released, case.references, case.knowledge, seed=inputs.seed)
+    members = case.references[chosen(len(dosage), limits.members, inputs.seed, 0x3E)]
+    membership = infer_membership(case.released, members, knowledge, seed=inputs.seed)
     progress("inference of a genotype")
     genotype = _inferred(inputs, case, dosage)
     progress("calibration, association scan, allele frequencies")
-    numbers = [one for one in headline.measured if one.outcome.quantitative]
-    phenotypes = [
-        _phenotype(one, inputs, dosage, case.released) for one in headline.measured if not one.outcome.quantitative
-    ]
+    numbers = [one for one in found.headline.measured if one.outcome.quantitative]
+    phenotypes = _phenotypes(inputs, case, dosage, found)
     progress("more candidates")
-    population = Population(np.concatenate([inputs.panel, dosage]), inputs.population, inputs.seed)
-    points = rr_by_population(case, (LikelihoodLinkage(), MaskerAwareLinkage()), population, progress)
+    private = dosage[chosen(len(dosage), limits.sources, inputs.seed, 0xC1)]
+    factors = within(inputs.population, len(dosage), limits.candidates)
+    population = Population(np.concatenate([inputs.panel, private]), factors, inputs.seed)
+    suite = (LikelihoodLinkage(), MaskerAwareLinkage())
+    points = rr_by_population(case, suite, population, progress, limits.attacks)
     return Details(
-        phenotypes=tuple(phenotypes),
+        phenotypes=phenotypes,
         traits=tuple(trait_details(one.name, one.utility) for one in numbers),
         frequencies=frequency_agreement(case.released, dosage, inputs.panel),
         membership=membership,
@@ -181,16 +203,26 @@ def _details(inputs: EvaluationInputs, case: Case, dosage: Int8, headline: Headl
     )
 
 
-def _phenotype(one: Measured, inputs: EvaluationInputs, dosage: Int8, released: Int8) -> PhenotypeDetails:
-    values: NDArray[np.int8] = one.outcome.phenotype.astype(np.int8)
-    cuts = np.cumsum([len(file.dosage) for file in inputs.institutions])[:-1]
-    return phenotype_details(
-        one.name,
-        one.utility,
-        calibration(released, one.outcome),
-        calibration(dosage, one.outcome),
-        scan_agreement(released, dosage, values),
-        homogeneity([file.released for file in inputs.institutions], np.split(values, cuts)),
+def within(factors: tuple[int, ...], people: int, candidates: int) -> tuple[int, ...]:
+    """Sizes of the population, in people at hand, that stay within so many candidates; the largest there is in place
+    of larger ones."""
+    largest = max(1, candidates // people)
+    return tuple(sorted({min(factor, largest) for factor in factors}))
+
+
+def _phenotypes(inputs: EvaluationInputs, case: Case, dosage: Int8, found: Parts) -> tuple[PhenotypeDetails, ...]:
+    measured = [one for one in found.headline.measured if one.calibration is not None]
+    if not measured:
+        return ()
+    values = np.stack([one.phenotype for one in found.asked.binary], axis=1).astype(np.int8)
+    shown, raw = trend_z(case.released, values), trend_z(dosage, values)
+    files = [one.released for one in inputs.institutions]
+    cuts = np.cumsum([len(file) for file in files])[:-1]
+    groups = homogeneities(files, np.split(values, cuts))
+    return tuple(
+        phenotype_details(one.name, one.utility, *one.calibration, agreed(shown[k], raw[k]), groups[k])
+        for k, one in enumerate(measured)
+        if one.calibration is not None
     )
 
 

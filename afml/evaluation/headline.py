@@ -3,23 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from afml.core.children import in_child, usable_processors
 from afml.core.errors import InputError
 from afml.evaluation.attacks.base import Float64, Int8
+from afml.evaluation.attacks.scoring import SIDE_BY_SIDE_FROM, alone
 from afml.evaluation.inputs import EvaluationInputs, Institution
-from afml.evaluation.utility import Outcome, Utility, outcomes, reconstruction, utility_of
+from afml.evaluation.utility import (
+    Calibration,
+    Outcome,
+    Utility,
+    as_read,
+    covariate_auc,
+    judged,
+    outcomes,
+    penalties,
+    reconstruction,
+    utility_and_calibration,
+)
+
+AT_ONCE = 2
+"""Phenotypes measured side by side: each holds all genotypes as numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One phenotype or trait, and the utility that the release has for it."""
+    """One phenotype or trait, and the utility that the release has for it.
+
+    Attributes:
+        name: Its own.
+        outcome: Of the people on whom utility was measured.
+        utility: Found.
+        calibration: Of the released and of the raw model; None unless it is binary.
+    """
 
     name: str
     outcome: Outcome
     utility: Utility
+    calibration: tuple[Calibration, Calibration] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +70,27 @@ class Headline:
         """(outcome, raw AUC) of those compared."""
         return tuple((self.measured[i].outcome, self.measured[i].utility.raw_auc) for i in self.compared)
 
+    def on(self, inputs: EvaluationInputs, asked: Declared, dosage: Int8, released: Int8) -> Headline:
+        """Those compared, measured again on some people without tuning any model.
+
+        Args:
+            inputs: Components to reconstruct where there is no phenotype.
+            asked: What is to be predicted, of these people.
+            dosage: int8[n, S], raw.
+            released: int8[n, S].
+        """
+        if inputs.components is not None:
+            return measure(inputs, asked, dosage, released)
+        told = released if inputs.told is None else inputs.told(released)
+        measured = list(self.measured)
+        for index in self.compared:
+            outcome = asked.all[index]
+            (auc, _), (raw, _) = judged(as_read(told, outcome), outcome), judged(dosage, outcome)
+            covariates = None if outcome.covariates is None else covariate_auc(outcome)
+            utility = Utility(auc, raw, None, covariates, outcome.chance)
+            measured[index] = Measured(self.measured[index].name, outcome, utility)
+        return Headline(tuple(measured), self.compared)
+
     def rows(self, weights: Float64) -> Float64:
         """The weights of those compared, of float64[S] or [D, S] in the order of `measured`."""
         return weights if weights.ndim == 1 else weights[list(self.compared)]
@@ -63,6 +109,16 @@ class Declared:
     binary: tuple[Outcome, ...]
     quantitative: tuple[Outcome, ...]
     training: NDArray[np.bool_]
+
+    @property
+    def all(self) -> tuple[Outcome, ...]:
+        """Binary ones, then quantitative ones."""
+        return (*self.binary, *self.quantitative)
+
+    def of(self, rows: NDArray[np.int64] | slice) -> Declared:
+        """Of some people alone."""
+        binary, quantitative = (tuple(one.of(rows) for one in kind) for kind in (self.binary, self.quantitative))
+        return Declared(binary, quantitative, self.training[rows])
 
 
 def declared(files: tuple[Institution, ...]) -> Declared:
@@ -90,11 +146,15 @@ def measure(inputs: EvaluationInputs, asked: Declared, dosage: Int8, released: I
     """
     names = inputs.names or _unnamed(len(asked.binary), len(asked.quantitative))
     told = released if inputs.told is None else inputs.told(released)
-    found = [(one, utility_of(told, dosage, one)) for one in (*asked.binary, *asked.quantitative)]
     if inputs.components is not None:
-        found = [reconstruction(told, dosage, inputs.components(dosage), asked.training)]
-    compared = _comparable([utility for _, utility in found], len(asked.binary))
-    return Headline(tuple(Measured(name, *one) for name, one in zip(names, found, strict=True)), compared)
+        outcome, utility = reconstruction(told, dosage, inputs.components(dosage), asked.training)
+        return Headline((Measured(names[0], outcome, utility),), (0,))
+    chosen = penalties(dosage, asked.all)
+    work = [partial(utility_and_calibration, told, dosage, *one) for one in zip(asked.all, chosen, strict=True)]
+    here = in_child() or len(work) < 2 or dosage.size * len(work) < SIDE_BY_SIDE_FROM
+    found = [one() for one in work] if here else alone(work, min(usable_processors(), AT_ONCE))
+    measured = tuple(Measured(name, outcome, *one) for name, outcome, one in zip(names, asked.all, found, strict=True))
+    return Headline(measured, _comparable([one.utility for one in measured], len(asked.binary)))
 
 
 def _unnamed(binary: int, quantitative: int) -> tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from afml.core.errors import InputError
 from afml.evaluation.attacks import ReleaseFunction
 from afml.evaluation.attacks.base import Float64, Int8
+from afml.evaluation.limits import LIMITS, Limits
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,7 @@ class EvaluationInputs:
         asked_people: People whose genotypes are inferred.
         asked_sites: Sites at which; None for those that the release shows most and as many others.
         names: Of the phenotypes, then of the traits; () where they have none (several are then numbered).
+        limits: What is looked at in full up to which size.
         components: int8[n, S] -> float64[n, components], public: what a release without any trait should keep. The
             utility is then that of `reconstruction`, and `risk_weights` are the components' loadings.
         told: int8[n, S] released -> float64[n, scores], public: what records say by the codebook table beside them,
@@ -99,5 +101,27 @@ class EvaluationInputs:
     asked_people: int = 400
     asked_sites: tuple[int, ...] | None = None
     names: tuple[str, ...] = ()
+    limits: Limits = LIMITS
     components: Callable[[Int8], Float64] | None = None
     told: Callable[[Int8], Float64] | None = None
+
+
+def stacked(arrays: Sequence[Int8]) -> Int8:
+    """int8[n, S], one below the other; views of one array, one after the other, are that array and are not copied."""
+    whole = arrays[0].base
+    if isinstance(whole, np.ndarray) and whole.ndim == 2 and all(_rows_of(whole, one) for one in arrays):
+        starts = [_first_row(whole, one) for one in arrays]
+        ends = [start + len(one) for start, one in zip(starts, arrays, strict=True)]
+        if starts[1:] == ends[:-1]:
+            return np.asarray(whole[starts[0] : ends[-1]], dtype=np.int8)
+    return np.concatenate(arrays)
+
+
+def _rows_of(whole: NDArray[Any], one: Int8) -> bool:
+    same = one.base is whole and one.dtype == whole.dtype == np.int8 and one.shape[1:] == whole.shape[1:]
+    return bool(same and one.flags.c_contiguous and whole.flags.c_contiguous and whole.shape[1])
+
+
+def _first_row(whole: NDArray[Any], one: Int8) -> int:
+    offset = int(one.__array_interface__["data"][0]) - int(whole.__array_interface__["data"][0])
+    return offset // int(whole.shape[1])

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.evaluation.attacks import ReleaseFunction
-from afml.evaluation.attacks.base import Int8
+from afml.evaluation.attacks.base import Int8, row_blocks
+from afml.evaluation.distinct import distinct
 
 
 def random_mask(rate: float, value: int, *seed: int) -> ReleaseFunction:
@@ -14,7 +15,10 @@ def random_mask(rate: float, value: int, *seed: int) -> ReleaseFunction:
 
     def mask(dosage: Int8) -> Int8:
         rng = np.random.default_rng([*seed, len(dosage)])
-        return np.where(rng.random(dosage.shape) < rate, dosage, value).astype(np.int8)
+        released = np.full_like(dosage, value)
+        for part in row_blocks(dosage):
+            np.copyto(released[part], dosage[part], where=rng.random(dosage[part].shape) < rate)
+        return released
 
     return mask
 
@@ -49,9 +53,13 @@ def randomised_response(epsilon: float, *seed: int) -> ReleaseFunction:
 
     def mask(dosage: Int8) -> Int8:
         rng = np.random.default_rng([*seed, len(dosage)])
-        lie = rng.random(dosage.shape) >= np.exp(epsilon) / (np.exp(epsilon) + 2)
-        other = (dosage + rng.integers(1, 3, size=dosage.shape, dtype=np.int8)) % 3
-        return np.where(lie & (dosage >= 0), other, dosage).astype(np.int8)
+        reported = dosage.copy()
+        for part in row_blocks(dosage):
+            true = dosage[part]
+            lie = rng.random(true.shape) >= np.exp(epsilon) / (np.exp(epsilon) + 2)
+            other = (true + rng.integers(1, 3, size=true.shape, dtype=np.int8)) % 3
+            np.copyto(reported[part], other, where=lie & (true >= 0))
+        return reported
 
     return mask
 
@@ -64,14 +72,15 @@ def mask_rare(records: Int8, size: int, value: int) -> Int8:
     """
     out = records.copy()
     while True:
-        patterns, group, counts = np.unique(out, axis=0, return_inverse=True, return_counts=True)
+        patterns, group = distinct(out)
+        counts = np.bincount(group, minlength=len(patterns))
         empty = (patterns == value).all(axis=1)
         small = (counts < size) & ~empty
         if not small.any():
             if not (empty & (counts < size)).any() or empty.all():
                 return out
             small = ~empty & (counts == counts[~empty].min())
-        out[small[group.reshape(-1)]] = value
+        out[small[group]] = value
 
 
 def merge_prefixes(records: Int8, sites: NDArray[np.int64], size: int, value: int) -> Int8:
@@ -80,13 +89,27 @@ def merge_prefixes(records: Int8, sites: NDArray[np.int64], size: int, value: in
     The k-anonymity of a prefix tree: whoever shares too rare a pattern gives up the last, least useful site.
     """
     out = np.full_like(records, value)
+    prefixes = _prefixes(records[:, sites], size)
     left = np.arange(len(records))
-    for depth in range(len(sites), 0, -1):
-        shown = records[np.ix_(left, sites[:depth])]
-        _, group, counts = np.unique(shown, axis=0, return_inverse=True, return_counts=True)
-        large = counts[group.reshape(-1)] >= size
-        out[np.ix_(left[large], sites[:depth])] = shown[large]
+    for depth in range(len(prefixes), 0, -1):
+        group = prefixes[depth - 1][left]
+        large = np.bincount(group)[group] >= size
+        kept = np.ix_(left[large], sites[:depth])
+        out[kept] = records[kept]
         left = left[~large]
         if not len(left):
             break
     return mask_rare(out, size, value)
+
+
+def _prefixes(shown: Int8, size: int) -> list[NDArray[np.int64]]:
+    """For every depth, which prefix each record shows; no deeper than some prefix is shared by `size` records."""
+    found: list[NDArray[np.int64]] = []
+    prefix = np.zeros(len(shown), dtype=np.int64)
+    for column in shown.T:
+        _, number = np.unique(prefix * 4 + column + 1, return_inverse=True)
+        prefix = number.reshape(-1).astype(np.int64)
+        if not len(prefix) or np.bincount(prefix).max() < size:
+            break
+        found.append(prefix)
+    return found

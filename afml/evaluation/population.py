@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial, reduce
 
 import numpy as np
 
+from afml.core.children import in_child, usable_processors
 from afml.evaluation.attacks.base import Case, Int8, reference_profiles
 from afml.evaluation.attacks.mosaics import mosaic_people
-from afml.evaluation.attacks.scoring import Linkage
-from afml.evaluation.rr import interval
+from afml.evaluation.attacks.scoring import IN_CHILDREN_FROM, Linkage, Standing, alone
+from afml.evaluation.limits import LIMITS, Most
+from afml.evaluation.rr import interval, sampled
 
 FACTORS = (1, 10, 100)
 
@@ -64,6 +67,7 @@ def rr_by_population(
     attacks: Sequence[Linkage],
     population: Population,
     note: Callable[[str], None] = lambda _: None,
+    most: Most = LIMITS.attacks,
 ) -> tuple[PopulationPoint, ...]:
     """Attack the records of `case` among its candidates and simulated ones.
 
@@ -74,29 +78,29 @@ def rr_by_population(
         attacks: At least one.
         population: The simulated ones.
         note: Told how far it is.
+        most: Of pairs of record and candidate; see `attack_all`.
 
     Returns:
         One point per factor. RR of one attack can only fall from point to point.
     """
-    knowledge, base = case.knowledge, len(case.references)
+    case, base = replace(sampled(case, most), file=None), len(case.references)
+    patterns, pattern_of = case.patterns
     reached = [attack.standing(case) for attack in attacks]
-    source, made = knowledge.complete(population.people), 0
+    source, made = case.knowledge.complete(population.people), 0
+    crowd = Case(patterns, patterns, np.full(len(patterns), -1), case.knowledge)
     points = []
     for factor in sorted(set(population.factors)):
-        while made < (factor - 1) * base:
-            count = min(population.people_at_once, (factor - 1) * base - made)
-            note(f"{base + made} candidates")
-            rng = np.random.default_rng([population.seed, 0xC0, made])
-            profiles = reference_profiles(
-                mosaic_people(source, count, rng),
-                knowledge.frequencies,
-                error=knowledge.genotype_error,
-                missing=knowledge.reference_missing,
-                rng=rng,
-            )
-            strangers = replace(case, references=profiles, truth=np.full_like(case.truth, -1), known_masks=None)
-            reached = [sofar.joined(attack.standing(strangers)) for sofar, attack in zip(reached, attacks, strict=True)]
-            made += count
+        wanted = max(made, (factor - 1) * base)
+        starts = range(made, wanted, population.people_at_once)
+        chunks = [(start, min(population.people_at_once, wanted - start)) for start in starts]
+        if chunks:
+            note(f"{base + wanted} candidates")
+            met = _strangers(crowd, attacks, replace(population, people=source), chunks)
+            reached = [
+                sofar.joined(Standing(one.best[pattern_of], one.ties[pattern_of], one.own[pattern_of]))
+                for sofar, one in zip(reached, met, strict=True)
+            ]
+            made = wanted
         success = {a.name: standing.success() for a, standing in zip(attacks, reached, strict=True)}
         by_attack = {name: float(values.mean()) for name, values in success.items()}
         worst = max(by_attack, key=lambda name: by_attack[name])
@@ -105,6 +109,40 @@ def rr_by_population(
             PopulationPoint(factor, candidates, 1 / candidates, by_attack[worst], interval(success[worst]), by_attack)
         )
     return tuple(points)
+
+
+Chunk = tuple[int, int]
+"""(people made before, people to make now)."""
+
+
+def _strangers(
+    crowd: Case, attacks: Sequence[Linkage], population: Population, chunks: Sequence[Chunk]
+) -> list[Standing]:
+    """How simulated people score for every pattern of `crowd`, one standing an attack."""
+    size = sum(count for _, count in chunks) * max(crowd.released.shape)
+    workers = 1 if in_child() or size < IN_CHILDREN_FROM else min(usable_processors(), len(chunks))
+    parts = [chunks[k::workers] for k in range(workers)]
+    work = [partial(_met, crowd, attacks, population, part) for part in parts]
+    met = [one() for one in work] if workers == 1 else alone(work, workers)
+    return [reduce(Standing.joined, each) for each in zip(*met, strict=True)]
+
+
+def _met(crowd: Case, attacks: Sequence[Linkage], population: Population, chunks: Sequence[Chunk]) -> list[Standing]:
+    knowledge = crowd.knowledge
+    reached: list[Standing] = []
+    for made, count in chunks:
+        rng = np.random.default_rng([population.seed, 0xC0, made])
+        profiles = reference_profiles(
+            mosaic_people(population.people, count, rng),
+            knowledge.frequencies,
+            error=knowledge.genotype_error,
+            missing=knowledge.reference_missing,
+            rng=rng,
+        )
+        case = replace(crowd, references=profiles)
+        found = [attack.standing(case) for attack in attacks]
+        reached = [a.joined(b) for a, b in zip(reached, found, strict=True)] if reached else found
+    return reached
 
 
 def as_table(points: Sequence[PopulationPoint]) -> list[dict[str, float | int | str]]:

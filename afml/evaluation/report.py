@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from afml.core.config import Settings
 from afml.core.files import write_bytes
+from afml.evaluation.limits import Limits
 
 Share = Field(ge=0, le=1)
 
@@ -126,6 +127,15 @@ class TraitRow(Section):
     )
 
 
+class Samples(Section):
+    """What of a large release was looked at by a random sample, and how large it was."""
+
+    records: int = Field(ge=1, description="records attacked, among all candidates; rr_ci95 is about these")
+    utility_people: int = Field(ge=1, description="people, trained on and held out, on whom utility was measured")
+    baseline_people: int = Field(ge=1, description="the same for baselines, and for the release beside them")
+    members: int = Field(ge=1, description="released people whose membership was asked about")
+
+
 class PhenotypeSection(Section):
     """Where the phenotype comes from."""
 
@@ -148,6 +158,9 @@ class Report(Section):
         default=(), exclude_if=lambda rows: not rows, description="of a release that serves several"
     )
     phenotype: PhenotypeSection
+    sampled: Samples | None = Field(
+        default=None, exclude_if=lambda found: found is None, description="absent where everybody was looked at"
+    )
     seconds: dict[str, float] = Field(description="step -> wall time, seconds")
     peak_gb: float | None = Field(
         default=None, ge=0, exclude_if=lambda gb: gb is None, description="memory of all processes at once, 10^9 bytes"
@@ -163,6 +176,21 @@ def compared_rows(report: Report) -> tuple[BaselineRow, ...]:
     if report.release.utility_comparable:
         return report.baselines
     return tuple(row for row in report.baselines if row.matched == "retention")
+
+
+def samples(limits: Limits, people: int, records: int) -> Samples | None:
+    """What was looked at of so many released people; None where it was everybody.
+
+    Args:
+        limits: Of the evaluation.
+        people: Released.
+        records: Attacked.
+    """
+    parts = (records, limits.utility_people, limits.baseline_people, limits.members)
+    if min(parts) >= people:
+        return None
+    names = ("records", "utility_people", "baseline_people", "members")
+    return Samples(**{name: min(part, people) for name, part in zip(names, parts, strict=True)})
 
 
 class FrontierPoint(Section):

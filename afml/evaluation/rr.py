@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
 
 from afml.evaluation.attacks.base import MASKED, Attack, Case, Float64, Int8
+from afml.evaluation.attacks.scoring import Linkage
+from afml.evaluation.distinct import counted, distinct
+from afml.evaluation.limits import LIMITS, Most, chosen
+
+FEW_SITES = 1 / 64
+"""Share of sites at which records of which an attack scores more pairs may differ from the usual one."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,7 @@ class ReIdentification:
         chance: Success of a guess among them.
         known_institution: The worst attack when the attacker knows which file's people a record is of; None
             where the question was not asked.
+        records: Number of records attacked: all, or a random sample of them.
     """
 
     rr: float
@@ -32,6 +39,7 @@ class ReIdentification:
     candidates: int
     chance: float
     known_institution: float | None = None
+    records: int = 0
 
 
 def interval(success: Float64, level: float = 0.95) -> tuple[float, float]:
@@ -56,6 +64,7 @@ def attack_all(
     attacks: Sequence[Attack],
     institution: NDArray[np.int64] | None = None,
     note: Callable[[str], None] = lambda _: None,
+    most: Most = LIMITS.attacks,
 ) -> ReIdentification:
     """Run every attack on a case and keep the worst.
 
@@ -64,27 +73,70 @@ def attack_all(
         attacks: At least one.
         institution: int64[n], the file each record is in; its candidates are then the people of that file.
         note: Told what is running.
+        most: What is scored at most; where more would be, a random sample of the records is attacked.
     """
+    case = sampled(case if institution is None else _of_files(case, institution), most)
     reached: dict[str, Float64] = {}
+    at_home: dict[str, float] = {}
     for attack in attacks:
         note(attack.name)
+        if case.file is not None and isinstance(attack, Linkage):
+            standing = attack.standing(case)
+            reached[attack.name] = standing.success()
+            at_home[attack.name] = float(standing.home.success().mean()) if standing.home is not None else 0.0
+            continue
         reached[attack.name] = attack.success(case)
+        if case.file is not None:
+            at_home[attack.name] = _file_by_file(attack, case)
     by_attack = {name: float(success.mean()) for name, success in reached.items()}
     worst = max(by_attack, key=lambda name: by_attack[name])
-    known = None
-    if institution is not None:
-        note("attackers who know the institution")
-        files = [np.flatnonzero(institution == k) for k in np.unique(institution)]
-        cases = [case.restricted(records, np.unique(case.truth[records])) for records in files]
-        known = max(float(sum(attack.success(part).sum() for part in cases) / len(institution)) for attack in attacks)
     return ReIdentification(
         rr=by_attack[worst],
         ci95=interval(reached[worst]),
         by_attack=by_attack,
         candidates=len(case.references),
         chance=1 / len(case.references),
-        known_institution=known,
+        known_institution=max(at_home.values()) if at_home else None,
+        records=len(case.released),
     )
+
+
+def _of_files(case: Case, institution: NDArray[np.int64]) -> Case:
+    """The case with the file of every candidate; one of whom there is no record is in a file of its own."""
+    _, number = np.unique(institution, return_inverse=True)
+    file = np.full(len(case.references), number.max() + 1, dtype=np.int64)
+    known = case.truth >= 0
+    file[case.truth[known]] = number.reshape(-1)[known]
+    return replace(case, file=file)
+
+
+def sampled(case: Case, most: Most) -> Case:
+    """The case itself where its patterns and candidates make few enough pairs, else that of random records."""
+    candidates = len(case.references)
+    if len(case.released) * candidates <= min(most.pairs, most.dense):
+        return case
+    patterns, _ = case.patterns
+    pairs = most.pairs if _alike(patterns) else most.dense
+    rows = chosen(len(case.released), max(most.least, pairs // candidates), 0x5A)
+    return case if len(patterns) * candidates <= pairs or isinstance(rows, slice) else case.sample(rows)
+
+
+def _alike(patterns: Int8) -> bool:
+    """Whether patterns differ from what most of them show at few sites."""
+    some = patterns[:: max(1, len(patterns) // 1000)]
+    usual = np.stack([(some == value).sum(axis=0) for value in range(-1, 3)]).max(axis=0)
+    return float(1 - usual.mean() / len(some)) <= FEW_SITES
+
+
+def _file_by_file(attack: Attack, case: Case) -> float:
+    """Success of an attacker who knows the file and attacks each apart."""
+    assert case.file is not None
+    of_record = case.file[case.truth]
+    found = 0.0
+    for file in np.unique(of_record):
+        part = case.restricted(np.flatnonzero(of_record == file), np.flatnonzero(case.file == file))
+        found += float(attack.success(part).sum())
+    return found / len(of_record)
 
 
 @dataclass(frozen=True)
@@ -116,13 +168,15 @@ def retained_fraction(released: Int8, fill: str) -> float:
 
 def describe(files: Sequence[Int8], fill: str) -> Patterns:
     """Count the patterns of released files (each int8[n, S])."""
-    pooled = np.concatenate(files)
-    counts = np.unique(pooled, axis=0, return_counts=True)[1]
+    shown = [counted(file) for file in files]
+    _, pattern = distinct(np.concatenate([rows for rows, _ in shown]))
+    counts = np.bincount(pattern, weights=np.concatenate([count for _, count in shown]))
     share = counts / counts.sum()
-    smallest = min(int(np.unique(file, axis=0, return_counts=True)[1].min()) for file in files)
+    smallest = min(int(count.min()) for _, count in shown)
+    people = [len(file) for file in files]
     return Patterns(
         patterns=len(counts),
         smallest_group=smallest,
         entropy_bits=max(0.0, float(-(share * np.log2(share)).sum())),
-        retained_fraction=retained_fraction(pooled, fill),
+        retained_fraction=float(np.average([retained_fraction(file, fill) for file in files], weights=people)),
     )

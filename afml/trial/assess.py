@@ -152,6 +152,7 @@ def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
         rr_reduction_vs_random=found.rr_reduction_vs_random,
         traits=trait_rows(found.details),
         phenotype=_phenotype(trial.about),
+        sampled=found.sampled,
         seconds=seconds,
         versions=_versions(),
     )  # fmt: skip
@@ -160,7 +161,7 @@ def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
 
 def _inputs(trial: Trial, plan: ReleasePlan) -> EvaluationInputs:
     settings = trial.settings
-    institutions = tuple(_institution(space, trial) for space in trial.spaces)
+    institutions = _institutions(trial)
     panel = GenotypeStore.open(trial.files.panel_store).dosage()
     model = TrainedModel.load(trial.spaces[0].model(trial.config.run))
     smallest = min(trial.config.enrolled.values())
@@ -207,17 +208,33 @@ def _binary_first(rows: NDArray[Any], settings: MaskingSettings) -> NDArray[Any]
     return rows[np.argsort([trait.kind == "quantitative" for trait in settings.risk.declared], kind="stable")]
 
 
-def _institution(space: Workspace, trial: Trial) -> Institution:
-    risk, run = trial.settings.risk, trial.config.run
-    space.require_prepared()
-    release_files(space.release(run))
+def _institutions(trial: Trial) -> tuple[Institution, ...]:
+    """Everybody, held once: what each institution has are rows of one array, raw and released."""
+    for space in trial.spaces:
+        space.require_prepared()
+        release_files(space.release(trial.config.run))
+    stores = [GenotypeStore.open(GenotypeFiles(space.data).cohort_store) for space in trial.spaces]
+    ends = np.cumsum([len(store) for store in stores])
+    dosage = np.empty((int(ends[-1]), len(stores[0].panel)), dtype=np.int8)
+    released = np.empty_like(dosage)
+    parts = [slice(int(end) - len(store), int(end)) for end, store in zip(ends, stores, strict=True)]
+    for space, store, part in zip(trial.spaces, stores, parts, strict=True):
+        dosage[part] = store.dosage()
+        released[part] = read_aligned(space, trial.config.run)
+    return tuple(
+        _institution(space, trial, dosage[part], released[part])
+        for space, part in zip(trial.spaces, parts, strict=True)
+    )
+
+
+def _institution(space: Workspace, trial: Trial, dosage: NDArray[np.int8], released: NDArray[np.int8]) -> Institution:
+    risk = trial.settings.risk
     people = PeopleTable.load(space.people)
-    dosage = GenotypeStore.open(GenotypeFiles(space.data).cohort_store).dosage()
     everybody = select(dosage, lambda name: people.columns.column(name, where=space.people), risk, where=space.people)
     targets = everybody.phenotype.reshape(len(dosage), -1)
     number = np.array([trait.kind == "quantitative" for trait in risk.declared], dtype=np.bool_)
     return Institution(
-        dosage, targets[:, ~number].astype(np.int8), people.enrolled, read_aligned(space, run),
+        dosage, targets[:, ~number].astype(np.int8), people.enrolled, released,
         traits=targets[:, number].astype(np.float64) if number.any() else None,
         covariates=None if everybody.covariates is None else everybody.covariates.astype(np.float64),
     )  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.errors import InputError
+from afml.evaluation.distinct import distinct
 
 Int8 = NDArray[np.int8]
 Float64 = NDArray[np.float64]
@@ -19,6 +20,16 @@ ReleaseFunction = Callable[[Int8], Int8]
 
 MASKED = -1
 """'./.': a masked genotype under fill 'missing', a missing call in a reference profile."""
+
+CELLS_AT_ONCE = 1 << 25
+"""Genotypes for which random numbers are in memory at once."""
+
+
+def row_blocks(dosage: Int8) -> Iterator[slice]:
+    """Slices over the rows, of at most `CELLS_AT_ONCE` genotypes each."""
+    step = max(1, CELLS_AT_ONCE // max(1, dosage.shape[1]))
+    for start in range(0, len(dosage), step):
+        yield slice(start, min(start + step, len(dosage)))
 
 
 def reference_profiles(
@@ -36,14 +47,17 @@ def reference_profiles(
     Returns:
         int8[m, S], -1 where there is no call.
     """
-    profile = dosage.copy()
-    holes = np.nonzero(dosage < 0)
-    upper = frequencies.cumsum(axis=1)[holes[1], :2]  # [holes, 2]
-    profile[holes] = (rng.random((len(upper), 1)) > upper).sum(axis=1)
-    fate = rng.random(dosage.shape, dtype=np.float32)
-    other = rng.integers(1, 3, size=dosage.shape, dtype=np.int8)
-    profile = np.where(fate < error, (profile + other) % 3, profile)
-    return np.asarray(np.where(fate >= 1 - missing, MASKED, profile), dtype=np.int8)
+    profiles = np.empty_like(dosage)
+    upper = frequencies.cumsum(axis=1)[:, :2]
+    for part in row_blocks(dosage):
+        profile = dosage[part].copy()
+        holes = np.nonzero(profile < 0)
+        profile[holes] = (rng.random((len(holes[0]), 1)) > upper[holes[1]]).sum(axis=1)
+        fate = rng.random(profile.shape, dtype=np.float32)
+        other = rng.integers(1, 3, size=profile.shape, dtype=np.int8)
+        profile = np.where(fate < error, (profile + other) % 3, profile)
+        profiles[part] = np.where(fate >= 1 - missing, MASKED, profile)
+    return profiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +124,10 @@ class Knowledge:
     def complete(self, dosage: Int8) -> Int8:
         """Replace missing calls by the commonest genotype of the site on the panel."""
         commonest = self.frequencies.argmax(axis=1).astype(np.int8)
-        return np.where(dosage < 0, commonest, dosage).astype(np.int8)
+        complete = dosage.copy()
+        for part in row_blocks(complete):
+            np.copyto(complete[part], commonest, where=complete[part] < 0)
+        return complete
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,14 +140,17 @@ class Case:
         truth: int64[n], the candidate each record is of, -1 where that person is not among the candidates.
             For scoring; no attack may read it for guessing.
         knowledge: What is public.
-        known_masks: int8[m, S], `masked_references` where somebody has computed them already.
+        known_masks: `masks` where somebody has computed them already.
+        file: int64[m], the file (0, 1, ...) whose people each candidate is one of, equal ones side by side; None
+            where nobody asks what knowing the file is worth.
     """
 
     released: Int8
     references: Int8
     truth: NDArray[np.int64]
     knowledge: Knowledge
-    known_masks: Int8 | None = None
+    known_masks: tuple[Int8, NDArray[np.int64]] | None = None
+    file: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         sites = self.knowledge.panel.shape[1]
@@ -144,29 +164,62 @@ class Case:
             raise InputError("every record needs the index of its candidate", cure="align truth with the references")
 
     @cached_property
-    def masked_references(self) -> Int8:
-        """int8[m, S]: what the public model would release for each candidate's reference profile."""
+    def masks(self) -> tuple[Int8, NDArray[np.int64]]:
+        """What the public model would release for the candidates' reference profiles.
+
+        (int8[g, S] distinct ones, int64[m] which of them each candidate's is); all of them, in order, where most are
+        distinct.
+        """
         if self.known_masks is not None:
             return self.known_masks
-        return self.knowledge.mask(self.knowledge.complete(self.references))
+        masked = self.knowledge.mask(self.knowledge.complete(self.references))
+        found, index = distinct(masked)
+        return (found, index) if len(found) * 4 < len(masked) else (masked, np.arange(len(masked)))
 
     @cached_property
     def patterns(self) -> tuple[Int8, NDArray[np.int64]]:
         """(int8[u, S] distinct released records, int64[n] the one each record shows)."""
-        distinct, index = np.unique(self.released, axis=0, return_inverse=True)
-        return distinct, index.reshape(-1).astype(np.int64)
+        return distinct(self.released)
+
+    @cached_property
+    def runs(self) -> tuple[tuple[int, slice], ...]:
+        """(file, its candidates), one after the other."""
+        if self.file is None or not len(self.file):
+            return ((0, slice(0, len(self.references))),)
+        starts = np.flatnonzero(np.diff(self.file, prepend=self.file[0] - 1))
+        ends = np.append(starts[1:], len(self.file))
+        return tuple((int(self.file[a]), slice(int(a), int(b))) for a, b in zip(starts, ends, strict=True))
+
+    @property
+    def files(self) -> int:
+        """How many files the candidates are of, as far as anybody asks."""
+        return 1 + max(file for file, _ in self.runs)
+
+    @cached_property
+    def by_candidate(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(int64[n] records in the order of their candidates, int64[n] those candidates)."""
+        order = np.argsort(self.truth, kind="stable")
+        return order, self.truth[order]
+
+    def records_of(self, part: slice) -> NDArray[np.int64]:
+        """The records of these candidates."""
+        order, candidates = self.by_candidate
+        return order[slice(*np.searchsorted(candidates, (part.start, part.stop)))]
+
+    def sample(self, records: NDArray[np.int64]) -> Case:
+        """The case of some records alone, among the same candidates; no mask is computed twice."""
+        known = self.__dict__.get("masks", self.known_masks)
+        return replace(self, released=self.released[records], truth=self.truth[records], known_masks=known)
 
     def restricted(self, records: NDArray[np.int64], candidates: NDArray[np.int64]) -> Case:
         """The case of an attacker who knows that `records` are of `candidates`; no mask is computed twice."""
         position = np.full(len(self.references), -1, dtype=np.int64)
         position[candidates] = np.arange(len(candidates))
+        rows, index = self.masks
         return Case(
-            self.released[records],
-            self.references[candidates],
-            position[self.truth[records]],
-            self.knowledge,
-            self.masked_references[candidates],
-        )
+            self.released[records], self.references[candidates], position[self.truth[records]], self.knowledge,
+            (rows, index[candidates]),
+        )  # fmt: skip
 
 
 class Attack(Protocol):

@@ -9,6 +9,8 @@ learns how far to trust each, window by window, and what else in a pair of windo
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -20,13 +22,17 @@ from torch import Tensor, nn
 from afml.evaluation.attacks.base import Case, Float64, Int8, Knowledge, reference_profiles
 from afml.evaluation.attacks.lineups import Evidence, Pairs, Tokeniser, line_up
 from afml.evaluation.attacks.mosaics import mosaic_people
-from afml.evaluation.attacks.scoring import Linkage, Standing, blocks, standing
+from afml.evaluation.attacks.scoring import Linkage, Standing, blocks
+from afml.evaluation.attacks.shortlist import shortlist
 
 STARTS = ((1.0, 0.01), (1.0, 1.0), (1.0, 20.0), (0.1, 1.0))
 """(trust in likelihood, trust in distance) that training may start from."""
 
 GRID = 2.0**-8
 """Corrections are rounded to this, so that equal candidates tie."""
+
+LEAST_READ = 8
+"""Candidates of a file that the network reads for a pattern, at least."""
 
 
 class _Reader(nn.Module):
@@ -87,13 +93,13 @@ class TrainedIdentifier(Linkage):
     known evidence does.
 
     Where there are more than `pairs` pairs of pattern and candidate, the network reads each pattern's best
-    candidates by the known evidence alone, and the others are out.
+    candidates of each file by the known evidence alone, and the others are out.
 
     Args:
         training: How long, and on what.
         learned: Learned features per window.
         hidden: Width of the LSTM.
-        pairs: Pairs that the network reads when it attacks.
+        pairs: Pairs that the network reads when it attacks, as many of each file, and `LEAST_READ` at least.
         seed: Of initialisation, mosaics and simulated genotyping errors.
     """
 
@@ -128,7 +134,7 @@ class TrainedIdentifier(Linkage):
         inputs = _Inputs(knowledge)
         lineups = self._lineups(kept, self.training.mosaics, inputs, rng)
         checks = self._lineups(apart, self.training.mosaics // 4, inputs, rng)
-        with torch.random.fork_rng(devices=[]):
+        with one_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             reader = _Reader(inputs.cut.count, 2 * inputs.cut.width, self.learned, self.hidden)
             self._fit(reader, lineups, checks, rng)
@@ -144,7 +150,9 @@ class TrainedIdentifier(Linkage):
         # A randomised release function may draw from a stream that the number and order of people fix: with one
         # more in front, the attacker's masks of profiles are other draws than those of the records.
         masked = knowledge.mask(knowledge.complete(np.concatenate([profiles[:1], profiles])))[1:]
-        case = Case(knowledge.mask(people), profiles, np.arange(len(people)), knowledge, masked)
+        case = Case(
+            knowledge.mask(people), profiles, np.arange(len(people)), knowledge, (masked, np.arange(len(masked)))
+        )
         pairs, candidates = line_up(case, inputs.cut, self.training.lineup, rng)
         return _Lineups(pairs, candidates, inputs.records(case.released), inputs.references(profiles))
 
@@ -186,43 +194,33 @@ class TrainedIdentifier(Linkage):
         patterns, _ = case.patterns
         evidence = Evidence(case)
         trust = reader.trust.detach().exp().numpy().astype(np.float64)
-        with torch.no_grad():
-            records = reader.people(inputs.records(patterns), reader.of_record)
 
         def known(part: slice) -> Float64:
             likelihood, nearness = evidence.block(part)
             return np.asarray(trust[0] * likelihood + trust[1] * nearness)
 
-        bar = self._bar(case, known)
+        found = shortlist(case, known, max(LEAST_READ, self.pairs // (len(patterns) * case.files)))
+        with one_thread(), torch.no_grad():
+            records = reader.people(inputs.records(patterns), reader.of_record)
+            for some in blocks(len(found.pattern), patterns.shape[1]):
+                i, j = found.pattern[some], found.candidate[some]
+                people, place = np.unique(j, return_inverse=True)
+                candidates = reader.people(inputs.references(case.references[people]), reader.of_candidate)
+                tokens = torch.from_numpy(inputs.cut.tokens(patterns, case, i, j))
+                correction = reader.correction(tokens, records[i], candidates[place.reshape(-1)]).numpy()
+                found.score[some] += np.round(correction.astype(np.float64) / GRID) * GRID
+        return found.standing(case)
 
-        def score(part: slice) -> NDArray[Any]:
-            scores = known(part)
-            record, candidate = np.nonzero(scores >= bar[:, None])
-            profiles, masked = case.references[part], case.masked_references[part]
-            corrected = np.full_like(scores, -np.inf)
-            with torch.no_grad():
-                candidates = reader.people(inputs.references(profiles), reader.of_candidate)
-                for some in blocks(len(record), inputs.cut.count * 256):
-                    i, j = record[some], candidate[some]
-                    tokens = torch.from_numpy(inputs.cut.tokens(patterns, profiles, masked, i, j))
-                    correction = reader.correction(tokens, records[i], candidates[j]).numpy()
-                    corrected[i, j] = scores[i, j] + np.round(correction.astype(np.float64) / GRID) * GRID
-            return corrected
 
-        return standing(case, score)
-
-    def _bar(self, case: Case, known: Any) -> Float64:
-        """float64[patterns]: the known evidence from which on a candidate is read by the network."""
-        patterns, candidates = len(case.patterns[0]), len(case.references)
-        read = max(1, self.pairs // patterns)
-        if read >= candidates:
-            return np.full(patterns, -np.inf)
-        best = np.empty((patterns, 0))
-        for part in blocks(candidates, max(patterns, case.released.shape[1])):
-            best = np.concatenate([best, known(part)], axis=1)
-            if best.shape[1] > read:
-                best = -np.partition(-best, read - 1, axis=1)[:, :read]
-        return np.asarray(best.min(axis=1))
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """A network this small is slower on several threads, and on a busy machine many times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Inputs:

@@ -11,6 +11,9 @@ from scipy.special import softmax
 from afml.evaluation.attacks.base import Case, Float64, Int8, Knowledge
 from afml.evaluation.attacks.scoring import Linkage, Standing, blocks, exact_terms, standing
 
+SLICES = 4
+"""Working arrays that the imputed genomes of the patterns at hand may fill."""
+
 
 class ImputationLinkage(Linkage):
     """A record is seen as a mosaic of panel people; what they carry at its masked sites is evidence.
@@ -70,15 +73,16 @@ class ImputationLinkage(Linkage):
         """How the right candidates stand."""
         patterns, pattern_of = case.patterns
         count = len(case.released)
-        result = Standing(np.empty(count), np.empty(count, dtype=np.int64), np.empty(count))
+        files = case.file is not None
+        result, home = _empty(count), _empty(count) if files else None
         # A record's imputed genome is dense: a slice of patterns at a time keeps memory bounded.
-        for part in blocks(len(patterns), 3 * patterns.shape[1]):
+        for part in blocks(len(patterns), 3 * patterns.shape[1] // SLICES):
             records = np.flatnonzero((pattern_of >= part.start) & (pattern_of < part.stop))
-            part_case = Case(case.released[records], case.references, case.truth[records], case.knowledge)
-            found = self._link(part_case)
-            result.best[records], result.ties[records] = found.best, found.ties
-            result.own[records] = found.own
-        return result
+            found = self._link(case if len(records) == count else case.sample(records))
+            for whole, one in ((result, found), (home, found.home)):
+                if whole is not None and one is not None:
+                    whole.best[records], whole.ties[records], whole.own[records] = one.best, one.ties, one.own
+        return Standing(result.best, result.ties, result.own, home)
 
     def _link(self, case: Case) -> Standing:
         knowledge = case.knowledge
@@ -91,13 +95,18 @@ class ImputationLinkage(Linkage):
         for part in blocks(len(patterns), 2 * windows * len(knowledge.panel)):
             terms[part] = np.log(self.impute(patterns[part], knowledge) @ called) - marginal
         exact = exact_terms(terms, patterns.shape[1])
+        del terms
         by_call = [np.ascontiguousarray(exact[:, :, r]) for r in range(3)]
 
         def score(part: slice) -> NDArray[Any]:
             calls = case.references[part]
             scores = np.zeros((len(patterns), len(calls)), dtype=exact.dtype)
             for r in range(3):
-                scores += by_call[r] @ (calls == r).T.astype(exact.dtype)
+                scores += by_call[r] @ (calls == r).astype(exact.dtype).T
             return scores
 
         return standing(case, score)
+
+
+def _empty(records: int) -> Standing:
+    return Standing(np.empty(records), np.empty(records, dtype=np.int64), np.empty(records))

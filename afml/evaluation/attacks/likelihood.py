@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.evaluation.attacks.base import Case
+from afml.evaluation.attacks.deviations import Deviations, looked_up
 from afml.evaluation.attacks.scoring import Linkage, Standing, exact_terms, standing
 
 
@@ -22,31 +23,28 @@ class RecordLikelihood:
 
     def __init__(self, case: Case) -> None:
         knowledge = case.knowledge
+        patterns, _ = case.patterns
         sites = knowledge.panel.shape[1]
-        table = np.log(np.einsum("srg,sgo->sro", knowledge.given_reference, knowledge.channel))
+        logs = np.log(np.einsum("srg,sgo->sro", knowledge.given_reference, knowledge.channel))
+        table = exact_terms(logs, sites)  # [S, reference call, released value]
         self._case = case
-        self._table = exact_terms(table, sites)  # [S, reference call, released value]
         # Most records show the same value at most sites: score that baseline once, then only the deviations.
-        shown = case.patterns[0] + 1
-        counts = np.stack([(shown == o).sum(axis=0) for o in range(4)])
-        self._base = counts.argmax(axis=0)  # [S]
-        self._deviations = [
-            (o, columns, (shown[:, columns] == o).astype(self._table.dtype))
-            for o in range(4)
-            if len(columns := np.flatnonzero((counts[o] > 0) & (self._base != o)))
-        ]
+        self._unlike = Deviations(patterns)
+        site, value = self._unlike.site, self._unlike.value
+        base = self._unlike.base + 1
+        common = table[np.arange(sites), :, base]  # [S, reference call]
+        self._change = (table[site, :, value + 1] - common[site]).astype(table.dtype)  # [deviations, reference call]
+        self._usual = float(common[:, 1].sum(dtype=np.float64))  # of a reference that is 0 everywhere
+        self._other = [(call - 1, (common[:, call] - common[:, 1]).astype(table.dtype)) for call in (0, 2, 3)]
 
     def block(self, part: slice) -> NDArray[Any]:
         """Scores [patterns, candidates of `part`], exact."""
-        calls = self._case.references[part].T.astype(np.int64) + 1  # [S, candidates]
-        sites = np.arange(len(calls))[:, None]
-        scores = self._table[sites, calls, self._base[:, None]].sum(axis=0, dtype=self._table.dtype)[None, :]
-        for o, columns, shown in self._deviations:
-            rows = columns[:, None]
-            own = calls[columns]
-            change = self._table[rows, own, o] - self._table[rows, own, self._base[rows]]
-            scores = scores + shown @ change
-        return np.broadcast_to(scores, (len(self._case.patterns[0]), calls.shape[1]))
+        calls = self._case.references[part]
+        dtype = self._change.dtype
+        scores = np.full(len(calls), self._usual)
+        for call, change in self._other:
+            scores += (calls == call).astype(dtype) @ change
+        return self._unlike.added(scores.astype(dtype), looked_up(self._change, calls, self._unlike.site))
 
 
 class LikelihoodLinkage(Linkage):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from afml.evaluation.attacks.base import Case, Float64, Int8, Knowledge
 from afml.evaluation.attacks.likelihood import RecordLikelihood
-from afml.evaluation.attacks.masker_aware import differing_sites
+from afml.evaluation.attacks.masker_aware import MaskDistance
 
 Float32 = NDArray[np.float32]
 TOKENS = 16
@@ -48,17 +48,16 @@ class Tokeniser:
         self.starts = np.arange(0, sites, width)
         self.count, self.width = len(self.starts), width
 
-    def tokens(
-        self, records: Int8, references: Int8, masked: Int8, record: NDArray[np.int64], candidate: NDArray[np.int64]
-    ) -> Float32:
-        """float32[q, tokens, 2] of the pairs (record[k], candidate[k])."""
+    def tokens(self, records: Int8, case: Case, record: NDArray[np.int64], candidate: NDArray[np.int64]) -> Float32:
+        """float32[q, tokens, 2] of the pairs (records[record[k]], candidate[k] of the case)."""
+        masks, mask_of = case.masks
         out = np.empty((len(record), self.count, 2), dtype=np.float32)
         for start in range(0, len(record), _PAIRS_AT_ONCE):
             part = slice(start, start + _PAIRS_AT_ONCE)
-            shown, called = records[record[part]], references[candidate[part]]
+            shown, called = records[record[part]], case.references[candidate[part]]
             index = self._site + (called + 1).astype(np.int32) * 4 + (shown + 1)
             out[part, :, 0] = np.add.reduceat(self._table[index], self.starts, axis=1)
-            apart = (shown != masked[candidate[part]]).astype(np.float32)
+            apart = (shown != masks[mask_of[candidate[part]]]).astype(np.float32)
             out[part, :, 1] = -np.add.reduceat(apart, self.starts, axis=1)
         return out
 
@@ -75,12 +74,11 @@ class Evidence:
     """Likelihood and masker-aware distance of every record pattern of a case against blocks of candidates."""
 
     def __init__(self, case: Case) -> None:
-        self._case, self._likelihood = case, RecordLikelihood(case)
+        self._likelihood, self._apart = RecordLikelihood(case), MaskDistance(case)
 
     def block(self, part: slice) -> tuple[Float64, Float64]:
         """(log-likelihood, minus the differing sites), float64[patterns, candidates of `part`] each, exact."""
-        apart = differing_sites(self._case.patterns[0], self._case.masked_references[part])
-        return self._likelihood.block(part).astype(np.float64), -apart.astype(np.float64)
+        return self._likelihood.block(part).astype(np.float64), -self._apart.block(part).astype(np.float64)
 
 
 def line_up(case: Case, tokeniser: Tokeniser, size: int, rng: np.random.Generator) -> tuple[Pairs, NDArray[np.int64]]:
@@ -120,5 +118,5 @@ def line_up(case: Case, tokeniser: Tokeniser, size: int, rng: np.random.Generato
     record = np.repeat(rows, size)
     candidate = candidates.reshape(-1)
     evidence = np.stack([table[pattern_of[record], candidate] for table in (likelihood, nearness)], axis=1)
-    tokens = tokeniser.tokens(case.released, case.references, case.masked_references, record, candidate)
+    tokens = tokeniser.tokens(case.released, case, record, candidate)
     return Pairs(evidence, tokens, record, candidate), candidates

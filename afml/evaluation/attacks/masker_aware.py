@@ -22,6 +22,23 @@ def differing_sites(left: Int8, right: Int8) -> NDArray[np.float32]:
     return np.asarray(len(varies) - same)
 
 
+class MaskDistance:
+    """Number of sites at which patterns differ from what the public model would release for candidates."""
+
+    def __init__(self, case: Case) -> None:
+        self._patterns, _ = case.patterns
+        self._masks, self._mask_of = case.masks
+        few = len(self._masks) * 4 < len(self._mask_of)
+        self._known = differing_sites(self._patterns, self._masks) if few else None
+
+    def block(self, part: slice) -> NDArray[np.float32]:
+        """[patterns, candidates of `part`]."""
+        chosen = self._mask_of[part]
+        if self._known is not None:
+            return np.take(self._known, chosen, axis=1)
+        return differing_sites(self._patterns, self._masks[chosen])
+
+
 class MaskerAwareLinkage(Linkage):
     """Nearest masked reference profile wins; equally near candidates are told apart by likelihood.
 
@@ -34,20 +51,14 @@ class MaskerAwareLinkage(Linkage):
 
     def standing(self, case: Case) -> Standing:
         """How the right candidates stand."""
-        patterns, _ = case.patterns
-        masked, group_of = np.unique(case.masked_references, axis=0, return_inverse=True)
-        group_of = group_of.reshape(-1)
-        few = len(masked) * 4 < len(group_of)
-        distance = differing_sites(patterns, masked) if few else None
-        likelihood = RecordLikelihood(case)
+        likelihood, apart = RecordLikelihood(case), MaskDistance(case)
+        # One site outweighs any likelihood: below 14 a site, the channel's floor being 1e-6.
+        weight = 2.0 ** np.ceil(np.log2(case.released.shape[1] * 16 + 1))
 
         def score(part: slice) -> NDArray[Any]:
-            if distance is not None:
-                apart = distance[:, group_of[part]]
-            else:
-                apart = differing_sites(patterns, case.masked_references[part])
-            # One site outweighs any likelihood: below 14 a site, the channel's floor being 1e-6.
-            weight = 2.0 ** np.ceil(np.log2(patterns.shape[1] * 16 + 1))
-            return np.asarray(likelihood.block(part).astype(np.float64) - weight * apart.astype(np.float64))
+            scores = apart.block(part).astype(np.float64)
+            scores *= -weight
+            scores += likelihood.block(part)
+            return scores
 
         return standing(case, score)

@@ -7,21 +7,27 @@ from collections.abc import Sequence
 import numpy as np
 
 from afml.evaluation.attacks import Attack
-from afml.evaluation.attacks.base import Float64, Int8
+from afml.evaluation.attacks.base import Float64, Int8, row_blocks
 from afml.evaluation.baselines.comparands import Comparands
 from afml.evaluation.baselines.family import Family, Level
+from afml.evaluation.limits import chosen
 from afml.evaluation.utility import score_auc
 
 BINNED = "binned risk score"
 #: The same where a run keeps components and learns no risk.
 BINNED_COMPONENT = "binned first component"
+#: What comparing a candidate with a cell costs, in pairs of record and candidate.
+CELL_COST = 8
 BINS = (2, 3, 4, 6, 8, 10, 16, 24)
 
 
 def risk_score(dosage: Int8, panel: Int8, weights: Float64) -> Float64:
     """float64[n]: dosage @ weights, missing calls at the panel mean."""
     mean = np.asarray(np.ma.masked_less(panel, 0).mean(axis=0).filled(0.0))
-    return np.asarray(np.where(dosage < 0, mean, dosage) @ weights)
+    score = np.empty(len(dosage))
+    for part in row_blocks(dosage):
+        score[part] = np.where(dosage[part] < 0, mean, dosage[part]) @ weights
+    return score
 
 
 def binned_score(comparands: Comparands, weights: Float64) -> Family:
@@ -43,6 +49,10 @@ def binned_score(comparands: Comparands, weights: Float64) -> Family:
         for own in np.atleast_2d(weights)
     ]
 
+    most = comparands.most.pairs // (len(comparands.references) * CELL_COST)
+    attacked = chosen(len(comparands.dosage), max(1, most), comparands.seed, 0xB1)
+    truth = np.arange(len(comparands.references))[comparands.rows][attacked]
+
     def level(bins: int) -> Level:
         edges = [np.unique(np.quantile(panel, np.arange(1, bins) / bins)) for panel, _, _ in scores]
         shown = [np.searchsorted(cuts, raw) for cuts, (_, raw, _) in zip(edges, scores, strict=True)]
@@ -51,12 +61,13 @@ def binned_score(comparands: Comparands, weights: Float64) -> Family:
         )  # [D, candidates]
 
         def rr(_: Sequence[Attack]) -> float:
-            cells, cell_of = np.unique(np.array(shown), axis=1, return_inverse=True)  # [D, cells]
-            success = np.zeros(len(comparands.dosage))
-            for index, cell in enumerate(cells.T):
+            cells = np.array(shown)[:, attacked]  # [D, records]
+            kinds, cell_of = np.unique(cells, axis=1, return_inverse=True)
+            success = np.zeros(cells.shape[1])
+            for index, cell in enumerate(kinds.T):
                 apart = np.abs(expected - cell[:, None]).sum(axis=0)  # [candidates]
                 nearest, records = apart == apart.min(), cell_of.reshape(-1) == index
-                success[records] = nearest[records] / nearest.sum()
+                success[records] = nearest[truth[records]] / nearest.sum()
             return float(success.mean())
 
         aucs = [

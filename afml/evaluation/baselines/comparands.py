@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from afml.core.children import in_child, usable_processors
 from afml.evaluation.attacks import Case, Knowledge, ReleaseFunction
 from afml.evaluation.attacks.base import MASKED, Float64, Int8
+from afml.evaluation.attacks.scoring import SIDE_BY_SIDE_FROM, alone
+from afml.evaluation.limits import LIMITS, Most
+from afml.evaluation.rr import sampled
 from afml.evaluation.utility import Outcome, origin, released_auc, share
 
 
@@ -18,8 +23,8 @@ class Comparands:
     """The people that every family releases, and what attacks and utility need of them.
 
     Attributes:
-        dosage: int8[n, S], raw.
-        references: int8[n, S], an independent genotyping of the same people: the candidates.
+        dosage: int8[n, S], raw: of everybody, or of a sample.
+        references: int8[m, S], an independent genotyping of everybody: the candidates.
         outcome: Phenotype and split; of several, the one that the release under test serves worst.
         raw_auc: Held-out AUC of the fixed pipeline on `dosage`.
         panel: int8[p, S], public.
@@ -31,6 +36,9 @@ class Comparands:
             with every pattern merged or masked until k people of each file share it.
         phenotypes: (outcome, raw AUC) of all phenotypes compared, in the order of the risk weights; () where there is
             one.
+        rows: Which of the candidates the people of `dosage` are.
+        everybody: int8[m, S], raw; None where `dosage` is everybody's.
+        most: Pairs of record and candidate that an attack scores before it takes a sample of the records.
     """
 
     dosage: Int8
@@ -44,6 +52,14 @@ class Comparands:
     files: tuple[int, ...] = ()
     min_group_size: int = 1
     phenotypes: tuple[tuple[Outcome, float], ...] = ()
+    rows: NDArray[np.int64] | slice = field(default_factory=lambda: slice(None))
+    everybody: Int8 | None = None
+    most: Most = LIMITS.baselines
+
+    @property
+    def people(self) -> Int8:
+        """int8[m, S], raw, of everybody."""
+        return self.dosage if self.everybody is None else self.everybody
 
     @property
     def declared(self) -> tuple[tuple[Outcome, float], ...]:
@@ -52,7 +68,12 @@ class Comparands:
 
     def aucs(self, released: Int8) -> Float64:
         """float64[D], held-out AUC of the fixed pipeline on released records for every phenotype."""
-        return np.array([released_auc(released, outcome) for outcome, _ in self.declared])
+        outcomes = [outcome for outcome, _ in self.declared]
+        workers = 1 if in_child() or released.size * len(outcomes) < SIDE_BY_SIDE_FROM else usable_processors()
+        if min(workers, len(outcomes)) == 1:
+            return np.array([released_auc(released, outcome) for outcome in outcomes])
+        work = [partial(released_auc, released, outcome) for outcome in outcomes]
+        return np.array(alone(work, workers))
 
     @cached_property
     def _origins(self) -> tuple[float, ...]:
@@ -71,9 +92,11 @@ class Comparands:
         return own + (self.raw_auc - own) * min(share(float(auc) - zero, raw - zero) for auc, (_, raw), zero in each)
 
     def case(self, released: Int8, mask: ReleaseFunction) -> Case:
-        """The attack on `released`, whose public release function is `mask`."""
+        """The attack on `released`, or on a sample of it, whose public release function is `mask`."""
         knowledge = Knowledge(self.panel, mask, self.fill, self.genotype_error)
-        return Case(released, self.references, np.arange(len(released)), knowledge)
+        return sampled(
+            Case(released, self.references, np.arange(len(self.references))[self.rows], knowledge), self.most
+        )
 
     @property
     def masked_value(self) -> int:

@@ -16,6 +16,7 @@ from afml.evaluation.baselines.comparands import Comparands
 from afml.evaluation.baselines.family import Family, Level
 from afml.evaluation.baselines.grouped import grouped_families
 from afml.evaluation.baselines.masked import (
+    MASKS,
     RANDOM,
     STATIC,
     TOP_SITES,
@@ -54,11 +55,13 @@ class Comparison:
         rows: For report.json.
         frontier: Every level, RR by likelihood linkage where a family has many levels.
         rr_reduction_vs_random: 1 - rr / rr of random masking at matched utility.
+        own: Utility ratio of the release under test on the same people.
     """
 
     rows: tuple[BaselineRow, ...]
     frontier: tuple[FrontierPoint, ...]
     rr_reduction_vs_random: float
+    own: float
 
 
 def compare(
@@ -101,9 +104,12 @@ def compare(
         return BaselineRow(name=name, matched=matched, rr=level.rr(attacks), utility_ratio=ratio)
 
     def points(family: Family) -> Iterable[FrontierPoint]:
+        rr = 0.0
         for level in family.levels:
             ratio = share(level.auc, comparands.raw_auc)
-            yield FrontierPoint(name=family.name, level=level.label, rr=level.rr(quick), utility_ratio=ratio)
+            # From little to much information: once everybody is found, nobody is attacked again.
+            rr = level.rr(quick) if rr < 1 or family.name not in MASKS else rr
+            yield FrontierPoint(name=family.name, level=level.label, rr=rr, utility_ratio=ratio)
 
     for family in families:
         note(family.name)
@@ -120,7 +126,7 @@ def compare(
     rows.append(row(STATIC, "retention", static_as_much))
     rr_random = rows[0].rr
     reduction = 1 - release.rr / rr_random if rr_random > 0 else 0.0
-    return Comparison(tuple(rows), tuple(frontier), reduction)
+    return Comparison(tuple(rows), tuple(frontier), reduction, share(release.auc, comparands.raw_auc))
 
 
 def _as_much(comparands: Comparands, weights: Float64, retained: float) -> tuple[Level, Level]:

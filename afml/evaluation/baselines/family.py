@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from afml.evaluation.attacks import Attack, ReleaseFunction
 from afml.evaluation.attacks.base import Int8
@@ -44,9 +44,18 @@ class Family:
 def as_level(
     comparands: Comparands, label: str, released: Int8, mask: ReleaseFunction, auc: float | None = None
 ) -> Level:
-    """A level made of released records and the public function that made them."""
-    return Level(
-        label,
-        comparands.worth(comparands.aucs(released)) if auc is None else auc,
-        lambda attacks: attack_all(comparands.case(released, mask), attacks).rr,
-    )
+    """A level made of records of `comparands.dosage` and the public function that made them.
+
+    Only records that are attacked stay in memory, and no mask of a candidate does.
+    """
+    case = comparands.case(released, mask)
+
+    def rr(attacks: Sequence[Attack]) -> float:
+        now, worst = replace(case), 0.0
+        for attack in attacks:
+            worst = max(worst, attack_all(now, [attack], most=comparands.most).rr)
+            if worst >= 1:  # no other attack finds more than everybody
+                break
+        return worst
+
+    return Level(label, comparands.worth(comparands.aucs(released)) if auc is None else auc, rr)

@@ -25,9 +25,11 @@ def grouped_level(
     The attacker knows how records are merged and merges the references (and the panel) as one file, at the
     same share of its people.
     """
-    k, share = comparands.min_group_size, comparands.min_group_size * len(comparands.files) / len(comparands.dosage)
-    files = np.split(mask(comparands.dosage), np.cumsum(comparands.files)[:-1])
-    released = np.concatenate([merge(file, k) for file in files])
+    k, share = comparands.min_group_size, comparands.min_group_size * len(comparands.files) / len(comparands.people)
+    released = mask(comparands.people)
+    for file in np.split(released, np.cumsum(comparands.files)[:-1]):
+        file[:] = merge(file, k)
+    released = released[comparands.rows]
     return as_level(comparands, level, released, lambda dosage: merge(mask(dosage), max(1, round(share * len(dosage)))))
 
 

@@ -13,17 +13,24 @@ from afml.evaluation.masks import random_mask, randomised_response, static_mask
 RANDOM = "random masking"
 STATIC = "static top sites"
 RESPONSE = "randomised response"
+#: Families in which every level shows more than the one before.
+MASKS = (RANDOM, STATIC, RESPONSE)
 KEEP_RATES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 TOP_SITES = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40)
+#: People from which on a level of random masking is judged by one mask.
+ONE_DRAW = 4_000
 EPSILONS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
 def random_level(comparands: Comparands, rate: float, draws: int = 3) -> Level:
-    """Random masking at one rate. Its AUC is the mean over `draws` masks; the attack sees the first."""
+    """Random masking at one rate. Its AUC is the mean over `draws` masks; the attack sees the first.
+
+    Among many people one mask of theirs is as good as three of few.
+    """
     value = comparands.masked_value
+    one = rate >= 1 or len(comparands.dosage) > ONE_DRAW
     released = [
-        random_mask(rate, value, comparands.seed, 1, draw)(comparands.dosage)
-        for draw in range(draws if rate < 1 else 1)
+        random_mask(rate, value, comparands.seed, 1, draw)(comparands.dosage) for draw in range(1 if one else draws)
     ]
     auc = comparands.worth(np.array([comparands.aucs(one) for one in released]).T.copy().mean(axis=1))
     # The attacker knows the rate, not the masks: theirs come from another seed.

@@ -1,7 +1,7 @@
 """What a release discloses without naming a record: membership, a withheld genotype, a phenotype."""
 
 from afml.evaluation.disclosure.genotype import GenotypeInference, GenotypeReport, SiteInference, chosen_sites
-from afml.evaluation.disclosure.homogeneity import Homogeneity, homogeneity
+from afml.evaluation.disclosure.homogeneity import Homogeneity, homogeneities, homogeneity
 from afml.evaluation.disclosure.membership import (
     FileFrequencies,
     LikelihoodMembership,
@@ -23,6 +23,7 @@ __all__ = [
     "PatternMembership",
     "SiteInference",
     "chosen_sites",
+    "homogeneities",
     "homogeneity",
     "infer_membership",
     "membership_suite",

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.evaluation.attacks.base import Int8
+from afml.evaluation.distinct import distinct
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,22 @@ def homogeneity(released: Sequence[Int8], phenotype: Sequence[NDArray[np.int8]])
         released: One int8[n, S] a file.
         phenotype: One int8[n] a file, what would be released with it.
     """
+    return homogeneities(released, [values[:, None] for values in phenotype])[0]
+
+
+def homogeneities(released: Sequence[Int8], phenotypes: Sequence[NDArray[np.int8]]) -> tuple[Homogeneity, ...]:
+    """The same for each of several phenotypes, one int8[n, D] a file."""
+    groups = [distinct(records)[1] for records in released]
+    columns = range(phenotypes[0].shape[1])
+    return tuple(_measured(groups, [values[:, column] for values in phenotypes]) for column in columns)
+
+
+def _measured(groups: Sequence[NDArray[np.int64]], phenotype: Sequence[NDArray[np.int8]]) -> Homogeneity:
     counts, by_file = [], []
-    for records, values in zip(released, phenotype, strict=True):
-        _, group = np.unique(records, axis=0, return_inverse=True)
+    for group, values in zip(groups, phenotype, strict=True):
         kinds, kind = np.unique(values, return_inverse=True)
         table = np.zeros((group.max() + 1, len(kinds)))  # [groups, phenotypes]
-        np.add.at(table, (group.reshape(-1), kind.reshape(-1)), 1)
+        np.add.at(table, (group, kind.reshape(-1)), 1)
         counts.append(table)
         by_file.append(table.sum(axis=0).max())
     people = sum(table.sum() for table in counts)

@@ -20,9 +20,10 @@ from scipy.special import logsumexp
 from scipy.stats import rankdata
 
 from afml.core.errors import InputError
-from afml.evaluation.attacks.base import Case, Float64, Int8, Knowledge, reference_profiles
+from afml.evaluation.attacks.base import Case, Float64, Int8, Knowledge, reference_profiles, row_blocks
 from afml.evaluation.attacks.likelihood import RecordLikelihood
 from afml.evaluation.attacks.scoring import blocks
+from afml.evaluation.distinct import counted, distinct
 
 FALSE_POSITIVES = 0.01
 
@@ -72,8 +73,8 @@ class LikelihoodMembership:
 
     def score(self, released: Int8, profiles: Int8, knowledge: Knowledge) -> Float64:
         """float64[m]: scores of the profiles."""
-        patterns, group = np.unique(released, axis=0, return_inverse=True)
-        weight = np.log(np.bincount(group.reshape(-1)) / len(released))
+        patterns, counts = counted(released)
+        weight = np.log(counts / len(released))
         alone = np.log(np.einsum("sg,sgo->so", knowledge.frequencies, knowledge.channel))
         marginal = alone[np.arange(patterns.shape[1]), patterns.astype(np.int64) + 1].sum(axis=1)
         nobody = np.full(len(patterns), -1, dtype=np.int64)
@@ -97,11 +98,11 @@ class PatternMembership:
     def score(self, released: Int8, profiles: Int8, knowledge: Knowledge) -> Float64:
         """float64[m]: scores of the profiles."""
         own = knowledge.mask(knowledge.complete(profiles))
-        everybody = np.concatenate([own, released, knowledge.released_panel])
-        _, group = np.unique(everybody, axis=0, return_inverse=True)
-        mine, file, panel = np.split(group.reshape(-1), np.cumsum([len(own), len(released)]))
+        patterns, counts = counted(released)
+        _, group = distinct(np.concatenate([own, patterns, knowledge.released_panel]))
+        mine, file, panel = np.split(group, np.cumsum([len(own), len(patterns)]))
         kinds = int(group.max()) + 1
-        seen = (np.bincount(file, minlength=kinds) + 1) / (len(released) + 1)
+        seen = (np.bincount(file, weights=counts, minlength=kinds) + 1) / (len(released) + 1)
         expected = (np.bincount(panel, minlength=kinds) + 1) / (len(panel) + 1)
         return np.asarray(np.log(seen[mine] / expected[mine]))
 
@@ -117,16 +118,26 @@ class FileFrequencies:
     def score(self, released: Int8, profiles: Int8, knowledge: Knowledge) -> Float64:
         """float64[m]: scores of the profiles."""
         means = knowledge.frequencies @ np.arange(3)
-        file, panel = (
-            np.ma.masked_less(records, 0).mean(axis=0).filled(np.nan)
-            for records in (released, knowledge.released_panel)
-        )
+        file, panel = (_shown(records) for records in (released, knowledge.released_panel))
         usable = ~(np.isnan(file) | np.isnan(panel))
         file, panel = np.where(usable, file, 0.0), np.where(usable, panel, 0.0)
         shift = file - panel
-        calls = np.where(profiles < 0, means, profiles)
         # |x - panel|^2 - |x - file|^2, the quadratic form of Homer's distance, is linear in x.
-        return np.asarray(np.round((calls - means) @ (2 * shift) - shift @ (file + panel - 2 * means), 9))
+        nearer = np.empty(len(profiles))
+        for part in blocks(*profiles.shape):
+            calls = np.where(profiles[part] < 0, means, profiles[part])
+            nearer[part] = (calls - means) @ (2 * shift)
+        return np.asarray(np.round(nearer - shift @ (file + panel - 2 * means), 9))
+
+
+def _shown(records: Int8) -> Float64:
+    """float64[S]: mean of what is shown at each site, NaN where nothing is."""
+    total, shown = np.zeros(records.shape[1]), np.zeros(records.shape[1])
+    for part in row_blocks(records):
+        called = records[part] >= 0
+        total += np.where(called, records[part], 0).sum(axis=0)
+        shown += called.sum(axis=0)
+    return np.divide(total, shown, out=np.full_like(total, np.nan), where=shown > 0)
 
 
 def membership_suite() -> tuple[MembershipAttack, ...]:

@@ -5,26 +5,30 @@ model of raw data (`selection`), what both come to (`ratio`), and whether probab
 (`calibration`).
 """
 
-from afml.evaluation.utility.calibration import Calibration, calibration
+from afml.evaluation.utility.calibration import Calibration, calibration, judged
 from afml.evaluation.utility.outcome import Outcome, outcomes
 from afml.evaluation.utility.pipeline import covariate_auc, origin, raw_auc, score_auc, standardise
-from afml.evaluation.utility.ratio import Utility, reconstruction, share, utility_of
-from afml.evaluation.utility.selection import best_raw_auc, released_auc
+from afml.evaluation.utility.ratio import Utility, reconstruction, share, utility_and_calibration, utility_of
+from afml.evaluation.utility.selection import as_read, best_raw_auc, penalties, released_auc
 
 __all__ = [
     "Calibration",
     "Outcome",
     "Utility",
+    "as_read",
     "best_raw_auc",
     "calibration",
     "covariate_auc",
+    "judged",
     "origin",
     "outcomes",
+    "penalties",
     "raw_auc",
     "reconstruction",
     "released_auc",
     "score_auc",
     "share",
     "standardise",
+    "utility_and_calibration",
     "utility_of",
 ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from afml.evaluation.attacks.base import Int8
+from afml.evaluation.attacks.base import Float64, Int8
 from afml.evaluation.utility.outcome import Outcome
-from afml.evaluation.utility.pipeline import features_of, fixed_model
+from afml.evaluation.utility.pipeline import Floats, features_of, fixed_model, held_out
 from afml.evaluation.utility.selection import as_read
 
 
@@ -29,16 +30,27 @@ class Calibration:
     slope: float | None
 
 
-def calibration(records: Int8, outcome: Outcome) -> Calibration:
-    """Calibration of the fixed pipeline on raw or released records, int8[n, S]."""
+def calibration(records: Int8 | Float64, outcome: Outcome) -> Calibration:
+    """Calibration of the fixed pipeline on raw or released records, int8[n, S], of a binary outcome."""
+    found = judged(as_read(records, outcome), outcome)[1]
+    assert found is not None
+    return found
+
+
+def judged(records: Int8 | Float64, outcome: Outcome) -> tuple[float, Calibration | None]:
+    """Held-out AUC of the fixed pipeline on records as they are read, and its calibration if the outcome is binary."""
+    features, model = features_of(records, outcome), fixed_model(outcome)
+    reached = held_out(features, outcome, model)
+    return reached, None if outcome.quantitative else _calibration(features, outcome, model)
+
+
+def _calibration(features: Floats, outcome: Outcome, model: Any) -> Calibration:
     train = outcome.training
     truth = outcome.phenotype[~train].astype(np.float64)
     rate = float(outcome.phenotype[train].mean())
-    features = features_of(as_read(records, outcome), outcome)
     by_rate = float(((rate - truth) ** 2).mean())
     if features.shape[1] == 0:
         return Calibration(by_rate, by_rate, None)
-    model = fixed_model(outcome).fit(features[train], outcome.phenotype[train])
     chance = model.predict_proba(features[~train])[:, 1]
     odds = model.decision_function(features[~train])
     slope = None

@@ -44,6 +44,11 @@ class Outcome:
         """Some people alone, split anew; `training` is over them."""
         return Outcome(self.phenotype[people], training, None if self.covariates is None else self.covariates[people])
 
+    def of(self, rows: NDArray[np.int64] | slice) -> Outcome:
+        """Some people alone, with the same split."""
+        covariates = None if self.covariates is None else self.covariates[rows]
+        return Outcome(self.phenotype[rows], self.training[rows], covariates)
+
     def __post_init__(self) -> None:
         if self.quantitative:
             if self.training.all() or not self.training.any():

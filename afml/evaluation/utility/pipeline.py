@@ -24,45 +24,55 @@ from sklearn.metrics import roc_auc_score
 from afml.evaluation.attacks.base import MASKED, Float64, Int8
 from afml.evaluation.utility.outcome import Outcome
 
+Floats = NDArray[np.float64] | NDArray[np.float32]
 FIXED_C = 0.01
+#: Values from which on features are held in single precision.
+CELLS = 1 << 25
 #: Covariates are this many times as long as a site, so that a penalty made for sites hardly shrinks them.
 COVARIATE_LENGTH = 10.0
 
 
-def standardise(dosage: Int8, training: NDArray[np.bool_]) -> Float64:
+def standardise(dosage: Int8, training: NDArray[np.bool_]) -> Floats:
     """Centre and scale each site on training people; missing -> training mean; constant sites are dropped.
 
     Returns:
-        float64[n, sites that vary among training people].
+        float64[n, sites that vary among training people]; float32 where it would be more than `CELLS` values.
     """
+    kind = np.float64 if dosage.size <= CELLS else np.float32
     called = dosage != MASKED
-    counted = called & training[:, None]
-    people = np.maximum(counted.sum(axis=0), 1)
-    values = np.where(called, dosage, 0).astype(np.float64)
-    mean = (values * training[:, None]).sum(axis=0) / people
-    values = np.where(called, values - mean, 0.0)
-    scale = np.sqrt((values[training] ** 2).mean(axis=0))
+    people = np.maximum(called[training].sum(axis=0), 1)
+    values: NDArray[Any] = np.where(called, dosage, 0).astype(kind)
+    mean = (values * training[:, None]).sum(axis=0, dtype=np.float64) / people
+    values -= mean.astype(kind)
+    values[~called] = 0.0
+    scale = np.sqrt(np.square(values[training]).mean(axis=0, dtype=np.float64))
     varies = scale > 1e-9
-    return np.asarray(values[:, varies] / scale[varies])
+    return np.asarray(values[:, varies] / scale[varies].astype(kind))
 
 
-def with_covariates(features: Float64, outcome: Outcome) -> Float64:
+def with_covariates(features: Floats, outcome: Outcome) -> Floats:
     """Append covariates, centred and scaled on training people; constant ones are dropped."""
     if outcome.covariates is None:
         return features
     values = outcome.covariates - outcome.covariates[outcome.training].mean(axis=0)
     scale = values[outcome.training].std(axis=0)
     varies = scale > 1e-9
-    return np.hstack([features, COVARIATE_LENGTH * values[:, varies] / scale[varies]])
+    return np.hstack([features, (COVARIATE_LENGTH * values[:, varies] / scale[varies]).astype(features.dtype)])
 
 
-def features_of(dosage: Int8, outcome: Outcome) -> Float64:
-    """What the pipeline fits on: standardised sites, then covariates, float64[n, features]."""
-    return with_covariates(standardise(dosage, outcome.training), outcome)
+def features_of(records: Int8 | Float64, outcome: Outcome) -> Floats:
+    """What the pipeline fits on, [n, features]: standardised sites, or scores that records tell, then covariates."""
+    if records.dtype == np.int8:
+        return with_covariates(standardise(records.astype(np.int8, copy=False), outcome.training), outcome)
+    scores = records.reshape(len(records), -1).astype(np.float64, copy=False)
+    centred = scores - scores[outcome.training].mean(axis=0)
+    scale = centred[outcome.training].std(axis=0)
+    varies = scale > 1e-12
+    return with_covariates(centred[:, varies] / scale[varies], outcome)
 
 
-def held_out(features: Float64, outcome: Outcome, model: Any) -> float:
-    """AUC, or R^2, of a model on held-out people."""
+def held_out(features: Floats, outcome: Outcome, model: Any) -> float:
+    """AUC, or R^2, of a model on held-out people; the model is fitted here."""
     train = outcome.training
     if features.shape[1] == 0:
         return outcome.chance
@@ -74,6 +84,11 @@ def held_out(features: Float64, outcome: Outcome, model: Any) -> float:
     if outcome.reconstructs:  # all sites together, about their means in training people
         about = truth - outcome.phenotype[train].mean(axis=0)
         return max(0.0, 1.0 - float(((truth - predicted) ** 2).sum() / (about**2).sum()))
+    return explained(truth, predicted)
+
+
+def explained(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
+    """R^2: squared correlation, 0 where it is negative or one side does not vary."""
     if predicted.std() < 1e-12 or truth.std() < 1e-12:
         return 0.0
     return max(0.0, float(np.corrcoef(predicted, truth)[0, 1])) ** 2
@@ -93,11 +108,7 @@ def raw_auc(dosage: Int8, outcome: Outcome) -> float:
 
 def score_auc(score: Float64, outcome: Outcome) -> float:
     """Held-out AUC of the fixed pipeline on one number per person, float64[n], or several, [n, scores]."""
-    columns = score.reshape(len(score), -1)
-    centred = columns - columns[outcome.training].mean(axis=0)
-    scale = centred[outcome.training].std(axis=0)
-    varies = scale > 1e-12
-    return held_out(with_covariates(centred[:, varies] / scale[varies], outcome), outcome, fixed_model(outcome))
+    return held_out(features_of(score.astype(np.float64, copy=False), outcome), outcome, fixed_model(outcome))
 
 
 def covariate_auc(outcome: Outcome) -> float:

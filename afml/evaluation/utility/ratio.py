@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.evaluation.attacks.base import Float64, Int8
+from afml.evaluation.utility.calibration import Calibration, judged
+from afml.evaluation.utility.large import Penalty
 from afml.evaluation.utility.outcome import Outcome
-from afml.evaluation.utility.pipeline import covariate_auc, fixed_model, held_out, raw_auc, standardise
-from afml.evaluation.utility.selection import best_raw_auc, released_auc
+from afml.evaluation.utility.pipeline import covariate_auc, fixed_model, held_out, standardise
+from afml.evaluation.utility.selection import as_read, best_raw_auc, released_auc
 
 #: An outcome is comparable where raw genotypes add this much AUC or R^2 to chance, or to covariates alone.
 COMPARABLE_GAIN = 0.01
@@ -83,13 +85,30 @@ def share(value: float, raw: float) -> float:
 
 def utility_of(released: Int8 | Float64, dosage: Int8, outcome: Outcome) -> Utility:
     """Utility of a release for one phenotype, int8[n, S] released and raw; or float64[n, scores] that it tells."""
-    return Utility(
-        released_auc(released, outcome),
-        raw_auc(dosage, outcome),
-        best_raw_auc(dosage, outcome),
+    return utility_and_calibration(released, dosage, outcome)[0]
+
+
+def utility_and_calibration(
+    released: Int8 | Float64, dosage: Int8, outcome: Outcome, penalty: Penalty | None = None
+) -> tuple[Utility, tuple[Calibration, Calibration] | None]:
+    """Utility for one phenotype, and the calibration of the released and the raw model if it is binary.
+
+    Args:
+        released: int8[n, S], or float64[n, scores] that it tells.
+        dosage: int8[n, S], raw.
+        outcome: What is predicted.
+        penalty: Of the best raw model, where it was chosen already (`penalties`).
+    """
+    auc, shown = judged(as_read(released, outcome), outcome)
+    raw, true = judged(dosage, outcome)
+    utility = Utility(
+        auc,
+        raw,
+        best_raw_auc(dosage, outcome, penalty),
         None if outcome.covariates is None else covariate_auc(outcome),
         outcome.chance,
     )
+    return utility, None if shown is None or true is None else (shown, true)
 
 
 def reconstruction(
@@ -107,7 +126,7 @@ def reconstruction(
         scores: float64[n, components] of the raw records.
         training: bool[n].
     """
-    outcome = Outcome(standardise(dosage, training), training)
+    outcome = Outcome(standardise(dosage, training).astype(np.float64), training)
     centred = scores - scores[training].mean(axis=0)
     raw = held_out(centred / np.maximum(centred[training].std(axis=0), 1e-12), outcome, fixed_model(outcome))
     return outcome, Utility(released_auc(released, outcome), raw, None, chance=outcome.chance)

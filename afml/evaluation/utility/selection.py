@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ from sklearn.linear_model import Lasso, LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from afml.evaluation.attacks.base import MASKED, Float64, Int8
+from afml.evaluation.utility.large import Penalty, best_penalties, lasso_auc, many
 from afml.evaluation.utility.outcome import Outcome
-from afml.evaluation.utility.pipeline import features_of, fixed_model, held_out, score_auc
+from afml.evaluation.utility.pipeline import features_of, fixed_model, held_out
 
 CROSS_VALIDATED_C = (0.001, 0.01, 0.02, 0.05, 0.1, 0.3)
 FOLDS = 3
@@ -26,36 +28,59 @@ def released_auc(released: Int8 | Float64, outcome: Outcome) -> float:
     message. Where a release holds './.' the recipient takes whichever predicts better in cross-validation
     on training people.
     """
-    if released.dtype != np.int8:
-        return score_auc(released.astype(np.float64), outcome)
-    return held_out(
-        features_of(as_read(released.astype(np.int8, copy=False), outcome), outcome), outcome, fixed_model(outcome)
-    )
+    return held_out(features_of(as_read(released, outcome), outcome), outcome, fixed_model(outcome))
 
 
-def as_read(released: Int8, outcome: Outcome) -> Int8:
-    """Released records with './.' as the recipient reads it."""
-    if (released == MASKED).any():
+def as_read(released: Int8 | Float64, outcome: Outcome) -> Int8 | Float64:
+    """Released records with './.' as the recipient reads it; scores as they are."""
+    if released.dtype == np.int8 and (released == MASKED).any():
         as_major = np.where(released == MASKED, 0, released).astype(np.int8)
         if _cross_validated(as_major, outcome) > _cross_validated(released, outcome):
             return as_major
     return released
 
 
-def best_raw_auc(dosage: Int8, outcome: Outcome) -> float:
-    """Held-out AUC on raw data of the best of L1 and L2; penalty and its size are chosen on training people."""
+def best_raw_auc(dosage: Int8, outcome: Outcome, penalty: Penalty | None = None) -> float:
+    """Held-out AUC on raw data of the best of L1 and L2; penalty and its size are chosen on training people.
+
+    Args:
+        dosage: int8[n, S], raw.
+        outcome: What is predicted.
+        penalty: Chosen already (`penalties`).
+    """
+    l1, size = penalty or _best(dosage, outcome)
+    features = features_of(dosage, outcome)
+    if penalty is not None and l1 and not outcome.quantitative:
+        return lasso_auc(features, outcome, size)
+    return held_out(features, outcome, _tuned(outcome, l1, size))
+
+
+def penalties(dosage: Int8, outcomes: Sequence[Outcome]) -> list[Penalty | None]:
+    """The best penalties of outcomes with the same split, chosen at once where there are many people; else None."""
+    if not outcomes or not many(outcomes[0], dosage.shape[1]):
+        return [None] * len(outcomes)
+    found: list[Penalty | None] = [None] * len(outcomes)
+    for kind in (False, True):  # binary and quantitative outcomes have as many candidates, but not the same number
+        which = [k for k, one in enumerate(outcomes) if one.quantitative == kind]
+        if which:
+            some = [outcomes[k] for k in which]
+            best = best_penalties(dosage, some, [_candidates(one) for one in some])
+            for k, penalty in zip(which, best, strict=True):
+                found[k] = penalty
+    return found
+
+
+def _best(dosage: Int8, outcome: Outcome) -> Penalty:
     candidates = _candidates(outcome)
     people = dosage[outcome.training]
     reached = np.zeros(len(candidates))
     for fold in _folds(outcome):
         features = features_of(people, fold)
         reached += [held_out(features, fold, _tuned(fold, *candidate)) for candidate in candidates]
-    best = candidates[int(reached.argmax())]
-    return held_out(features_of(dosage, outcome), outcome, _tuned(outcome, *best))
+    return candidates[int(reached.argmax())]
 
 
-def _candidates(outcome: Outcome) -> list[tuple[bool, float]]:
-    """(whether L1, size)."""
+def _candidates(outcome: Outcome) -> list[Penalty]:
     if outcome.quantitative:
         return [(False, 1 / c) for c in CROSS_VALIDATED_C] + [(True, penalty) for penalty in LASSO_PENALTIES]
     return [(l1, c) for l1 in (False, True) for c in CROSS_VALIDATED_C]
@@ -87,7 +112,7 @@ def _folds(outcome: Outcome) -> list[Outcome]:
     return result
 
 
-def _cross_validated(dosage: Int8, outcome: Outcome) -> float:
+def _cross_validated(dosage: Int8 | Float64, outcome: Outcome) -> float:
     people = dosage[outcome.training]
     reached = [held_out(features_of(people, fold), fold, fixed_model(fold)) for fold in _folds(outcome)]
     return float(np.mean(reached or [outcome.chance]))
