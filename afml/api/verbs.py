@@ -133,6 +133,7 @@ class Finished:
         data_kind: Whether the genotypes are simulated.
         about: What `afml phenotypes` wrote beside its table; None where nothing was simulated.
         seed: Of reference profiles, random masks and attackers.
+        groups: Table of people's groups (sample, ..., super_pop); None: clusters of genotypes.
     """
 
     run: Path
@@ -141,6 +142,7 @@ class Finished:
     data_kind: Literal["simulated", "vcf"] = "vcf"
     about: Path | None = None
     seed: int = 1
+    groups: Path | None = None
 
 
 def assess(finished: Finished, seconds: dict[str, float] | None = None) -> Assessment:
@@ -160,7 +162,9 @@ def assess(finished: Finished, seconds: dict[str, float] | None = None) -> Asses
 
     config = RunConfig.load(finished.run)
     works = tuple(Workspace(path) for path in finished.works)
-    trial = Trial(config, works, finished.aggregator, finished.data_kind, finished.about, finished.seed)
+    trial = Trial(
+        config, works, finished.aggregator, finished.data_kind, finished.about, finished.seed, finished.groups
+    )
     return assess_trial(trial, {} if seconds is None else seconds)
 
 

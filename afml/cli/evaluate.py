@@ -1,4 +1,4 @@
-"""`afml evaluate`: attack and score the released files of a trial, pooled in one process; write the report."""
+"""`afml evaluate`: attack and score the released files of a trial, or any released VCF; write the report."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from typing import Literal
 import click
 
 from afml.api.verbs import Finished, assess
-from afml.core.progress import console
+from afml.core.errors import ConfigError
+from afml.core.progress import console, step
+from afml.evaluation.bench_report import bench_lines, write_bench
 from afml.evaluation.terminal import print_report
+from afml.trial.bench import BenchFiles, attack_files
 
 _PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--run", "run_file", type=_PATH, required=True, help="run.json")
-@click.option("--work", "works", type=_PATH, multiple=True, required=True, help="Work folders, one per institution.")
-@click.option("--out", type=_PATH, required=True, help="Folder for report.json and report.html.")
+@click.option("--run", "run_file", type=_PATH, help="run.json")
+@click.option("--work", "works", type=_PATH, multiple=True, help="Work folders, one per institution.")
+@click.option("--out", type=_PATH, required=True, help="Folder for report.json and report.html, or bench.json.")
 @click.option(
     "--phenotype",
     "about",
@@ -26,20 +29,56 @@ _PATH = click.Path(path_type=Path)
     default=None,
     help="What `afml phenotypes` wrote beside its table; left out where nothing was simulated.",
 )
-@click.option("--aggregator", type=_PATH, required=True, help="The aggregator's data folder.")
+@click.option("--aggregator", type=_PATH, help="The aggregator's data folder.")
 @click.option("--data-kind", type=click.Choice(["simulated", "vcf"]), default="vcf", show_default=True)
 @click.option("--seconds", type=_PATH, default=None, help="JSON of earlier steps' wall times.")
 @click.option("--seed", default=1, show_default=True, help="Of reference profiles, random masks and attackers.")
+@click.option(
+    "--groups",
+    type=_PATH,
+    default=None,
+    help="TSV: sample, ..., super_pop. RR and membership by group; without it genotypes are clustered.",
+)
+@click.option(
+    "--attack-bench",
+    "released",
+    type=_PATH,
+    multiple=True,
+    help="Attack this released VCF instead, of whatever tool; repeat it for several.",
+)
+@click.option("--people-vcf", type=_PATH, help="With --attack-bench: genotypes of the people it was made of.")
+@click.option("--panel-vcf", type=_PATH, help="With --attack-bench: genotypes of other, public people.")
+@click.option("--pairs", type=_PATH, help="With --attack-bench: TSV sample, person; by default equal names.")
+@click.option("--sites", default=1024, show_default=True, help="With --attack-bench: most common sites compared.")
 def evaluate(
-    run_file: Path, works: tuple[Path, ...], out: Path, about: Path | None, aggregator: Path,
-    data_kind: Literal["simulated", "vcf"], seconds: Path | None, seed: int,
+    run_file: Path | None, works: tuple[Path, ...], out: Path, about: Path | None, aggregator: Path | None,
+    data_kind: Literal["simulated", "vcf"], seconds: Path | None, seed: int, groups: Path | None,
+    released: tuple[Path, ...], people_vcf: Path | None, panel_vcf: Path | None, pairs: Path | None, sites: int,
 ) -> None:  # fmt: skip
     """Attack and score the releases of WORK folders.
 
     Pools everybody in one process, which only a trial on open or simulated data may do: in a consortium
     each institution attacks its own file.
+
+    With --attack-bench, attack any released VCF: masked or synthetic genotypes, of AFML or of another tool.
     """
-    finished = Finished(run_file, works, aggregator, data_kind, about, seed)
+    if released:
+        if run_file or works or aggregator or people_vcf is None or panel_vcf is None:
+            raise ConfigError(
+                "attacks files, not a run", where="--attack-bench",
+                cure="give --people-vcf and --panel-vcf with it, and no --run, --work or --aggregator",
+            )  # fmt: skip
+        files = BenchFiles(released, people_vcf, panel_vcf, pairs, groups, sites, seed)
+        with step("attack bench") as running:
+            report = attack_files(files, running.note)
+        write_bench(report, out / "bench.json")
+        for one in report.files:
+            for what, value in bench_lines(one):
+                console.print(f"{what + ':':<32} {value}", markup=False, highlight=False, soft_wrap=True)
+        return
+    if run_file is None or not works or aggregator is None:
+        raise ConfigError("no run to attack", where="afml evaluate", cure="give --run, --work and --aggregator")
+    finished = Finished(run_file, works, aggregator, data_kind, about, seed, groups)
     found = assess(finished, json.loads(seconds.read_text()) if seconds else {})
     found.write(out)
     print_report(found.report, found.plan.method, console, found.evaluation.details)

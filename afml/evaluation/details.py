@@ -11,6 +11,7 @@ from pydantic import Field
 from afml.core.files import write_bytes
 from afml.evaluation.agreement import FrequencyAgreement, ScanAgreement
 from afml.evaluation.disclosure import GenotypeReport, Homogeneity, Membership
+from afml.evaluation.harder import Harder
 from afml.evaluation.population import PopulationPoint
 from afml.evaluation.report import Section, Share, TraitRow
 from afml.evaluation.utility import Calibration, Utility, share
@@ -84,6 +85,7 @@ class Details(Section):
     membership: Membership
     genotype: GenotypeDetails
     population: tuple[PopulationDetails, ...]
+    harder: Harder | None = Field(default=None, description="null in results of before it was measured")
 
 
 def phenotype_details(

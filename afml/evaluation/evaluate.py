@@ -26,7 +26,8 @@ from afml.evaluation.details import (
     population_details,
     trait_details,
 )
-from afml.evaluation.disclosure import GenotypeInference, chosen_sites, homogeneities, infer_membership
+from afml.evaluation.disclosure import GenotypeInference, chosen_sites, homogeneities, judge, measured
+from afml.evaluation.harder import harder
 from afml.evaluation.headline import Declared, Headline, Measured, declared, measure
 from afml.evaluation.inputs import EvaluationInputs, OtherRelease, stacked
 from afml.evaluation.limits import chosen
@@ -77,8 +78,9 @@ def evaluate(inputs: EvaluationInputs, progress: Note = lambda _: None) -> Evalu
     headline = measure(inputs, asked.of(some), dosage[some], case.released[some])
     shape = describe([one.released for one in files], inputs.fill)
     release = _section(inputs, linked, headline.worst, shape)
-    compared = _compared(inputs, case, Parts(asked, headline, release), dosage, progress)
-    details = _details(inputs, case, dosage, Parts(asked, headline, release), progress)
+    found = Parts(asked, headline, release, linked)
+    compared = _compared(inputs, case, found, dosage, progress)
+    details = _details(inputs, case, dosage, found, progress)
     own = FrontierPoint(name="AFML release", level="", rr=release.rr, utility_ratio=compared.own)
     sampled = samples(inputs.limits, len(dosage), linked.records)
     points = (own, *compared.frontier)
@@ -136,6 +138,7 @@ class Parts:
     asked: Declared
     headline: Headline
     release: ReleaseSection
+    linked: ReIdentification
 
 
 def _compared(inputs: EvaluationInputs, case: Case, found: Parts, dosage: Int8, progress: Note) -> Comparison:
@@ -180,8 +183,9 @@ def _family(comparands: Comparands, other: OtherRelease, inputs: EvaluationInput
 def _details(inputs: EvaluationInputs, case: Case, dosage: Int8, found: Parts, progress: Note) -> Details:
     limits, knowledge = inputs.limits, case.knowledge
     progress("membership")
-    members = case.references[chosen(len(dosage), limits.members, inputs.seed, 0x3E)]
-    membership = infer_membership(case.released, members, knowledge, seed=inputs.seed)
+    members = np.arange(len(dosage))[chosen(len(dosage), limits.members, inputs.seed, 0x3E)]
+    asked = case.references if len(members) == len(dosage) else case.references[members]
+    judged = judge(case.released, asked, knowledge, seed=inputs.seed, people=members)
     progress("inference of a genotype")
     genotype = _inferred(inputs, case, dosage)
     progress("calibration, association scan, allele frequencies")
@@ -197,9 +201,10 @@ def _details(inputs: EvaluationInputs, case: Case, dosage: Int8, found: Parts, p
         phenotypes=phenotypes,
         traits=tuple(trait_details(one.name, one.utility) for one in numbers),
         frequencies=frequency_agreement(case.released, dosage, inputs.panel),
-        membership=membership,
+        membership=measured(judged),
         genotype=genotype,
         population=population_details(points),
+        harder=harder(inputs, case, found.linked, judged, progress),
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from afml.core.errors import InputError
 from afml.evaluation.attacks import ReleaseFunction
 from afml.evaluation.attacks.base import Float64, Int8
+from afml.evaluation.groups import Labels
 from afml.evaluation.limits import LIMITS, Limits
 
 
@@ -85,6 +86,9 @@ class EvaluationInputs:
             utility is then that of `reconstruction`, and `risk_weights` are the components' loadings.
         told: int8[n, S] released -> float64[n, scores], public: what records say by the codebook table beside them,
             where recipients train on that; None where they train on dosages.
+        labels: Groups of people (of ancestry, say) that RR and membership are reported for; by default clusters of
+            genotypes.
+        second: A second release of the same people, attacked together with this one.
     """
 
     institutions: tuple[Institution, ...]
@@ -104,6 +108,8 @@ class EvaluationInputs:
     limits: Limits = LIMITS
     components: Callable[[Int8], Float64] | None = None
     told: Callable[[Int8], Float64] | None = None
+    labels: Labels | None = None
+    second: OtherRelease | None = None
 
 
 def stacked(arrays: Sequence[Int8]) -> Int8:

@@ -17,6 +17,7 @@ from afml.core.files import write_bytes
 from afml.core.simulation import SIMULATION
 from afml.evaluation.attacks import ATTACKS
 from afml.evaluation.details import Details, PhenotypeDetails, every_phenotype
+from afml.evaluation.groups import ALLOWED
 from afml.evaluation.report import FrontierPoint, Report, compared_rows
 
 _COLOURS = ("#8a8f98", "#d97706", "#0f766e", "#7c3aed", "#be185d", "#2563eb", "#4d7c0f")
@@ -137,6 +138,8 @@ def write_html(report: Report, details: PageDetails, path: Path) -> None:
         attacks={name: ATTACKS.get(name).guess for name in report.release.rr_by_attack if name in ATTACKS},
         measures=MEASURES,
         more=more,
+        harder=None if more is None else more.harder,
+        allowed=ALLOWED,
         baselines=compared_rows(report),
         every=() if more is None else every_phenotype(more),
         about=None if more is None else _about(report, more),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ class ReIdentification:
         known_institution: The worst attack when the attacker knows which file's people a record is of; None
             where the question was not asked.
         records: Number of records attacked: all, or a random sample of them.
+        success: Of each attack per attacked record, float64[records].
+        people: int64[records], whose each attacked record is, as a candidate.
     """
 
     rr: float
@@ -40,6 +42,8 @@ class ReIdentification:
     chance: float
     known_institution: float | None = None
     records: int = 0
+    success: Mapping[str, Float64] = field(default_factory=dict, compare=False, repr=False)
+    people: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64), compare=False, repr=False)
 
 
 def interval(success: Float64, level: float = 0.95) -> tuple[float, float]:
@@ -98,6 +102,8 @@ def attack_all(
         chance=1 / len(case.references),
         known_institution=max(at_home.values()) if at_home else None,
         records=len(case.released),
+        success=reached,
+        people=case.truth,
     )
 
 

@@ -7,6 +7,8 @@ from rich.table import Table
 
 from afml.core.simulation import SIMULATION
 from afml.evaluation.details import Details, Row, every_phenotype
+from afml.evaluation.groups import ALLOWED
+from afml.evaluation.harder import Harder
 from afml.evaluation.page import MEASURES, percent
 from afml.evaluation.report import ReleaseSection, Report, compared_rows
 
@@ -58,6 +60,17 @@ def _utility(release: ReleaseSection) -> list[tuple[str, str]]:
     return lines
 
 
+def harder_lines(found: Harder) -> list[tuple[str, str]]:
+    """(question, answer) beside RR."""
+    first = found.groups.groups[0]
+    told = "" if found.groups.even else f", MORE THAN {ALLOWED:g} times"
+    lines = [(f"with relatives, degree {point.degree}", percent(point.rr)) for point in found.relatives]
+    lines.append(("worst group", f"{percent(first.rr)} ({first.name}, {found.groups.ratio:.1f} x the mean{told})"))
+    if found.again is not None:
+        lines.append((f"with a second release ({found.again.name})", percent(found.again.rr)))
+    return lines
+
+
 def _cells(one: Row) -> tuple[str, str, str, str, str]:
     """Name, released, raw, covariates alone, ratio."""
     measure = MEASURES[one.measure]
@@ -89,6 +102,7 @@ def print_report(report: Report, method: str, console: Console, details: Details
     if data.panel_drawn:
         title += f"; panel drawn from allele frequencies ({data.panel_drawn} people)"
     attacks = sorted(report.release.rr_by_attack.items(), key=lambda item: -item[1])
+    harder = [] if details is None or details.harder is None else harder_lines(details.harder)
     known = report.release.utility_comparable
     rows = [
         (row.name, row.matched, percent(row.rr), f"{row.utility_ratio:.3f}" if known else "not comparable")
@@ -98,6 +112,7 @@ def print_report(report: Report, method: str, console: Console, details: Details
         lines = [title, *(f"{what + ':':<32} {value}" for what, value in summary(report, method))]
         lines += [f"phenotype, {n}: utility ratio {ratio}, {auc}, raw {raw}" for n, auc, raw, _, ratio in listed]
         lines += [f"attack, {name + ':':<24} {percent(rr)}" for name, rr in attacks]
+        lines += [f"{what + ':':<32} {value}" for what, value in harder]
         lines += [f"baseline, {n} at matched {m}: RR {rr}, utility ratio {ratio}" for n, m, rr, ratio in rows]
         console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
         return
@@ -107,6 +122,8 @@ def print_report(report: Report, method: str, console: Console, details: Details
     linked = Table("attack", "success", title="Linkage", title_justify="left")
     for name, rr in attacks:
         linked.add_row(name, percent(rr))
+    for what, value in harder:
+        linked.add_row(what, value)
     compared = Table("baseline", "matched on", "RR", "utility ratio", title="Baselines", title_justify="left")
     for cells in rows:
         compared.add_row(*cells)

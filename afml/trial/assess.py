@@ -49,6 +49,7 @@ from afml.release.plan import ReleasePlan
 from afml.release.released import mask_alone
 from afml.release.table import Decoder
 from afml.trial.auditing import subject_of
+from afml.trial.bench import labels_of
 from afml.trial.parties import Traffic
 from node.inuse import in_use
 from node.privacy import PrivacyStatement
@@ -69,6 +70,7 @@ class Trial:
         data_kind: Whether the genotypes are simulated.
         about: What `afml phenotypes` wrote beside its table; None where nothing was simulated.
         seed: Of reference profiles, random masks and attackers.
+        groups: Table of people's groups (`afml.trial.bench.read_groups`); None: clusters of genotypes.
     """
 
     config: RunConfig
@@ -77,6 +79,7 @@ class Trial:
     data_kind: Literal["simulated", "vcf"]
     about: Path | None
     seed: int
+    groups: Path | None = None
 
     @property
     def settings(self) -> MaskingSettings:
@@ -162,16 +165,19 @@ def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
 def _inputs(trial: Trial, plan: ReleasePlan) -> EvaluationInputs:
     settings = trial.settings
     institutions = _institutions(trial)
-    panel = GenotypeStore.open(trial.files.panel_store).dosage()
+    store = GenotypeStore.open(trial.files.panel_store)
+    panel = store.dosage()
+    names = [name for space in trial.spaces for name in PeopleTable.load(space.people).samples]
     model = TrainedModel.load(trial.spaces[0].model(trial.config.run))
     smallest = min(trial.config.enrolled.values())
     basis = Basis(panel, tuple(one.dosage for one in institutions), settings.release, smallest)
+    others = _others(plan, model, basis)
     return EvaluationInputs(
         institutions=institutions,
         panel=panel,
         mask=lambda dosage: mask_alone(plan, dosage),
         risk_weights=_binary_first(np.atleast_2d(model.weights), settings) / model.scale,
-        others=_others(plan, model, basis),
+        others=others,
         fill=plan.fill,
         genotype_error=settings.game.genotype_error,
         seed=trial.seed,
@@ -180,6 +186,8 @@ def _inputs(trial: Trial, plan: ReleasePlan) -> EvaluationInputs:
         if settings.risk.kept_components
         else None,
         told=Decoder(plan) if METHODS.get(plan.method).many else None,
+        labels=labels_of(trial.groups, names, store.samples),
+        second=next((one for one in others if one.released is not None), None),
     )
 
 

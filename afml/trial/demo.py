@@ -275,6 +275,7 @@ class Demo:
                 "--data-kind", "vcf" if settings.genomes.vcf else "simulated",
                 "--phenotype", self._data / "phenotypes.json", "--seed", settings.seed,
                 "--aggregator", consortium.aggregator, "--seconds", seconds,
+                *(("--groups", settings.genomes.people) if settings.genomes.people else ()),
             ])  # fmt: skip
 
     def _vcf(self, part: int | str) -> Path:

@@ -66,6 +66,24 @@ DETAILS: dict[str, Any] = {
         {"factor": 10, "candidates": 20000, "chance": 0.00005, "rr": 0.0005, "ci95": [0.00002, 0.003],
          "by_attack": {"likelihood": 0.0005}},
     ],
+    "harder": {
+        "relatives": [
+            {"degree": 1, "kinship": 0.25, "candidates": 2000, "chance": 0.0005, "rr": 0.003, "ci95": [0.001, 0.006],
+             "by_attack": {"likelihood": 0.003, "kinship": 0.001}},
+        ],
+        "groups": {
+            "inferred": False, "mean_rr": 0.005, "ratio": 2.4,
+            "groups": [
+                {"name": "AFR", "people": 600, "rr": 0.012, "ci95": [0.005, 0.02],
+                 "membership": {"auc": 0.53, "ci95": [0.5, 0.56], "members": 600, "non_members": 130}},
+                {"name": "EUR", "people": 1400, "rr": 0.001, "ci95": [0.0, 0.004], "membership": None},
+            ],
+        },
+        "recovery": {"people": 400, "accuracy": 0.613, "panel_accuracy": 0.608, "most_of_one": 0.04,
+                     "accuracy_by_attack": {"inversion": 0.613, "imputation": 0.61}},
+        "again": {"name": "greedy codebook", "patterns": 78, "smallest_group": 1, "matched": 0.02,
+                  "matched_by_chance": 0.0025, "rr": 0.031, "ci95": [0.02, 0.04], "by_attack": {"likelihood": 0.031}},
+    },
 }  # fmt: skip
 
 

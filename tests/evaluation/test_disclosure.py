@@ -69,7 +69,8 @@ def test_a_shown_genotype_that_is_rare_outside_the_file_is_found(people: tuple[I
     mask = static_mask(np.array([5]), 0)
     knowledge = Knowledge(panel, mask)
     found = infer_membership(mask(private), private, knowledge)
-    assert min(found.auc_by_attack.values()) == pytest.approx(0.95, abs=0.02)
+    areas = [area for name, area in found.auc_by_attack.items() if name != "presence"]  # that asks whether it is there
+    assert min(areas) == pytest.approx(0.95, abs=0.02)
 
 
 def test_a_small_file_is_betrayed_by_its_frequencies(people: tuple[Int8, Int8]) -> None:

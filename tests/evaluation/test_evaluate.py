@@ -9,9 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from afml.core.errors import InputError
+from afml.evaluation import harder as harder_module
 from afml.evaluation.attacks.base import Int8
 from afml.evaluation.details import read_details, write_details
 from afml.evaluation.evaluate import Evaluation, evaluate
+from afml.evaluation.groups import labelled
 from afml.evaluation.headline import declared, measure
 from afml.evaluation.inputs import EvaluationInputs, Institution, OtherRelease
 from tests.simulated import simulate_dosage
@@ -224,3 +226,33 @@ def test_a_release_that_is_read_by_its_table_is_worth_what_that_says(inputs: Eva
     assert by_table.utility.raw_auc == by_dosage.utility.raw_auc
     blind = measure(replace(inputs, told=lambda records: told(records) * 0.0), asked, dosage, released).worst
     assert blind.utility.auc == 0.5
+
+
+def test_the_harder_questions_are_asked_of_the_same_release(inputs: EvaluationInputs) -> None:
+    second = OtherRelease("again", lambda dosage: one_genotype(dosage[:, ::-1])[:, ::-1])
+    labels = labelled(["a", "b", "c"] * 100, ["a", "b", "c"] * 40)
+    asked = replace(inputs, others=(), population=(1,), asked_people=50, labels=labels, second=second)
+    found = evaluate(asked)
+    harder = found.details.harder
+    assert harder is not None
+    assert [point.degree for point in harder.relatives] == [1, 2, 3]
+    assert all(point.rr <= 3 / 300 + 1e-9 and point.candidates == 300 for point in harder.relatives)
+    assert {group.name for group in harder.groups.groups} == {"a", "b", "c"}
+    assert harder.groups.mean_rr == pytest.approx(found.release.rr)
+    assert sum(group.people * group.rr for group in harder.groups.groups) >= 300 * found.release.rr - 1e-9
+    assert harder.recovery.people == 50
+    assert harder.again is not None
+    assert 3 < harder.again.patterns <= 9
+    assert found.release.rr <= harder.again.rr <= 9 / 300 + 1e-9
+
+
+def test_of_more_people_a_sample_is_asked(inputs: EvaluationInputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harder_module, "MOST_PEOPLE", 90)
+    second = OtherRelease("same", one_genotype)
+    found = evaluate(replace(inputs, others=(), population=(1,), asked_people=20, second=second)).details.harder
+    assert found is not None
+    assert {point.candidates for point in found.relatives} == {90}
+    assert found.groups.inferred
+    assert found.again is not None
+    assert found.again.patterns == 3
+    assert found.again.rr <= 3 / 90 + 1e-9

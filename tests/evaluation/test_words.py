@@ -106,3 +106,24 @@ def test_a_drawn_panel_is_named_wherever_results_are_read(tmp_path: Path) -> Non
     write_html(report, PageDetails("codebook", "major", (own,)), tmp_path / "report.html")
     page = " ".join((tmp_path / "report.html").read_text().split())
     assert "public panel of 0 people: 500 drawn from public allele frequencies, sites independent, in" in page
+
+
+def test_harder_questions_are_answered_on_the_page(report: Report, tmp_path: Path) -> None:
+    page = seen(report, Details.model_validate(DETAILS), tmp_path)
+    for phrase in (
+        "child or parent (degree 1) 0.250 likelihood 0.30 % 0.10 % to 0.60 % 0.050 %",
+        "AFR is recognised 2.4 times as often as the mean , more than the 2 times allowed for",
+        "AFR 600 1.2 % 0.50 % to 2.0 % 0.530 0.500 to 0.560",
+        "EUR 1 400 0.10 % 0 % to 0.40 % – too few panel people",
+        "a second release of the same people (greedy codebook)", "tells 78 pairs of patterns apart",
+        "the rarest shared by 1 person of a file", "recognises 3.1 %", "+0.5 points 61.3 % of the genotypes",
+    ):  # fmt: skip
+        assert phrase in page, phrase
+    even = DETAILS["harder"] | {"again": None}
+    even["groups"] = DETAILS["harder"]["groups"] | {"ratio": 1.3, "inferred": True}
+    page = seen(report, Details.model_validate(DETAILS | {"harder": even}), tmp_path)
+    assert "1.3 times the mean: at most 2 times was allowed for" in page
+    assert "Groups are clusters of genotypes" in page
+    assert "Were the same people released once more" not in page
+    older = {key: value for key, value in DETAILS.items() if key != "harder"}
+    assert "Whom the mean hides" not in seen(report, Details.model_validate(older), tmp_path)

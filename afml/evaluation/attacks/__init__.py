@@ -27,6 +27,8 @@ ATTACKS: Registry[AttackKind] = Registry(
         "masker-aware": "afml.evaluation.attacks.masker_aware:MaskerAwareLinkage",
         "imputation": "afml.evaluation.attacks.imputation:ImputationLinkage",
         "kinship": "afml.evaluation.attacks.kinship:KinshipLinkage",
+        "hidden Markov": "afml.evaluation.attacks.markov:HiddenMarkovLinkage",
+        "inversion": "afml.evaluation.attacks.inversion:InversionLinkage",
         "trained identifier": "afml.evaluation.attacks.identifier:TrainedIdentifier",
     },
 )

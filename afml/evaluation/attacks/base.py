@@ -70,6 +70,8 @@ class Knowledge:
         fill: What a masked site shows: 0 ("major") or './.' ("missing").
         genotype_error: Error rate of a reference profile.
         reference_missing: Share of a reference profile without a call.
+        shared: Where reference profiles are of a descendant of each candidate: probability that the two share an
+            allele by descent at a site (child 1, grandchild 1/2, ...); None: they are the candidates' own.
     """
 
     panel: Int8
@@ -77,6 +79,7 @@ class Knowledge:
     fill: Literal["major", "missing"] = "major"
     genotype_error: float = 0.01
     reference_missing: float = 0.01
+    shared: float | None = None
 
     @cached_property
     def complete_panel(self) -> Int8:
@@ -101,7 +104,18 @@ class Knowledge:
         called = np.full((3, 3), e / 2) + (1 - 1.5 * e) * np.eye(3)  # P(call | genotype), symmetric
         joint = called[None] * self.frequencies[:, None, :]  # [S, call, genotype]
         posterior = joint / joint.sum(axis=2, keepdims=True)
+        if self.shared is not None:
+            posterior = posterior @ self._given_relative(self.shared)
         return np.concatenate([self.frequencies[:, None, :], posterior], axis=1)
+
+    def _given_relative(self, shared: float) -> Float64:
+        """float64[S, 3, 3]: P(genotype | a descendant's genotype), after Li and Sacks (1954)."""
+        minor = self.frequencies @ np.arange(3) / 2
+        other = np.stack([1 - minor, minor], axis=1)  # the allele that is not the shared one: anybody's
+        one = np.zeros((len(minor), 2, 3))  # P(genotype | the shared allele)
+        one[:, 0, :2], one[:, 1, 1:] = other, other
+        by_descent = np.stack([one[:, 0], one.mean(axis=1), one[:, 1]], axis=1)
+        return np.asarray(shared * by_descent + (1 - shared) * self.frequencies[:, None, :])
 
     @cached_property
     def channel(self) -> Float64:

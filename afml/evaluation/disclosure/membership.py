@@ -23,6 +23,7 @@ from afml.core.errors import InputError
 from afml.evaluation.attacks.base import Case, Float64, Int8, Knowledge, reference_profiles, row_blocks
 from afml.evaluation.attacks.likelihood import RecordLikelihood
 from afml.evaluation.attacks.scoring import blocks
+from afml.evaluation.disclosure.beacon import BeaconPresence
 from afml.evaluation.distinct import counted, distinct
 
 FALSE_POSITIVES = 0.01
@@ -142,7 +143,7 @@ def _shown(records: Int8) -> Float64:
 
 def membership_suite() -> tuple[MembershipAttack, ...]:
     """Every membership attack."""
-    return (LikelihoodMembership(), PatternMembership(), FileFrequencies())
+    return (LikelihoodMembership(), PatternMembership(), FileFrequencies(), BeaconPresence())
 
 
 def auc(members: Float64, others: Float64) -> float:
@@ -158,24 +159,46 @@ def tpr_at(members: Float64, others: Float64, fpr: float) -> float:
     return float((members > threshold).mean())
 
 
-def infer_membership(
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Scores of one attack with one half of the panel as its reference.
+
+    Attributes:
+        attack: Its name.
+        members: float64[n], of the released people.
+        others: float64[m], of the panel people of the other half.
+        people: int64[n], whose those of the members are, among all released people.
+        outside: int64[m], rows in the panel of the others.
+    """
+
+    attack: str
+    members: Float64
+    others: Float64
+    people: NDArray[np.int64]
+    outside: NDArray[np.int64]
+
+
+def judge(
     released: Int8,
     references: Int8,
     knowledge: Knowledge,
     attacks: Sequence[MembershipAttack] | None = None,
     *,
-    fpr: float = FALSE_POSITIVES,
     seed: int = 0,
-) -> Membership:
-    """Attack a release.
+    people: NDArray[np.int64] | None = None,
+) -> list[Judged]:
+    """Score members and non-members.
 
     Args:
         released: int8[n, S], the records.
-        references: int8[n, S], reference profiles of the released people.
+        references: int8[n, S], reference profiles of released people.
         knowledge: What is public; its panel supplies the non-members.
         attacks: By default `membership_suite()`.
-        fpr: False-positive rate at which members are counted.
         seed: Of the cut of the panel and of genotyping errors.
+        people: int64[n], who these are among all released people; by default all of them.
+
+    Returns:
+        Every attack with each half of the panel.
 
     Raises:
         InputError: A panel of fewer than four people.
@@ -186,21 +209,47 @@ def infer_membership(
     rng = np.random.default_rng([seed, 0x3E])
     order = rng.permutation(len(knowledge.panel))
     halves: tuple[NDArray[np.int64], ...] = tuple(np.array_split(order, 2))
-    areas: dict[str, list[float]] = {attack.name: [] for attack in suite}
-    found: dict[str, list[float]] = {attack.name: [] for attack in suite}
+    who = np.arange(len(references)) if people is None else people
+    found = []
     for reference, outside in (halves, halves[::-1]):
         known = replace(knowledge, panel=knowledge.panel[reference])
         error, missing = knowledge.genotype_error, knowledge.reference_missing
         strangers = reference_profiles(
             knowledge.panel[outside], knowledge.frequencies, error=error, missing=missing, rng=rng
         )
+        everybody = np.concatenate([references, strangers])
         for attack in suite:
-            score = attack.score(released, np.concatenate([references, strangers]), known)
-            members, others = score[: len(references)], score[len(references) :]
-            areas[attack.name].append(auc(members, others))
-            found[attack.name].append(tpr_at(members, others, fpr))
+            score = attack.score(released, everybody, known)
+            found.append(Judged(attack.name, score[: len(references)], score[len(references) :], who, outside))
+    return found
+
+
+def measured(judged: Sequence[Judged], fpr: float = FALSE_POSITIVES) -> Membership:
+    """How well members are told from non-members.
+
+    Args:
+        judged: From `judge`.
+        fpr: False-positive rate at which members are counted.
+    """
+    areas: dict[str, list[float]] = {one.attack: [] for one in judged}
+    found: dict[str, list[float]] = {one.attack: [] for one in judged}
+    for one in judged:
+        areas[one.attack].append(auc(one.members, one.others))
+        found[one.attack].append(tpr_at(one.members, one.others, fpr))
     by_auc = {name: float(np.mean(values)) for name, values in areas.items()}
     by_tpr = {name: float(np.mean(values)) for name, values in found.items()}
-    return Membership(
-        max(by_auc.values()), max(by_tpr.values()), fpr, by_auc, by_tpr, len(references), len(knowledge.panel)
-    )
+    others = len(np.unique(np.concatenate([one.outside for one in judged])))
+    return Membership(max(by_auc.values()), max(by_tpr.values()), fpr, by_auc, by_tpr, len(judged[0].members), others)
+
+
+def infer_membership(
+    released: Int8,
+    references: Int8,
+    knowledge: Knowledge,
+    attacks: Sequence[MembershipAttack] | None = None,
+    *,
+    fpr: float = FALSE_POSITIVES,
+    seed: int = 0,
+) -> Membership:
+    """Attack a release: `judge`, then `measured`."""
+    return measured(judge(released, references, knowledge, attacks, seed=seed), fpr)

@@ -1,0 +1,95 @@
+"""Harder than RR: attackers with a person's relatives or a second release, and whom a mean hides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.evaluation.again import TwoReleases, two_releases
+from afml.evaluation.attacks.base import Attack, Case, Int8
+from afml.evaluation.attacks.kinship import KinshipLinkage
+from afml.evaluation.attacks.likelihood import LikelihoodLinkage
+from afml.evaluation.attacks.markov import HiddenMarkovLinkage
+from afml.evaluation.attacks.masker_aware import MaskerAwareLinkage
+from afml.evaluation.disclosure.membership import Judged
+from afml.evaluation.disclosure.recovery import Recovery, recover
+from afml.evaluation.groups import ByGroup, by_group, clustered
+from afml.evaluation.inputs import EvaluationInputs, stacked
+from afml.evaluation.relatives import RelativesPoint, rr_by_degree
+from afml.evaluation.rr import ReIdentification
+
+MOST_PEOPLE = 20_000
+"""People, as records and as candidates, that relatives and second releases are measured on; of more, a sample."""
+
+
+@dataclass(frozen=True)
+class Harder:
+    """What details.json and the page hold beside RR.
+
+    Attributes:
+        relatives: RR where the candidates are relatives.
+        groups: RR and membership by group of people.
+        recovery: Genotypes that follow from a record.
+        again: What a second release of the same people adds; None where none was given.
+    """
+
+    relatives: tuple[RelativesPoint, ...]
+    groups: ByGroup
+    recovery: Recovery
+    again: TwoReleases | None = None
+
+
+def attackers() -> tuple[Attack, ...]:
+    """Attacks that need no training: worth running again for every question."""
+    return (LikelihoodLinkage(), MaskerAwareLinkage(), KinshipLinkage(), HiddenMarkovLinkage())
+
+
+def harder(
+    inputs: EvaluationInputs,
+    case: Case,
+    linked: ReIdentification,
+    judged: list[Judged],
+    note: Callable[[str], None] = lambda _: None,
+) -> Harder:
+    """Ask the harder questions.
+
+    Args:
+        inputs: The release.
+        case: It under attack, records and references of all institutions in order.
+        linked: Its records linked to people.
+        judged: Scores of the membership attacks.
+        note: Told what is running.
+    """
+    dosage = stacked([one.dosage for one in inputs.institutions])
+    rows = _asked(len(dosage), inputs.seed, MOST_PEOPLE)
+    some = case if len(rows) == len(dosage) else case.restricted(rows, rows)
+    relatives = rr_by_degree(some, dosage[rows], attackers(), seed=inputs.seed, note=note)
+    note("groups of people")
+    labels = inputs.labels or clustered(dosage, case.knowledge, inputs.seed)
+    groups = by_group(labels, linked, judged)
+    note("genotypes that follow from a record")
+    asked = _asked(len(dosage), inputs.seed, inputs.asked_people)
+    recovery = recover(case.released[asked], dosage[asked], case.knowledge, seed=inputs.seed)
+    return Harder(relatives, groups, recovery, _again(inputs, some, rows, note))
+
+
+def _asked(people: int, seed: int, most: int) -> NDArray[np.int64]:
+    """Rows of everybody, or of so many people at random, in order."""
+    return np.sort(np.random.default_rng([seed, 0xA6]).permutation(people)[:most])
+
+
+def _again(
+    inputs: EvaluationInputs, case: Case, rows: NDArray[np.int64], note: Callable[[str], None]
+) -> TwoReleases | None:
+    second = inputs.second
+    if second is None:
+        return None
+    note(f"a second release: {second.name}")
+    files: tuple[Int8, ...] = second.released or tuple(second.mask(one.dosage) for one in inputs.institutions)
+    ends = np.cumsum([len(file) for file in files])
+    inside = np.split(rows, np.searchsorted(rows, ends[:-1]))
+    some = [file[own - (end - len(file))] for file, own, end in zip(files, inside, ends, strict=True)]
+    return two_releases(second.name, case, some, second.mask, attackers(), seed=inputs.seed)

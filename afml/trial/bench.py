@@ -1,0 +1,145 @@
+"""The attack bench on files: released VCFs of any tool, the people they were made of, public people."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.core.errors import InputError
+from afml.core.files import require_file
+from afml.evaluation.bench import BenchInputs, bench
+from afml.evaluation.bench_report import BenchFile, BenchReport
+from afml.evaluation.groups import Labels, labelled
+from afml.genomics.build import build_store
+from afml.genomics.choice import SiteChoice, build_site_panel
+from afml.genomics.partition import read_people
+from afml.genomics.store import GenotypeStore
+
+GROUP_COLUMN = "super_pop"
+
+
+@dataclass(frozen=True)
+class BenchFiles:
+    """What is attacked.
+
+    Attributes:
+        released: Files of one tool each.
+        people: Genotypes of the people they were made of: members, and candidates.
+        panel: Genotypes of public people, none of them among `people`.
+        pairs: Table `sample`, `person`: whose record each released sample is; by default samples of equal name.
+        groups: Table of people's groups (`read_groups`); by default genotypes are clustered.
+        sites: Most common sites of the panel that are compared.
+        seed: Of reference profiles and made-up people.
+    """
+
+    released: tuple[Path, ...]
+    people: Path
+    panel: Path
+    pairs: Path | None = None
+    groups: Path | None = None
+    sites: int = 1024
+    seed: int = 1
+
+
+def read_groups(path: Path) -> dict[str, str]:
+    """Sample -> group: a table whose first column is `sample`; the group is in `super_pop`, else in the second column.
+
+    Raises:
+        InputError: It is not such a table.
+    """
+    columns, rows = read_people(path)
+    if len(columns) < 2:
+        raise InputError("has no column of groups", where=path, cure=f"add a column {GROUP_COLUMN}")
+    at = columns.index(GROUP_COLUMN) if GROUP_COLUMN in columns else 1
+    short = next((name for name, fields in rows.items() if len(fields) <= at), None)
+    if short is not None:
+        raise InputError(f"has a line without a {columns[at]}", where=path, cure="complete it")
+    return {name: fields[at] for name, fields in rows.items()}
+
+
+def labels_of(path: Path | None, people: list[str], panel: list[str]) -> Labels | None:
+    """The groups of people and panel; None where no table says them.
+
+    Raises:
+        InputError: It is not such a table, or names nobody of the people.
+    """
+    if path is None:
+        return None
+    groups = read_groups(path)
+    try:
+        return labelled([groups.get(name) for name in people], [groups.get(name) for name in panel])
+    except InputError as error:
+        raise InputError(str(error.problem), where=path, cure=error.cure) from None
+
+
+def attack_files(files: BenchFiles, note: Callable[[str], None] = lambda _: None) -> BenchReport:
+    """Attack each file.
+
+    Args:
+        files: What is attacked.
+        note: Told what is running.
+
+    Raises:
+        InputError: A file is unreadable, public people are among the people, or whose records they are is not clear.
+    """
+    note("choosing sites")
+    panel = build_site_panel(require_file(files.panel, "panel VCF"), SiteChoice(files.sites))
+
+    @contextmanager
+    def read(path: Path, absent: float) -> Iterator[GenotypeStore]:
+        note(f"reading {path.name}")
+        with tempfile.TemporaryDirectory() as scratch:
+            yield build_store(require_file(path, "VCF"), panel, Path(scratch) / "store.zarr", max_absent=absent)
+
+    with read(files.panel, 0.0) as store:
+        public, public_names = store.dosage(), store.samples
+    with read(files.people, 0.5) as store:
+        dosage, names = store.dosage(), store.samples
+    both = set(names) & set(public_names)
+    if both:
+        raise InputError(
+            f"holds {len(both)} of the people of {files.people.name}", where=files.panel,
+            cure="give public people who are not among those the files were made of",
+        )  # fmt: skip
+    labels = labels_of(files.groups, names, public_names)
+    found = []
+    for path in files.released:
+        with read(path, 1.0) as store:
+            released, samples = store.dosage(), store.samples
+        truth = _whose(samples, names, files.pairs, path)
+        inputs = BenchInputs(released, dosage, public, truth, labels, seed=files.seed)
+        note(f"attacking {path.name}")
+        found.append(BenchFile(file=path.name, found=bench(inputs, note)))
+    return BenchReport(files=tuple(found), seed=files.seed)
+
+
+def _whose(samples: list[str], people: list[str], pairs: Path | None, where: Path) -> NDArray[np.int64] | None:
+    """The row of each record's person; None where records are called like nobody.
+
+    Raises:
+        InputError: Only some are, or the table of pairs lacks some.
+    """
+    number = {name: row for row, name in enumerate(people)}
+    if pairs is not None:
+        _, rows = read_people(pairs)
+        known = {name: fields[1] for name, fields in rows.items() if len(fields) > 1}
+        lost = sum(known.get(sample) not in number for sample in samples)
+        if lost:
+            raise InputError(
+                f"names no person for {lost} of {len(samples)} records of {where.name}", where=pairs,
+                cure="give a table of released sample and person for all of them",
+            )  # fmt: skip
+        return np.array([number[known[sample]] for sample in samples], dtype=np.int64)
+    same = sum(sample in number for sample in samples)
+    if 0 < same < len(samples):
+        raise InputError(
+            f"{same} of {len(samples)} records are called like a person", where=where,
+            cure="say whose records they are with --pairs, or rename them all",
+        )  # fmt: skip
+    return np.array([number[sample] for sample in samples], dtype=np.int64) if same else None

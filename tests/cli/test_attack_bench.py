@@ -1,0 +1,68 @@
+"""`afml evaluate --attack-bench` on files, as somebody without a run uses it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.zygote import Zygote
+from tests.simulated import simulate_dosage, write_vcf
+
+PEOPLE, PANEL, SITES = 50, 60, 48
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("another tool's")
+    dosage = simulate_dosage(PEOPLE + PANEL, SITES, 2)
+    people, panel = dosage[:PEOPLE], dosage[PEOPLE:]
+    names = [f"N{i}" for i in range(PEOPLE)]
+    write_vcf(root / "people.vcf.gz", people, samples=names)
+    write_vcf(root / "panel.vcf.gz", panel, samples=[f"P{i}" for i in range(PANEL)])
+    write_vcf(root / "same.vcf.gz", people, samples=names)
+    shown = np.where(np.arange(SITES) < 2, people, -1).astype(np.int8)
+    write_vcf(root / "masked.vcf.gz", shown, samples=[f"R{i}" for i in range(PEOPLE)], keep=range(0, SITES, 2))
+    rows = "".join(f"R{i}\tN{i}\nN{i}\tN{i}\n" for i in range(PEOPLE))
+    (root / "pairs.tsv").write_text("sample\tperson\n" + rows)
+    groups = [f"{name}\tXX\t{'AFR' if i % 2 else 'EUR'}\n" for i, name in enumerate(names)]
+    groups += [f"P{i}\tXX\t{'AFR' if i % 2 else 'EUR'}\n" for i in range(PANEL)]
+    (root / "groups.tsv").write_text("sample\tpop\tsuper_pop\n" + "".join(groups))
+    return root
+
+
+def test_files_of_any_tool_are_attacked(files: Path, afml: Zygote, tmp_path: Path) -> None:
+    done = afml(
+        "evaluate", "--attack-bench", files / "same.vcf.gz", "--attack-bench", files / "masked.vcf.gz",
+        "--people-vcf", files / "people.vcf.gz", "--panel-vcf", files / "panel.vcf.gz", "--sites", SITES,
+        "--pairs", files / "pairs.tsv", "--groups", files / "groups.tsv", "--out", tmp_path,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.out.count("re-identification rate:") == 2
+    same, masked = json.loads((tmp_path / "bench.json").read_text())["files"]
+    assert same["found"]["linked"]["rr"] == 1.0
+    assert {group["name"] for group in same["found"]["linked"]["groups"]["groups"]} == {"EUR", "AFR"}
+    assert (masked["file"], masked["found"]["patterns"]["patterns"]) == ("masked.vcf.gz", 3)
+    assert masked["found"]["linked"]["rr"] <= 3 / PEOPLE + 1e-9
+
+
+def test_what_cannot_be_attacked_is_refused_in_one_line(files: Path, afml: Zygote, tmp_path: Path) -> None:
+    people, panel = ("--people-vcf", files / "people.vcf.gz"), ("--panel-vcf", files / "panel.vcf.gz")
+    bench = ("evaluate", "--out", tmp_path / "out", "--attack-bench", files / "masked.vcf.gz")
+    own = ("evaluate", "--out", tmp_path / "out", "--attack-bench", files / "people.vcf.gz")
+    short = tmp_path / "short.tsv"
+    short.write_text("sample\tperson\nR0\tN0\n")
+    strangers = tmp_path / "strangers.tsv"
+    strangers.write_text("sample\tsuper_pop\nX\tEUR\n")
+    for arguments, said in (
+        ((*bench, *people), "give --people-vcf and --panel-vcf"),
+        ((*bench, *people, *panel, "--run", "run.json"), "no --run, --work or --aggregator"),
+        (("evaluate", "--out", tmp_path / "out"), "give --run, --work and --aggregator"),
+        ((*own, *people, "--panel-vcf", files / "people.vcf.gz"), "50 of the people"),
+        ((*bench, *people, *panel, "--pairs", short, "--sites", SITES), "no person for 49 of 50"),
+        ((*own, *people, *panel, "--groups", strangers, "--sites", SITES), "nobody of the release is in a group"),
+    ):
+        assert said in afml(*arguments).complaint()
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,236 @@
+"""Relatives, two releases, groups of people and recovery, on cases whose answer is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+from afml.core.errors import InputError
+from afml.evaluation.again import joined, matching, two_releases
+from afml.evaluation.attacks import Case, Knowledge, reference_profiles
+from afml.evaluation.attacks.base import Float64, Int8
+from afml.evaluation.attacks.kinship import KinshipLinkage
+from afml.evaluation.attacks.likelihood import LikelihoodLinkage
+from afml.evaluation.attacks.masker_aware import MaskerAwareLinkage
+from afml.evaluation.disclosure import BeaconPresence, Judged, infer_membership, judge
+from afml.evaluation.disclosure.membership import auc
+from afml.evaluation.disclosure.recovery import recover
+from afml.evaluation.disclosure.scores import Score, invert
+from afml.evaluation.groups import Labels, by_group, clustered, labelled
+from afml.evaluation.masks import static_mask
+from afml.evaluation.relatives import rr_by_degree
+from afml.evaluation.rr import ReIdentification, attack_all
+from tests.simulated import simulate_dosage
+
+
+def make_case(mask: object = None, people: int = 120, sites: int = 256) -> tuple[Case, Int8]:
+    dosage = simulate_dosage(people + 160, sites, 5)
+    knowledge = Knowledge(dosage[people:], mask or (lambda d: d))  # type: ignore[arg-type]
+    rng = np.random.default_rng(1)
+    profiles = reference_profiles(dosage[:people], knowledge.frequencies, error=0.01, missing=0.01, rng=rng)
+    return Case(knowledge.mask(dosage[:people]), profiles, np.arange(people), knowledge), dosage[:people]
+
+
+def test_unmasked_records_are_found_by_their_relatives_the_nearer_the_better() -> None:
+    case, people = make_case()
+    points = rr_by_degree(case, people, [LikelihoodLinkage(), KinshipLinkage()])
+    assert [point.kinship for point in points] == [0.25, 0.125, 0.0625]
+    assert points[0].rr > 0.95
+    assert points[0].rr > points[1].rr > points[2].rr > 2 * points[2].chance
+    assert all(point.ci95[0] <= point.rr <= point.ci95[1] for point in points)
+
+
+def test_a_release_that_says_nothing_says_nothing_of_relatives() -> None:
+    case, people = make_case(np.zeros_like)
+    for point in rr_by_degree(case, people, [LikelihoodLinkage(), MaskerAwareLinkage()]):
+        assert point.rr == pytest.approx(point.chance)
+
+
+def test_two_releases_single_out_the_pairs_of_their_patterns() -> None:
+    """Exact profiles, static sites: one hit a pair of patterns, as if all sites had been shown at once."""
+    first, second = static_mask(np.array([3, 50]), 0), static_mask(np.array([120, 180]), 0)
+    case, people = make_case(first)
+    exact = replace(case, references=people, knowledge=replace(case.knowledge, genotype_error=1e-12))
+    other = second(people)
+    both = joined(exact, other, second)
+    pairs = len(np.unique(np.concatenate([case.released, other], axis=1), axis=0))
+    found = two_releases("another", exact, [other[:60], other[60:]], second, [LikelihoodLinkage()])
+    assert (found.patterns, found.rr) == (pairs, pytest.approx(pairs / 120))
+    assert found.patterns > len(case.patterns[0])
+    rows, index = both.masks
+    np.testing.assert_array_equal(rows[index], np.concatenate([first(people), other], axis=1))
+    assert found.matched_by_chance == pytest.approx(2 / 120)
+    counts = [
+        np.unique(np.concatenate([case.released[f], other[f]], axis=1), axis=0, return_counts=True)[1].min()
+        for f in (slice(0, 60), slice(60, 120))
+    ]
+    assert found.smallest_group == min(counts)
+
+
+def test_the_same_release_twice_adds_nothing_and_is_matched_within_its_patterns() -> None:
+    mask = static_mask(np.array([3]), 0)
+    case, people = make_case(mask)
+    case = replace(case, references=people, knowledge=replace(case.knowledge, genotype_error=1e-12))
+    success = matching(case.released, case.released, case.knowledge, mask)
+    assert success.mean() == pytest.approx(3 / 120)  # three patterns, each matched to itself
+    alone = attack_all(case, [LikelihoodLinkage()])
+    assert two_releases("same", case, [case.released], mask, [LikelihoodLinkage()]).rr == pytest.approx(alone.rr)
+
+
+def test_unrelated_releases_are_matched_by_chance_and_other_people_are_refused() -> None:
+    case, people = make_case(static_mask(np.array([3]), 0))
+    nothing = np.zeros_like(people)
+    success = matching(case.released, nothing, case.knowledge, np.zeros_like)
+    np.testing.assert_allclose(success, 1 / 120)
+    with pytest.raises(InputError, match="same people at the same sites"):
+        joined(case, nothing[:5], np.zeros_like)
+
+
+def test_the_group_that_shows_itself_is_the_worst() -> None:
+    """Only one ancestry's people show their genotypes: they alone are recognised."""
+    case, _ = make_case()
+    labels = labelled(["a"] * 30 + ["b"] * 80 + [None] * 10, ["a", "b"] * 80)
+    released = case.released.copy()
+    released[30:] = 0
+    shown = replace(case, released=released)
+    found = attack_all(shown, [LikelihoodLinkage()])
+    groups = by_group(labels, found, judge(released, case.references, case.knowledge))
+    first, second = groups.groups
+    assert (first.name, first.people, first.rr) == ("a", 30, 1.0)
+    assert second.rr < 0.05
+    fewer = replace(found, people=found.people[:50], success={"likelihood": found.success["likelihood"][:50]})
+    some = by_group(labels, fewer, judge(released, case.references[:40], case.knowledge, people=np.arange(40)))
+    assert [(group.name, group.people) for group in some.groups] == [("a", 30), ("b", 20)]
+    assert not groups.even
+    assert groups.ratio == pytest.approx(first.rr / found.rr)
+    assert first.membership is not None
+    assert first.membership.non_members == 80
+    assert first.membership.ci95[0] <= first.membership.auc <= first.membership.ci95[1]
+
+
+def test_the_area_of_a_group_is_the_auc_of_its_people_and_its_interval_holds_the_truth() -> None:
+    """Many draws of normal scores whose true AUC is known: the interval covers it about as often as it says."""
+    rng = np.random.default_rng(0)
+    from scipy.stats import norm
+
+    truth, covered = float(norm.cdf(0.7 / np.sqrt(2))), 0
+    labels = Labels(("g",), np.zeros(60, np.int64), np.zeros(60, np.int64))
+    half = {"x": np.full(60, 0.5)}
+    linked = ReIdentification(0.5, (0.4, 0.6), {"x": 0.5}, 60, 1 / 60, success=half, people=np.arange(60))
+    for _ in range(300):
+        outside = np.arange(60)
+        one = Judged("x", rng.normal(0.7, 1, 60), rng.normal(0, 1, 60), outside, outside)
+        risk = by_group(labels, linked, [one]).groups[0].membership
+        assert risk is not None
+        assert risk.auc == pytest.approx(auc(one.members, one.others))
+        covered += risk.ci95[0] <= truth <= risk.ci95[1]
+    assert 0.90 < covered / 300 < 0.985
+
+
+def test_clusters_of_genotypes_are_the_populations_they_were_drawn_from() -> None:
+    rng = np.random.default_rng(2)
+    frequency = rng.uniform(0.05, 0.95, (3, 300))
+    which = rng.integers(3, size=400)
+    dosage = rng.binomial(2, frequency[which]).astype(np.int8)
+    knowledge = Knowledge(dosage[200:], lambda d: d)
+    labels = clustered(dosage[:200], knowledge)
+    assert labels.inferred
+    for number in range(len(labels.names)):
+        inside = which[:200][labels.people == number]
+        assert len(inside) == 0 or np.bincount(inside).max() == len(inside)
+    assert (np.diff(np.bincount(labels.panel)) <= 0).all()
+
+
+def test_labels_that_name_nobody_are_refused() -> None:
+    with pytest.raises(InputError, match="nobody of the release is in a group"):
+        labelled([None, None], ["EUR"])
+    case, _ = make_case(people=20, sites=32)
+    labels = labelled(["a"] * 5, ["a"] * 160)
+    with pytest.raises(InputError, match="label every released person"):
+        by_group(labels, attack_all(case, [KinshipLinkage()]), judge(case.released, case.references, case.knowledge))
+
+
+def slow_presence(released: Int8, profile: Int8, knowledge: Knowledge) -> float:
+    carried, shown = knowledge.complete_panel > 0, knowledge.released_panel > 0
+    pooled, people, n, total = (shown & carried).sum() / carried.sum(), len(carried), len(released), 0.0
+    for s in range(released.shape[1]):
+        if profile[s] <= 0:
+            continue
+        c = ((shown & carried)[:, s].sum() + pooled) / (carried[:, s].sum() + 1)
+        c = min(c, 1 - knowledge.genotype_error)
+        q = (shown[:, s].sum() + pooled * (1 - knowledge.frequencies[s, 0])) / (people + 1)
+        out, within = (1 - q) ** n, (1 - c) * (1 - q) ** (n - 1)
+        yes = (released[:, s] > 0).any()
+        total += np.log((1 - within) / (1 - out)) if yes else np.log(within / out)
+    return float(total)
+
+
+def test_presence_equals_the_slow_reference_and_finds_carriers_of_rare_alleles() -> None:
+    rng = np.random.default_rng(3)
+    rare = rng.uniform(0.002, 0.02, 400)
+    dosage = rng.binomial(2, rare, (500, 400)).astype(np.int8)
+    knowledge = Knowledge(dosage[100:], lambda d: d)
+    released = dosage[:40]
+    profiles = dosage[:80]
+    expected = [slow_presence(released, profile, knowledge) for profile in profiles]
+    found = BeaconPresence().score(released, profiles, knowledge)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert auc(found[:40], found[40:]) > 0.95
+    assert infer_membership(released, released, knowledge, [BeaconPresence()]).auc > 0.95
+
+
+def test_recovery_counts_what_follows_from_a_record() -> None:
+    case, people = make_case()
+    all_of_it = recover(case.released, people, case.knowledge)
+    assert all_of_it.accuracy > 0.99
+    nothing, _ = make_case(np.zeros_like)
+    none = recover(nothing.released, people, nothing.knowledge)
+    assert none.accuracy == pytest.approx(none.panel_accuracy, abs=0.02)
+    assert set(none.accuracy_by_attack) == {"imputation", "inversion"}
+
+    class Knows:
+        name = "knows"
+
+        def impute(self, records: Int8, knowledge: Knowledge) -> Float64:
+            return np.asarray(np.eye(3)[np.zeros_like(records, dtype=np.int64)])
+
+    only = recover(nothing.released, people, nothing.knowledge, [Knows()])
+    assert only.accuracy == pytest.approx((people == 0).mean())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_inverted_scores_are_the_enumeration_of_all_genotypes(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    frequencies = rng.dirichlet(np.ones(3), size=7)
+    score = Score(np.array([5, 0, 3, 6, 2]), rng.integers(-6, 7, 5))
+    person = rng.integers(0, 3, (1, 7)).astype(np.int8)
+    value = int(score.of(person)[0])
+    expected = np.zeros((5, 3))
+    for genotypes in product(range(3), repeat=5):
+        if int(np.dot(genotypes, score.weights)) == value:
+            weight = np.prod([frequencies[s, g] for s, g in zip(score.columns, genotypes, strict=True)])
+            for k, g in enumerate(genotypes):
+                expected[k, g] += weight
+    found = invert([score], [value], frequencies)
+    np.testing.assert_allclose(found[score.columns], expected / expected.sum(axis=1, keepdims=True), rtol=1e-9)
+    np.testing.assert_array_equal(found[[1, 4]], frequencies[[1, 4]])
+
+
+def test_scores_with_decimals_give_their_genotypes_away() -> None:
+    rng = np.random.default_rng(8)
+    dosage = simulate_dosage(60, 40, 8)
+    frequencies = np.stack([(dosage == g).mean(axis=0) for g in range(3)], axis=1)
+    scores = [Score(rng.choice(40, size, replace=False), rng.integers(-9999, 9999, size)) for size in (4, 5, 6, 12)]
+    person = dosage[:1]
+    belief = invert(scores, [int(one.of(person)[0]) for one in scores], frequencies)
+    small = np.unique(np.concatenate([one.columns for one in scores[:3]]))
+    np.testing.assert_array_equal(belief[small].argmax(axis=1), person[0, small])
+    with pytest.raises(InputError, match="no genotypes give this score"):
+        invert([Score(np.array([0]), np.array([2]))], [1], frequencies)
+    with pytest.raises(InputError, match="no genotypes give this score"):
+        invert([Score(np.array([0]), np.array([2]))], [5], frequencies)
+    with pytest.raises(InputError, match="cannot be tabulated"):
+        invert([Score(np.array([0, 1]), np.array([1 << 24, 1 << 24]))], [1 << 25], frequencies)
