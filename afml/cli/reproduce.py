@@ -10,7 +10,9 @@ from typing import Literal
 import click
 
 from afml.core.errors import ReleaseError
+from afml.core.files import write_bytes
 from afml.core.simulation import SIMULATION
+from afml.study.attacked import table, under_attack
 from afml.study.design import FederatedRuns
 from afml.study.reproduction import begun, check_quick, quick_data, real_design, write_results
 from afml.study.runner import Places, make_runs
@@ -22,7 +24,9 @@ _PATH = click.Path(path_type=Path)
 
 @click.command()
 @click.option("--data", type=_PATH, default=None, help="Folder of the 1000 Genomes exomes.")
-@click.option("--grid", "which", type=click.Choice(["full", "extended", "quick"]), default="full", show_default=True)
+@click.option(
+    "--grid", "which", type=click.Choice(["full", "extended", "quick", "attacks"]), default="full", show_default=True
+)
 @click.option("--out", type=_PATH, default=Path("results"), show_default=True)
 @click.option("--cache", type=_PATH, default=Path("build/study"), show_default=True, help="Prepared data.")
 @click.option("--workers", default=2, show_default=True, help="Runs at a time, one thread each.")
@@ -34,7 +38,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--limit", default=None, type=int, help="Make at most this many runs now.")
 @click.option("--report-only", is_flag=True, help="Write tables and figures of the runs that are there.")
 def reproduce(
-    data: Path | None, which: Literal["full", "extended", "quick"], out: Path, cache: Path, workers: int,
+    data: Path | None, which: Literal["full", "extended", "quick", "attacks"], out: Path, cache: Path, workers: int,
     federated: FederatedRuns, seeds: str | None, limit: int | None, report_only: bool,
 ) -> None:  # fmt: skip
     """Run the grid, two runs at a time; what is in OUT/runs already is not made again."""
@@ -42,6 +46,9 @@ def reproduce(
     places = Places(data, cache, out / "runs")
     if which == "quick":
         _quick(places, workers)
+        return
+    if which == "attacks":
+        _attacks(places, out)
         return
     chosen = tuple(int(seed) for seed in seeds.split(",")) if seeds else None
     design = real_design(places, click.echo)
@@ -67,6 +74,13 @@ def reproduce(
         click.echo(f"afml: {name} failed: {why}", err=True)
     if failed:
         sys.exit(1)
+
+
+def _attacks(places: Places, out: Path) -> None:
+    report = under_attack(places, click.echo)
+    write_bytes(out / "attacks.json", (report.model_dump_json(indent=2) + "\n").encode())
+    write_bytes(out / "attacks.md", table(report).encode())
+    click.echo(table(report))
 
 
 def _quick(places: Places, workers: int) -> None:
