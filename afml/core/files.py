@@ -171,13 +171,13 @@ def require_other(out: Path, read: Iterable[Path]) -> Path:
 
 
 def read_text(path: Path, what: str, cure: str = "check the path") -> str:
-    """The text of a file.
+    """The text of a file, without the byte-order mark that editors put before it.
 
     Raises:
         InputError: As `require_file`, or it is not text.
     """
     try:
-        return require_file(path, what, cure).read_text(encoding="utf-8")
+        return require_file(path, what, cure).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{what} is not text", where=path, cure=cure) from None
 

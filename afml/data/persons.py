@@ -122,7 +122,7 @@ def read_people_map(path: Path | None) -> dict[str, str]:
     if path is None:
         return {}
     try:
-        lines = require_file(path, "map of people").read_text(encoding="utf-8").splitlines()
+        lines = require_file(path, "map of people").read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise InputError("map of people is not text", where=path, cure="give a tab-separated table") from None
     if not lines or lines[0] != _HEADER:

@@ -15,7 +15,7 @@ from afml.core.children import ChildDied, in_children
 from afml.core.errors import InputError
 from afml.core.files import scratch_folder, staged_folder
 from afml.core.progress import Step
-from afml.genomics.calls.account import CallReading, require_sexes, require_sites
+from afml.genomics.calls.account import CallReading, require_numbers, require_sexes, require_sites
 from afml.genomics.calls.settle import settle
 from afml.genomics.calls.site_calls import Joining, SiteCalls
 from afml.genomics.drawn import draw_people
@@ -71,6 +71,7 @@ def build_store(
         taken = take_in(source, make, Reading(scratch, spans, processes, progress))
         join = Joining(taken.tallies)
         reading.tally = join.tally
+        require_numbers(join.tally, source.paths[0])
         require_sites(join.tally, panel, max_absent, taken.contigs, source.paths[0])
         sites_per_chunk = _sites_per_chunk(len(source.samples))
         arrays = _create(staged, panel, source.samples, sites_per_chunk)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from afml.core.errors import InputError
 from afml.core.files import require_file
 from afml.genomics.contigs import ContigNames
+from afml.genomics.filters import Regions
 from afml.genomics.sources.opening import expanded, open_source
 from afml.genomics.sources.record import ABSENT, CallSource, Record, Span
 
@@ -61,7 +62,7 @@ def is_table(path: Path) -> bool:
     """Whether a file begins as a table of frequencies does."""
     try:
         with _opened(path) as lines:
-            return set(_PLACE) <= set(_columns(lines.readline(1 << 16).decode("utf-8", "replace")))
+            return set(_PLACE) <= set(_columns(lines.readline(1 << 16).decode("utf-8-sig", "replace")))
     except (OSError, EOFError, zlib.error):
         return False
 
@@ -132,7 +133,7 @@ class FrequencyTable:
         self.lines: Sequence[str] = ()
         self._names = ContigNames(path)
         self._rows = _opened(path)
-        head = _columns(self._rows.readline().decode("utf-8", "replace"))
+        head = _columns(self._rows.readline().decode("utf-8-sig", "replace"))
         wanted = [*_PLACE, column.lower()]
         absent = [name for name in wanted if name not in head]
         if absent:
@@ -168,12 +169,13 @@ class FrequencyTable:
         Raises:
             InputError: A damaged file, or a malformed line (with its number).
         """
+        wanted = None if spans is None else Regions((contig, first - 1, last) for contig, first, last in spans)
         try:
             for number, line in enumerate(self._rows, start=2):
                 text = line.decode("utf-8", "replace").rstrip("\r\n")
                 if text.strip():
                     record = self._record(_cells(text), number)
-                    if spans is None or any(_within(record, span) for span in spans):
+                    if wanted is None or wanted.overlaps(record.chrom, record.pos, len(record.alleles[0])):
                         yield record
         except (OSError, EOFError, zlib.error):
             raise InputError("table of frequencies is damaged", where=self.paths[0], cure="fetch it again") from None
@@ -192,11 +194,6 @@ class FrequencyTable:
             ) from None
         place = (self._names.canonical(chrom), position)
         return _Line(place, (ref.upper(), alt.upper()), value, self.paths[0])
-
-
-def _within(record: Record, span: Span) -> bool:
-    chrom, first, last = span
-    return record.chrom == chrom and record.pos <= last and record.end >= first
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -40,6 +40,7 @@ from afml.genomics.qc.report import QcReport
 from afml.genomics.sites import SitePanel
 from afml.genomics.sources.opening import expanded
 from afml.genomics.sources.piped import piped_in
+from afml.genomics.sources.plink import read_sexes_beside
 from afml.genomics.store import GenotypeStore, people_at_once
 
 
@@ -80,7 +81,8 @@ class GenotypeData:
             raise InputError(
                 "names nobody", where=given.samples, cure="write a name on each line, or leave --samples out"
             )
-        sexes = Sexes(given.phenotypes, person_of, given.missing_code)
+        stated = {name: sex for path in expanded(given.vcf) for name, sex in read_sexes_beside(path).items()}
+        sexes = Sexes(given.phenotypes, person_of, given.missing_code, stated)
         reading = CallReading(Rules(given.quality, build, given.fasta), sexes, keep)
         with telling(lambda: of_reading(reading)):
             stored = build_store(given.vcf, panel, files.cohort_store, max_absent=given.max_absent, reading=reading)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from afml.genomics.calls.alleles import Matcher
+from afml.genomics.calls.states import State
 from afml.genomics.sites import SitePanel
 
 
@@ -27,4 +28,8 @@ class SiteMatcher:
             twice has no such allele.
         """
         found = self._matcher.matches(chrom, pos, alleles, pos)
-        return [(match.site, match.meaning.index(1)) for match in found if match.meaning.count(1) == 1]
+        return [
+            (match.site, match.meaning.index(1))
+            for match in found
+            if match.state is not State.FLIPPED and match.meaning.count(1) == 1
+        ]

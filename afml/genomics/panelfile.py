@@ -200,10 +200,12 @@ def difference(one: Panel, other: Panel) -> list[str]:
         return []
     ours, theirs = one.sites.index(), other.sites.index()
     both = [(ours[key], theirs[key]) for key in ours if key in theirs]
+    alike = one.path.name == other.path.name
+    names = [str(panel.path if alike else panel.path.name) for panel in (one, other)]
     lines = [
         f"sites in both: {len(both)}",
-        f"sites in {one.path.name} alone: {len(ours) - len(both)}",
-        f"sites in {other.path.name} alone: {len(theirs) - len(both)}",
+        f"sites in {names[0]} alone: {len(ours) - len(both)}",
+        f"sites in {names[1]} alone: {len(theirs) - len(both)}",
     ]
     if both:
         a, b = (np.array(places) for places in zip(*both, strict=True))
@@ -215,8 +217,21 @@ def difference(one: Panel, other: Panel) -> list[str]:
             f"of those in both, frequencies differ at: {int((apart > 0).sum())}, by {apart.max():.4f} at most",
             f"of those in both, annotations differ at: {harm}",
         ]
-    same = "the same" if one.about.calls == other.about.calls else "not the same"
-    return [*lines, f"people and their calls: {same} ({len(one.people)} and {len(other.people)} people)"]
+    return [*lines, *_people(one, other, same_sites=list(ours) == list(theirs))]
+
+
+def _people(one: Panel, other: Panel, *, same_sites: bool) -> list[str]:
+    """In lines, how the people of two panels differ."""
+    counts = [f"{len(p.people)}" if p.people else f"{p.sites.drawn_people} drawn of frequencies" for p in (one, other)]
+    if not (one.people and other.people):
+        return [f"people: {counts[0]} and {counts[1]}"]
+    both = len(set(one.people) & set(other.people))
+    lines = [f"people: {counts[0]} and {counts[1]}, {both} of the same name in both"]
+    if not same_sites:
+        return [*lines, "their calls: not compared, as the sites are not the same"]
+    if one.people != other.people:
+        return [*lines, "their calls: not compared, as the people or their order are not the same"]
+    return [*lines, f"their calls: {'the same' if one.about.calls == other.about.calls else 'not the same'}"]
 
 
 def _of_alt(sites: SitePanel) -> NDArray[np.float64]:

@@ -47,7 +47,7 @@ def read_phenotypes(
     """
     require_file(path, "phenotype table")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise InputError("phenotype table is not text", where=path, cure="give a tab-separated table") from None
     names = _names(lines[0] if lines else "", path)

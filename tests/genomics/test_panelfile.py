@@ -71,6 +71,10 @@ def test_the_same_panel_has_the_same_digest_and_another_one_differs(vcf: Path) -
     assert difference(read_panel(one), read_panel(again)) == []
     lines = difference(read_panel(one), read_panel(other))
     assert lines[:2] == [f"sites in both: {SITES - 5}", "sites in panel.afml alone: 5"]
+    assert lines[-2:] == [
+        "people: 41 and 41, 41 of the same name in both",
+        "their calls: not compared, as the sites are not the same",
+    ]
     told = dict(facts(read_panel(one)))
     assert told["digest"] == read_panel(one).digest()
     assert told["people"] == "41 people"
@@ -103,6 +107,11 @@ def test_a_panel_of_frequencies_holds_nobody_and_draws_the_same_people(tmp_path:
     held = read_panel(tmp_path / "f.afml")
     assert (held.people, held.sites.drawn_people, len(held.sites)) == ([], 30, 12)
     assert held.sites.digest() == chosen.panel.digest()
+    write_panel(
+        tmp_path / "g.afml", choose_sites(tmp_path / "f.tsv", SiteChoice(12, drawn_people=40)), None, Assembly({})
+    )
+    apart = difference(held, read_panel(tmp_path / "g.afml"))
+    assert apart[-1] == "people: 30 drawn of frequencies and 40 drawn of frequencies"
 
 
 def test_what_a_panel_file_settles_is_not_asked_again(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from afml.core.config import Settings
 from afml.core.errors import GateError, InputError
+from afml.genomics.calls import tally as told
 from afml.genomics.calls.settle import Settled, SexCounts
-from afml.genomics.calls.sexes import read_sexes
+from afml.genomics.calls.sexes import Sex, read_sexes
 from afml.genomics.calls.site_calls import Rules
 from afml.genomics.calls.states import WHY_ABSENT, State
 from afml.genomics.calls.tally import ABSENT, Tally
@@ -34,11 +35,13 @@ class Sexes(NamedTuple):
         phenotypes: A table with a column `sex`, or without one; None where there is none.
         person_of: Name of a column -> person, where they differ.
         codes: What stands for a missing value in the table.
+        stated: Of columns of whom the table says nothing: 1 male, 2 female, by PLINK's own table of people.
     """
 
     phenotypes: Path | None
     person_of: Mapping[str, str] = {}
     codes: Sequence[str] = ()
+    stated: Mapping[str, int] = {}
 
     def of(self, samples: Sequence[str], panel: SitePanel) -> NDArray[np.uint8] | None:
         """What it says of some columns; see `read_sexes`.
@@ -46,11 +49,15 @@ class Sexes(NamedTuple):
         Where the panel has no site on X or Y nobody needs it: a column of other values is then left alone.
         """
         try:
-            return read_sexes(self.phenotypes, samples, self.person_of, self.codes)
+            found = read_sexes(self.phenotypes, samples, self.person_of, self.codes)
         except InputError:
             if {"X", "Y"} & set(panel.chrom):
                 raise
             return None
+        if not self.stated:
+            return found
+        stated = np.array([self.stated.get(name, Sex.UNKNOWN) for name in samples], dtype=np.uint8)
+        return stated if found is None else np.where(found > 0, found, stated).astype(np.uint8)
 
 
 @dataclass
@@ -104,7 +111,7 @@ class Account(Settings):
         if self.sexes.sites_on_x or self.sexes.declared:
             lines.append(
                 f"sex: {self.sexes.male} male, {self.sexes.female} female, {self.sexes.unknown} unknown; "
-                f"{self.sexes.declared} by the phenotype table, {self.sexes.inferred} by calls on X"
+                f"{self.sexes.declared} by the phenotype table or PLINK's, {self.sexes.inferred} by calls on X"
             )
         if self.sexes.disagree:
             lines.append(f"sex: of {self.sexes.disagree} people the table and the calls on X say different things")
@@ -146,6 +153,23 @@ def require_sites(tally: Tally, panel: SitePanel, max_absent: float, contigs: It
     )
 
 
+def require_numbers(tally: Tally, where: Path) -> None:
+    """Refuse a least GQ or DP for a file none of whose calls has one: nothing would be left, for that reason alone.
+
+    Raises:
+        GateError: Names the field and the option.
+    """
+    asked = (("GQ", told.GQ_ASKED, told.NO_GQ), ("DP", told.DP_ASKED, told.NO_DP))
+    for name, looked_at, none in asked:
+        calls = tally.counts[looked_at]
+        if calls and tally.counts[none] == calls:
+            raise GateError(
+                f"none of its {calls} calls at the panel's sites has a {name}",
+                where=where,
+                cure=f"leave --min-{name.lower()} out",
+            )
+
+
 def require_sexes(settled: Settled, where: Path | None) -> None:
     """Refuse a phenotype table whose sexes are most people's other one: a column coded the other way round.
 
@@ -156,7 +180,7 @@ def require_sexes(settled: Settled, where: Path | None) -> None:
     if settled.counts.disagree >= _ENOUGH and settled.counts.disagree > judged / 2:
         raise GateError(
             f"the sex of {settled.counts.disagree} of {judged} people is not that of their calls on X",
-            where=where,
+            where=where or "PLINK's table of people",
             cure="code it as M and F, or 1 (male) and 2 (female)",
         )
 

@@ -3,9 +3,13 @@
 The meaning of an allele at a site is 1 where it is the panel's ALT, 0 where it is known to be something else, and -1
 where the record leaves that open. A record is one of these for a site:
 
-* *matched*: one or more of its ALTs, in shortest form, are the site's ALT; its other alleles are not.
+* *matched*: one or more of its ALTs, in shortest form, are the site's ALT; its other alleles are not, but for an MNP
+  that holds it beside another change, which is open. With a reference MNPs are split, as `bcftools norm --atomize`
+  does: one that holds the site's ALT is the site's ALT.
 * *swapped*: single bases with REF and ALT exchanged (another reference): its REF is the site's ALT. Not for indels,
   where exchanged alleles are another change, and not for A/T and C/G, which look so from the other strand as well.
+* *flipped*: single bases, no A/T or C/G, each of which is the other strand's of the site's: read as matched or swapped
+  after turning all of its bases.
 * *covering*: a record without ALT, or with `<NON_REF>` or `<*>`, says of everybody whether they differ from the
   reference at every place from POS to END. Reference there is not the site's ALT; `<NON_REF>` itself is open, and
   so is an MNP that holds the site's ALT.
@@ -38,7 +42,7 @@ class Match(NamedTuple):
 
     Attributes:
         site: Its number.
-        state: `State.MATCHED` or `State.COVERED`, or why the record says nothing of it.
+        state: `State.MATCHED`, `State.FLIPPED` or `State.COVERED`, or why the record says nothing of it.
         meaning: Of REF and every ALT: 1, 0 or -1; empty where the record says nothing of the site.
         swapped: Whether REF is the panel's ALT.
     """
@@ -131,10 +135,14 @@ class Matcher:
 
     def _of_site(self, site: int, pos: int, alleles: Sequence[str], ours: list[int]) -> Match:
         """What a record says of a site; `ours` are the ALTs that are the site's."""
-        if ours:
-            return Match(site, State.MATCHED, tuple(int(number in ours) for number in range(len(alleles))))
         _, at, ref, alt = self._key[site]
         offset = at - pos
+        place = slice(offset, offset + len(ref)) if len(ref) == len(alt) and offset >= 0 else None
+        if ours:
+            meaning = [self._held(alt, one, alleles[0], place) for one in alleles]
+            for number in ours:
+                meaning[number] = 1
+            return Match(site, State.MATCHED, (0, *meaning[1:]))
         spelled = alleles[0][offset : offset + len(ref)]  # of the record's own REF; short, or empty inside a block
         single = len(ref) == len(alt) == 1
         exchanged = single and spelled == alt
@@ -146,11 +154,27 @@ class Matcher:
             return Match(site, State.MATCHED, _carried(alleles, offset, alt), swapped=True)
         covering = not alts or any(one in UNSTATED for one in alts)
         if covering and _agrees(ref, spelled):
-            place = slice(offset, offset + len(ref)) if len(ref) == len(alt) else None
-            return Match(site, State.COVERED, (0, *(-_may_be(alt, one, alleles[0], place) for one in alts)))
+            held = [-1 if one in UNSTATED else self._held(alt, one, alleles[0], place) for one in alts]
+            return Match(site, State.COVERED, (0, *held))
         if covering and exchanged and not palindrome:
             return Match(site, State.COVERED, _carried(alleles, offset, alt), swapped=True)
+        if single and not palindrome and len(alleles[0]) == 1 and not covering:
+            turned = [one.translate(_COMPLEMENT) if len(one) == 1 else "" for one in alleles]
+            if turned[0] in (ref, alt) and {ref, alt} <= set(turned):
+                own = tuple(int(one == alt) for one in turned)
+                return Match(site, State.FLIPPED, own, swapped=turned[0] == alt)
+        held = [self._held(alt, one, alleles[0], place) for one in alts]
+        if 1 in held and _agrees(ref, spelled):
+            return Match(site, State.MATCHED, (0, *held))
         return Match(site, self._why_not(site, alleles, offset))
+
+    def _held(self, alt: str, one: str, ref: str, place: slice | None) -> int:
+        """What an allele that is not a site's ALT alone means there: 1 or -1 where it has its bases beside a change."""
+        if place is None or one[place] != alt:
+            return 0
+        if len(one) == len(ref):
+            return -1 if self._aligner is None else 1  # an MNP, which is split where indels are aligned, too
+        return -1 if place.start == 0 else 0
 
     def _why_not(self, site: int, alleles: Sequence[str], offset: int) -> State:
         _, _, ref, alt = self._key[site]
@@ -188,13 +212,6 @@ class Matcher:
 def _agrees(ref: str, spelled: str) -> bool:
     """Whether the bases that a record spells of a site's REF are its first ones; N may be any."""
     return all(one in (base, "N") for base, one in zip(ref, spelled, strict=False))
-
-
-def _may_be(alt: str, one: str, ref: str, place: slice | None) -> bool:
-    """Whether an ALT beside a reference allele may hold a site's ALT: any other allele, or an MNP with its bases."""
-    if one in UNSTATED:
-        return True
-    return place is not None and (len(one) == len(ref) or place.start == 0) and one[place] == alt
 
 
 def _carried(alleles: Sequence[str], offset: int, base: str) -> tuple[int, ...]:

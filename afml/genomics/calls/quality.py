@@ -88,33 +88,37 @@ def failing_calls(
         calls: Its calls, [people, 2]; negative first alleles are no calls.
         counts: Of calls by why they fail, added to; a call that fails twice counts twice.
     """
+    there: NDArray[np.bool_] = calls[:, 0] >= 0
     found: list[tuple[str, NDArray[np.bool_]]] = []
     if policy.filters == "pass" and (texts := record.texts("FT")) is not None:
         found.append((told.FT, np.array([failed(text.split(";")) for text in texts], dtype=np.bool_)))
-    if policy.min_gq:
-        found.append((told.GQ, _below(record, ("GQ", "RGQ"), policy.min_gq)))
-    if policy.min_dp:
-        found.append((told.DP, _below(record, ("MIN_DP", "DP"), policy.min_dp)))
+    asked = (
+        (("GQ", "RGQ"), policy.min_gq, (told.GQ_ASKED, told.NO_GQ, told.GQ)),
+        (("MIN_DP", "DP"), policy.min_dp, (told.DP_ASKED, told.NO_DP, told.DP)),
+    )
+    for fields, least, (looked_at, none, low) in asked:
+        if least:
+            value = _first(record, fields, len(there))
+            counts[looked_at] += int(there.sum())
+            counts[none] += int((there & np.isnan(value)).sum())
+            found.append((low, ~(value >= least)))  # NaN is below
     bad: NDArray[np.bool_] | None = None
     for name, failing in found:
-        own = (calls[:, 0] >= 0) & failing
+        own = there & failing
         if own.any():
             counts[name] += int(own.sum())
             bad = own if bad is None else bad | own
     return bad
 
 
-def _below(record: Numbers, fields: tuple[str, str], least: int) -> NDArray[np.bool_]:
-    value: NDArray[np.float32] | None = None
+def _first(record: Numbers, fields: tuple[str, str], people: int) -> NDArray[np.float32]:
+    """The first of some fields that states a number for each person, [people]; NaN where none does."""
+    value = np.full(people, np.nan, dtype=np.float32)
     for field in fields:
         found = record.numbers(field)
         if found is not None:
-            own = found[:, 0]
-            value = own if value is None else np.where(np.isnan(value), own, value)
-    if value is None:
-        return np.ones(1, dtype=np.bool_)  # broadcast: nobody has a number
-    below: NDArray[np.bool_] = ~(value >= least)  # NaN is below
-    return below
+            value = np.where(np.isnan(value), found[:, 0], value)
+    return value
 
 
 def rounded(record: Numbers, allele: int, alleles: int) -> NDArray[np.int8] | None:

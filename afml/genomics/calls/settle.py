@@ -1,4 +1,5 @@
-"""What only all records together can decide: whose sex is which, and which A/T and C/G sites are on the other strand.
+"""What only all records together can decide: whose sex is which, which A/T and C/G sites are on the other strand, and
+where reference records alone speak of a site whose own record failed FILTER.
 
 Runs once over the stored calls, block by block, and touches those on X and Y and at palindromic sites alone.
 """
@@ -21,9 +22,14 @@ from afml.genomics.calls.tally import Tally
 from afml.genomics.sites import SitePanel
 
 OTHER_STRAND_ODDS = 1000.0
-"""How many times likelier the other strand must make a palindromic site's calls before it is left out."""
+"""How many times likelier the other strand must make a palindromic site's calls before it is left out; and its own
+strand, before it is taken, where other sites of the file are on the other one."""
+MIXED = 0.01
+"""Share of flipped sites, of all that have calls, from which on a file's strands count as mixed."""
 LEAST_ALLELES = 20
 """Alleles that must be called for that: fewer people tell nothing of a frequency."""
+
+_SURE = math.log(OTHER_STRAND_ODDS)
 
 UNLINKED = 1_000_000
 """Bases between sites on X of which each tells something of its own about a person's sex."""
@@ -87,6 +93,7 @@ def settle(
         put: Takes corrected ones.
     """
     ploidy = ploidies(build, panel.chrom, panel.pos)
+    _beside_failed(tally, rows, put)
     _palindromes(panel, tally, ploidy, rows, put)
     settled = _sexes(panel, tally, ploidy, declared, rows)
     _correct(tally, ploidy, settled, rows, put)
@@ -99,8 +106,21 @@ def _blocks(sites: NDArray[np.int64], people: int) -> Iterator[NDArray[np.int64]
         yield sites[start : start + step]
 
 
+def _beside_failed(tally: Tally, rows: Rows, put: Put) -> None:
+    """Leave out the sites of which a block says reference while a record of their ALT failed FILTER.
+
+    Its caller saw the ALT there, and does not believe it: that nobody has it is not known.
+    """
+    covered = (tally.states == State.COVERED) | (tally.states == State.COVERED_FAILED)
+    for sites in _blocks(np.flatnonzero(covered & tally.failed), len(tally.hemizygous)):
+        tally.states[sites] = State.BESIDE_FAILED
+        put(sites, np.full_like(rows(sites), -1))
+
+
 def _palindromes(panel: SitePanel, tally: Tally, ploidy: NDArray[np.uint8], rows: Rows, put: Put) -> None:
-    """Leave out the sites whose frequency fits the panel's better the other way round."""
+    """Leave out the sites whose frequency fits the panel's better the other way round; in a file of mixed strands, all
+    whose frequency does not say that they are on the panel's."""
+    mixed = int(tally.flipped.sum()) > MIXED * int(tally.called.sum())
     pair = np.array([one in _PALINDROMES for one in zip(panel.ref, panel.alt, strict=True)], dtype=np.bool_)
     in_panel = np.where(panel.minor_is_alt, panel.maf, 1 - panel.maf)
     for sites in _blocks(np.flatnonzero(pair & tally.called & (ploidy != Ploidy.Y)), len(tally.hemizygous)):
@@ -109,19 +129,22 @@ def _palindromes(panel: SitePanel, tally: Tally, ploidy: NDArray[np.uint8], rows
         alleles = 2 * np.count_nonzero(there, axis=1)
         copies = ((calls[:, :, 0] + calls[:, :, 1]) * there).sum(axis=1, dtype=np.int64)
         numbers = zip(copies.tolist(), alleles.tolist(), in_panel[sites].tolist(), strict=True)
-        gone = [row for row, one in enumerate(numbers) if _other_strand(*one)]
+        gone = []
+        for row, one in enumerate(numbers):
+            odds = _other_strand(*one)
+            if odds > _SURE or (mixed and odds >= -_SURE):
+                tally.states[sites[row]] = State.STRAND_BY_FREQUENCY if odds > _SURE else State.STRAND_UNKNOWN
+                gone.append(row)
         if gone:
-            tally.states[sites[gone]] = State.STRAND_BY_FREQUENCY
             put(sites[gone], np.full_like(calls[gone], -1))
 
 
-def _other_strand(copies: int, alleles: int, frequency: float) -> bool:
-    """Whether so many copies of ALT are likelier by `OTHER_STRAND_ODDS` under 1 - frequency (binomial)."""
+def _other_strand(copies: int, alleles: int, frequency: float) -> float:
+    """Log of how many times likelier so many copies of ALT are under 1 - frequency (binomial); 0 of too few alleles."""
     if alleles < LEAST_ALLELES:
-        return False
+        return 0.0
     share = min(max(frequency, 1e-4), 1 - 1e-4)
-    log_odds = (alleles - 2 * copies) * math.log(share / (1 - share))
-    return log_odds > math.log(OTHER_STRAND_ODDS)
+    return (alleles - 2 * copies) * math.log(share / (1 - share))
 
 
 def _sexes(

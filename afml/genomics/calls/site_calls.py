@@ -4,8 +4,8 @@ A record is taken in this order: which sites it speaks of (`alleles`), FILTER, i
 many alleles they have (`ploidy`). Where several records speak of one site, `believed` decides, whatever their order
 and whichever process read them:
 
-* a record of the panel's ALT before one that only covers the place, and one that passes FILTER before one that does
-  not;
+* a record of the panel's ALT before one of the other strand, that before one that only covers the place, and one that
+  passes FILTER before one that does not;
 * records of the same rank complete each other: where two have a call and these differ, it is missing, and counted.
 """
 
@@ -33,7 +33,11 @@ Given = tuple[int, NDArray[np.int8]]
 """A site and its calls, int8 [people, 2]."""
 
 _CALLED, _MT = State.COVERED_FAILED, Ploidy.MT  # names of an enumeration are slow to look up
-_FAILED = {State.MATCHED: State.MATCHED_FAILED, State.COVERED: State.COVERED_FAILED}
+_FAILED = {
+    State.MATCHED: State.MATCHED_FAILED,
+    State.FLIPPED: State.FLIPPED_FAILED,
+    State.COVERED: State.COVERED_FAILED,
+}
 
 
 class Taken(Numbers, Protocol):
@@ -131,6 +135,8 @@ class SiteCalls:
                     passes = not failed(record.filters)
                     tally.counts[told.FAILED] += not passes
                 state = self._state(match, passes)
+                if not passes and match.state is not State.COVERED:
+                    tally.failed[match.site] = True
             known = self._states[match.site]
             if state >= _CALLED and state >= known:
                 used.append((match, state))
@@ -151,6 +157,10 @@ class SiteCalls:
         given = []
         for match, state in used:
             own = calls.astype(np.int8) if match.meaning == (0, 1) else table_of(match.meaning)[calls]
+            if -1 in match.meaning:
+                unknown = ((own == -1) & (calls >= 0)).any(axis=1)
+                self.tally.counts[told.OPEN] += int(unknown.sum())
+                own[unknown] = -1
             given.append(self._row(record, match, state, own, bad))
         return given
 

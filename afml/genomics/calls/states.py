@@ -25,10 +25,14 @@ class State(IntEnum):
     NO_GENOTYPES = 8
     FAILED_FILTER = 9
     STRAND_BY_FREQUENCY = 10
-    COVERED_FAILED = 11
-    COVERED = 12
-    MATCHED_FAILED = 13
-    MATCHED = 14
+    BESIDE_FAILED = 11
+    STRAND_UNKNOWN = 12
+    COVERED_FAILED = 13
+    COVERED = 14
+    FLIPPED_FAILED = 15
+    FLIPPED = 16
+    MATCHED_FAILED = 17
+    MATCHED = 18
 
     @property
     def called(self) -> bool:
@@ -41,13 +45,15 @@ WHY_ABSENT = {
     State.OTHER_ALLELES: "other alleles at this place",
     State.OTHER_REFERENCE: "another reference base",
     State.OTHER_STRAND: "alleles of the other strand",
-    State.PART_OF_MNP: "part of an MNP",
+    State.PART_OF_MNP: "part of an MNP (--fasta)",
     State.OTHERWISE_ALIGNED: "an indel aligned otherwise (--fasta)",
     State.SWAPPED_PALINDROME: "A/T or C/G with REF and ALT exchanged",
     State.UNUSABLE_DOSAGES: "no genotypes, and dosages that are none of two copies",
     State.NO_GENOTYPES: "dosages and no genotypes (--dosages round)",
     State.FAILED_FILTER: "failed FILTER (--filters any)",
     State.STRAND_BY_FREQUENCY: "A/T or C/G whose frequency says the other strand",
+    State.BESIDE_FAILED: "reference records beside a record of it that failed FILTER (--filters any)",
+    State.STRAND_UNKNOWN: "A/T or C/G beside sites of the other strand, of a frequency that does not say its own",
 }
 """Why a site is absent, in words, in the order in which a better reason replaces a worse one."""
 

@@ -15,6 +15,9 @@ _COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 _SHOW = "correct the header (bcftools view -h shows it)"
 _FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^,>]*)')
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
+_FROM_16 = "iconv -f UTF-16 -t UTF-8"
+_MARKS = {b"\xef\xbb\xbf": "tail -c +4", b"\xff\xfe": _FROM_16, b"\xfe\xff": _FROM_16}
+"""What an editor puts before the first letter, and what takes it away."""
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -37,6 +40,7 @@ class Header:
 
     def __init__(self, lines: Sequence[bytes], path: Path) -> None:
         self._path = path
+        _require_unmarked(lines, path)
         text = [self._decoded(line, number) for number, line in enumerate(lines, start=1)]
         if not text or not text[-1].startswith("#CHROM"):
             raise InputError("VCF header has no #CHROM line", where=path, cure=_SHOW)
@@ -93,6 +97,18 @@ class Header:
         if "" in samples:
             raise InputError("VCF header has a column without a name", where=self._path, cure=_SHOW)
         return samples
+
+
+def _require_unmarked(lines: Sequence[bytes], path: Path) -> None:
+    """Refuse a byte-order mark.
+
+    Raises:
+        InputError: Says how to take it away.
+    """
+    for mark, without in _MARKS.items():
+        if lines and lines[0].startswith(mark):
+            problem = "VCF begins with the byte-order mark of a text editor, not with ##fileformat=VCF"
+            raise InputError(problem, where=path, cure=f"take it away (bgzip -dc FILE | {without} | bgzip > NEW)")
 
 
 def _structured(line: str) -> tuple[str, dict[str, str]] | None:

@@ -73,7 +73,7 @@ def expanded(paths: Sequence[Path]) -> list[Path]:
 
 def _listed(path: Path) -> list[Path]:
     try:
-        rows = require_file(path, "list of files").read_text(encoding="utf-8").splitlines()
+        rows = require_file(path, "list of files").read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise InputError("list of files is not text", where=path, cure="write one path a line") from None
     files = [path.parent / row.strip() for row in rows if row.strip() and not row.startswith("#")]

@@ -18,6 +18,8 @@ from afml.genomics.filters import Regions
 from afml.genomics.sources.record import Span, describe_names
 
 _NONE = ("0", ".")
+_SEXES = {"1": 1, "M": 1, "2": 2, "F": 2}
+_TABLES = {".bed": ".fam", ".pgen": ".psam"}
 _POSITION = re.compile(r"[0-9]{1,10}\Z")
 _CONTIG = re.compile(r"##contig=<ID=([^,>]+)(?:.*?length=(\d+))?")
 
@@ -106,6 +108,24 @@ def read_people(path: Path, what: str) -> list[str]:
     if doubles:
         raise InputError(f"names {describe_names(doubles)} more than once", where=path, cure="give every person an ID")
     return names
+
+
+def read_sexes_beside(path: Path) -> dict[str, int]:
+    """What the table of people beside a .bed or .pgen says of their sex: name -> 1 male, 2 female; of others nothing.
+
+    Args:
+        path: A file of calls; one of another kind has no such table.
+    """
+    name, sex, found = 1, 4, {}
+    table = path.with_suffix(_TABLES.get(path.suffix, ".none"))
+    for _, fields in _rows(table, "PLINK people") if path.suffix in _TABLES and table.is_file() else ():
+        if fields[0].startswith("#"):
+            header = [field.lstrip("#") for field in fields]
+            if "IID" in header:
+                name, sex = header.index("IID"), header.index("SEX") if "SEX" in header else len(header)
+        elif len(fields) > max(name, sex) and fields[sex].upper() in _SEXES:
+            found[fields[name]] = _SEXES[fields[sex].upper()]
+    return found
 
 
 def beside(path: Path, suffix: str) -> Path:

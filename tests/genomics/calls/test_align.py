@@ -121,6 +121,34 @@ def test_with_a_reference_the_panels_indel_is_found_wherever_it_is_written(tmp_p
         taken(panel_of("22 7 CC C"), record, rules=rules)
 
 
+def test_with_a_reference_an_mnp_is_split_as_bcftools_does(tmp_path: Path) -> None:
+    reference = "GGTTCACACACATTGG"
+    fasta = write_fasta(tmp_path / "ref.fa", **{"22": reference})
+    records = [
+        "22 3 . TTC GTA,GGC,TTA . . . GT 0/1 1/2 2/3 3/3 ./. 0/0",
+        "22 7 . C T . . . GT 0/1 0/0 1/1 0/1 0/0 ./.",
+        "22 12 . AT GG . . . GT 0/1 0/0 1/1 0/1 0/0 ./.",
+    ]
+    names = [f"S{n}" for n in range(6)]
+    write_records(tmp_path / "in.vcf.gz", records, names)
+    split = subprocess.run(
+        ["bcftools", "norm", "-a", "-m-", "-f", str(fasta), str(tmp_path / "in.vcf.gz")],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    wanted: dict[str, list[int]] = {}
+    for row in (line.split("\t") for line in split.splitlines() if not line.startswith("#")):
+        copies = [-1 if "." in call else call.count("1") for call in row[9:]]
+        if row[4] != "*":
+            site = f"22 {row[1]} {row[3]} {row[4]}"
+            held = wanted.setdefault(site, copies)
+            wanted[site] = [-1 if a < 0 else max(a, b) for a, b in zip(held, copies, strict=True)]
+    panel = panel_of(*wanted)
+    assert len(panel) >= 6
+    assert taken(panel, *records, rules=Rules(fasta=fasta)).copies == list(wanted.values())
+    without = taken(panel, *records)
+    assert without.tally.absent()["part of an MNP (--fasta)"] >= 3
+
+
 def test_a_fasta_without_an_index_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ref.fa").write_text(">22\nACGT\n")
     with pytest.raises(InputError, match="FASTA has no index; make one with samtools faidx"):

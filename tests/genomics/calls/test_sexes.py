@@ -127,6 +127,21 @@ def test_an_ambiguous_strand_is_left_out_by_frequency() -> None:
     assert found.tally.absent() == {"A/T or C/G whose frequency says the other strand": 1}
 
 
+def test_beside_sites_of_the_other_strand_an_ambiguous_one_must_be_told_by_its_frequency() -> None:
+    panel = panel_of("22 10 A T", "22 20 C G", "22 30 A T", "22 40 A C", alt_frequency=[0.2, 0.48, 0.2, 0.2])
+    few, many = " ".join(["0/0"] * 24 + ["0/1"] * 16), " ".join(["1/1"] * 24 + ["0/1"] * 16)
+    half = " ".join(["0/1"] * 40)
+    lines = [f"22 10 . A T . . . GT {few}", f"22 20 . C G . . . GT {half}", f"22 30 . A T . . . GT {many}"]
+    for alleles, unknown in (("A C", 0), ("T G", 1)):
+        found = Taken(panel, 40).add([*lines, f"22 40 . {alleles} . . . GT {few}"])
+        settled(found)
+        assert (found.calls[0] >= 0).all()
+        assert bool((found.calls[1] == -1).all()) == bool(unknown)
+        expected = {"A/T or C/G whose frequency says the other strand": 1}
+        beside = "A/T or C/G beside sites of the other strand, of a frequency that does not say its own"
+        assert found.tally.absent() == (expected | {beside: 1} if unknown else expected)
+
+
 def table(path: Path, *rows: str) -> Path:
     path.write_text("\n".join(row.replace(" ", "\t") for row in rows) + "\n")
     return path

@@ -7,8 +7,7 @@ import pytest
 
 from afml.core.errors import InputError
 from afml.genomics.calls import tally as told
-from afml.genomics.calls.quality import QualityPolicy
-from afml.genomics.calls.site_calls import Joining, Rules
+from afml.genomics.calls.site_calls import Joining
 from tests.genomics.calls.lines import panel_of, taken
 
 SNV = panel_of("22 10 A C")
@@ -25,6 +24,13 @@ RIGHT = {
     "REF and ALT exchanged": (SNV, ["22 10 . C A . . . GT 0/0 0/1 1/1 ./."], [2, 1, 0, -1]),
     "exchanged with another ALT": (SNV, ["22 10 . C A,G . . . GT 0/0 0/2 1/2 2/2"], [2, 1, 0, 0]),
     "exchanged with a deletion that keeps the base": (SNV, ["22 10 . CT AT,C . . . GT 0/0 0/1 1/2 2/2"], [2, 1, 1, 2]),
+    "of the other strand": (SNV, ["22 10 . T G . . . GT 0/0 0/1 1/1 ./."], [0, 1, 2, -1]),
+    "of the other strand, with another ALT": (SNV, ["22 10 . T C,G . . . GT 0/0 0/1 1/2 2/2"], [0, 0, 1, 2]),
+    "of the other strand, with a deletion of it": (SNV, ["22 10 . T G,* . . . GT 0/0 0/1 1/2 2/2"], [0, 1, 1, 0]),
+    "of the other strand, exchanged": (SNV, ["22 10 . G T . . . GT 0/0 0/1 1/1 ./."], [2, 1, 0, -1]),
+    "of the other strand, then of the panel's": (
+        SNV, ["22 10 . T G . . . GT 1/1 1/1 1/1 1/1", "22 10 . A C . . . GT 0/0 0/1 1/1 ./."], [0, 1, 2, -1]
+    ),
     "no ALT": (SNV, ["22 10 . A . . . . GT 0/0 0 ./. 0/0"], None),
     "no ALT, reference": (SNV, ["22 10 . A . . . . GT 0/0 0/0 ./. ."], [0, 0, -1, -1]),
     "no ALT, the panel's ALT as reference": (SNV, ["22 10 . C . . . . GT 0/0 0/0 ./. 0/0"], [2, 2, -1, 2]),
@@ -38,6 +44,8 @@ RIGHT = {
         SNV, ["22 9 . TA GC,<NON_REF> . . . GT 0/0 0/1 1/1 0/0"], [0, -1, -1, 0]
     ),
     "an MNP that does not, of a gVCF": (SNV, ["22 9 . TA GG,<*> . . . GT 0/0 0/1 1/1 0/2"], [0, 0, 0, -1]),
+    "an MNP that holds it, beside it": (SNV, ["22 10 . AT CT,CG . . . GT 0/1 0/2 1/1 2/2"], [1, -1, 2, -1]),
+    "an MNP that does not, beside it": (SNV, ["22 10 . AT CT,GG . . . GT 0/1 0/2 1/1 1/2"], [1, 0, 2, 1]),
     "a deletion that covers it, of a gVCF": (SNV, ["22 8 . CTA C,<NON_REF> . . . GT 0/0 0/1 1/1 0/0"], [0, 0, 0, 0]),
     "a deletion": (DELETION, ["22 10 . AT A . . . GT 0/0 0/1 1/1 ./."], [0, 1, 2, -1]),
     "a deletion, longer": (DELETION, ["22 9 . CATG CAG . . . GT 0/0 0/1 1/1 ./."], [0, 1, 2, -1]),
@@ -80,7 +88,7 @@ RIGHT = {
 }  # fmt: skip
 
 SWAPPED = {kind for kind in RIGHT if kind.startswith("exchanged")} | {
-    "REF and ALT exchanged", "no ALT, the panel's ALT as reference"
+    "REF and ALT exchanged", "no ALT, the panel's ALT as reference", "of the other strand, exchanged"
 }  # fmt: skip
 
 
@@ -96,6 +104,7 @@ def test_the_right_copies(kind: str) -> None:
     assert found.tally.called.all()
     assert found.tally.absent() == {}
     assert found.tally.swapped.tolist() == [kind in SWAPPED]
+    assert found.tally.flipped.tolist() == [kind.startswith("of the other strand") and len(lines) == 1]
 
 
 ABSENT = {
@@ -105,8 +114,9 @@ ABSENT = {
     "a deletion of it": (SNV, "22 9 . TA T . . . GT 0/1", "other alleles at this place"),
     "a named deletion": (SNV, "22 5 . A <DEL> . . END=20 GT 0/0", "other alleles at this place"),
     "only a star": (SNV, "22 10 . A * . . . GT 0/1", "other alleles at this place"),
-    "an MNP": (SNV, "22 9 . TA GC . . . GT 0/1", "part of an MNP"),
-    "another reference base": (SNV, "22 10 . G T . . . GT 0/1", "alleles of the other strand"),
+    "an MNP": (SNV, "22 9 . TA GC . . . GT 0/1", "part of an MNP (--fasta)"),
+    "alleles of the other strand in part": (SNV, "22 10 . TA GA,TC . . . GT 0/1", "alleles of the other strand"),
+    "the other strand of A/T": (panel_of("22 10 A T"), "22 10 . C G . . . GT 0/1", "another reference base"),
     "another reference": (SNV, "22 10 . T A . . . GT 0/1", "another reference base"),
     "a block of another reference": (SNV, "22 10 . G . . . END=12 GT 0/0", "another reference base"),
     "A/T exchanged": (
@@ -148,72 +158,11 @@ def test_two_sites_at_one_place_each_have_their_own() -> None:
     assert split.copies == [[1, 0]] * 4
 
 
-def test_quality_is_asked_of_records_and_calls() -> None:
-    line = (
-        "22 10 . A C . q10 . GT:FT:GQ:DP 0/1:PASS:30:9 0/1:lowGQ:30:9 1/1:.:9:9 1/1:PASS:.:9 0/0:PASS:30:3 ./.:PASS:1:1"
-    )
-    passing = line.replace("q10", "PASS")
-    assert taken(SNV, passing).copies == [[1, -1, 2, 2, 0, -1]]
-    assert taken(SNV, passing).tally.counts[told.FT] == 1
-    rules = Rules(QualityPolicy(filters="any", min_gq=20, min_dp=5))
-    found = taken(SNV, line, rules=rules)
-    assert found.copies == [[1, 1, -1, -1, -1, -1]]
-    assert (found.tally.counts[told.GQ], found.tally.counts[told.DP], found.tally.counts[told.FT]) == (2, 1, 0)
-    assert found.tally.counts[told.FAILED] == 1
-    block = "22 10 . A . . . END=20 GT:RGQ:MIN_DP 0/0:30:9 0/0:9:9 0/0:30:2"
-    assert taken(SNV, block, rules=rules).copies == [[0, -1, -1]]
-    assert taken(SNV, "22 10 . A C . . . GT 0/1", rules=rules).copies == [[-1]]  # no number is not a good one
-    assert "GQ >= 20 (--min-gq)" in rules.policy.remarks()[0]
-    assert "GQ: not looked at" in QualityPolicy().remarks()[0]
-
-
-def test_of_any_filter_the_record_that_passes_is_believed() -> None:
-    rules = Rules(QualityPolicy(filters="any"))
-    low, good = "22 10 . A C . LowQual . GT 0/1 0/1", "22 10 . A C . PASS . GT 0/0 1/1"
-    assert taken(SNV, low, good, rules=rules).copies == taken(SNV, good, low, rules=rules).copies == [[0, 2]]
-    assert taken(SNV, low, rules=rules).copies == [[1, 1]]
-
-
-def test_dosages_are_rounded_only_when_asked_and_only_when_near() -> None:
-    rules = Rules(QualityPolicy(dosages="round"))
-    found = taken(SNV, "22 10 . A C . . . DS 0.98 1.9 0.05 1.5 0.89 .", rules=rules)
-    assert found.copies == [[1, 2, 0, -1, -1, -1]]
-    assert found.tally.counts[told.BETWEEN] == 3
-    gp = taken(SNV, "22 10 . A C . . . GP 0.95,0.05,0 0.02,0.95,0.03 0,0.1,0.9 0.5,0.4,0.1 .", rules=rules)
-    assert gp.copies == [[0, 1, 2, -1, -1]]
-    assert taken(SNV, "22 10 . A G,C . . . DS 0,1 1,0 .,2", rules=rules).copies == [[1, 0, 2]]
-    assert taken(SNV, "22 10 . C A . . . DS 0 1 1.7", rules=rules).copies == [[2, 1, -1]]
-    assert taken(SNV, "22 10 . C A,G . . . DS 0,1", rules=rules).copies == [[-1]]  # REF's share is not said alone
-    with pytest.raises(InputError, match="no GT"):
-        taken(SNV, "22 10 . A C . . . DP 3")
-
-
-def test_dosages_beside_missing_genotypes_are_dosages() -> None:
-    line = "22 10 . A C . . . GT:GP ./.:0.95,0.05,0 ./.:0,0.92,0.08 ./.:0,0,1 ./.:."
-    assert taken(SNV, line, rules=Rules(QualityPolicy(dosages="round"))).copies == [[0, 1, 2, -1]]
-    assert taken(SNV, line).tally.absent() == {"dosages and no genotypes (--dosages round)": 1}
-    assert taken(SNV, "22 10 . A C . . . GT:GP:DS ./.:.:. ./.:.:.").tally.absent() == {}  # none are there
-
-
-def test_probabilities_that_do_not_add_up_are_none() -> None:
-    rules = Rules(QualityPolicy(dosages="round"))
-    phred = taken(SNV, "22 10 . A C . . . GP 0,30,100 30,0,40 100,30,0 0,0,0", rules=rules)  # as VCF 4.2 has them
-    assert phred.copies == [[-1, -1, -1, -1]]
-    assert phred.tally.absent() == {"no genotypes, and dosages that are none of two copies": 1}
-    both = taken(SNV, "22 10 . A C . . . GP:DS 0,30,100:0 0.99,0.01,0:1 .:2 0.1,0.9:1 0.6,0.4,0:0", rules=rules)
-    assert both.copies == [[0, 0, 2, 1, -1]]
-
-
-def test_quality_is_asked_of_dosages_too() -> None:
-    line = "22 10 . A C . . . FT:GQ:DS PASS:40:1 low:40:1 .:3:2"
-    found = taken(SNV, line, rules=Rules(QualityPolicy(dosages="round", min_gq=10)))
-    assert found.copies == [[1, -1, -1]]
-    assert (found.tally.counts[told.FT], found.tally.counts[told.GQ]) == (1, 1)
-
-
-def test_the_depth_of_a_block_is_its_least() -> None:
-    line = "22 4 . T <NON_REF> . . END=20 GT:DP:MIN_DP 0/0:30:20 0/0:30:2 0/0:30:."
-    assert taken(SNV, line, rules=Rules(QualityPolicy(min_dp=10))).copies == [[0, -1, 0]]
+def test_alleles_that_may_hold_the_panels_are_counted_once() -> None:
+    found = taken(SNV, "22 10 . AT CT,CG . . . GT 0/2 1/2 2/2 0/. 2/.")
+    assert found.copies == [[-1] * 5]
+    assert (found.tally.counts[told.OPEN], found.tally.counts[told.HALF]) == (4, 1)
+    assert found.calls[0].tolist() == [[-1, -1]] * 5
 
 
 def test_half_calls_are_missing_and_counted() -> None:

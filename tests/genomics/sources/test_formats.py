@@ -14,10 +14,13 @@ import zarr
 
 from afml.core.errors import InputError
 from afml.genomics.build import build_store
+from afml.genomics.calls.account import Sexes
 from afml.genomics.sites import SitePanel
 from afml.genomics.sources import arrays
 from afml.genomics.sources.opening import open_source
+from afml.genomics.sources.plink import read_sexes_beside
 from afml.genomics.sources.record import CallSource
+from tests.genomics.calls.lines import panel_of
 from tests.genomics.sources.test_vcf import HEADER
 from tests.simulated import write_records
 
@@ -231,6 +234,19 @@ def test_files_of_several_formats_are_one(tmp_path: Path, calls: np.ndarray) -> 
     write_records(tmp_path / "x.vcf.gz", ["1 5 . A C . . . GT 0/0 0/1"], ["S0", "somebody"])
     with pytest.raises(InputError, match="holds other people than c"):
         open_source([one, tmp_path / "x.vcf.gz"])
+
+
+def test_the_sex_of_people_stands_beside_plink_files(tmp_path: Path) -> None:
+    (tmp_path / "c.fam").write_text("F a 0 0 1 -9\nF b 0 0 2 -9\nF c 0 0 0 -9\nF d 0 0 -9 -9\n")
+    (tmp_path / "c.psam").write_text("#IID\tPHENO1\tSEX\na\t1\tM\nb\t2\t2\nc\t1\tNA\n")
+    (tmp_path / "d.psam").write_text("#IID\na\n")
+    assert read_sexes_beside(tmp_path / "c.bed") == read_sexes_beside(tmp_path / "c.pgen") == {"a": 1, "b": 2}
+    assert read_sexes_beside(tmp_path / "d.pgen") == read_sexes_beside(tmp_path / "c.vcf.gz") == {}
+    panel = panel_of("X 5000000 A C")
+    (tmp_path / "ph.tsv").write_text("sample\tsex\na\tF\nc\tM\n")
+    stated = {"a": 1, "b": 2}
+    found = [Sexes(table, stated=stated).of("abcd", panel) for table in (None, tmp_path / "ph.tsv")]
+    assert [list(one) for one in found if one is not None] == [[1, 2, 0, 0], [2, 2, 1, 0]]  # the table goes first
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -208,6 +208,15 @@ def test_bgzipped_text_that_is_no_vcf(tmp_path: Path) -> None:
         read(path)
 
 
+@pytest.mark.parametrize(("coding", "without"), [("utf-8-sig", "tail -c \\+4"), ("utf-16", "iconv -f UTF-16")])
+def test_a_byte_order_mark_is_named(tmp_path: Path, coding: str, without: str) -> None:
+    path = tmp_path / "edited.vcf.gz"
+    with pysam.BGZFile(str(path), "wb") as sink:
+        sink.write(header_lines(["22"], [], ["a"]).decode().encode(coding))
+    with pytest.raises(InputError, match=rf"begins with the byte-order mark.*{without}"):
+        read(path)
+
+
 def test_two_spellings_of_a_contig_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "two.vcf.gz"
     write_records(path, ["22 1 . A C . . . GT 0/0", "chr22 2 . A C . . . GT 0/0"], ["a"])
