@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from afml.consortium.run import Budget, Phase, RunConfig
 from afml.genomics.sites import SitePanel
-from afml.masking.kind import genotypes, masking_choice, masking_task
+from afml.masking.chosen import genotypes, masking_choice
 from afml.masking.settings import GAME, RISK, GameSettings, MaskingSettings
-from afml.masking.task import MaskingTask
+
+if TYPE_CHECKING:
+    from afml.masking.task import MaskingTask
 
 #: Indices of the phases.
 RISK_PHASE, GAME_PHASE = 0, 1
@@ -52,6 +56,8 @@ def bench_task(run: RunConfig, panel_dosage: NDArray[np.int8]) -> MaskingTask:
         run: Of `bench_run`.
         panel_dosage: [panel people, sites].
     """
+    from afml.masking.kind import masking_task  # brings torch, which masking a file does without
+
     sites = run.data.features
     panel = SitePanel(
         chrom=["1"] * sites,

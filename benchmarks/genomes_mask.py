@@ -31,10 +31,10 @@ from afml.genomics.files import GenotypeFiles
 from afml.genomics.sites import SitePanel
 from afml.ledger.checkpoint import origin_of
 from afml.ledger.store import Ledger
-from afml.masking.kind import genotypes, masking_settings
+from afml.masking.chosen import genotypes, masking_settings
 from afml.masking.model import TrainedModel
 from benchmarks.configuration import bench_run
-from benchmarks.memory import _peak_gb
+from benchmarks.peak import peak_gb
 from crypto.public.signing import generate_signing_key, public_bytes
 from node.privacy import PrivacyStatement
 from node.recognise import recognise_people
@@ -132,7 +132,7 @@ def mask(root: Path, people: int, sites: int) -> dict[str, float]:
         "mask_seconds": cpu,
         "recognise_seconds": recognising,
         "copy_seconds": copy,
-        "peak_mb": round(1024 * _peak_gb(), 0),
+        "peak_mb": round(1024 * peak_gb(), 0),
     }
 
 

@@ -14,7 +14,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from afml.masking.enrolled import Enrolled
 from afml.training.step import Trainer
 from benchmarks.configuration import GAME_PHASE, RISK_PHASE, bench_run, bench_task
+from benchmarks.peak import peak_gb
 from crypto.public.random import RandomSource, source
 
 SITES, PEOPLE, PANEL = 100_000, 500, 500
@@ -49,14 +49,6 @@ def _round() -> RandomSource:
     return source(1)
 
 
-def _peak_gb() -> float:
-    """Of this process alone; `ru_maxrss` would begin with its parent's."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return round(int(line.split()[1]) / 2**20, 2)
-    raise OSError("the kernel does not tell this process's peak memory")
-
-
 def _measure(kind: str) -> dict[str, float]:
     torch.set_num_threads(1)
     trainer = _trainer(steps=1 if kind == "public_game" else 0)
@@ -70,7 +62,7 @@ def _measure(kind: str) -> dict[str, float]:
         trainer.task.load_public(blob)
         started = time.process_time()
         update = trainer.private_update(GAME_PHASE, _round(), 5.0)
-    found = {f"{kind}_seconds": round(time.process_time() - started, 1), f"{kind}_peak_gb": _peak_gb()}
+    found = {f"{kind}_seconds": round(time.process_time() - started, 1), f"{kind}_peak_gb": peak_gb()}
     return found if kind == "public_game" else found | {f"{kind}_parameters": len(update)}
 
 

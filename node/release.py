@@ -22,7 +22,7 @@ from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
 from afml.ledger.releases import ReleaseRecord
 from afml.ledger.store import Ledger
-from afml.masking.kind import masking_settings
+from afml.masking.chosen import masking_settings
 from afml.masking.model import TrainedModel
 from afml.masking.settings import ReleaseSettings
 from afml.release.files import RELEASE_FILES, settled

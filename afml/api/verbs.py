@@ -113,7 +113,7 @@ def release_frontier(
 
 
 def _release_settings(config: RunConfig, changes: Mapping[str, Any] | None) -> ReleaseSettings:
-    from afml.masking.kind import masking_settings
+    from afml.masking.chosen import masking_settings
 
     agreed = masking_settings(config).release
     try:

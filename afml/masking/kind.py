@@ -9,17 +9,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from afml.consortium.card import DataAgreement
-from afml.consortium.run import RunConfig, TaskChoice
-from afml.core.config import complaint
+from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError
 from afml.data.prepared import Prepared
 from afml.genomics.files import GenotypeFiles
 from afml.genomics.public import agreed_panel
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
+from afml.masking.chosen import (
+    KINDS,
+    NAME,
+    genotypes,
+    masking_choice,
+    masking_settings,
+    parsed,
+    with_settings,
+)
 from afml.masking.enrolled import Enrolled, select
 from afml.masking.model import TrainedModel
 from afml.masking.plan import parameter_counts, plan_phases, wish_of
@@ -28,22 +35,28 @@ from afml.masking.settings import GAME, RISK, MaskingSettings
 from afml.masking.task import MaskingTask
 from afml.training.inprocess import Told, train_in_process
 from afml.training.planning import Plan, Rounds, Terms
-from afml.training.registry import find
 
-NAME = "masking"
+__all__ = [
+    "MASKING",
+    "NAME",
+    "genotypes",
+    "masking_choice",
+    "masking_settings",
+    "masking_task",
+    "parameter_counts",
+    "train_masking",
+    "with_settings",
+]
 
 
 class MaskingKind:
     """See `afml.training.task.TaskKind`."""
 
-    data = ("genotypes", "matrix")
+    data = KINDS
 
     def settings(self, given: Mapping[str, Any]) -> MaskingSettings:
         """The settings of a run, validated and completed."""
-        try:
-            return MaskingSettings.model_validate(given)
-        except ValidationError as error:
-            raise ConfigError(complaint(error), where=f"settings of task {NAME}") from None
+        return parsed(given)
 
     def check(self, run: RunConfig) -> None:
         """Refuse settings and phases that contradict each other."""
@@ -106,35 +119,6 @@ class MaskingKind:
 
 
 MASKING = MaskingKind()
-
-
-def masking_settings(run: RunConfig) -> MaskingSettings:
-    """What a run says of the masking task.
-
-    Raises:
-        ConfigError: It trains another task.
-    """
-    if run.task.kind != NAME:
-        raise ConfigError(
-            f"trains the task {run.task.kind}, not {NAME}", where=f"run {run.run}", cure="give a masking run"
-        )
-    return MASKING.settings(run.task.settings)
-
-
-def masking_choice(settings: MaskingSettings) -> TaskChoice:
-    """How a run names this task with these settings."""
-    return find(NAME).choice.model_copy(update={"settings": settings.model_dump(mode="json")})
-
-
-def with_settings(run: RunConfig, settings: MaskingSettings) -> RunConfig:
-    """The same run with other settings of its task."""
-    task = run.task.model_copy(update={"settings": settings.model_dump(mode="json")})
-    return run.model_copy(update={"task": task})
-
-
-def genotypes(fingerprint: str, sites: int, people: str = "") -> DataAgreement:
-    """What nodes with this site panel, and these public people (`afml.genomics.public`), declare of their data."""
-    return DataAgreement(kind=MASKING.data[0], fingerprint=fingerprint, features=sites, panel=people)
 
 
 def masking_task(

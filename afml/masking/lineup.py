@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from afml.masking.mosaics import mosaics
 from afml.masking.networks.features import PanelStatistics
 from crypto.public.random import RandomSource
 
@@ -92,25 +93,6 @@ def reference_profile(dosage: NDArray[np.int8], error: float, uniform: NDArray[n
     profile[wrong] = ((dosage + step) % 3).astype(np.int8)[wrong]
     profile[(uniform >= error) & (uniform < 2 * error)] = -1
     return profile
-
-
-def mosaics(
-    panel: NDArray[np.int8],
-    count: int,
-    rng: np.random.Generator,
-    *,
-    windows: int = 32,
-    out: NDArray[np.int8] | None = None,
-) -> NDArray[np.int8]:
-    """New public people: about half of the windows from each of two panel people, [count, sites]; in `out`, if any."""
-    people, sites = panel.shape
-    edges = np.minimum(np.arange(sites) * windows // sites, windows - 1)  # window of each site
-    out = np.empty((count, sites), np.int8) if out is None else out
-    for row in range(count):
-        first, second = rng.integers(people, size=2)
-        pick = rng.integers(2, size=windows)[edges].astype(bool)
-        out[row] = np.where(pick, panel[first], panel[second])
-    return out
 
 
 class DecoyPool:

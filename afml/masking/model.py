@@ -7,16 +7,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from afml.core.errors import IntegrityError
-from afml.masking.game import Game
-from afml.masking.lineup import SiteInputs
 from afml.masking.networks.features import PanelStatistics
-from afml.masking.networks.masker import hard_mask
 from afml.masking.settings import GameSettings
-from afml.training.device import device, one_thread
 from afml.training.model import load_model, model_digest, save_model
 
 _PEOPLE_AT_ONCE = 64
@@ -59,7 +54,10 @@ class TrainedModel:
 
     def keep_probability(self, dosage: NDArray[np.int8]) -> NDArray[np.float32]:
         """M(x): the Masking Network's probability of keeping each site, [people, sites]."""
-        return _sigmoid(self._logits(dosage))
+        logits = self._logits(dosage)
+        import torch
+
+        return np.asarray(torch.sigmoid(torch.from_numpy(logits)).numpy())
 
     def network_release(self, dosage: NDArray[np.int8]) -> NDArray[np.int8]:
         """`x * m` with the Masking Network's hard masks, [people, sites]; masked and missing are 0.
@@ -67,12 +65,24 @@ class TrainedModel:
         Raises:
             IntegrityError: The model was trained without a game.
         """
-        keep = hard_mask(torch.from_numpy(self._logits(dosage))).numpy()
+        logits = self._logits(dosage)
+        import torch
+
+        from afml.masking.networks.masker import hard_mask
+
+        keep = hard_mask(torch.from_numpy(logits)).numpy()
         return np.where(keep & (dosage > 0), dosage, 0).astype(np.int8)
 
     def _logits(self, dosage: NDArray[np.int8]) -> NDArray[np.float32]:
         if not len(self.game):
             raise IntegrityError("this model has no Masking Network", cure="train with a game phase")
+        # torch is a third of a gigabyte, which a release by risk scores alone does without.
+        import torch
+
+        from afml.masking.game import Game
+        from afml.masking.lineup import SiteInputs
+        from afml.training.device import device, one_thread
+
         where = device()
         settings = GameSettings(**self.card["game"])
         game = Game(len(self.mean), self.annotations.shape[1], settings, where, phenotypes=self.phenotypes)
@@ -134,7 +144,3 @@ def risk_score(
     standard /= scale[used]
     standard[part < 0] = 0.0
     return np.asarray(standard @ weights[..., used].T)
-
-
-def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(torch.sigmoid(torch.from_numpy(logits)).numpy())

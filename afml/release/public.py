@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.draws import public_draw
-from afml.masking.lineup import mosaics
+from afml.masking.mosaics import mosaics
 from afml.release.method import MOSAICS
 from afml.release.model import ScoredModel
 

@@ -7,18 +7,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from afml.consortium.run import RunConfig
 from afml.core.config import canonical_json
 from afml.core.errors import ConfigError, IntegrityError
 from afml.core.files import require_file, staged_folder
 from afml.training.archive import read_archive
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _ARRAYS, CARD_FILE = "model.npz", "model.json"
 Arrays = Mapping[str, NDArray[Any]]
@@ -116,6 +117,8 @@ def load_arrays(module: nn.Module, arrays: Arrays) -> None:
     Raises:
         ConfigError: A name or a shape differs, or a number is not finite; nothing is changed.
     """
+    import torch
+
     wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     given = {name: tuple(array.shape) for name, array in arrays.items()}
     cure = "give a model of the same task and settings"

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from afml.consortium.card import DataAgreement
@@ -24,6 +23,9 @@ from afml.data.prepared import Prepared
 from afml.training.outer import Outer
 from afml.training.planning import Plan, Rounds, Terms
 from crypto.public.random import RandomSource
+
+if TYPE_CHECKING:
+    import torch
 
 Progress = Callable[[int, int], None]
 """(step, steps) of a public part."""
