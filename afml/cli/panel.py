@@ -33,6 +33,7 @@ def panel() -> None:
 @click.option("--out", type=_PATH, required=True, help="Panel file to write.")
 @click.option("--sites", default=1024, show_default=True, type=click.IntRange(1), help="Most common sites to keep.")
 @click.option("--min-maf", default=0.01, show_default=True, help="Smallest frequency in the panel.")
+@click.option("--regions", multiple=True, help="Only there: a BED file, or 22:1000-2000,X; may be repeated.")
 @click.option("--exclude", type=_PATH, multiple=True, help="BED of regions to leave out; may be repeated.")
 @click.option(
     "--exclude-preset", type=click.Choice((*PRESETS, CPG)), multiple=True, help="Published regions, likewise."
@@ -54,13 +55,15 @@ def panel() -> None:
 )
 @click.option("--drawn-people", default=None, type=click.IntRange(2), help="People drawn then.  [default: 500]")
 def create(
-    source: tuple[Path, ...], out: Path, sites: int, min_maf: float, exclude: tuple[Path, ...],
-    exclude_preset: tuple[str, ...], af_field: str | None, annotations: tuple[Path, ...], filters: Filters,
-    fasta: Path | None, drawn_people: int | None,
+    source: tuple[Path, ...], out: Path, sites: int, min_maf: float, regions: tuple[str, ...],
+    exclude: tuple[Path, ...], exclude_preset: tuple[str, ...], af_field: str | None, annotations: tuple[Path, ...],
+    filters: Filters, fasta: Path | None, drawn_people: int | None,
 ) -> None:  # fmt: skip
     """Choose the sites of FILEs: people's genotypes, a VCF of allele frequencies, or a table of them."""
-    require_other(out, [*source, *exclude, *annotations])
-    choice = SiteChoice(sites, min_maf, exclude, af_field, drawn_people, annotations, filters, exclude_preset, fasta)
+    require_other(out, [*source, *exclude, *annotations, *map(Path, regions)])
+    choice = SiteChoice(
+        sites, min_maf, exclude, af_field, drawn_people, annotations, filters, exclude_preset, fasta, regions
+    )
     with step("making the panel") as running, tempfile.TemporaryDirectory() as scratch:
         running.note("choosing sites")
         assembly = panel_assembly(source, choice)

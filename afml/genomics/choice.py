@@ -23,9 +23,9 @@ from afml.genomics.annotations.vep_output import read_vep_output
 from afml.genomics.calls.quality import Filters, failed
 from afml.genomics.candidates import Candidate, in_order, most_common
 from afml.genomics.cpg import CpgTransitions
-from afml.genomics.filters import read_exclusions, require_overlap_in_names
+from afml.genomics.filters import read_exclusions, read_regions, require_overlap_in_names
 from afml.genomics.frequencies import counted, frequency_field, open_panel, stated
-from afml.genomics.presets import CPG, inside, preset_regions
+from afml.genomics.presets import CPG, inside, outside, preset_regions
 from afml.genomics.sites import SiteKey, SitePanel, is_sequence, trimmed
 from afml.genomics.sources.record import CallSource, Record
 
@@ -37,7 +37,7 @@ AF_FIELD = "AF"
 
 # Why a filter removes an ALT allele, in the order of the filters; more depend on the panel and the choice.
 _NOT_SPELLED, _REPEATED, _EXCLUDED = "not a SNP or indel", "repeated", "in an excluded region"
-_FAILED = "failed FILTER"
+_FAILED, _OUTSIDE = "failed FILTER", "outside of --regions"
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class SiteChoice:
         filters: Whether records that failed FILTER are passed over (`pass`) or not (`any`).
         presets: Published regions to leave out, names of `afml.genomics.presets.PRESETS`, or `CPG`.
         fasta: Reference sequence, for `CPG`.
+        regions: Where alone sites are chosen (`afml.genomics.filters.read_regions`); nothing is everywhere.
     """
 
     sites: int
@@ -66,6 +67,7 @@ class SiteChoice:
     filters: Filters = "pass"
     presets: Sequence[str] = ()
     fasta: Path | None = None
+    regions: Sequence[str] = ()
 
     @property
     def field(self) -> str:
@@ -125,8 +127,8 @@ def choose_sites(vcf: Path | Sequence[Path], choice: SiteChoice, *, progress: St
     """Choose the most common sites of the public panel.
 
     Filters, in this order: FILTER is PASS or absent; alleles spelled out in A, C, G, T; first of its kind (a
-    repeated site is kept once); not in an excluded region; at most 5 % missing calls; MAF at least `min_maf`. Of what
-    is left, the `sites` with the highest MAF, ties to the earlier position; fewer if fewer are left.
+    repeated site is kept once); within `regions`, and not in an excluded one; at most 5 % missing calls; MAF at least
+    `min_maf`. Of what is left, the `sites` with the highest MAF, ties to the earlier position; fewer if fewer are left.
 
     In a file without people the frequencies are those of `af_field`, and "at most 5 % missing calls" is
     replaced by "has one number in [0, 1] for this ALT".
@@ -171,7 +173,10 @@ def _filtered(
 ) -> tuple[list[Candidate], tuple[tuple[str, int], ...]]:
     """The sites of a panel's file that are chosen, and what became of the others."""
     exclusions = read_exclusions(choice.exclude)
-    excluded = [(_EXCLUDED, inside(regions)) for _, regions in exclusions]
+    only = read_regions(choice.regions) if choice.regions else None
+    spans = None if only is None else [(contig, start + 1, end) for contig, start, end in only.intervals]
+    excluded = [] if only is None else [(_OUTSIDE, outside(only))]
+    excluded += [(_EXCLUDED, inside(regions)) for _, regions in exclusions]
     excluded += [(f"in {name}", inside(preset_regions(name))) for name in choice.presets if name != CPG]
     if variants.samples:
         choice.require_no_draw(variants.paths[0])
@@ -180,11 +185,12 @@ def _filtered(
         if cpg is not None:
             excluded.append((f"in {CPG}", cpg))
         filters = _Filters(choice, excluded, variants)
-        for number, record in enumerate(variants.records(), start=1):
+        for number, record in enumerate(variants.records(spans), start=1):
             if progress and number % 1000 == 0:
                 progress.advance(1000)
             filters.pass_on(record)
-        require_overlap_in_names(exclusions, list(variants.contigs), variants.paths[0])
+        named = [*exclusions, *([("--regions", only)] if only is not None else [])]
+        require_overlap_in_names(named, list(variants.contigs), variants.paths[0])
         if cpg is not None:
             cpg.require_contigs(filters.contigs)
     chosen = filters.chosen(variants.paths[0])
@@ -268,7 +274,7 @@ class _Filters:
             unusable = self._removed[self._unusable]
             no_frequencies = self._field is not None and unusable == max(self._removed.values()) > 0
             raise InputError(
-                f"no site is left of {self._considered} ({counts or 'the file has no variant'})",
+                f"no site is left of {self._considered} ({counts or 'the file has no variant there'})",
                 where=vcf,
                 cure=_cure(no_frequencies),
             )
@@ -282,7 +288,8 @@ class _Filters:
     def waterfall(self, kept: int) -> tuple[tuple[str, int], ...]:
         """What became of every ALT allele; see `Chosen`."""
         rest = self._considered - sum(self._removed.values()) - kept
-        rows = [("ALT alleles in the panel's file", self._considered), *self._removed.items()]
+        where = ", as far as --regions reach" if self._choice.regions else ""
+        rows = [(f"ALT alleles in the panel's file{where}", self._considered), *self._removed.items()]
         return (*rows, ("less common than those chosen", rest), ("sites chosen", kept))
 
 

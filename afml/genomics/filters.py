@@ -1,16 +1,21 @@
-"""Site filters: excluded regions (BED). Frequencies are filtered while the sites are chosen (`choice`)."""
+"""Regions of the genome: of BED files, and as options name them. Sites are filtered by them in `choice`."""
 
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from afml.core.errors import InputError
 from afml.core.files import require_file
 from afml.genomics.contigs import ContigNames, require_shared
+
+_REGION = re.compile(r"(?P<contig>[^:\s]+)(?::(?P<first>\d{1,10})(?P<to>-(?P<last>\d{1,10})?)?)?\Z")
+_LAST = 1 << 31
+"""No contig is longer."""
 
 
 class Regions:
@@ -39,6 +44,13 @@ class Regions:
                     ends.append(end)
             self._starts[contig], self._ends[contig] = starts, ends
 
+    @property
+    def intervals(self) -> Iterator[tuple[str, int, int]]:
+        """(canonical contig, start, end) of each, merged."""
+        for contig, starts in self._starts.items():
+            for start, end in zip(starts, self._ends[contig], strict=True):
+                yield contig, start, end
+
     def overlaps(self, contig: str, pos: int, length: int) -> bool:
         """Whether the `length` reference bases from 1-based `pos` touch any interval."""
         starts = self._starts.get(contig)
@@ -65,7 +77,7 @@ def read_bed(path: Path) -> Regions:
             zipped = raw.read(2) == b"\x1f\x8b"
         with gzip.open(path, "rb") if zipped else path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                text = line.decode("utf-8", "replace").strip()
+                text = line.decode("utf-8", "replace").lstrip("\ufeff").strip()
                 if not text or text.startswith(("#", "track", "browser")):
                     continue
                 intervals.append(_interval(text, number, path, names))
@@ -76,19 +88,60 @@ def read_bed(path: Path) -> Regions:
     return Regions(intervals, names.spellings)
 
 
+def read_regions(given: Sequence[str]) -> Regions:
+    """Regions as options name them.
+
+    Args:
+        given: BED files, and lists of `22`, `22:1000`, `22:1000-2000` or `22:1000-` with commas between; 1-based, both
+            ends included. At least one.
+
+    Raises:
+        InputError: As `read_bed`, or a region that is none.
+    """
+    names = ContigNames("--regions")
+    found: list[tuple[str, int, int]] = []
+    spellings: list[str] = []
+    for text in given:
+        path = Path(text)
+        if path.is_file() or path.suffix in (".bed", ".gz"):
+            held = read_bed(path)
+            found += held.intervals
+            spellings += held.contigs
+        else:
+            found += [_named(one.strip(), names) for one in text.split(",") if one.strip()]
+    if not found:
+        raise InputError("names no region", where="--regions", cure="name one, such as 22:1000-2000, or a BED file")
+    return Regions(found, [*spellings, *names.spellings])
+
+
+def _named(text: str, names: ContigNames) -> tuple[str, int, int]:
+    """A region as BED counts it."""
+    match = _REGION.match(text)
+    first = int(match["first"] or 1) if match else 0
+    last = int(match["last"] or _LAST) if match and (match["to"] or not match["first"]) else first
+    if match is None or not 1 <= first <= last:
+        raise InputError(f"'{text}' is no region", where="--regions", cure="write 22, 22:1000 or 22:1000-2000")
+    return names.canonical(match["contig"]), first - 1, last
+
+
 def read_exclusions(paths: Iterable[Path]) -> list[tuple[Path, Regions]]:
     """Read several BED files, keeping each beside its path for messages."""
     return [(path, read_bed(path)) for path in paths]
 
 
-def require_overlap_in_names(exclusions: list[tuple[Path, Regions]], contigs: list[str], vcf: Path) -> None:
-    """Refuse a BED file none of whose contigs is in the VCF: it would exclude nothing without a word.
+def require_overlap_in_names(given: Iterable[tuple[object, Regions]], contigs: list[str], vcf: Path) -> None:
+    """Refuse regions none of whose contigs is in the VCF: they would do nothing without a word.
+
+    Args:
+        given: (BED file or option, its regions).
+        contigs: Of the VCF.
+        vcf: It, for messages.
 
     Raises:
         InputError: Names both files and some of their contigs.
     """
-    for path, regions in exclusions:
-        require_shared(regions.contigs, path, contigs, vcf)
+    for where, regions in given:
+        require_shared(regions.contigs, where, contigs, vcf)
 
 
 def _interval(text: str, number: int, path: Path, names: ContigNames) -> tuple[str, int, int]:

@@ -28,6 +28,7 @@ _CHOOSING = (
     "panel_af_field",
     "drawn_people",
     "annotations",
+    "regions",
     "exclude",
     "exclude_preset",
     "sites",
@@ -73,6 +74,10 @@ class GenotypeOptions(GateSettings):
         default=(),
         description="what stands for a missing value in that table, such as -9; none: nothing does; may be repeated.",
     )
+    regions: tuple[str, ...] = Field(
+        default=(),
+        description="where alone sites are chosen: a BED file, or 22:1000-2000,X and the like; may be repeated.",
+    )
     exclude: tuple[Path, ...] = Field(default=(), description="BED of regions to leave out; may be repeated.")
     exclude_preset: tuple[str, ...] = Field(
         default=(), description=f"published regions to leave out: {', '.join((*PRESETS, CPG))}; may be repeated."
@@ -96,7 +101,8 @@ class GenotypeOptions(GateSettings):
         default="refuse", description="records with DS or GP and no genotypes; round makes calls of those near one."
     )
     fasta: Path | None = Field(
-        default=None, description="the reference (with its .fai); indels are then compared leftmost, as bcftools norm."
+        default=None,
+        description="the reference, with its .fai; as bcftools norm does, indels are moved left and MNPs split.",
     )
     sites: int = Field(default=1024, description="most common sites to keep.")
     min_maf: float = Field(default=0.01, description="smallest frequency in the panel.")
@@ -121,5 +127,5 @@ class GenotypeOptions(GateSettings):
         """Which sites of the panel these are."""
         return SiteChoice(
             self.sites, self.min_maf, self.exclude, self.panel_af_field, self.drawn_people, self.annotations,
-            self.panel_filters, self.exclude_preset, self.fasta,
+            self.panel_filters, self.exclude_preset, self.fasta, self.regions,
         )  # fmt: skip

@@ -102,6 +102,11 @@ def inside(regions: Regions) -> Callable[[SiteKey], bool]:
     return lambda key: regions.overlaps(key[0], key[1], len(key[2]))
 
 
+def outside(regions: Regions) -> Callable[[SiteKey], bool]:
+    """Whether no base of a site's REF is in some regions."""
+    return lambda key: not regions.overlaps(key[0], key[1], len(key[2]))
+
+
 def require_build(names: Sequence[str], build: str | None, where: Path) -> None:
     """Refuse regions of another build than that of the panel's file; where no header says one, all pass.
 

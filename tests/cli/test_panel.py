@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,10 @@ def test_a_panel_is_made_once_and_prepared_with(good: Institution, afml: Zygote,
     for number, out in enumerate(made):
         done = afml("panel", "create", good.root / "panel.vcf.gz", "--out", out, "--sites", SITES - number)
         assert done.code == 0, done.err
+    there = afml(
+        "panel", "create", good.root / "panel.vcf.gz", "--out", tmp_path / "r.afml", "--sites", SITES, "--regions", "22"
+    )
+    assert f"sites: {SITES}" in there.out
     told = afml("panel", "show", made[0]).out
     assert f"sites: {SITES}, 0 of them indels" in told
     assert "people: 60 people" in told
@@ -28,6 +33,9 @@ def test_a_panel_is_made_once_and_prepared_with(good: Institution, afml: Zygote,
     apart = afml("panel", "diff", *made)
     assert apart.code == 1
     assert "sites in a.afml alone: 1" in apart.out
+    (tmp_path / "theirs").mkdir()
+    theirs = Path(shutil.copy(made[1], tmp_path / "theirs" / "a.afml"))
+    assert f"sites in {made[0]} alone: 1\nsites in {theirs} alone: 0" in afml("panel", "diff", made[0], theirs).out
     assert "is not a panel file" in afml("panel", "show", good.root / "people.tsv").complaint()
 
     files = ("--vcf", good.root / "own.vcf.gz", "--phenotypes", good.root / "people.tsv", "--seed", 1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from afml.core.errors import InputError
 from afml.genomics.contigs import canonical
-from afml.genomics.filters import Regions, read_bed
+from afml.genomics.filters import Regions, read_bed, read_regions
 
 intervals = st.lists(
     st.tuples(st.sampled_from(["1", "2"]), st.integers(0, 60), st.integers(0, 20)).map(
@@ -82,3 +82,39 @@ def test_published_region_lists(real_data: Path) -> None:
         True,
         False,
     ]
+
+
+def test_regions_are_named_in_a_list_or_in_a_file_and_count_from_one(tmp_path: Path) -> None:
+    (tmp_path / "a.bed").write_text("chr21\t9\t20\n")
+    found = read_regions(["chr22:100-200,chr22:150-300, chr22:400", str(tmp_path / "a.bed"), "X:5-,chr7"])
+    assert list(found.intervals) == [
+        ("22", 99, 300), ("22", 399, 400), ("21", 9, 20), ("X", 4, 1 << 31), ("7", 0, 1 << 31),
+    ]  # fmt: skip
+    assert [found.overlaps("22", pos, 1) for pos in (99, 100, 300, 301, 400, 401)] == [
+        False, True, True, False, True, False,
+    ]  # fmt: skip
+    assert sorted(found.contigs) == ["X", "chr21", "chr22", "chr7"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("22:9-5", "'22:9-5' is no region; write 22, 22:1000 or 22:1000-2000"),
+        ("22:0-5", "is no region"),
+        ("22:1e6", "is no region"),
+        ("22:5,x:y", "'x:y' is no region"),
+        (" , ", "names no region"),
+        ("none.bed", "BED file does not exist"),
+        ("22:5,chr22:9", "holds both '22' and 'chr22'"),
+    ],
+)
+def test_what_is_no_region_is_one_clear_line(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_regions([text])
+
+
+@given(intervals)
+def test_intervals_are_the_merged_ones(spans: list[tuple[str, int, int]]) -> None:
+    merged = list(Regions(spans).intervals)
+    bases = {(name, base) for name, start, end in spans for base in range(start, end)}
+    assert sorted(bases) == sorted((name, base) for name, start, end in merged for base in range(start, end))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pysam
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from afml.core.errors import InputError, IntegrityError
-from afml.genomics.choice import SiteChoice, build_site_panel
+from afml.genomics.choice import SiteChoice, build_site_panel, choose_sites
 from afml.genomics.sites import ANNOTATIONS, SitePanel, trimmed
 from tests.simulated import simulate_csq, simulate_dosage, simulate_panel, write_records, write_vcf
 
@@ -88,6 +89,26 @@ def test_filters_name_what_they_removed(tmp_path: Path) -> None:
     bed.write_text("chr7\t29\t30\n")
     with pytest.raises(InputError, match=r"out.bed: shares no contig with .* \('chr7' here, 'chr22' there\)"):
         build_site_panel(vcf, SiteChoice(10, exclude=[bed]))
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_sites_are_chosen_within_regions_alone(tmp_path: Path, indexed: bool) -> None:
+    vcf = tmp_path / "panel.vcf.gz"
+    rows = [f"{contig} {pos} . {ref} C . . . GT {calls(('0/1', 9))}"
+            for contig in ("21", "22") for pos, ref in ((10, "A"), (18, "CAT"), (30, "A"), (40, "A"))]  # fmt: skip
+    write_records(vcf, rows, PEOPLE)
+    if indexed:
+        pysam.bcftools.index("-t", str(vcf), catch_stdout=False)
+    chosen = choose_sites(vcf, SiteChoice(10, regions=("22:20-30,21:1-10", "22:40")))
+    found = [chosen.panel.key(site)[:2] for site in range(len(chosen.panel))]
+    assert found == [("21", 10), ("22", 18), ("22", 30), ("22", 40)]  # a base of the deletion at 18 is within
+    assert chosen.waterfall[0] == ("ALT alleles in the panel's file, as far as --regions reach", 4)
+    everywhere = choose_sites(vcf, SiteChoice(10, regions=("21,22",)))
+    assert everywhere.panel.digest() == choose_sites(vcf, SiteChoice(10)).panel.digest()
+    with pytest.raises(InputError, match=r"no site is left of 0 .the file has no variant there"):
+        choose_sites(vcf, SiteChoice(10, regions=("22:50-60",)))
+    with pytest.raises(InputError, match=r"--regions: shares no contig with .* .'chr7' here"):
+        choose_sites(vcf, SiteChoice(10, regions=("chr7",)))
 
 
 def test_a_repeated_site_is_kept_once(tmp_path: Path) -> None:
