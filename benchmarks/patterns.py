@@ -31,7 +31,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from afml.masking.lineup import mosaics
+from afml.masking.mosaics import mosaics
 from afml.release.cells import CANDIDATES, METHOD, bound, common_patterns, everything, moved, quantise
 from afml.release.choices import Choices
 from afml.release.codebook import common_genotypes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from afml.consortium.card import NodeCard
 from afml.consortium.run import RunConfig
+from afml.core.cluster import each
 from afml.core.config import canonical_json
 from afml.core.errors import ReleaseError
 from afml.core.files import read_secret, require_file, staged_folder, write_bytes, write_secret
@@ -25,11 +27,12 @@ from afml.ledger.store import Ledger
 from afml.masking.chosen import masking_settings
 from afml.masking.model import TrainedModel
 from afml.masking.settings import ReleaseSettings
+from afml.release.choices import Choices
 from afml.release.files import RELEASE_FILES, settled
 from afml.release.frontier import FrontierPoint, frontier
 from afml.release.plan import ReleasePlan
 from afml.release.planning import plan_release
-from afml.release.released import Released, apply_to_parts, parts_of
+from afml.release.released import Released, chosen, gathered, parts_of
 from afml.release.suite import worst_attack
 from afml.release.table import codebook_table
 from node.inuse import in_use
@@ -116,7 +119,8 @@ def _release(
     plan = make_plan(work, config, settings)
     store = GenotypeStore.open(GenotypeFiles(work.data).cohort_store)
     panel = SitePanel.load(GenotypeFiles(work.data).site_panel)
-    released = apply_to_parts(plan, (store.dosage(rows) for rows in parts_of(len(store), len(panel))))
+    parts = parts_of(len(store), len(panel))
+    released = gathered(plan, each([partial(_chosen, plan, store, rows) for rows in parts]))
     statement = PrivacyStatement.load(work.privacy(config.run))
     target = work.release(config.run)
     with staged_folder(target) as staged:
@@ -135,6 +139,10 @@ def _release(
         # Column order re-identifies every record: it stays beside the store, never in the release folder.
         write_secret(work.columns(config.run), canonical_json(columns))
     return ReleaseDone(tuple(release_files(target)), released, plan)
+
+
+def _chosen(plan: ReleasePlan, store: GenotypeStore, rows: slice) -> tuple[Choices, int]:
+    return chosen(plan, store.dosage(rows))
 
 
 def read_aligned(work: Workspace, run: str) -> NDArray[np.int8]:

@@ -12,6 +12,7 @@ from afml.api.verbs import mask as mask_file
 from afml.api.verbs import release_frontier
 from afml.cli.places import PRIVATE
 from afml.consortium.nodekit import load_node_kit
+from afml.core.cluster import on_cluster
 from afml.core.progress import step
 from afml.genomics.release import Output
 from afml.release.files import forms
@@ -48,11 +49,12 @@ _PATH = click.Path(path_type=Path)
 @click.option("--form", type=click.Choice(forms()), default=None, help="Of the files.  [default: vcf; of a matrix tsv]")
 @click.option("--per-contig", is_flag=True, help="A file for each contig.")
 @click.option("--csi", is_flag=True, help="Index a VCF by CSI, not TBI; longer contigs than TBI holds always are.")
+@click.option("--dask", help="Address of a Dask scheduler of this institution's, whose workers mask; or local.")
 @click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
 def mask(
     kit: Path, work: Path, run_file: Path, method: str | None, min_group_size: int | None,
     fill: Literal["major", "missing"] | None, target_rr: float | None, patterns: int | None, frontier: bool,
-    form: str | None, per_contig: bool, csi: bool, ledger: Path | None,
+    form: str | None, per_contig: bool, csi: bool, dask: str | None, ledger: Path | None,
 ) -> None:  # fmt: skip
     """Mask everybody in this institution's store and write releases/RUN/release.vcf.gz, indexed; or another form."""
     wanted = {
@@ -65,9 +67,11 @@ def mask(
             points = release_frontier(kit=kit, work=work, run=run_file, changes=changes)
         _tell(points)
         return
-    with step(f"masking node {node}"):
+    with step(f"masking node {node}"), on_cluster(dask, work):
         output = Output(form, per_contig=per_contig, csi=csi)
-        done = mask_file(kit=kit, work=work, run=run_file, ledger=ledger, changes=changes, output=output)
+        # Workers were started elsewhere: a path must mean the same there.
+        place = work if dask is None else work.absolute()
+        done = mask_file(kit=kit, work=place, run=run_file, ledger=ledger, changes=changes, output=output)
     result = done.released
     click.echo(f"node {node}: method {done.plan.reason}")
     for patterns, rr in done.plan.verified:

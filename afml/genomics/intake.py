@@ -1,4 +1,4 @@
-"""From records to rows: each part of the input is read by a process of its own.
+"""From records to rows: each part of the input is read by a process of its own, of this machine or of a cluster.
 
 What a record says of a site is decided by a `Taker`, one for each part; what they counted adds up afterwards.
 """
@@ -6,15 +6,17 @@ What a record says of a site is decided by a `Taker`, one for each part; what th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.children import ChildDied, died_reading, in_children, usable_processors
+from afml.core.cluster import cluster, each
 from afml.core.progress import Step
 from afml.genomics.rows import Rows, RowWriter
 from afml.genomics.sites import SitePanel
@@ -23,6 +25,7 @@ from afml.genomics.sources.record import CallSource, Record, Span
 MOST_PROCESSES = 8
 """That read side by side, unless asked otherwise."""
 
+_PER_WORKER = 4  # parts of the input for each worker of a cluster: what an ended one leaves is done again by several
 _TOLD = 1000  # records between two steps of a progress bar
 
 
@@ -81,6 +84,12 @@ def take_in(source: CallSource, make: MakeTaker, reading: Reading) -> Intake:
     Raises:
         InputError: As the source; or a process that read it died.
     """
+    there = cluster()
+    if there is not None:
+        parts = source.parts(_PER_WORKER * there.workers, reading.spans)
+        far = replace(reading, scratch=reading.scratch.absolute(), progress=None)
+        work = [partial(_read, source, make, far, part, number) for number, part in enumerate(parts)]
+        return _joined(list(each(work)))
     wanted = reading.processes or reading_processes()
     parts = source.parts(wanted, reading.spans)
     work = [partial(_read, source, make, reading, part, number) for number, part in enumerate(parts)]
@@ -106,7 +115,8 @@ def spans_of(panel: SitePanel, margin: int = 0) -> list[Span]:
 
 
 def _read(source: CallSource, make: MakeTaker, reading: Reading, part: Any, number: int) -> Intake:
-    with RowWriter(reading.scratch / f"{number}.rows", len(source.samples)) as writer:
+    # Of a name of its own: a worker that was given up may still be writing when another one does its work again.
+    with RowWriter(reading.scratch / f"{number}-{uuid4().hex}.rows", len(source.samples)) as writer:
         taker = make(writer.stored)
         for count, record in enumerate(source.records(reading.spans, part), start=1):
             if reading.progress and count % _TOLD == 0:

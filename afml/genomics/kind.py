@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 
 from afml.consortium.card import DataAgreement
+from afml.core.cluster import on_cluster
 from afml.core.config import Settings
 from afml.core.errors import InputError
 from afml.core.files import require_file, write_secret
@@ -53,8 +54,9 @@ class GenotypeData:
     def build(self, out: Path, options: Settings, note: Note) -> Built:
         """Choose the sites and build the stores; see `DataKind.build`."""
         given = cast(GenotypeOptions, options)
-        with piped_in(given.vcf, GenotypeFiles(out).cohort_store.parent) as vcf:
-            return self._built(out, given.model_copy(update={"vcf": vcf}), note)
+        with piped_in(given.vcf, GenotypeFiles(out).cohort_store.parent) as vcf, on_cluster(given.dask, out):
+            given = given.model_copy(update={"vcf": vcf})
+            return self._built(*((out, given) if given.dask is None else _absolute(out, given)), note)
 
     def _built(self, out: Path, given: GenotypeOptions, note: Note) -> Built:
         for paths, what in ((given.vcf, "VCF"), (given.panel_vcf, "panel VCF")):
@@ -148,6 +150,14 @@ def _build(given: GenotypeOptions, sites: PublicSites) -> str | None:
         with Aligner(given.fasta) as aligner:
             aligner.require_contigs(contigs)
     return theirs.build or ours.build
+
+
+def _absolute(out: Path, given: GenotypeOptions) -> tuple[Path, GenotypeOptions]:
+    """The same with paths that mean the same wherever a worker was started."""
+    paths = {name: tuple(path.absolute() for path in expanded(getattr(given, name))) for name in ("vcf", "panel_vcf")
+             if getattr(given, name)}  # fmt: skip
+    fasta = {} if given.fasta is None else {"fasta": given.fasta.absolute()}
+    return out.absolute(), given.model_copy(update={**paths, **fasta})
 
 
 def _without(store: GenotypeStore, files: GenotypeFiles, who: Who, where: Path | None) -> GenotypeStore:

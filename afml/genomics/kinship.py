@@ -13,11 +13,14 @@ further from strangers than chance reaches, as the pairs themselves show it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from afml.core.cluster import each
 from afml.genomics.sites import SitePanel
 
 #: Lower ends of KING's degrees: half way, in powers of two, to the degree below.
@@ -111,23 +114,32 @@ def related(people: NDArray[np.int8], told: Resolution, others: NDArray[np.int8]
     Returns:
         Pairs in ascending order; `first` is a row of `people`, `second` of `others`, or a later one of `people`.
     """
-    least = min(told.degree, SAME if told.same else 1.0)
-    if least >= 1.0:
+    if min(told.degree, SAME if told.same else 1.0) >= 1.0:
         return []
+    right = people if others is None else others
+    work = [
+        partial(_block, people[first], right[second], (first.start, second.start), told, others is None)
+        for first, second in _blocks(people, others)
+    ]
+    return sorted(chain.from_iterable(each(work)))
+
+
+def _block(
+    a: NDArray[np.int8], b: NDArray[np.int8], begin: tuple[int, int], told: Resolution, among: bool
+) -> list[Pair]:
+    """Pairs of one block, whose first rows are `begin`; `among` the same people, the one before the other."""
+    near = _near(a, b, min(told.degree, SAME if told.same else 1.0))
+    if among and begin[0] == begin[1]:
+        near = np.triu(near, 1)  # everybody resembles themselves
+    rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
+    found = _likeness(a[rows], b[columns])
+    same = found.same & told.same
     pairs = []
-    for first, second in _blocks(people, others):
-        a, b = people[first], (people if others is None else others)[second]
-        near = _near(a, b, least)
-        if others is None and first == second:
-            near = np.triu(near, 1)  # everybody resembles themselves
-        rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
-        found = _likeness(a[rows], b[columns])
-        same = found.same & told.same
-        for row, column in zip(*np.nonzero(same | (found.kinship >= told.degree)), strict=True):
-            one, other = first.start + int(rows[row]), second.start + int(columns[column])
-            if others is not None or one < other:
-                pairs.append(Pair(one, other, float(found.kinship[row, column]), bool(same[row, column])))
-    return sorted(pairs)
+    for row, column in zip(*np.nonzero(same | (found.kinship >= told.degree)), strict=True):
+        one, other = begin[0] + int(rows[row]), begin[1] + int(columns[column])
+        if not among or one < other:
+            pairs.append(Pair(one, other, float(found.kinship[row, column]), bool(same[row, column])))
+    return pairs
 
 
 def _blocks(people: NDArray[np.int8], others: NDArray[np.int8] | None) -> Iterator[tuple[slice, slice]]:

@@ -100,6 +100,10 @@ class GenotypeOptions(GateSettings):
     dosages: Dosages = Field(
         default="refuse", description="records with DS or GP and no genotypes; round makes calls of those near one."
     )
+    dask: str | None = Field(
+        default=None,
+        description="address of a Dask scheduler of this institution's, whose workers read and count; or local.",
+    )
     fasta: Path | None = Field(
         default=None,
         description="the reference, with its .fai; as bcftools norm does, indels are moved left and MNPs split.",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.release.choices import joined
+from afml.release.choices import Choices, joined
 from afml.release.grouping import entropy_bits, grouped
 from afml.release.plan import ReleasePlan
 
@@ -90,11 +90,34 @@ def apply_to_parts(plan: ReleasePlan, parts: Iterable[NDArray[np.int8]]) -> Rele
     Raises:
         ReleaseError: Fewer people than the minimum group size.
     """
+    return gathered(plan, (chosen(plan, dosage) for dosage in parts))
+
+
+def chosen(plan: ReleasePlan, dosage: NDArray[np.int8]) -> tuple[Choices, int]:
+    """What some people of a file may show.
+
+    Args:
+        plan: The plan.
+        dosage: These people, one of the parts that `parts_of` says, [some people, sites].
+
+    Returns:
+        What they may choose from; how many non-major genotypes they have.
+    """
+    choices = plan.codebook.choices(plan.contained(dosage), plan.model.risk_score(dosage))
+    return choices, int(np.count_nonzero(dosage > 0))
+
+
+def gathered(plan: ReleasePlan, parts: Iterable[tuple[Choices, int]]) -> Released:
+    """`apply_to_parts` for what was `chosen` elsewhere, of every part in order.
+
+    Raises:
+        ReleaseError: Fewer people than the minimum group size.
+    """
     book = plan.codebook
     choices, called = [book.choices(np.zeros((0, book.sites), np.int8), np.zeros((0, 1)))], 0
-    for dosage in parts:
-        choices.append(book.choices(plan.contained(dosage), plan.model.risk_score(dosage)))
-        called += int(np.count_nonzero(dosage > 0))
+    for own, genotypes in parts:
+        choices.append(own)
+        called += genotypes
     assigned = grouped(joined(choices), plan.min_group_size)
     shown = plan.codebook.shown(plan.masked)
     sizes = np.bincount(assigned, minlength=len(shown))

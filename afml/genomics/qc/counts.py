@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from afml.core.cluster import each
 from afml.genomics.contigs import genome_order
 from afml.genomics.store import GenotypeStore, people_at_once
 
@@ -92,19 +94,27 @@ def count(store: GenotypeStore) -> Counts:
     expected = 2 * panel.maf * (1 - panel.maf) * autosomes
     weights = np.stack([counted, autosomes, expected], axis=1).astype(np.float32)  # exact: fewer than 2^24 sites
     sums: list[NDArray[np.float32]] = []
-    for rows in people_at_once(store):
-        dosage = store.dosage(rows)  # [people, S]
-        has_call, hetero = dosage >= 0, dosage == 1
-        called += has_call.sum(axis=0)
-        one += hetero.sum(axis=0)
-        two += (dosage == 2).sum(axis=0)
-        for start in range(0, len(dosage), max(1, _VALUES_AT_ONCE // sites)):
-            some = slice(start, start + max(1, _VALUES_AT_ONCE // sites))
-            own = np.concatenate([has_call[some] @ weights, hetero[some] @ weights[:, 1:2]], axis=1)
-            sums.append(own)
+    for of_sites, of_people in each([partial(_count, store, rows, weights) for rows in people_at_once(store)]):
+        called += of_sites.called
+        one += of_sites.one
+        two += of_sites.two
+        sums.append(of_people)
     calls, on_autosomes, expectations, hetero_calls = np.concatenate(sums).T
     people = PeopleCounts(
         calls.astype(np.int64), int(counted.sum()), hetero_calls.astype(np.int64), expectations.astype(np.float64),
         on_autosomes.astype(np.int64),
     )  # fmt: skip
     return Counts(SiteCounts(called, one, two), people)
+
+
+def _count(store: GenotypeStore, rows: slice, weights: NDArray[np.float32]) -> tuple[SiteCounts, NDArray[np.float32]]:
+    """(Of every site, of every person) of some rows; weights [S, 3] and sums [people, 4] as `count` has them."""
+    dosage = store.dosage(rows)  # [people, S]
+    has_call, hetero = dosage >= 0, dosage == 1
+    step = max(1, _VALUES_AT_ONCE // max(1, dosage.shape[1]))
+    sums = [
+        np.concatenate([has_call[some] @ weights, hetero[some] @ weights[:, 1:2]], axis=1)
+        for some in (slice(start, start + step) for start in range(0, len(dosage), step))
+    ]
+    sites = SiteCounts(has_call.sum(axis=0), hetero.sum(axis=0), (dosage == 2).sum(axis=0))
+    return sites, np.concatenate(sums)
