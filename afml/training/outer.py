@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,7 @@ class Outer:
     @property
     def shape(self) -> torch.Size:
         """[rows, outputs, inputs], as of the tensor that it stands for."""
-        return torch.Size((*self.left.shape, self.right.shape[1]))
+        return self.left.shape + self.right.shape[1:]
 
     @property
     def device(self) -> torch.device:
