@@ -71,6 +71,10 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
     help="Attempts per phase that may be lost; nodes refuse more.",
 )
 @click.option(
+    "--deadline", default=300.0, show_default=True, type=_POSITIVE,
+    help="Seconds that the run waits for a member: to load its people, or to send an update.",
+)  # fmt: skip
+@click.option(
     "--backend", type=click.Choice(list(BACKENDS)), default="ckks", show_default=True, help="How updates are hidden."
 )
 @click.option("--seed", default=None, type=int, help="Simulation only: reproducible and insecure.")
@@ -125,8 +129,8 @@ def configure(
     cards: tuple[Path, ...], kit: Path, out: Path, name: str | None, kind: str, settings_file: Path | None, ple: float,
     budget: float | None, delta: float, rounds: int | None, epochs: float | None, sample_rate: float | None,
     clip_norm: float | None, learning_rate: float | None, start: Path | None, noise: Literal["distributed", "local"],
-    quorum: int | None, max_colluding: int, max_enrolments: int | None, reserve_attempts: int, backend: str,
-    seed: int | None, game_rounds: int | None, game_share: float | None, game_file: Path | None,
+    quorum: int | None, max_colluding: int, max_enrolments: int | None, reserve_attempts: int, deadline: float,
+    backend: str, seed: int | None, game_rounds: int | None, game_share: float | None, game_file: Path | None,
     game_steps: int | None, min_group_size: int | None, fill: str | None, phenotypes: int | None,
     risk_file: Path | None, patterns: int | None,
 ) -> None:  # fmt: skip
@@ -144,7 +148,7 @@ def configure(
                learning_rate=learning_rate, further=further),
         Terms(name=name, ple_sigma=ple, budget_sigma=budget, delta=delta, noise=noise, quorum=quorum,
               max_colluding=max_colluding, max_enrolments=max_enrolments, reserve_attempts=reserve_attempts,
-              backend=backend, start="" if model is None else model.digest(), seed=seed),
+              deadline_s=deadline, backend=backend, start="" if model is None else model.digest(), seed=seed),
     )  # fmt: skip
     if model is not None:
         require_fitting(task.load(), run, model)

@@ -77,7 +77,7 @@ class People:
 
     def committed(self, what: str, parts: Iterable[bytes]) -> bytes:
         """Keyed commitment to some byte strings in any order, 32 bytes; strings of one beginning have one length."""
-        return hmac.digest(self._key, what.encode() + b"\x00" + b"".join(sorted(parts)), hashlib.sha256)
+        return hmac.digest(self._key, what.encode() + b"\x00" + b"".join(sorted(parts)), "sha256")
 
     def committed_in_order(self, what: str, parts: Iterable[bytes]) -> bytes:
         """`committed` for parts that come in ascending order, however many there are."""

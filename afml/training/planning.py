@@ -37,6 +37,7 @@ class Terms(FiniteSettings):
         default=None, ge=1, description="nodes that one person may be enrolled at; by default the most a card says"
     )
     reserve_attempts: int = Field(default=1, ge=0, description="attempts per phase that may be lost")
+    deadline_s: float = Field(default=300.0, gt=0, description="see `RunConfig.deadline_s`")
     backend: str = Field(default="ckks", description="of blind sums (crypto.public.backend)")
     start: str = Field(default="", description="digest of the saved model that the task begins at")
     seed: int | None = Field(default=None, description="simulation only")
@@ -146,6 +147,7 @@ def configure(
             budget=Budget(delta=terms.delta, ple_sigma=terms.budget_sigma or terms.ple_sigma),
             enrolments_per_person=enrolments,
             reserve_attempts=terms.reserve_attempts,
+            deadline_s=terms.deadline_s,
             phases=plan.phases,
             start=terms.start,
             seed=terms.seed,

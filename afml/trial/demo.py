@@ -21,6 +21,7 @@ from afml.trial.processes import Team
 NAME = "demo"  # of the consortium and of its run
 MARK = ".afml-demo"
 SIMULATED_PEOPLE = 2500
+PATIENCE_S = 3600
 _SIMULATOR = Path(__file__).parents[2] / "tools" / "simulate_cohorts.py"
 
 
@@ -249,12 +250,14 @@ class Demo:
     def _train(self, consortium: Parties) -> None:
         rounds = self._settings.rounds
         patterns = () if self._settings.patterns is None else ("--patterns", self._settings.patterns)
+        # Many people take minutes to load where all institutions share one machine.
+        patience = () if self._settings.genomes.cohorts is None else ("--deadline", PATIENCE_S)
         declared = () if self._settings.traits.default else ("--risk", self._data / "phenotypes.risk.json")
         with step("configure", seconds=self._seconds):
             consortium.configure([
                 "--run", NAME, "--ple", rounds.ple, "--rounds", rounds.risk, "--game-rounds", rounds.game,
                 "--game-steps", rounds.game_steps, "--noise", rounds.noise,
-                "--fill", self._settings.fill, *patterns, *declared, *self._seeded,
+                "--fill", self._settings.fill, *patterns, *patience, *declared, *self._seeded,
             ])  # fmt: skip
         with step("federate", total=rounds.total, seconds=self._seconds) as running:
 
