@@ -156,12 +156,12 @@ def inputs_of(size: Size) -> EvaluationInputs:
 
 
 def peak_gb(work: Callable[[], None]) -> float:
-    """Run; the peak of this process and its children, shared pages once, sampled ten times a second."""
+    """Run; the peak of this process and its children, shared pages once, sampled every second."""
     peak, ended = 0, threading.Event()
 
     def watch() -> None:
         nonlocal peak
-        while not ended.wait(0.1):
+        while not ended.wait(1.0):
             peak = max(peak, held())
 
     watcher = threading.Thread(target=watch, daemon=True)
