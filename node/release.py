@@ -97,26 +97,45 @@ def _table(work: Workspace, config: RunConfig, plan: ReleasePlan, panel: SitePan
 
 
 def release(
-    work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger, output: Output | None = None
+    work: Workspace,
+    config: RunConfig,
+    settings: ReleaseSettings,
+    ledger: Ledger,
+    output: Output | None = None,
+    *,
+    force: bool = False,
 ) -> ReleaseDone:
     """Write `releases/<run>/`: the released files with their indexes, the plan, and the codebook table.
 
     Neither the people's genotypes nor the released ones are in memory as a whole.
 
+    Args:
+        work: The institution's work folder.
+        config: The run.
+        settings: How records are released.
+        ledger: The institution's.
+        output: In which files.
+        force: Release also where the plan says that it is not worth it.
+
     Raises:
         ReleaseError: Too few people for the group size, alone or together with earlier releases; no plan reaches
-            `target_rr`.
+            `target_rr`; what recipients can expect of the plan is no better than chance.
         BudgetError: Somebody in the file has withdrawn consent.
     """
+    files = settled(config.data.kind, output)
     with in_use(work):
-        return _release(work, config, settings, ledger, settled(config.data.kind, output))
+        recognise_people(ledger, work)
+        plan = make_plan(work, config, settings)
+        if plan.at_chance and not force:
+            raise ReleaseError(
+                plan.at_chance,
+                where=f"run {config.run}",
+                cure="train on more people or at a larger PLE, or give --force",
+            )
+        return _release(work, config, plan, ledger, files)
 
 
-def _release(
-    work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger, output: Output
-) -> ReleaseDone:
-    recognise_people(ledger, work)
-    plan = make_plan(work, config, settings)
+def _release(work: Workspace, config: RunConfig, plan: ReleasePlan, ledger: Ledger, output: Output) -> ReleaseDone:
     store = GenotypeStore.open(GenotypeFiles(work.data).cohort_store)
     panel = SitePanel.load(GenotypeFiles(work.data).site_panel)
     parts = parts_of(len(store), len(panel))

@@ -58,6 +58,7 @@ def mask(
     ledger: Path | None = None,
     changes: Mapping[str, Any] | None = None,
     output: Output | None = None,
+    force: bool = False,
 ) -> ReleaseDone:
     """`afml mask`: write an institution's de-identified records.
 
@@ -68,10 +69,11 @@ def mask(
         ledger: The institution's ledger; by default the one in the work folder.
         changes: Settings of the release that are not the run's: method, min_group_size, fill, target_rr, patterns.
         output: In which files; by default one VCF.
+        force: Release also where the plan says that it is not worth it.
 
     Raises:
         PolicyError: This institution's policy does not allow the release.
-        ReleaseError: No plan is good enough, or too few people share a pattern.
+        ReleaseError: No plan is good enough or worth it, or too few people share a pattern.
         ConfigError: A setting is wrong.
     """
     from node.guard import enter_policy, open_ledger
@@ -87,7 +89,7 @@ def mask(
     policy.require_release(settings.min_group_size)
     with closing(open_ledger(space, loaded, ledger)) as opened:
         enter_policy(opened, policy)
-        return release(space, config, settings, opened, output)
+        return release(space, config, settings, opened, output, force=force)
 
 
 def release_frontier(

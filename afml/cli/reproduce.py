@@ -16,6 +16,7 @@ from afml.study.attacked import table, under_attack
 from afml.study.design import FederatedRuns
 from afml.study.reproduction import begun, check_quick, quick_data, real_design, write_results
 from afml.study.runner import Places, make_runs
+from afml.study.small_grid import SmallPlaces, grid, make_small, write_small
 from afml.study.summary import bars
 from afml.study.tables import verdict
 
@@ -25,7 +26,11 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.option("--data", type=_PATH, default=None, help="Folder of the 1000 Genomes exomes.")
 @click.option(
-    "--grid", "which", type=click.Choice(["full", "extended", "quick", "attacks"]), default="full", show_default=True
+    "--grid",
+    "which",
+    type=click.Choice(["full", "extended", "quick", "attacks", "small"]),
+    default="full",
+    show_default=True,
 )
 @click.option("--out", type=_PATH, default=Path("results"), show_default=True)
 @click.option("--cache", type=_PATH, default=Path("build/study"), show_default=True, help="Prepared data.")
@@ -35,10 +40,11 @@ _PATH = click.Path(path_type=Path)
     help="Configurations whose first run also goes through the encrypted federation.",
 )  # fmt: skip
 @click.option("--seeds", default=None, help="Phenotype seeds, e.g. 1001,1002; default: those of the plan.")
-@click.option("--limit", default=None, type=int, help="Make at most this many runs now.")
+@click.option("--limit", default=None, type=int, help="Make at most this many runs (of small: cells) now.")
 @click.option("--report-only", is_flag=True, help="Write tables and figures of the runs that are there.")
 def reproduce(
-    data: Path | None, which: Literal["full", "extended", "quick", "attacks"], out: Path, cache: Path, workers: int,
+    data: Path | None, which: Literal["full", "extended", "quick", "attacks", "small"], out: Path, cache: Path,
+    workers: int,
     federated: FederatedRuns, seeds: str | None, limit: int | None, report_only: bool,
 ) -> None:  # fmt: skip
     """Run the grid, two runs at a time; what is in OUT/runs already is not made again."""
@@ -49,6 +55,9 @@ def reproduce(
         return
     if which == "attacks":
         _attacks(places, out)
+        return
+    if which == "small":
+        _small(SmallPlaces(data, cache), out, workers, 0 if report_only else limit)
         return
     chosen = tuple(int(seed) for seed in seeds.split(",")) if seeds else None
     design = real_design(places, click.echo)
@@ -81,6 +90,17 @@ def _attacks(places: Places, out: Path) -> None:
     write_bytes(out / "attacks.json", (report.model_dump_json(indent=2) + "\n").encode())
     write_bytes(out / "attacks.md", table(report).encode())
     click.echo(table(report))
+
+
+def _small(places: SmallPlaces, out: Path, workers: int, limit: int | None) -> None:
+    cells = grid(places.source is not None)
+    for _ in make_small(cells[:limit], places, workers=workers, say=click.echo):
+        write_small(out, cells, places)
+    found = write_small(out, cells, places)
+    held = sum(one.reached for one in found)
+    click.echo(
+        f"{held} of {len(found)} cells reach the bar, {len(cells) - len(found)} were not run: {out / 'small.md'}"
+    )
 
 
 def _quick(places: Places, workers: int) -> None:

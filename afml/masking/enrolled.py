@@ -65,6 +65,22 @@ class Enrolled:
         """The covariates, [people, covariates]; no column where there are none."""
         return np.zeros((len(self), 0), np.float32) if self.covariates is None else self.covariates
 
+    def require_columns(self, traits: int, covariates: int) -> None:
+        """Refuse people who were not prepared for a run.
+
+        Raises:
+            InputError: They have another number of traits or covariates than the run.
+        """
+        for held, wanted, what, verb in (
+            (self.phenotypes, traits, "phenotypes", "trains"),
+            (self.extras.shape[1], covariates, "covariates", "uses"),
+        ):
+            if held != wanted:
+                raise InputError(
+                    f"the cohort has {held} {what}, the run {verb} {wanted}",
+                    cure="use the phenotype table that the run was agreed for",
+                )
+
     def digest(self) -> str:
         """See `afml.training.task.Enrolled`; made once, the arrays are taken to stay as they are."""
         return self._digest

@@ -28,6 +28,9 @@ class TrainedModel:
         game: Parameters of masker block and identifier, flat; empty when no game was played.
         card: Settings and facts that travel with the model (JSON values only).
         buffers: Running statistics of batch normalisation, flat; empty, and not stored, without it.
+        evidence: Association of each site with each phenotype as the risk rounds measured it, in standard deviations of
+            its noise, shaped as `weights`; empty, and not stored, in a run without risk rounds. `card["noise"]` has
+            that standard deviation as a correlation, of each phenotype, and `card["trained_on"]` the people.
     """
 
     mean: NDArray[np.float64]
@@ -37,6 +40,7 @@ class TrainedModel:
     game: NDArray[np.float64]
     card: dict[str, Any] = field(default_factory=dict)
     buffers: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    evidence: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     @property
     def statistics(self) -> PanelStatistics:
@@ -102,8 +106,9 @@ class TrainedModel:
         return model_digest(self._arrays(), self.card)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        names = ("mean", "scale", "annotations", "weights", "game")
-        return {name: getattr(self, name) for name in (*names, *(["buffers"] if len(self.buffers) else []))}
+        names = ["mean", "scale", "annotations", "weights", "game"]
+        names += [name for name in ("buffers", "evidence") if len(getattr(self, name))]
+        return {name: getattr(self, name) for name in names}
 
     def save(self, folder: Path) -> None:
         """Write the model; whole or not at all."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from afml.consortium.run import RunConfig
 from afml.core.draws import draws_of
-from afml.core.errors import InputError, IntegrityError
+from afml.core.errors import IntegrityError
 from afml.masking.enrolled import Enrolled
 from afml.masking.game import Game, Lengths, to_device
 from afml.masking.lineup import LineupShape, private_lineup
@@ -30,7 +30,7 @@ from afml.masking.public import PublicSide
 from afml.masking.public_game import PublicPeople, train_on_panel
 from afml.masking.risk import Kind, micro_batch, risk_gradients, risk_inputs
 from afml.masking.settings import RISK, MaskingSettings
-from afml.masking.weights import component_weights, fit_weights
+from afml.masking.weights import component_weights, evidence, fit_weights
 from afml.training.blob import dump, load
 from afml.training.clipping import unflatten
 from afml.training.device import device, one_thread
@@ -91,7 +91,7 @@ class MaskingTask(PredictsNothing):
         Raises:
             InputError: The people have another number of phenotypes or covariates than the run.
         """
-        self._require_columns(enrolled)
+        enrolled.require_columns(len(self.settings.risk.declared), self.covariates)
         part = enrolled.rows(people)
         if self._is_risk(phase):
             return [self._risk_rows(phase, part)]
@@ -189,8 +189,7 @@ class MaskingTask(PredictsNothing):
         statistics, dosage, risk = self.public.statistics, self.public.dosage, self.settings.risk
         if risk.kept_components:
             return component_weights(statistics, dosage, self.phenotypes).reshape(self._weights_shape)
-        accumulated = self._risk_parameters.reshape(self.phenotypes, -1)[:, : len(self.public)]
-        fitted = fit_weights(self.run, risk, statistics, dosage, accumulated, self.public.places)
+        fitted = fit_weights(self.run, risk, statistics, dosage, self._accumulated, self.public.places)
         return fitted.reshape(self._weights_shape)
 
     # -- state ------------------------------------------------------------------------------------------
@@ -223,14 +222,16 @@ class MaskingTask(PredictsNothing):
         if self.public.note:
             card["panel"] = self.public.note
         statistics = self.public.statistics
+        measured = evidence(self.run, self.settings.risk, statistics, self._accumulated)
         return TrainedModel(
             mean=statistics.mean,
             scale=statistics.scale,
             annotations=self.public.sites.annotations,
             weights=self.risk_weights(),
             game=np.zeros(0) if self._masters.game is None else self._masters.game,
-            card=card,
+            card=card | measured.facts,
             buffers=self._masters.buffers,
+            evidence=measured.associations,
         )
 
     # -- helpers ----------------------------------------------------------------------------------------
@@ -264,6 +265,11 @@ class MaskingTask(PredictsNothing):
         return self._masters.risk * self._newton_steps
 
     @property
+    def _accumulated(self) -> NDArray[np.float64]:
+        """What the risk rounds say of the sites, without intercepts and covariates, [phenotypes, sites]."""
+        return self._risk_parameters.reshape(self.phenotypes, -1)[:, : len(self.public)]
+
+    @property
     def _weights_shape(self) -> tuple[int, ...]:
         sites = len(self.public)
         return (sites,) if self.phenotypes == 1 else (self.phenotypes, sites)
@@ -284,15 +290,3 @@ class MaskingTask(PredictsNothing):
     @cached_property
     def _score_moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return self.public.moments(self.risk_weights())
-
-    def _require_columns(self, enrolled: Enrolled) -> None:
-        traits = len(self.settings.risk.declared)
-        for held, wanted, what, verb in (
-            (enrolled.phenotypes, traits, "phenotypes", "trains"),
-            (enrolled.extras.shape[1], self.covariates, "covariates", "uses"),
-        ):
-            if held != wanted:
-                raise InputError(
-                    f"the cohort has {held} {what}, the run {verb} {wanted}",
-                    cure="use the phenotype table that the run was agreed for",
-                )

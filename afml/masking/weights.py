@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,55 @@ from afml.masking.risk import Kind
 from afml.masking.settings import RISK, RiskSettings
 from afml.masking.shrink import clumped, marginal_noise, sparse_weights
 from afml.privacy.noise import node_std
+
+#: Steps of evidence per standard deviation: machines whose linear algebra differs in the last bits agree.
+_STEPS = 1024
+#: Root mean square of a person's residual at the zero model, which gradients of all kinds of traits share.
+_RESIDUAL = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the risk rounds say of every site alone: DP results and public numbers.
+
+    Attributes:
+        associations: In standard deviations of their noise, [sites] or [phenotypes, sites]; empty without risk rounds.
+        noise: That standard deviation, as a correlation of site and trait, of each phenotype.
+        people: Whom they were measured on.
+    """
+
+    associations: NDArray[np.float32]
+    noise: tuple[float, ...]
+    people: int
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For the card of a model; none without risk rounds."""
+        return {"noise": list(self.noise), "trained_on": self.people} if self.noise else {}
+
+
+def evidence(
+    config: RunConfig, risk: RiskSettings, statistics: PanelStatistics, accumulated: NDArray[np.float64]
+) -> Evidence:
+    """How strongly each site is associated, and how much of that may be noise: mechanism and sampling together.
+
+    Args:
+        config: As in `fit_weights`.
+        risk: Traits.
+        statistics: Panel statistics.
+        accumulated: Weights after the risk rounds, [phenotypes, sites].
+    """
+    rounds, people = _Rounds.of(config, len(accumulated)), sum(config.enrolled.values())
+    if rounds is None:
+        return Evidence(np.zeros(0, np.float32), (), people)
+    found, units = [], []
+    for marginal, trait in zip(accumulated / rounds.travel.sum(), risk.declared, strict=True):
+        noise = rounds.noise(config, statistics, trait.kind)
+        found.append(np.round(marginal / noise * _STEPS) / _STEPS)
+        unit = noise * CURVATURE[trait.kind] * statistics.variance**0.5 / _RESIDUAL
+        units.append(float(f"{unit:.6g}"))
+    associations = np.array(found, dtype=np.float32)
+    return Evidence(associations[0] if len(found) == 1 else associations, tuple(units), people)
 
 
 def fit_weights(
@@ -39,20 +90,15 @@ def fit_weights(
         [phenotypes, sites]; every phenotype's score has variance 1 on the panel.
     """
     found = np.zeros_like(accumulated)
-    phases = [phase for phase in config.phases if phase.name == RISK]
-    if not phases or not accumulated.any():
+    rounds = _Rounds.of(config, len(accumulated))
+    if rounds is None or not accumulated.any():
         return found
-    # A person's gradient has a part of length 1 per phenotype; what is left of it when all are clipped as one.
-    kept = [min(1.0, phase.clip_norm / len(accumulated) ** 0.5) for phase in phases]
-    # Each phase's share of the weights is its average over rounds; noises add in squares.
-    travel = np.array([p.learning_rate * p.rounds * part for p, part in zip(phases, kept, strict=True)])
     features = statistics.features(panel_dosage)
     standard = statistics.standardise(panel_dosage)
     # Sites drawn independently correlate by chance alone: then no row of the panel speaks of LD.
     linkage = features if places is None else features[:0]
-    for weights, marginal, trait in zip(found, accumulated / travel.sum(), risk.declared, strict=True):
-        noises = _noises(config, statistics, phases, kept, trait.kind)
-        noise = float(np.sqrt(np.sum((travel / travel.sum() * noises) ** 2)))
+    for weights, marginal, trait in zip(found, accumulated / rounds.travel.sum(), risk.declared, strict=True):
+        noise = rounds.noise(config, statistics, trait.kind)
         alone = marginal if places is None else clumped(marginal, *places)
         weights[:] = sparse_weights(alone, noise, linkage, risk.kept_sites)
         used = np.flatnonzero(weights)
@@ -61,24 +107,51 @@ def fit_weights(
     return found
 
 
-def _noises(
-    config: RunConfig, statistics: PanelStatistics, phases: list[Phase], kept: list[float], kind: Kind
-) -> NDArray[np.float64]:
-    """Standard deviation of a marginal of one trait after each phase, in Newton steps, [phases]."""
-    return np.array(
-        [
-            marginal_noise(
-                statistics.variance,
-                sum(config.enrolled.values()),
-                phase.sample_rate,
-                phase.rounds,
-                node_std(config, phase) * len(config.enrolled) ** 0.5 / part,
-                CURVATURE[kind],
-                RESIDUAL[kind],
-            )
-            for phase, part in zip(phases, kept, strict=True)
-        ]
-    )
+@dataclass(frozen=True, eq=False)
+class _Rounds:
+    """How far the risk phases moved the weights.
+
+    Attributes:
+        phases: The risk phases.
+        kept: What is left in each of a person's gradient when all traits are clipped as one, [phases].
+        travel: Newton steps per unit of the mean gradient, [phases].
+    """
+
+    phases: list[Phase]
+    kept: list[float]
+    travel: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, config: RunConfig, phenotypes: int) -> _Rounds | None:
+        """Of a run; None where it has no risk rounds."""
+        phases = [phase for phase in config.phases if phase.name == RISK]
+        if not phases:
+            return None
+        # A person's gradient has a part of length 1 per phenotype.
+        kept = [min(1.0, phase.clip_norm / phenotypes**0.5) for phase in phases]
+        travel = np.array([p.learning_rate * p.rounds * part for p, part in zip(phases, kept, strict=True)])
+        return cls(phases, kept, travel)
+
+    def noise(self, config: RunConfig, statistics: PanelStatistics, kind: Kind) -> float:
+        """Standard deviation of a marginal of one trait after all phases, in Newton steps.
+
+        Each phase's share of the weights is its average over rounds; noises add in squares.
+        """
+        noises = np.array(
+            [
+                marginal_noise(
+                    statistics.variance,
+                    sum(config.enrolled.values()),
+                    phase.sample_rate,
+                    phase.rounds,
+                    node_std(config, phase) * len(config.enrolled) ** 0.5 / part,
+                    CURVATURE[kind],
+                    RESIDUAL[kind],
+                )
+                for phase, part in zip(self.phases, self.kept, strict=True)
+            ]
+        )
+        return float(np.sqrt(np.sum((self.travel / self.travel.sum() * noises) ** 2)))
 
 
 def component_weights(

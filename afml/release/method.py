@@ -55,6 +55,10 @@ class ReleaseMethod(Protocol):
         """What the patterns of each person may be taken from, [people, sites]: genotypes of the record, or 0."""
         return dosage
 
+    def points(self, model: ScoredModel, codebook: Codebook, dosage: NDArray[np.int8]) -> NDArray[np.float64]:
+        """What a codebook's centroids are compared with, [people] or [people, scores]: the risk scores."""
+        return model.risk_score(dosage)
+
     def learn(self, model: ScoredModel, people: NDArray[np.int8], patterns: int, share: float) -> Codebook:
         """Learn patterns on public people.
 
@@ -77,6 +81,7 @@ METHODS: Registry[ReleaseMethod] = Registry(
         "greedy": "afml.release.greedy:METHOD",
         "network": "afml.release.network:METHOD",
         "cells": "afml.release.cells:METHOD",
+        "static": "afml.release.static:METHOD",
     },
 )
 

@@ -17,12 +17,20 @@ class ScoredModel(Protocol):
         """Weights of the sites in the scores, [sites] or [scores, sites]; 0 where a site has no part."""
 
     @property
+    def evidence(self) -> NDArray[Any]:
+        """Associations in standard deviations of their noise, shaped as `weights`; empty where it is not known."""
+
+    @property
     def game(self) -> Sized:
         """Parameters of a Masking Network; empty where there is none."""
 
     @property
     def card(self) -> Mapping[str, Any]:
-        """Facts that travel with the model; `draws` is the stem of its public draws."""
+        """Facts that travel with the model.
+
+        `draws` is the stem of its public draws; beside evidence, `noise` is that of each trait, as a correlation, and
+        `trained_on` the number of people.
+        """
 
     def risk_score(self, dosage: NDArray[np.int8]) -> NDArray[np.float64]:
         """What a release is to keep of each record, [people] or [people, scores]."""

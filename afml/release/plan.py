@@ -14,6 +14,9 @@ from afml.release.model import ScoredModel
 from afml.release.patterns import Codebook
 from afml.release.trial import Trial
 
+#: A release whose expected correlation with every trait is below this is at chance.
+LEAST_CORRELATION = 0.05
+
 
 @dataclass(frozen=True)
 class ReleasePlan:
@@ -27,6 +30,8 @@ class ReleasePlan:
         fill: What a masked genotype becomes: "major" (0, homozygous panel-major) or "missing" (-1).
         reason: Why this method, in words.
         trials: The comparison on held-out panel people.
+        expected: Correlation of each trait with what recipients will predict of people they did not learn from, in
+            [0, 1]; empty where the noise of the scores is not known.
         verified: (patterns, re-identification rate) of each attacked plan, the accepted one last.
     """
 
@@ -38,6 +43,15 @@ class ReleasePlan:
     reason: str
     trials: tuple[Trial, ...] = ()
     verified: tuple[tuple[int, float], ...] = ()
+    expected: tuple[float, ...] = ()
+
+    @property
+    def at_chance(self) -> str:
+        """Why this release is not worth making, in words; empty where it is."""
+        if not self.expected or max(self.expected) >= LEAST_CORRELATION:
+            return ""
+        told = f"a correlation of {max(self.expected):.3f} with a trait" if max(self.expected) else "nothing of a trait"
+        return f"not worth releasing: recipients could expect {told}, which is no better than chance"
 
     @property
     def masked(self) -> int:
@@ -47,6 +61,10 @@ class ReleasePlan:
     def contained(self, dosage: NDArray[np.int8]) -> NDArray[np.int8]:
         """What the pattern of each person may be taken from, [people, sites]."""
         return METHODS.get(self.method).contained(self.model, dosage)
+
+    def points(self, dosage: NDArray[np.int8]) -> NDArray[np.float64]:
+        """What centroids are compared with, [people] or [people, scores]."""
+        return METHODS.get(self.method).points(self.model, self.codebook, dosage)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, without the model (its digest stands for it)."""
@@ -62,6 +80,7 @@ class ReleasePlan:
             "reason": self.reason,
             "trials": [vars(trial) for trial in self.trials],
             "verified": [list(attempt) for attempt in self.verified],
+            "expected": list(self.expected),
         }
 
     @classmethod
@@ -82,6 +101,7 @@ class ReleasePlan:
             min_group_size=stored["min_group_size"],
             fill=stored["fill"],
             reason=stored["reason"],
-            trials=tuple(Trial(**trial) for trial in stored["trials"]),
+            trials=tuple(Trial(**trial | {"expected": tuple(trial.get("expected", ()))}) for trial in stored["trials"]),
             verified=tuple((int(patterns), float(rr)) for patterns, rr in stored["verified"]),
+            expected=tuple(stored.get("expected", ())),
         )

@@ -1,8 +1,10 @@
 """Planning a release: which method and which patterns, from public data.
 
 With "auto" the methods that are compared each learn on one half of the panel and are judged on the other half, at
-the group size asked for. Private people have no part in the choice. What is released is protected by masking and
-group size, not by differential privacy.
+the group size asked for: by what recipients can be expected to predict from their patterns, given the known noise of
+the scores. Of those that promise most, fewer patterns are tried, too: what a noisy score says in detail is noise.
+Private people have no part in the choice. What is released is protected by masking and group size, not by differential
+privacy.
 """
 
 from __future__ import annotations
@@ -18,11 +20,13 @@ from afml.release.model import ScoredModel
 from afml.release.plan import ReleasePlan
 from afml.release.public import learning_people
 from afml.release.suite import worst_attack
-from afml.release.trial import Trial, hold_trial
+from afml.release.trial import Ground, Trial
 from afml.release.verification import PanelCase, Target, withstanding
 
 #: People of one file that groups are planned for, where the caller names no number.
 _FILE_PEOPLE = 400
+#: Methods whose patterns are also tried in smaller numbers, and falls in a row that end it.
+_PROMISING, _FALLS = 2, 2
 
 
 def plan_release(
@@ -54,8 +58,12 @@ def plan_release(
     """
     file_people = people_per_file or _FILE_PEOPLE
     methods = asked_for(settings.method, model, settings.patterns, settings.fill)
-    trials = tuple(hold_trial(model, panel_dosage, settings, method, file_people) for method in methods)
-    best = max(trials, key=lambda trial: trial.explained)
+    ground = Ground(model, panel_dosage, settings, file_people)
+    trials = [ground.hold(method, settings.patterns) for method in methods]
+    if settings.method == AUTO and ground.expectation is not None:
+        for trial in sorted(trials, key=_choice, reverse=True)[:_PROMISING]:
+            trials += _with_fewer(ground, trial)
+    best = max(trials, key=_choice)
     share = settings.min_group_size / file_people
 
     def plan(panel: NDArray[np.int8], patterns: int) -> ReleasePlan:
@@ -67,20 +75,44 @@ def plan_release(
             min_group_size=settings.min_group_size,
             fill=settings.fill,
             reason=_reason(settings, trials, best),
-            trials=trials,
+            trials=tuple(trials),
+            expected=best.expected,
         )
 
     if settings.target_rr is None:
-        return plan(panel_dosage, settings.patterns)
+        return plan(panel_dosage, best.asked)
     target = Target(settings.target_rr, rr or worst_attack(), file_people)
-    return withstanding(plan, panel_dosage, settings.patterns, target)
+    return withstanding(plan, panel_dosage, best.asked, target)
 
 
-def _reason(settings: ReleaseSettings, trials: tuple[Trial, ...], best: Trial) -> str:
-    told = "; ".join(
-        f"{t.method}: {100 * t.explained:.0f} % of the risk score's variance with {t.patterns} patterns" for t in trials
-    )
-    chosen = "asked for in the settings" if settings.method != AUTO else "carries most of the risk score"
-    if settings.method == AUTO and len(trials) == 1:
+def _choice(trial: Trial) -> tuple[float, int]:
+    """What `max` takes: the most worth, then the fewest patterns."""
+    return trial.worth, -trial.patterns
+
+
+def _with_fewer(ground: Ground, first: Trial) -> list[Trial]:
+    """The same method with fewer patterns each time, until that has cost worth twice in a row."""
+    found, falls, patterns = [first], 0, first.asked * 3 // 4
+    while patterns >= 2 and falls < _FALLS:
+        found.append(ground.hold(METHODS.get(first.method), patterns))
+        falls = falls + 1 if found[-1].worth < found[-2].worth else 0
+        patterns = patterns * 3 // 4
+    return found[1:]
+
+
+def _told(trial: Trial) -> str:
+    expected = f", {trial.worth:.2f} correlation with the trait expected" if trial.expected else ""
+    variance = f"{100 * trial.explained:.0f} % of the risk score's variance"
+    return f"{trial.method}: {variance}{expected} with {trial.patterns} patterns"
+
+
+def _reason(settings: ReleaseSettings, trials: list[Trial], best: Trial) -> str:
+    told = "; ".join(map(_told, trials))
+    chosen = "carries most of the risk score"
+    if best.expected:
+        chosen = "expected to tell most of the trait"
+    if settings.method != AUTO:
+        chosen = "asked for in the settings"
+    elif len(trials) == 1:
         chosen = "the only method of a model without a Masking Network"
     return f"{best.method}, {chosen}; held-out panel people in groups of {settings.min_group_size}: {told}"

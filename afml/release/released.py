@@ -103,7 +103,7 @@ def chosen(plan: ReleasePlan, dosage: NDArray[np.int8]) -> tuple[Choices, int]:
     Returns:
         What they may choose from; how many non-major genotypes they have.
     """
-    choices = plan.codebook.choices(plan.contained(dosage), plan.model.risk_score(dosage))
+    choices = plan.codebook.choices(plan.contained(dosage), plan.points(dosage))
     return choices, int(np.count_nonzero(dosage > 0))
 
 
@@ -143,5 +143,5 @@ def mask_alone(plan: ReleasePlan, dosage: NDArray[np.int8]) -> NDArray[np.int8]:
     Returns:
         int8 [people, sites].
     """
-    assigned = plan.codebook.assign(plan.contained(dosage), plan.model.risk_score(dosage))
+    assigned = plan.codebook.assign(plan.contained(dosage), plan.points(dosage))
     return plan.codebook.show(assigned, plan.masked)

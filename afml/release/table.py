@@ -30,19 +30,20 @@ def expected(plan: ReleasePlan, panel: NDArray[np.int8]) -> tuple[NDArray[np.flo
         panel: Panel dosages, [people, sites].
     """
     public = learning_people(plan.model, panel, METHODS.get(plan.method).mosaics(len(plan.codebook.patterns)))
-    patterns, scores = plan.codebook.centroids.shape
+    patterns, scores = len(plan.codebook.patterns), plan.model.risk_score(panel[:1]).size
     people = np.zeros(patterns)
     sums, squares = np.zeros((patterns, scores)), np.zeros((patterns, scores))
     for start in range(0, len(public), _PEOPLE_AT_ONCE):
         dosage = public[start : start + _PEOPLE_AT_ONCE]
         score = plan.model.risk_score(dosage).reshape(len(dosage), scores)
-        taken = plan.codebook.assign(plan.contained(dosage), score)
+        taken = plan.codebook.assign(plan.contained(dosage), plan.points(dosage))
         people += np.bincount(taken, minlength=patterns)
         np.add.at(sums, taken, score)
         np.add.at(squares, taken, score**2)
     spread = squares.sum(axis=0) / len(public) - (sums.sum(axis=0) / len(public)) ** 2
     some = np.maximum(people, 1)[:, None]
-    mean = np.where(people[:, None] > 0, sums / some, plan.codebook.centroids)
+    unseen = plan.codebook.centroids if plan.codebook.centroids.shape == sums.shape else sums.sum(axis=0) / len(public)
+    mean = np.where(people[:, None] > 0, sums / some, unseen)
     variance = np.where(people[:, None] > 0, squares / some - mean**2, spread)
     return mean, np.sqrt(np.maximum(variance, 0.0))
 

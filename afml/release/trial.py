@@ -1,20 +1,24 @@
-"""Trials: what a method's patterns would carry, on panel people that they were not learned from."""
+"""Trials: what a method's patterns would tell, on panel people that they were not learned from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afml.masking.settings import ReleaseSettings
+from afml.release.expected import Expectation, expectation
 from afml.release.grouping import assign_groups
 from afml.release.method import ReleaseMethod
 from afml.release.model import ScoredModel
 from afml.release.public import learning_people, public_rng, with_mosaics
 
-#: Mosaics of held-out panel people that many patterns are judged on, for each of them.
-_JUDGED = 8
+#: Held-out panel people and mosaics of them that few patterns are judged on, and mosaics for each of many patterns.
+_JUDGED, _JUDGED_MANY = 1000, 8
+#: With more patterns than this noise is not what limits a release, and these people are too few to judge it by.
+_MOST_PATTERNS = 50
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,76 @@ class Trial:
             scores where there are several.
         patterns: Patterns in use.
         rr_bound: Patterns over people, an attacker's expected top-1 success at most.
+        asked: Patterns that were asked for.
+        expected: Correlation of each trait with what recipients will predict of others, in [0, 1]; empty where the
+            noise of the scores is not known.
     """
 
     method: str
     explained: float
     patterns: int
     rr_bound: float
+    asked: int = 0
+    expected: tuple[float, ...] = ()
+
+    @property
+    def worth(self) -> float:
+        """What a method is chosen by: the mean of `expected`, or `explained` where there is no noise."""
+        return sum(self.expected) / len(self.expected) if self.expected else self.explained
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """Where methods are tried: learned on the panel's even people, judged on the odd ones.
+
+    Attributes:
+        model: The trained model.
+        panel: Panel dosages, [people, sites].
+        settings: How records are released.
+        file_people: People of a released file to come.
+    """
+
+    model: ScoredModel
+    panel: NDArray[np.int8]
+    settings: ReleaseSettings
+    file_people: int
+
+    @cached_property
+    def expectation(self) -> Expectation | None:
+        """What is known of the traits; None where the noise of the scores is not, or is not what matters."""
+        return None if self.settings.patterns > _MOST_PATTERNS else expectation(self.model, self.panel)
+
+    @cached_property
+    def _learned(self) -> dict[int, NDArray[np.int8]]:
+        """Number of mosaics -> whom patterns are learned on, as far as they were needed yet."""
+        return {}
+
+    @cached_property
+    def _judged(self) -> NDArray[np.int8]:
+        """Whom few patterns are judged on; expectations need more people than a panel has."""
+        held_out = self.panel[1::2]
+        if self.expectation is None:
+            return held_out
+        return with_mosaics(held_out, max(0, _JUDGED - len(held_out)), public_rng(self.model, "trial"))
+
+    def hold(self, method: ReleaseMethod, patterns: int) -> Trial:
+        """Try a method with so many patterns, in groups of the same share of the people as in the file to come."""
+        share, mosaics = self.settings.min_group_size / self.file_people, method.mosaics(patterns)
+        if mosaics not in self._learned:
+            self._learned[mosaics] = learning_people(self.model, self.panel[::2], mosaics)
+        codebook = method.learn(self.model, self._learned[mosaics], patterns, share)
+        judged = self._judged
+        if method.many:  # a group of thousands of patterns needs more people than a panel has
+            judged = with_mosaics(self.panel[1::2], _JUDGED_MANY * patterns, public_rng(self.model, "trial"))
+        size = max(1, min(round(share * len(judged)), len(judged)))
+        points = method.points(self.model, codebook, judged)
+        assigned = assign_groups(codebook, method.contained(self.model, judged), points, size)
+        expected = () if self.expectation is None else self.expectation.told(judged, codebook.show(assigned, 0))
+        score = self.model.risk_score(judged).reshape(len(judged), -1)  # [people, scores]
+        # The mean of a large group is what it says; of a small one, what was learned of it before.
+        told = codebook.centroids[assigned] if method.many else _group_means(score, assigned)
+        used = int(np.count_nonzero(np.bincount(assigned)))
+        return Trial(method.name, _explained(score, told), used, used / len(judged), patterns, expected)
 
 
 def hold_trial(
@@ -47,23 +115,14 @@ def hold_trial(
         method: What is tried.
         file_people: People of a released file to come.
     """
-    learned, held_out = panel[::2], panel[1::2]
-    share = settings.min_group_size / file_people
-    codebook = method.learn(
-        model, learning_people(model, learned, method.mosaics(settings.patterns)), settings.patterns, share
-    )
-    if method.many:  # a group of thousands of patterns needs more people than a panel has
-        held_out = with_mosaics(held_out, _JUDGED * settings.patterns, public_rng(model, "trial"))
-    score = model.risk_score(held_out).reshape(len(held_out), -1)  # [people, scores]
-    size = max(1, round(share * len(held_out)))
-    assigned = assign_groups(codebook, method.contained(model, held_out), score, min(size, len(held_out)))
-    # The mean of a large group is what it says; of a small one, what was learned of it before.
-    told = codebook.centroids[assigned] if method.many else _group_means(score, assigned)
+    return Ground(model, panel, settings, file_people).hold(method, settings.patterns)
+
+
+def _explained(score: NDArray[np.float64], told: NDArray[np.float64]) -> float:
+    """Share of the variance of scores that is told, both [people, scores]; the mean over scores."""
     spread = score.var(axis=0)
     error = ((score - told) ** 2).mean(axis=0)
-    explained = float(np.mean(1.0 - error[spread > 0] / spread[spread > 0])) if spread.any() else 0.0
-    used = int(np.count_nonzero(np.bincount(assigned)))
-    return Trial(method.name, round(explained, 6), used, used / len(held_out))
+    return round(float(np.mean(1.0 - error[spread > 0] / spread[spread > 0])), 6) if spread.any() else 0.0
 
 
 def _group_means(score: NDArray[np.float64], assigned: NDArray[np.int64]) -> NDArray[np.float64]:

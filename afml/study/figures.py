@@ -14,7 +14,7 @@ from afml.core.files import staged_file
 from afml.evaluation.baselines import BINNED, GROUPED_RANDOM, GROUPED_STATIC, RANDOM, RESPONSE, STATIC
 from afml.release.alternatives import NETWORK_MASKS
 from afml.study.record import RunRecord
-from afml.study.rivals import ALL_PRIVATE, CODEBOOK, GREEDY, NETWORK, NO_DP, SENSITIVE
+from afml.study.rivals import ALL_PRIVATE, CODEBOOK, GREEDY, NETWORK, NO_DP, SENSITIVE, STATIC_SITES
 from afml.study.summary import is_plain, median
 
 OWN = "#b91c1c"
@@ -24,6 +24,7 @@ STYLE = {
     GROUPED_STATIC: ("#fbbf24", "o"), BINNED: ("#0f766e", "D"), RESPONSE: ("#7c3aed", "v"),
     SENSITIVE: ("#111827", "s"), GREEDY: ("#2563eb", "s"), CODEBOOK: ("#0ea5e9", "P"), NETWORK: ("#be185d", "s"),
     NETWORK_MASKS: ("#f472b6", "s"), NO_DP: ("#16a34a", "^"), ALL_PRIVATE: ("#4d7c0f", "X"),
+    STATIC_SITES: ("#92400e", "s"),
 }  # fmt: skip
 CAUSAL_COLOURS = {5: "#2563eb", 20: "#d97706", 50: "#0f766e"}
 _FLOOR = 1e-4

@@ -26,6 +26,7 @@ SENSITIVE = "known sensitive sites masked"
 GREEDY = "greedy codebook"
 CODEBOOK = "panel codebook"
 NETWORK = "network codebook"
+STATIC_SITES = "static codebook"
 _NO_NOISE = 1e-6
 
 

@@ -167,7 +167,7 @@ class Parties:
 
     def mask(self) -> None:
         """Write every node's de-identified file."""
-        self._each("mask", [["--run", self.run_file]] * len(self.nodes))
+        self._each("mask", [["--run", self.run_file, "--force"]] * len(self.nodes))
 
     def _start(self, party: str, verb: str, options: Options) -> Child:
         events = self._events(party)

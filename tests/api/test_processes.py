@@ -51,7 +51,7 @@ def test_one_process_and_many_end_with_the_same_bits(consortium: afml.LocalConso
 
 def test_files_are_released_under_the_policy(consortium: afml.LocalConsortium, tmp_path: Path) -> None:
     run = consortium.root / "runs" / "here" / "run.json"
-    done = afml.mask(kit=consortium.kit(1), work=consortium.work(1), run=run)
+    done = afml.mask(kit=consortium.kit(1), work=consortium.work(1), run=run, force=True)
     assert [path.is_file() for path in done.files] == [True]
     assert done.released.min_group_size >= 5
     policy = consortium.kit(2) / FILE

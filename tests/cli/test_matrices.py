@@ -114,7 +114,7 @@ def test_a_release_shows_bins_of_public_edges_alone(consortium: Consortium) -> N
     with open_ledger(work, load_node_kit(root / "kits" / "node-1")) as ledger:
         model.save(work.model(config.run))
         for form in ("tsv", "parquet", "h5ad"):
-            made = release(work, config, settings, ledger, Output(form))
+            made = release(work, config, settings, ledger, Output(form), force=True)
             assert [path.name for path in made.files] == [f"release.{form}"]
             assert np.array_equal(read_aligned(work, config.run), apply_plan(made.plan, dosage).dosage)
             assert made.released.min_group_size >= 5

@@ -76,7 +76,7 @@ def test_one_release_serves_both_and_the_report_tells_of_each(consortium: Consor
     assert re.search(r"^ +5 +\d+\.\d % +\d+\.?\d* % / +\d+\.?\d* % +codebook$", done.out, re.MULTILINE), done.out
     assert not Workspace(consortium.work(1)).release("mixed").exists()
     for node in (1, 2, 3):
-        done = afml("mask", "--kit", consortium.kit(node), "--work", consortium.work(node), "--run", run)
+        done = afml("mask", "--kit", consortium.kit(node), "--work", consortium.work(node), "--run", run, "--force")
         assert done.code == 0, done.err
     with gzip.open(Workspace(consortium.work(1)).release("mixed") / "release.vcf.gz", "rt") as released:
         assert "##afml_use=made for height, gout; not for" in released.read(4000)

@@ -14,7 +14,7 @@ from afml.privacy.ple import ple
 from afml.release.alternatives import NETWORK_MASKS
 from afml.study.data import StudyData
 from afml.study.record import RunRecord, stored
-from afml.study.rivals import ALL_PRIVATE, CODEBOOK, GREEDY, NETWORK, NO_DP, SENSITIVE
+from afml.study.rivals import ALL_PRIVATE, CODEBOOK, GREEDY, NETWORK, NO_DP, SENSITIVE, STATIC_SITES
 from afml.study.runner import Job, collect
 from afml.study.settings import RunSettings
 from afml.study.single import enrolled_of, phenotypes, run_one, sources
@@ -24,7 +24,7 @@ from tests.study.conftest import SITES, phases
 def test_every_baseline_is_there(record: RunRecord) -> None:
     names = {row.name for row in record.baselines}
     families = {RANDOM, STATIC, BINNED, RESPONSE, GROUPED_STATIC, GROUPED_RANDOM}
-    assert names == families | {SENSITIVE, GREEDY, CODEBOOK, NETWORK, NETWORK_MASKS, NO_DP, ALL_PRIVATE}
+    assert names == families | {SENSITIVE, GREEDY, CODEBOOK, NETWORK, STATIC_SITES, NETWORK_MASKS, NO_DP, ALL_PRIVATE}
 
 
 def test_headline_repeats_the_release(record: RunRecord) -> None:

@@ -49,10 +49,16 @@ def test_a_seeded_run_is_meant_and_marked(consortium: Parties, tmp_path: Path) -
 
     consortium.train()
     consortium.verify()
-    with Team(tmp_path / "mask") as team:
+    # The trait has nothing to do with genotypes, and a release that tells nothing of it is not made unasked.
+    with Team(tmp_path / "unasked") as team, pytest.raises(ChildFailed, match="not worth releasing") as refused:
         team.run("mask", ["mask", *places, "--target-rr", 0.5])
+    assert refused.value.exit_code == 7
+    assert not work.release("rehearsal").exists()
+    with Team(tmp_path / "mask") as team:
+        team.run("mask", ["mask", *places, "--target-rr", 0.5, "--force"])
         log = (tmp_path / "mask" / "mask.log").read_text()
     assert "attacked on panel people: " in log
+    assert "; released nevertheless (--force)" in log
     stated = json.loads(work.privacy("rehearsal").read_text())
     assert stated["insecure"] is True
     assert stated["ple_sigma"] is stated["epsilon"] is None

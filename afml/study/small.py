@@ -1,0 +1,201 @@
+"""Small consortia, one run at a time: the release that `auto` chooses beside others that the same DP model allows.
+
+A *cell* is a number of people, of causal sites, and a PLE. Rivals are the same few sites of everybody (`static`,
+without groups), the greedy codebook, and the score in bins, each at several levels. People of the same population who
+are at no institution are released by the same plan and judged beside the held-out people, so that few people do not
+make a figure noisy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.consortium.run import Phase
+from afml.evaluation.masks import static_mask
+from afml.evaluation.utility import Outcome, raw_auc, released_auc, score_auc
+from afml.genomics.phenotypes import simulate_phenotype
+from afml.masking.kind import train_masking
+from afml.masking.model import TrainedModel
+from afml.masking.settings import RISK, GameSettings
+from afml.release.method import METHODS
+from afml.release.plan import ReleasePlan
+from afml.release.planning import plan_release
+from afml.release.public import learning_people
+from afml.release.released import apply_plan
+from afml.release.static import strongest_sites
+from afml.study.data import DataSettings, StudyData, held_out
+from afml.study.settings import RunSettings
+from afml.study.single import enrolled_of
+
+#: Nodes of a small consortium, the share of its people whom nobody trains on, and most others who are judged.
+NODES, HELD_OUT, FURTHER = 5, 0.25, 1500
+#: Levels of the rivals: sites, patterns, bins.
+STATIC, GREEDY, BINNED = (1, 2, 3), (3, 5, 10), (2, 3, 4, 6, 8, 10)
+PRODUCT, NOTHING = "auto", "nothing"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a small consortium is.
+
+    Attributes:
+        kind: Whose genotypes.
+        people: Private people over all nodes.
+        causal: Causal sites of the simulated trait.
+        ple: Target PLE, in sigma.
+        heritability: Of the trait; 0 for one that has nothing to do with genotypes.
+    """
+
+    kind: Literal["simulated", "exomes"]
+    people: int
+    causal: int
+    ple: float
+    heritability: float = 0.5
+
+    @property
+    def name(self) -> str:
+        """For tables and files."""
+        inherited = "" if self.heritability == 0.5 else f"-h{self.heritability:g}"
+        return f"{self.kind}-people{self.people}-causal{self.causal}-ple{self.ple:g}{inherited}"
+
+
+@dataclass(frozen=True)
+class Reached:
+    """One release of one run.
+
+    Attributes:
+        ratio: Its AUC over that of raw genotypes.
+        rr_bound: Patterns over people of the consortium: an attacker's expected success at most.
+    """
+
+    ratio: float
+    rr_bound: float
+
+
+@dataclass(frozen=True)
+class SmallRun:
+    """One seed of a cell.
+
+    Attributes:
+        seed: Of the trait, the noise, and who is in the consortium.
+        reached: By release: the product's, and each level of each rival.
+        method: What `auto` took.
+        patterns: Patterns of its plan.
+        expected: Correlation with the trait that its plan expects.
+        at_chance: Whether its plan says that it is not worth releasing.
+    """
+
+    seed: int
+    reached: dict[str, Reached]
+    method: str
+    patterns: int
+    expected: float
+    at_chance: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _People:
+    """Who is in the consortium, and who is judged beside.
+
+    Attributes:
+        own: The consortium's files.
+        others: Files of the same size of people who are at no institution.
+        enrolled: Of every own file.
+        case: The trait of everybody, own people first, [people].
+    """
+
+    own: tuple[NDArray[np.int8], ...]
+    others: tuple[NDArray[np.int8], ...]
+    enrolled: tuple[NDArray[np.bool_], ...]
+    case: NDArray[np.int8]
+
+    @property
+    def dosage(self) -> NDArray[np.int8]:
+        return np.concatenate([*self.own, *self.others])
+
+    @property
+    def count(self) -> int:
+        """People of the consortium."""
+        return sum(map(len, self.own))
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome(self.case, np.concatenate([*self.enrolled, np.zeros(len(self.case) - self.count, np.bool_)]))
+
+
+def small_run(cell: Cell, seed: int, data: StudyData, phases: tuple[Phase, ...]) -> SmallRun:
+    """One run of a cell.
+
+    Args:
+        cell: Which.
+        seed: Of the trait, the noise, and who of `data.files` is in the consortium.
+        data: A panel and a population.
+        phases: The product's plan; its risk rounds are made, the rest of the budget is left unspent.
+    """
+    people = _draw(cell, seed, np.concatenate(data.files))
+    settings = RunSettings(
+        data=DataSettings(kind="simulated", sites=len(data.panel), people=cell.people),
+        causal=cell.causal, phenotype_seed=seed, heritability=cell.heritability, ple=cell.ple,
+        phases=tuple(phase for phase in phases if phase.name == RISK), game=GameSettings(steps=0), variant="small",
+    )  # fmt: skip
+    drawn = replace(data, files=people.own, enrolled=people.enrolled)
+    config = settings.run_config(drawn)
+    case = people.case[: people.count]
+    model = train_masking(config, data.panel, data.panel_dosage, enrolled_of(drawn, (case,)))
+    model = replace(model, game=np.zeros(0))  # nobody has played one: there is no network codebook to compare
+    raw = raw_auc(people.dosage, people.outcome)
+    smallest = min(config.enrolled.values())
+
+    def released(plan: ReleasePlan) -> Reached:
+        files = [apply_plan(plan, file).dosage for file in (*people.own, *people.others)]
+        return _reached(np.concatenate(files), people, raw)
+
+    plan = plan_release(model, data.panel_dosage, settings.release, people_per_file=smallest)
+    reached = {PRODUCT: released(plan), NOTHING: Reached(0.5 / raw, 1 / people.count)}
+    public, share = learning_people(model, data.panel_dosage), settings.release.min_group_size / smallest
+    for count in GREEDY:
+        greedy = METHODS.get("greedy").learn(model, public, count, share)
+        reached[f"greedy {count}"] = released(replace(plan, method="greedy", codebook=greedy))
+    reached |= dict(_static(people, model, raw)) | dict(_binned(people, model, data.panel_dosage, raw))
+    patterns, expected = len(plan.codebook.patterns), max(plan.expected, default=0.0)
+    return SmallRun(seed, reached, plan.method, patterns, expected, bool(plan.at_chance))
+
+
+def _draw(cell: Cell, seed: int, population: NDArray[np.int8]) -> _People:
+    order = np.random.default_rng([seed, 0x5A]).permutation(len(population))
+    own = tuple(np.array_split(population[order[: cell.people]], NODES))
+    size = min(map(len, own))
+    left = order[cell.people : cell.people + FURTHER]
+    others = tuple(population[left[start : start + size]] for start in range(0, len(left) - size + 1, size))
+    enrolled = tuple(
+        ~held_out([f"{node}-{row}" for row in range(len(file))], HELD_OUT, seed) for node, file in enumerate(own, 1)
+    )
+    everybody = np.concatenate([*own, *others])
+    case, _ = simulate_phenotype(everybody, causal=cell.causal, heritability=cell.heritability, seed=seed)
+    return _People(own, others, enrolled, case)
+
+
+def _reached(released: NDArray[np.int8], people: _People, raw: float) -> Reached:
+    varying = (released != released[:1]).any(axis=0)
+    auc = released_auc(released[:, varying], people.outcome) if varying.any() else 0.5
+    patterns = len(np.unique(released[: people.count][:, varying], axis=0)) if varying.any() else 1
+    return Reached(auc / raw, patterns / people.count)
+
+
+def _static(people: _People, model: TrainedModel, raw: float) -> Iterator[tuple[str, Reached]]:
+    order = strongest_sites(model.weights)
+    for count in STATIC:
+        yield f"static {count}", _reached(static_mask(order[:count], 0)(people.dosage), people, raw)
+
+
+def _binned(people: _People, model: TrainedModel, panel: NDArray[np.int8], raw: float) -> Iterator[tuple[str, Reached]]:
+    score, public = model.risk_score(people.dosage), model.risk_score(panel)
+    for bins in BINNED:
+        shown = np.searchsorted(np.unique(np.quantile(public, np.arange(1, bins) / bins)), score)
+        used = len(np.unique(shown[: people.count]))
+        yield f"binned {bins}", Reached(score_auc(shown.astype(np.float64), people.outcome) / raw, used / people.count)

@@ -1,0 +1,137 @@
+"""The trial of small consortia: one tiny run, and what many come to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from afml.evaluation.utility import Outcome, raw_auc, released_auc
+from afml.study import small_grid
+from afml.study.data import DataSettings, simulated
+from afml.study.small import NOTHING, PRODUCT, Cell, Reached, SmallRun, _draw, _static, small_run
+from afml.study.small_grid import SmallPlaces, grid, make_small, strongest_rival, verdict, write_small
+from tests.study.conftest import SITES, phases
+
+CELL = Cell("simulated", 200, 3, 0.9)
+DATA = simulated(DataSettings(kind="simulated", sites=SITES, people=420, panel_people=60, nodes=5))
+
+
+def test_people_of_a_seed_are_in_one_place_each() -> None:
+    population = np.concatenate(DATA.files)
+    drawn = _draw(CELL, 5, population)
+    assert [len(file) for file in drawn.own] == [40] * 5
+    assert [len(file) for file in drawn.others] == [40] * 5
+    assert {row.tobytes() for row in drawn.dosage} <= {row.tobytes() for row in population}
+    assert len(drawn.case) == len(drawn.dosage) == 400
+    training = drawn.outcome.training
+    assert not training[drawn.count :].any()
+    assert 120 < training[: drawn.count].sum() < 180
+    again, other = _draw(CELL, 5, population), _draw(CELL, 6, population)
+    assert np.array_equal(again.dosage, drawn.dosage)
+    assert not np.array_equal(other.dosage, drawn.dosage)
+
+
+def test_a_run_holds_the_product_and_every_rival() -> None:
+    run = small_run(CELL, 1001, DATA, phases(0.9, SITES, 0.1, 1))
+    assert set(run.reached) == {
+        PRODUCT, NOTHING, *(f"static {n}" for n in (1, 2, 3)), *(f"greedy {n}" for n in (3, 5, 10)),
+        *(f"binned {n}" for n in (2, 3, 4, 6, 8, 10)),
+    }  # fmt: skip
+    assert run.reached[PRODUCT].rr_bound <= run.patterns / 200
+    assert run.reached["static 1"].rr_bound == 3 / 200
+    assert run.reached[NOTHING].rr_bound == 1 / 200
+    assert run == small_run(CELL, 1001, DATA, phases(0.9, SITES, 0.1, 1))
+
+
+def test_a_rival_is_judged_as_the_evaluation_judges() -> None:
+    people = _draw(CELL, 7, np.concatenate(DATA.files))
+    outcome = Outcome(people.case, people.outcome.training)
+    raw = raw_auc(people.dosage, outcome)
+
+    class Model:
+        weights = np.where(np.arange(SITES) == 9, 2.0, 0.0)
+
+    name, reached = next(_static(people, Model(), raw))  # type: ignore[arg-type]
+    released = np.zeros_like(people.dosage)
+    released[:, 9] = people.dosage[:, 9]
+    assert name == "static 1"
+    assert reached.ratio == pytest.approx(released_auc(released, outcome) / raw)
+
+
+def _run(seed: int, auto: float, **others: tuple[float, float]) -> SmallRun:
+    reached = {PRODUCT: Reached(auto, 0.01), NOTHING: Reached(0.8, 0.001)}
+    reached |= {name: Reached(*one) for name, one in others.items()}
+    return SmallRun(seed, reached, "codebook" if seed % 2 else "static", 4, 0.1, at_chance=seed == 1)
+
+
+def test_the_rival_is_the_strongest_that_is_no_easier_to_identify() -> None:
+    tuning = [_run(1000 + i, 1.0, easy=(1.2, 0.02), fair=(0.9 + 0.02 * i, 0.01), weak=(0.85, 0.005)) for i in range(3)]
+    assert strongest_rival(tuning) == "fair"
+    assert strongest_rival([_run(1000, 1.0, easy=(1.2, 0.02))]) == NOTHING
+
+
+def test_a_verdict_is_the_interval_of_paired_differences() -> None:
+    tuning = [_run(1000, 1.0, fair=(0.9, 0.01))]
+    trial = [_run(seed, 1.0 + 0.01 * seed, fair=(1.0, 0.01)) for seed in (1, 2, 3, 4)]
+    found = verdict(CELL, tuning, trial)
+    assert found.rival == "fair"
+    assert found.difference == pytest.approx(0.025)
+    # t quantile of three degrees of freedom 3.1824, standard deviation 0.01291, square root of four.
+    assert found.interval == pytest.approx((0.025 - 3.18245 * 0.0129099 / 2, 0.025 + 3.18245 * 0.0129099 / 2), rel=1e-4)
+    assert found.methods == {"codebook": 2, "static": 2}
+    assert found.at_chance == 0.25
+    assert found.reached
+    assert not replace(found, interval=(-0.02, 0.1)).reached
+
+
+def test_the_grid_is_the_one_of_the_plan() -> None:
+    assert len(grid(real=False)) == 4 * 3 * 4 + 1
+    assert len(grid(real=True)) == 2 * len(grid(real=False))
+    assert len({cell.name for cell in grid(real=True)}) == len(grid(real=True))
+
+
+def test_runs_are_made_once_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def make(cell: Cell, seed: int, places: SmallPlaces) -> None:
+        made.append(seed)
+        body = {"seed": seed, "method": "static", "patterns": 3, "expected": 0.1, "at_chance": False}
+        reached = {PRODUCT: {"ratio": 1.0, "rr_bound": 0.1}, NOTHING: {"ratio": 0.9, "rr_bound": 0.1}}
+        path = places.run(cell, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(body | {"reached": reached}))
+
+    class Inline:
+        """Runs at once what a pool would."""
+
+        def __init__(self, workers: int) -> None: ...
+        def __enter__(self) -> Inline:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+        def submit(self, function, *arguments):  # type: ignore[no-untyped-def]
+            from concurrent.futures import Future
+
+            done: Future[None] = Future()
+            done.set_result(function(*arguments))
+            return done
+
+    monkeypatch.setattr(small_grid, "_make", make)
+    monkeypatch.setattr(small_grid, "_population", lambda *_: None)
+    monkeypatch.setattr(small_grid, "ProcessPoolExecutor", Inline)
+    places, cells = SmallPlaces(None, tmp_path / "cache"), [CELL, replace(CELL, causal=5)]
+    said: list[str] = []
+    for _ in range(2):
+        assert list(make_small(cells[:1], places, workers=1, say=said.append)) == cells[:1]
+    assert sorted(made) == sorted((*small_grid.TUNING, *small_grid.TRIAL))
+    found = write_small(tmp_path / "out", cells, places)
+    assert [one.cell for one in found] == [CELL.name]
+    stored = json.loads((tmp_path / "out" / "small.json").read_text())
+    assert stored["missing"] == [cells[1].name]
+    assert stored["cells"][0]["difference"] == pytest.approx(0.1)
+    assert "1 of 1 cells reach it; 1 cells" in (tmp_path / "out" / "small.md").read_text()
+    assert "+0.100 [+0.100, +0.100] against nothing" in said[0]
