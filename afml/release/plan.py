@@ -15,7 +15,7 @@ from afml.release.patterns import Codebook
 from afml.release.trial import Trial
 
 #: A release whose expected correlation with every trait is below this is at chance.
-LEAST_CORRELATION = 0.05
+LEAST_CORRELATION = 0.03
 
 
 @dataclass(frozen=True)
