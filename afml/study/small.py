@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from afml.consortium.run import Phase
 from afml.evaluation.masks import static_mask
 from afml.evaluation.utility import Outcome, raw_auc, released_auc, score_auc
-from afml.genomics.phenotypes import simulate_phenotype
+from afml.genomics.liability import simulate_phenotype
 from afml.masking.kind import train_masking
 from afml.masking.model import TrainedModel
 from afml.masking.settings import RISK, GameSettings
