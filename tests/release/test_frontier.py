@@ -30,4 +30,4 @@ def test_beyond_many_patterns_the_points_are_those_of_cells(model: TrainedModel)
     points = frontier(model, PANEL, settings, (480,))
     assert [one.patterns for one in points] == [5, 10, 20, 50, 100, 200, 240]
     assert points[-1].method == "cells"
-    assert points[-1].explained > points[0].explained
+    assert points[-1].explained > 0.99  # of a score of few sites, as a static release of these says all
