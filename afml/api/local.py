@@ -58,6 +58,7 @@ class RunOptions(TypedDict, total=False):
     max_colluding: int
     max_enrolments: int | None
     reserve_attempts: int
+    deadline_s: float
     backend: str
     start: str
     seed: int | None

@@ -68,15 +68,20 @@ def cli() -> None:
     """Train a genotype-masking network across institutions without moving a genotype."""
 
 
-def _terminated(_: int, __: FrameType | None) -> None:
+def _interrupted(_: int, __: FrameType | None) -> None:
+    """Unwind: staged files go, children are stopped. A polite kill that follows must not cut that short: whoever is
+    interrupted together with its parent, from a terminal, is killed by the parent a moment later.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def main() -> None:
     """Run the command line; errors of ours become one line on standard error."""
     os.umask(0o077)  # whatever a command writes is its account's alone, temporary files and SQLite's own included
-    # A polite kill unwinds like Ctrl-C: staged files go, children are stopped.
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, _interrupted)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else somebody had it ignored
+        signal.signal(signal.SIGINT, _interrupted)
     try:
         cli.main(standalone_mode=False)
     except AfmlError as error:

@@ -27,7 +27,7 @@ def clip_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
     def unfolded(gradient: torch.Tensor, owner: object, people: int) -> Folded:
         return Folded(gradient, 1, len(gradient))
 
-    monkeypatch.setattr(clipping, "Folded", unfolded)
+    monkeypatch.setattr(clipping, "folded", unfolded)
 
 
 def divide_by_the_realised_batch(monkeypatch: pytest.MonkeyPatch) -> None:

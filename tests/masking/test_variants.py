@@ -220,4 +220,4 @@ def test_without_buffers_blob_state_and_model_hold_none(tmp_path: Path) -> None:
     assert set(_arrays(task.state())) == {"risk_steps", "weights", "game"}
     task.model().save(tmp_path / "model")
     with np.load(tmp_path / "model" / "model.npz") as arrays:
-        assert set(arrays.files) == {"mean", "scale", "annotations", "weights", "game"}
+        assert set(arrays.files) == {"mean", "scale", "annotations", "weights", "game", "evidence"}
