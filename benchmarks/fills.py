@@ -16,7 +16,8 @@ import numpy as np
 
 from afml.evaluation.evaluate import evaluate
 from afml.evaluation.inputs import EvaluationInputs, Institution
-from afml.masking.kind import masking_settings, train_masking
+from afml.masking.chosen import masking_settings
+from afml.masking.kind import train_masking
 from afml.masking.settings import ReleaseSettings
 from afml.release.planning import plan_release
 from afml.release.released import apply_plan, mask_alone

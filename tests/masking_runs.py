@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from afml.consortium.run import RunConfig
-from afml.masking.kind import genotypes, masking_choice
+from afml.masking.chosen import genotypes, masking_choice
 from afml.masking.settings import GAME, GameSettings, MaskingSettings, ReleaseSettings, RiskSettings
 
 

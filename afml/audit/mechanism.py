@@ -27,8 +27,9 @@ from afml.audit.rounds import Channel, cohort_of, honest_of, nobody, plain_total
 from afml.audit.subject import Subject
 from afml.consortium.run import Phase, RunConfig
 from afml.core.errors import ConfigError, IntegrityError
+from afml.masking.chosen import masking_settings, with_settings
 from afml.masking.enrolled import Enrolled
-from afml.masking.kind import masking_settings, masking_task, with_settings
+from afml.masking.kind import masking_task
 from afml.masking.settings import GAME, RISK
 from afml.masking.task import MaskingTask
 from afml.privacy.noise import grid_for, round_event

@@ -21,8 +21,9 @@ from afml.audit.rounds import cohort_of, honest_of, nobody, plain_total, play, t
 from afml.audit.subject import Subject
 from afml.consortium.run import Phase, RunConfig
 from afml.core.errors import ConfigError, IntegrityError
+from afml.masking.chosen import masking_settings
 from afml.masking.enrolled import Enrolled
-from afml.masking.kind import masking_settings, masking_task
+from afml.masking.kind import masking_task
 from afml.masking.risk import risk_inputs
 from afml.masking.settings import RISK
 from afml.masking.task import MaskingTask

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from afml.audit.subject import Subject
 from afml.consortium.run import Budget, Phase, RunConfig
 from afml.genomics.sites import SitePanel
+from afml.masking.chosen import genotypes, masking_choice
 from afml.masking.enrolled import Enrolled
-from afml.masking.kind import genotypes, masking_choice
 from afml.masking.plan import parameter_counts
 from afml.masking.settings import GAME, RISK, MaskingSettings
 

@@ -15,8 +15,8 @@ from afml.core.config import read_settings
 from afml.core.errors import ConfigError
 from afml.data.kind import DATA_KINDS
 from afml.masking import options as masking
-from afml.masking.kind import NAME as MASKING
-from afml.masking.kind import masking_settings
+from afml.masking.chosen import NAME as MASKING
+from afml.masking.chosen import masking_settings
 from afml.masking.plan import DEFAULT_GAME_ROUNDS, DEFAULT_GAME_SHARE, GAME_ROUNDS, GAME_SHARE
 from afml.masking.settings import GameSettings
 from afml.release.method import require_method

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from afml.core.errors import InputError
 from afml.evaluation.attacks.base import Attack, Case, Float64, Int8, Knowledge, ReleaseFunction
 from afml.evaluation.attacks.mosaics import mosaic_people
+from afml.evaluation.distinct import distinct
 from afml.evaluation.rr import attack_all
 
 _MOSAICS = 2000
@@ -107,10 +108,23 @@ def matching(first: Int8, second: Int8, knowledge: Knowledge, mask: ReleaseFunct
 
 def _patterns(records: Int8, public: Int8) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(number of each record's pattern, that of each public person's or -1 where no record shows it)."""
-    distinct, index = np.unique(records, axis=0, return_inverse=True)
-    place = {row.tobytes(): number for number, row in enumerate(distinct)}
+    found, index = distinct(records)
+    place = {row.tobytes(): number for number, row in enumerate(found)}
     rows = np.ascontiguousarray(public, dtype=np.int8)
-    return index.reshape(-1).astype(np.int64), np.array([place.get(row.tobytes(), -1) for row in rows])
+    return index, np.array([place.get(row.tobytes(), -1) for row in rows])
+
+
+def joint_groups(first: Sequence[Int8], second: Sequence[Int8]) -> tuple[int, int]:
+    """(distinct pairs of records over all files, people of one file who share a pair, the fewest).
+
+    Args:
+        first, second: int8[n, S] of every file, the same people in the same rows.
+    """
+    shown, of_first = distinct(np.concatenate(first))
+    pairs = of_first + len(shown) * distinct(np.concatenate(second))[1]
+    cuts = np.cumsum([len(file) for file in first])[:-1]
+    smallest = min(int(np.unique(own, return_counts=True)[1].min()) for own in np.split(pairs, cuts))
+    return len(np.unique(pairs)), smallest
 
 
 def two_releases(
@@ -131,11 +145,11 @@ def two_releases(
     cuts = np.cumsum([len(file) for file in second])[:-1]
     first = np.split(case.released, cuts)
     success = [matching(a, b, case.knowledge, mask, seed) for a, b in zip(first, second, strict=True)]
-    groups = [np.unique(rows, axis=0, return_counts=True)[1] for rows in np.split(both.released, cuts)]
+    patterns, smallest = joint_groups(first, second)
     return TwoReleases(
         name=name,
-        patterns=len(both.patterns[0]),
-        smallest_group=min(int(counts.min()) for counts in groups),
+        patterns=patterns,
+        smallest_group=smallest,
         matched=float(np.concatenate(success).mean()),
         matched_by_chance=len(second) / len(case.released),
         rr=found.rr,

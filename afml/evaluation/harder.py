@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.evaluation.again import TwoReleases, two_releases
+from afml.evaluation.again import TwoReleases, joint_groups, two_releases
 from afml.evaluation.attacks.base import Attack, Case, Int8
 from afml.evaluation.attacks.kinship import KinshipLinkage
 from afml.evaluation.attacks.likelihood import LikelihoodLinkage
@@ -18,11 +18,9 @@ from afml.evaluation.disclosure.membership import Judged
 from afml.evaluation.disclosure.recovery import Recovery, recover
 from afml.evaluation.groups import ByGroup, by_group, clustered
 from afml.evaluation.inputs import EvaluationInputs, stacked
+from afml.evaluation.limits import chosen
 from afml.evaluation.relatives import RelativesPoint, rr_by_degree
 from afml.evaluation.rr import ReIdentification
-
-MOST_PEOPLE = 20_000
-"""People, as records and as candidates, that relatives and second releases are measured on; of more, a sample."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +62,17 @@ def harder(
         note: Told what is running.
     """
     dosage = stacked([one.dosage for one in inputs.institutions])
-    rows = _asked(len(dosage), inputs.seed, MOST_PEOPLE)
+    everybody = np.arange(len(dosage))
+    rows = everybody[chosen(len(dosage), inputs.limits.harder, inputs.seed, 0xA6)]
     some = case if len(rows) == len(dosage) else case.restricted(rows, rows)
     relatives = rr_by_degree(some, dosage[rows], attackers(), seed=inputs.seed, note=note)
     note("groups of people")
     labels = inputs.labels or clustered(dosage, case.knowledge, inputs.seed)
     groups = by_group(labels, linked, judged)
     note("genotypes that follow from a record")
-    asked = _asked(len(dosage), inputs.seed, inputs.asked_people)
+    asked = everybody[chosen(len(dosage), inputs.asked_people, inputs.seed, 0xA6)]
     recovery = recover(case.released[asked], dosage[asked], case.knowledge, seed=inputs.seed)
     return Harder(relatives, groups, recovery, _again(inputs, some, rows, note))
-
-
-def _asked(people: int, seed: int, most: int) -> NDArray[np.int64]:
-    """Rows of everybody, or of so many people at random, in order."""
-    return np.sort(np.random.default_rng([seed, 0xA6]).permutation(people)[:most])
 
 
 def _again(
@@ -92,4 +86,7 @@ def _again(
     ends = np.cumsum([len(file) for file in files])
     inside = np.split(rows, np.searchsorted(rows, ends[:-1]))
     some = [file[own - (end - len(file))] for file, own, end in zip(files, inside, ends, strict=True)]
-    return two_releases(second.name, case, some, second.mask, attackers(), seed=inputs.seed)
+    found = two_releases(second.name, case, some, second.mask, attackers(), seed=inputs.seed)
+    # Groups are of everybody, whoever was attacked.
+    patterns, smallest = joint_groups([one.released for one in inputs.institutions], files)
+    return replace(found, patterns=patterns, smallest_group=smallest)

@@ -35,6 +35,7 @@ class Limits:
         members: Released people whose membership is asked about.
         sources: Private people whose mosaics are further candidates.
         candidates: Candidates, real and simulated, of the curve over the population: no sample, its end.
+        harder: People, as records and as candidates, whom relatives and second releases are asked about.
     """
 
     attacks: Most = Most()
@@ -44,6 +45,7 @@ class Limits:
     members: int = 20_480
     sources: int = 50_000
     candidates: int = 1_000_000
+    harder: int = 20_000
 
 
 LIMITS = Limits()

@@ -134,6 +134,7 @@ class Samples(Section):
     utility_people: int = Field(ge=1, description="people, trained on and held out, on whom utility was measured")
     baseline_people: int = Field(ge=1, description="the same for baselines, and for the release beside them")
     members: int = Field(ge=1, description="released people whose membership was asked about")
+    harder_people: int = Field(ge=1, description="people whose relatives and second records were linked")
 
 
 class PhenotypeSection(Section):
@@ -186,10 +187,10 @@ def samples(limits: Limits, people: int, records: int) -> Samples | None:
         people: Released.
         records: Attacked.
     """
-    parts = (records, limits.utility_people, limits.baseline_people, limits.members)
+    parts = (records, limits.utility_people, limits.baseline_people, limits.members, limits.harder)
     if min(parts) >= people:
         return None
-    names = ("records", "utility_people", "baseline_people", "members")
+    names = ("records", "utility_people", "baseline_people", "members", "harder_people")
     return Samples(**{name: min(part, people) for name, part in zip(names, parts, strict=True)})
 
 

@@ -20,12 +20,8 @@ from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
 from afml.masking.chosen import (
     KINDS,
-    NAME,
-    genotypes,
-    masking_choice,
     masking_settings,
     parsed,
-    with_settings,
 )
 from afml.masking.enrolled import Enrolled, select
 from afml.masking.model import TrainedModel
@@ -35,18 +31,6 @@ from afml.masking.settings import GAME, RISK, MaskingSettings
 from afml.masking.task import MaskingTask
 from afml.training.inprocess import Told, train_in_process
 from afml.training.planning import Plan, Rounds, Terms
-
-__all__ = [
-    "MASKING",
-    "NAME",
-    "genotypes",
-    "masking_choice",
-    "masking_settings",
-    "masking_task",
-    "parameter_counts",
-    "train_masking",
-    "with_settings",
-]
 
 
 class MaskingKind:

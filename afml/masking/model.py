@@ -83,9 +83,10 @@ class TrainedModel:
         # torch is a third of a gigabyte, which a release by risk scores alone does without.
         import torch
 
+        from afml.core.threads import one_thread
         from afml.masking.game import Game
         from afml.masking.lineup import SiteInputs
-        from afml.training.device import device, one_thread
+        from afml.training.device import device
 
         where = device()
         settings = GameSettings(**self.card["game"])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from afml.consortium.run import RunConfig
 from afml.core.draws import draws_of
 from afml.core.errors import IntegrityError
+from afml.core.threads import one_thread
 from afml.masking.enrolled import Enrolled
 from afml.masking.game import Game, Lengths, to_device
 from afml.masking.lineup import LineupShape, private_lineup
@@ -33,7 +34,7 @@ from afml.masking.settings import RISK, MaskingSettings
 from afml.masking.weights import component_weights, evidence, fit_weights
 from afml.training.blob import dump, load
 from afml.training.clipping import unflatten
-from afml.training.device import device, one_thread
+from afml.training.device import device
 from afml.training.task import PredictsNothing, Progress, Rows
 from crypto.public.random import RandomSource
 

@@ -94,10 +94,11 @@ class ReleasePlan:
             raise ConfigError("the release plan was made for another model", cure="plan the release again")
         patterns = tuple(tuple((int(s), int(v)) for s, v in pattern) for pattern in stored["patterns"])
         centroids = np.array(stored["centroids"], dtype=np.float64).reshape(len(patterns), -1)
+        scale = np.array(stored.get("scale", [1.0]), dtype=np.float64)  # plans of before there was one have none
         return cls(
             model=model,
             method=METHODS.get(stored["method"], where="release plan").name,
-            codebook=Codebook(stored["sites"], patterns, centroids, np.array(stored["scale"], dtype=np.float64)),
+            codebook=Codebook(stored["sites"], patterns, centroids, scale),
             min_group_size=stored["min_group_size"],
             fill=stored["fill"],
             reason=stored["reason"],

@@ -106,13 +106,18 @@ def _told(trial: Trial) -> str:
     return f"{trial.method}: {variance}{expected} with {trial.patterns} patterns"
 
 
+def _methods(trials: list[Trial]) -> list[str]:
+    return list(dict.fromkeys(trial.method for trial in trials))
+
+
 def _reason(settings: ReleaseSettings, trials: list[Trial], best: Trial) -> str:
-    told = "; ".join(map(_told, trials))
+    # Of every method the best of its trials: the others are in the plan.
+    told = "; ".join(_told(max((t for t in trials if t.method == name), key=_choice)) for name in _methods(trials))
     chosen = "carries most of the risk score"
     if best.expected:
         chosen = "expected to tell most of the trait"
     if settings.method != AUTO:
         chosen = "asked for in the settings"
-    elif len(trials) == 1:
+    elif len(_methods(trials)) == 1:
         chosen = "the only method of a model without a Masking Network"
     return f"{best.method}, {chosen}; held-out panel people in groups of {settings.min_group_size}: {told}"

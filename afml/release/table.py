@@ -69,17 +69,18 @@ def codebook_table(
 
 
 class Decoder:
-    """Released records -> the scores that a plan's patterns stand for.
+    """Released records -> what the codebook table says of their patterns.
 
     Args:
         plan: The plan.
+        panel: Panel dosages, [people, sites].
     """
 
-    def __init__(self, plan: ReleasePlan) -> None:
-        self._centroids = plan.codebook.centroids
+    def __init__(self, plan: ReleasePlan, panel: NDArray[np.int8]) -> None:
+        self._mean, _ = expected(plan, panel)
         self._index = {row.tobytes(): index for index, row in enumerate(plan.codebook.shown(plan.masked))}
 
     def __call__(self, released: NDArray[np.int8]) -> NDArray[np.float64]:
-        """Centroids of the patterns that records show, [people, scores]; a record that is none stands for the mean."""
+        """Mean scores of the patterns that records show, [people, scores]; a record that is none counts as empty."""
         index = [self._index.get(record.tobytes(), 0) for record in np.ascontiguousarray(released)]
-        return np.asarray(self._centroids[index])
+        return np.asarray(self._mean[index])

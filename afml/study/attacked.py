@@ -18,7 +18,8 @@ from afml.evaluation.inputs import EvaluationInputs, Institution, OtherRelease
 from afml.genomics.build import build_store
 from afml.genomics.choice import SiteChoice, build_site_panel
 from afml.genomics.partition import read_people
-from afml.masking.kind import masking_settings, train_masking
+from afml.masking.chosen import masking_settings
+from afml.masking.kind import train_masking
 from afml.masking.settings import GameSettings, ReleaseSettings
 from afml.release.plan import ReleasePlan
 from afml.release.planning import plan_release

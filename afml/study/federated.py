@@ -13,7 +13,7 @@ from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError
 from afml.genomics.phenotypes import write_phenotypes
 from afml.genomics.sources.vcf import VariantFile
-from afml.masking.kind import masking_settings
+from afml.masking.chosen import masking_settings
 from afml.masking.model import TrainedModel
 from afml.masking.settings import GAME, RISK
 from afml.study.data import StudyData

@@ -16,7 +16,7 @@ from afml.evaluation.evaluate import attacked
 from afml.evaluation.inputs import EvaluationInputs
 from afml.evaluation.rr import attack_all, describe
 from afml.evaluation.utility import Outcome
-from afml.masking.kind import masking_settings
+from afml.masking.chosen import masking_settings
 from afml.masking.model import TrainedModel
 from afml.release.planning import plan_release
 from afml.release.released import apply_plan, mask_alone

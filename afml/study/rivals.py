@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from afml.consortium.run import Phase, RunConfig
 from afml.evaluation.masks import sensitive_mask
+from afml.masking.chosen import masking_settings, with_settings
 from afml.masking.enrolled import Enrolled
-from afml.masking.kind import masking_settings, train_masking, with_settings
+from afml.masking.kind import train_masking
 from afml.masking.model import TrainedModel
 from afml.masking.settings import GAME, RISK
 from afml.release.alternatives import Alternative, Basis, by_each_method, by_method, network_masks

@@ -15,7 +15,7 @@ from afml.consortium.run import Budget, Phase, RunConfig
 from afml.core.config import Settings, complaint
 from afml.core.errors import ConfigError
 from afml.genomics.public import people_digest
-from afml.masking.kind import genotypes, masking_choice
+from afml.masking.chosen import genotypes, masking_choice
 from afml.masking.settings import GAME, GameSettings, MaskingSettings, ReleaseSettings, RiskSettings
 from afml.study.data import DataSettings, StudyData
 

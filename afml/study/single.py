@@ -23,8 +23,9 @@ from afml.evaluation.evaluate import evaluate
 from afml.evaluation.inputs import EvaluationInputs, Institution, OtherRelease
 from afml.evaluation.utility import Outcome
 from afml.genomics.liability import simulate_phenotype
+from afml.masking.chosen import masking_settings
 from afml.masking.enrolled import Enrolled
-from afml.masking.kind import masking_settings, train_masking
+from afml.masking.kind import train_masking
 from afml.privacy.accountant import epsilon
 from afml.privacy.noise import broken_event, round_event
 from afml.privacy.plan import planned_events

@@ -13,13 +13,14 @@ from torch import nn
 
 from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError, IntegrityError
+from afml.core.threads import one_thread
 from afml.tasks import parts
 from afml.tasks.optimisers import Optimiser
 from afml.tasks.rows import RowsOfPeople
 from afml.tasks.specimen import draws, seeded
 from afml.training.blob import dump, load
 from afml.training.clipping import RowGradients
-from afml.training.device import device, one_thread
+from afml.training.device import device
 from afml.training.foreign.sandbox import confined
 from afml.training.model import ArrayModel, load_arrays, run_card
 from afml.training.task import NoPublicPart, Rows

@@ -24,7 +24,7 @@ from opacus import GradSampleModule
 from torch import nn
 
 from afml.core.errors import IntegrityError
-from afml.training.device import one_thread
+from afml.core.threads import one_thread
 from afml.training.folding import folded
 from afml.training.task import Enrolled, Rows, Task
 from crypto.public.random import RandomSource

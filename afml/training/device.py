@@ -1,10 +1,8 @@
-"""Where tensors live, in which precision and by how many threads they are computed: decided here, nowhere else."""
+"""Where tensors live, and in which precision they are computed: decided here, nowhere else."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 
 import torch
 
@@ -23,14 +21,3 @@ def device() -> torch.device:
 def autocast(where: torch.device, bf16: bool) -> torch.autocast:
     """Matrix products and convolutions in bfloat16 within, where asked for; else as they are."""
     return torch.autocast(where.type, dtype=torch.bfloat16, enabled=bf16)
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one CPU thread, so that the order of additions, and every bit, is always the same."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -23,8 +23,8 @@ from opacus.grad_sample import GradSampleModuleFastGradientClipping
 from torch import nn
 
 from afml.core.errors import IntegrityError
+from afml.core.threads import one_thread
 from afml.training.clipping import BELOW
-from afml.training.device import one_thread
 from crypto.public.random import RandomSource
 
 

@@ -39,8 +39,8 @@ from afml.genomics.files import GenotypeFiles
 from afml.genomics.released import release_files
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
+from afml.masking.chosen import masking_settings
 from afml.masking.enrolled import select
-from afml.masking.kind import masking_settings
 from afml.masking.model import TrainedModel
 from afml.masking.settings import MaskingSettings
 from afml.release.alternatives import Basis, by_each_method, network_masks
@@ -185,7 +185,7 @@ def _inputs(trial: Trial, plan: ReleasePlan) -> EvaluationInputs:
         components=(lambda dosage: model.risk_score(dosage).reshape(len(dosage), -1))
         if settings.risk.kept_components
         else None,
-        told=Decoder(plan) if METHODS.get(plan.method).many else None,
+        told=Decoder(plan, panel) if METHODS.get(plan.method).many else None,
         labels=labels_of(trial.groups, names, store.samples),
         second=next((one for one in others if one.released is not None), None),
     )

@@ -22,8 +22,8 @@ from afml.core.progress import Step
 from afml.data.holdout import HoldoutDraw
 from afml.genomics.kind import GenotypeOptions
 from afml.genomics.phenotypes import write_phenotypes
+from afml.masking.chosen import genotypes, masking_settings, with_settings
 from afml.masking.enrolled import Enrolled
-from afml.masking.kind import genotypes, masking_settings, with_settings
 from afml.masking.plan import parameter_counts
 from afml.masking.settings import RISK, RiskSettings
 from afml.trial.kits import make_kits

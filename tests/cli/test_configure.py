@@ -13,7 +13,7 @@ from afml.consortium.card import NodeCard
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError, ConfigError, InputError
-from afml.masking.kind import genotypes, masking_settings
+from afml.masking.chosen import genotypes, masking_settings
 from afml.masking.plan import parameter_counts
 from afml.masking.settings import RISK, GameSettings, MaskingSettings
 from afml.privacy.plan import planned_events

@@ -16,7 +16,7 @@ from afml.genomics.files import GenotypeFiles
 from afml.genomics.phenotypes import write_phenotypes
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
-from afml.masking.kind import masking_settings
+from afml.masking.chosen import masking_settings
 from afml.masking.model import TrainedModel
 from afml.masking.settings import GAME, RISK
 from afml.training.inprocess import train_in_process

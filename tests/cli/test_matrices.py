@@ -16,7 +16,7 @@ from afml.genomics.phenotypes import write_phenotypes
 from afml.genomics.release import Output
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
-from afml.masking.kind import masking_settings
+from afml.masking.chosen import masking_settings
 from afml.masking.model import TrainedModel
 from afml.matrices.bins import Bins
 from afml.release.released import apply_plan

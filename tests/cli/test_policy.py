@@ -19,7 +19,7 @@ from afml.consortium.provision import load_coordinator_key
 from afml.consortium.run import Budget, Phase, RunConfig
 from afml.consortium.runfile import write_run
 from afml.core.errors import AfmlError, BudgetError, ConfigError, InputError, IntegrityError, PolicyError
-from afml.masking.kind import genotypes
+from afml.masking.chosen import genotypes
 from afml.trial.kits import make_kits
 from node.guard import open_ledger
 from node.policy import Policy, RunRules, load

@@ -18,8 +18,8 @@ from afml.core.errors import InputError
 from afml.data.columns import Column
 from afml.data.people import PeopleTable
 from afml.genomics.phenotypes import read_phenotypes, write_phenotypes
+from afml.masking.chosen import masking_settings, with_settings
 from afml.masking.enrolled import Enrolled
-from afml.masking.kind import masking_settings, with_settings
 from afml.masking.settings import GAME, RISK, RiskSettings, Trait
 from afml.trial.kits import make_kits
 from node.workspace import Holdings, Workspace, load_holdings

@@ -9,7 +9,6 @@ import pytest
 from numpy.typing import NDArray
 
 from afml.core.errors import InputError
-from afml.evaluation import harder as harder_module
 from afml.evaluation.attacks.base import Int8
 from afml.evaluation.details import read_details, write_details
 from afml.evaluation.evaluate import Evaluation, evaluate
@@ -246,13 +245,15 @@ def test_the_harder_questions_are_asked_of_the_same_release(inputs: EvaluationIn
     assert found.release.rr <= harder.again.rr <= 9 / 300 + 1e-9
 
 
-def test_of_more_people_a_sample_is_asked(inputs: EvaluationInputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harder_module, "MOST_PEOPLE", 90)
+def test_of_more_people_a_sample_is_asked(inputs: EvaluationInputs) -> None:
     second = OtherRelease("same", one_genotype)
-    found = evaluate(replace(inputs, others=(), population=(1,), asked_people=20, second=second)).details.harder
+    given = replace(inputs, others=(), population=(1,), asked_people=20, second=second)
+    found = evaluate(replace(given, limits=replace(given.limits, harder=90))).details.harder
     assert found is not None
     assert {point.candidates for point in found.relatives} == {90}
     assert found.groups.inferred
     assert found.again is not None
     assert found.again.patterns == 3
+    files = [np.unique(one.released, axis=0, return_counts=True)[1] for one in inputs.institutions]
+    assert found.again.smallest_group == min(int(counts.min()) for counts in files)  # of everybody, not of the 90
     assert found.again.rr <= 3 / 90 + 1e-9

@@ -43,6 +43,7 @@ def test_samples_are_taken_and_said() -> None:
         "utility_people": 300,
         "baseline_people": 250,
         "members": 200,
+        "harder_people": 400,
     }  # fmt: skip  (nine patterns among 400 candidates: every record is attacked)
     assert some.release.rr == whole.release.rr
     assert some.release.utility_ratio == pytest.approx(whole.release.utility_ratio, abs=0.15)

@@ -23,7 +23,8 @@ from afml.data.source import open_source
 from afml.evaluation.attacks import ATTACKS, baseline_suite
 from afml.evaluation.masks import static_mask
 from afml.evaluation.rr import attack_all
-from afml.masking.kind import MASKING, genotypes
+from afml.masking.chosen import genotypes
+from afml.masking.kind import MASKING
 from afml.masking.settings import ReleaseSettings
 from afml.privacy.accountant import epsilon, profile
 from afml.privacy.events import Event, Gaussian, SubsampledGaussian

@@ -8,7 +8,9 @@ import pytest
 
 from afml.consortium.run import RunConfig, TaskChoice
 from afml.core.errors import ConfigError
-from afml.masking.kind import MASKING, NAME, genotypes, masking_settings, parameter_counts, with_settings
+from afml.masking.chosen import NAME, genotypes, masking_settings, with_settings
+from afml.masking.kind import MASKING
+from afml.masking.plan import parameter_counts
 from afml.masking.settings import GAME, RISK, GameSettings, MaskingSettings, RiskSettings
 from afml.training.registry import agreed, find
 from tests.masking.simulated import config, small_task

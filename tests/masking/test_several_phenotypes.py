@@ -8,8 +8,8 @@ import torch
 
 from afml.core.errors import InputError
 from afml.masking.enrolled import Enrolled
-from afml.masking.kind import parameter_counts
 from afml.masking.networks.risk import RiskModel, with_constant
+from afml.masking.plan import parameter_counts
 from afml.masking.risk import risk_loss
 from afml.masking.settings import RiskSettings
 from afml.masking.task import MaskingTask

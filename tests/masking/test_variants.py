@@ -12,8 +12,9 @@ import torch
 
 from afml.consortium.run import RunConfig
 from afml.core.errors import IntegrityError
+from afml.masking.chosen import masking_settings, with_settings
 from afml.masking.game import Game
-from afml.masking.kind import masking_settings, train_masking, with_settings
+from afml.masking.kind import train_masking
 from afml.masking.model import TrainedModel
 from afml.masking.plan import parameter_counts
 from afml.masking.settings import GAME, GameSettings, MaskingSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from afml.masking.kind import masking_settings
+from afml.masking.chosen import masking_settings
 from afml.masking.networks.features import PanelStatistics
 from afml.masking.settings import RISK
 from afml.masking.weights import evidence, fit_weights

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from afml.consortium.run import Phase
-from afml.masking.kind import parameter_counts
+from afml.masking.plan import parameter_counts
 from afml.masking.settings import GAME, RISK, GameSettings, MaskingSettings, ReleaseSettings, RiskSettings
 from afml.study import points
 from afml.study.data import DataSettings, StudyData, simulated

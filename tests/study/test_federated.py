@@ -9,7 +9,8 @@ import pytest
 
 from afml.genomics.build import build_store
 from afml.genomics.choice import SiteChoice, build_site_panel
-from afml.masking.kind import masking_settings, train_masking
+from afml.masking.chosen import masking_settings
+from afml.masking.kind import train_masking
 from afml.masking.plan import Wish, plan_phases
 from afml.masking.settings import GameSettings, MaskingSettings, ReleaseSettings, RiskSettings
 from afml.release.planning import plan_release

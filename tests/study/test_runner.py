@@ -6,7 +6,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from afml.masking.kind import masking_settings, parameter_counts, train_masking
+from afml.masking.chosen import masking_settings
+from afml.masking.kind import train_masking
+from afml.masking.plan import parameter_counts
 from afml.masking.settings import MaskingSettings, ReleaseSettings
 from afml.release.planning import plan_release
 from afml.release.released import apply_plan

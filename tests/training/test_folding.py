@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from opacus.optimizers import DPOptimizer
 from torch import nn
 
+from afml.core.threads import one_thread
 from afml.training import folding
 from afml.training.clipping import BELOW, ClippedSum
-from afml.training.device import one_thread
 from afml.training.folding import fold
 from afml.training.task import Rows
 

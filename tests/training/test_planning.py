@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from afml.consortium.card import DataAgreement, NodeCard
-from afml.masking.kind import NAME
+from afml.masking.chosen import NAME
 from afml.privacy.noise import STEPS_PER_SIGMA, grid_for, node_std
 from afml.training.planning import Rounds, Terms, configure
 from afml.training.registry import find

@@ -9,8 +9,6 @@ learns how far to trust each, window by window, and what else in a pair of windo
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -19,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from afml.core.threads import one_thread
 from afml.evaluation.attacks.base import Case, Float64, Int8, Knowledge, reference_profiles
 from afml.evaluation.attacks.lineups import Evidence, Pairs, Tokeniser, line_up
 from afml.evaluation.attacks.mosaics import mosaic_people
@@ -210,17 +209,6 @@ class TrainedIdentifier(Linkage):
                 correction = reader.correction(tokens, records[i], candidates[place.reshape(-1)]).numpy()
                 found.score[some] += np.round(correction.astype(np.float64) / GRID) * GRID
         return found.standing(case)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """A network this small is slower on several threads, and on a busy machine many times slower."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Inputs:
