@@ -46,7 +46,9 @@ class CellCodebook(ReleaseMethod):
         """Enough for every cell to have a mean."""
         return max(MOSAICS, _MOSAICS * patterns)
 
-    def learn(self, model: ScoredModel, people: NDArray[np.int8], patterns: int, share: float) -> Codebook:
+    def learn(
+        self, model: ScoredModel, people: NDArray[np.int8], contained: NDArray[np.int8], patterns: int, share: float
+    ) -> Codebook:
         """A codebook of cells."""
         return learn_cells(people, model.risk_score(people), patterns=patterns, min_share=share)
 

@@ -27,7 +27,9 @@ class PanelCodebook(ReleaseMethod):
     title = "codebook"
     compared = True
 
-    def learn(self, model: ScoredModel, people: NDArray[np.int8], patterns: int, share: float) -> Codebook:
+    def learn(
+        self, model: ScoredModel, people: NDArray[np.int8], contained: NDArray[np.int8], patterns: int, share: float
+    ) -> Codebook:
         """A codebook of common genotypes."""
         return learn(people, model.risk_score(people), common_genotypes(people), patterns=patterns, min_share=share)
 

@@ -26,7 +26,9 @@ class GreedyCodebook(ReleaseMethod):
     title = "greedy codebook"
     compared = False
 
-    def learn(self, model: ScoredModel, people: NDArray[np.int8], patterns: int, share: float) -> Codebook:
+    def learn(
+        self, model: ScoredModel, people: NDArray[np.int8], contained: NDArray[np.int8], patterns: int, share: float
+    ) -> Codebook:
         """A codebook chosen greedily."""
         return learn_greedy(people, model.risk_score(people), model.weights, patterns=patterns, min_share=share)
 

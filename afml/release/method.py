@@ -59,12 +59,15 @@ class ReleaseMethod(Protocol):
         """What a codebook's centroids are compared with, [people] or [people, scores]: the risk scores."""
         return model.risk_score(dosage)
 
-    def learn(self, model: ScoredModel, people: NDArray[np.int8], patterns: int, share: float) -> Codebook:
+    def learn(
+        self, model: ScoredModel, people: NDArray[np.int8], contained: NDArray[np.int8], patterns: int, share: float
+    ) -> Codebook:
         """Learn patterns on public people.
 
         Args:
             model: The trained model.
             people: Panel people and mosaics of them, [people, sites].
+            contained: What `contained` says of them.
             patterns: J, at most; the empty pattern is one of them.
             share: Smallest share of people that a pattern must attract.
 

@@ -35,10 +35,12 @@ class NetworkCodebook(ReleaseMethod):
         """What the network keeps of each record, [people, sites]."""
         return model.network_release(dosage)
 
-    def learn(self, model: ScoredModel, people: NDArray[np.int8], patterns: int, share: float) -> Codebook:
+    def learn(
+        self, model: ScoredModel, people: NDArray[np.int8], contained: NDArray[np.int8], patterns: int, share: float
+    ) -> Codebook:
         """A codebook of what the network shows."""
-        shown = self.contained(model, people)
-        return learn(shown, model.risk_score(people), shown_patterns(shown), patterns=patterns, min_share=share)
+        pool = shown_patterns(contained)
+        return learn(contained, model.risk_score(people), pool, patterns=patterns, min_share=share)
 
 
 def shown_patterns(shown: NDArray[np.int8]) -> list[Pattern]:

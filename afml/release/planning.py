@@ -68,10 +68,11 @@ def plan_release(
 
     def plan(panel: NDArray[np.int8], patterns: int) -> ReleasePlan:
         method = METHODS.get(best.method)
+        people = learning_people(model, panel, method.mosaics(patterns))
         return ReleasePlan(
             model=model,
             method=best.method,
-            codebook=method.learn(model, learning_people(model, panel, method.mosaics(patterns)), patterns, share),
+            codebook=method.learn(model, people, method.contained(model, people), patterns, share),
             min_group_size=settings.min_group_size,
             fill=settings.fill,
             reason=_reason(settings, trials, best),

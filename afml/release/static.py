@@ -28,7 +28,9 @@ class StaticSites(ReleaseMethod):
         """Weighed dosages of the sites that are shown, [people, sites shown]; a missing call counts as 0."""
         return _weighed(model, shown_sites(codebook.patterns), dosage)
 
-    def learn(self, model: ScoredModel, people: NDArray[np.int8], patterns: int, share: float) -> Codebook:
+    def learn(
+        self, model: ScoredModel, people: NDArray[np.int8], contained: NDArray[np.int8], patterns: int, share: float
+    ) -> Codebook:
         """Site by site, each of the patterns so far with each genotype of the next, where enough people have it."""
         found = _codebook(model, people.shape[1], [()])
         for site in strongest_sites(model.weights):

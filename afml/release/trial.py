@@ -76,6 +76,17 @@ class Ground:
         return {}
 
     @cached_property
+    def _contained(self) -> dict[tuple[str, str], NDArray[np.int8]]:
+        """(method, which people) -> what their patterns may be taken from, as far as it was needed yet."""
+        return {}
+
+    def _contained_in(self, method: ReleaseMethod, whom: str, people: NDArray[np.int8]) -> NDArray[np.int8]:
+        """`method.contained`, which takes a network long, once for everybody who is tried with again."""
+        if (method.name, whom) not in self._contained:
+            self._contained[method.name, whom] = method.contained(self.model, people)
+        return self._contained[method.name, whom]
+
+    @cached_property
     def _judged(self) -> NDArray[np.int8]:
         """Whom few patterns are judged on; expectations need more people than a panel has."""
         held_out = self.panel[1::2]
@@ -88,13 +99,16 @@ class Ground:
         share, mosaics = self.settings.min_group_size / self.file_people, method.mosaics(patterns)
         if mosaics not in self._learned:
             self._learned[mosaics] = learning_people(self.model, self.panel[::2], mosaics)
-        codebook = method.learn(self.model, self._learned[mosaics], patterns, share)
-        judged = self._judged
+        people = self._learned[mosaics]
+        contained = self._contained_in(method, f"learned with {mosaics}", people)
+        codebook = method.learn(self.model, people, contained, patterns, share)
+        judged, whom = self._judged, "judged"
         if method.many:  # a group of thousands of patterns needs more people than a panel has
             judged = with_mosaics(self.panel[1::2], _JUDGED_MANY * patterns, public_rng(self.model, "trial"))
+            whom = f"judged for {patterns}"
         size = max(1, min(round(share * len(judged)), len(judged)))
         points = method.points(self.model, codebook, judged)
-        assigned = assign_groups(codebook, method.contained(self.model, judged), points, size)
+        assigned = assign_groups(codebook, self._contained_in(method, whom, judged), points, size)
         expected = () if self.expectation is None else self.expectation.told(judged, codebook.show(assigned, 0))
         score = self.model.risk_score(judged).reshape(len(judged), -1)  # [people, scores]
         # The mean of a large group is what it says; of a small one, what was learned of it before.

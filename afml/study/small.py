@@ -159,7 +159,7 @@ def small_run(cell: Cell, seed: int, data: StudyData, phases: tuple[Phase, ...])
     reached = {PRODUCT: released(plan), NOTHING: Reached(0.5 / raw, 1 / people.count)}
     public, share = learning_people(model, data.panel_dosage), settings.release.min_group_size / smallest
     for count in GREEDY:
-        greedy = METHODS.get("greedy").learn(model, public, count, share)
+        greedy = METHODS.get("greedy").learn(model, public, public, count, share)
         reached[f"greedy {count}"] = released(replace(plan, method="greedy", codebook=greedy))
     reached |= dict(_static(people, model, raw)) | dict(_binned(people, model, data.panel_dosage, raw))
     patterns, expected = len(plan.codebook.patterns), max(plan.expected, default=0.0)

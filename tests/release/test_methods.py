@@ -32,15 +32,15 @@ def test_its_codebook_has_the_empty_pattern_first_and_no_more_than_were_asked_fo
     method: ReleaseMethod, model: TrainedModel
 ) -> None:
     people = learning_people(model, PANEL)
-    book = method.learn(model, people, 5, 0.05)
+    book = method.learn(model, people, method.contained(model, people), 5, 0.05)
     assert book.patterns[0] == ()
     assert 1 <= len(book.patterns) <= 5
     assert len(book.centroids) == len(book.patterns)
     assert method.points(model, book, people).reshape(len(people), -1).shape == (len(people), book.centroids.shape[1])
     lowest = 1 if "major" in method.fills else 0  # what is masked under "major" is no genotype to show
     assert all(lowest <= value <= 2 and 0 <= site < SITES for pattern in book.patterns for site, value in pattern)
-    assert method.learn(model, people, 5, 0.05).digest() == book.digest()
-    assert method.learn(model, people, 1, 0.05).patterns == ((),)
+    assert method.learn(model, people, method.contained(model, people), 5, 0.05).digest() == book.digest()
+    assert method.learn(model, people, method.contained(model, people), 1, 0.05).patterns == ((),)
 
 
 @every_method
@@ -73,8 +73,8 @@ class Nothing(PanelCodebook):
 
     name = "nothing"
 
-    def learn(self, model, people, patterns, share):  # type: ignore[no-untyped-def]
-        return super().learn(model, people, 1, share)
+    def learn(self, model, people, contained, patterns, share):  # type: ignore[no-untyped-def]
+        return super().learn(model, people, contained, 1, share)
 
 
 NOTHING = Nothing()

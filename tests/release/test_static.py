@@ -32,7 +32,7 @@ def weighing(weights: dict[int, float] | list[dict[int, float]]) -> TrainedModel
 def test_two_sites_make_nine_patterns_and_everybody_shows_both() -> None:
     people = np.zeros((900, SITES), np.int8)
     people[:, 3], people[:, 7] = np.arange(900) % 3, np.arange(900) // 3 % 3
-    book = METHOD.learn(weighing({3: -2.0, 7: 1.0}), people, 10, 0.02)
+    book = METHOD.learn(weighing({3: -2.0, 7: 1.0}), people, people, 10, 0.02)
     assert len(book.patterns) == 9
     shown = book.show(book.assign(people, METHOD.points(weighing({3: -2.0, 7: 1.0}), book, people)), 0)
     assert np.array_equal(shown[:, [3, 7]], people[:, [3, 7]])
@@ -43,7 +43,7 @@ def test_a_person_takes_the_pattern_that_hides_least_of_the_weight() -> None:
     """The slow and obvious way: every pattern of everybody, weighed by hand."""
     weights = {2: 3.0, 5: -2.0, 11: 1.0}
     model, people = weighing(weights), dosages(300, SITES, seed=6)
-    book = METHOD.learn(model, people, 12, 0.03)
+    book = METHOD.learn(model, people, people, 12, 0.03)
     assert {site for pattern in book.patterns for site, _ in pattern} <= set(weights)
     taken = book.assign(people, METHOD.points(model, book, people))
     for person, row in enumerate(people):
@@ -63,16 +63,16 @@ def test_a_person_takes_the_pattern_that_hides_least_of_the_weight() -> None:
 def test_no_more_patterns_than_asked_for_and_none_that_too_few_have() -> None:
     model, people = weighing({2: 3.0, 5: 2.0, 11: 1.0}), dosages(400, SITES, seed=2)
     for patterns in range(1, 12):
-        book = METHOD.learn(model, people, patterns, 0.05)
+        book = METHOD.learn(model, people, people, patterns, 0.05)
         assert len(book.patterns) <= patterns
         sizes = np.bincount(book.assign(people, METHOD.points(model, book, people)), minlength=len(book.patterns))
         assert sizes.min() >= 0.05 * 400
-    assert METHOD.learn(model, people, 2, 0.05).patterns == ((),)  # a site has three genotypes
+    assert METHOD.learn(model, people, people, 2, 0.05).patterns == ((),)  # a site has three genotypes
 
 
 def test_a_missing_call_is_never_shown() -> None:
     model, people = weighing({2: 1.0}), dosages(200, SITES, seed=2)
-    book = METHOD.learn(model, people, 3, 0.02)
+    book = METHOD.learn(model, people, people, 3, 0.02)
     people[:50, 2] = -1
     shown = book.show(book.assign(people, METHOD.points(model, book, people)), -1)
     assert (shown[:50] == -1).all()
