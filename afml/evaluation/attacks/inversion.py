@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from afml.evaluation.attacks.base import Case, Float64, Int8, Knowledge
 from afml.evaluation.attacks.mosaics import mosaic_people
 from afml.evaluation.attacks.scoring import Linkage, Standing, blocks, exact_terms, standing
+from afml.evaluation.distinct import distinct
 
 
 class InversionLinkage(Linkage):
@@ -58,8 +59,8 @@ class InversionLinkage(Linkage):
     def impute(self, records: Int8, knowledge: Knowledge) -> Float64:
         """P(true genotype | released record): float64[u, S, 3], of distinct records int8[u, S]."""
         people, shown = self.behaviour(knowledge)
-        _, group = np.unique(np.concatenate([records, shown]), axis=0, return_inverse=True)
-        mine, theirs = np.split(group.reshape(-1), [len(records)])
+        _, group = distinct(np.concatenate([records, shown]))
+        mine, theirs = np.split(group, [len(records)])
         same = (mine[:, None] == theirs).astype(np.float32)  # [u, people]
         site = np.arange(records.shape[1])[None, :]
         posterior = knowledge.frequencies * knowledge.channel.transpose(2, 0, 1)[records.astype(np.int64) + 1, site]

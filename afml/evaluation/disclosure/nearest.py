@@ -6,6 +6,7 @@ import numpy as np
 
 from afml.evaluation.attacks.base import Float64, Int8, Knowledge
 from afml.evaluation.attacks.scoring import blocks
+from afml.evaluation.distinct import distinct
 
 
 class NearestRecord:
@@ -19,7 +20,7 @@ class NearestRecord:
 
     def score(self, released: Int8, profiles: Int8, knowledge: Knowledge) -> Float64:
         """float64[m]: minus the smallest distance; higher is likelier."""
-        records = np.unique(released, axis=0)
+        records, _ = distinct(released)
         out = np.full(len(profiles), -1.0)
         for part in blocks(len(profiles), 4 * max(profiles.shape[1], 1024)):
             calls = profiles[part]

@@ -12,6 +12,7 @@ from afml.evaluation.attacks.base import Float64, Int8, Knowledge
 from afml.evaluation.attacks.imputation import ImputationLinkage
 from afml.evaluation.attacks.inversion import InversionLinkage
 from afml.evaluation.attacks.scoring import blocks
+from afml.evaluation.distinct import distinct
 
 
 class Imputes(Protocol):
@@ -55,8 +56,7 @@ def recover(
         attacks: By default imputation and inversion.
         seed: Of made-up people.
     """
-    patterns, group = np.unique(released, axis=0, return_inverse=True)
-    group = group.reshape(-1)
+    patterns, group = distinct(released)
     asked = dosage >= 0
     number = np.maximum(asked.sum(axis=1), 1)
     commonest = knowledge.frequencies.argmax(axis=1).astype(np.int8)
