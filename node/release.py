@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.consortium.card import NodeCard
 from afml.consortium.run import RunConfig
 from afml.core.cluster import each
 from afml.core.config import canonical_json
 from afml.core.errors import ReleaseError
-from afml.core.files import read_secret, require_file, staged_folder, write_bytes, write_secret
+from afml.core.files import staged_folder, write_bytes, write_secret
 from afml.core.simulation import SIMULATION
 from afml.genomics.files import GenotypeFiles
 from afml.genomics.release import Output
@@ -30,6 +29,7 @@ from afml.masking.settings import ReleaseSettings
 from afml.release.choices import Choices
 from afml.release.files import RELEASE_FILES, settled
 from afml.release.frontier import FrontierPoint, frontier
+from afml.release.grouping import Blocks
 from afml.release.plan import ReleasePlan
 from afml.release.planning import plan_release
 from afml.release.released import Released, chosen, gathered, parts_of
@@ -52,11 +52,15 @@ class ReleaseDone:
         files: Its files; indexes are beside them.
         released: Who shows what.
         plan: The plan.
+        blocks: Groups that earlier releases had made of the people in it; None where it is nested in none.
+        left_out: People of the institution who are not in it, so that no joint group becomes too small.
     """
 
     files: tuple[Path, ...]
     released: Released
     plan: ReleasePlan
+    blocks: int | None = None
+    left_out: int = 0
 
 
 def make_plan(work: Workspace, config: RunConfig, settings: ReleaseSettings) -> ReleasePlan:
@@ -104,6 +108,7 @@ def release(
     output: Output | None = None,
     *,
     force: bool = False,
+    nested: bool = False,
 ) -> ReleaseDone:
     """Write `releases/<run>/`: the released files with their indexes, the plan, and the codebook table.
 
@@ -116,6 +121,7 @@ def release(
         ledger: The institution's.
         output: In which files.
         force: Release also where the plan says that it is not worth it.
+        nested: Tell apart only whom earlier releases of these people allow to be, and leave out who would stand out.
 
     Raises:
         ReleaseError: Too few people for the group size, alone or together with earlier releases; no plan reaches
@@ -132,14 +138,27 @@ def release(
                 where=f"run {config.run}",
                 cure="train on more people or at a larger PLE, or give --force",
             )
-        return _release(work, config, plan, ledger, files)
+        store = GenotypeStore.open(GenotypeFiles(work.data).cohort_store)
+        blocks = _blocks(ledger, store.samples, plan.min_group_size) if nested else None
+        parts = parts_of(len(store), len(store.panel))
+        released = gathered(plan, each([partial(_chosen, plan, store, rows) for rows in parts]), blocks)
+        written = _write(work, config, plan, released, ledger, files)
+        left_out = len(store) - len(released.rows)
+        return ReleaseDone(written, released, plan, None if blocks is None else len(blocks.least), left_out)
 
 
-def _release(work: Workspace, config: RunConfig, plan: ReleasePlan, ledger: Ledger, output: Output) -> ReleaseDone:
-    store = GenotypeStore.open(GenotypeFiles(work.data).cohort_store)
+def _blocks(ledger: Ledger, samples: Sequence[str], k: int) -> Blocks:
+    """Whom earlier releases of these people left together."""
+    nesting = ledger.releases.nesting(samples, k)
+    return Blocks(np.array(nesting.block, dtype=np.int64), nesting.least)
+
+
+def _write(
+    work: Workspace, config: RunConfig, plan: ReleasePlan, released: Released, ledger: Ledger, output: Output
+) -> tuple[Path, ...]:
+    """Write the folder of a release, and its entry first."""
+    samples = GenotypeStore.open(GenotypeFiles(work.data).cohort_store).samples
     panel = SitePanel.load(GenotypeFiles(work.data).site_panel)
-    parts = parts_of(len(store), len(panel))
-    released = gathered(plan, each([partial(_chosen, plan, store, rows) for rows in parts]))
     statement = PrivacyStatement.load(work.privacy(config.run))
     target = work.release(config.run)
     with staged_folder(target) as staged:
@@ -154,29 +173,16 @@ def _release(work: Workspace, config: RunConfig, plan: ReleasePlan, ledger: Ledg
         write_bytes(staged / "plan.json", canonical_json(plan.to_dict()))
         write_bytes(staged / CODEBOOK_FILE, _table(work, config, plan, panel).encode())
         # The record comes first: a release that nobody wrote down must not exist.
-        ledger.record_release(record, {s: str(p) for s, p in zip(store.samples, released.patterns, strict=True)})
-        # Column order re-identifies every record: it stays beside the store, never in the release folder.
-        write_secret(work.columns(config.run), canonical_json(columns))
-    return ReleaseDone(tuple(release_files(target)), released, plan)
+        shown = zip(released.rows, released.patterns, strict=True)
+        ledger.releases.record(record, {samples[row]: str(pattern) for row, pattern in shown})
+        # Column order re-identifies every record: it stays beside the store, never in the release folder. By name:
+        # rows are others once the folder is prepared again.
+        write_secret(work.columns(config.run), canonical_json([samples[row] for row in released.rows[columns]]))
+    return tuple(release_files(target))
 
 
 def _chosen(plan: ReleasePlan, store: GenotypeStore, rows: slice) -> tuple[Choices, int]:
     return chosen(plan, store.dosage(rows))
-
-
-def read_aligned(work: Workspace, run: str) -> NDArray[np.int8]:
-    """The released files read back, rows in store order, int8 [people, sites]. For the institution itself."""
-    columns = json.loads(read_secret(work.columns(run)))
-    panel, fill = SitePanel.load(GenotypeFiles(work.data).site_panel), _fill(work.release(run) / "plan.json")
-    files = RELEASE_FILES.get(NodeCard.load(work.card).data.kind)
-    records = files.read(work.release(run), panel, 0 if fill == "major" else -1)
-    aligned = np.empty_like(records)
-    aligned[columns] = records
-    return aligned
-
-
-def _fill(plan: Path) -> str:
-    return str(json.loads(require_file(plan, "plan of the release", "run `afml mask` again").read_text())["fill"])
 
 
 def _header(config: RunConfig, plan: ReleasePlan, statement: PrivacyStatement, drawn: str) -> list[str]:

@@ -6,7 +6,8 @@ work/
   runs/<run>/       keys and progress of one run; keys go when it ends
   models/<run>/     the trained model, its card and what the run cost (privacy.json); public but for that
   privacy/<run>.json  what the run cost            evaluation/<run>.json  how it does on held-out people: stays here
-  releases/<run>/   the released files and the plan   columns/<run>.json  who is which column: stays here
+  releases/<run>/   the released files and the plan   columns/<run>.json  whose each column is: stays here
+  reassessments/<run>.json  what attacks of today reached on them: stays here
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Workspace:
         return self.root / "releases" / run
 
     def columns(self, run: str) -> Path:
-        """Row of the store behind each column of the released files; never leaves the institution."""
+        """Whose each column of the released files is; never leaves the institution."""
         return self.root / "columns" / f"{run}.json"
 
     def evaluation(self, run: str) -> Path:

@@ -50,12 +50,15 @@ _PATH = click.Path(path_type=Path)
 @click.option("--per-contig", is_flag=True, help="A file for each contig.")
 @click.option("--csi", is_flag=True, help="Index a VCF by CSI, not TBI; longer contigs than TBI holds always are.")
 @click.option("--dask", help="Address of a Dask scheduler of this institution's, whose workers mask; or local.")
+@click.option(
+    "--nested", is_flag=True, help="Keep the groups of earlier releases of these people: tell apart within them alone."
+)
 @click.option("--force", is_flag=True, help="Release also where no trait can be expected to be told from it.")
 @click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
 def mask(
     kit: Path, work: Path, run_file: Path, method: str | None, min_group_size: int | None,
     fill: Literal["major", "missing"] | None, target_rr: float | None, patterns: int | None, frontier: bool,
-    form: str | None, per_contig: bool, csi: bool, dask: str | None, force: bool,
+    form: str | None, per_contig: bool, csi: bool, dask: str | None, nested: bool, force: bool,
     ledger: Path | None,
 ) -> None:  # fmt: skip
     """Mask everybody in this institution's store and write releases/RUN/release.vcf.gz, indexed; or another form."""
@@ -73,8 +76,13 @@ def mask(
         output = Output(form, per_contig=per_contig, csi=csi)
         # Workers were started elsewhere: a path must mean the same there.
         place = work if dask is None else work.absolute()
-        done = mask_file(kit=kit, work=place, run=run_file, ledger=ledger, changes=changes, output=output, force=force)
+        done = mask_file(
+            kit=kit, work=place, run=run_file, ledger=ledger, changes=changes, output=output, force=force, nested=nested
+        )
     result = done.released
+    if done.blocks is not None:
+        left = f", {done.left_out} people left out" if done.left_out else ""
+        click.echo(f"node {node}: nested in {done.blocks} groups that earlier releases made of these people{left}")
     click.echo(f"node {node}: method {done.plan.reason}")
     if done.plan.at_chance:
         click.echo(f"node {node}: {done.plan.at_chance}; released nevertheless (--force)")

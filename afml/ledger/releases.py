@@ -1,13 +1,19 @@
-"""Releases against earlier releases about the same people."""
+"""Releases: what was released, whether that may be, what a next release may tell, and what attacks found later."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from afml.core.errors import ReleaseError
+from afml.core.errors import InputError, ReleaseError
+from afml.ledger import simulation
+from afml.ledger.joint import JointGroups, Nesting, joint_groups, nested_in, standing
+from afml.ledger.log import Log
+from afml.ledger.people import People, accounts_by_name
+
+ROUNDING = 1e-6
+"""Shares are recorded with six decimals."""
 
 
 @dataclass(frozen=True)
@@ -50,51 +56,219 @@ class ReleaseRecord:
             raise ReleaseError(
                 f"the smallest group{because} has {joint.smallest} people, below {joint.promised}{promise}",
                 where=f"release {self.file_digest[:12]}",
-                cure="release the same patterns about the same people again, coarser ones, or other people",
+                cure="nest the release in the earlier ones with `afml mask --nested`, or release other people",
             )
 
 
-class JointGroups(NamedTuple):
-    """The smallest group that a new release makes; where some are smaller than was promised, the smallest of those.
+@dataclass(frozen=True)
+class Standing:
+    """A release that was recorded, and what holds of it today.
 
     Attributes:
-        smallest: Its people.
-        promised: The largest group size that any release promised to anybody in it.
-        earlier: Releases that share people with the new one, ascending.
+        index: Its entry.
+        run: Run that trained its model.
+        file_digest: SHA-256 of the released file, hex.
+        min_group_size: That it promised.
+        groups: The smallest joint group of anybody in the file, by all releases together, and what was promised.
     """
 
-    smallest: int
-    promised: int
-    earlier: list[int]
+    index: int
+    run: str
+    file_digest: str
+    min_group_size: int
+    groups: JointGroups
 
 
-def joint_groups(
-    new: Mapping[bytes, int], k: int, earlier: Mapping[int, Mapping[bytes, int]], promises: Mapping[int, int]
-) -> JointGroups:
-    """Who can be told from whom by somebody who holds the new release and every earlier one.
+@dataclass(frozen=True)
+class Reassessment:
+    """What today's attacks found of a released file.
 
-    People are one group as long as they agree in every file; being absent from a file is a pattern like any other,
-    because its readers see who is not in it. So the people of earlier releases are counted too: a second file that
-    leaves one of them out tells that person from all others. A group that the new release does not change was
-    judged when it arose, and is left alone.
+    Attributes:
+        release: Its entry.
+        public_people: Public people that the attacker had, the panel included.
+        relatives: Relatives of people in the file whose genotypes the attacker had.
+        attacks: Names of the attacks, in order.
+        rr: Re-identification rate of the worst one, institution known, in [0, 1].
+        attacked: Records that were: those of people who are still there.
+        target_rr: What the plan had to withstand on public people; None where that was not asked.
+    """
+
+    release: int
+    public_people: int
+    relatives: int
+    attacks: tuple[str, ...]
+    rr: float
+    attacked: int
+    target_rr: float | None = None
+
+    def broken(self, groups: JointGroups, patterns: int) -> list[str]:
+        """The promises that do not hold any more, by name.
+
+        Args:
+            groups: Of the release, as they are now.
+            patterns: In the file.
+        """
+        bound = rr_bound(patterns, self.attacked)
+        kept = {
+            "joint groups": groups.smallest >= groups.promised,
+            "group size": round(self.rr, 6) <= bound + ROUNDING,
+            "target RR": self.target_rr is None or round(self.rr, 6) <= self.target_rr + ROUNDING,
+        }
+        return [name for name, holds in kept.items() if not holds]
+
+
+def rr_bound(patterns: int, attacked: int) -> float:
+    """What group size alone allows: whoever shows one pattern looks alike, and of each pattern one person is named.
 
     Args:
-        new: person -> pattern number in the new release.
-        k: Group size that it promises.
-        earlier: release -> person -> pattern number.
-        promises: release -> group size that it promised.
+        patterns: In the file.
+        attacked: Records of it that are attacked, at least 1.
+
+    Returns:
+        Share of those records whose person any attacker names at most, in [0, 1].
     """
-    overlapping = sorted(index for index, people in earlier.items() if not new.keys().isdisjoint(people))
-    before: dict[bytes, dict[int, int]] = {person: {} for person in new}
-    for index in sorted(earlier):
-        for person, pattern in earlier[index].items():
-            before.setdefault(person, {})[index] = pattern
-    keys = {person: tuple(found.items()) for person, found in before.items()}
-    touched = {keys[person] for person in new}
-    groups = Counter((keys[person], new.get(person)) for person in before if keys[person] in touched)
-    found = []
-    for (history, label), people in groups.items():
-        promised = max([promises[index] for index, _ in history] + ([] if label is None else [k]))
-        found.append((people >= promised, people, promised))  # those that fall short come first
-    _, smallest, promised = min(found)
-    return JointGroups(smallest, promised, overlapping)
+    return min(1.0, patterns / attacked)
+
+
+class Releases:
+    """The releases of one ledger.
+
+    Args:
+        log: The ledger's log; every method is one transaction on it, or reads.
+        people: Its tables of people.
+    """
+
+    def __init__(self, log: Log, people: People) -> None:
+        self._log, self._people = log, people
+
+    def record(self, release: ReleaseRecord, patterns: Mapping[str, str]) -> int:
+        """Record a release after checking it against earlier ones about the same people.
+
+        Somebody who holds several releases can intersect them: people are told apart as soon as any
+        file tells them apart, by a pattern or by their absence (`afml.ledger.joint`).
+
+        Args:
+            release: File digest and settings.
+            patterns: person -> label of the released pattern.
+
+        Returns:
+            Index of the ledger entry.
+
+        Raises:
+            ReleaseError: A joint group would be smaller than this or an earlier release promised.
+            BudgetError: Somebody in it has withdrawn.
+        """
+        tokens, numbers = self._people.tokens(patterns), _numbers(patterns)
+        with self._log.transaction():
+            self._people.refuse_withdrawn(tokens, f"release {release.file_digest[:12]}")
+            new = {person: numbers[patterns[name]] for person, name in tokens.items()}
+            joint = joint_groups(new, release.min_group_size, *self._released())
+            release.require(joint)
+            body = {
+                **release.to_json(),
+                "insecure": release.run in simulation.simulated_runs(self._log.database),
+                "people": len(tokens),
+                "patterns": len(numbers),
+                "smallest_joint_group": joint.smallest,
+                "earlier": joint.earlier,
+                "enrolment": self._people.commitment(tokens).hex(),
+                "assignment": self._people.assignment(new).hex(),
+            }
+            index, _, _ = self._log.add(body, {"run": release.run})
+            rows = [(person, index, pattern) for person, pattern in sorted(new.items())]
+            self._log.database.executemany("INSERT INTO released VALUES (?, ?, ?)", rows)
+        return index
+
+    def nesting(self, people: Sequence[str], k: int) -> Nesting:
+        """Whom a next release may tell apart, so that no joint group becomes too small.
+
+        Args:
+            people: Ids of everybody who would be in it.
+            k: Group size that it will promise.
+
+        Raises:
+            InputError: Nobody, or somebody twice.
+        """
+        names = {name: token for token, name in self._people.tokens(people).items()}
+        return nested_in([names[person] for person in people], k, *self._released())
+
+    def standing(self, file_digest: str, patterns: Mapping[str, str]) -> Standing:
+        """A released file as it stands today: the smallest joint group that anybody in it is in.
+
+        Later releases, and people who turned out to be one, may have made groups smaller.
+
+        Args:
+            file_digest: SHA-256 of the released file, hex.
+            patterns: person -> label of the released pattern, as they were recorded.
+
+        Raises:
+            InputError: No release of this file is recorded, or other people show other patterns in it.
+        """
+        query = "SELECT idx, body FROM entries WHERE kind = 'release' ORDER BY idx DESC"
+        for index, raw in self._log.database.execute(query):
+            body = json.loads(raw)
+            if body["file_digest"] == file_digest:
+                past, promises = self._released()
+                numbers = _numbers(patterns)
+                if {self._people.token(name): numbers[label] for name, label in patterns.items()} != past[index]:
+                    raise InputError(
+                        "the table of whose record is which is not that of the release",
+                        where=f"release {file_digest[:12]}",
+                        cure="put the work folder back as it was when the files were released",
+                    )
+                groups = standing(index, past, promises)
+                return Standing(index, str(body["run"]), file_digest, int(body["min_group_size"]), groups)
+        raise InputError(
+            f"the ledger knows no released file with digest {file_digest[:12]}",
+            where=self._log.folder,
+            cure="name the ledger that the release was recorded in with --ledger, or the files as they were released",
+        )
+
+    def record_reassessment(self, found: Reassessment) -> list[str]:
+        """Record what today's attacks found of a released file.
+
+        Args:
+            found: Likewise.
+
+        Returns:
+            The promises that do not hold any more, by name.
+        """
+        with self._log.transaction():
+            row = self._log.database.execute("SELECT body FROM entries WHERE idx = ?", (found.release,)).fetchone()
+            of = json.loads(row[0])
+            groups = standing(found.release, *self._released())
+            broken = found.broken(groups, int(of["patterns"]))
+            body = {
+                "kind": "reassessment",
+                "run": of["run"],
+                "insecure": of["insecure"],
+                "release": found.release,
+                "public_people": found.public_people,
+                "relatives": found.relatives,
+                "attacks": list(found.attacks),
+                "rr": round(found.rr, 6),
+                "attacked": found.attacked,
+                "rr_bound": round(rr_bound(int(of["patterns"]), found.attacked), 6),
+                "target_rr": found.target_rr,
+                "smallest_joint_group": groups.smallest,
+                "promised": groups.promised,
+                "broken": broken,
+            }
+            self._log.add(body, {"run": of["run"]})
+        return broken
+
+    def _released(self) -> tuple[dict[int, dict[bytes, int]], dict[int, int]]:
+        """release -> person -> pattern; release -> group size that it promised."""
+        same = accounts_by_name(self._log.database)
+        earlier: dict[int, dict[bytes, int]] = {}
+        rows = self._log.database.execute("SELECT person, idx, pattern FROM released ORDER BY 1, 2")
+        for person, index, pattern in rows:
+            earlier.setdefault(index, {})[same.get(person, person)] = pattern
+        query = "SELECT idx, body FROM entries WHERE kind = 'release'"
+        promises = {index: int(json.loads(body)["min_group_size"]) for index, body in self._log.database.execute(query)}
+        return earlier, promises
+
+
+def _numbers(patterns: Mapping[str, str]) -> dict[str, int]:
+    """The number of each label in a release."""
+    return {label: number for number, label in enumerate(sorted(set(patterns.values())))}

@@ -17,7 +17,7 @@ import os
 import sqlite3
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -34,7 +34,7 @@ from afml.ledger.people import People, Traces, load_key
 from afml.ledger.plans import Plans
 from afml.ledger.receipt import _SEAL, Receipt
 from afml.ledger.records import Recognised, recognise
-from afml.ledger.releases import ReleaseRecord, joint_groups
+from afml.ledger.releases import Releases
 from afml.ledger.reservation import Limits
 from afml.ledger.spending import Account, claim
 from crypto.public import signing
@@ -57,7 +57,7 @@ class Ledger(Log):
         super().__init__(database, key, folder, clock)
         self._people = people
         self._release: Callable[[], object] = lambda: None
-        self.plans = Plans(self, people)
+        self.plans, self.releases = Plans(self, people), Releases(self, people)
 
     @classmethod
     def open(
@@ -173,45 +173,6 @@ class Ledger(Log):
                 self._people.withdraw(new, index)
             return len(new), self._people.traces(tokens)
 
-    def record_release(self, release: ReleaseRecord, patterns: Mapping[str, str]) -> int:
-        """Record a release after checking it against earlier ones about the same people.
-
-        Somebody who holds several releases can intersect them: people are told apart as soon as any
-        file tells them apart, by a pattern or by their absence (`afml.ledger.releases.joint_groups`).
-
-        Args:
-            release: File digest and settings.
-            patterns: person -> label of the released pattern.
-
-        Returns:
-            Index of the ledger entry.
-
-        Raises:
-            ReleaseError: A joint group would be smaller than this or an earlier release promised.
-            BudgetError: Somebody in it has withdrawn.
-        """
-        tokens = self._people.tokens(patterns)
-        with self.transaction():
-            self._people.refuse_withdrawn(tokens, f"release {release.file_digest[:12]}")
-            labels = {label: number for number, label in enumerate(sorted(set(patterns.values())))}
-            new = {person: labels[patterns[name]] for person, name in tokens.items()}
-            joint = joint_groups(new, release.min_group_size, *self._released())
-            release.require(joint)
-            body = {
-                **release.to_json(),
-                "insecure": release.run in simulation.simulated_runs(self.database),
-                "people": len(tokens),
-                "patterns": len(labels),
-                "smallest_joint_group": joint.smallest,
-                "earlier": joint.earlier,
-                "enrolment": self._people.commitment(tokens).hex(),
-                "assignment": self._people.assignment(new).hex(),
-            }
-            index, _, _ = self.add(body, {"run": release.run})
-            rows = [(person, index, pattern) for person, pattern in sorted(new.items())]
-            self.database.executemany("INSERT INTO released VALUES (?, ?, ?)", rows)
-        return index
-
     def record_audit(self, run: str, mu_lower: float, *, confidence: float, instrument: str) -> int:
         """Record what attacking a run's model established: its PLE is at least `mu_lower` sigma.
 
@@ -280,15 +241,6 @@ class Ledger(Log):
             return spending.accounts(self.database, tokens, broken=broken)
 
     # Inside
-
-    def _released(self) -> tuple[dict[int, dict[bytes, int]], dict[int, int]]:
-        """release -> person -> pattern; release -> group size that it promised."""
-        earlier: dict[int, dict[bytes, int]] = {}
-        for person, index, pattern in self.database.execute("SELECT person, idx, pattern FROM released"):
-            earlier.setdefault(index, {})[self._people.account(person)] = pattern
-        query = "SELECT idx, body FROM entries WHERE kind = 'release'"
-        promises = {index: int(json.loads(body)["min_group_size"]) for index, body in self.database.execute(query)}
-        return earlier, promises
 
     def _refuse_repeat(self, spend: Spend) -> None:
         if self.database.execute("SELECT 1 " + _ATTEMPT, (spend.run, *spend.attempt)).fetchone():

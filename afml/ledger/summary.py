@@ -144,6 +144,35 @@ class Summary:
     withdrawals: int
     bodies: tuple[Mapping[str, object], ...]
 
+    @property
+    def release_lines(self) -> tuple[str, ...]:
+        """Releases, and what became of them, a line each."""
+        told = {"release": _release, "reassessment": _reassessment}
+        return tuple(
+            f"#{body['index']} {iso(body['time_ms'])}: {told[str(body['kind'])](body)}"
+            for body in self.bodies
+            if body["kind"] in told
+        )
+
+
+def _release(body: Mapping[str, object]) -> str:
+    earlier = body["earlier"]
+    beside = f", with {len(earlier)} earlier releases of them" if isinstance(earlier, list) and earlier else ""
+    return (
+        f"release of run {body['run']}: {body['people']} people in {body['patterns']} patterns, least joint group "
+        f"{body['smallest_joint_group']}{beside}, promised {body['min_group_size']}"
+    )
+
+
+def _reassessment(body: Mapping[str, object]) -> str:
+    broken = body["broken"]
+    verdict = f"NOT KEPT: {', '.join(map(str, broken))}" if isinstance(broken, list) and broken else "all promises kept"
+    return (
+        f"release #{body['release']} attacked again: RR {100 * float(str(body['rr'])):.3g} %, group size allows "
+        f"{100 * float(str(body['rr_bound'])):.3g} %; least joint group {body['smallest_joint_group']}, promised "
+        f"{body['promised']}; {verdict}"
+    )
+
 
 def iso(time_ms: object) -> str:
     """UTC time of an entry, to the second."""

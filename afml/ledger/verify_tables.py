@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from afml.ledger import independent
 from afml.ledger.verify_records import renamed
+from afml.ledger.verify_releases import check_released
 from afml.ledger.verify_spends import Copy
 
 
@@ -27,7 +28,7 @@ def check_all(copy: Copy, person_key: bytes | None, key: bytes) -> None:
     """
     members = _check_enrolments(copy, person_key)
     gone = _check_withdrawn(copy, person_key)
-    released = _check_released(copy, person_key)
+    released = check_released(copy, person_key)
     _check_consent(copy, members, gone, released)
     _check_peers(copy)
     _check_meta(copy, key)
@@ -86,25 +87,6 @@ def _check_withdrawn(copy: Copy, person_key: bytes | None) -> dict[int, set[byte
             copy.result.add("edited-withdrawal", f"entry {index}", problem)
     copy.result.checked.append(f"{len(entries)} withdrawals against the people marked as withdrawn")
     return gone
-
-
-def _check_released(copy: Copy, person_key: bytes | None) -> dict[int, set[bytes]]:
-    """The released against the entries; position of a release -> its people."""
-    released: dict[int, dict[bytes, int]] = defaultdict(dict)
-    for person, index, pattern in copy.database.execute("SELECT person, idx, pattern FROM released"):
-        released[index][person] = pattern
-    entries = {i: body for i, body in enumerate(copy.bodies) if body.get("kind") == "release"}
-    for index in sorted(released.keys() | entries.keys()):
-        body, rows = entries.get(index, {}), released.get(index, {})
-        wrong = (len(rows), len(set(rows.values()))) != (body.get("people"), body.get("patterns"))
-        if not wrong and person_key is not None:
-            shown = (person + pattern.to_bytes(4, "big") for person, pattern in rows.items())
-            wrong = _commitment(person_key, b"released", shown) != body.get("assignment")
-        if wrong:
-            problem = "other people, or other patterns of theirs, are listed than were released"
-            copy.result.add("edited-release", f"entry {index}", problem)
-    copy.result.checked.append(f"{len(entries)} releases against the people they are about")
-    return {index: set(rows) for index, rows in released.items()}
 
 
 def _check_consent(copy: Copy, *about: dict[int, set[bytes]]) -> None:

@@ -7,12 +7,28 @@ expected success at most (patterns in the file) / (people in the file) <= 1 / k.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.errors import ReleaseError
 from afml.release.choices import Choices
 from afml.release.patterns import Codebook
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Who may be told apart in a file: earlier releases told people apart already (docs/design/nested-releases.md).
+
+    Attributes:
+        block: Of each person; -1: left out of the file, [people].
+        least: People that a pattern needs in each block where anybody in it takes it, at least k each.
+    """
+
+    block: NDArray[np.int64]
+    least: Sequence[int]
 
 
 def assign_groups(
@@ -75,6 +91,33 @@ def grouped(choices: Choices, min_group_size: int) -> NDArray[np.int64]:
                 return fed
         assigned[members], distance[members] = moved, further
         least.moved(members, distance)
+
+
+def nested(choices: Choices, blocks: Blocks) -> NDArray[np.int64]:
+    """`grouped` block by block: every pattern is taken by enough people of each block in which anybody takes it.
+
+    Args:
+        choices: Everybody, and the patterns; the first pattern is empty and everybody's.
+        blocks: Whom earlier releases left together.
+
+    Returns:
+        Pattern index per person, -1 for those who are left out, [people].
+
+    Raises:
+        ReleaseError: Everybody is left out.
+    """
+    assigned = np.full(len(choices), -1, np.int64)
+    if not len(blocks.least):
+        raise ReleaseError(
+            "earlier releases leave nobody who can be released once more",
+            cure="lower `afml mask --min-group-size`, or release other people",
+        )
+    order = np.argsort(blocks.block, kind="stable")
+    ends = np.searchsorted(blocks.block[order], np.arange(len(blocks.least) + 1))
+    for start, end, least in zip(ends[:-1], ends[1:], blocks.least, strict=True):
+        rows = order[start:end]
+        assigned[rows] = grouped(choices.of(rows), least)
+    return assigned
 
 
 class _LeastLoss:

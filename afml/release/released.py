@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.release.choices import Choices, joined
-from afml.release.grouping import entropy_bits, grouped
+from afml.release.grouping import Blocks, entropy_bits, grouped, nested
 from afml.release.plan import ReleasePlan
 
 #: People whose records are in memory at a time, at most, and most of their genotypes.
@@ -26,15 +26,17 @@ class Released:
 
     Attributes:
         shown: What each pattern of the plan shows; masked is 0 or -1 by the plan's fill, [J, sites].
-        patterns: Pattern index per person, [people].
+        patterns: Pattern index of each person in the file, [people].
+        rows: Who they are: rows of the institution's people, ascending, [people]; some are left out of a nested file.
         group_sizes: People per pattern of the plan, [J]; 0 where unused, else at least k.
         method: The plan's method.
-        retained_fraction: Share of all called non-major genotypes that is still shown.
+        retained_fraction: Share of all called non-major genotypes that is still shown; nothing is of who is left out.
         entropy_bits: Entropy of the pattern of a random person, bits.
     """
 
     shown: NDArray[np.int8]
     patterns: NDArray[np.int64]
+    rows: NDArray[np.int64]
     group_sizes: NDArray[np.int64]
     method: str
     retained_fraction: float
@@ -42,7 +44,7 @@ class Released:
 
     @property
     def dosage(self) -> NDArray[np.int8]:
-        """Released records, made anew at each look, [people, sites]."""
+        """Released records, made anew at each look, [people of the file, sites]."""
         return self.shown[self.patterns]
 
     @property
@@ -107,23 +109,32 @@ def chosen(plan: ReleasePlan, dosage: NDArray[np.int8]) -> tuple[Choices, int]:
     return choices, int(np.count_nonzero(dosage > 0))
 
 
-def gathered(plan: ReleasePlan, parts: Iterable[tuple[Choices, int]]) -> Released:
+def gathered(plan: ReleasePlan, parts: Iterable[tuple[Choices, int]], blocks: Blocks | None = None) -> Released:
     """`apply_to_parts` for what was `chosen` elsewhere, of every part in order.
 
+    Args:
+        plan: The plan.
+        parts: Everybody, in order.
+        blocks: Whom earlier releases left together; by default they are one block.
+
     Raises:
-        ReleaseError: Fewer people than the minimum group size.
+        ReleaseError: Fewer people than the minimum group size, or none that may be released once more.
     """
     book = plan.codebook
     choices, called = [book.choices(np.zeros((0, book.sites), np.int8), np.zeros((0, 1)))], 0
     for own, genotypes in parts:
         choices.append(own)
         called += genotypes
-    assigned = grouped(joined(choices), plan.min_group_size)
+    everybody = joined(choices)
+    taken = grouped(everybody, plan.min_group_size) if blocks is None else nested(everybody, blocks)
+    rows = np.flatnonzero(taken >= 0)
+    assigned = taken[rows]
     shown = plan.codebook.shown(plan.masked)
     sizes = np.bincount(assigned, minlength=len(shown))
     return Released(
         shown=shown,
         patterns=assigned,
+        rows=rows,
         group_sizes=sizes,
         method=plan.method,
         retained_fraction=int((shown > 0).sum(axis=1) @ sizes) / max(1, called),

@@ -21,7 +21,7 @@ from afml.study.settings import CONSORTIUM, RunSettings
 from afml.study.single import FederatedRun, phenotypes
 from afml.trial.parties import Options, Parties, Traffic
 from afml.trial.processes import Team
-from node.release import read_aligned
+from node.released import read_aligned
 
 
 def federate(settings: RunSettings, data: StudyData, config: RunConfig) -> FederatedRun:

@@ -53,7 +53,8 @@ from afml.trial.bench import labels_of
 from afml.trial.parties import Traffic
 from node.inuse import in_use
 from node.privacy import PrivacyStatement
-from node.release import make_plan, read_aligned
+from node.release import make_plan
+from node.released import read_aligned
 from node.workspace import Workspace
 
 _PACKAGES = ("torch", "opacus", "tenseal", "grpcio", "numpy", "cyvcf2", "dp-accounting", "scikit-learn")

@@ -24,7 +24,8 @@ from afml.training.inprocess import train_in_process
 from afml.trial.kits import make_kits
 from node.guard import open_ledger
 from node.privacy import PrivacyStatement
-from node.release import read_aligned, release
+from node.release import release
+from node.released import read_aligned
 from node.workspace import Workspace, load_holdings
 from tests.cli.zygote import Outcome, Zygote
 from tests.holdout import fixed_holdout

@@ -28,7 +28,8 @@ from afml.masking.chosen import masking_settings
 from benchmarks import genomes_mask
 from benchmarks.configuration import bench_run
 from crypto.public.signing import generate_signing_key, public_bytes
-from node.release import ReleaseDone, read_aligned, release
+from node.release import ReleaseDone, release
+from node.released import read_aligned
 from node.workspace import Workspace
 from tests.simulated import write_records
 

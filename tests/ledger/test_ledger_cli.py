@@ -147,7 +147,7 @@ def test_the_page_is_titled_with_the_institutions_name(met: Place, tmp_path: Pat
 def test_people_take_their_consent_back(met: Place, tmp_path: Path) -> None:
     with met.open(3) as own:
         release = ReleaseRecord(run="one", file_digest="ab" * 32, model_digest="cd" * 32, min_group_size=2)
-        own.record_release(release, dict.fromkeys(PEOPLE, "same"))
+        own.releases.record(release, dict.fromkeys(PEOPLE, "same"))
     listed = tmp_path / "people.txt"
     listed.write_text(f"{PEOPLE[1]}\n\n{PEOPLE[2]}\nnobody-here\n")
     given = ["--ledger", met.folder(3), "--kit", met.kit(3)]

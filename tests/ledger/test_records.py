@@ -89,10 +89,10 @@ def test_a_release_about_renamed_people_is_one_about_the_same_people(tmp_path: P
     halves = {p: "low" if p in "ab" else "high" for p in "abcd"}
     with open_ledger(tmp_path) as ledger:
         ledger.recognise(records(*"abcd"))
-        ledger.record_release(ReleaseRecord("run-1", "aa" * 32, "bb" * 32, 2), halves)
+        ledger.releases.record(ReleaseRecord("run-1", "aa" * 32, "bb" * 32, 2), halves)
         ledger.recognise(records(*"wxyz", of="abcd"))
         with pytest.raises(ReleaseError, match="together with 1 earlier releases"):
-            ledger.record_release(
+            ledger.releases.record(
                 ReleaseRecord("run-1", "cc" * 32, "bb" * 32, 2), {p: "l" if p in "wy" else "r" for p in "wxyz"}
             )
 

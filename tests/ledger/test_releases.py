@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afml.core.errors import BudgetError, ReleaseError
-from afml.ledger.releases import ReleaseRecord, joint_groups
+from afml.ledger.joint import joint_groups
+from afml.ledger.releases import ReleaseRecord
 from tests.ledger.helpers import open_ledger
 
 
@@ -21,27 +22,27 @@ def test_releases_intersect(tmp_path: Path) -> None:
     people = list("abcdefgh")
     halves = {p: "low" if p in "abcd" else "high" for p in people}
     with open_ledger(tmp_path) as ledger:
-        ledger.record_release(release(k=4), halves)
-        ledger.record_release(release("cc", k=4), halves)  # the same partition tells nothing new
+        ledger.releases.record(release(k=4), halves)
+        ledger.releases.record(release("cc", k=4), halves)  # the same partition tells nothing new
         across = {p: "left" if p in "abef" else "right" for p in people}
         with pytest.raises(ReleaseError, match=r"smallest group together with 2 earlier releases .* has 2 people"):
-            ledger.record_release(release("dd", k=3), across)
-        index = ledger.record_release(release("dd", k=4), dict.fromkeys(people, "all"))
+            ledger.releases.record(release("dd", k=3), across)
+        index = ledger.releases.record(release("dd", k=4), dict.fromkeys(people, "all"))
         body = list(ledger.entries())[index].body
         assert body["smallest_joint_group"] == 4
         assert body["earlier"] == [0, 1]
         # Somebody who was in no earlier file stands out from those who were.
         with pytest.raises(ReleaseError, match="has 1 people"):
-            ledger.record_release(release("ee", k=2), {**halves, "new": "low"})
+            ledger.releases.record(release("ee", k=2), {**halves, "new": "low"})
         # Other people: nothing to intersect.
-        ledger.record_release(release("ff", k=2), {"x": "p", "y": "p"})
+        ledger.releases.record(release("ff", k=2), {"x": "p", "y": "p"})
 
 
 def test_a_release_leaves_withdrawn_people_out(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         ledger.withdraw(["a"])
         with pytest.raises(BudgetError, match="withdrawn"):
-            ledger.record_release(release(), {"a": "p", "b": "p"})
+            ledger.releases.record(release(), {"a": "p", "b": "p"})
 
 
 def test_the_largest_group_size_ever_promised_holds(tmp_path: Path) -> None:
@@ -49,12 +50,12 @@ def test_the_largest_group_size_ever_promised_holds(tmp_path: Path) -> None:
     halves = {p: "low" if p in "abcd" else "high" for p in "abcdefgh"}
     across = {p: "left" if p in "abef" else "right" for p in "abcdefgh"}
     with open_ledger(tmp_path) as ledger:
-        ledger.record_release(release(k=4), halves)
+        ledger.releases.record(release(k=4), halves)
         with pytest.raises(ReleaseError, match="has 2 people, below 4, which an earlier release promised some of them"):
-            ledger.record_release(release("cc", k=2), across)
+            ledger.releases.record(release("cc", k=2), across)
         assert len(ledger) == 1
         # Nothing was promised to others.
-        ledger.record_release(release("dd", k=2), dict.fromkeys("xy", "p"))
+        ledger.releases.record(release("dd", k=2), dict.fromkeys("xy", "p"))
 
 
 def test_a_second_release_without_one_person_isolates_that_person_and_is_refused(tmp_path: Path) -> None:
@@ -62,12 +63,12 @@ def test_a_second_release_without_one_person_isolates_that_person_and_is_refused
     everybody = [f"person-{i}" for i in range(40)]
     halves = {p: str(i % 2) for i, p in enumerate(everybody)}
     with open_ledger(tmp_path) as ledger:
-        ledger.record_release(release(k=10), halves)
+        ledger.releases.record(release(k=10), halves)
         without = {p: label for p, label in halves.items() if p != "person-7"}
         with pytest.raises(ReleaseError, match="together with 1 earlier releases about the same people has 1 people"):
-            ledger.record_release(release("cc", k=10), without)
+            ledger.releases.record(release("cc", k=10), without)
         # Without enough people of each pattern, nobody stands alone.
-        index = ledger.record_release(release("dd", k=10), dict(list(halves.items())[:20]))
+        index = ledger.releases.record(release("dd", k=10), dict(list(halves.items())[:20]))
         assert list(ledger.entries())[index].body["smallest_joint_group"] == 10
 
 

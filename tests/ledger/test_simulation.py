@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
         spend(ledger, simulation, 2)
         ledger.record_audit("simulated", 0.05, confidence=0.95, instrument="canaries")
         record = ReleaseRecord(run="simulated", file_digest="ab" * 32, model_digest="cd" * 32, min_group_size=3)
-        ledger.record_release(record, dict.fromkeys(PEOPLE, "pattern"))
+        ledger.releases.record(record, dict.fromkeys(PEOPLE, "pattern"))
         spend(ledger, config("real"), 1, people=OTHERS)
     return tmp_path / "ledger"
 

@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     with open_ledger(tmp_path / "own") as ledger, open_ledger(tmp_path / "peer", key=PEER) as peer:
         spend(ledger, config("a"), 1)
         release = ReleaseRecord(run="a", file_digest="ab" * 32, model_digest="cd" * 32, min_group_size=2)
-        ledger.record_release(release, {person: str(number % 2) for number, person in enumerate(PEOPLE)})
+        ledger.releases.record(release, {person: str(number % 2) for number, person in enumerate(PEOPLE)})
         ledger.withdraw(PEOPLE[:2])
         spend(ledger, config("b"), 1, people=PEOPLE[2:])
         ledger.recognise([("old", [b"mark"])])

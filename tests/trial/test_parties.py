@@ -18,7 +18,7 @@ from afml.masking.settings import RISK
 from afml.trial.auditing import record, subject_of
 from afml.trial.parties import Parties, Traffic
 from afml.trial.processes import ChildFailed, Team
-from node.release import read_aligned
+from node.released import read_aligned
 from node.workspace import Workspace
 from tests.crypto.keyfiles import holders
 from tests.holdout import fixed_holdout
