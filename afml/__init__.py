@@ -1,7 +1,8 @@
 """AFML: train across institutions that may not share their people's data, and account for every bit of privacy spent.
 
-From Python: `afml.LocalConsortium`, `afml.Cohort`, `afml.prepare`, `afml.mask`, `afml.evaluate`, `afml.privacy.ple`.
-They are loaded when they are first used; `import afml` alone loads nothing (afml/__init__.pyi has their types).
+From Python: `afml.LocalConsortium`, `afml.Cohort`, `afml.prepare`, `afml.mask`, `afml.reassess`, `afml.evaluate`,
+`afml.privacy.ple`. They are loaded when they are first used; `import afml` alone loads nothing (afml/__init__.pyi has
+their types).
 """
 
 from importlib import import_module as _import_module
@@ -18,6 +19,7 @@ _OFFERED = {
     "evaluate": "afml.api.verbs",
     "mask": "afml.api.verbs",
     "prepare": "afml.api.verbs",
+    "reassess": "afml.api.verbs",
 }
 __all__ = [*_OFFERED, "privacy"]
 

@@ -5,5 +5,6 @@ from afml.api.trained import Trained as Trained
 from afml.api.verbs import evaluate as evaluate
 from afml.api.verbs import mask as mask
 from afml.api.verbs import prepare as prepare
+from afml.api.verbs import reassess as reassess
 
 __version__: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from afml.masking.settings import ReleaseSettings
     from afml.release.frontier import FrontierPoint
     from afml.trial.assess import Assessment
+    from node.reassess import ReassessmentDone, Today
     from node.release import ReleaseDone
 
 
@@ -59,6 +60,7 @@ def mask(
     changes: Mapping[str, Any] | None = None,
     output: Output | None = None,
     force: bool = False,
+    nested: bool = False,
 ) -> ReleaseDone:
     """`afml mask`: write an institution's de-identified records.
 
@@ -70,6 +72,7 @@ def mask(
         changes: Settings of the release that are not the run's: method, min_group_size, fill, target_rr, patterns.
         output: In which files; by default one VCF.
         force: Release also where the plan says that it is not worth it.
+        nested: Keep the groups of earlier releases of these people.
 
     Raises:
         PolicyError: This institution's policy does not allow the release.
@@ -89,7 +92,41 @@ def mask(
     policy.require_release(settings.min_group_size)
     with closing(open_ledger(space, loaded, ledger)) as opened:
         enter_policy(opened, policy)
-        return release(space, config, settings, opened, output, force=force)
+        return release(space, config, settings, opened, output, force=force, nested=nested)
+
+
+def reassess(
+    *,
+    kit: Path,
+    work: Path,
+    run: Path,
+    today: Today | None = None,
+    ledger: Path | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> ReassessmentDone:
+    """`afml reassess`: attack an institution's released files again, and record which promises still hold.
+
+    Args:
+        kit: The node's start kit.
+        work: Work folder with the release.
+        run: run.json, signed.
+        today: What is public now, and how the files are attacked; by default nothing that was not then.
+        ledger: The institution's ledger; by default the one in the work folder.
+        note: Told what is running.
+
+    Raises:
+        InputError: The files are not those that were released, or a file of public people cannot be used.
+    """
+    from node.guard import open_ledger
+    from node.reassess import Today as Nothing
+    from node.reassess import reassess_release
+
+    loaded = load_node_kit(kit)
+    config = load_run(run, loaded.roster)
+    space = Workspace(require_private(work))
+    space.require_prepared()
+    with closing(open_ledger(space, loaded, ledger)) as opened:
+        return reassess_release(space, config, opened, today or Nothing(), note)
 
 
 def release_frontier(

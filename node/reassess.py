@@ -1,0 +1,250 @@
+"""An institution attacks a file again that it released long ago, and writes down which promise still holds.
+
+It holds all that this takes: the file, its people, the table of whose record is which, the public model and panel. What
+the attacks reach on these people is exact and stays here, as `WORK/reassessments/RUN.json` and in the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afml.consortium.card import NodeCard
+from afml.consortium.run import RunConfig
+from afml.core.errors import ConfigError, InputError
+from afml.core.files import require_file, write_bytes
+from afml.evaluation.reassess import Kin, OlderFile, Reassessed, ReleasedFile, reassess
+from afml.genomics.build import build_store
+from afml.genomics.files import GenotypeFiles
+from afml.genomics.partition import read_people
+from afml.genomics.released import release_digest, release_files
+from afml.genomics.sites import SitePanel
+from afml.genomics.store import GenotypeStore
+from afml.ledger.joint import Nesting
+from afml.ledger.releases import Reassessment, Standing, rr_bound
+from afml.ledger.store import Ledger
+from afml.masking.chosen import masking_settings
+from afml.masking.model import TrainedModel
+from afml.release.plan import ReleasePlan
+from afml.release.released import mask_alone
+from node.inuse import in_use
+from node.recognise import recognise_people
+from node.released import Records, read_records
+from node.workspace import Workspace
+
+#: Share of the panel's sites that a file of public people may lack.
+_MAX_ABSENT = 0.5
+_DEGREES = (1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Today:
+    """What is public today, and how a file is attacked.
+
+    Attributes:
+        people: Genotypes of public people who came since, none of them in the work folder.
+        kin: Genotypes of relatives who became public, and a table `sample`, `person`, `degree`; None: of none.
+        target_rr: Rate that attacks are to stay at, institution known; None: the group size alone is held to.
+        trained: Whether attacks are made that are trained first; they take longest.
+        seed: Of reference profiles and made-up people.
+    """
+
+    people: tuple[Path, ...] = ()
+    kin: tuple[Path, Path] | None = None
+    target_rr: float | None = None
+    trained: bool = True
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class ReassessmentDone:
+    """What was found, and what a next release of these people has room for.
+
+    Attributes:
+        found: By the attacks.
+        standing: The release as the ledger has it, and its joint groups now.
+        broken: Promises that do not hold any more, by name.
+        not_at_hand: Other releases of these people whose files are not in the work folder.
+        next: Whom a next release, nested in all of these, may tell apart, of everybody in the work folder.
+        file: Where all this is written.
+    """
+
+    found: Reassessed
+    standing: Standing
+    broken: tuple[str, ...]
+    not_at_hand: int
+    next: Nesting
+    file: Path
+
+    def lines(self) -> list[tuple[str, str]]:
+        """(what, value) of what the ledger says, for a terminal."""
+        groups, bound = self.standing.groups, rr_bound(self.found.patterns.patterns, self.found.worst.records)
+        others = f", with {len(groups.earlier)} other releases of them" if groups.earlier else ""
+        unread = f"; {self.not_at_hand} of them are not in the work folder" if self.not_at_hand else ""
+        left = self.next.block.count(-1)
+        told = f"{len(self.next.least)} groups, {self.room} joint groups at most, {left} people left out"
+        return [
+            ("group size allows", f"{100 * bound:.3g} %"),
+            ("joint groups", f"least {groups.smallest}, promised {groups.promised}{others}{unread}"),
+            ("a next release, nested", f"{told}, at k = {self.standing.min_group_size}"),
+            ("written to", f"{self.file}, and the ledger"),
+            ("promises", f"NOT KEPT: {', '.join(self.broken)}" if self.broken else "all kept"),
+        ]
+
+    @property
+    def room(self) -> int:
+        """Joint groups that a next release can make at most."""
+        people = Counter(self.next.block)
+        return sum(people[block] // least for block, least in enumerate(self.next.least))
+
+
+def reassess_release(
+    work: Workspace, config: RunConfig, ledger: Ledger, today: Today, note: Callable[[str], None] = lambda _: None
+) -> ReassessmentDone:
+    """Attack the released files of a run again; write what was found into the ledger, and then to a file.
+
+    Args:
+        work: The institution's work folder, with the release.
+        config: The run that it is of.
+        ledger: The institution's, which knows the release.
+        today: What is public.
+        note: Told what is running.
+
+    Raises:
+        InputError: The files are not those that were released, or a file of public people cannot be used.
+        ConfigError: Public people are given for data that are no genotypes.
+    """
+    with in_use(work):
+        release_files(work.release(config.run))
+        recognise_people(ledger, work)
+        records, plan = read_records(work, config.run), _plan(work, config.run)
+        standing = ledger.releases.standing(release_digest(work.release(config.run)), _shown(records, plan))
+        others, missing = _others(work, ledger, standing, records)
+        store = GenotypeStore.open(GenotypeFiles(work.data).cohort_store)
+        people, kin = _public(work, today, store.samples, records, note)
+        file = ReleasedFile(
+            released=records.released, truth=records.rows, dosage=store.dosage(),
+            panel=GenotypeStore.open(GenotypeFiles(work.data).panel_store).dosage(), since=people,
+            mask=partial(mask_alone, plan), fill=plan.fill, kin=kin, others=others,
+            genotype_error=masking_settings(config).game.genotype_error, seed=today.seed, trained=today.trained,
+        )  # fmt: skip
+        found = reassess(file, note)
+        entry = Reassessment(
+            release=standing.index, public_people=len(file.panel) + len(file.since), rr=found.worst.rr,
+            attacks=tuple(found.worst.by_attack), attacked=found.worst.records, target_rr=today.target_rr,
+            relatives=sum(one.relatives for one in found.kin),
+        )  # fmt: skip
+        broken = tuple(ledger.releases.record_reassessment(entry))
+        after = ledger.releases.nesting(store.samples, standing.min_group_size)
+        done = ReassessmentDone(found, standing, broken, missing, after, _file(work, config.run))
+        of_ledger = {"release": standing.index, "broken": broken, "joint_groups": standing.groups._asdict()}
+        stored = {"run": config.run, **of_ledger, **asdict(found)}
+        write_bytes(done.file, (json.dumps(stored, indent=2, allow_nan=False) + "\n").encode())
+        return done
+
+
+def _file(work: Workspace, run: str) -> Path:
+    """Where what attacks of today reached is kept; it never leaves the institution."""
+    return work.root / "reassessments" / f"{run}.json"
+
+
+def _plan(work: Workspace, run: str) -> ReleasePlan:
+    path = require_file(work.release(run) / "plan.json", "plan of the release", "run `afml mask` again")
+    return ReleasePlan.from_dict(TrainedModel.load(work.model(run)), json.loads(path.read_text()))
+
+
+def _shown(records: Records, plan: ReleasePlan) -> dict[str, str]:
+    """Whose record shows which pattern of the plan.
+
+    Raises:
+        InputError: A record shows none.
+    """
+    index = {row.tobytes(): str(number) for number, row in enumerate(plan.codebook.shown(plan.masked))}
+    labels = [index.get(record.tobytes()) for record in np.ascontiguousarray(records.released)]
+    shown = {person: label for person, label in zip(records.people, labels, strict=True) if label is not None}
+    if len(shown) != len(labels):
+        raise InputError(
+            f"{len(labels) - len(shown)} records of the release show no pattern of its plan",
+            where="plan.json",
+            cure="put the files back as `afml mask` wrote them",
+        )
+    return shown
+
+
+def _others(work: Workspace, ledger: Ledger, standing: Standing, records: Records) -> tuple[tuple[OlderFile, ...], int]:
+    """Other files about these people that are in the work folder as they were released, and how many are not."""
+    entries = {entry.index: entry.body for entry in ledger.entries() if entry.kind == "release"}
+    place = {person: row for row, person in enumerate(records.people)}
+    found, missing = [], 0
+    for index in standing.groups.earlier:
+        run, digest = str(entries[index]["run"]), entries[index]["file_digest"]
+        if not (work.release(run) / "plan.json").is_file() or release_digest(work.release(run)) != digest:
+            missing += 1
+            continue
+        try:
+            other, plan = read_records(work, run), _plan(work, run)
+        except InputError:  # of other sites than the folder was prepared for since
+            missing += 1
+            continue
+        both = [(place[person], row) for row, person in enumerate(other.people) if person in place]
+        if both:
+            here, there = np.array(both, dtype=np.int64).T
+            found.append(OlderFile(run, here, other.released[there], partial(mask_alone, plan)))
+    return tuple(found), missing
+
+
+def _public(
+    work: Workspace, today: Today, own: list[str], records: Records, note: Callable[[str], None]
+) -> tuple[NDArray[np.int8], Kin | None]:
+    """(genotypes of further public people, relatives of people in the file)."""
+    panel = SitePanel.load(GenotypeFiles(work.data).site_panel)
+    kind = NodeCard.load(work.card).data.kind
+    if kind != "genotypes" and (today.people or today.kin):
+        raise ConfigError(f"public people are not read for data of the kind {kind}", cure="leave --panel-vcf out")
+    people = [np.zeros((0, len(panel)), np.int8)]
+    for path in today.people:
+        note(f"reading {path.name}")
+        dosage, names = _read(path, panel)
+        if both := len(set(names) & set(own)):
+            raise InputError(f"holds {both} of this institution's own people", where=path, cure="leave them out of it")
+        people.append(dosage)
+    if today.kin is None:
+        return np.concatenate(people), None
+    note(f"reading {today.kin[0].name}")
+    dosage, names = _read(today.kin[0], panel)
+    return np.concatenate(people), _kin(today.kin[1], dosage, names, records)
+
+
+def _read(path: Path, panel: SitePanel) -> tuple[NDArray[np.int8], list[str]]:
+    with tempfile.TemporaryDirectory() as scratch:
+        store = build_store(require_file(path, "VCF"), panel, Path(scratch) / "store.zarr", max_absent=_MAX_ABSENT)
+        return store.dosage(), store.samples
+
+
+def _kin(table: Path, dosage: NDArray[np.int8], names: list[str], records: Records) -> Kin:
+    """Whose relatives these are, by the table.
+
+    Raises:
+        InputError: It does not say it of all of them.
+    """
+    columns, rows = read_people(table)
+    if columns[:3] != ["sample", "person", "degree"]:
+        raise InputError("is no table of relatives", where=table, cure="give the columns sample, person, degree")
+    place = {person: row for row, person in enumerate(records.people)}
+    told = [rows.get(name, []) for name in names]
+    if bad := sum(len(one) < 3 or one[1] not in place or one[2] not in map(str, _DEGREES) for one in told):
+        raise InputError(
+            f"does not say of {bad} of {len(names)} relatives of whom in the release they are one, in degree 1, 2 or 3",
+            where=table,
+            cure="give a line sample, person, degree for each, and leave relatives of others out of the VCF",
+        )
+    record = np.array([place[one[1]] for one in told], dtype=np.int64)
+    return Kin(dosage, record, np.array([int(one[2]) for one in told], dtype=np.int64))
