@@ -32,12 +32,12 @@ from afml.ledger.joint import Nesting
 from afml.ledger.releases import Reassessment, Standing, rr_bound
 from afml.ledger.store import Ledger
 from afml.masking.chosen import masking_settings
-from afml.masking.model import TrainedModel
 from afml.release.plan import ReleasePlan
 from afml.release.released import mask_alone
+from afml.release.stored import PLAN_FILE, Records
 from node.inuse import in_use
 from node.recognise import recognise_people
-from node.released import Records, read_records
+from node.released import read_records, released_plan
 from node.workspace import Workspace
 
 #: Share of the panel's sites that a file of public people may lack.
@@ -125,7 +125,7 @@ def reassess_release(
     with in_use(work):
         release_files(work.release(config.run))
         recognise_people(ledger, work)
-        records, plan = read_records(work, config.run), _plan(work, config.run)
+        records, plan = read_records(work, config.run), released_plan(work, config.run)
         standing = ledger.releases.standing(release_digest(work.release(config.run)), _shown(records, plan))
         others, missing = _others(work, ledger, standing, records)
         store = GenotypeStore.open(GenotypeFiles(work.data).cohort_store)
@@ -156,11 +156,6 @@ def _file(work: Workspace, run: str) -> Path:
     return work.root / "reassessments" / f"{run}.json"
 
 
-def _plan(work: Workspace, run: str) -> ReleasePlan:
-    path = require_file(work.release(run) / "plan.json", "plan of the release", "run `afml mask` again")
-    return ReleasePlan.from_dict(TrainedModel.load(work.model(run)), json.loads(path.read_text()))
-
-
 def _shown(records: Records, plan: ReleasePlan) -> dict[str, str]:
     """Whose record shows which pattern of the plan.
 
@@ -186,11 +181,11 @@ def _others(work: Workspace, ledger: Ledger, standing: Standing, records: Record
     found, missing = [], 0
     for index in standing.groups.earlier:
         run, digest = str(entries[index]["run"]), entries[index]["file_digest"]
-        if not (work.release(run) / "plan.json").is_file() or release_digest(work.release(run)) != digest:
+        if not (work.release(run) / PLAN_FILE).is_file() or release_digest(work.release(run)) != digest:
             missing += 1
             continue
         try:
-            other, plan = read_records(work, run), _plan(work, run)
+            other, plan = read_records(work, run), released_plan(work, run)
         except InputError:  # of other sites than the folder was prepared for since
             missing += 1
             continue

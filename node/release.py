@@ -33,6 +33,7 @@ from afml.release.grouping import Blocks
 from afml.release.plan import ReleasePlan
 from afml.release.planning import plan_release
 from afml.release.released import Released, chosen, gathered, parts_of
+from afml.release.stored import PLAN_FILE
 from afml.release.suite import worst_attack
 from afml.release.table import codebook_table
 from node.inuse import in_use
@@ -170,7 +171,7 @@ def _write(
             run=config.run, file_digest=release_digest(staged),
             model_digest=plan.model.digest(), min_group_size=plan.min_group_size,
         )  # fmt: skip
-        write_bytes(staged / "plan.json", canonical_json(plan.to_dict()))
+        write_bytes(staged / PLAN_FILE, canonical_json(plan.to_dict()))
         write_bytes(staged / CODEBOOK_FILE, _table(work, config, plan, panel).encode())
         # The record comes first: a release that nobody wrote down must not exist.
         shown = zip(released.rows, released.patterns, strict=True)

@@ -92,7 +92,9 @@ class Workspace:
             role: Which people take part.
         """
         data = NodeCard.load(self.card).data
-        return Prepared(self.data, self.people, data, role, models=(self.models,))
+        return Prepared(
+            self.data, self.people, data, role, (self.models,), self.root / "releases", self.root / "columns"
+        )  # fmt: skip
 
     def require_prepared(self) -> None:
         """Refuse a folder that `afml prepare` has not finished.

@@ -163,12 +163,12 @@ def _release_settings(config: RunConfig, changes: Mapping[str, Any] | None) -> R
 
 @dataclass(frozen=True)
 class Finished:
-    """A trial of the masking task that has ended: trained and released, its work folders all at hand.
+    """A run of the masking task that has ended, trained and released: a trial, or what one institution has of it.
 
     Attributes:
         run: run.json.
-        works: Work folders, one per institution.
-        aggregator: The aggregator's data folder.
+        works: Work folders, one per institution of a trial, or an institution's own.
+        aggregator: The aggregator's data folder; None where an institution assesses its own file alone.
         data_kind: Whether the genotypes are simulated.
         about: What `afml phenotypes` wrote beside its table; None where nothing was simulated.
         seed: Of reference profiles, random masks and attackers.
@@ -177,7 +177,7 @@ class Finished:
 
     run: Path
     works: Sequence[Path]
-    aggregator: Path
+    aggregator: Path | None = None
     data_kind: Literal["simulated", "vcf"] = "vcf"
     about: Path | None = None
     seed: int = 1
@@ -187,20 +187,25 @@ class Finished:
 def assess(finished: Finished, seconds: dict[str, float] | None = None) -> Assessment:
     """`afml evaluate`, all that it finds: attack and score the releases, attack the training.
 
-    It pools everybody in this process, which only a trial on open or simulated data may do.
+    Of a trial it pools everybody in this process, which only open or simulated data may be. Without an aggregator's
+    folder it is `afml evaluate --own`: one institution attacks and scores its own file, offline.
 
     Args:
-        finished: The trial.
+        finished: The run.
         seconds: Wall times of earlier steps, to which its own are added.
 
     Raises:
         InputError: A folder is not prepared or holds no release of the run, or the run has not ended.
+        ConfigError: Several institutions' folders, and no aggregator's.
     """
     from afml.trial.assess import Trial
     from afml.trial.assess import assess as assess_trial
 
     config = RunConfig.load(finished.run)
     works = tuple(Workspace(path) for path in finished.works)
+    if finished.aggregator is None and len(works) != 1:
+        cure = "give --own with one work folder, or --work and --aggregator of a trial"
+        raise ConfigError("an institution evaluates its own file alone", where="afml evaluate", cure=cure)
     trial = Trial(
         config, works, finished.aggregator, finished.data_kind, finished.about, finished.seed, finished.groups
     )
@@ -208,10 +213,10 @@ def assess(finished: Finished, seconds: dict[str, float] | None = None) -> Asses
 
 
 def evaluate(finished: Finished, out: Path | None = None) -> Report:
-    """`afml evaluate`: the report of a trial, in figures.
+    """`afml evaluate`: the report, in figures.
 
     Args:
-        finished: The trial.
+        finished: The run.
         out: Folder for report.json, details.json and report.html, where they are wanted.
 
     Raises:

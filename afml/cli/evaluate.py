@@ -10,6 +10,7 @@ import click
 
 from afml.api.verbs import Finished, assess
 from afml.core.errors import ConfigError
+from afml.core.files import require_private
 from afml.core.progress import console, step
 from afml.evaluation.bench_report import bench_lines, write_bench
 from afml.evaluation.terminal import print_report
@@ -21,6 +22,7 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.option("--run", "run_file", type=_PATH, help="run.json")
 @click.option("--work", "works", type=_PATH, multiple=True, help="Work folders, one per institution.")
+@click.option("--own", type=_PATH, help="Your work folder: attack and score your own file alone.")
 @click.option("--out", type=_PATH, required=True, help="Folder for report.json and report.html, or bench.json.")
 @click.option(
     "--phenotype",
@@ -51,22 +53,25 @@ _PATH = click.Path(path_type=Path)
 @click.option("--pairs", type=_PATH, help="With --attack-bench: TSV sample, person; by default equal names.")
 @click.option("--sites", default=1024, show_default=True, help="With --attack-bench: most common sites compared.")
 def evaluate(
-    run_file: Path | None, works: tuple[Path, ...], out: Path, about: Path | None, aggregator: Path | None,
-    data_kind: Literal["simulated", "vcf"], seconds: Path | None, seed: int, groups: Path | None,
-    released: tuple[Path, ...], people_vcf: Path | None, panel_vcf: Path | None, pairs: Path | None, sites: int,
+    run_file: Path | None, works: tuple[Path, ...], own: Path | None, out: Path, about: Path | None,
+    aggregator: Path | None, data_kind: Literal["simulated", "vcf"], seconds: Path | None, seed: int,
+    groups: Path | None, released: tuple[Path, ...], people_vcf: Path | None, panel_vcf: Path | None,
+    pairs: Path | None, sites: int,
 ) -> None:  # fmt: skip
     """Attack and score the releases of WORK folders.
 
-    Pools everybody in one process, which only a trial on open or simulated data may do: in a consortium
-    each institution attacks its own file.
+    Pools everybody in one process, which only a trial on open or simulated data may do.
+
+    With --own, attack and score the file of one institution with what it holds itself. The report is exact
+    about its people and stays there; `--task release-evaluation` of `afml configure` adds up what may leave.
 
     With --attack-bench, attack any released VCF: masked or synthetic genotypes, of AFML or of another tool.
     """
     if released:
-        if run_file or works or aggregator or people_vcf is None or panel_vcf is None:
+        if run_file or works or own or aggregator or people_vcf is None or panel_vcf is None:
             raise ConfigError(
                 "attacks files, not a run", where="--attack-bench",
-                cure="give --people-vcf and --panel-vcf with it, and no --run, --work or --aggregator",
+                cure="give --people-vcf and --panel-vcf with it, and no --run, --own, --work or --aggregator",
             )  # fmt: skip
         files = BenchFiles(released, people_vcf, panel_vcf, pairs, groups, sites, seed)
         with step("attack bench") as running:
@@ -76,8 +81,14 @@ def evaluate(
             for what, value in bench_lines(one):
                 console.print(f"{what + ':':<32} {value}", markup=False, highlight=False, soft_wrap=True)
         return
-    if run_file is None or not works or aggregator is None:
-        raise ConfigError("no run to attack", where="afml evaluate", cure="give --run, --work and --aggregator")
+    if own and (works or aggregator):
+        raise ConfigError("is of one institution", where="--own", cure="leave out --work and --aggregator")
+    if run_file is None or not (own or (works and aggregator)):
+        cure = "give --run, and --own or both --work and --aggregator"
+        raise ConfigError("no run to attack", where="afml evaluate", cure=cure)
+    if own:
+        works = (require_private(own),)
+        require_private(out)
     finished = Finished(run_file, works, aggregator, data_kind, about, seed, groups)
     found = assess(finished, json.loads(seconds.read_text()) if seconds else {})
     found.write(out)

@@ -23,6 +23,8 @@ class Prepared:
         data: What was declared of the data.
         role: Whose turn it is: of the people with this role a task is given `enrolled`.
         models: Folders in which the institution keeps saved models.
+        releases: Folder in which it keeps its releases, one of the run's name each; None where it keeps none.
+        columns: Folder of who is which column of them, a file each; likewise.
         tasks: Kinds of task that a saved model may be of, where these people are shown to it; None for any.
     """
 
@@ -31,6 +33,8 @@ class Prepared:
     data: DataAgreement
     role: Role = "train"
     models: tuple[Path, ...] = ()
+    releases: Path | None = None
+    columns: Path | None = None
     tasks: tuple[str, ...] | None = None
 
     @property

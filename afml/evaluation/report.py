@@ -149,9 +149,14 @@ class PhenotypeSection(Section):
 class Report(Section):
     """All of report.json."""
 
+    scope: Literal["pooled", "own"] = Field(
+        default="pooled",
+        exclude_if=lambda scope: scope == "pooled",
+        description="own: of one institution's file alone, which it made and keeps by itself",
+    )
     data: DataSection
     privacy: PrivacySection
-    federation: FederationSection
+    federation: FederationSection | None = Field(description="null of an institution's own report")
     release: ReleaseSection
     baselines: tuple[BaselineRow, ...]
     rr_reduction_vs_random: float = Field(le=1, description="1 - rr / rr of random masking at matched utility")

@@ -56,7 +56,11 @@ def interval(success: Float64, level: float = 0.95) -> tuple[float, float]:
     how far RR may differ on other people of the same kind; that the worst attack was picked on the same
     records biases RR upwards, to the safe side.
     """
-    n, hits = len(success), float(success.sum())
+    return clopper_pearson(float(success.sum()), len(success), level)
+
+
+def clopper_pearson(hits: float, n: int, level: float) -> tuple[float, float]:
+    """The interval of a share, of `hits` (a real number) among n."""
     tail = (1 - level) / 2
     low = 0.0 if hits <= 0 else float(beta.ppf(tail, hits, n - hits + 1))
     high = 1.0 if hits >= n else float(beta.ppf(1 - tail, hits + 1, n - hits))

@@ -27,11 +27,14 @@ def summary(report: Report, method: str) -> list[tuple[str, str]]:
         ple = f"{privacy.ple_sigma:.3f} sigma ({spent}){told}"
     if privacy.audited_ple_lower is not None:
         ple += f", audited at least {privacy.audited_ple_lower:.2f}"
+    known = [("  if the institution is known", percent(release.rr_known_institution))]
+    if report.scope == "own":  # candidates are the people of one file: that is RR itself
+        known = []
     about = [("utility is about", release.utility_phenotype)] if release.utility_phenotype else []
     return [
         ("release", f"{method}; records protected by masking and group size, not by DP"),
         ("re-identification rate", f"{percent(release.rr)} (95 %: {percent(low)} to {percent(high)})"),
-        ("  if the institution is known", percent(release.rr_known_institution)),
+        *known,
         ("  chance", f"{percent(release.chance)}, {release.candidates} candidates"),
         *(
             [("  less than random masking", f"{percent(report.rr_reduction_vs_random)} at matched utility")]
@@ -98,7 +101,8 @@ def print_report(report: Report, method: str, console: Console, details: Details
     listed = [_cells(one) for one in every] if len(every) > 1 else []
     data = report.data
     mark = f"{SIMULATION}. " if report.privacy.insecure else ""
-    title = f"{mark}{data.people} people, {data.sites} sites, {data.nodes} nodes; {source}, {phenotype}"
+    where = "one institution's own file" if report.scope == "own" else f"{data.nodes} nodes"
+    title = f"{mark}{data.people} people, {data.sites} sites, {where}; {source}, {phenotype}"
     if data.panel_drawn:
         title += f"; panel drawn from allele frequencies ({data.panel_drawn} people)"
     attacks = sorted(report.release.rr_by_attack.items(), key=lambda item: -item[1])

@@ -1,7 +1,7 @@
-"""A finished trial, assessed: its releases attacked and scored, its training attacked again, all in one report.
+"""A finished run, assessed: released files attacked and scored, all in one report.
 
-Pools everybody in one process, which only a trial on open or simulated data may do: in a consortium each
-institution attacks its own file.
+Of a trial everybody is pooled in one process, which only open or simulated data may be, and its training is attacked
+again. In a consortium each institution assesses its own file alone, by the same words and code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from afml import __version__
 from afml.audit.run import AuditResult, attackable, audit_run
 from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
-from afml.core.files import require_file
+from afml.core.files import require_file, require_private
 from afml.core.progress import step
 from afml.data.people import PeopleTable
 from afml.evaluation.details import trait_rows, write_details
@@ -54,7 +54,7 @@ from afml.trial.parties import Traffic
 from node.inuse import in_use
 from node.privacy import PrivacyStatement
 from node.release import make_plan
-from node.released import read_aligned
+from node.released import read_aligned, released_plan
 from node.workspace import Workspace
 
 _PACKAGES = ("torch", "opacus", "tenseal", "grpcio", "numpy", "cyvcf2", "dp-accounting", "scikit-learn")
@@ -62,12 +62,12 @@ _PACKAGES = ("torch", "opacus", "tenseal", "grpcio", "numpy", "cyvcf2", "dp-acco
 
 @dataclass(frozen=True)
 class Trial:
-    """A run whose work folders are all at hand, trained and released.
+    """A run whose work folders are at hand, trained and released: all of them, or one institution's own.
 
     Attributes:
         config: The run.
         spaces: Work folders, one per institution.
-        aggregator: The aggregator's data folder.
+        aggregator: The aggregator's data folder; None where an institution assesses its own file and nothing else.
         data_kind: Whether the genotypes are simulated.
         about: What `afml phenotypes` wrote beside its table; None where nothing was simulated.
         seed: Of reference profiles, random masks and attackers.
@@ -76,7 +76,7 @@ class Trial:
 
     config: RunConfig
     spaces: tuple[Workspace, ...]
-    aggregator: Path
+    aggregator: Path | None
     data_kind: Literal["simulated", "vcf"]
     about: Path | None
     seed: int
@@ -101,7 +101,7 @@ class Assessment:
         report: In figures.
         plan: The release's.
         evaluation: Behind the report.
-        audited: The attack on training; None where no round can be attacked.
+        audited: The attack on training; None where no round can be attacked, or nobody else's people are at hand.
     """
 
     report: Report
@@ -110,7 +110,15 @@ class Assessment:
     audited: AuditResult | None
 
     def write(self, out: Path) -> None:
-        """Write report.json, details.json and report.html into a folder."""
+        """Write report.json, details.json and report.html into a folder.
+
+        An institution's own report is exact about its people: it goes into a folder that nobody else may enter.
+
+        Raises:
+            InputError: Others may enter it.
+        """
+        if self.report.scope == "own":
+            require_private(out).mkdir(mode=0o700, parents=True, exist_ok=True)
         plan, found = self.plan, self.evaluation
         method = f"{plan.method}, {len(plan.codebook.patterns)} patterns; {plan.reason}"
         write_json(self.report, out / "report.json")
@@ -119,7 +127,7 @@ class Assessment:
 
 
 def assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
-    """Attack and score the releases of a trial, and attack its training.
+    """Attack and score the releases of a trial, and attack its training; of one institution the release alone.
 
     Args:
         trial: What to assess.
@@ -133,24 +141,26 @@ def assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
 
 
 def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
-    with step("planning the release again, as a recipient could"):
-        plan = make_plan(trial.spaces[0], trial.config, trial.settings.release)
+    if trial.aggregator is None:
+        plan = released_plan(trial.spaces[0], trial.config.run)
+    else:
+        with step("planning the release again, as a recipient could"):
+            plan = make_plan(trial.spaces[0], trial.config, trial.settings.release)
+    with step("reading people and their records"):
         inputs = _inputs(trial, plan)
     with step("attacks, utility and baselines", seconds=seconds) as running:
         found = evaluate_release(inputs, running.note)
-    audited = None
-    with step("training once more with canaries, and attacking it", seconds=seconds):
-        if attackable(trial.config):
-            audited = audit_run(subject_of(trial.config, trial.spaces), trial.seed)
+    audited = None if trial.aggregator is None else _audited(trial, seconds)
     drawn = SitePanel.load(trial.files.site_panel).drawn_people
     report = Report(
+        scope="pooled" if trial.aggregator else "own",
         data=DataSection(
             kind=trial.data_kind, people=sum(len(one.dosage) for one in inputs.institutions),
             panel=0 if drawn else len(inputs.panel), panel_drawn=drawn, sites=trial.config.data.features,
             nodes=len(trial.spaces),
         ),
         privacy=_privacy(trial, audited),
-        federation=_federation(Traffic.load(trial.aggregator)),
+        federation=None if trial.aggregator is None else _federation(Traffic.load(trial.aggregator)),
         release=found.release.model_copy(update={"method": plan.method}),
         baselines=found.baselines,
         rr_reduction_vs_random=found.rr_reduction_vs_random,
@@ -161,6 +171,11 @@ def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
         versions=_versions(),
     )  # fmt: skip
     return Assessment(report, plan, found, audited)
+
+
+def _audited(trial: Trial, seconds: dict[str, float]) -> AuditResult | None:
+    with step("training once more with canaries, and attacking it", seconds=seconds):
+        return audit_run(subject_of(trial.config, trial.spaces), trial.seed) if attackable(trial.config) else None
 
 
 def _inputs(trial: Trial, plan: ReleasePlan) -> EvaluationInputs:

@@ -52,6 +52,8 @@ class _Places:
     root: Path
     nodes: int
     people: int = 50
+    held_out: bool = False
+    """Cards say how many are kept out of training."""
 
     def kit(self, party: int | str) -> Path:
         return self.root / "kits" / (f"node-{party}" if isinstance(party, int) else party)
@@ -107,9 +109,10 @@ class Consortium(_Places):
 
     @classmethod
     def build(
-        cls, root: Path, nodes: int = 3, people: int = 50, prefix: str = "N", table: Table = one_phenotype
-    ) -> Consortium:
-        made = cls(root, nodes, people)
+        cls, root: Path, nodes: int = 3, people: int = 50, prefix: str = "N", table: Table = one_phenotype,
+        held_out: bool = False,
+    ) -> Consortium:  # fmt: skip
+        made = cls(root, nodes, people, held_out)
         dosage = simulate_dosage(PANEL_PEOPLE + nodes * people, SITES + 16, seed=3)
         write_vcf(root / "panel.vcf.gz", dosage[:PANEL_PEOPLE], samples=[f"P{i}" for i in range(PANEL_PEOPLE)])
         make_kits(root / "kits", "test", nodes)
@@ -131,7 +134,8 @@ class Consortium(_Places):
             "--work": self.work(node), "--sites": SITES,
         } | changes  # fmt: skip
         fixed_holdout(Path(str(options["--work"])))
-        done = afml("prepare", *[part for pair in options.items() for part in pair])
+        flags = ["--declare-held-out"] if self.held_out else []
+        done = afml("prepare", *[part for pair in options.items() for part in pair], *flags)
         if not changes:
             assert done.returncode == 0, done.stderr
         return done

@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
+import stat
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,11 @@ from afml.data.people import PeopleTable
 from afml.evaluation.details import read_details
 from afml.evaluation.report import read_json
 from afml.masking.settings import RiskSettings, Trait
+from afml.release.evaluation.kind import RELEASE_EVALUATION
+from afml.release.evaluation.settings import ReleaseEvaluationSettings
+from afml.training.inprocess import train_in_process
 from afml.trial.processes import free_port
+from node.released import read_aligned
 from node.workspace import Workspace, load_holdings
 from tests.cli.zygote import Zygote
 from tests.federation.parties import SITES, Consortium
@@ -45,7 +52,7 @@ def _enrolled(consortium: Consortium, work: Workspace, risk: RiskSettings) -> An
 
 @pytest.fixture(scope="module")
 def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
-    made = Consortium.build(tmp_path_factory.mktemp("several traits"), table=table)
+    made = Consortium.build(tmp_path_factory.mktemp("several traits"), table=table, held_out=True)
     yield made
     made.stop()
 
@@ -142,3 +149,107 @@ def test_the_node_refuses_in_one_line(consortium: Consortium, afml: Zygote) -> N
         "--aggregator", "127.0.0.1:1", "--wait", 0, "--simulation",
     ).complaint()  # fmt: skip
     assert "has no column 'T2D', which the run declares; add it to the phenotype table and run `afml prepare`" in line
+
+
+def test_an_institution_evaluates_its_own_file_with_nobody_elses_folder(
+    consortium: Consortium, afml: Zygote, tmp_path: Path
+) -> None:
+    """After the releases above, on a copy that has nothing beside it."""
+    work, run, out = tmp_path / "work", tmp_path / "run.json", tmp_path / "own"
+    shutil.copytree(consortium.work(2), work)
+    shutil.copy(consortium.run_file("mixed"), run)
+    own = ("evaluate", "--own", work, "--run", run, "--out", out)
+    done = afml(*own)
+    assert done.code == 0, done.err
+    assert "one institution's own file" in done.out
+    assert stat.S_IMODE(out.stat().st_mode) == 0o700
+    report, details = read_json(out / "report.json"), read_details(out / "details.json")
+    shown = [row.tobytes() for row in read_aligned(Workspace(work), "mixed")]
+    groups = [shown.count(row) for row in set(shown)]
+    assert (report.scope, report.data.nodes, report.federation) == ("own", 1, None)
+    assert (report.release.candidates, report.release.patterns) == (consortium.people, len(groups))
+    assert report.release.min_group_size == min(groups)
+    assert report.release.rr == report.release.rr_known_institution <= len(groups) / consortium.people
+    assert report.privacy.audited_ple_lower is None
+    assert [one.name for one in details.phenotypes] + [one.name for one in details.traits] == ["gout", "height"]
+    assert details.membership.members == consortium.people
+    page = (out / "report.html").read_text()
+    assert "exact about this institution's own people, stays there" in page
+    assert not re.search(r"N2-\d", page + (out / "report.json").read_text() + (out / "details.json").read_text())
+    out.chmod(0o755)
+    assert "chmod 700" in afml(*own).complaint()
+    assert "leave out --work and --aggregator" in afml(*own, "--work", consortium.work(1)).complaint()
+    shutil.rmtree(Workspace(work).release("mixed"))
+    out.chmod(0o700)
+    assert "run `afml mask` first" in afml(*own).complaint()
+
+
+@pytest.fixture(scope="module")
+def scored(consortium: Consortium, afml: Zygote) -> RunConfig:
+    """After the releases above: all institutions add up, with noise, what each finds of its own."""
+    settings = {"model": consortium.model_card(1, "mixed")["digest"], "candidates": 100, "bins": 4}
+    traits = [trait.model_dump(mode="json") for trait in MIXED.traits]
+    (consortium.root / "settings.json").write_text(json.dumps(settings | {"traits": traits}))
+    cards = [consortium.work(node) / "card.json" for node in (1, 2, 3)]
+    done = afml(
+        "configure", *cards, "--kit", consortium.kit("coordinator"), "--out", consortium.run_file("scored"),
+        "--run", "scored", "--task", "release-evaluation", "--settings", consortium.root / "settings.json",
+        "--ple", 2, "--seed", 5,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    port = free_port()
+    server = consortium.start_aggregator(port, "scored")
+    nodes = [consortium.start_node(n, port, "scored") for n in range(1, 4)]
+    for number, process in enumerate(nodes, start=1):
+        assert process.wait(240) == 0, consortium.log(f"node-{number}") + consortium.log("aggregator")
+    assert server.wait(60) == 0, consortium.log("aggregator")
+    return RunConfig.load(consortium.run_file("scored"))
+
+
+def test_all_institutions_evaluate_their_releases_together_with_noise_and_pay_for_it(
+    consortium: Consortium, scored: RunConfig, afml: Zygote
+) -> None:
+    run, works = scored, {node: Workspace(consortium.work(node)) for node in (1, 2, 3)}
+    held = {node: work.prepared("holdout") for node, work in works.items()}
+    assert run.people == "holdout"
+    assert run.enrolled == {node: len(one.enrolled) for node, one in held.items()}
+    task = RELEASE_EVALUATION.task(run, held[1].public)
+    enrolled = {node: RELEASE_EVALUATION.enrolled(run, one) for node, one in held.items()}
+    train_in_process(run, task, enrolled)
+    assert {consortium.model_card(node, "scored")["digest"] for node in works} == {task.model().digest()}
+    for name, estimate in task.estimates(0).items():
+        exact = sum(one.values[name].sum(axis=0) for one in enrolled.values())
+        assert 0 < np.abs(estimate.sum - exact).max() <= 6 * estimate.std.max()
+    gout = enrolled[2].values["gout, raw"].sum(axis=(0, 2))
+    truth = held[2].people.columns.column("gout", where="")[held[2].enrolled]
+    np.testing.assert_array_equal(gout, [(truth == 0).sum(), (truth == 1).sum()])
+    told = json.loads((works[3].model("scored") / "release-evaluation.json").read_text())
+    assert told["people"] == sum(run.enrolled.values())
+    assert [one["name"] for one in told["traits"]] == ["height", "gout"]
+    assert sum(one["share"] for one in told["crossed"]["quantities"]) == pytest.approx(1, abs=1e-4)
+    page = (works[1].model("scored") / "release-evaluation.md").read_text()
+    assert "**insecure: simulation**: its noise came from a seed and protects nobody" in page
+    assert set(consortium.spends(1, "scored")) == {(1, 1)}
+    ledger = consortium.work(1) / "ledger"
+    done = afml("audit", "verify", ledger, "--roster", consortium.kit(1) / "roster.json", "--node", 1)
+    assert "nothing found" in done.out, done.out + done.err
+
+
+def test_an_evaluation_of_what_is_not_there_is_one_line_before_anything_is_spent(
+    consortium: Consortium, scored: RunConfig, afml: Zygote
+) -> None:
+    given = scored.task.settings
+    none = consortium.model_card(1, "none")["digest"]
+    for name, changes, line in (
+        ("other", {"model": "1" * 64}, "the model 111111111111 is not here"),
+        ("unmade", {"model": none, "traits": []}, "run `afml mask` first"),
+        ("traits", {"traits": [{"name": "asthma"}]}, "'asthma' is no trait of the model as it was trained"),
+    ):
+        task = scored.task.model_copy(update={"settings": given | changes})
+        phases = RELEASE_EVALUATION.phases(ReleaseEvaluationSettings.model_validate(task.settings), scored.data)
+        sized = tuple(one.model_copy(update={"parameters": phases[0].parameters}) for one in scored.phases)
+        consortium.sign(scored.model_copy(update={"run": name, "task": task, "phases": sized}))
+        done = afml("node", "--kit", consortium.kit(1), "--work", consortium.work(1), "--run",
+                    consortium.run_file(name), "--aggregator", "127.0.0.1:9", "--simulation")  # fmt: skip
+        assert line in done.complaint()
+        assert not consortium.spends(1, name)

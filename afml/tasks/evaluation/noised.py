@@ -34,7 +34,7 @@ def measured(settings: EvaluationSettings, sums: Estimate) -> dict[str, Any]:
     """
     by_outcome = {"binary": _binary, "categorical": _categorical, "quantitative": _quantitative}
     found = by_outcome[settings.outcome](settings, sums)
-    return {"outcome": settings.outcome, "people": sums.people, "noise_std": _figure(sums.std.max()), **found}
+    return {"outcome": settings.outcome, "people": sums.people, "noise_std": figure(sums.std.max()), **found}
 
 
 def _binary(settings: EvaluationSettings, sums: Estimate) -> dict[str, Any]:
@@ -47,18 +47,18 @@ def _binary(settings: EvaluationSettings, sums: Estimate) -> dict[str, Any]:
         positive = bin_of >= place
         thresholds.append(
             {
-                "probability": _figure(chance),
-                "true_positive": _figure(counts[case & positive].sum()),
-                "false_negative": _figure(counts[case & ~positive].sum()),
-                "false_positive": _figure(counts[~case & positive].sum()),
-                "true_negative": _figure(counts[~case & ~positive].sum()),
+                "probability": figure(chance),
+                "true_positive": figure(counts[case & positive].sum()),
+                "false_negative": figure(counts[case & ~positive].sum()),
+                "false_positive": figure(counts[~case & positive].sum()),
+                "true_negative": figure(counts[~case & ~positive].sum()),
             }
             | _share("sensitivity", case & positive, case, sums)
             | _share("specificity", ~case & ~positive, ~case, sums)
             | _share("accuracy", case == positive, every, sums)
         )
     calibration = [
-        {"said": _figure(said), "people": _figure(counts[:, place].sum())}
+        {"said": figure(said), "people": figure(counts[:, place].sum())}
         | _share("seen", case & (bin_of == place), bin_of == place, sums)
         for place, said in enumerate(middles.tolist())
     ]
@@ -67,7 +67,7 @@ def _binary(settings: EvaluationSettings, sums: Estimate) -> dict[str, Any]:
     return {
         **(_stated("auc", area, slope, sums) if firm else _interval("auc", 0.0, 0.0, False)),
         **_share("prevalence", case, every, sums),
-        "said_on_average": _figure(float(counts.sum(axis=0) @ middles) / float(counts.sum())) if firm else None,
+        "said_on_average": figure(float(counts.sum(axis=0) @ middles) / float(counts.sum())) if firm else None,
         "thresholds": thresholds,
         "calibration": calibration,
     }
@@ -81,14 +81,14 @@ def _auc(counts: torch.Tensor) -> torch.Tensor:
 def _categorical(settings: EvaluationSettings, sums: Estimate) -> dict[str, Any]:
     truth, said = np.indices(sums.sum.shape)
     classes = [
-        {"class": number, "people": _figure(sums.sum[number].sum())}
+        {"class": number, "people": figure(sums.sum[number].sum())}
         | _share("recall", (truth == number) & (said == number), truth == number, sums)
         | _share("precision", (truth == number) & (said == number), said == number, sums)
         for number in range(settings.classes)
     ]
     return {
         **_share("accuracy", truth == said, np.ones_like(truth, np.bool_), sums),
-        "confusion": [[_figure(cell) for cell in row] for row in sums.sum],
+        "confusion": [[figure(cell) for cell in row] for row in sums.sum],
         "classes": classes,
     }
 
@@ -155,13 +155,13 @@ def _noise_only(name: str, measure: Measure, sums: Estimate, firm: bool) -> dict
     if not firm:
         return {name: None, f"{name}_noise_95": None}
     value, noise, _ = _first_order(measure, sums)
-    return {name: _figure(value), f"{name}_noise_95": [_figure(value - Z95 * noise), _figure(value + Z95 * noise)]}
+    return {name: figure(value), f"{name}_noise_95": [figure(value - Z95 * noise), figure(value + Z95 * noise)]}
 
 
 def _interval(name: str, value: float, error: float, firm: bool) -> dict[str, Any]:
     if not firm or not math.isfinite(value + error):
         return {name: None, f"{name}_95": None}
-    return {name: _figure(value), f"{name}_95": [_figure(value - Z95 * error), _figure(value + Z95 * error)]}
+    return {name: figure(value), f"{name}_95": [figure(value - Z95 * error), figure(value + Z95 * error)]}
 
 
 def _stands_out(measure: Measure, sums: Estimate) -> bool:
@@ -170,6 +170,6 @@ def _stands_out(measure: Measure, sums: Estimate) -> bool:
     return value > _SWAMPED * noise
 
 
-def _figure(value: float) -> float:
+def figure(value: float) -> float:
     """Six significant digits: pages are equal where last bits differ."""
     return float(f"{float(value):.6g}")
