@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from afml.consortium.attempt import Attempt
+from afml.consortium.run import RunConfig
 from afml.consortium.stage import Stage
 from afml.core.errors import ProtocolError
 from afml.wire import federation_pb2 as wire
 from aggregator.store.base import Store
+from aggregator.waiting import awaited
 
 
-def run_state(store: Store) -> wire.RunState:
+def run_state(store: Store, config: RunConfig) -> wire.RunState:
     """The announcement that every watcher gets."""
     at = store.position()
     return wire.RunState(
@@ -19,6 +21,8 @@ def run_state(store: Store) -> wire.RunState:
         cohort=cohort(store, at.attempt) if at.stage in (Stage.OPEN, Stage.SUMMING) else (),
         published_round=store.rounds.last_published(),
         cause=at.cause.wire if at.cause else None,
+        awaited=awaited(store, config),
+        since_ms=at.since_ms,
     )
 
 

@@ -11,7 +11,15 @@ from aggregator.store.base import Position
 
 
 class StageClock:
-    """The deadline of the present stage, and how long the round has taken so far."""
+    """The deadline of the present stage, and how long the round has taken so far.
+
+    Nobody waits against a clock while too few nodes are there: enrolment has a deadline from the moment that a quorum
+    has enrolled, a paused run has none.
+
+    Args:
+        config: The run.
+        now: A monotonic clock, in seconds.
+    """
 
     def __init__(self, config: RunConfig, now: Callable[[], float]) -> None:
         self._config, self._now = config, now
@@ -19,17 +27,29 @@ class StageClock:
         self._round_began = now()
 
     def enter(self, at: Position) -> None:
-        """The state machine has moved: the time of its stage runs from now. Nothing else resets a deadline."""
+        """The state machine has moved: the time of its stage runs from now. Nothing that a node says resets it."""
         now = self._now()
         if at.stage is Stage.GATHERING:
             self._round_began = now
-        if at.stage in (Stage.SUMMING, Stage.FAILED):
+        if at.stage in (Stage.ENROLLING, Stage.PAUSED, Stage.SUMMING, Stage.FAILED):
             self._deadline = None
             return
         wait = self._config.deadline_s
         if _awaits_public_part(self._config, at):
             wait = max(wait, self._config.public_deadline_s)
+        if at.stage is Stage.FINISHED:
+            wait = max(wait, self._config.linger_s or 0.0)
         self._deadline = now + wait
+
+    def quorum_enrolled(self) -> None:
+        """Enough nodes have enrolled: others are waited for no longer than the run's grace from the first time on."""
+        if self._deadline is None:
+            self._deadline = self._now() + self._config.grace_s
+
+    def extend(self, seconds: float) -> None:
+        """Let the present stage last longer, where it has a deadline."""
+        if self._deadline is not None:
+            self._deadline += seconds
 
     @property
     def passed(self) -> bool:

@@ -1,12 +1,12 @@
 """The round state machine. No sockets, no ciphertexts: decisions only, each durable before it is told.
 
     enrolling -> gathering(round, attempt) -> open -> summing -> gathering(round + 1, 1) -> ... -> finished
-                      ^                        |         |
-                      '--- attempt + 1 <-------'---------'            any stage -> failed
+                   ^  |     ^                  |         |
+              paused <-'    '-- attempt + 1 <--'---------'            any stage -> failed
 
 A cohort is fixed from signed Ready tokens before anybody uploads. A member that misses its deadline,
 leaves, declines or sends a ciphertext that cannot be added costs the attempt: the next one has fresh
-pads and fresh noise.
+pads and fresh noise. Where too few are there the run is paused, for as long as it takes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt
+from afml.consortium.orders import Order, What
 from afml.consortium.reasons import LEAVING, Cause, Reason
 from afml.consortium.roster import Roster
 from afml.consortium.run import RunConfig
@@ -27,7 +28,7 @@ from afml.wire import federation_pb2 as wire
 from aggregator.deadlines import StageClock
 from aggregator.membership import Membership
 from aggregator.moves import Moves
-from aggregator.store.base import Position, Published, Store, Upload
+from aggregator.store.base import Position, Published, Store, Upload, now_ms
 from crypto.public.signing import cohort_digest
 
 DIGEST_BYTES = 32
@@ -61,15 +62,28 @@ class Engine:
         round_seconds: From gathering to published, for each round that this process published.
     """
 
-    def __init__(self, store: Store, config: RunConfig, roster: Roster, now: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, config: RunConfig, roster: Roster, now: Callable[[], float],
+        wall: Callable[[], int] = now_ms,
+    ) -> None:  # fmt: skip
+        """Go on where the store stands.
+
+        Args:
+            store: Of the run.
+            config: The run.
+            roster: Whose keys count.
+            now: A monotonic clock, in seconds.
+            wall: Unix milliseconds.
+        """
         self._store, self._config = store, config
         self._membership = Membership(store.members, config, roster)
-        self._moves = Moves(store, config, self._membership)
+        self._moves = Moves(store, config, self._membership, wall)
         self._log = get_logger().bind(run=config.run)
         self.round_seconds: list[float] = []
         self.version = 0
         self._clock = StageClock(config, now)
         self._clock.enter(store.position())
+        self._begin_grace(store.position())
 
     # -- what nodes say ------------------------------------------------------------------------------
 
@@ -118,12 +132,17 @@ class Engine:
             if message.node in self._store.attempts.cohort(attempt):
                 return
             raise Superseded(f"the cohort of {_place(attempt)} is already fixed")
-        if not at.is_at(Stage.GATHERING, attempt):
+        paused = at.is_at(Stage.PAUSED, attempt) and not self._moves.held
+        if not paused and not at.is_at(Stage.GATHERING, attempt):
             raise Superseded(f"{_place(attempt)} is not gathering")
         self._store.attempts.add_token(attempt, message.node, message.SerializeToString(deterministic=True))
         tokens = self._store.attempts.tokens(attempt)
         models = {node: wire.ReadyToken.FromString(token).model for node, token in tokens.items()}
-        if not self._moves.fail_if_different(attempt.round - 1, models):
+        if self._moves.fail_if_different(attempt.round - 1, models):
+            return
+        if paused:
+            self._moves.resume_if_enough(attempt)
+        else:
             self._moves.open_if_complete(attempt)
 
     @_decision
@@ -134,6 +153,16 @@ class Engine:
         self._membership.require_signed(message.node, signed, message.signature)
         reason = Reason.of(message.reason)
         self._moves.drop(message.node, reason if reason in LEAVING else Reason.UNSPECIFIED)
+
+    @_decision
+    def away(self, message: wire.RunRef) -> None:
+        """A node goes and may come back: nobody waits for it meanwhile.
+
+        Raises:
+            ProtocolError: It is not in the run.
+        """
+        self._membership.require_admitted(message)
+        self._moves.miss(message.node)
 
     @_decision
     def decline(self, message: wire.DeclineNotice) -> None:
@@ -226,9 +255,20 @@ class Engine:
             self._decide_overdue()
 
     def settled(self) -> bool:
-        """Whether the run is over and every node still there has reported the last round's digest."""
+        """Whether the run is over, and if it finished well, a quorum and every node that is there have its model."""
         stage = self._store.position().stage
-        return stage is Stage.FAILED or (stage is Stage.FINISHED and not self._moves.unreported())
+        return stage is Stage.FAILED or (stage is Stage.FINISHED and self._moves.settled())
+
+    @_decision
+    def follow(self, order: Order) -> None:
+        """Do what an order says that was checked (`aggregator.orders`).
+
+        Raises:
+            ProtocolError: It cannot be followed where the run stands.
+        """
+        self._moves.follow(order)
+        if order.what is What.EXTEND:
+            self._clock.extend(order.seconds)
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -237,6 +277,11 @@ class Engine:
         if at != before:
             self.version += 1
             self._clock.enter(at)
+        self._begin_grace(at)
+
+    def _begin_grace(self, at: Position) -> None:
+        if at.stage is Stage.ENROLLING and len(self._membership.remaining()) >= self._config.quorum:
+            self._clock.quorum_enrolled()
 
     @_decision
     def _decide_overdue(self) -> None:

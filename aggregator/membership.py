@@ -28,12 +28,17 @@ class Message(Protocol):
 
 
 class Membership:
-    """The nodes of one run: messages count of this run only, from a node that is in it, signed by its roster key."""
+    """The nodes of one run: messages count of this run only, from a node that is in it, signed by its roster key.
+
+    Attributes:
+        names: node -> name of its institution.
+    """
 
     def __init__(self, members: Members, config: RunConfig, roster: Roster) -> None:
         self._members, self._config, self._roster = members, config, roster
         self._digest = config.digest()
         self._absent: set[int] = set()
+        self.names = {member.node: member.name for member in roster.members}
 
     def require_run(self, message: Message) -> None:
         """Check that a message is of this run and of one of its nodes.
@@ -73,6 +78,10 @@ class Membership:
     def remaining(self) -> set[int]:
         """Nodes that enrolled and have not left."""
         return {node for node, member in self._members.all().items() if member.left is None}
+
+    def possible(self) -> set[int]:
+        """Nodes that may still enrol, or have and have not left."""
+        return set(self._config.nodes) - {node for node, one in self._members.all().items() if one.left is not None}
 
     def awaited(self) -> set[int]:
         """Those of them that the run waits for: all but the ones that missed a deadline and were not seen since."""

@@ -2,47 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from afml.consortium.attempt import Attempt
+from afml.consortium.orders import Order, What
 from afml.consortium.reasons import Cause, Reason
 from afml.consortium.run import RunConfig
 from afml.consortium.stage import Stage
+from afml.core.errors import ProtocolError
 from afml.core.logging import get_logger
 from aggregator.membership import Membership
-from aggregator.store.base import Position, Store
+from aggregator.store.base import Position, Store, now_ms
 
 
 class Moves:
     """The state machine of one run in its store."""
 
-    def __init__(self, store: Store, config: RunConfig, membership: Membership) -> None:
-        self._store, self._config, self._membership = store, config, membership
+    def __init__(
+        self, store: Store, config: RunConfig, membership: Membership, clock: Callable[[], int] = now_ms
+    ) -> None:
+        """`clock`: Unix milliseconds."""
+        self._store, self._config, self._membership, self._clock = store, config, membership, clock
         self._log = get_logger().bind(run=config.run)
 
     def gather(self, attempt: Attempt, cause: Cause | None = None) -> None:
-        """An attempt begins; `cause` says what the one before was given up for."""
-        self._store.move(Position(Stage.GATHERING, attempt, _kept(cause)))
+        """An attempt begins, unless an order holds the run; `cause` says what the one before was given up for."""
+        if self.held:
+            self._move(Stage.PAUSED, attempt, Cause(reason=Reason.HELD))
+        else:
+            self._move(Stage.GATHERING, attempt, cause)
+            self._pause_if_hopeless()
 
     def open_if_complete(self, attempt: Attempt) -> None:
         """Fix the cohort once everybody whom the run waits for is ready, and they are a quorum."""
         ready = set(self._store.attempts.tokens(attempt))
         if self._membership.awaited() <= ready and len(ready) >= self._config.quorum:
             self._store.attempts.fix_cohort(attempt)
-            self._store.move(Position(Stage.OPEN, attempt))
+            self._move(Stage.OPEN, attempt)
             self._log.info("cohort fixed", round=attempt.round, attempt=attempt.number, count=len(ready))
+
+    def resume_if_enough(self, attempt: Attempt) -> None:
+        """Gather anew once a paused run has its quorum again: who has signed long ago may be gone by now."""
+        if not self.held and len(self._store.attempts.tokens(attempt)) >= self._config.quorum:
+            self.gather(attempt.next)
 
     def sum_if_complete(self, attempt: Attempt) -> bool:
         """Begin the sum once the last update of the cohort is there; True when it was."""
         if self.missing(attempt):
             return False
-        self._store.move(Position(Stage.SUMMING, attempt))
+        self._move(Stage.SUMMING, attempt)
         return True
 
     def end_round(self, attempt: Attempt) -> None:
         """The sum is published: gather for the next round, or finish."""
         if attempt.round == self._config.rounds:
-            self._store.move(Position(Stage.FINISHED, attempt))
+            self._move(Stage.FINISHED, attempt)
         else:
             self.gather(Attempt(attempt.round + 1, 1))
 
@@ -56,7 +70,7 @@ class Moves:
         """The run ends here."""
         attempt, problem = self._store.position().attempt, cause.text(self._config.quorum)
         self._log.error("run failed", round=attempt.round, attempt=attempt.number, problem=problem)
-        self._store.move(Position(Stage.FAILED, attempt, _kept(cause)))
+        self._move(Stage.FAILED, attempt, cause)
 
     def fail_if_different(self, round_number: int, models: Mapping[int, bytes]) -> bool:
         """End the run, and say so, where nodes hold different models after a round.
@@ -78,47 +92,112 @@ class Moves:
         self._store.members.mark_left(node, reason)
         self._log.warning("node left", node=node, problem=reason.value)
         left = Cause(reason=Reason.LEFT, sides=((node,),), because=reason)
-        at, quorum, remaining = self._store.position(), self._config.quorum, len(self._membership.remaining())
+        at, quorum = self._store.position(), self._config.quorum
         if at.stage.over:
             return
-        if at.stage is not Stage.ENROLLING and remaining < quorum:
+        members = self._membership
+        remaining = len(members.remaining() if at.stage is not Stage.ENROLLING else members.possible())
+        if remaining < quorum:
             self.fail(left.model_copy(update={"reason": Reason.TOO_FEW_LEFT, "count": remaining}))
         elif at.stage is Stage.OPEN and node in self._store.attempts.cohort(at.attempt):
             self.give_up(left)
         elif at.stage is Stage.GATHERING:
             self.open_if_complete(at.attempt)
 
+    def miss(self, node: int) -> None:
+        """A node goes and may come back: an attempt that counted on it is lost, and nobody waits for it meanwhile."""
+        self._log.info("node went away", node=node)
+        self._membership.missed({node})
+        at, cause = self._store.position(), Cause(reason=Reason.AWAY, sides=((node,),))
+        if at.stage is Stage.OPEN and node in self.missing(at.attempt):
+            self.give_up(cause)
+        elif at.stage is Stage.GATHERING and node in self._store.attempts.tokens(at.attempt):
+            self.gather(at.attempt.next, cause)
+        elif at.stage is Stage.GATHERING:
+            self.open_if_complete(at.attempt)
+            self._pause_if_hopeless()
+
     def overdue(self) -> None:
-        """The present stage has used up its time: go on without those who are missing, or end."""
+        """The present stage has used up its time: go on without those who are missing, or wait for them."""
         at, quorum = self._store.position(), self._config.quorum
         if at.stage is Stage.ENROLLING:
-            present = len(self._store.members.all())
-            if present >= quorum:
+            if len(self._membership.remaining()) >= quorum:
                 self.gather(Attempt(1, 1))
-            else:
-                self.fail(Cause(reason=Reason.TOO_FEW_ENROLLED, count=present))
         elif at.stage is Stage.GATHERING:
             ready = set(self._store.attempts.tokens(at.attempt))
             self._membership.missed(self._membership.awaited() - ready)
             if len(ready) >= quorum:
                 self.open_if_complete(at.attempt)
-            else:
-                self.fail(Cause(reason=Reason.TOO_FEW_READY, round=at.attempt.round, count=len(ready)))
+            self._pause_if_hopeless()
         elif at.stage is Stage.OPEN:
             missing = self.missing(at.attempt)
             self._membership.missed(missing)
             self.give_up(Cause(reason=Reason.UPLOAD_MISSED, sides=(tuple(sorted(missing)),)))
         elif at.stage is Stage.FINISHED:
-            self._membership.missed(self.unreported())
+            self._membership.missed(self._unreported())
+
+    # -- orders --------------------------------------------------------------------------------------
+
+    @property
+    def held(self) -> bool:
+        """Whether the last order of its kind holds the run."""
+        said = [Order.model_validate_json(one).what for one in self._store.orders.all().values()]
+        return [one for one in said if one in (What.PAUSE, What.RESUME)][-1:] == [What.PAUSE]
+
+    def follow(self, order: Order) -> None:
+        """Do what an order says; the attempt under way is finished before the run is held.
+
+        Raises:
+            ProtocolError: It cannot be followed where the run stands.
+        """
+        at = self._store.position()
+        if at.stage.over:
+            raise ProtocolError(f"run {self._config.run} is over ({at.stage})", where=f"order {order.what}")
+        self._store.orders.add(order.number, order.canonical())
+        self._log.warning("order followed", problem=f"{order.what} by the {order.by}")
+        if order.what is What.ABORT:
+            self.fail(Cause(reason=Reason.ABORTED))
+        elif order.what is What.CLOSE_ENROLMENT:
+            self._close_enrolment(at)
+        elif order.what is What.PAUSE and at.stage in (Stage.GATHERING, Stage.PAUSED):
+            self.gather(at.attempt)
+        elif order.what is What.RESUME and at.stage is Stage.PAUSED:
+            self.gather(at.attempt.next if self._store.attempts.tokens(at.attempt) else at.attempt)
+
+    def _close_enrolment(self, at: Position) -> None:
+        present = len(self._membership.remaining())
+        if at.stage is not Stage.ENROLLING or present < self._config.quorum:
+            problem = "is closed already" if at.stage is not Stage.ENROLLING else f"has {present} nodes"
+            cure = f"the run begins with a quorum of {self._config.quorum} nodes"
+            raise ProtocolError(f"enrolment {problem}", where=f"run {self._config.run}", cure=cure)
+        self.gather(Attempt(1, 1))
+
+    # -- inside --------------------------------------------------------------------------------------
 
     def missing(self, attempt: Attempt) -> set[int]:
         """Nodes of the cohort whose update is not there."""
         return set(self._store.attempts.cohort(attempt)) - set(self._store.attempts.uploads(attempt))
 
-    def unreported(self) -> set[int]:
+    def _unreported(self) -> set[int]:
         """Nodes that the run waits for, and that have not told the digest of the last model."""
         return self._membership.awaited() - set(self._store.rounds.digests(self._config.rounds))
 
+    def settled(self) -> bool:
+        """Whether the model of a finished run is where it belongs: with a quorum, and with all that are waited for."""
+        reported, remaining = set(self._store.rounds.digests(self._config.rounds)), self._membership.remaining()
+        return not self._unreported() and len(reported & remaining) >= min(self._config.quorum, len(remaining))
 
-def _kept(cause: Cause | None) -> str:
-    return cause.canonical().decode() if cause else ""
+    def _pause_if_hopeless(self) -> None:
+        """Wait without a deadline where fewer than a quorum could be ready by now."""
+        at, there = self._store.position(), self._membership.awaited()
+        if at.stage is not Stage.GATHERING or len(there) >= self._config.quorum:
+            return
+        absent = tuple(sorted(self._membership.remaining() - there))
+        cause = Cause(reason=Reason.TOO_FEW_READY, round=at.attempt.round, sides=(absent,), count=len(there))
+        problem = cause.text(self._config.quorum, self._membership.names)
+        self._log.warning("run paused", round=at.attempt.round, attempt=at.attempt.number, problem=problem)
+        self._move(Stage.PAUSED, at.attempt, cause)
+
+    def _move(self, stage: Stage, attempt: Attempt, cause: Cause | None = None) -> None:
+        reason = cause.canonical().decode() if cause else ""
+        self._store.move(Position(stage, attempt, reason, self._clock()))

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from afml.consortium import orders
 from afml.consortium.attempt import Attempt
 from afml.consortium.roster import Roster
 from afml.consortium.run import RunConfig
@@ -38,6 +39,11 @@ class Folder:
     def letters(self) -> Path:
         """Bodies of letters."""
         return self.root / "letters"
+
+    @property
+    def orders(self) -> Path:
+        """Where orders are laid."""
+        return self.root / orders.FOLDER
 
     def uploads(self, attempt: Attempt) -> Path:
         """Folder of an attempt's uploads: a record file per node, under its number once it is whole."""

@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from afml.consortium.connection import AGGREGATOR
 from afml.consortium.kit import AggregatorKit, TlsIdentity
-from afml.consortium.limits import MAX_MESSAGE
 from afml.consortium.run import RunConfig
 from afml.consortium.scheme import run_params
 from afml.consortium.stage import Stage
@@ -29,6 +29,7 @@ from afml.core.files import hold_alone, write_bytes
 from afml.core.logging import get_logger
 from afml.wire.federation_pb2_grpc import add_FederationServicer_to_server
 from aggregator.engine import Engine
+from aggregator.orders import Orders
 from aggregator.publishing import Publisher
 from aggregator.run import Folder, ServedRun
 from aggregator.scheme import Scheme
@@ -38,6 +39,7 @@ from aggregator.store.base import Position
 from aggregator.summing import Summer
 from aggregator.timekeeping import keep_time
 from aggregator.transcript import Transcript
+from aggregator.waiting import awaited
 from aggregator.watchers import Watchers
 from crypto.public.backend import PublicBackend, public_backend
 
@@ -102,9 +104,10 @@ def serve(
         with contextlib.closing(Summer(scheme, os.cpu_count() or 1)) as summer:
             at, seconds = asyncio.run(_serve(run, engine, summer, kit, listen))
         _write_summary(run, engine, seconds)
+        whole = engine.settled()
     if at.stage is Stage.FAILED:
         raise ProtocolError(at.cause.text(config.quorum) if at.cause else "has failed", where=f"run {config.run}")
-    return "finished" if at.stage is Stage.FINISHED else "stopped"
+    return "finished" if whole else "stopped"
 
 
 async def _serve(
@@ -114,10 +117,11 @@ async def _serve(
     watchers = Watchers()
     transcript = Transcript(run.folder.transcript, kit.signing_key)
     publisher = Publisher(run, engine, summer, transcript, watchers)
-    server = await _listening(Service(run, engine, publisher, watchers), kit.tls, listen)
+    service, orders = Service(run, engine, publisher, watchers), Orders(run, engine, transcript)
+    server = await _listening(service, kit.tls, listen)
     get_logger().info("serving", run=run.config.run, address="{}:{}".format(*listen))
     started = time.monotonic()
-    await _until_signal(keep_time(engine, publisher, watchers))
+    await _until_signal(_to_its_end(run, engine, publisher, watchers, service, orders))
     at = run.store.position()
     if at.stage.over:
         await asyncio.sleep(0.5)  # let watchers read the last state
@@ -126,15 +130,20 @@ async def _serve(
     return at, time.monotonic() - started
 
 
+async def _to_its_end(
+    run: ServedRun, engine: Engine, publisher: Publisher, watchers: Watchers, service: Service, orders: Orders
+) -> None:
+    await keep_time(run, engine, publisher, watchers, orders)
+    if run.store.position().stage is Stage.FAILED:
+        await service.last_words()
+    elif without := awaited(run.store, run.config):
+        told = f"nodes {without} have not fetched the model; start the aggregator again for them"
+        get_logger().warning("finished", run=run.config.run, problem=told)
+
+
 async def _listening(service: Service, tls: TlsIdentity, listen: Address) -> Any:
     host, port = listen
-    server = grpc.aio.server(
-        options=[
-            ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", MAX_MESSAGE),
-            ("grpc.max_concurrent_streams", 32),  # of one connection; a node needs a handful
-        ]
-    )
+    server = grpc.aio.server(options=AGGREGATOR)
     add_FederationServicer_to_server(service, server)  # type: ignore[no-untyped-call]
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)

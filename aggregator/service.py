@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -23,6 +25,7 @@ from aggregator.uploads import Uploads
 from aggregator.watchers import Watchers
 
 Context: TypeAlias = Any  # grpc.aio.ServicerContext; grpcio ships no types
+_LAST_WORDS_S = 10.0
 Part = TypeVar("Part", wire.UpdatePart, wire.LetterPart)
 
 
@@ -41,6 +44,7 @@ class Service(FederationServicer):
         self._uploads, self._letters = Uploads(run, engine, publisher), Letters(run)
         self._digest = run.config.digest()
         self._log = get_logger().bind(run=run.config.run)
+        self._told: set[int] = set()
 
     # -- unary calls ---------------------------------------------------------------------------------
 
@@ -63,6 +67,11 @@ class Service(FederationServicer):
     async def Leave(self, request: wire.LeaveNotice, context: Context) -> wire.Accepted:
         """Leave the run."""
         await self._do(context, request.node, lambda: self._engine.leave(request))
+        return wire.Accepted()
+
+    async def Away(self, request: wire.RunRef, context: Context) -> wire.Accepted:
+        """Go, and perhaps come back."""
+        await self._do(context, request.node, lambda: self._engine.away(request))
         return wire.Accepted()
 
     async def Decline(self, request: wire.DeclineNotice, context: Context) -> wire.Accepted:
@@ -90,9 +99,11 @@ class Service(FederationServicer):
             if self._watchers.closing:
                 return
             seen = self._engine.version
-            state = announcements.run_state(self._run.store)
+            state = announcements.run_state(self._run.store, self._run.config)
             yield state
             if state.stage == wire.STAGE_FAILED:
+                self._told.add(request.node)
+                await self._watchers.notify()
                 return
 
     async def SubmitUpdate(self, parts: AsyncIterator[wire.UpdatePart], context: Context) -> wire.Accepted:
@@ -147,6 +158,14 @@ class Service(FederationServicer):
         for part in self._letters.parts(request):
             yield part
 
+    async def last_words(self) -> None:
+        """Until every node that has not left knows that the run failed, or is not there to be told."""
+        members = self._run.store.members.all().items()
+        there = {node for node, member in members if member.left is None}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self._watchers.until(lambda: there <= self._told)
+
     # -- inside --------------------------------------------------------------------------------------
 
     async def _in_time(self, node: int, work: Awaitable[None]) -> None:
@@ -190,6 +209,10 @@ class Service(FederationServicer):
         except AfmlError as error:
             self._log.warning("rejected", problem=str(error))
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        except (OSError, sqlite3.OperationalError) as error:  # no space: nodes say it again until there is some
+            problem = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            self._log.error("cannot be kept", problem=problem)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the aggregator cannot keep what it is told ({problem})")
 
 
 async def _first(stream: AsyncIterator[Part], what: str) -> Part:

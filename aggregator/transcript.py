@@ -1,20 +1,21 @@
-"""The signed record of published rounds, which auditors hold against the nodes' ledgers."""
+"""The signed record of published rounds and of orders, which auditors hold against the nodes' ledgers."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from afml.consortium.attempt import Attempt
+from afml.consortium.orders import Order
 from afml.consortium.run import RunConfig
-from afml.ledger.transcript import Appender, record_for
+from afml.ledger.transcript import Appender, GivenOrder, record_for
+from aggregator.store.base import now_ms
 
 
 class Transcript:
-    """Appends each published round once, also when a restart sums it again.
+    """Appends each published round and each order once, also when a restart comes to it again.
 
     Raises:
         IntegrityError: The file was altered.
@@ -34,7 +35,16 @@ class Transcript:
         Raises:
             IntegrityError: The file was changed meanwhile, or holds another attempt of this round.
         """
-        now = time.time_ns() // 1_000_000
-        record = record_for(config, attempt, sorted(receipts), time_ms=now, receipts=receipts)
+        record = record_for(config, attempt, sorted(receipts), time_ms=now_ms(), receipts=receipts)
+        if not self._appender.holds(record):
+            self._appender.append(record)
+
+    def add_order(self, order: Order) -> None:
+        """Record an order before it is followed.
+
+        Raises:
+            IntegrityError: The file was changed meanwhile.
+        """
+        record = GivenOrder(order=order, time_ms=now_ms())
         if not self._appender.holds(record):
             self._appender.append(record)

@@ -24,11 +24,13 @@ from afml.privacy.noise import node_std
 from benchmarks.plain import PLAIN
 from benchmarks.supplied import supplied_trainer
 from crypto.secret.backend import Backend, backend
-from node.client import Client, preflight
+from node.client import Client
 from node.guard import Guard, open_ledger
 from node.journal import Journal
 from node.party import Party
+from node.patience import Patience
 from node.policy import Site
+from node.reach import preflight
 from node.session import Session
 from node.witnessing import Witnessing
 from node.workspace import Workspace
@@ -45,7 +47,7 @@ def run_node(root: Path, number: int, address: str, hidden_by: Backend) -> None:
     people = tuple(f"person-{index}" for index in range(run.enrolled[number]))
     work = Workspace(root / f"work-{number}")
     trainer = supplied_trainer(run, number, node_std(run, run.phases[0]))
-    preflight(address, kit, 60.0)
+    preflight(address, kit, Patience(address, 60.0))
     with closing(Client(address, kit, run)) as client, open_ledger(work, kit) as ledger:
         guard, journal = (
             Guard(ledger, run, people, Site(kit, root / "kits" / f"node-{number}").terms),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import grpc
 
 from afml.core.errors import AfmlError, TransportError
 from afml.wire import federation_pb2 as wire
+from node.patience import Patience
 
-_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+_LOOK_S = 0.5
 
 
 class Announcements:
@@ -22,17 +22,19 @@ class Announcements:
 
     Args:
         watch: Opens the stream.
-        patience_s: Seconds that the aggregator may be away.
+        patience: How long the aggregator may be away.
         translate: Makes an error of ours from a gRPC error.
+        away: Statuses of an aggregator that is away.
     """
 
     def __init__(
         self,
         watch: Callable[[], Iterator[wire.RunState]],
-        patience_s: float,
+        patience: Patience,
         translate: Callable[[grpc.RpcError], AfmlError],
+        away: Collection[grpc.StatusCode] = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED),
     ) -> None:
-        self._watch, self._patience, self._translate = watch, patience_s, translate
+        self._watch, self._patience, self._translate, self._away = watch, patience, translate, away
         self._news = threading.Condition()
         self._latest: wire.RunState | None = None
         self._count = 0
@@ -50,6 +52,7 @@ class Announcements:
 
         Raises:
             AfmlError: The aggregator stayed away, or refused.
+            Stopped: This node is to stop.
         """
         taken = 0
         while True:
@@ -57,29 +60,31 @@ class Announcements:
                 while self._latest is None or self._count == taken:
                     if self._error is not None:
                         raise self._error
-                    self._news.wait()
+                    self._patience.require_wanted()
+                    self._news.wait(_LOOK_S)  # a signal to stop wakes nobody
                 taken, state = self._count, self._latest
             yield state
 
     def _follow(self) -> None:
-        lost_since: float | None = None
         while True:
             try:
                 for state in self._watch():
-                    lost_since = None
+                    self._patience.answered()
                     with self._news:
                         self._latest, self._count = state, self._count + 1
                         self._news.notify_all()
-                problem: AfmlError = TransportError("the aggregator was stopped and did not come back")
-                away = True  # it ended the stream in order: stopped, perhaps to be started again
+                problem = "it was stopped"  # in order, perhaps to be started again
             except grpc.RpcError as error:
-                problem, away = self._translate(error), error.code() in _AWAY
+                translated = self._translate(error)
+                if error.code() not in self._away:
+                    return self._end(translated)
+                problem = translated.problem
             except ValueError:  # the channel was closed: this node is done
                 return self._end(TransportError("the connection was closed"))
-            lost_since = lost_since or time.monotonic()
-            if not away or time.monotonic() - lost_since > self._patience:
-                return self._end(problem)
-            time.sleep(0.3)
+            try:
+                self._patience.endure(problem)
+            except AfmlError as ended:
+                return self._end(ended)
 
     def _end(self, error: AfmlError) -> None:
         with self._news:

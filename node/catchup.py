@@ -14,6 +14,7 @@ from afml.core.progress import Event
 from afml.training.step import apply_total
 from node.agreement import compare_final, with_sum
 from node.checks import require_own_attempt, require_plausible
+from node.client import LAST_WORDS_S
 from node.party import Party
 from node.public_part import require_public_part
 from node.witnessing import Witnessing
@@ -73,6 +74,7 @@ class CatchUp:
         if party.applied < party.run.rounds:
             return
         require_public_part(party)
+        party.client.patience.at_most(LAST_WORDS_S)  # the model is whole
         self._compare()
         self._countersign()
         party.client.report_digest(party.applied, party.model_digest())

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import grpc
-import stamina
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt
-from afml.consortium.limits import MAX_LETTER, MAX_MESSAGE, PIECE
+from afml.consortium.connection import NODE
+from afml.consortium.limits import MAX_LETTER, PIECE
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.reasons import Reason
 from afml.consortium.run import RunConfig
-from afml.consortium.tls import channel_credentials, client_context, refusal
+from afml.consortium.tls import channel_credentials
 from afml.core.errors import AfmlError, ProtocolError, Superseded, TransportError
 from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import FederationStub
 from crypto.public.signing import sign
 from node.announcements import Announcements
+from node.patience import Patience
 
 Reply = TypeVar("Reply")
+LAST_WORDS_S = 60.0
+"""Seconds that an aggregator which is away is told what this node can do without."""
 _POLL_S = 5.0  # a waiting node looks this often whether the run still goes on
+_AWAY = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,  # the aggregator stops and cancels its calls
+)
+_SAYS_NOTHING = {grpc.StatusCode.CANCELLED: "it is stopping"}
 _REFUSED = (
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.PERMISSION_DENIED,
@@ -33,72 +40,21 @@ _REFUSED = (
 )
 
 
-def _is_away(error: Exception) -> bool:
-    return isinstance(error, grpc.RpcError) and error.code() in (
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.CANCELLED,  # the aggregator stops and cancels its calls
-    )
-
-
-def preflight(address: str, kit: NodeKit, wait_s: float) -> None:
-    """Reach the aggregator and shake hands once with plain TLS, whose errors say what is wrong.
-
-    Args:
-        address: host:port.
-        kit: This node's certificate and key.
-        wait_s: Seconds to wait for somebody to listen there.
-
-    Raises:
-        TransportError: Nobody listens, or a certificate is refused by either side.
-    """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise TransportError("is not host:port", where=address, cure="for example localhost:7443")
-    context = client_context(kit.tls)
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            with (
-                socket.create_connection((host.strip("[]"), int(port)), timeout=5) as plain,
-                context.wrap_socket(plain, server_hostname=host.strip("[]")) as secure,
-            ):
-                # In TLS 1.3 the server judges our certificate after its own handshake is done: its first
-                # bytes are HTTP/2 settings, or an alert.
-                secure.recv(1)
-                return
-        except ssl.SSLCertVerificationError as error:
-            raise TransportError(
-                f"the aggregator's certificate is refused ({error.verify_message})",
-                where=address,
-                cure="check that the address is in its certificate and that both kits come from one provisioning",
-            ) from None
-        except ssl.SSLError as error:
-            raise refusal(error, address) from None
-        except OSError as error:
-            if time.monotonic() >= deadline:
-                raise TransportError(
-                    f"no aggregator answers ({error.strerror or error})",
-                    where=address,
-                    cure="start `afml aggregator` there first, or correct --aggregator",
-                ) from None
-            time.sleep(0.3)
-
-
 class Client:
     """Calls of one node in one run."""
 
-    def __init__(self, address: str, kit: NodeKit, config: RunConfig, *, patience_s: float = 60.0) -> None:
-        """`patience_s`: seconds that a call is retried while the aggregator is away."""
-        options = [("grpc.keepalive_time_ms", 30_000), ("grpc.max_receive_message_length", MAX_MESSAGE)]
-        self._channel = grpc.secure_channel(address, channel_credentials(kit.tls), options)
+    def __init__(self, address: str, kit: NodeKit, config: RunConfig, patience: Patience | None = None) -> None:
+        """`patience`: how long calls are repeated while the aggregator is away."""
+        self._channel = grpc.secure_channel(address, channel_credentials(kit.tls), NODE)
         self._stub = FederationStub(self._channel)  # type: ignore[no-untyped-call]
-        self._address, self._kit, self._patience = address, kit, patience_s
+        self._address, self._kit, self.patience = address, kit, patience or Patience(address)
         self._of_run = config.run, config.digest()
         self._run: dict[str, Any] = dict(zip(("run", "config_digest"), self._of_run, strict=True))
         self.node = kit.node
 
     def close(self) -> None:
         """Close the connection."""
+        self.patience.end()
         self._channel.close()
 
     def enrol(self, pad_key: bytes) -> int:
@@ -115,7 +71,7 @@ class Client:
     def watch(self) -> Announcements:
         """The run's states from now on; reconnects while the aggregator restarts."""
         request = wire.RunRef(**self._run, node=self.node)
-        return Announcements(lambda: self._stub.WatchRun(request), self._patience, self._translate)
+        return Announcements(lambda: self._stub.WatchRun(request), self.patience, self._translate, _AWAY)
 
     def ready(self, attempt: Attempt, model: bytes) -> None:
         """Join an attempt from the model of this keyed digest."""
@@ -124,10 +80,16 @@ class Client:
         self._call(lambda: self._stub.Ready(request))
 
     def leave(self, reason: Reason) -> None:
-        """Leave the run for good."""
+        """Leave the run for good. Said for a minute, then no more: this node has left, whether or not that is heard."""
+        self.patience.at_most(LAST_WORDS_S)
         signature = self._sign(messages.leave(*self._of_run, self.node, reason.wire))
         request = wire.LeaveNotice(**self._run, node=self.node, reason=reason.wire, signature=signature)
         self._call(lambda: self._stub.Leave(request))
+
+    def away(self) -> None:
+        """Say that this node goes and may come back, once."""
+        with contextlib.suppress(grpc.RpcError):
+            self._stub.Away(wire.RunRef(**self._run, node=self.node), timeout=_POLL_S)
 
     def decline(self, attempt: Attempt) -> None:
         """Give up an attempt this node had joined."""
@@ -150,13 +112,21 @@ class Client:
         header, stream = self._call(begin)
 
         def payloads() -> Iterator[bytes]:
-            try:
-                for index, part in enumerate(stream):
-                    if part.chunk.index != index:
-                        raise ProtocolError(f"chunk {index} of the sum expected, {part.chunk.index} came")
-                    yield part.chunk.payload
-            except grpc.RpcError as error:
-                raise self._translate(error) from None
+            parts, read = stream, 0
+            while True:
+                try:
+                    for index, part in enumerate(parts):
+                        if part.chunk.index != index:
+                            raise ProtocolError(f"chunk {index} of the sum expected, {part.chunk.index} came")
+                        if index == read:  # what came before the connection broke is not given twice
+                            read += 1
+                            yield part.chunk.payload
+                    return
+                except grpc.RpcError as error:
+                    self._endure(error)
+                again, parts = self._call(begin)
+                if again != header:
+                    raise ProtocolError(f"the sum of round {round_number} is another one than it was")
 
         return header, payloads()
 
@@ -233,19 +203,32 @@ class Client:
 
     def _call(self, call: Callable[[], Reply]) -> Reply:
         """Every call is idempotent, so it is repeated while the aggregator is away."""
+        while True:
+            try:
+                reply = call()
+            except grpc.RpcError as error:
+                self._endure(error)
+                continue
+            self.patience.answered()
+            return reply
+
+    def _endure(self, error: grpc.RpcError) -> None:
+        """Wait for the next try, where the aggregator is away.
+
+        Raises:
+            AfmlError: It has refused, or it was away for too long.
+        """
+        translated = self._translate(error)
+        if error.code() not in _AWAY:
+            raise translated from None
         try:
-            for attempt in stamina.retry_context(
-                on=_is_away, attempts=None, timeout=self._patience, wait_initial=0.1, wait_max=2.0
-            ):
-                with attempt:
-                    return call()
-        except grpc.RpcError as error:
-            raise self._translate(error) from None
-        raise AssertionError("unreachable: the retry loop returns or raises")
+            self.patience.endure(translated.problem)
+        except AfmlError as ended:
+            raise ended from None
 
     def _translate(self, error: grpc.RpcError) -> AfmlError:
         code, detail = error.code(), (error.details() or "").splitlines()
-        text = "".join(c for c in detail[0] if c.isprintable())[:300] if detail else code.name
+        text = "".join(c for c in detail[0] if c.isprintable())[:300] if detail else _SAYS_NOTHING.get(code, code.name)
         if code == grpc.StatusCode.ABORTED:
             return Superseded(text, where=f"aggregator {self._address}")
         if code in _REFUSED:
@@ -255,7 +238,7 @@ class Client:
                 "no answer in time", where=f"aggregator {self._address}", cure="check the other nodes"
             )
         return TransportError(
-            f"connection lost ({text[:200]})",
+            text[:200],
             where=f"aggregator {self._address}",
             cure="start the aggregator again; nodes pick the run up where it stood",
         )

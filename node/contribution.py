@@ -135,7 +135,8 @@ class Contribution:
         self._confirmed |= peers
 
     def _require_wanted(self, attempt: Attempt) -> None:
-        """A last look before the spend: an attempt that was given up meanwhile is not paid for."""
+        """A last look before the spend: an attempt that was given up meanwhile, or by this node, is not paid for."""
+        self._party.require_going()
         latest = self._party.news.latest if self._party.news else None
         if latest is not None and (latest.round, latest.attempt) != attempt:
             raise Superseded("was given up during training", where=attempt)

@@ -28,6 +28,7 @@ from crypto.secret.pads import PadKeys, check_confirmation, confirmation_tag
 from node.client import Client
 from node.journal import Journal
 from node.mailbox import Mailbox, Waiting
+from node.patience import PATIENCE_S
 
 RUN_KEY, CONFIRMATION = "run-key", "confirmation"  # subjects of letters
 PAD, SHARED = "pad", "ckks"  # names in the journal
@@ -147,7 +148,7 @@ def agree(party: KeyParty, waiting: Waiting) -> RunKeys:
         if kit.node == maker:
             shared = party.backend.make_key(run_params(run))
         else:
-            shared = mailbox.receive_sealed(maker, RUN_KEY, wait_s=run.deadline_s, waiting=waiting)
+            shared = mailbox.receive_sealed(maker, RUN_KEY, wait_s=PATIENCE_S, waiting=waiting)
         journal.keep_key(SHARED, shared)
     if kit.node == maker:
         for node in secrets:

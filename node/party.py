@@ -155,18 +155,22 @@ class Party:
         self.journal.keep_state(self.applied, self.sums, self.task.state())
 
     def require_going(self, state: wire.RunState | None = None) -> None:
-        """End this node's part when the run has failed.
+        """End this node's part when the run has failed, or when this node is to stop.
 
         Raises:
             ProtocolError: It has; says why.
+            Stopped: It is.
         """
+        self.client.patience.require_wanted()
         state = state or (self.news.latest if self.news else None)
         if state is not None and Stage.of(state.stage) is Stage.FAILED:
             self.ended = True
-            cause = Cause.of(state.cause, self.run.nodes)
-            raise ProtocolError(
-                f"has failed, says the aggregator: {cause.text(self.run.quorum)}", where=f"run {self.run.run}"
-            )
+            raise ProtocolError(f"has failed, says the aggregator: {self.why(state)}", where=f"run {self.run.run}")
+
+    def why(self, state: wire.RunState) -> str:
+        """What an announcement gives as its cause, in words that name institutions."""
+        names = {member.node: member.name for member in self.kit.roster.members}
+        return Cause.of(state.cause, self.run.nodes).text(self.run.quorum, names)
 
     def leave(self, error: AfmlError) -> None:
         """Leave the run for good; what made this node leave matters more than whether that is heard."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from afml.core.progress import Event
 from node.party import Party
+from node.patience import PATIENCE_S
 
 SUBJECT = "public-model"
 
@@ -28,9 +29,7 @@ def require_public_part(party: Party) -> None:
             party.mailbox.send_sealed(node, SUBJECT, blob)
     else:
         party.tell(Event("waiting", text=f"waiting for node {elected} to train the public part"))
-        blob = party.mailbox.receive_sealed(
-            elected, SUBJECT, wait_s=party.run.public_deadline_s, waiting=party.require_going
-        )
+        blob = party.mailbox.receive_sealed(elected, SUBJECT, wait_s=PATIENCE_S, waiting=party.require_going)
     party.task.load_public(blob)
     party.keep_state()
 

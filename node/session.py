@@ -8,8 +8,9 @@ has verified itself, and applies only sums of that attempt whose every slot decr
 from __future__ import annotations
 
 from afml.consortium.attempt import Attempt
+from afml.consortium.reasons import Reason
 from afml.consortium.stage import Stage
-from afml.core.errors import ConfigError, IntegrityError, ProtocolError, Superseded
+from afml.core.errors import ConfigError, IntegrityError, ProtocolError, Stopped, Superseded
 from afml.core.progress import Event
 from afml.training.task import Model
 from afml.wire import federation_pb2 as wire
@@ -17,6 +18,7 @@ from node import keys as run_keys
 from node.catchup import CatchUp
 from node.contribution import Contribution
 from node.party import Party
+from node.patience import utc_now
 from node.witnessing import Witnessing
 
 
@@ -44,10 +46,18 @@ class Session:
         """Take part until the run is finished. Keys stay in the journal until the caller has saved the model.
 
         Raises:
+            Stopped: This node was asked to stop. It has finished what it had spent on, and can be started again.
             BudgetError: The next round does not fit this node's budget; the node has left the run.
             ProtocolError: The run failed, or a peer broke the protocol.
             IntegrityError: A sum, signature or key did not check out.
         """
+        try:
+            return self._run()
+        except Stopped:
+            self._party.client.away()
+            raise
+
+    def _run(self) -> Model:
         party = self._party
         party.client.enrol(run_keys.pad_keys(party.journal).public)
         party.tell(Event("enrolled"))
@@ -107,8 +117,11 @@ class Session:
         party, attempt = self._party, Attempt(state.round, state.attempt)
         if attempt.round != party.applied + 1 or attempt.round > party.run.rounds:
             return  # an older announcement; a newer one is on its way
+        held = stage is Stage.PAUSED and Reason.of(state.cause.reason) is Reason.HELD
+        if stage is Stage.PAUSED:
+            party.tell(Event("waiting", text=f"{utc_now()} the run is paused: {party.why(state)}"))
         try:
-            if stage is Stage.GATHERING:
+            if stage is Stage.GATHERING or (stage is Stage.PAUSED and not held):
                 self._contribution.join(attempt)
             elif stage is Stage.OPEN and party.kit.node in [token.node for token in state.cohort]:
                 self._contribution.contribute(attempt, list(state.cohort))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from afml.consortium.card import NodeCard
@@ -10,7 +12,7 @@ from afml.consortium.kit import load_roster
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
-from afml.core.errors import AfmlError, ConfigError, TransportError
+from afml.core.errors import AfmlError, ConfigError, Stopped, TransportError
 from afml.core.files import write_bytes
 from afml.core.progress import Event, Tell, untold
 from afml.training.processes.group import Group
@@ -18,14 +20,16 @@ from afml.training.step import Trainer
 from afml.training.task import Model
 from crypto.secret.backend import Backend, backend
 from node.afterwards import evaluated_here, keep_with_model
-from node.client import Client, preflight
+from node.client import Client
 from node.guard import Guard, open_ledger, require_named
 from node.inuse import in_use
 from node.journal import Journal
 from node.party import Party
+from node.patience import PATIENCE_S, Patience
 from node.policy import Site
 from node.policy import load as load_policy
 from node.privacy import PrivacyStatement, statement
+from node.reach import preflight, reason
 from node.recognise import recognise_people
 from node.session import Session
 from node.witnessing import Witnessing
@@ -41,22 +45,24 @@ class Part:
         work: Its prepared work folder.
         run_file: run.json, with run.sig beside it.
         address: The aggregator's host:port.
-        wait_s: Seconds to wait for it.
+        wait_s: Seconds to wait for it, at the beginning and whenever it is away.
         bf16: See `TaskKind.open`.
         ledger: Folder of the institution's ledger; by default in the work folder.
         simulation: A seeded run is meant.
         start_model: Folder of the model that the run begins at, where it is not in the work folder.
+        stop: Set when this node is to stop: it finishes what it is at, says that it goes, and can be started again.
     """
 
     kit: Path
     work: Path
     run_file: Path
     address: str
-    wait_s: float = 60.0
+    wait_s: float = PATIENCE_S
     bf16: bool = False
     ledger: Path | None = None
     simulation: bool = False
     start_model: Path | None = None
+    stop: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,9 @@ def _take_part(kit: NodeKit, part: Part, group: Group | None, hidden_by: Backend
     if journal.over(run.rounds):
         return _finished(work, run, holdings, journal)
     lifetime = site.policy().lifetime.budget
-    client = Client(part.address, kit, run)
+    why = partial(reason, part.address, kit)
+    patience = Patience(part.address, part.wait_s, tell, reason=why, stop=part.stop)
+    client = Client(part.address, kit, run, patience)
     try:
         with open_ledger(work, kit, part.ledger) as ledger:
             if renamed := recognise_people(ledger, work).renamed:
@@ -127,7 +135,7 @@ def _take_part(kit: NodeKit, part: Part, group: Group | None, hidden_by: Backend
             if not session.complete:
                 trainer.load_others()
             try:
-                model = _train(session, guard, kit, part, tell)
+                model = _train(session, guard, kit, part, client.patience, tell)
             except AfmlError as error:
                 if party.ended:
                     _end(session, journal, work.model(run.run), error)
@@ -202,14 +210,16 @@ def require_enrolments(run: RunConfig, most: int, where: object) -> None:
         )
 
 
-def _train(session: Session, guard: Guard, kit: NodeKit, part: Part, tell: Tell) -> Model:
+def _train(
+    session: Session, guard: Guard, kit: NodeKit, part: Part, patience: Patience, tell: Tell
+) -> Model:  # fmt: skip
     tell(Event("waiting", text=f"looking for the aggregator at {part.address}"))
     try:
-        preflight(part.address, kit, 0.0 if session.complete else part.wait_s)
+        preflight(part.address, kit, Patience(part.address, 0.0) if session.complete else patience)
         if not session.paid:  # only now: an address that nobody answers at must not tie up a budget
             guard.reserve()
         return session.run()
-    except TransportError:
+    except (TransportError, Stopped):
         if not session.complete:
             raise
         return session.model()  # it died between its last round and saving; the aggregator has stopped since

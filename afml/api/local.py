@@ -59,6 +59,8 @@ class RunOptions(TypedDict, total=False):
     max_enrolments: int | None
     reserve_attempts: int
     deadline_s: float
+    enrolment_grace_s: float | None
+    linger_s: float | None
     backend: str
     start: str
     seed: int | None

@@ -72,7 +72,15 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 )
 @click.option(
     "--deadline", default=300.0, show_default=True, type=_POSITIVE,
-    help="Seconds that the run waits for a member: to load its people, or to send an update.",
+    help="Seconds that a round waits for a member: to load its people, or to send an update.",
+)  # fmt: skip
+@click.option(
+    "--enrolment-grace", type=_POSITIVE, default=None,
+    help="Seconds that others are waited for once a quorum has enrolled.  [default: as --deadline]",
+)  # fmt: skip
+@click.option(
+    "--linger", type=_POSITIVE, default=None,
+    help="Seconds that the model stays on offer for nodes that were away at the end.  [default: as --deadline]",
 )  # fmt: skip
 @click.option(
     "--backend", type=click.Choice(list(BACKENDS)), default="ckks", show_default=True, help="How updates are hidden."
@@ -130,9 +138,9 @@ def configure(
     budget: float | None, delta: float, rounds: int | None, epochs: float | None, sample_rate: float | None,
     clip_norm: float | None, learning_rate: float | None, start: Path | None, noise: Literal["distributed", "local"],
     quorum: int | None, max_colluding: int, max_enrolments: int | None, reserve_attempts: int, deadline: float,
-    backend: str, seed: int | None, game_rounds: int | None, game_share: float | None, game_file: Path | None,
-    game_steps: int | None, min_group_size: int | None, fill: str | None, phenotypes: int | None,
-    risk_file: Path | None, patterns: int | None,
+    enrolment_grace: float | None, linger: float | None, backend: str, seed: int | None, game_rounds: int | None,
+    game_share: float | None, game_file: Path | None, game_steps: int | None, min_group_size: int | None,
+    fill: str | None, phenotypes: int | None, risk_file: Path | None, patterns: int | None,
 ) -> None:  # fmt: skip
     """Check the nodes' CARDS, find noise for the target PLE, write and sign the run configuration."""
     if rounds is not None and epochs is not None:
@@ -148,7 +156,8 @@ def configure(
                learning_rate=learning_rate, further=further),
         Terms(name=name, ple_sigma=ple, budget_sigma=budget, delta=delta, noise=noise, quorum=quorum,
               max_colluding=max_colluding, max_enrolments=max_enrolments, reserve_attempts=reserve_attempts,
-              deadline_s=deadline, backend=backend, start="" if model is None else model.digest(), seed=seed),
+              deadline_s=deadline, enrolment_grace_s=enrolment_grace, linger_s=linger,
+              backend=backend, start="" if model is None else model.digest(), seed=seed),
     )  # fmt: skip
     if model is not None:
         require_fitting(task.load(), run, model)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import signal
+import threading
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import click
 
 from afml.cli.places import PRIVATE
 from afml.consortium.nodekit import load_node_kit
 from afml.core.logging import configure as configure_logging
-from afml.core.progress import Event, Tell, events_to, text_of
+from afml.core.progress import Event, Tell, events_to, text_of, untold
 from afml.training.processes import group as processes
 from afml.training.processes import worker
 from afml.training.processes.group import Group
 from node.inuse import in_use
+from node.leave import leave as end_part
+from node.patience import PATIENCE_S
 from node.take_part import Part, further_process, take_part
 from node.workspace import Workspace
 
@@ -26,7 +31,35 @@ _PATH = click.Path(path_type=Path)
 @click.option("--work", type=PRIVATE, required=True, help="Folder that `afml prepare` made.")
 @click.option("--run", "run_file", type=_PATH, required=True, help="run.json, signed.")
 @click.option("--aggregator", "address", required=True, help="host:port")
-@click.option("--wait", "wait_s", default=60.0, show_default=True, help="Seconds to wait for the aggregator.")
+@click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
+def leave(kit: Path, work: Path, run_file: Path, address: str, ledger: Path | None) -> None:
+    """End this institution's part in a run for good: all are told, signed; what was spent stays spent."""
+    loaded = load_node_kit(kit)
+    configure_logging(f"node-{loaded.node}")
+    run = end_part(loaded, Part(kit, work, run_file, address, ledger=ledger), tell=_teller(loaded.node))
+    click.echo(f"node {loaded.node} has left run {run.run}; it will be refused here from now on")
+
+
+class _Node(click.Command):
+    """`afml node`, and `afml node leave` with options of its own."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args[:1] == [leave.name]:
+            return leave.make_context(f"{info_name} {leave.name}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command(cls=_Node)
+@click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
+@click.option("--work", type=PRIVATE, required=True, help="Folder that `afml prepare` made.")
+@click.option("--run", "run_file", type=_PATH, required=True, help="run.json, signed.")
+@click.option("--aggregator", "address", required=True, help="host:port")
+@click.option(
+    "--wait", "wait_s", default=PATIENCE_S, type=click.FloatRange(0),
+    help="Seconds to wait for the aggregator, at the beginning and whenever it is away.  [default: 7 days]",
+)  # fmt: skip
 @click.option("--events", type=_PATH, help="Append progress to this file, one JSON object a line.")
 @click.option("--bf16", is_flag=True, help="Train the public part, where this node is elected to, under bf16 autocast.")
 @click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
@@ -39,6 +72,10 @@ def node(
     ledger: Path | None, start_model: Path | None, simulation: bool,
 ) -> None:  # fmt: skip
     """Train in one run. Restart it after a crash: it picks up where it stood, and never spends twice unrecorded.
+
+    `afml node leave` ends this institution's part in a run for good.
+
+    SIGTERM: it finishes the update that it has paid for, says that it goes, and ends; a second one ends it at once.
 
     Several processes or GPUs: torchrun --standalone --nproc-per-node N -m afml -- node ...
     """
@@ -56,15 +93,32 @@ def node(
                 worker.work(group, lambda: further_process(part))
 
 
+def _teller(number: int, record: Tell = untold) -> Tell:
+    def tell(event: Event) -> None:
+        record(event)
+        click.echo(f"node {number}: {text_of(event)}")
+
+    return tell
+
+
+def _stop_in_order(stop: threading.Event) -> None:
+    """Have the first SIGTERM ask for an end, and the next one make it."""
+    at_once = signal.getsignal(signal.SIGTERM)
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(signal.SIGTERM, at_once)
+
+    signal.signal(signal.SIGTERM, asked)
+
+
 def _first(part: Part, group: Group | None, record: Tell) -> None:
     """The process that is the node."""
     kit = load_node_kit(part.kit)
     configure_logging(f"node-{kit.node}")
-
-    def tell(event: Event) -> None:
-        record(event)
-        click.echo(f"node {kit.node}: {text_of(event)}")
-
+    if group is None:  # torchrun ends all processes of a node together
+        _stop_in_order(part.stop)
+    tell = _teller(kit.node, record)
     taken = take_part(kit, part, group=group, tell=tell)
     if taken.cost is None:
         tell(Event("finished", text=f"run {taken.run} is over; its model is in {taken.model}"))

@@ -1,4 +1,4 @@
-"""`afml run`: what a signed run would mean for this institution's people; approve it, or close it."""
+"""`afml run`: what a signed run would mean for this institution's people; approve it, close it, or order it on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from afml.cli.orders import add_orders
 from afml.cli.places import PRIVATE
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.run import RunConfig
@@ -41,7 +42,10 @@ def _places(command: click.Command) -> click.Command:
 
 @click.group()
 def run() -> None:
-    """A signed run, before and while this institution takes part in it."""
+    """A signed run: what it would mean for this institution, and orders about it while it is under way."""
+
+
+add_orders(run)
 
 
 @_places

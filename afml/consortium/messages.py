@@ -48,6 +48,11 @@ def model_digest(run: str, config: bytes, round_number: int, node: int, digest: 
     return _message("model-digest", run=run, config=config, round=round_number, node=node, digest=digest)
 
 
+def order(run: str, config: bytes, what: str, number: int, seconds: float, by: str) -> bytes:
+    """The coordinator or the aggregator orders something about a run under way (`afml.consortium.orders`)."""
+    return _message("order", run=run, config=config, what=what, number=number, seconds=seconds, by=by)
+
+
 def run_config(config: bytes) -> bytes:
     """The coordinator approves a run configuration (its 32-byte digest)."""
     return _message("run-config", config=config)

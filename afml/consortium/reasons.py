@@ -1,4 +1,4 @@
-"""Why a node leaves, an attempt is given up or a run fails: codes on the wire, made into words by whoever shows them.
+"""Why a node leaves, an attempt is lost, a run is paused or fails: codes on the wire, words where they are shown.
 
 A text of a party's own choice could say more than it should (how many people, how much budget) or carry what a
 terminal obeys. So none crosses the wire.
@@ -6,7 +6,7 @@ terminal obeys. So none crosses the wire.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 
 from afml.core.config import Settings
@@ -21,13 +21,16 @@ class Reason(StrEnum):
     SPEND_REFUSED = "spend-refused"
     CHECK_FAILED = "check-failed"
     MODELS_DIFFER = "models-differ"
+    BY_HAND = "by-hand"
     LEFT = "left"
     DECLINED = "declined"
     UPLOAD_MISSED = "upload-missed"
     BAD_CIPHERTEXT = "bad-ciphertext"
-    TOO_FEW_ENROLLED = "too-few-enrolled"
     TOO_FEW_READY = "too-few-ready"
     TOO_FEW_LEFT = "too-few-left"
+    AWAY = "away"
+    HELD = "held"
+    ABORTED = "aborted"
 
     @property
     def wire(self) -> pb.Reason.ValueType:
@@ -54,14 +57,15 @@ _OF_NODES = {
     Reason.SPEND_REFUSED: "its ledger or policy does not allow the next spend",
     Reason.CHECK_FAILED: "something that it was sent did not pass its checks",
     Reason.MODELS_DIFFER: "it found that nodes hold different models",
+    Reason.BY_HAND: "its operator ended its part",
     Reason.BAD_CIPHERTEXT: "it sent a ciphertext that cannot be added",
 }
-LEAVING = (Reason.UNSPECIFIED, Reason.SPEND_REFUSED, Reason.CHECK_FAILED, Reason.MODELS_DIFFER)
+LEAVING = (Reason.UNSPECIFIED, Reason.SPEND_REFUSED, Reason.CHECK_FAILED, Reason.MODELS_DIFFER, Reason.BY_HAND)
 """What a node may give as its reason for leaving."""
 
 
 class Cause(Settings):
-    """Why an attempt was given up or a run failed.
+    """Why an attempt was given up, or a run is paused or failed.
 
     Attributes:
         reason: What happened.
@@ -100,13 +104,14 @@ class Cause(Settings):
             count=message.count,
         )
 
-    def text(self, quorum: int) -> str:
+    def text(self, quorum: int, names: Mapping[int, str] | None = None) -> str:
         """One line for people.
 
         Args:
             quorum: Of the run.
+            names: node -> name of its institution, where they are to be told.
         """
-        who = _named(node for side in self.sides for node in side)
+        who = _named((node for side in self.sides for node in side), names or {})
         left = f"{who} left ({_OF_NODES.get(self.because, 'no reason given')})"
         texts = {
             Reason.MODELS_DIFFER: different(self.round, self.sides),
@@ -114,8 +119,11 @@ class Cause(Settings):
             Reason.DECLINED: f"{who} declined",
             Reason.UPLOAD_MISSED: f"{who} missed the upload deadline",
             Reason.BAD_CIPHERTEXT: f"{who} sent a ciphertext that cannot be added",
-            Reason.TOO_FEW_ENROLLED: f"only {self.count} of quorum {quorum} nodes enrolled in time",
-            Reason.TOO_FEW_READY: f"round {self.round}: only {self.count} of quorum {quorum} nodes were ready in time",
+            Reason.TOO_FEW_READY: f"round {self.round}: only {self.count} of quorum {quorum} nodes are there"
+            + (f", {who} {'is' if sum(map(len, self.sides)) == 1 else 'are'} absent" if self.sides else ""),
+            Reason.AWAY: f"{who} went away and may come back",
+            Reason.HELD: "held by order until it is resumed",
+            Reason.ABORTED: "ended by order",
             Reason.TOO_FEW_LEFT: f"{left}; {self.count} are left, quorum is {quorum}",
         }
         return texts.get(self.reason, "no reason given")
@@ -132,6 +140,7 @@ def different(round_number: int, sides: Iterable[Collection[int]]) -> str:
     return f"nodes hold different models {when}: {' / '.join(str(sorted(side)) for side in sides)}"
 
 
-def _named(nodes: Iterable[int]) -> str:
-    named = list(nodes)
-    return f"node {named[0]}" if len(named) == 1 else f"nodes {named}"
+def _named(nodes: Iterable[int], names: Mapping[int, str]) -> str:
+    """ "node 3 (Ulm)", or several, as the roster names them."""
+    told = [f"{node} ({names[node]})" if node in names else str(node) for node in nodes]
+    return f"node {told[0]}" if len(told) == 1 else f"nodes [{', '.join(told)}]"

@@ -111,6 +111,18 @@ class RunConfig(FiniteSettings):
     )
     reserve_attempts: int = Field(default=1, ge=0, le=MOST)
     deadline_s: float = Field(default=300.0, gt=0, description="seconds a round may wait for a member")
+    enrolment_grace_s: float | None = Field(
+        default=None,
+        gt=0,
+        exclude_if=lambda value: value is None,
+        description="seconds that others are waited for once a quorum has enrolled; none: `deadline_s`",
+    )
+    linger_s: float | None = Field(
+        default=None,
+        gt=0,
+        exclude_if=lambda value: value is None,
+        description="seconds that the model stays on offer for nodes that were away at the end; none: `deadline_s`",
+    )
     public_deadline_s: float = Field(default=3600.0, gt=0, description="seconds the public part may take")
     public_part: bool = Field(default=False, description="the task has a part that is trained on public data")
     phases: tuple[Phase, ...]
@@ -170,6 +182,11 @@ class RunConfig(FiniteSettings):
     def nodes(self) -> tuple[int, ...]:
         """Node numbers, ascending."""
         return tuple(sorted(self.enrolled))
+
+    @property
+    def grace_s(self) -> float:
+        """Seconds that others are waited for once a quorum has enrolled."""
+        return self.enrolment_grace_s or self.deadline_s
 
     @property
     def rounds(self) -> int:

@@ -16,6 +16,7 @@ class Stage(StrEnum):
     SUMMING = "summing"
     FINISHED = "finished"
     FAILED = "failed"
+    PAUSED = "paused"
 
     @property
     def wire(self) -> pb.Stage.ValueType:

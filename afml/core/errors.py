@@ -11,7 +11,8 @@
     |  `- Superseded            5  what was in order when it was said, and came too late
     |- IntegrityError           6  stored or received data does not match its signature, digest or residual
     |  `- ModelsDiffer          6  nodes that applied the same rounds hold different models
-    `- ReleaseError             7  a release missed its target and was refused
+    |- ReleaseError             7  a release missed its target and was refused
+    `- Stopped                  0  a party was asked to stop, and did when it could
 
 A message says what is wrong, where, and how to mend it, in one line. It never holds a genotype,
 a key or a phenotype. What a peer or a file put into it is shown as text: no terminal acts on it.
@@ -101,3 +102,9 @@ class ReleaseError(AfmlError):
     """A release missed its target and was refused."""
 
     exit_code = 7
+
+
+class Stopped(AfmlError):
+    """A party was asked to stop and did so in order: nothing is wrong."""
+
+    exit_code = 0

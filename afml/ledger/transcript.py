@@ -1,7 +1,7 @@
-"""The aggregator's transcript: one signed line per published round, which auditors hold against ledgers.
+"""The aggregator's transcript: one signed line per published round and per order, which auditors hold against ledgers.
 
 A transcript is a JSON-lines file. Each line is canonical JSON (sorted keys, no spaces) with the fields
-of `PublishedRound`, `previous` (hex SHA-256 of the line before, without its newline; 64 zeros on the
+of `PublishedRound` or `GivenOrder`, `previous` (hex SHA-256 of the line before, without its newline; 64 zeros on the
 first) and `signature` (hex Ed25519 by the aggregator over "afml transcript v1\\n" and the canonical JSON
 of all the other fields). So no line can be altered, dropped from the middle or moved; dropping the last
 lines shows against the ledgers and against any older copy.
@@ -17,12 +17,13 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, ValidationError
 
 from afml.consortium.attempt import Attempt
+from afml.consortium.orders import Order
 from afml.consortium.run import RunConfig
 from afml.core.config import Settings, canonical_json
 from afml.core.errors import IntegrityError
@@ -63,6 +64,16 @@ class PublishedRound(Settings):
     receipts: dict[int, ReceiptRecord] = Field(default_factory=dict, description="node -> its receipt")
 
 
+class GivenOrder(Settings):
+    """One order about a run, signed by who gave it (`Order.check`), before it was followed."""
+
+    order: Order
+    time_ms: int = Field(description="aggregator's clock, Unix milliseconds")
+
+
+Record: TypeAlias = PublishedRound | GivenOrder
+
+
 def record_for(
     config: RunConfig,
     attempt: Attempt,
@@ -98,7 +109,7 @@ def record_for(
     )
 
 
-def line_for(record: PublishedRound, previous: str, key: Ed25519PrivateKey) -> bytes:
+def line_for(record: Record, previous: str, key: Ed25519PrivateKey) -> bytes:
     """The signed line, without a newline."""
     fields: dict[str, object] = {**record.model_dump(mode="json"), "previous": previous}
     signature = signing.sign(key, _DOMAIN + canonical_json(fields))
@@ -116,6 +127,15 @@ def read(path: Path, aggregator_key: bytes) -> list[PublishedRound]:
         InputError: No such file.
         IntegrityError: A line is malformed, unsigned, altered or out of its chain; names the line.
     """
+    return [record for record in _read(path, aggregator_key) if isinstance(record, PublishedRound)]
+
+
+def read_orders(path: Path, aggregator_key: bytes) -> list[GivenOrder]:
+    """All orders of a transcript, in order; as `read`."""
+    return [record for record in _read(path, aggregator_key) if isinstance(record, GivenOrder)]
+
+
+def _read(path: Path, aggregator_key: bytes) -> list[Record]:
     require_file(path, "transcript")
     data = path.read_bytes()
     if data and not data.endswith(b"\n"):
@@ -123,7 +143,7 @@ def read(path: Path, aggregator_key: bytes) -> list[PublishedRound]:
     return [record for _, record in _verified(data, aggregator_key, path)]
 
 
-def _verified(data: bytes, aggregator_key: bytes, path: Path) -> Iterator[tuple[bytes, PublishedRound]]:
+def _verified(data: bytes, aggregator_key: bytes, path: Path) -> Iterator[tuple[bytes, Record]]:
     """Each line of `data` and what it says, once its signature and its place in the chain are checked."""
     previous = FIRST
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):
@@ -133,7 +153,7 @@ def _verified(data: bytes, aggregator_key: bytes, path: Path) -> Iterator[tuple[
             signature = bytes.fromhex(fields.pop("signature"))
             signing.verify(aggregator_key, _DOMAIN + canonical_json(fields), signature, where=where)
             linked = fields.pop("previous")
-            record = PublishedRound.model_validate(fields)
+            record = (GivenOrder if "order" in fields else PublishedRound).model_validate(fields)
         except (ValueError, KeyError, AttributeError, TypeError, ValidationError):
             raise IntegrityError("is not a transcript line", where=where) from None
         if linked != previous:
@@ -145,8 +165,8 @@ def _verified(data: bytes, aggregator_key: bytes, path: Path) -> Iterator[tuple[
 class Appender:
     """The growing end of a transcript: verified whole when it is opened, then one line a round.
 
-    Between rounds it holds the last line, the size of the file, and a digest of each round; so a round costs
-    the same however long the transcript is. A half-written last line (a crash) is cut off at opening.
+    Between lines it holds the last one, the size of the file, and a digest of each; so a round costs the same
+    however long the transcript is. A half-written last line (a crash) is cut off at opening.
 
     Args:
         path: The file; made with the first round.
@@ -159,7 +179,7 @@ class Appender:
     def __init__(self, path: Path, key: Ed25519PrivateKey) -> None:
         self._path, self._key = path, key
         self._size, self._last = 0, b""
-        self._rounds: dict[tuple[str, int], bytes] = {}
+        self._held: dict[tuple[str, str, int], bytes] = {}
         data = path.read_bytes() if path.exists() else b""
         whole = data[: data.rfind(b"\n") + 1]
         for line, record in _verified(whole, signing.public_bytes(key), path):
@@ -167,19 +187,19 @@ class Appender:
         if whole != data:
             os.truncate(path, len(whole))
 
-    def holds(self, record: PublishedRound) -> bool:
-        """Whether this round is there as it is here, whenever it was published."""
-        return self._rounds.get((record.run, record.round)) == _digest(record)
+    def holds(self, record: Record) -> bool:
+        """Whether this round or order is there as it is here, whenever it was written down."""
+        return self._held.get(_name(record)) == _digest(record)
 
-    def append(self, record: PublishedRound) -> None:
+    def append(self, record: Record) -> None:
         """Add one line, durably.
 
         Raises:
-            IntegrityError: The same round of the same run is already there, or the file was changed meanwhile.
+            IntegrityError: The same round or order of the same run is already there, or the file was changed meanwhile.
         """
-        if (record.run, record.round) in self._rounds:
-            problem = f"round {record.round} of run {record.run} is already published"
-            raise IntegrityError(problem, where=self._path)
+        kind, run, number = _name(record)
+        if (kind, run, number) in self._held:
+            raise IntegrityError(f"{kind} {number} of run {run} is already published", where=self._path)
         created = not self._path.exists()
         if created and self._size:
             raise self._changed()
@@ -195,9 +215,9 @@ class Appender:
             sync_folder(self._path.parent)
         self._grow(line, record)
 
-    def _grow(self, line: bytes, record: PublishedRound) -> None:
+    def _grow(self, line: bytes, record: Record) -> None:
         self._size, self._last = self._size + len(line) + 1, line
-        self._rounds[record.run, record.round] = _digest(record)
+        self._held[_name(record)] = _digest(record)
 
     def _require_unchanged(self, file: BinaryIO) -> None:
         """The size and the last line, which holds the digest of the one before: enough to append after."""
@@ -212,6 +232,13 @@ class Appender:
         return IntegrityError("was changed by somebody else while this run appended to it", where=self._path, cure=cure)
 
 
-def _digest(record: PublishedRound) -> bytes:
-    """Of all that is published but its time."""
+def _name(record: Record) -> tuple[str, str, int]:
+    """What a line is of: kind, run, number."""
+    if isinstance(record, GivenOrder):
+        return "order", record.order.run, record.order.number
+    return "round", record.run, record.round
+
+
+def _digest(record: Record) -> bytes:
+    """Of all that is written down but the time."""
     return hashlib.sha256(canonical_json(record.model_dump(mode="json", exclude={"time_ms"}))).digest()

@@ -38,6 +38,8 @@ class Terms(FiniteSettings):
     )
     reserve_attempts: int = Field(default=1, ge=0, description="attempts per phase that may be lost")
     deadline_s: float = Field(default=300.0, gt=0, description="see `RunConfig.deadline_s`")
+    enrolment_grace_s: float | None = Field(default=None, gt=0, description="see `RunConfig.enrolment_grace_s`")
+    linger_s: float | None = Field(default=None, gt=0, description="see `RunConfig.linger_s`")
     backend: str = Field(default="ckks", description="of blind sums (crypto.public.backend)")
     start: str = Field(default="", description="digest of the saved model that the task begins at")
     seed: int | None = Field(default=None, description="simulation only")
@@ -148,6 +150,8 @@ def configure(
             enrolments_per_person=enrolments,
             reserve_attempts=terms.reserve_attempts,
             deadline_s=terms.deadline_s,
+            enrolment_grace_s=terms.enrolment_grace_s,
+            linger_s=terms.linger_s,
             phases=plan.phases,
             start=terms.start,
             seed=terms.seed,

@@ -39,6 +39,8 @@ class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stage.ValueType
     STAGE_SUMMING: _Stage.ValueType  # 4
     STAGE_FINISHED: _Stage.ValueType  # 5
     STAGE_FAILED: _Stage.ValueType  # 6
+    STAGE_PAUSED: _Stage.ValueType  # 7
+    """too few nodes are ready, or an order holds the run: nothing is open, nothing is lost"""
 
 class Stage(_Stage, metaclass=_StageEnumTypeWrapper): ...
 
@@ -51,6 +53,8 @@ STAGE_OPEN: Stage.ValueType  # 3
 STAGE_SUMMING: Stage.ValueType  # 4
 STAGE_FINISHED: Stage.ValueType  # 5
 STAGE_FAILED: Stage.ValueType  # 6
+STAGE_PAUSED: Stage.ValueType  # 7
+"""too few nodes are ready, or an order holds the run: nothing is open, nothing is lost"""
 Global___Stage: _TypeAlias = Stage  # noqa: Y015
 
 class _Reason:
@@ -68,14 +72,21 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """something that it was sent did not pass its checks"""
     REASON_MODELS_DIFFER: _Reason.ValueType  # 3
     """nodes hold different models"""
+    REASON_BY_HAND: _Reason.ValueType  # 4
+    """its operator ended its part"""
     REASON_LEFT: _Reason.ValueType  # 16
-    """Why the aggregator gave up an attempt or the run; it sends these only."""
+    """Why the aggregator gave up an attempt or the run, or pauses it; it sends these only."""
     REASON_DECLINED: _Reason.ValueType  # 17
     REASON_UPLOAD_MISSED: _Reason.ValueType  # 18
     REASON_BAD_CIPHERTEXT: _Reason.ValueType  # 19
-    REASON_TOO_FEW_ENROLLED: _Reason.ValueType  # 20
     REASON_TOO_FEW_READY: _Reason.ValueType  # 21
     REASON_TOO_FEW_LEFT: _Reason.ValueType  # 22
+    REASON_AWAY: _Reason.ValueType  # 23
+    """a node said that it goes, and may come back"""
+    REASON_HELD: _Reason.ValueType  # 24
+    """by order"""
+    REASON_ABORTED: _Reason.ValueType  # 25
+    """by order"""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why something happened. Codes alone cross the wire: no text of one party reaches another one's terminal, and a code
@@ -91,14 +102,21 @@ REASON_CHECK_FAILED: Reason.ValueType  # 2
 """something that it was sent did not pass its checks"""
 REASON_MODELS_DIFFER: Reason.ValueType  # 3
 """nodes hold different models"""
+REASON_BY_HAND: Reason.ValueType  # 4
+"""its operator ended its part"""
 REASON_LEFT: Reason.ValueType  # 16
-"""Why the aggregator gave up an attempt or the run; it sends these only."""
+"""Why the aggregator gave up an attempt or the run, or pauses it; it sends these only."""
 REASON_DECLINED: Reason.ValueType  # 17
 REASON_UPLOAD_MISSED: Reason.ValueType  # 18
 REASON_BAD_CIPHERTEXT: Reason.ValueType  # 19
-REASON_TOO_FEW_ENROLLED: Reason.ValueType  # 20
 REASON_TOO_FEW_READY: Reason.ValueType  # 21
 REASON_TOO_FEW_LEFT: Reason.ValueType  # 22
+REASON_AWAY: Reason.ValueType  # 23
+"""a node said that it goes, and may come back"""
+REASON_HELD: Reason.ValueType  # 24
+"""by order"""
+REASON_ABORTED: Reason.ValueType  # 25
+"""by order"""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final
@@ -234,7 +252,7 @@ Global___Side: _TypeAlias = Side  # noqa: Y015
 
 @_typing.final
 class Cause(_message.Message):
-    """Why an attempt was given up or a run failed."""
+    """Why an attempt was given up, or a run failed or is paused."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -281,6 +299,8 @@ class RunState(_message.Message):
     COHORT_FIELD_NUMBER: _builtins.int
     PUBLISHED_ROUND_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
+    AWAITED_FIELD_NUMBER: _builtins.int
+    SINCE_MS_FIELD_NUMBER: _builtins.int
     stage: Global___Stage.ValueType
     round: _builtins.int
     """1-based"""
@@ -288,13 +308,19 @@ class RunState(_message.Message):
     """1-based within the round"""
     published_round: _builtins.int
     """last round whose sum may be fetched; 0 for none"""
+    since_ms: _builtins.int
+    """when this stage began, by the aggregator's clock: Unix milliseconds"""
     @_builtins.property
     def cohort(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadyToken]:
         """from STAGE_OPEN on: the signed tokens of its members, ascending by node"""
 
     @_builtins.property
     def cause(self) -> Global___Cause:
-        """why a run failed or an attempt was given up"""
+        """why a run failed or is paused, or an attempt was given up"""
+
+    @_builtins.property
+    def awaited(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """nodes without whose word, update or report this stage does not end by itself"""
 
     def __init__(
         self,
@@ -305,10 +331,12 @@ class RunState(_message.Message):
         cohort: _abc.Iterable[Global___ReadyToken] | None = ...,
         published_round: _builtins.int = ...,
         cause: Global___Cause | None = ...,
+        awaited: _abc.Iterable[_builtins.int] | None = ...,
+        since_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cause", b"cause", "cohort", b"cohort", "published_round", b"published_round", "round", b"round", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "awaited", b"awaited", "cause", b"cause", "cohort", b"cohort", "published_round", b"published_round", "round", b"round", "since_ms", b"since_ms", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

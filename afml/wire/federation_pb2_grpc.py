@@ -59,6 +59,11 @@ class FederationStub:
                 request_serializer=afml_dot_wire_dot_federation__pb2.LeaveNotice.SerializeToString,
                 response_deserializer=afml_dot_wire_dot_federation__pb2.Accepted.FromString,
                 _registered_method=True)
+        self.Away = channel.unary_unary(
+                '/afml.v1.Federation/Away',
+                request_serializer=afml_dot_wire_dot_federation__pb2.RunRef.SerializeToString,
+                response_deserializer=afml_dot_wire_dot_federation__pb2.Accepted.FromString,
+                _registered_method=True)
         self.Decline = channel.unary_unary(
                 '/afml.v1.Federation/Decline',
                 request_serializer=afml_dot_wire_dot_federation__pb2.DeclineNotice.SerializeToString,
@@ -124,6 +129,13 @@ class FederationServicer:
 
     def Leave(self, request, context):
         """Leaves the run for good.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Away(self, request, context):
+        """Goes, and may come back: nobody need wait for this node meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,6 +208,11 @@ def add_FederationServicer_to_server(servicer, server):
             'Leave': grpc.unary_unary_rpc_method_handler(
                     servicer.Leave,
                     request_deserializer=afml_dot_wire_dot_federation__pb2.LeaveNotice.FromString,
+                    response_serializer=afml_dot_wire_dot_federation__pb2.Accepted.SerializeToString,
+            ),
+            'Away': grpc.unary_unary_rpc_method_handler(
+                    servicer.Away,
+                    request_deserializer=afml_dot_wire_dot_federation__pb2.RunRef.FromString,
                     response_serializer=afml_dot_wire_dot_federation__pb2.Accepted.SerializeToString,
             ),
             'Decline': grpc.unary_unary_rpc_method_handler(
@@ -363,6 +380,33 @@ class Federation:
             target,
             '/afml.v1.Federation/Leave',
             afml_dot_wire_dot_federation__pb2.LeaveNotice.SerializeToString,
+            afml_dot_wire_dot_federation__pb2.Accepted.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Away(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/afml.v1.Federation/Away',
+            afml_dot_wire_dot_federation__pb2.RunRef.SerializeToString,
             afml_dot_wire_dot_federation__pb2.Accepted.FromString,
             options,
             channel_credentials,

@@ -7,8 +7,9 @@ stands.
 
 from __future__ import annotations
 
+import time
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -17,16 +18,25 @@ from afml.consortium.reasons import Cause
 from afml.consortium.stage import Stage
 
 
+def now_ms() -> int:
+    """Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
 @dataclass(frozen=True)
 class Position:
     """Where the state machine stands; at round 0 while nodes enrol.
 
-    `reason` says why it came here: canonical JSON of an `afml.consortium.reasons.Cause`, "" for none.
+    Attributes:
+        stage, attempt: Where.
+        reason: Why it came here: canonical JSON of an `afml.consortium.reasons.Cause`, "" for none.
+        since_ms: When, in Unix milliseconds by the aggregator's clock.
     """
 
     stage: Stage
     attempt: Attempt
     reason: str = ""
+    since_ms: int = field(default=0, compare=False)
 
     @property
     def cause(self) -> Cause | None:
@@ -151,6 +161,16 @@ class Letters(Protocol):
         """Record a letter."""
 
 
+class Orders(Protocol):
+    """Orders that were followed."""
+
+    def add(self, number: int, said: bytes) -> None:
+        """Record an order, serialised, under its number."""
+
+    def all(self) -> dict[int, bytes]:
+        """number -> order, ascending."""
+
+
 class Store(Protocol):
     """One run's durable state. Outside a transaction every call is durable when it returns."""
 
@@ -169,6 +189,10 @@ class Store(Protocol):
     @property
     def letters(self) -> Letters:
         """Letters on their way."""
+
+    @property
+    def orders(self) -> Orders:
+        """Orders that were followed."""
 
     def position(self) -> Position:
         """Where the state machine stands."""

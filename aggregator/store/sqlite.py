@@ -10,16 +10,28 @@ from pathlib import Path
 from afml.consortium.attempt import Attempt
 from afml.consortium.stage import Stage
 from afml.core.errors import ConfigError
-from aggregator.store.base import Attempts, Letter, Letters, Member, Members, Position, Published, Rounds, Upload
+from aggregator.store.base import (
+    Attempts,
+    Letter,
+    Letters,
+    Member,
+    Members,
+    Orders,
+    Position,
+    Published,
+    Rounds,
+    Upload,
+    now_ms,
+)
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the tables below, kept in `PRAGMA user_version`; it grows with every change of them."""
 
 _TABLES = """
 CREATE TABLE run (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   config_digest BLOB NOT NULL, stage TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL,
-  reason TEXT NOT NULL);
+  reason TEXT NOT NULL, since_ms INTEGER NOT NULL);
 CREATE TABLE members (
   node INTEGER PRIMARY KEY, enrolment BLOB NOT NULL, left_reason TEXT);
 CREATE TABLE tokens (
@@ -35,7 +47,9 @@ CREATE TABLE letters (
   sender INTEGER, recipient INTEGER, subject TEXT, header BLOB NOT NULL, path TEXT NOT NULL,
   PRIMARY KEY (recipient, sender, subject));
 CREATE TABLE digests (
-  round INTEGER, node INTEGER, digest BLOB NOT NULL, PRIMARY KEY (round, node))
+  round INTEGER, node INTEGER, digest BLOB NOT NULL, PRIMARY KEY (round, node));
+CREATE TABLE orders (
+  number INTEGER PRIMARY KEY, said BLOB NOT NULL)
 """
 
 _TOKENS = "SELECT node, token FROM tokens WHERE round=? AND attempt=? AND in_cohort>=? ORDER BY node"
@@ -62,15 +76,18 @@ class SqliteStore:
         self.attempts: Attempts = _Attempts(self._db)
         self.rounds: Rounds = _Rounds(self._db)
         self.letters: Letters = _Letters(self._db)
+        self.orders: Orders = _Orders(self._db)
 
     def position(self) -> Position:
         """Where the state machine stands."""
-        stage, *attempt, reason = self._db.execute("SELECT stage, round, attempt, reason FROM run").fetchone()
-        return Position(Stage(stage), Attempt(*attempt), reason)
+        row = self._db.execute("SELECT stage, round, attempt, reason, since_ms FROM run").fetchone()
+        stage, round_number, attempt, reason, since_ms = row
+        return Position(Stage(stage), Attempt(round_number, attempt), reason, since_ms)
 
     def move(self, to: Position) -> None:
         """Put the state machine there."""
-        self._db.execute("UPDATE run SET stage=?, round=?, attempt=?, reason=?", (to.stage, *to.attempt, to.reason))
+        row = (to.stage, *to.attempt, to.reason, to.since_ms)
+        self._db.execute("UPDATE run SET stage=?, round=?, attempt=?, reason=?, since_ms=?", row)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -109,7 +126,9 @@ class SqliteStore:
             with self.transaction():
                 for table in _TABLES.split(";"):
                     self._db.execute(table)
-                self._db.execute("INSERT INTO run VALUES (1, ?, ?, 0, 0, '')", (config_digest, Stage.ENROLLING))
+                self._db.execute(
+                    "INSERT INTO run VALUES (1, ?, ?, 0, 0, '', ?)", (config_digest, Stage.ENROLLING, now_ms())
+                )
                 self._db.execute(f"PRAGMA user_version={SCHEMA}")
         (stored,) = self._db.execute("SELECT config_digest FROM run").fetchone()
         if stored != config_digest:
@@ -199,3 +218,11 @@ class _Letters(_Part):
     def add(self, letter: Letter) -> None:
         row = (letter.sender, letter.recipient, letter.subject, letter.header, str(letter.path))
         self._db.execute("INSERT OR IGNORE INTO letters VALUES (?, ?, ?, ?, ?)", row)
+
+
+class _Orders(_Part):
+    def add(self, number: int, said: bytes) -> None:
+        self._db.execute("INSERT OR IGNORE INTO orders VALUES (?, ?)", (number, said))
+
+    def all(self) -> dict[int, bytes]:
+        return dict(self._db.execute("SELECT number, said FROM orders ORDER BY number").fetchall())

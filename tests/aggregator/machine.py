@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt
+from afml.consortium.orders import Order, What
 from afml.consortium.reasons import Reason
 from afml.consortium.roster import Member, Roster
 from afml.consortium.run import Budget, Phase, RunConfig
@@ -52,13 +53,14 @@ class _Aggregator:
             Member(node=node, name=f"node-{node}", signing_key=public_bytes(key).hex(), sealing_key="0" * 64)
             for node, key in self.keys.items()
         ]
-        blank = "0" * 64
-        self.roster = Roster(consortium="test", coordinator_key=blank, aggregator_key=blank, members=tuple(members))
+        self.coordinator = Ed25519PrivateKey.generate()
+        key, blank = public_bytes(self.coordinator).hex(), "0" * 64
+        self.roster = Roster(consortium="test", coordinator_key=key, aggregator_key=blank, members=tuple(members))
         self.open()
 
     def open(self) -> None:
         self.store = open_store(self.url or self.path / "run.sqlite", self.config.digest())
-        self.engine = Engine(self.store, self.config, self.roster, lambda: self.time)
+        self.engine = Engine(self.store, self.config, self.roster, lambda: self.time, lambda: 1_700_000_000_000)
 
     def restart(self) -> None:
         self.store.close()
@@ -77,6 +79,10 @@ class _Aggregator:
     @property
     def attempt(self) -> Attempt:
         return self.store.position().attempt
+
+    @property
+    def awaited(self) -> list[int]:
+        return list(announcements.run_state(self.store, self.config).awaited)
 
     @property
     def reason(self) -> str:
@@ -145,6 +151,15 @@ class Machine(_Aggregator):
         signed = messages.leave(self.config.run, self.config.digest(), node, reason.wire)
         signature = sign(self.keys[signer or node], signed)
         self.engine.leave(wire.LeaveNotice(**self._run, node=node, reason=reason.wire, signature=signature))
+
+    def away(self, node: int) -> None:
+        self.engine.away(wire.RunRef(**self._run, node=node))
+
+    def order(self, what: What, *, seconds: float = 0.0) -> None:
+        number = 1 + max(self.store.orders.all(), default=0)
+        self.engine.follow(
+            Order.signed_by(self.coordinator, "coordinator", self.config, what, number=number, seconds=seconds)
+        )
 
     def decline(self, node: int, round_number: int, attempt: int, *, signer: int | None = None) -> None:
         signed = messages.decline(self.config.run, self.config.digest(), Attempt(round_number, attempt), node)

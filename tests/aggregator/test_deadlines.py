@@ -33,13 +33,13 @@ def patience(at: Position, *phases: Phase, public_part: bool = True) -> float | 
     return None
 
 
-@pytest.mark.parametrize("stage", [Stage.ENROLLING, Stage.GATHERING, Stage.OPEN])
+@pytest.mark.parametrize("stage", [Stage.GATHERING, Stage.OPEN])
 def test_nodes_have_the_time_of_a_round(stage: Stage) -> None:
     assert patience(Position(stage, Attempt(1, 1)), private(2)) == SHORT
 
 
-@pytest.mark.parametrize("stage", [Stage.SUMMING, Stage.FAILED])
-def test_nobody_is_waited_for_while_summing_or_after_a_failure(stage: Stage) -> None:
+@pytest.mark.parametrize("stage", [Stage.ENROLLING, Stage.PAUSED, Stage.SUMMING, Stage.FAILED])
+def test_no_deadline_ends_what_has_none(stage: Stage) -> None:
     assert patience(Position(stage, Attempt(1, 1)), private(2)) is None
 
 
@@ -55,6 +55,16 @@ def test_the_first_round_that_needs_the_public_part_waits_for_it(round_number: i
 def test_a_public_part_that_no_round_needs_follows_the_last_one() -> None:
     assert patience(Position(Stage.FINISHED, Attempt(2, 1)), private(2)) == LONG
     assert patience(Position(Stage.FINISHED, Attempt(2, 1)), private(2), public_part=False) == SHORT
+
+
+def test_the_model_stays_on_offer_as_long_as_the_run_says() -> None:
+    time = 0.0
+    clock = StageClock(small_run(linger_s=1000.0, public_part=False), lambda: time)
+    clock.enter(Position(Stage.FINISHED, Attempt(2, 1)))
+    time = 999.0
+    assert not clock.passed
+    time = 1000.0
+    assert clock.passed
 
 
 def test_the_seconds_of_a_round_count_from_its_last_gathering() -> None:

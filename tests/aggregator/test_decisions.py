@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from afml.consortium.orders import What
 from tests.aggregator.machine import Machine
 from tests.aggregator.power import Power, PowerCut
 
@@ -33,6 +34,16 @@ def enrolling(machine: Machine) -> None:
 def gathering(machine: Machine) -> None:
     machine.enrol()
     machine.ready(1, 2, 3)
+
+
+def too_few(machine: Machine) -> None:
+    machine.enrol()
+    machine.ready(1, 2)
+
+
+def paused(machine: Machine) -> None:
+    too_few(machine)
+    machine.wait(11)
 
 
 def opened(machine: Machine) -> None:
@@ -80,6 +91,10 @@ DECISIONS: dict[str, tuple[Act, Act]] = {
     "a member of the cohort leaves": (opened, lambda machine: machine.leave(4)),
     "a member of the cohort declines": (opened, lambda machine: machine.decline(4, 1, 1)),
     "a member misses the deadline": (opened, lambda machine: machine.wait(11)),
+    "a member of the cohort goes": (opened, lambda machine: machine.away(4)),
+    "too few are ready in time": (too_few, lambda machine: machine.wait(11)),
+    "a paused run has its quorum again": (paused, lambda machine: machine.ready(3)),
+    "a run is held": (too_few, lambda machine: machine.order(What.PAUSE)),
     "the quorum breaks": (one_left, lambda machine: machine.leave(3)),
     "the last upload is there": (opened, lambda machine: machine.upload(4)),
     "a sum is published": (summing, lambda machine: machine.publish()),

@@ -52,13 +52,13 @@ def _finished(machine: Machine) -> None:
 def test_a_restart_stands_where_it_stood(machine: Machine, reach: Callable[[Machine], None]) -> None:
     reach(machine)
     before = (
-        announcements.run_state(machine.store),
+        announcements.run_state(machine.store, machine.config),
         machine.store.attempts.tokens(FIRST),
         machine.store.attempts.uploads(FIRST),
     )
     machine.restart()
     assert (
-        announcements.run_state(machine.store),
+        announcements.run_state(machine.store, machine.config),
         machine.store.attempts.tokens(FIRST),
         machine.store.attempts.uploads(FIRST),
     ) == before

@@ -72,9 +72,10 @@ def test_what_a_node_gives_as_its_reason_holds_no_number() -> None:
 
 def test_texts() -> None:
     assert Cause(reason=Reason.UPLOAD_MISSED, sides=((1, 4),)).text(3) == "nodes [1, 4] missed the upload deadline"
-    assert Cause(reason=Reason.TOO_FEW_READY, round=2, count=1).text(3) == (
-        "round 2: only 1 of quorum 3 nodes were ready in time"
-    )
+    absent = Cause(reason=Reason.TOO_FEW_READY, round=2, sides=((1, 3),), count=1)
+    assert absent.text(3) == "round 2: only 1 of quorum 3 nodes are there, nodes [1, 3] are absent"
+    assert absent.text(3, {1: "Ulm"}).endswith("there, nodes [1 (Ulm), 3] are absent")
+    assert Cause(reason=Reason.AWAY, sides=((2,),)).text(3, {2: "Bonn"}) == "node 2 (Bonn) went away and may come back"
     assert Cause(reason=Reason.MODELS_DIFFER, round=4, sides=((1, 3), (2,))).text(3) == (
         "nodes hold different models after round 4: [1, 3] / [2]"
     )

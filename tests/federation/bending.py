@@ -35,6 +35,7 @@ from node.catchup import CatchUp
 from node.contribution import Contribution
 from node.keys import RunKeys
 from node.party import Party
+from node.patience import Patience
 from tests.aggregator.machine import small_run
 from tests.crypto import parties
 
@@ -114,6 +115,7 @@ class _Journal:
 class _Client:
     """Takes down what a node says, and hands it the sums that a test chose."""
 
+    patience = Patience("aggregator:7443")
     node: int
     config: RunConfig
     sums: Mapping[int, Sum] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from crypto.secret.pads import PadKeys, Pads
 from node.announcements import Announcements
 from node.checks import largest_norm, require_own_attempt, require_plausible, verified_cohort
 from node.guard import Guard
+from node.patience import Patience
 from tests.aggregator.machine import PARAMETERS, Machine, small_run
 from tests.ledger.helpers import open_ledger
 from tests.policies import terms
@@ -254,11 +255,11 @@ def _state(attempt: int) -> wire.RunState:
     return wire.RunState(stage=wire.STAGE_OPEN, round=1, attempt=attempt)
 
 
-def _announcements(stream: Stream, patience_s: float = 5.0) -> Announcements:
+def _announcements(stream: Stream, patience_s: float = 60.0) -> Announcements:
     def translate(error: grpc.RpcError) -> AfmlError:
         return TransportError(f"status {error.code().name}")
 
-    return Announcements(stream, patience_s, translate)
+    return Announcements(stream, Patience("aggregator:7443", patience_s), translate)
 
 
 def test_a_busy_node_sees_only_the_newest_state() -> None:

@@ -17,7 +17,8 @@ from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.tls import channel_credentials, server_credentials
 from afml.core.errors import TransportError
 from afml.trial.kits import make_kits
-from node.client import preflight
+from node.patience import Patience
+from node.reach import preflight
 from tests.processes import REPOSITORY
 from tests.tls12 import greeted, listener
 
@@ -59,7 +60,7 @@ def test_a_channel_of_ours_shakes_hands_by_tls_13_alone(kits: Path, node: NodeKi
 def test_the_plain_handshake_names_an_old_version(kits: Path, node: NodeKit) -> None:
     old = listener(load_aggregator_kit(kits / "aggregator").tls, TLSVersion.TLSv1_2)
     with old as (port, hands), pytest.raises(TransportError, match=r"does not speak TLS 1\.3"):
-        preflight(f"127.0.0.1:{port}", node, 0.0)
+        preflight(f"127.0.0.1:{port}", node, Patience("", 0.0))
     assert hands == [False]
 
 

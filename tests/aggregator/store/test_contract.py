@@ -44,6 +44,7 @@ def test_a_fresh_store_stands_before_the_first_round(store: Store) -> None:
     assert store.rounds.digests(1) == {}
     assert store.letters.find(2, 1, "run-key") is None
     assert store.letters.sent_by(1) == 0
+    assert store.orders.all() == {}
 
 
 def test_the_state_machine_is_put_where_it_is_told(store: Store) -> None:
@@ -52,6 +53,14 @@ def test_the_state_machine_is_put_where_it_is_told(store: Store) -> None:
     assert store.position() == to
     assert store.position().is_at(Stage.FAILED, Attempt(7, 3))
     assert not store.position().is_at(Stage.FAILED, Attempt(7, 2))
+    store.move(Position(Stage.PAUSED, Attempt(7, 4), "", 1_700_000_000_123))
+    assert store.position().since_ms == 1_700_000_000_123
+
+
+def test_orders_are_kept_in_order_and_the_first_under_a_number_stands(store: Store) -> None:
+    for number, said in ((1_700_000_000_124, b"resume"), (7, b"pause"), (7, b"abort")):
+        store.orders.add(number, said)
+    assert list(store.orders.all().items()) == [(7, b"pause"), (1_700_000_000_124, b"resume")]
 
 
 def test_members_come_in_order_once_each_with_the_first_reason_they_left_for(store: Store) -> None:

@@ -1,0 +1,63 @@
+"""`afml run pause` and its like: orders of the coordinator or of the aggregator's operator about a run under way."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from afml.cli.places import PRIVATE
+from afml.consortium.kit import CA_KEY, load_aggregator_kit, load_roster
+from afml.consortium.orders import LONGEST_S, Giver, Order, What
+from afml.consortium.provision import load_coordinator_key
+from afml.consortium.runfile import load_run
+
+_PATH = click.Path(path_type=Path)
+_HELP = {
+    What.CLOSE_ENROLMENT: "Begin the run in FILE with the nodes that have enrolled: a quorum must have.",
+    What.PAUSE: "Hold the run in FILE; an attempt under way is finished first. Nothing is lost.",
+    What.RESUME: "Let a held run in FILE go on.",
+    What.EXTEND: "Let the present stage of the run in FILE last longer.",
+    What.ABORT: "End the run in FILE for everybody and for good. What was spent stays spent; there will be no model.",
+}
+
+
+def add_orders(group: click.Group) -> None:
+    """Add a verb for each order."""
+    for what in What:
+        group.add_command(_verb(what))
+
+
+def _verb(what: What) -> click.Command:
+    def give(run_file: Path, kit: Path, data: Path, seconds: float = 0.0) -> None:
+        by, key = _giver(kit)
+        config = load_run(run_file, load_roster(kit))
+        order = Order.signed_by(key, by, config, what, number=time.time_ns() // 1_000_000, seconds=seconds)
+        path = order.lay(data)
+        click.echo(
+            f"run {config.run}: the order to {what} lies in {path}; the aggregator with this folder follows it at "
+            "once, or when it is started"
+        )
+
+    options: list[click.Parameter] = [
+        click.Argument(["run_file"], metavar="FILE", type=_PATH),
+        click.Option(["--kit"], type=_PATH, required=True, help="Start kit of the coordinator or the aggregator."),
+        click.Option(["--data"], type=PRIVATE, required=True, help="The aggregator's folder of the run."),
+    ]
+    if what is What.EXTEND:
+        longest = click.FloatRange(0, LONGEST_S, min_open=True)
+        options.append(click.Option(["--seconds"], type=longest, required=True, help="How much longer."))
+    return click.Command(what.value, callback=give, params=options, help=_HELP[what])
+
+
+def _giver(kit: Path) -> tuple[Giver, Ed25519PrivateKey]:
+    """Who gives an order with this kit, and the key.
+
+    Raises:
+        InputError, IntegrityError: It is neither the coordinator's nor the aggregator's.
+    """
+    if (kit / CA_KEY).exists():
+        return "coordinator", load_coordinator_key(kit)
+    return "aggregator", load_aggregator_kit(kit).signing_key

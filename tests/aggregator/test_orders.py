@@ -1,0 +1,102 @@
+"""Orders about a run: who may give one, that it counts once, and that it is written down before it is followed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afml.consortium.orders import Giver, Order, What
+from afml.consortium.scheme import run_params
+from afml.core.errors import IntegrityError, ProtocolError
+from afml.ledger import transcript
+from aggregator.orders import Orders
+from aggregator.run import Folder, ServedRun
+from aggregator.scheme import Scheme
+from aggregator.transcript import Transcript
+from crypto.public.backend import public_backend
+from crypto.public.signing import public_bytes
+from tests.aggregator.machine import Machine, small_run
+
+
+class Office:
+    """A machine whose folder takes orders, by the key of its coordinator or its aggregator."""
+
+    def __init__(self, folder: Path) -> None:
+        self.machine = Machine(folder)
+        self.aggregator = Ed25519PrivateKey.generate()
+        roster = self.machine.roster.model_copy(update={"aggregator_key": public_bytes(self.aggregator).hex()})
+        scheme = Scheme(public_backend("ckks"), run_params(self.machine.config))
+        self.run = ServedRun(self.machine.config, roster, scheme, self.machine.store, Folder(folder))
+        self.orders = Orders(self.run, self.machine.engine, Transcript(self.run.folder.transcript, self.aggregator))
+
+    def give(self, what: What, number: int, by: Giver = "coordinator", key: Ed25519PrivateKey | None = None) -> Path:
+        key = key or (self.machine.coordinator if by == "coordinator" else self.aggregator)
+        path = Order.signed_by(key, by, self.machine.config, what, number=number).lay(self.run.folder.root)
+        self.orders.follow()
+        return path
+
+    def written(self) -> list[What]:
+        if not self.run.folder.transcript.exists():
+            return []
+        key = public_bytes(self.aggregator)
+        return [one.order.what for one in transcript.read_orders(self.run.folder.transcript, key)]
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office(tmp_path)
+
+
+def test_only_the_coordinator_and_the_aggregator_give_orders_and_each_once(office: Office) -> None:
+    office.machine.enrol()
+    thief = Ed25519PrivateKey.generate()
+    assert office.give(What.PAUSE, 1, key=thief).with_suffix(".refused").exists()
+    assert office.give(What.PAUSE, 2, "aggregator", key=office.machine.keys[1]).with_suffix(".refused").exists()
+    assert (office.machine.at[0], office.written()) == ("gathering", [])
+    assert not office.give(What.PAUSE, 10).exists()
+    assert office.machine.at[0] == "paused"
+    office.give(What.RESUME, 11, "aggregator")
+    assert office.machine.at[0] == "gathering"
+    for number in (10, 11, 5):  # said again, or older than what was followed
+        assert office.give(What.PAUSE, number).with_suffix(".refused").exists()
+    assert office.machine.at[0] == "gathering"
+    assert office.written() == [What.PAUSE, What.RESUME]
+
+
+def test_an_order_about_another_run_and_one_that_was_altered_are_refused(office: Office) -> None:
+    config, key = office.machine.config, office.machine.coordinator
+    other = small_run(deadline_s=11.0)
+    with pytest.raises(ProtocolError, match="about run r, not about r as it was signed"):
+        office.orders.require(Order.signed_by(key, "coordinator", other, What.ABORT, number=1))
+    good = Order.signed_by(key, "coordinator", config, What.EXTEND, number=1, seconds=5.0)
+    office.orders.require(good)
+    for changes in ({"what": What.ABORT}, {"number": 2}, {"seconds": 6.0}, {"by": "aggregator"}, {"signature": ""}):
+        with pytest.raises(IntegrityError):
+            office.orders.require(good.model_copy(update=changes))
+
+
+def test_an_order_is_written_down_once_however_often_the_power_goes(office: Office) -> None:
+    office.machine.enrol()
+    order = Order.signed_by(office.machine.coordinator, "coordinator", office.machine.config, What.PAUSE, number=1)
+    book = Transcript(office.run.folder.transcript, office.aggregator)
+    book.add_order(order)  # the process died before it followed
+    order.lay(office.run.folder.root)
+    Orders(office.run, office.machine.engine, book).follow()
+    assert office.machine.at[0] == "paused"
+    assert office.written() == [What.PAUSE]
+
+
+@given(st.binary(max_size=200))
+def test_a_file_that_is_no_order_is_put_aside(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
+    office = Office(tmp_path_factory.mktemp("junk"))
+    path = office.run.folder.orders / "1.json"
+    path.parent.mkdir()
+    path.write_bytes(junk)
+    office.orders.follow()
+    assert path.with_suffix(".refused").read_bytes() == junk
+    assert office.machine.at[0] == "enrolling"
+    office.machine.store.close()
