@@ -23,6 +23,10 @@ def run_state(store: Store, config: RunConfig) -> wire.RunState:
         cause=at.cause.wire if at.cause else None,
         awaited=awaited(store, config),
         since_ms=at.since_ms,
+        makers=[
+            wire.Maker(subject=subject, node=maker.node, done=maker.done)
+            for subject, maker in store.makers.all().items()
+        ],
     )
 
 

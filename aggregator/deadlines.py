@@ -35,7 +35,7 @@ class StageClock:
             self._deadline = None
             return
         wait = self._config.deadline_s
-        if _awaits_public_part(self._config, at):
+        if awaits_public_part(self._config, at):
             wait = max(wait, self._config.public_deadline_s)
         if at.stage is Stage.FINISHED:
             wait = max(wait, self._config.linger_s or 0.0)
@@ -62,7 +62,7 @@ class StageClock:
         return self._now() - self._round_began
 
 
-def _awaits_public_part(config: RunConfig, at: Position) -> bool:
+def awaits_public_part(config: RunConfig, at: Position) -> bool:
     """Whether nodes wait for the task's public part before they can be ready, or done."""
     before = sum(phase.rounds for phase in takewhile(lambda phase: not phase.needs_public, config.phases))
     needed = before < config.rounds  # by a private round; else it follows the last one

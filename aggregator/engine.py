@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt
+from afml.consortium.makers import Maker
 from afml.consortium.orders import Order, What
 from afml.consortium.reasons import LEAVING, Cause, Reason
 from afml.consortium.roster import Roster
@@ -34,6 +35,8 @@ from crypto.public.signing import cohort_digest
 DIGEST_BYTES = 32
 """Of a keyed model digest."""
 
+Standing: TypeAlias = tuple[Position, dict[str, Maker]]
+"""What everybody is told of a run."""
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
 
@@ -45,7 +48,7 @@ def _decision(
 
     @functools.wraps(method)
     def decide(self: Engine, /, *given: Given.args, **named: Given.kwargs) -> Answer:
-        before = self._store.position()
+        before = self._standing()
         with self._store.transaction():
             answer = method(self, *given, **named)
         self._tell(before)
@@ -66,15 +69,7 @@ class Engine:
         self, store: Store, config: RunConfig, roster: Roster, now: Callable[[], float],
         wall: Callable[[], int] = now_ms,
     ) -> None:  # fmt: skip
-        """Go on where the store stands.
-
-        Args:
-            store: Of the run.
-            config: The run.
-            roster: Whose keys count.
-            now: A monotonic clock, in seconds.
-            wall: Unix milliseconds.
-        """
+        """Go on where the store stands; `now`: a monotonic clock, in seconds; `wall`: Unix milliseconds."""
         self._store, self._config = store, config
         self._membership = Membership(store.members, config, roster)
         self._moves = Moves(store, config, self._membership, wall)
@@ -101,6 +96,7 @@ class Engine:
         known = self._store.members.all().get(message.node)
         if known:
             self._membership.seen(message.node)
+            self._moves.makers.returned()
             if wire.Enrolment.FromString(known.enrolment).pad_key != message.pad_key:
                 raise ProtocolError(
                     f"node {message.node} enrolled before with another pad key: its run folder was lost; "
@@ -138,12 +134,15 @@ class Engine:
         self._store.attempts.add_token(attempt, message.node, message.SerializeToString(deterministic=True))
         tokens = self._store.attempts.tokens(attempt)
         models = {node: wire.ReadyToken.FromString(token).model for node, token in tokens.items()}
-        if self._moves.fail_if_different(attempt.round - 1, models):
-            return
-        if paused:
-            self._moves.resume_if_enough(attempt)
-        else:
-            self._moves.open_if_complete(attempt)
+        if not self._moves.fail_if_different(attempt.round - 1, models):
+            (self._moves.resume_if_enough if paused else self._moves.open_if_complete)(attempt)
+
+    @_decision
+    def letter_came(self, sender: int | None = None) -> None:
+        """A letter is durable: it may be the last one of somebody who makes something for all."""
+        if sender is not None:
+            self._membership.seen(sender)
+        self._moves.makers.settle()
 
     @_decision
     def leave(self, message: wire.LeaveNotice) -> None:
@@ -272,12 +271,14 @@ class Engine:
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def _tell(self, before: Position) -> None:
-        at = self._store.position()
-        if at != before:
+    def _standing(self) -> Standing:
+        return self._store.position(), self._store.makers.all()
+
+    def _tell(self, before: Standing) -> None:
+        if (now := self._standing()) != before:
             self.version += 1
-            self._clock.enter(at)
-        self._begin_grace(at)
+            self._clock.enter(now[0])
+        self._begin_grace(now[0])
 
     def _begin_grace(self, at: Position) -> None:
         if at.stage is Stage.ENROLLING and len(self._membership.remaining()) >= self._config.quorum:

@@ -11,18 +11,24 @@ from afml.consortium.run import RunConfig
 from afml.consortium.stage import Stage
 from afml.core.errors import ProtocolError
 from afml.core.logging import get_logger
+from aggregator.makers import Makers
 from aggregator.membership import Membership
 from aggregator.store.base import Position, Store, now_ms
 
 
 class Moves:
-    """The state machine of one run in its store."""
+    """The state machine of one run in its store.
+
+    Attributes:
+        makers: Who makes what all nodes need.
+    """
 
     def __init__(
         self, store: Store, config: RunConfig, membership: Membership, clock: Callable[[], int] = now_ms
     ) -> None:
         """`clock`: Unix milliseconds."""
         self._store, self._config, self._membership, self._clock = store, config, membership, clock
+        self.makers = Makers(store, config, membership)
         self._log = get_logger().bind(run=config.run)
 
     def gather(self, attempt: Attempt, cause: Cause | None = None) -> None:
@@ -93,6 +99,8 @@ class Moves:
         self._log.warning("node left", node=node, problem=reason.value)
         left = Cause(reason=Reason.LEFT, sides=((node,),), because=reason)
         at, quorum = self._store.position(), self._config.quorum
+        self.makers.lost(node)
+        self.makers.settle()  # nobody need write to who has left
         if at.stage.over:
             return
         members = self._membership
@@ -108,6 +116,7 @@ class Moves:
         """A node goes and may come back: an attempt that counted on it is lost, and nobody waits for it meanwhile."""
         self._log.info("node went away", node=node)
         self._membership.missed({node})
+        self.makers.lost(node)
         at, cause = self._store.position(), Cause(reason=Reason.AWAY, sides=((node,),))
         if at.stage is Stage.OPEN and node in self.missing(at.attempt):
             self.give_up(cause)
@@ -124,17 +133,31 @@ class Moves:
             if len(self._membership.remaining()) >= quorum:
                 self.gather(Attempt(1, 1))
         elif at.stage is Stage.GATHERING:
-            ready = set(self._store.attempts.tokens(at.attempt))
-            self._membership.missed(self._membership.awaited() - ready)
-            if len(ready) >= quorum:
-                self.open_if_complete(at.attempt)
-            self._pause_if_hopeless()
+            self._gathered_late(at.attempt)
         elif at.stage is Stage.OPEN:
             missing = self.missing(at.attempt)
             self._membership.missed(missing)
             self.give_up(Cause(reason=Reason.UPLOAD_MISSED, sides=(tuple(sorted(missing)),)))
         elif at.stage is Stage.FINISHED:
-            self._membership.missed(self._unreported())
+            somebody = self._store.rounds.digests(self._config.rounds)  # nobody, while the public part is not there
+            self._membership.missed(self._unreported() if somebody else self.makers.at_work() or self._unreported())
+            self._succeed()
+
+    def _gathered_late(self, attempt: Attempt) -> None:
+        ready = set(self._store.attempts.tokens(attempt))
+        if not ready and (makers := self.makers.at_work()):  # nobody can be: that is no fault of the others
+            self._membership.missed(makers)
+            self._succeed()
+            self.gather(attempt.next, Cause(reason=Reason.AWAY, sides=(tuple(sorted(makers)),)))
+        else:
+            self._membership.missed(self._membership.awaited() - ready)
+            if len(ready) >= self._config.quorum:
+                self.open_if_complete(attempt)
+        self._pause_if_hopeless()
+
+    def _succeed(self) -> None:
+        for node in self.makers.at_work():
+            self.makers.lost(node)
 
     # -- orders --------------------------------------------------------------------------------------
 
@@ -200,4 +223,6 @@ class Moves:
 
     def _move(self, stage: Stage, attempt: Attempt, cause: Cause | None = None) -> None:
         reason = cause.canonical().decode() if cause else ""
-        self._store.move(Position(stage, attempt, reason, self._clock()))
+        to = Position(stage, attempt, reason, self._clock())
+        self._store.move(to)
+        self.makers.entering(to)

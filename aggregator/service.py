@@ -146,6 +146,7 @@ class Service(FederationServicer):
             self._authenticate(context, header.sender)
             self._check_run(header)
             await self._in_time(header.sender, self._letters.receive(header, stream))
+            self._engine.letter_came(header.sender)
 
         await self._guard(context, work)
         await self._watchers.notify()

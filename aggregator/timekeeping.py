@@ -26,6 +26,7 @@ async def keep_time(run: ServedRun, engine: Engine, publisher: Publisher, watche
         Exception: Whatever ended a sum, a full disk for one: a restart resumes it.
     """
     publisher.resume()
+    engine.letter_came()  # the power may have gone between a letter and what it decides
     spoken = time.monotonic()
     while not engine.settled():
         await asyncio.sleep(TICK_S)

@@ -8,6 +8,7 @@ sum, or an old one, is seen before anybody spends on what follows.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -67,7 +68,7 @@ def compare_final(
         node: This node.
         model: Keyed digest of its model.
         peers: The other nodes that were there at the end.
-        wait_s: Seconds to wait for each of them.
+        wait_s: Seconds to wait for all of them together: letters of those who were there lie ready.
 
     Returns:
         The peers that did not tell theirs in time.
@@ -78,10 +79,10 @@ def compare_final(
     """
     for peer in peers:
         mailbox.send_sealed(peer, SUBJECT, model)
-    told, silent = {node: model}, []
+    told, silent, deadline = {node: model}, [], time.monotonic() + wait_s
     for peer in peers:
         try:
-            told[peer] = mailbox.receive_sealed(peer, SUBJECT, wait_s=wait_s)
+            told[peer] = mailbox.receive_sealed(peer, SUBJECT, wait_s=max(0.0, deadline - time.monotonic()))
         except TransportError:
             silent.append(peer)
     _require_one(round_number, told)

@@ -1,8 +1,9 @@
 """Keys of one run: this node's pad key, its pair secrets with every peer, and the backend's shared key.
 
-The lowest-numbered node makes the shared key and seals a copy to each roster key; the aggregator relays letters it
-cannot open. Pairwise confirmation tags show that both ends of every pair of a cohort hold the same pad secret and the
-same shared key before anything is encrypted for it.
+One node makes the shared key and seals a copy to each roster key; the next in line does where that one is lost before
+all copies are with the aggregator (`node.makers`), which relays letters that it cannot open. Pairwise confirmation tags
+show that both ends of every pair of a cohort hold the same pad secret and the same shared key before anything is
+encrypted for it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from afml.consortium import messages
-from afml.consortium.nodekit import NodeKit
+from afml.consortium.makers import RUN_KEY
 from afml.consortium.roster import Roster
 from afml.consortium.run import RunConfig
 from afml.consortium.scheme import run_params
@@ -27,20 +28,14 @@ from crypto.secret.backend import Backend
 from crypto.secret.pads import PadKeys, check_confirmation, confirmation_tag
 from node.client import Client
 from node.journal import Journal
-from node.mailbox import Mailbox, Waiting
-from node.patience import PATIENCE_S
+from node.makers import MakingParty, made_for_all
 
-RUN_KEY, CONFIRMATION = "run-key", "confirmation"  # subjects of letters
-PAD, SHARED = "pad", "ckks"  # names in the journal
+CONFIRMATION = "confirmation"  # subject of letters
+PAD, SHARED, OFFERED = "pad", "ckks", "ckks-offered"  # names in the journal
 
 
-class KeyParty(Protocol):
+class KeyParty(MakingParty, Protocol):
     """What the agreement needs of a node (`node.party.Party`)."""
-
-    @property
-    def kit(self) -> NodeKit:
-        """Its kit."""
-        ...
 
     @property
     def run(self) -> RunConfig:
@@ -55,11 +50,6 @@ class KeyParty(Protocol):
     @property
     def journal(self) -> Journal:
         """Keeps the keys."""
-        ...
-
-    @property
-    def mailbox(self) -> Mailbox:
-        """Its letters."""
         ...
 
     @property
@@ -131,7 +121,7 @@ def verified_peers(enrolments: Iterable[wire.Enrolment], config: RunConfig, rost
     return peers
 
 
-def agree(party: KeyParty, waiting: Waiting) -> RunKeys:
+def agree(party: KeyParty) -> RunKeys:
     """Derive pair secrets, make or receive the run's key, and send every peer the confirmation of both.
 
     A node that is ready for an attempt has done this, so `confirm` finds the tags of a cohort at once.
@@ -142,22 +132,24 @@ def agree(party: KeyParty, waiting: Waiting) -> RunKeys:
     if peers.get(kit.node) != own.public:
         raise IntegrityError("the aggregator lists another pad key for this node", where="enrolments")
     secrets = {node: own.shared(public) for node, public in peers.items() if node != kit.node}
-    maker = min(peers)
     shared = journal.key(SHARED)
     if shared is None:
-        if kit.node == maker:
-            shared = party.backend.make_key(run_params(run))
-        else:
-            shared = mailbox.receive_sealed(maker, RUN_KEY, wait_s=PATIENCE_S, waiting=waiting)
+        shared = made_for_all(party, RUN_KEY, set(secrets), lambda: _made_here(party))
         journal.keep_key(SHARED, shared)
-    if kit.node == maker:
-        for node in secrets:
-            mailbox.send_sealed(node, RUN_KEY, shared)
     keys = RunKeys(shared, secrets)
     for peer in secrets:
         tag = confirmation_tag(keys.pair_secret(peer), run.digest(), kit.node, peer)
         mailbox.send_open(peer, CONFIRMATION, tag)
     return keys
+
+
+def _made_here(party: KeyParty) -> bytes:
+    """The shared key that this node offers, the same one after a restart."""
+    made = party.journal.key(OFFERED)
+    if made is None:
+        made = party.backend.make_key(run_params(party.run))
+        party.journal.keep_key(OFFERED, made)
+    return made
 
 
 def confirm(party: KeyParty, keys: RunKeys, peers: Iterable[int]) -> None:

@@ -94,7 +94,7 @@ class Party:
         Raises:
             TransportError, IntegrityError, ProtocolError: A peer or the aggregator did not play its part.
         """
-        agreed = run_keys.agree(self, self.require_going)
+        agreed = run_keys.agree(self)
         self.tell(Event("keys"))
         return agreed
 

@@ -290,6 +290,35 @@ class Cause(_message.Message):
 Global___Cause: _TypeAlias = Cause  # noqa: Y015
 
 @_typing.final
+class Maker(_message.Message):
+    """Who makes the run's key, or the public part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """of the letters that carry it"""
+    node: _builtins.int
+    done: _builtins.bool
+    """its letters are there, and nobody else's count"""
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+        node: _builtins.int = ...,
+        done: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "node", b"node", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Maker: _TypeAlias = Maker  # noqa: Y015
+
+@_typing.final
 class RunState(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -300,6 +329,7 @@ class RunState(_message.Message):
     PUBLISHED_ROUND_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
     AWAITED_FIELD_NUMBER: _builtins.int
+    MAKERS_FIELD_NUMBER: _builtins.int
     SINCE_MS_FIELD_NUMBER: _builtins.int
     stage: Global___Stage.ValueType
     round: _builtins.int
@@ -322,6 +352,10 @@ class RunState(_message.Message):
     def awaited(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """nodes without whose word, update or report this stage does not end by itself"""
 
+    @_builtins.property
+    def makers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Maker]:
+        """who makes what all nodes need"""
+
     def __init__(
         self,
         *,
@@ -332,11 +366,12 @@ class RunState(_message.Message):
         published_round: _builtins.int = ...,
         cause: Global___Cause | None = ...,
         awaited: _abc.Iterable[_builtins.int] | None = ...,
+        makers: _abc.Iterable[Global___Maker] | None = ...,
         since_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "awaited", b"awaited", "cause", b"cause", "cohort", b"cohort", "published_round", b"published_round", "round", b"round", "since_ms", b"since_ms", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "awaited", b"awaited", "cause", b"cause", "cohort", b"cohort", "makers", b"makers", "published_round", b"published_round", "round", b"round", "since_ms", b"since_ms", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

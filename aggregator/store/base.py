@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from afml.consortium.attempt import Attempt
+from afml.consortium.makers import Maker
 from afml.consortium.reasons import Cause
 from afml.consortium.stage import Stage
 
@@ -171,6 +172,16 @@ class Orders(Protocol):
         """number -> order, ascending."""
 
 
+class Makers(Protocol):
+    """Who makes what all nodes need."""
+
+    def all(self) -> dict[str, Maker]:
+        """subject -> who makes it, by subject."""
+
+    def put(self, subject: str, maker: Maker) -> None:
+        """Record who makes something, in place of whoever did before."""
+
+
 class Store(Protocol):
     """One run's durable state. Outside a transaction every call is durable when it returns."""
 
@@ -193,6 +204,10 @@ class Store(Protocol):
     @property
     def orders(self) -> Orders:
         """Orders that were followed."""
+
+    @property
+    def makers(self) -> Makers:
+        """Who makes what all nodes need."""
 
     def position(self) -> Position:
         """Where the state machine stands."""

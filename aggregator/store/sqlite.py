@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from afml.consortium.attempt import Attempt
+from afml.consortium.makers import Maker
 from afml.consortium.stage import Stage
 from afml.core.errors import ConfigError
 from aggregator.store.base import (
     Attempts,
     Letter,
     Letters,
+    Makers,
     Member,
     Members,
     Orders,
@@ -49,7 +51,9 @@ CREATE TABLE letters (
 CREATE TABLE digests (
   round INTEGER, node INTEGER, digest BLOB NOT NULL, PRIMARY KEY (round, node));
 CREATE TABLE orders (
-  number INTEGER PRIMARY KEY, said BLOB NOT NULL)
+  number INTEGER PRIMARY KEY, said BLOB NOT NULL);
+CREATE TABLE makers (
+  subject TEXT PRIMARY KEY, node INTEGER NOT NULL, done INTEGER NOT NULL)
 """
 
 _TOKENS = "SELECT node, token FROM tokens WHERE round=? AND attempt=? AND in_cohort>=? ORDER BY node"
@@ -77,6 +81,7 @@ class SqliteStore:
         self.rounds: Rounds = _Rounds(self._db)
         self.letters: Letters = _Letters(self._db)
         self.orders: Orders = _Orders(self._db)
+        self.makers: Makers = _Makers(self._db)
 
     def position(self) -> Position:
         """Where the state machine stands."""
@@ -226,3 +231,12 @@ class _Orders(_Part):
 
     def all(self) -> dict[int, bytes]:
         return dict(self._db.execute("SELECT number, said FROM orders ORDER BY number").fetchall())
+
+
+class _Makers(_Part):
+    def all(self) -> dict[str, Maker]:
+        rows = self._db.execute("SELECT subject, node, done FROM makers ORDER BY subject")
+        return {subject: Maker(node, bool(done)) for subject, node, done in rows}
+
+    def put(self, subject: str, maker: Maker) -> None:
+        self._db.execute("INSERT OR REPLACE INTO makers VALUES (?, ?, ?)", (subject, *maker))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from afml.consortium.attempt import Attempt
+from afml.consortium.makers import Maker
 from afml.consortium.stage import Stage
 from afml.core.errors import ConfigError
 from aggregator.store import STORES, open_store
@@ -44,7 +45,7 @@ def test_a_fresh_store_stands_before_the_first_round(store: Store) -> None:
     assert store.rounds.digests(1) == {}
     assert store.letters.find(2, 1, "run-key") is None
     assert store.letters.sent_by(1) == 0
-    assert store.orders.all() == {}
+    assert store.orders.all() == store.makers.all() == {}
 
 
 def test_the_state_machine_is_put_where_it_is_told(store: Store) -> None:
@@ -55,6 +56,13 @@ def test_the_state_machine_is_put_where_it_is_told(store: Store) -> None:
     assert not store.position().is_at(Stage.FAILED, Attempt(7, 2))
     store.move(Position(Stage.PAUSED, Attempt(7, 4), "", 1_700_000_000_123))
     assert store.position().since_ms == 1_700_000_000_123
+
+
+def test_a_maker_is_replaced_by_the_next(store: Store) -> None:
+    store.makers.put("run-key", Maker(1))
+    store.makers.put("public-model", Maker(2))
+    store.makers.put("run-key", Maker(3, done=True))
+    assert store.makers.all() == {"public-model": Maker(2), "run-key": Maker(3, done=True)}
 
 
 def test_orders_are_kept_in_order_and_the_first_under_a_number_stands(store: Store) -> None:
