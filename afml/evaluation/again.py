@@ -17,9 +17,11 @@ from afml.core.errors import InputError
 from afml.evaluation.attacks.base import Attack, Case, Float64, Int8, Knowledge, ReleaseFunction
 from afml.evaluation.attacks.mosaics import mosaic_people
 from afml.evaluation.distinct import distinct
+from afml.evaluation.inputs import Records
 from afml.evaluation.rr import attack_all
 
 _MOSAICS = 2000
+_AT_ONCE = 1 << 14  # records
 
 
 @dataclass(frozen=True)
@@ -114,17 +116,31 @@ def _patterns(records: Int8, public: Int8) -> tuple[NDArray[np.int64], NDArray[n
     return index, np.array([place.get(row.tobytes(), -1) for row in rows])
 
 
-def joint_groups(first: Sequence[Int8], second: Sequence[Int8]) -> tuple[int, int]:
+def joint_groups(first: Sequence[Records], second: Sequence[Records]) -> tuple[int, int]:
     """(distinct pairs of records over all files, people of one file who share a pair, the fewest).
 
     Args:
-        first, second: int8[n, S] of every file, the same people in the same rows.
+        first, second: Every file, the same people in the same rows.
     """
-    shown, of_first = distinct(np.concatenate(first))
-    pairs = of_first + len(shown) * distinct(np.concatenate(second))[1]
-    cuts = np.cumsum([len(file) for file in first])[:-1]
-    smallest = min(int(np.unique(own, return_counts=True)[1].min()) for own in np.split(pairs, cuts))
-    return len(np.unique(pairs)), smallest
+    of_first, of_second = _numbered(first), _numbered(second)
+    base = 1 + max(int(own.max()) for own in of_first)
+    pairs = [one + base * two for one, two in zip(of_first, of_second, strict=True)]
+    smallest = min(int(np.unique(own, return_counts=True)[1].min()) for own in pairs)
+    return len(np.unique(np.concatenate(pairs))), smallest
+
+
+def _numbered(files: Sequence[Records]) -> list[NDArray[np.int64]]:
+    """Number of the record of each row, [people] a file: equal records have one number, in whatever file they are."""
+    numbers: dict[bytes, int] = {}
+    found = []
+    for file in files:
+        own = np.empty(len(file), np.int64)
+        for start in range(0, len(file), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            shown, which = distinct(file[part])
+            own[part] = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in shown])[which]
+        found.append(own)
+    return found
 
 
 def two_releases(

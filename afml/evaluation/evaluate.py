@@ -29,7 +29,7 @@ from afml.evaluation.details import (
 from afml.evaluation.disclosure import GenotypeInference, chosen_sites, homogeneities, judge, measured
 from afml.evaluation.harder import harder
 from afml.evaluation.headline import Declared, Headline, Measured, declared, measure
-from afml.evaluation.inputs import EvaluationInputs, OtherRelease, stacked
+from afml.evaluation.inputs import EvaluationInputs, OtherRelease, stacked, taken
 from afml.evaluation.limits import chosen
 from afml.evaluation.population import Population, rr_by_population
 from afml.evaluation.report import BaselineRow, FrontierPoint, ReleaseSection, Samples, samples
@@ -175,8 +175,8 @@ def _compared(inputs: EvaluationInputs, case: Case, found: Parts, dosage: Int8, 
 
 
 def _family(comparands: Comparands, other: OtherRelease, inputs: EvaluationInputs) -> Family:
-    mask, files = other.mask, other.released
-    records = mask(comparands.dosage) if files is None else stacked(files)[comparands.rows]
+    files = other.released
+    records = other.mask(comparands.dosage) if files is None else np.concatenate(taken(files, comparands.rows))
     return Family(other.name, (as_level(comparands, other.name, records, other.mask),))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.evaluation.again import TwoReleases, joint_groups, two_releases
-from afml.evaluation.attacks.base import Attack, Case, Int8
+from afml.evaluation.attacks.base import Attack, Case
 from afml.evaluation.attacks.kinship import KinshipLinkage
 from afml.evaluation.attacks.likelihood import LikelihoodLinkage
 from afml.evaluation.attacks.markov import HiddenMarkovLinkage
@@ -17,7 +17,7 @@ from afml.evaluation.attacks.masker_aware import MaskerAwareLinkage
 from afml.evaluation.disclosure.membership import Judged
 from afml.evaluation.disclosure.recovery import Recovery, recover
 from afml.evaluation.groups import ByGroup, by_group, clustered
-from afml.evaluation.inputs import EvaluationInputs, stacked
+from afml.evaluation.inputs import EvaluationInputs, Records, stacked, taken
 from afml.evaluation.limits import chosen
 from afml.evaluation.relatives import RelativesPoint, rr_by_degree
 from afml.evaluation.rr import ReIdentification
@@ -82,11 +82,8 @@ def _again(
     if second is None:
         return None
     note(f"a second release: {second.name}")
-    files: tuple[Int8, ...] = second.released or tuple(second.mask(one.dosage) for one in inputs.institutions)
-    ends = np.cumsum([len(file) for file in files])
-    inside = np.split(rows, np.searchsorted(rows, ends[:-1]))
-    some = [file[own - (end - len(file))] for file, own, end in zip(files, inside, ends, strict=True)]
-    found = two_releases(second.name, case, some, second.mask, attackers(), seed=inputs.seed)
+    files: tuple[Records, ...] = second.released or tuple(second.mask(one.dosage) for one in inputs.institutions)
+    found = two_releases(second.name, case, taken(files, rows), second.mask, attackers(), seed=inputs.seed)
     # Groups are of everybody, whoever was attacked.
     patterns, smallest = joint_groups([one.released for one in inputs.institutions], files)
     return replace(found, patterns=patterns, smallest_group=smallest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,14 @@ class Institution:
             )
 
 
+class Records(Protocol):
+    """Released records of one file, by row: held whole, or as patterns and who shows which."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice | NDArray[np.int64], /) -> Int8: ...
+
+
 @dataclass(frozen=True, eq=False)
 class OtherRelease:
     """Another release of the same people, listed among the baselines.
@@ -53,12 +61,12 @@ class OtherRelease:
     Attributes:
         name: As in the table.
         mask: Its public release function.
-        released: int8[n, S] per institution where it differs from `mask(dosage)` (grouped by file, say).
+        released: Those of each institution, where they differ from `mask(dosage)` (grouped by file, say).
     """
 
     name: str
     mask: ReleaseFunction
-    released: tuple[Int8, ...] | None = None
+    released: tuple[Records, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +118,15 @@ class EvaluationInputs:
     told: Callable[[Int8], Float64] | None = None
     labels: Labels | None = None
     second: OtherRelease | None = None
+
+
+def taken(files: Sequence[Records], rows: NDArray[np.int64] | slice) -> list[Int8]:
+    """int8[rows of it, S] of every file, rows being numbered over all of them, in ascending order."""
+    ends = np.cumsum([len(file) for file in files])
+    if isinstance(rows, slice):
+        rows = np.arange(int(ends[-1]))[rows]
+    own = np.split(rows, np.searchsorted(rows, ends[:-1]))
+    return [file[some - (int(end) - len(file))] for file, some, end in zip(files, own, ends, strict=True)]
 
 
 def stacked(arrays: Sequence[Int8]) -> Int8:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from afml.core.children import in_children, usable_processors
 from afml.masking.settings import ReleaseSettings
 from afml.release.method import MANY_PATTERNS, METHODS, ReleaseMethod
 from afml.release.model import ScoredModel
-from afml.release.planning import plan_release
-from afml.release.released import apply_plan, mask_alone
+from afml.release.plan import ReleasePlan
+from afml.release.planning import untried_plan
+from afml.release.released import Released, apply_plan, mask_alone
 
 NETWORK_MASKS = "network masks, ungrouped"
 
@@ -25,12 +27,12 @@ class Alternative:
     Attributes:
         name: In tables.
         mask: Its public release function.
-        released: Records of every file, [people, sites] each, where groups make them differ from `mask(file)`.
+        released: Every file, where groups make them differ from `mask(file)`.
     """
 
     name: str
     mask: Callable[[NDArray[np.int8]], NDArray[np.int8]]
-    released: tuple[NDArray[np.int8], ...] | None = None
+    released: tuple[Released, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +57,7 @@ def by_method(name: str, model: ScoredModel, basis: Basis, method: str) -> Alter
 
     A method that is not made for many patterns has `MANY_PATTERNS` at most.
     """
-    most = basis.settings.patterns if METHODS.get(method).many else min(basis.settings.patterns, MANY_PATTERNS)
-    settings = basis.settings.model_copy(update={"method": method, "target_rr": None, "patterns": most})
-    plan = plan_release(model, basis.panel, settings, people_per_file=basis.people_per_file)
-    files = tuple(apply_plan(plan, file).dosage for file in basis.files)
-    return Alternative(name, functools.partial(mask_alone, plan), files)
+    return _released(name, _plan(model, basis, method), basis)
 
 
 def by_each_method(model: ScoredModel, basis: Basis, methods: Iterable[str]) -> tuple[Alternative, ...]:
@@ -69,8 +67,23 @@ def by_each_method(model: ScoredModel, basis: Basis, methods: Iterable[str]) -> 
     asked for: what they show is not read by dosages.
     """
     found = (METHODS.get(name) for name in methods)
-    usable = (one for one in found if one.lacking(model) is None and _goes(one, basis.settings))
-    return tuple(by_method(one.title, model, basis, one.name) for one in usable)
+    usable = [one for one in found if one.lacking(model) is None and _goes(one, basis.settings)]
+    work = [functools.partial(_plan, model, basis, one.name) for one in usable]
+    # Many patterns take a minute or two each. Networks have threads, which do not outlive a fork.
+    apart = basis.settings.patterns > MANY_PATTERNS and not len(model.game)
+    plans = in_children(work, usable_processors()) if apart else [one() for one in work]
+    return tuple(_released(one.title, plan, basis) for one, plan in zip(usable, plans, strict=True))
+
+
+def _plan(model: ScoredModel, basis: Basis, method: str) -> ReleasePlan:
+    most = basis.settings.patterns if METHODS.get(method).many else min(basis.settings.patterns, MANY_PATTERNS)
+    settings = basis.settings.model_copy(update={"method": method, "patterns": most})
+    return untried_plan(model, basis.panel, settings, basis.people_per_file)
+
+
+def _released(name: str, plan: ReleasePlan, basis: Basis) -> Alternative:
+    files = tuple(apply_plan(plan, file) for file in basis.files)
+    return Alternative(name, functools.partial(mask_alone, plan), files)
 
 
 def _goes(method: ReleaseMethod, settings: ReleaseSettings) -> bool:

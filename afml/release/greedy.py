@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.release.lloyd import lloyd, open_distance
+from afml.release.choices import Choices
+from afml.release.lloyd import lloyd, open_patterns
 from afml.release.method import ReleaseMethod
 from afml.release.model import ScoredModel
 from afml.release.patterns import Codebook, Pattern, contains
@@ -84,8 +85,7 @@ def _best_candidate(
     min_share: float,
 ) -> tuple[int, NDArray[np.float64]] | None:
     """The candidate that lowers the error most, and its centroid."""
-    distance = open_distance(points, has[:, chosen], centroids)
-    now = distance.min(axis=1)  # [people]
+    _, now = Choices(points, open_patterns(has[:, chosen]), centroids).nearest()
     best: tuple[float, int, NDArray[np.float64]] | None = None
     for candidate in range(has.shape[1]):
         if candidate in chosen or not has[:, candidate].any():

@@ -10,6 +10,7 @@ privacy.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,26 +65,42 @@ def plan_release(
         for trial in sorted(trials, key=_choice, reverse=True)[:_PROMISING]:
             trials += _with_fewer(ground, trial)
     best = max(trials, key=_choice)
-    share = settings.min_group_size / file_people
+    chosen = settings.model_copy(update={"method": best.method})
+    reason = _reason(settings, trials, best)
 
     def plan(panel: NDArray[np.int8], patterns: int) -> ReleasePlan:
-        method = METHODS.get(best.method)
-        people = learning_people(model, panel, method.mosaics(patterns))
-        return ReleasePlan(
-            model=model,
-            method=best.method,
-            codebook=method.learn(model, people, method.contained(model, people), patterns, share),
-            min_group_size=settings.min_group_size,
-            fill=settings.fill,
-            reason=_reason(settings, trials, best),
-            trials=tuple(trials),
-            expected=best.expected,
-        )
+        asked = chosen.model_copy(update={"patterns": patterns})
+        untried = untried_plan(model, panel, asked, file_people)
+        return replace(untried, reason=reason, trials=tuple(trials), expected=best.expected)
 
     if settings.target_rr is None:
         return plan(panel_dosage, best.asked)
     target = Target(settings.target_rr, rr or worst_attack(), file_people)
     return withstanding(plan, panel_dosage, best.asked, target)
+
+
+def untried_plan(
+    model: ScoredModel, panel: NDArray[np.int8], settings: ReleaseSettings, people_per_file: int
+) -> ReleasePlan:
+    """The patterns of one named method, as many as are asked for, without a look at what they are worth.
+
+    Args:
+        model: The trained model.
+        panel: Panel dosages, [people, sites].
+        settings: Method, patterns and groups; no target is kept.
+        people_per_file: People of the smallest file to come.
+    """
+    method = METHODS.get(settings.method)
+    people = learning_people(model, panel, method.mosaics(settings.patterns))
+    share = settings.min_group_size / people_per_file
+    return ReleasePlan(
+        model=model,
+        method=method.name,
+        codebook=method.learn(model, people, method.contained(model, people), settings.patterns, share),
+        min_group_size=settings.min_group_size,
+        fill=settings.fill,
+        reason=f"{method.name}, untried",
+    )
 
 
 def _choice(trial: Trial) -> tuple[float, int]:

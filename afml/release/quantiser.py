@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.release.lloyd import lloyd, open_distance, squared_distance
+from afml.release.choices import Choices
+from afml.release.lloyd import lloyd, open_patterns, squared_distance
 from afml.release.patterns import Codebook, Pattern, contains
 
 LLOYD_STEPS = 6
@@ -45,6 +46,7 @@ def learn(
     points = np.asarray(score, dtype=np.float64).reshape(len(dosage), -1)  # [people, scores]
     has = contains(dosage, pool)  # [people, candidates]
     carriers = np.ascontiguousarray(has.T, dtype=np.float64)
+    short = carriers.astype(np.float32)
     levels = _levels(points)
     to_levels = squared_distance(points, levels)  # [people, levels]
     sites = [{site for site, _ in pattern} for pattern in pool]
@@ -52,10 +54,10 @@ def learn(
     chosen: list[int] = []
     centroids = points.mean(axis=0, keepdims=True)
     while len(chosen) < patterns - 1 and free.any():
-        now = open_distance(points, has[:, chosen], centroids).min(axis=1)
+        _, now = Choices(points, open_patterns(has[:, chosen]), centroids).nearest()
         saved = np.maximum(now[:, None] - to_levels, 0.0)
         gain = carriers @ saved / len(points)  # [candidates, levels]
-        attracted = carriers @ (saved > 0).astype(np.float64) / len(points)
+        attracted = short @ (saved > 0).astype(np.float32) / np.float64(len(points))  # counts: exact
         gain[(attracted < min_share) | ~free[:, None]] = 0.0
         # Rounded, so that machines whose sums differ in the last bits choose alike.
         gain = np.round(gain / max(float(points.var()), 1e-300), 9)

@@ -42,10 +42,17 @@ class Released:
     retained_fraction: float
     entropy_bits: float
 
+    def __len__(self) -> int:
+        return len(self.patterns)
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> NDArray[np.int8]:
+        """Released records of some people of the file, [rows, sites]."""
+        return self.shown[self.patterns[rows]]
+
     @property
     def dosage(self) -> NDArray[np.int8]:
         """Released records, made anew at each look, [people of the file, sites]."""
-        return self.shown[self.patterns]
+        return self[:]
 
     @property
     def min_group_size(self) -> int:
