@@ -229,9 +229,9 @@ class MaskingTask(PredictsNothing):
             scale=statistics.scale,
             annotations=self.public.sites.annotations,
             weights=self.risk_weights(),
-            game=np.zeros(0) if self._masters.game is None else self._masters.game,
+            game=self._masters.require_game() if self._plays else np.zeros(0),
             card=card | measured.facts,
-            buffers=self._masters.buffers,
+            buffers=self._masters.buffers if self._plays else np.zeros(0),
             evidence=measured.associations,
         )
 
@@ -244,6 +244,12 @@ class MaskingTask(PredictsNothing):
 
     def _is_risk(self, phase: int) -> bool:
         return self.run.phases[phase].name == RISK
+
+    @property
+    def _plays(self) -> bool:
+        """Whether the networks have been trained: as they are drawn they are no use to anybody."""
+        settings, private = self.settings.game, any(phase.name != RISK for phase in self.run.phases)
+        return self._masters.game is not None and (private or bool(settings.steps and settings.public))
 
     @property
     def _lineup(self) -> int:
