@@ -32,6 +32,7 @@ _COMMON = 0.05
 _PEOPLE = 2048  # a block of pairs
 _SAMPLE = 400  # people whose pairs show what chance does
 _CHANCE = 5.0  # standard deviations
+_HALF = 0.75  # D / N_least of a pair, below which half of the sites show who is none
 _ROUNDING = 1e-4  # of a kinship in float32, and more
 
 
@@ -154,16 +155,28 @@ def _near(a: NDArray[np.int8], b: NDArray[np.int8], least: float) -> NDArray[np.
     """Which pairs of a block may have a kinship of `least` or more, [people, others]; all where a call is missing.
 
     Of complete calls phi is 1/2 - D / (4 N_least), D being the squared distance of the dosages: a single product of
-    matrices tells strangers, who are nearly everybody, from the few who are worth the other four.
+    matrices tells strangers, who are nearly everybody, from the few who are worth the other four. Strangers have D of
+    about 2 N_least, and D over some of the sites is no more than D: where `least` is large, some of them suffice.
     """
     if (a < 0).any() or (b < 0).any():
         return np.ones((len(a), len(b)), dtype=np.bool_)
-    left, right = a.astype(np.float32), b.astype(np.float32)  # whole numbers below 2^24: exact
-    distance = left @ (-2.0 * right).T
-    distance += np.square(left).sum(axis=1)[:, None]
-    distance += np.square(right).sum(axis=1)
-    fewest = np.minimum((a == 1).sum(axis=1)[:, None], (b == 1).sum(axis=1)).astype(np.float32)
-    return np.asarray(distance <= (2.0 - 4.0 * (least - _ROUNDING)) * fewest)
+    most = 2.0 - 4.0 * (least - _ROUNDING)  # D / N_least
+    looked = slice(None, None, 2) if most < _HALF else slice(None)
+    distance = _distance(a[:, looked], b[:, looked])
+    near: NDArray[np.bool_] = distance <= (most * (a == 1).sum(axis=1)).astype(np.float32)[:, None]
+    if near.any():
+        near &= distance <= (most * (b == 1).sum(axis=1)).astype(np.float32)
+    return near
+
+
+def _distance(a: NDArray[np.int8], b: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Squared distance of complete calls, [people, others]; of whole numbers below 2^24, so that all sums are exact."""
+    left, right = a.astype(np.float32), b.astype(np.float32)
+    ones = np.ones((1, 1), np.float32)
+    own, other = np.square(left).sum(axis=1, keepdims=True), np.square(right).sum(axis=1, keepdims=True)
+    left = np.concatenate([left, own, ones.repeat(len(left), axis=0)], axis=1)
+    right = np.concatenate([-2.0 * right, ones.repeat(len(right), axis=0), other], axis=1)
+    return np.asarray(left @ right.T)
 
 
 def _likeness(a: NDArray[np.int8], b: NDArray[np.int8]) -> _Likeness:
