@@ -32,6 +32,7 @@ _COMMON = 0.05
 _PEOPLE = 2048  # a block of pairs
 _SAMPLE = 400  # people whose pairs show what chance does
 _CHANCE = 5.0  # standard deviations
+_FEW = 1 / 32  # of the pairs of a block: up to here it costs less to look at each by itself
 _HALF = 0.75  # D / N_least of a pair, below which half of the sites show who is none
 _ROUNDING = 1e-4  # of a kinship in float32, and more
 
@@ -65,7 +66,7 @@ class Resolution(NamedTuple):
 
 
 class _Likeness(NamedTuple):
-    """[people, others] each."""
+    """[people, others] each, or [pairs]."""
 
     kinship: NDArray[np.float32]
     concordance: NDArray[np.float32]
@@ -132,15 +133,27 @@ def _block(
     near = _near(a, b, min(told.degree, SAME if told.same else 1.0))
     if among and begin[0] == begin[1]:
         near = np.triu(near, 1)  # everybody resembles themselves
-    rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
-    found = _likeness(a[rows], b[columns])
-    same = found.same & told.same
     pairs = []
-    for row, column in zip(*np.nonzero(same | (found.kinship >= told.degree)), strict=True):
-        one, other = begin[0] + int(rows[row]), begin[1] + int(columns[column])
-        if not among or one < other:
-            pairs.append(Pair(one, other, float(found.kinship[row, column]), bool(same[row, column])))
+    for rows, columns, found in _judged(a, b, near):
+        same = found.same & told.same
+        for pair in np.flatnonzero(same | (found.kinship >= told.degree)):
+            one, other = begin[0] + int(rows[pair]), begin[1] + int(columns[pair])
+            pairs.append(Pair(one, other, float(found.kinship[pair]), bool(same[pair])))
     return pairs
+
+
+def _judged(
+    a: NDArray[np.int8], b: NDArray[np.int8], near: NDArray[np.bool_]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], _Likeness]]:
+    """Rows, columns and likeness of the pairs that are near, [pairs] each: of many all at once, of few one by one."""
+    rows, columns = np.nonzero(near)
+    if len(rows) > near.size * _FEW:
+        found = _likeness(a, b)
+        yield rows, columns, _Likeness(found.kinship[near], found.concordance[near])
+        return
+    for start in range(0, len(rows), _PEOPLE):
+        some, others = rows[start : start + _PEOPLE], columns[start : start + _PEOPLE]
+        yield some, others, _likeness_of(a[some], b[others])
 
 
 def _blocks(people: NDArray[np.int8], others: NDArray[np.int8] | None) -> Iterator[tuple[slice, slice]]:
@@ -161,11 +174,20 @@ def _near(a: NDArray[np.int8], b: NDArray[np.int8], least: float) -> NDArray[np.
     if (a < 0).any() or (b < 0).any():
         return np.ones((len(a), len(b)), dtype=np.bool_)
     most = 2.0 - 4.0 * (least - _ROUNDING)  # D / N_least
-    looked = slice(None, None, 2) if most < _HALF else slice(None)
-    distance = _distance(a[:, looked], b[:, looked])
-    near: NDArray[np.bool_] = distance <= (most * (a == 1).sum(axis=1)).astype(np.float32)[:, None]
+    enough_a, enough_b = (most * (people == 1).sum(axis=1).astype(np.float32) for people in (a, b))
+    if most >= _HALF:
+        distance = _distance(a, b)
+        return np.asarray((distance <= enough_a[:, None]) & (distance <= enough_b))
+    distance = _distance(a[:, ::2], b[:, ::2])
+    near: NDArray[np.bool_] = distance <= enough_a[:, None]
     if near.any():
-        near &= distance <= (most * (b == 1).sum(axis=1)).astype(np.float32)
+        near &= distance <= enough_b
+    rows, columns = np.nonzero(near)
+    for start in range(0, len(rows), _PEOPLE):
+        some, others = rows[start : start + _PEOPLE], columns[start : start + _PEOPLE]
+        rest = np.square(a[some, 1::2] - b[others, 1::2]).sum(axis=1, dtype=np.int32)
+        whole = distance[some, others] + rest
+        near[some, others] = (whole <= enough_a[some]) & (whole <= enough_b[others])
     return near
 
 
@@ -180,11 +202,37 @@ def _distance(a: NDArray[np.int8], b: NDArray[np.int8]) -> NDArray[np.float32]:
 
 
 def _likeness(a: NDArray[np.int8], b: NDArray[np.int8]) -> _Likeness:
+    """Of everybody with everybody, [people, others]."""
     left, right = _indicators(a), _indicators(b)
     signed, homozygous, heterozygous = (x @ y.T for x, y in zip(left, right, strict=True))
     opposite, equal = (homozygous - signed) / 2, (homozygous + signed) / 2
     het_a, het_b = heterozygous + left[2] @ right[1].T, heterozygous + left[1] @ right[2].T
     both = homozygous + het_a + het_b - heterozygous
+    return _of_counts(heterozygous, opposite, equal, (het_a, het_b), both)
+
+
+def _likeness_of(a: NDArray[np.int8], b: NDArray[np.int8]) -> _Likeness:
+    """Of two people in each row, [pairs]."""
+
+    def count(true: NDArray[np.bool_]) -> NDArray[np.float32]:
+        return np.count_nonzero(true, axis=1).astype(np.float32)
+
+    called = (a >= 0) & (b >= 0)
+    het_a, het_b, alike = (a == 1) & called, (b == 1) & called, (a == b) & called
+    heterozygous = count(het_a & het_b)
+    opposite, equal = count(called & (np.abs(a - b) == 2)), count(alike) - heterozygous
+    return _of_counts(heterozygous, opposite, equal, (count(het_a), count(het_b)), count(called))
+
+
+def _of_counts(
+    heterozygous: NDArray[np.float32],
+    opposite: NDArray[np.float32],
+    equal: NDArray[np.float32],
+    het: tuple[NDArray[np.float32], NDArray[np.float32]],
+    both: NDArray[np.float32],
+) -> _Likeness:
+    """Of numbers of sites: both heterozygous, opposite, homozygous alike, each one heterozygous, both called."""
+    het_a, het_b = het
     fewest = np.minimum(het_a, het_b)
     with np.errstate(divide="ignore", invalid="ignore"):
         kinship = (heterozygous - 2 * opposite) / (2 * fewest) + 0.5 - (het_a + het_b) / (4 * fewest)
