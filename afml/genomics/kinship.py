@@ -215,7 +215,7 @@ def _likeness_of(a: NDArray[np.int8], b: NDArray[np.int8]) -> _Likeness:
     """Of two people in each row, [pairs]."""
 
     def count(true: NDArray[np.bool_]) -> NDArray[np.float32]:
-        return np.count_nonzero(true, axis=1).astype(np.float32)
+        return np.asarray(np.count_nonzero(true, axis=1), dtype=np.float32)
 
     called = (a >= 0) & (b >= 0)
     het_a, het_b, alike = (a == 1) & called, (b == 1) & called, (a == b) & called
