@@ -26,13 +26,13 @@ export PYTHONDONTWRITEBYTECODE ?=
 # No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
 export MPLBACKEND := Agg
 
-.PHONY: help readme setup demo demo-biobank golden reproduce reproduce-quick reproduce-extended reproduce-small reproduce-attacks reproduce-examples test simulate fuzz check map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-evaluation bench-evaluation-large bench-peers bench-paired clean
+.PHONY: help readme setup demo demo-biobank golden reproduce reproduce-quick reproduce-extended reproduce-small reproduce-attacks reproduce-attributes reproduce-examples test simulate fuzz check map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-evaluation bench-evaluation-large bench-peers bench-paired clean
 
 help:
 	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=]   five institutions on this machine"
 	@echo "make demo-biobank [PEOPLE=100000]   five simulated biobanks, ten traits, one release"
 	@echo "make test     all tests        make check   types, style, layers, wire code    make simulate [HISTORIES=2000]   hostile parties   make fuzz   damaged files"
-	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-small DATA=DIR   make reproduce-quick   make reproduce-attacks DATA=DIR   make reproduce-examples DATA=DIR [SEEDS=20]"
+	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-small DATA=DIR   make reproduce-quick   make reproduce-attacks DATA=DIR   make reproduce-attributes DATA=DIR   make reproduce-examples DATA=DIR [SEEDS=20]"
 	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory, bench-genomes, bench-evaluation; bench-evaluation-large of 500,000 people; bench-peers beside NVFlare, bench-paired OLD=DIR beside an older checkout)    make setup   only the environment"
 
 $(READY): requirements.lock pyproject.toml
@@ -83,6 +83,12 @@ reproduce-attacks: export OMP_NUM_THREADS := 2
 reproduce-attacks: $(READY)
 	@test -n "$(DATA)" || { echo "reproduce-attacks: give DATA=FOLDER with the 1000 Genomes exomes"; exit 2; }
 	@"$(PY)" -m afml reproduce --grid attacks --data "$(DATA)" --out "$(RESULTS)"
+
+# What releases tell of attributes, allowed and not; other uses of the same files
+reproduce-attributes: export OMP_NUM_THREADS := 2
+reproduce-attributes: $(READY)
+	@test -n "$(DATA)" || { echo "reproduce-attributes: give DATA=FOLDER with the 1000 Genomes exomes"; exit 2; }
+	@"$(PY)" -m afml reproduce --grid attributes --data "$(DATA)" --out "$(RESULTS)"
 
 # Hours; a cell at a time, and what is made stays: LIMIT=N looks at the first N cells alone.
 LIMIT ?=

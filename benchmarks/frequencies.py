@@ -19,71 +19,23 @@ import shutil
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from afml.consortium.card import DataAgreement, NodeCard
-from afml.consortium.run import RunConfig
 from afml.core.files import write_bytes
 from afml.study.data import DataSettings, StudyData, exomes, file_digest, load
-from afml.tasks.statistics.kind import STATISTICS
-from afml.tasks.statistics.people import Read
-from afml.tasks.statistics.settings import StatisticsSettings
-from afml.tasks.statistics.task import PublicSites, StatisticsTask
-from afml.training.inprocess import train_in_process
+from afml.study.uses import ALLELES, DELTA, frequencies_run, released_frequencies
 from afml.training.model import ArrayModel
-from afml.training.planning import Rounds, Terms, configure
-from afml.training.registry import find
 from afml.trial.parties import Parties, Traffic
 from afml.trial.processes import Team
 
-PLE, DELTA = 0.5, 1e-5
+PLE = 0.5
 OUT, CACHE = Path("results/examples.json"), Path("build/frequencies")
 NAMES = ("frequency", "combined")
-ALLELES: Mapping[str, Any] = {"sites": ["alleles"]}
 #: Mean absolute error at most: real exomes, combined with the panel, below the panel's alone; simulated people.
 SIMULATED_BAR = 0.001
-
-
-@dataclass(frozen=True, eq=False)
-class Held:
-    """People whose genotypes are in memory; see `afml.tasks.statistics.people.StatisticsPeople`."""
-
-    dosage: NDArray[np.int8]
-
-    def __len__(self) -> int:
-        return len(self.dosage)
-
-    def digest(self) -> str:
-        return str(self.dosage.shape)
-
-    def read(self, people: NDArray[np.int64]) -> Read:
-        return Read({}, np.ones(len(people), np.int64), self.dosage[people])
-
-
-def run_of(
-    data: StudyData, settings: Mapping[str, Any], seed: int, noise: Literal["distributed", "local"] = "distributed"
-) -> RunConfig:
-    """The run that `afml configure --task statistics --reserve-attempts 0` makes of these institutions."""
-    agreed = DataAgreement(kind="genotypes", fingerprint=data.panel.digest(), features=len(data.panel))
-    cards = [NodeCard(node=node, data=agreed, enrolled=len(file)) for node, file in enumerate(data.files, start=1)]
-    terms = Terms(name="frequencies", ple_sigma=PLE, delta=DELTA, reserve_attempts=0, noise=noise, seed=seed)
-    return configure("examples", cards, find("statistics"), settings, Rounds(), terms)
-
-
-def released(data: StudyData, run: RunConfig) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(frequencies, frequencies combined with the panel), [S], of one run."""
-    settings = STATISTICS.settings(run.task.settings)
-    assert isinstance(settings, StatisticsSettings)
-    task = StatisticsTask(run, settings, PublicSites(data.panel, data.panel_dosage))
-    train_in_process(run, task, {node: Held(file) for node, file in enumerate(data.files, start=1)})
-    arrays = task.model().arrays
-    alone, combined = (np.asarray(arrays[f"sites.{name}"]) for name in NAMES)
-    return alone, combined
 
 
 def measured(data: StudyData, seeds: Sequence[int]) -> dict[str, Any]:
@@ -104,7 +56,7 @@ def measured(data: StudyData, seeds: Sequence[int]) -> dict[str, Any]:
             ("local_noise", ALLELES, "local"),
         ):
             start = time.perf_counter()
-            alone, combined = released(data, run_of(data, settings, seed, noise))  # type: ignore[arg-type]
+            alone, combined = released_frequencies(data, frequencies_run(data, settings, seed, PLE, noise))  # type: ignore[arg-type]
             seconds.append(time.perf_counter() - start)
             arms.setdefault(name, []).append(float(np.abs(alone - truth).mean()))
             arms.setdefault(f"{name}_with_panel", []).append(float(np.abs(combined - truth).mean()))
@@ -141,7 +93,7 @@ def deployed(data: StudyData, root: Path, seed: int) -> dict[str, Any]:
         ])  # fmt: skip
         parties.train()
         parties.verify()
-    wanted = released(data, run)
+    wanted = released_frequencies(data, run)
     for node in parties.nodes:
         arrays = ArrayModel.load(parties.work(node).model(run.run)).arrays
         if not all(np.array_equal(arrays[f"sites.{name}"], array) for name, array in zip(NAMES, wanted, strict=True)):

@@ -15,7 +15,8 @@ of at least 20. Every way is given the same quantiser of the scores to begin wit
 
 A figure is the mean correlation of a released with a true score. `auc_*`: eight of the scores are traits' liabilities
 (heritability 0.5, a tenth of the people are cases), predicted by what three habits learn from the released scores of
-half of the file, as a share of the AUC that `lloyd` reaches; the worst trait.
+half of the file, as a share of the AUC that `lloyd` reaches; the worst trait. Figures that begin with `sixteen_` are of
+as many scores of the same people, all of them liabilities: `limit`, `lloyd`, `cells` and what L2 reaches.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ from afml.release.quantiser import learn
 
 SITES, PANEL, PEOPLE = 1024, 2000, 100_000
 PATTERNS, SCORES, CAUSAL, K = 2500, 10, 20, 20
+#: The most traits that a run serves.
+MOST = 16
 #: Of the scores, liabilities of binary traits; heritability and share of cases.
 BINARY, HERITABILITY, CASES = 8, 0.5, 0.1
 
@@ -84,11 +87,11 @@ def simulate(people: int, sites: int, seed: int, *, founders: int = 300) -> NDAr
 class Trial:
     """One simulated file, and what public people say of its scores."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, scores: int = SCORES) -> None:
         everybody = simulate(PANEL + PEOPLE, SITES, seed)
         panel, self.file = everybody[:PANEL], everybody[PANEL:]
         rng = np.random.default_rng([seed, 1])
-        weights = np.zeros((SCORES, SITES))
+        weights = np.zeros((scores, SITES))
         for row in weights:
             row[rng.choice(SITES, CAUSAL, replace=False)] = rng.normal(size=CAUSAL)
         weights /= panel.std(axis=0)
@@ -118,7 +121,8 @@ class Trial:
 
     def correlation(self, told: NDArray[np.float64]) -> float:
         """Mean over the scores."""
-        return float(np.mean([np.corrcoef(told[:, at], self.truth[:, at])[0, 1] for at in range(SCORES)]))
+        pairs = zip(told.T, self.truth.T, strict=True)
+        return float(np.mean([np.corrcoef(one, true)[0, 1] for one, true in pairs]))
 
 
 def _told(trial: Trial, pool: list[Pattern]) -> NDArray[np.float64]:
@@ -184,11 +188,11 @@ HABITS: dict[str, Callable[[], object]] = {
 }
 
 
-def _aucs(trial: Trial, told: NDArray[np.float64], habit: str) -> NDArray[np.float64]:
+def _aucs(trial: Trial, told: NDArray[np.float64], habit: str, binary: int = BINARY) -> NDArray[np.float64]:
     """AUC on the other half of the file, [binary traits]."""
     rng = np.random.default_rng(3)
     training, found = np.arange(PEOPLE) < PEOPLE // 2, []
-    for trait in range(BINARY):
+    for trait in range(binary):
         risk = trial.truth[:, trait]
         noise = rng.normal(size=PEOPLE) * np.sqrt((1 - HERITABILITY) / HERITABILITY)
         liability = (risk - risk.mean()) / risk.std() + noise
@@ -197,6 +201,25 @@ def _aucs(trial: Trial, told: NDArray[np.float64], habit: str) -> NDArray[np.flo
         model.fit(told[training], ill[training])  # type: ignore[attr-defined]
         found.append(roc_auc_score(ill[~training], model.predict_proba(told[~training])[:, 1]))  # type: ignore[attr-defined]
     return np.array(found)
+
+
+def _limit(scores: int) -> float:
+    """Correlation at most, of Gaussian scores with what PATTERNS patterns tell of them in blocks of any length."""
+    return float((1 - 2 ** (-2 * np.log2(PATTERNS) / scores)) ** 0.5)
+
+
+def _sixteen() -> dict[str, float]:
+    """The same for as many traits as a run serves."""
+    trial = Trial(scores=MOST)
+    cells, lloyd = _told(trial, common_patterns(trial.public, CANDIDATES * PATTERNS)), trial.lloyd()
+    ratio = _aucs(trial, cells, "l2", MOST) / _aucs(trial, lloyd, "l2", MOST)
+    return {
+        "sixteen_corr_limit": _limit(MOST),
+        "sixteen_corr_lloyd": trial.correlation(lloyd),
+        "sixteen_corr_cells": trial.correlation(cells),
+        "sixteen_auc_l2_worst": float(ratio.min()),
+        "sixteen_auc_l2_mean": float(ratio.mean()),
+    }
 
 
 def run() -> dict[str, object]:
@@ -210,7 +233,7 @@ def run() -> dict[str, object]:
     masked = time.process_time()
     cells, lloyd = np.asarray(centroids[taken]), trial.lloyd()
     figures: dict[str, object] = {
-        "corr_limit": (1 - 2 ** (-2 * np.log2(PATTERNS) / SCORES)) ** 0.5,
+        "corr_limit": _limit(SCORES),
         "corr_lloyd": trial.correlation(lloyd),
         "corr_cells": trial.correlation(cells),
         "corr_cells_any_order": trial.correlation(_random(trial, common[:PATTERNS])),
@@ -228,6 +251,8 @@ def run() -> dict[str, object]:
     for habit in HABITS:
         ratio = _aucs(trial, cells, habit) / _aucs(trial, lloyd, habit)
         figures |= {f"auc_{habit}_worst": ratio.min(), f"auc_{habit}_mean": ratio.mean()}
+    del trial, cells, lloyd
+    figures |= _sixteen()
     figures = {name: round(float(value), 4) for name, value in figures.items()}  # type: ignore[arg-type]
     return figures | {
         "patterns_used": int(np.count_nonzero(sizes)),

@@ -91,7 +91,8 @@ def _panel(work: Workspace) -> NDArray[np.int8]:
 def _table(work: Workspace, config: RunConfig, plan: ReleasePlan, panel: SitePanel) -> str:
     """The codebook table of a release."""
     risk = masking_settings(config).risk
-    names = [trait.name for trait in risk.declared] or [f"component{number + 1}" for number in range(risk.scores)]
+    names = [trait.name for trait in risk.declared]
+    names += [f"component{number + 1}" for number in range(risk.kept_components)]
     told = RELEASE_FILES.get(config.data.kind).told(panel, plan.codebook.shown(plan.masked), plan.masked)
     if len(set(map(tuple, told))) < len(told):
         raise ReleaseError(
@@ -215,9 +216,11 @@ def _privacy(statement: PrivacyStatement) -> list[str]:
 def _task(config: RunConfig) -> str:
     """What a file is good for, and what not."""
     risk, unfit = masking_settings(config).risk, RELEASE_FILES.get(config.data.kind).unfit
-    traits = risk.declared
-    if not traits:
+    names = [trait.name for trait in risk.diseases] + [attribute.name for attribute in risk.attributes]
+    if not names:
         kept = risk.kept_components
         return f"reconstruction from {kept} panel principal components; not for {unfit}"
-    named = "one declared phenotype" if len(traits) == 1 else ", ".join(trait.name for trait in traits)
-    return f"{named}; not for {unfit}"
+    named = "one declared phenotype" if len(names) == 1 else ", ".join(names)
+    if risk.kept_components:
+        named += f"; panel principal components kept: {risk.kept_components}"
+    return f"{named}; {'beyond these ' if risk.attributes else ''}not for {unfit}"

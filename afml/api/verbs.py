@@ -173,6 +173,7 @@ class Finished:
         about: What `afml phenotypes` wrote beside its table; None where nothing was simulated.
         seed: Of reference profiles, random masks and attackers.
         groups: Table of people's groups (sample, ..., super_pop); None: clusters of genotypes.
+        attributes: Undeclared columns of the phenotype tables, NAME or NAME=EDGE,EDGE: what the release tells of them.
     """
 
     run: Path
@@ -182,6 +183,7 @@ class Finished:
     about: Path | None = None
     seed: int = 1
     groups: Path | None = None
+    attributes: tuple[str, ...] = ()
 
 
 def assess(finished: Finished, seconds: dict[str, float] | None = None) -> Assessment:
@@ -207,8 +209,9 @@ def assess(finished: Finished, seconds: dict[str, float] | None = None) -> Asses
         cure = "give --own with one work folder, or --work and --aggregator of a trial"
         raise ConfigError("an institution evaluates its own file alone", where="afml evaluate", cure=cure)
     trial = Trial(
-        config, works, finished.aggregator, finished.data_kind, finished.about, finished.seed, finished.groups
-    )
+        config, works, finished.aggregator, finished.data_kind, finished.about, finished.seed, finished.groups,
+        finished.attributes,
+    )  # fmt: skip
     return assess_trial(trial, {} if seconds is None else seconds)
 
 

@@ -55,7 +55,7 @@ def as_declared(people: Enrolled, risk: RiskSettings) -> Enrolled:
     """
     if not risk.declared:
         return Enrolled(people.dosage, np.zeros((len(people), 0), np.int8))
-    if risk.phenotypes == 1 and not risk.traits and not risk.covariates:
+    if len(risk.declared) == 1 and not risk.traits and not risk.covariates:
         return people
     case = people.phenotype.astype(np.float64)
     extreme = (2.0 * case - 1.0) * (FARTHEST_SPREADS / TRAIT_SPREADS)

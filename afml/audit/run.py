@@ -125,7 +125,7 @@ def audit_run(
     config = subject.config
     risk, sites = masking_settings(config).risk, config.data.features
     phases = tuple(phase for phase in config.phases if phase.name == RISK)
-    parameters = risk.phenotypes * (sites + 1 + len(risk.covariates))
+    parameters = len(risk.declared) * (sites + 1 + len(risk.covariates))
     canaries = min(canaries, most_spread(sites), _LARGEST_MATRIX // parameters)
     if not phases or canaries < 2:
         raise ConfigError("needs a risk phase and at least two canaries", where=f"audit of run {config.run}")

@@ -42,6 +42,10 @@ _PATH = click.Path(path_type=Path)
     help="TSV: sample, ..., super_pop. RR and membership by group; without it genotypes are clustered.",
 )
 @click.option(
+    "--attribute", "attributes", multiple=True, metavar="NAME[=EDGE,...]",
+    help="Also ask what records tell of this column, which the run does not declare; edges cut a number into bands.",
+)  # fmt: skip
+@click.option(
     "--attack-bench",
     "released",
     type=_PATH,
@@ -56,7 +60,7 @@ def evaluate(
     run_file: Path | None, works: tuple[Path, ...], own: Path | None, out: Path, about: Path | None,
     aggregator: Path | None, data_kind: Literal["simulated", "vcf"], seconds: Path | None, seed: int,
     groups: Path | None, released: tuple[Path, ...], people_vcf: Path | None, panel_vcf: Path | None,
-    pairs: Path | None, sites: int,
+    pairs: Path | None, sites: int, attributes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Attack and score the releases of WORK folders.
 
@@ -68,10 +72,10 @@ def evaluate(
     With --attack-bench, attack any released VCF: masked or synthetic genotypes, of AFML or of another tool.
     """
     if released:
-        if run_file or works or own or aggregator or people_vcf is None or panel_vcf is None:
+        if run_file or works or own or aggregator or attributes or people_vcf is None or panel_vcf is None:
             raise ConfigError(
                 "attacks files, not a run", where="--attack-bench",
-                cure="give --people-vcf and --panel-vcf with it, and no --run, --own, --work or --aggregator",
+                cure="give --people-vcf and --panel-vcf with it, and no --run, --own, --work, --aggregator or --attribute",
             )  # fmt: skip
         files = BenchFiles(released, people_vcf, panel_vcf, pairs, groups, sites, seed)
         with step("attack bench") as running:
@@ -89,7 +93,7 @@ def evaluate(
     if own:
         works = (require_private(own),)
         require_private(out)
-    finished = Finished(run_file, works, aggregator, data_kind, about, seed, groups)
+    finished = Finished(run_file, works, aggregator, data_kind, about, seed, groups, attributes)
     found = assess(finished, json.loads(seconds.read_text()) if seconds else {})
     found.write(out)
     print_report(found.report, found.plan.method, console, found.evaluation.details)

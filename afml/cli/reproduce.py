@@ -13,6 +13,8 @@ from afml.core.errors import ReleaseError
 from afml.core.files import write_bytes
 from afml.core.simulation import SIMULATION
 from afml.study.attacked import table, under_attack
+from afml.study.attributes import measure_attributes
+from afml.study.attributes import table as attributes_table
 from afml.study.design import FederatedRuns
 from afml.study.reproduction import begun, check_quick, quick_data, real_design, write_results
 from afml.study.runner import Places, make_runs
@@ -28,7 +30,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--grid",
     "which",
-    type=click.Choice(["full", "extended", "quick", "attacks", "small"]),
+    type=click.Choice(["full", "extended", "quick", "attacks", "attributes", "small"]),
     default="full",
     show_default=True,
 )
@@ -43,8 +45,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--limit", default=None, type=int, help="Make at most this many runs (of small: cells) now.")
 @click.option("--report-only", is_flag=True, help="Write tables and figures of the runs that are there.")
 def reproduce(
-    data: Path | None, which: Literal["full", "extended", "quick", "attacks", "small"], out: Path, cache: Path,
-    workers: int,
+    data: Path | None, which: Literal["full", "extended", "quick", "attacks", "attributes", "small"], out: Path,
+    cache: Path, workers: int,
     federated: FederatedRuns, seeds: str | None, limit: int | None, report_only: bool,
 ) -> None:  # fmt: skip
     """Run the grid, two runs at a time; what is in OUT/runs already is not made again."""
@@ -55,6 +57,9 @@ def reproduce(
         return
     if which == "attacks":
         _attacks(places, out)
+        return
+    if which == "attributes":
+        _attributes(places, out)
         return
     if which == "small":
         _small(SmallPlaces(data, cache), out, workers, 0 if report_only else limit)
@@ -90,6 +95,13 @@ def _attacks(places: Places, out: Path) -> None:
     write_bytes(out / "attacks.json", (report.model_dump_json(indent=2) + "\n").encode())
     write_bytes(out / "attacks.md", table(report).encode())
     click.echo(table(report))
+
+
+def _attributes(places: Places, out: Path) -> None:
+    found = measure_attributes(places, click.echo)
+    write_bytes(out / "attributes.json", (found.model_dump_json(indent=2) + "\n").encode())
+    write_bytes(out / "attributes.md", attributes_table(found).encode())
+    click.echo(attributes_table(found))
 
 
 def _small(places: SmallPlaces, out: Path, workers: int, limit: int | None) -> None:

@@ -16,6 +16,7 @@ from afml.evaluation.attacks import Case, Knowledge, baseline_suite, full_suite,
 from afml.evaluation.attacks.base import Int8
 from afml.evaluation.attacks.likelihood import LikelihoodLinkage
 from afml.evaluation.attacks.masker_aware import MaskerAwareLinkage
+from afml.evaluation.attributes import tells
 from afml.evaluation.baselines import Comparands, Comparison, Family, UnderTest, as_level, compare
 from afml.evaluation.details import (
     Details,
@@ -32,7 +33,7 @@ from afml.evaluation.headline import Declared, Headline, Measured, declared, mea
 from afml.evaluation.inputs import EvaluationInputs, OtherRelease, stacked, taken
 from afml.evaluation.limits import chosen
 from afml.evaluation.population import Population, rr_by_population
-from afml.evaluation.report import BaselineRow, FrontierPoint, ReleaseSection, Samples, samples
+from afml.evaluation.report import AttributeRow, BaselineRow, FrontierPoint, ReleaseSection, Samples, samples
 from afml.evaluation.rr import Patterns, ReIdentification, attack_all, describe
 
 Note = Callable[[str], None]
@@ -53,6 +54,7 @@ class Evaluation:
     frontier: tuple[FrontierPoint, ...]
     details: Details
     sampled: Samples | None = None
+    attributes: tuple[AttributeRow, ...] = ()
 
 
 def evaluate(inputs: EvaluationInputs, progress: Note = lambda _: None) -> Evaluation:
@@ -84,7 +86,19 @@ def evaluate(inputs: EvaluationInputs, progress: Note = lambda _: None) -> Evalu
     own = FrontierPoint(name="AFML release", level="", rr=release.rr, utility_ratio=compared.own)
     sampled = samples(inputs.limits, len(dosage), linked.records)
     points = (own, *compared.frontier)
-    return Evaluation(release, compared.rows, compared.rr_reduction_vs_random, points, details, sampled)
+    attributes = _attributes(inputs, asked, case, dosage, progress)
+    return Evaluation(release, compared.rows, compared.rr_reduction_vs_random, points, details, sampled, attributes)
+
+
+def _attributes(
+    inputs: EvaluationInputs, asked: Declared, case: Case, dosage: Int8, progress: Note
+) -> tuple[AttributeRow, ...]:
+    rows = chosen(len(dosage), inputs.limits.baseline_people, inputs.seed, 0xA7)
+    found = []
+    for known in inputs.attributes:
+        progress(f"attribute: {known.name}")
+        found.append(tells(known.of(rows), asked.training[rows], case.released[rows], dosage[rows], inputs.told))
+    return tuple(found)
 
 
 def attacked(inputs: EvaluationInputs, dosage: Int8) -> Case:

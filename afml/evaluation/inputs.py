@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from afml.core.errors import InputError
 from afml.evaluation.attacks import ReleaseFunction
 from afml.evaluation.attacks.base import Float64, Int8
+from afml.evaluation.attributes import Known
 from afml.evaluation.groups import Labels
 from afml.evaluation.limits import LIMITS, Limits
 
@@ -97,6 +98,7 @@ class EvaluationInputs:
         labels: Groups of people (of ancestry, say) that RR and membership are reported for; by default clusters of
             genotypes.
         second: A second release of the same people, attacked together with this one.
+        attributes: Classes of everybody that a release may tell, or may not: what it tells of them is measured.
     """
 
     institutions: tuple[Institution, ...]
@@ -118,6 +120,7 @@ class EvaluationInputs:
     told: Callable[[Int8], Float64] | None = None
     labels: Labels | None = None
     second: OtherRelease | None = None
+    attributes: tuple[Known, ...] = ()
 
 
 def taken(files: Sequence[Records], rows: NDArray[np.int64] | slice) -> list[Int8]:

@@ -127,12 +127,30 @@ class TraitRow(Section):
     )
 
 
+class AttributeRow(Section):
+    """What records tell of a class of everybody: super-population, sex, age band; on held-out people."""
+
+    name: str
+    classes: tuple[str, ...]
+    allowed: bool = Field(description="the run declares that a release may tell it")
+    people: int = Field(ge=1, description="held out, of known class")
+    base_rate: float = Share
+    accuracy: float = Share
+    accuracy_ci95: tuple[float, float]
+    raw_accuracy: float = Share
+
+    @property
+    def advantage(self) -> float:
+        """Accuracy from the release over that of naming the commonest class."""
+        return self.accuracy - self.base_rate
+
+
 class Samples(Section):
     """What of a large release was looked at by a random sample, and how large it was."""
 
     records: int = Field(ge=1, description="records attacked, among all candidates; rr_ci95 is about these")
     utility_people: int = Field(ge=1, description="people, trained on and held out, on whom utility was measured")
-    baseline_people: int = Field(ge=1, description="the same for baselines, and for the release beside them")
+    baseline_people: int = Field(ge=1, description="the same for baselines, the release beside them, and attributes")
     members: int = Field(ge=1, description="released people whose membership was asked about")
     harder_people: int = Field(ge=1, description="people whose relatives and second records were linked")
 
@@ -162,6 +180,9 @@ class Report(Section):
     rr_reduction_vs_random: float = Field(le=1, description="1 - rr / rr of random masking at matched utility")
     traits: tuple[TraitRow, ...] = Field(
         default=(), exclude_if=lambda rows: not rows, description="of a release that serves several"
+    )
+    attributes: tuple[AttributeRow, ...] = Field(
+        default=(), exclude_if=lambda rows: not rows, description="classes that were declared, or asked about"
     )
     phenotype: PhenotypeSection
     sampled: Samples | None = Field(

@@ -10,7 +10,7 @@ from afml.evaluation.details import Details, Row, every_phenotype
 from afml.evaluation.groups import ALLOWED
 from afml.evaluation.harder import Harder
 from afml.evaluation.page import MEASURES, percent
-from afml.evaluation.report import ReleaseSection, Report, compared_rows
+from afml.evaluation.report import AttributeRow, ReleaseSection, Report, compared_rows
 
 
 def summary(report: Report, method: str) -> list[tuple[str, str]]:
@@ -74,6 +74,16 @@ def harder_lines(found: Harder) -> list[tuple[str, str]]:
     return lines
 
 
+def attribute_line(one: AttributeRow) -> tuple[str, str]:
+    """(question, answer) of one attribute."""
+    what = "may tell" if one.allowed else "undeclared"
+    return (
+        f"{what}: {one.name}",
+        f"right for {percent(one.accuracy)} of held-out people, raw {percent(one.raw_accuracy)}, "
+        f"by guessing the commonest {percent(one.base_rate)}",
+    )
+
+
 def _cells(one: Row) -> tuple[str, str, str, str, str]:
     """Name, released, raw, covariates alone, ratio."""
     measure = MEASURES[one.measure]
@@ -107,6 +117,7 @@ def print_report(report: Report, method: str, console: Console, details: Details
         title += f"; panel drawn from allele frequencies ({data.panel_drawn} people)"
     attacks = sorted(report.release.rr_by_attack.items(), key=lambda item: -item[1])
     harder = [] if details is None or details.harder is None else harder_lines(details.harder)
+    harder += [attribute_line(one) for one in report.attributes]
     known = report.release.utility_comparable
     rows = [
         (row.name, row.matched, percent(row.rr), f"{row.utility_ratio:.3f}" if known else "not comparable")

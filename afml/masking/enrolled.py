@@ -141,9 +141,12 @@ def select(
         where: The table, to blame.
 
     Raises:
-        InputError: A column is missing or incomplete, or a binary trait is not 0 or 1.
+        InputError: A column is missing or incomplete, a binary trait is not 0 or 1, or somebody is of no class.
     """
-    targets = [target(column(trait.name), trait, where=where) for trait in risk.declared]
+    targets = [target(column(trait.name), trait, where=where) for trait in risk.diseases]
+    for attribute in risk.attributes:
+        if attribute.source == "people":
+            targets += list(attribute.targets(column(attribute.name), where=where).T)
     phenotype: NDArray[np.int8] | NDArray[np.float64] = np.zeros((len(dosage), 0), np.int8)  # of a run without traits
     if len(targets) == 1:
         phenotype = targets[0]

@@ -54,7 +54,7 @@ class MaskingKind:
                 f"a release at {run.data.features} sites cannot keep {risk.kept_components} components; "
                 "lower kept_components or prepare more sites"
             )
-        elif risk.kept_components and RISK in names:
+        elif not risk.declared and RISK in names:
             problem = "no trait is declared, so risk rounds would spend budget and learn nothing"
         elif GAME in names and settings.game.normalisation == "batch":
             problem = (

@@ -58,7 +58,7 @@ def wish_of(settings: MaskingSettings, rounds: Rounds, terms: Terms) -> Wish:
         option = f"--{wrong[0].replace('_', '-')}"
         raise ConfigError("the masking task sets this itself", where=option, cure="leave it out")
     game_rounds = int(rounds.further.get(GAME_ROUNDS, DEFAULT_GAME_ROUNDS))
-    if settings.risk.kept_components and not game_rounds:
+    if not settings.risk.declared and not game_rounds:
         raise ConfigError(
             "a run without traits has no risk rounds, and no game rounds are asked for: nothing private is trained",
             where="--game-rounds",
@@ -84,7 +84,7 @@ def plan_phases(wish: Wish, settings: MaskingSettings, sites: int) -> tuple[Phas
         settings: On which the lengths of the updates depend.
         sites: Sites of the panel.
     """
-    rounds = 0 if settings.risk.kept_components else wish.rounds
+    rounds = wish.rounds if settings.risk.declared else 0
     shares = []
     if rounds:
         shares.append(PhaseShare(RISK, rounds, 1.0, 1.0 - wish.game_share if wish.game_rounds else 1.0))
@@ -126,8 +126,8 @@ def plan_phases(wish: Wish, settings: MaskingSettings, sites: int) -> tuple[Phas
 def parameter_counts(sites: int, settings: MaskingSettings) -> tuple[int, int]:
     """Lengths of the update vectors of risk and game phases, which a run configuration declares.
 
-    The first one means nothing in a run without traits.
+    The first one is 0 in a run without traits.
     """
-    scores = settings.risk.scores
-    game = Game(sites, len(ANNOTATIONS), settings.game, torch.device("cpu"), phenotypes=scores)
-    return scores * (sites + 1 + len(settings.risk.covariates)), game.lengths.update
+    risk = settings.risk
+    game = Game(sites, len(ANNOTATIONS), settings.game, torch.device("cpu"), phenotypes=risk.scores)
+    return len(risk.declared) * (sites + 1 + len(risk.covariates)), game.lengths.update

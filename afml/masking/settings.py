@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from afml.core.config import FiniteSettings, Settings
+from afml.data.attribute import Attribute
 from afml.data.columns import Column, Trait
 
 #: Names of the task's phases: private rounds of the risk model, and of masker and identifier.
@@ -18,7 +19,7 @@ def _left_out(value: object) -> bool:
     return not value
 
 
-#: Most traits that one run learns; as many covariates or kept components.
+#: Most numbers per person that a release tells: of traits, classes of attributes and components; as many covariates.
 MOST_TRAITS = 16
 
 
@@ -35,7 +36,10 @@ class RiskSettings(Settings):
     )  # fmt: skip
     kept_components: int = Field(
         default=0, ge=0, le=MOST_TRAITS, exclude_if=_left_out,
-        description="no trait: top panel PCs that a release should keep",
+        description="top panel PCs that a release should keep: ancestry, public from the start",
+    )  # fmt: skip
+    attributes: tuple[Attribute, ...] = Field(
+        default=(), exclude_if=_left_out, description="classes that a release may tell beside traits"
     )  # fmt: skip
 
     @model_validator(mode="before")
@@ -51,15 +55,22 @@ class RiskSettings(Settings):
     def _consistent(self) -> Self:
         if self.traits and len(self.traits) != self.phenotypes:
             raise ValueError(f"{len(self.traits)} traits are declared and {self.phenotypes} phenotypes")
-        if self.kept_components and (self.traits or self.covariates or self.phenotypes > 1):
-            raise ValueError("kept_components is for runs without traits; declare traits or components, not both")
+        if self.kept_components and not self.traits and self.phenotypes > 1:
+            raise ValueError("traits beside kept_components need names; declare them as [[traits]]")
+        if self.covariates and not self.declared:
+            raise ValueError("covariates stand beside traits, and this run declares none; leave them out")
+        if not self.kept_components and any(one.source == "components" for one in self.attributes):
+            raise ValueError("the panel's components tell an attribute of this run; say how many in kept_components")
+        if self.scores > MOST_TRAITS:
+            raise ValueError(f"a release would tell {self.scores} numbers of everybody, the most are {MOST_TRAITS}")
         names = [column.name for column in (*self.declared, *self.covariates)]
+        names += [attribute.name for attribute in self.attributes]
         if len(set(names)) < len(names):
-            raise ValueError("two traits or covariates of the run have the same name")
+            raise ValueError("two traits, attributes or covariates of the run have the same name")
         return self
 
     @property
-    def declared(self) -> tuple[Trait, ...]:
+    def diseases(self) -> tuple[Trait, ...]:
         """The traits; where none is named, binary ones called `phenotype`, or `phenotype1`, `phenotype2`, ..."""
         if self.traits or self.kept_components:
             return self.traits
@@ -68,9 +79,15 @@ class RiskSettings(Settings):
         return tuple(Trait(name=f"phenotype{number}") for number in range(1, self.phenotypes + 1))
 
     @property
+    def declared(self) -> tuple[Trait, ...]:
+        """All that is learned from people: the traits, then the classes of attributes against the rest."""
+        learned = [one for one in self.attributes if one.source == "people"]
+        return (*self.diseases, *(trait for one in learned for trait in one.one_against_rest))
+
+    @property
     def scores(self) -> int:
-        """Numbers per person that a release should tell: of the traits' risks, or of the components."""
-        return self.kept_components or self.phenotypes
+        """Numbers per person that a release should tell: of all that is learned, then of the components."""
+        return len(self.declared) + self.kept_components
 
 
 #: The two losses of the game, each of which trains one block of parameters.

@@ -121,7 +121,7 @@ class MaskingTask(PredictsNothing):
 
     def _risk_rows(self, phase: int, people: Enrolled) -> Rows:
         if phase not in self._hooked:
-            model = RiskModel(len(self.public), self.phenotypes, self.covariates)
+            model = RiskModel(len(self.public), len(self.settings.risk.declared), self.covariates)
             unflatten(model, self._risk_parameters)
             self._hooked[phase] = model.to(device())
         hooked = self._hooked[phase]
@@ -182,16 +182,16 @@ class MaskingTask(PredictsNothing):
     def risk_weights(self) -> NDArray[np.float64]:
         """Sparse risk weights on standardised dosages; the public part's where there is one.
 
-        [sites], or [phenotypes, sites] where there are several. Scores have variance 1 on the panel. In a run
-        without traits they are the loadings of the panel's principal components, public from the start.
+        [sites], or [scores, sites] where there are several. Scores have variance 1 on the panel. Those of components
+        come last: the loadings of the panel's principal components, public from the start.
         """
         if self._masters.weights is not None:
             return self._masters.weights
         statistics, dosage, risk = self.public.statistics, self.public.dosage, self.settings.risk
+        found = fit_weights(self.run, risk, statistics, dosage, self._accumulated, self.public.places)
         if risk.kept_components:
-            return component_weights(statistics, dosage, self.phenotypes).reshape(self._weights_shape)
-        fitted = fit_weights(self.run, risk, statistics, dosage, self._accumulated, self.public.places)
-        return fitted.reshape(self._weights_shape)
+            found = np.concatenate([found, component_weights(statistics, dosage, risk.kept_components)])
+        return found.reshape(self._weights_shape)
 
     # -- state ------------------------------------------------------------------------------------------
 
@@ -273,8 +273,9 @@ class MaskingTask(PredictsNothing):
 
     @property
     def _accumulated(self) -> NDArray[np.float64]:
-        """What the risk rounds say of the sites, without intercepts and covariates, [phenotypes, sites]."""
-        return self._risk_parameters.reshape(self.phenotypes, -1)[:, : len(self.public)]
+        """What the risk rounds say of the sites, without intercepts and covariates, [traits, sites]."""
+        inputs = len(self.public) + 1 + self.covariates
+        return self._risk_parameters.reshape(len(self.settings.risk.declared), inputs)[:, : len(self.public)]
 
     @property
     def _weights_shape(self) -> tuple[int, ...]:

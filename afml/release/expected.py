@@ -77,14 +77,14 @@ class Expectation:
 
 
 def expectation(model: ScoredModel, panel: NDArray[np.int8]) -> Expectation | None:
-    """What a model says of its traits; None where it says nothing of noise, as where it keeps components.
+    """What a model says of its traits; None where it says nothing of the noise of some score, as of components.
 
     Args:
         model: The trained model.
         panel: Public people, who know which sites go together, [people, sites].
     """
     evidence = np.atleast_2d(model.evidence)
-    if not evidence.size:
+    if not evidence.size or len(evidence) < len(np.atleast_2d(model.weights)):
         return None
     rng = public_rng(model, "expected")
     made = zip(np.atleast_2d(model.weights), evidence, model.card["noise"], strict=True)

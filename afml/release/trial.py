@@ -13,7 +13,7 @@ from afml.release.expected import Expectation, expectation
 from afml.release.grouping import assign_groups
 from afml.release.method import ReleaseMethod
 from afml.release.model import ScoredModel
-from afml.release.public import learning_people, public_rng, with_mosaics
+from afml.release.public import learning_people, with_mosaics
 
 #: Held-out panel people and mosaics of them that few patterns are judged on, and mosaics for each of many patterns.
 _JUDGED, _JUDGED_MANY = 1000, 8
@@ -92,7 +92,7 @@ class Ground:
         held_out = self.panel[1::2]
         if self.expectation is None:
             return held_out
-        return with_mosaics(held_out, max(0, _JUDGED - len(held_out)), public_rng(self.model, "trial"))
+        return with_mosaics(self.model, held_out, max(0, _JUDGED - len(held_out)), "trial")
 
     def hold(self, method: ReleaseMethod, patterns: int) -> Trial:
         """Try a method with so many patterns, in groups of the same share of the people as in the file to come."""
@@ -104,7 +104,7 @@ class Ground:
         codebook = method.learn(self.model, people, contained, patterns, share)
         judged, whom = self._judged, "judged"
         if method.many:  # a group of thousands of patterns needs more people than a panel has
-            judged = with_mosaics(self.panel[1::2], _JUDGED_MANY * patterns, public_rng(self.model, "trial"))
+            judged = with_mosaics(self.model, self.panel[1::2], _JUDGED_MANY * patterns, "trial")
             whom = f"judged for {patterns}"
         size = max(1, min(round(share * len(judged)), len(judged)))
         points = method.points(self.model, codebook, judged)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from afml.core.errors import ReleaseError
 from afml.release.plan import ReleasePlan
-from afml.release.public import public_rng, with_mosaics
+from afml.release.public import with_mosaics
 from afml.release.released import apply_plan, mask_alone
 
 #: Candidates of the attacks that a plan must withstand before it is used.
@@ -83,7 +83,7 @@ def withstanding(
 def panel_case(plan: ReleasePlan, panel: NDArray[np.int8], file_people: int) -> PanelCase:
     """Release the odd panel people and mosaics of them by a plan that was learned on the even ones."""
     held_out = panel[1::2]
-    people = with_mosaics(held_out, _VERIFICATION_PEOPLE - len(held_out), public_rng(plan.model, "verification"))
+    people = with_mosaics(plan.model, held_out, _VERIFICATION_PEOPLE - len(held_out), "verification")
     files = np.array_split(people, max(1, len(people) // file_people))
     released = np.concatenate([apply_plan(plan, file).dosage for file in files])
     return PanelCase(people, released, panel[::2], lambda dosage: mask_alone(plan, dosage), plan.fill)

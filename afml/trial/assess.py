@@ -48,6 +48,7 @@ from afml.release.method import METHODS
 from afml.release.plan import ReleasePlan
 from afml.release.released import mask_alone
 from afml.release.table import Decoder
+from afml.trial.attributes import attributes_of
 from afml.trial.auditing import subject_of
 from afml.trial.bench import labels_of
 from afml.trial.parties import Traffic
@@ -72,6 +73,7 @@ class Trial:
         about: What `afml phenotypes` wrote beside its table; None where nothing was simulated.
         seed: Of reference profiles, random masks and attackers.
         groups: Table of people's groups (`afml.trial.bench.read_groups`); None: clusters of genotypes.
+        attributes: Undeclared columns to ask about (`afml.trial.attributes`).
     """
 
     config: RunConfig
@@ -81,6 +83,7 @@ class Trial:
     about: Path | None
     seed: int
     groups: Path | None = None
+    attributes: tuple[str, ...] = ()
 
     @property
     def settings(self) -> MaskingSettings:
@@ -165,6 +168,7 @@ def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
         baselines=found.baselines,
         rr_reduction_vs_random=found.rr_reduction_vs_random,
         traits=trait_rows(found.details),
+        attributes=found.attributes,
         phenotype=_phenotype(trial.about),
         sampled=found.sampled,
         seconds=seconds,
@@ -183,7 +187,8 @@ def _inputs(trial: Trial, plan: ReleasePlan) -> EvaluationInputs:
     institutions = _institutions(trial)
     store = GenotypeStore.open(trial.files.panel_store)
     panel = store.dosage()
-    names = [name for space in trial.spaces for name in PeopleTable.load(space.people).samples]
+    tables = [PeopleTable.load(space.people) for space in trial.spaces]
+    names = [name for table in tables for name in table.samples]
     model = TrainedModel.load(trial.spaces[0].model(trial.config.run))
     smallest = min(trial.config.enrolled.values())
     basis = Basis(panel, tuple(one.dosage for one in institutions), settings.release, smallest)
@@ -192,18 +197,19 @@ def _inputs(trial: Trial, plan: ReleasePlan) -> EvaluationInputs:
         institutions=institutions,
         panel=panel,
         mask=lambda dosage: mask_alone(plan, dosage),
-        risk_weights=_binary_first(np.atleast_2d(model.weights), settings) / model.scale,
+        risk_weights=_served(np.atleast_2d(model.weights), settings) / model.scale,
         others=others,
         fill=plan.fill,
         genotype_error=settings.game.genotype_error,
         seed=trial.seed,
         names=_names(settings),
-        components=(lambda dosage: model.risk_score(dosage).reshape(len(dosage), -1))
-        if settings.risk.kept_components
-        else None,
+        components=None
+        if settings.risk.diseases
+        else lambda dosage: model.risk_score(dosage).reshape(len(dosage), -1)[:, -settings.risk.kept_components :],
         told=Decoder(plan, panel) if METHODS.get(plan.method).many else None,
         labels=labels_of(trial.groups, names, store.samples),
         second=next((one for one in others if one.released is not None), None),
+        attributes=attributes_of(settings.risk, tables, trial.attributes, trial.spaces[0].people),
     )
 
 
@@ -218,18 +224,19 @@ def _others(plan: ReleasePlan, model: TrainedModel, basis: Basis) -> tuple[Other
 
 def _names(settings: MaskingSettings) -> tuple[str, ...]:
     """Of the traits, binary ones first; none of the single phenotype of a run that declares no trait."""
-    if settings.risk.kept_components:
+    if not settings.risk.diseases:
         return (f"reconstruction, {settings.risk.kept_components} components",)
     if not settings.risk.traits and settings.risk.phenotypes == 1:
         return ()
-    return tuple(_binary_first(np.array([trait.name for trait in settings.risk.declared]), settings).tolist())
+    return tuple(_served(np.array([trait.name for trait in settings.risk.diseases]), settings).tolist())
 
 
-def _binary_first(rows: NDArray[Any], settings: MaskingSettings) -> NDArray[Any]:
-    """Rows of traits in declared order -> binary ones first, as the evaluation has them; of components as they are."""
-    if settings.risk.kept_components:
-        return rows
-    return rows[np.argsort([trait.kind == "quantitative" for trait in settings.risk.declared], kind="stable")]
+def _served(rows: NDArray[Any], settings: MaskingSettings) -> NDArray[Any]:
+    """Rows of scores in declared order -> those of traits, binary ones first; of components where there is no trait."""
+    traits = settings.risk.diseases
+    if not traits:
+        return rows[-settings.risk.kept_components :]
+    return rows[np.argsort([trait.kind == "quantitative" for trait in traits], kind="stable")]
 
 
 def _institutions(trial: Trial) -> tuple[Institution, ...]:
@@ -256,7 +263,8 @@ def _institution(space: Workspace, trial: Trial, dosage: NDArray[np.int8], relea
     people = PeopleTable.load(space.people)
     everybody = select(dosage, lambda name: people.columns.column(name, where=space.people), risk, where=space.people)
     targets = everybody.phenotype.reshape(len(dosage), -1)
-    number = np.array([trait.kind == "quantitative" for trait in risk.declared], dtype=np.bool_)
+    targets = targets[:, : len(risk.diseases)]  # classes of attributes, learned against the rest, come after them
+    number = np.array([trait.kind == "quantitative" for trait in risk.diseases], dtype=np.bool_)
     return Institution(
         dosage, targets[:, ~number].astype(np.int8), people.enrolled, released,
         traits=targets[:, number].astype(np.float64) if number.any() else None,

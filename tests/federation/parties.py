@@ -149,7 +149,7 @@ class Consortium(_Places):
         risk, played = parameter_counts(cards[0].data.features, task)
         phases = [Phase(name="risk", rounds=3, sample_rate=1.0, clip_norm=1.0, noise_multiplier=4.0,
                         learning_rate=1.0, parameters=risk)]  # fmt: skip
-        if wanted.kept_components:
+        if not wanted.declared:
             phases.clear()
         if game:
             phases.append(Phase(name="game", rounds=2, sample_rate=0.3, clip_norm=1.0, noise_multiplier=4.0,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
+from afml.data.attribute import Attribute
 from afml.data.columns import Column
 from afml.data.people import PeopleTable
 from afml.evaluation.details import read_details
@@ -34,7 +35,15 @@ from tests.federation.parties import SITES, Consortium
 COLUMNS = ("unused", "gout", "height", "asthma", "sex")
 TWO = RiskSettings(traits=(Trait(name="asthma"), Trait(name="gout")))
 HEIGHT = Trait(name="height", kind="quantitative", centre=170, spread=8)
-MIXED = RiskSettings(traits=(HEIGHT, Trait(name="gout")), covariates=(Column(name="sex", centre=0.5, spread=0.5),))
+MIXED = RiskSettings(
+    traits=(HEIGHT, Trait(name="gout")),
+    covariates=(Column(name="sex", centre=0.5, spread=0.5),),
+    attributes=(
+        Attribute(name="asthma", classes=("no", "yes")),
+        Attribute(name="ancestry", classes=("north", "south"), source="components"),
+    ),
+    kept_components=1,
+)
 
 COMPONENTS = RiskSettings(kept_components=2)
 
@@ -63,7 +72,7 @@ def test_the_federation_equals_the_in_process_reference_bit_for_bit(
 ) -> None:
     config = consortium.configure(name, risk=risk)
     if risk.declared:
-        assert config.phases[0].parameters == 2 * (SITES + 1 + len(risk.covariates))
+        assert config.phases[0].parameters == len(risk.declared) * (SITES + 1 + len(risk.covariates))
     port = free_port()
     server = consortium.start_aggregator(port, name)
     nodes = [consortium.start_node(n, port, name) for n in range(1, 4)]
@@ -71,7 +80,7 @@ def test_the_federation_equals_the_in_process_reference_bit_for_bit(
         assert process.wait(240) == 0, consortium.log(f"node-{number}") + consortium.log("aggregator")
     assert server.wait(60) == 0, consortium.log("aggregator")
     reference = consortium.reference(config)
-    assert reference.weights.shape == (2, SITES)
+    assert reference.weights.shape == (risk.scores, SITES)
     assert {consortium.model_card(n, name)["digest"] for n in range(1, 4)} == {reference.digest()}
 
 
@@ -86,16 +95,18 @@ def test_one_release_serves_both_and_the_report_tells_of_each(consortium: Consor
         done = afml("mask", "--kit", consortium.kit(node), "--work", consortium.work(node), "--run", run, "--force")
         assert done.code == 0, done.err
     with gzip.open(Workspace(consortium.work(1)).release("mixed") / "release.vcf.gz", "rt") as released:
-        assert "##afml_use=made for height, gout; not for" in released.read(4000)
+        use = "##afml_use=made for height, gout, asthma, ancestry; panel principal components kept: 1; beyond these not"
+        assert use in released.read(4000)
     table = [line.split("\t") for line in (Workspace(consortium.work(1)).release("mixed") / "codebook.tsv").open()]
-    assert table[0] == ["pattern", "shows", "score_height", "sd_height", "score_gout", "sd_gout\n"]
+    names = ("height", "gout", "asthma yes", "component1")
+    assert "\t".join(table[0]) == "\t".join(("pattern", "shows", *(f"score_{n}\tsd_{n}" for n in names))) + "\n"
     assert table[1][:2] == ["0", ""]
     assert all(re.fullmatch(r"\w+:\d+:[ACGT]:[ACGT]=(0/1|1/1|0/0)", row[1]) for row in table[2:])
     about = consortium.root / "about.json"
     about.write_text(json.dumps({"simulated": True, "causal_sites": 0, "heritability": 0.0, "seed": 5}))
     out = consortium.root / "evaluated"
     works = [option for node in (1, 2, 3) for option in ("--work", consortium.work(node))]
-    done = afml("evaluate", "--run", run, "--out", out, "--phenotype", about,
+    done = afml("evaluate", "--run", run, "--out", out, "--phenotype", about, "--attribute", "sex",
                 "--aggregator", consortium.data("mixed"), *works)  # fmt: skip
     assert done.code == 0, done.err
     details = read_details(out / "details.json")
@@ -106,6 +117,13 @@ def test_one_release_serves_both_and_the_report_tells_of_each(consortium: Consor
     assert release.utility_auc == details.phenotypes[0].auc
     page = (out / "report.html").read_text()
     assert "gout, AUC" in page
+    told = read_json(out / "report.json").attributes  # no table says who is of which ancestry
+    assert [(one.name, one.allowed, one.classes) for one in told] == [
+        ("asthma", True, ("no", "yes")),
+        ("sex", False, ("0", "1")),
+    ]
+    assert "it may tell asthma" in page
+    assert "undeclared: sex" in done.out
     assert "height, R" in page
 
 

@@ -70,8 +70,8 @@ def test_no_phenotype_is_needed_and_none_is_taken(model: TrainedModel) -> None:
         component_weights(PanelStatistics.from_panel(dosages(50, SITES, seed=0), 0), dosages(50, SITES, seed=0), 40)
     with pytest.raises(ConfigError, match="risk rounds would spend budget and learn nothing"):
         MASKING.check(_config(phases=config(SITES, PEOPLE).phases))
-    with pytest.raises(ConfigError, match="not both"):
-        MASKING.settings({"risk": {"kept_components": 2, "traits": [{"name": "gout"}]}})
+    with pytest.raises(ConfigError, match="this run declares none"):
+        MASKING.settings({"risk": {"kept_components": 2, "covariates": [{"name": "age"}]}})
 
 
 def test_a_cohort_with_phenotypes_is_refused_by_a_risk_round_of_another_run() -> None:

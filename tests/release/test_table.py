@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from afml.genomics.release import write_release
 from afml.genomics.released import GENOTYPES
@@ -65,3 +68,45 @@ def test_the_recipe_reads_a_released_file_as_its_table_says(
     mean, _ = expected(plan, PANEL)
     read = np.asarray(names["features"])[:, 0]
     assert read == pytest.approx(mean[released.patterns[order], 0], rel=1e-4)
+
+
+def test_the_recipe_for_plink2(plan: ReleasePlan, tmp_path: Path) -> None:
+    """Its script is run where there is awk, and what follows where there is plink2."""
+    if shutil.which("awk") is None:
+        pytest.skip("no awk: the script of the recipe is not run")
+    released = apply_plan(plan, dosages(60, SITES, seed=4))
+    order = write_release(
+        tmp_path, sites_panel(SITES), released.shown, header=["##afml_use=test"], shows=released.patterns
+    )
+    told = GENOTYPES.told(sites_panel(SITES), released.shown, plan.masked)
+    (tmp_path / "codebook.tsv").write_text(codebook_table(plan, PANEL, ["my gout"], told))
+    text = RECIPE.read_text(encoding="utf-8")
+    (script,) = re.findall(r"```awk\n(.*?)```", text, re.DOTALL)
+    (commands,) = re.findall(r"```sh\n(gunzip.*?)```", text, re.DOTALL)
+    (tmp_path / "make_scores.awk").write_text(script)
+    making, *training = commands.splitlines()
+    subprocess.run(["sh", "-ec", making], cwd=tmp_path, check=True)
+    *_, head, line = (tmp_path / "scores.vcf").read_text().splitlines()
+    people = head.split("\t")[9:]
+    place, name, *dosage = np.array(line.split("\t"))[[1, 2, *range(9, 69)]]
+    mean, _ = expected(plan, PANEL)
+    score = mean[released.patterns[order], 0]
+    assert (place, name) == ("3", "score_my_gout")
+    stretched = 2 * (score - mean[:, 0].min()) / (mean[:, 0].max() - mean[:, 0].min())
+    np.testing.assert_allclose(np.array(dosage, dtype=np.float64), stretched, atol=1e-4)
+    if shutil.which("plink2") is None:
+        pytest.skip("no plink2: the recipe is not run")
+    ill = (score + np.random.default_rng(1).normal(size=60) > score.mean()).astype(int)
+    (tmp_path / "phenotypes.tsv").write_text(
+        "#IID\tgout\n" + "".join(f"{person}\t{value}\n" for person, value in zip(people, ill, strict=True))
+    )
+    (tmp_path / "training.txt").write_text("\n".join(people[:45]) + "\n")
+    subprocess.run(["sh", "-ec", "\n".join(training)], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    (fitted,) = tmp_path.glob("fit.*.glm.*")
+    found = pd.read_csv(fitted, sep="\t").set_index("ID").loc["score_my_gout"]
+    assert found["OBS_CT"] == 45
+    model = LogisticRegression(C=np.inf).fit(stretched[:45, None], ill[:45])
+    effect = float(found["OR"])
+    if str(found["A1"]) == "A":  # the effect is of the allele that plink2 counts, here the rarer one
+        effect = 1 / effect
+    assert np.log(effect) == pytest.approx(model.coef_[0, 0], abs=0.02)

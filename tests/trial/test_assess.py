@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from afml.core.errors import InputError
+from afml.data.attribute import Attribute
 from afml.evaluation.report import PhenotypeSection
 from afml.masking.settings import MaskingSettings, RiskSettings, Trait
-from afml.trial.assess import _binary_first, _names, _phenotype
+from afml.trial.assess import _names, _phenotype, _served
 
 MIXED = MaskingSettings(
     risk=RiskSettings(
@@ -25,7 +26,7 @@ MIXED = MaskingSettings(
 def test_binary_traits_come_first_in_their_declared_order() -> None:
     assert _names(MIXED) == ("case", "carrier", "height", "weight")
     rows = np.arange(4)[:, None] * np.ones(3)
-    np.testing.assert_array_equal(_binary_first(rows, MIXED)[:, 0], [1, 3, 0, 2])
+    np.testing.assert_array_equal(_served(rows, MIXED)[:, 0], [1, 3, 0, 2])
 
 
 def test_the_phenotype_of_a_run_that_declares_none_has_no_name() -> None:
@@ -37,7 +38,20 @@ def test_components_are_one_thing_and_keep_their_order() -> None:
     settings = MaskingSettings(risk=RiskSettings(kept_components=3))
     assert _names(settings) == ("reconstruction, 3 components",)
     rows = np.arange(6).reshape(3, 2)
-    np.testing.assert_array_equal(_binary_first(rows, settings), rows)
+    np.testing.assert_array_equal(_served(rows, settings), rows)
+
+
+def test_scores_of_attributes_and_components_are_no_traits() -> None:
+    age = Attribute(name="age", classes=("young", "middle", "old"), edges=(40, 60))
+    risk = MIXED.risk.model_copy(update={"attributes": (age,), "kept_components": 2})
+    told = MaskingSettings(risk=risk)
+    assert _names(told) == _names(MIXED)
+    rows = np.arange(risk.scores)[:, None] * np.ones(3)
+    assert risk.scores == 9
+    np.testing.assert_array_equal(_served(rows, told)[:, 0], [1, 3, 0, 2])
+    alone = MaskingSettings(risk=RiskSettings(kept_components=2, attributes=(age,)))
+    assert _names(alone) == ("reconstruction, 2 components",)
+    np.testing.assert_array_equal(_served(rows[:5], alone)[:, 0], [3, 4])
 
 
 def test_only_what_was_simulated_is_called_so(tmp_path: Path) -> None:
