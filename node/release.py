@@ -23,7 +23,7 @@ from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
 from afml.ledger.releases import ReleaseRecord
 from afml.ledger.store import Ledger
-from afml.masking.chosen import masking_settings
+from afml.masking.chosen import masking_settings, purpose
 from afml.masking.model import TrainedModel
 from afml.masking.settings import ReleaseSettings
 from afml.release.choices import Choices
@@ -216,11 +216,4 @@ def _privacy(statement: PrivacyStatement) -> list[str]:
 def _task(config: RunConfig) -> str:
     """What a file is good for, and what not."""
     risk, unfit = masking_settings(config).risk, RELEASE_FILES.get(config.data.kind).unfit
-    names = [trait.name for trait in risk.diseases] + [attribute.name for attribute in risk.attributes]
-    if not names:
-        kept = risk.kept_components
-        return f"reconstruction from {kept} panel principal components; not for {unfit}"
-    named = "one declared phenotype" if len(names) == 1 else ", ".join(names)
-    if risk.kept_components:
-        named += f"; panel principal components kept: {risk.kept_components}"
-    return f"{named}; {'beyond these ' if risk.attributes else ''}not for {unfit}"
+    return f"{purpose(risk)}; {'beyond these ' if risk.attributes else ''}not for {unfit}"

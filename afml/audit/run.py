@@ -126,7 +126,7 @@ def audit_run(
     risk, sites = masking_settings(config).risk, config.data.features
     phases = tuple(phase for phase in config.phases if phase.name == RISK)
     parameters = len(risk.declared) * (sites + 1 + len(risk.covariates))
-    canaries = min(canaries, most_spread(sites), _LARGEST_MATRIX // parameters)
+    canaries = min(canaries, most_spread(sites), _LARGEST_MATRIX // max(1, parameters))
     if not phases or canaries < 2:
         raise ConfigError("needs a risk phase and at least two canaries", where=f"audit of run {config.run}")
     rng = np.random.default_rng(seed)

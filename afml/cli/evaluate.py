@@ -75,7 +75,7 @@ def evaluate(
         if run_file or works or own or aggregator or attributes or people_vcf is None or panel_vcf is None:
             raise ConfigError(
                 "attacks files, not a run", where="--attack-bench",
-                cure="give --people-vcf and --panel-vcf with it, and no --run, --own, --work, --aggregator or --attribute",
+                cure="give --people-vcf and --panel-vcf, and no --run, --own, --work, --aggregator or --attribute",
             )  # fmt: skip
         files = BenchFiles(released, people_vcf, panel_vcf, pairs, groups, sites, seed)
         with step("attack bench") as running:

@@ -15,6 +15,7 @@ from afml.consortium.runfile import load_run
 from afml.core.errors import BudgetError, IntegrityError
 from afml.ledger.spending import worst, worst_committed
 from afml.ledger.store import Ledger
+from afml.masking.chosen import NAME, masking_settings, purpose
 from afml.privacy.budget import balance
 from afml.privacy.events import reserved
 from afml.privacy.plan import planned_events
@@ -107,6 +108,8 @@ def consequences(policy: Policy, config: RunConfig, kit: NodeKit) -> Iterator[st
         f"{len(config.enrolled)} institutions, at least {config.quorum} in a sum, {config.noise} noise"
         + (", on the people kept out of training" if config.people == "holdout" else "")
     )
+    if config.task.kind == NAME:
+        yield f"a release by its model may tell: {purpose(masking_settings(config).risk)}"
     if config.start:
         yield f"it begins at the saved model {config.start[:12]}"
     if config.task.code in policy.run.trusted_code:

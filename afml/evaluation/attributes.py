@@ -46,6 +46,11 @@ class Known:
     people: NDArray[np.int64]
     allowed: bool = False
 
+    def askable(self, training: NDArray[np.bool_]) -> bool:
+        """Whether training people are of two classes or more, and the class of somebody held out is known."""
+        named = self.people >= 0
+        return len(np.unique(self.people[named & training])) > 1 and bool((named & ~training).any())
+
     def of(self, rows: NDArray[np.int64] | slice) -> Known:
         """Of some people alone."""
         return replace(self, people=self.people[rows])
@@ -74,7 +79,7 @@ def tells(
     truth, train = known.people[named], training[named]
     if truth.max(initial=0) >= len(known.classes):
         raise InputError(f"somebody is of class {truth.max()} of '{known.name}'", cure="name all classes")
-    if train.all() or len(np.unique(truth[train])) < 2:
+    if not known.askable(training):
         raise InputError(
             f"people of one class of '{known.name}' alone are known, or nobody is held out",
             cure="ask about an attribute that at least two classes of training people have",

@@ -95,9 +95,11 @@ def _attributes(
 ) -> tuple[AttributeRow, ...]:
     rows = chosen(len(dosage), inputs.limits.baseline_people, inputs.seed, 0xA7)
     found = []
-    for known in inputs.attributes:
+    for known in (one.of(rows) for one in inputs.attributes):
+        if known.allowed and not known.askable(asked.training[rows]):
+            continue  # declared by the run, whoever its people are
         progress(f"attribute: {known.name}")
-        found.append(tells(known.of(rows), asked.training[rows], case.released[rows], dosage[rows], inputs.told))
+        found.append(tells(known, asked.training[rows], case.released[rows], dosage[rows], inputs.told))
     return tuple(found)
 
 

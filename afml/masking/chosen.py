@@ -11,7 +11,7 @@ from afml.consortium.card import DataAgreement
 from afml.consortium.run import RunConfig, TaskChoice
 from afml.core.config import complaint
 from afml.core.errors import ConfigError
-from afml.masking.settings import MaskingSettings
+from afml.masking.settings import MaskingSettings, RiskSettings
 from afml.training.registry import find
 
 NAME = "masking"
@@ -42,6 +42,15 @@ def masking_settings(run: RunConfig) -> MaskingSettings:
             f"trains the task {run.task.kind}, not {NAME}", where=f"run {run.run}", cure="give a masking run"
         )
     return parsed(run.task.settings)
+
+
+def purpose(risk: RiskSettings) -> str:
+    """What a release by the model of such a run is made for, and so may tell, in words."""
+    names = [trait.name for trait in risk.diseases] + [attribute.name for attribute in risk.attributes]
+    if not names:
+        return f"reconstruction from {risk.kept_components} panel principal components"
+    named = "one declared phenotype" if len(names) == 1 else ", ".join(names)
+    return named + (f"; panel principal components kept: {risk.kept_components}" if risk.kept_components else "")
 
 
 def masking_choice(settings: MaskingSettings) -> TaskChoice:

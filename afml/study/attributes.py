@@ -215,8 +215,8 @@ def table(found: AttributesFound) -> str:
     lines += [
         f"{found.people:,} people of real exomes, {SITES:,} sites, one disease of {CAUSAL} causal sites, PLE "
         f"{found.ple:g} sigma,",
-        f"medians of {len(SEEDS)} seeds. Accuracy is of held-out people, of a recipient who knows the class of the training",
-        "people; in brackets the commonest class alone. RR is of the worst of four attacks among all people.",
+        f"medians of {len(SEEDS)} seeds. Accuracy is of held-out people, of a recipient who knows the class of the",
+        "training people; in brackets the commonest class alone. RR is of the worst of four attacks among all people.",
         "",
         "| may tell, method | patterns | RR; bound; least group | disease, ratio of AUC | super-population, raw "
         "| sex | another disease |",

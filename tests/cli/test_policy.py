@@ -108,6 +108,7 @@ def test_a_run_is_read_before_anybody_approves_it(place: Path) -> None:
     call(policy, "init", "--kit", kit(place), "--trust-roster", "--approval")
     told = on(place, "show", signed(place))
     assert "task masking, 3 private rounds, 3 institutions, at least 3 in a sum, distributed noise" in told
+    assert "a release by its model may tell: one declared phenotype" in told
     assert "by itself it would spend at most 0.500 sigma" in told
     assert "12 people of this site are enrolled. The one who has spent most has spent 0.000 of 0.900 sigma" in told
     assert "with this run: 0.500 of 0.900 sigma, 0.748 left, since sigmas add as squares" in told

@@ -111,16 +111,22 @@ def test_a_run_declares_its_traits_and_the_lengths_they_need(root: Path, afml: Z
         assert people.phenotypes == masking_settings(config).risk.phenotypes
 
 
-def test_the_documented_declaration_is_one(root: Path, afml: Zygote, tmp_path: Path) -> None:
+def test_the_documented_declarations_are_such(root: Path, afml: Zygote, tmp_path: Path) -> None:
     document = (Path(__file__).parents[2] / "docs" / "DATA.md").read_text()
     samples = re.findall(r"```toml\n(.*?)```", document, flags=re.S)
-    (sample,) = [text for text in samples if "[[traits]]" in text]
+    sample, attributes = [text for text in samples if "[[traits]]" in text]
     (tmp_path / "risk.toml").write_text(sample)
     config = configure(root, afml, tmp_path / "run.json", "--risk", tmp_path / "risk.toml")
     risk = masking_settings(config).risk
     assert risk.traits[0] == Trait(name="type 2 diabetes")
     assert risk.traits[1].kind == "quantitative"
     assert config.phases[0].parameters == 2 * (SITES + 1 + len(risk.covariates)) == 2 * (SITES + 3)
+    (tmp_path / "attributes.toml").write_text(attributes)
+    config = configure(root, afml, tmp_path / "attributes.json", "--risk", tmp_path / "attributes.toml")
+    risk = masking_settings(config).risk
+    assert [one.name for one in risk.attributes] == ["super_pop", "age"]
+    assert config.phases[0].parameters == (1 + 3) * (SITES + 1)  # the disease, and classes of age against the rest
+    assert risk.scores == 4 + 4
 
 
 def test_a_run_without_traits_has_no_risk_rounds(root: Path, afml: Zygote, tmp_path: Path) -> None:
@@ -141,6 +147,8 @@ def test_a_run_without_traits_has_no_risk_rounds(root: Path, afml: Zygote, tmp_p
         ('phenotypes = 2\n[[traits]]\nname = "gout"\n', "1 traits are declared and 2 phenotypes"),
         ('[[covariates]]\nname = "age"\nspread = -1\n', "covariates.0.spread"),
         ('[[traits]]\nname = "gout"\nkind = "ordinal"\n', "traits.0.kind"),
+        ('[[attributes]]\nname = "sex"\nclasses = ["f", "m"]\nedges = [1, 2]\n', "2 classes and 2 edges"),
+        ('[[attributes]]\nname = "sex"\nclasses = ["f", "m"]\nsource = "components"\n', "how many in kept_components"),
     ],
 )
 def test_a_bad_declaration_is_refused(root: Path, afml: Zygote, tmp_path: Path, text: str, message: str) -> None:

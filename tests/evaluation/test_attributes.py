@@ -86,6 +86,7 @@ def test_what_cannot_be_asked_is_refused() -> None:
     with pytest.raises(InputError, match="is of class 3 of 'band'; name all classes"):
         tells(Known("band", CLASSES, np.arange(40) % 4), training, dosage, dosage)
     for truth, train in ((np.zeros(40, np.int64), training), (np.arange(40) % 3, np.ones(40, np.bool_))):
+        assert not Known("band", CLASSES, truth).askable(train)
         with pytest.raises(InputError, match="one class of 'band' alone are known, or nobody is held out"):
             tells(Known("band", CLASSES, truth), train, dosage, dosage)
 
