@@ -62,6 +62,6 @@ def test_the_table_has_a_line_for_every_release() -> None:
     found = AttributesFound(arms=arms, summaries=(uses,), panel=uses, people=2003, ple=0.9, code_digest="")
     assert AttributesFound.model_validate_json(found.model_dump_json()) == found
     text = table(found)
-    assert text.count("0.40 %; 0.50 %; 20 | 1.020 | 90.0 % (30.0 %), 97.0 % | 90.0 % (30.0 %)") == len(ARMS)
+    assert text.count("0.40 %; 0.50 %; 20 | 1.030 | 90.0 % (30.0 %), 97.0 % | 90.0 % (30.0 %)") == len(ARMS)
     assert text.count("0.3000; none; 990 | 2 % |") == len(ARMS) + 2
     assert f"the {TOP} sites" in text
