@@ -10,7 +10,7 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,7 @@ from afml.trial.attributes import attributes_of
 from afml.trial.auditing import subject_of
 from afml.trial.bench import labels_of
 from afml.trial.parties import Traffic
+from afml.trial.served import names_of, served
 from node.inuse import in_use
 from node.privacy import PrivacyStatement
 from node.release import make_plan
@@ -197,12 +198,12 @@ def _inputs(trial: Trial, plan: ReleasePlan) -> EvaluationInputs:
         institutions=institutions,
         panel=panel,
         mask=lambda dosage: mask_alone(plan, dosage),
-        risk_weights=_served(np.atleast_2d(model.weights), settings) / model.scale,
+        risk_weights=served(np.atleast_2d(model.weights), settings) / model.scale,
         others=others,
         fill=plan.fill,
         genotype_error=settings.game.genotype_error,
         seed=trial.seed,
-        names=_names(settings),
+        names=names_of(settings),
         components=None
         if settings.risk.diseases
         else lambda dosage: model.risk_score(dosage).reshape(len(dosage), -1)[:, -settings.risk.kept_components :],
@@ -220,23 +221,6 @@ def _others(plan: ReleasePlan, model: TrainedModel, basis: Basis) -> tuple[Other
         *by_each_method(model, basis, [name for name in METHODS.names() if name != plan.method]),
     )
     return tuple(OtherRelease(one.name, one.mask, one.released) for one in found)
-
-
-def _names(settings: MaskingSettings) -> tuple[str, ...]:
-    """Of the traits, binary ones first; none of the single phenotype of a run that declares no trait."""
-    if not settings.risk.diseases:
-        return (f"reconstruction, {settings.risk.kept_components} components",)
-    if not settings.risk.traits and settings.risk.phenotypes == 1:
-        return ()
-    return tuple(_served(np.array([trait.name for trait in settings.risk.diseases]), settings).tolist())
-
-
-def _served(rows: NDArray[Any], settings: MaskingSettings) -> NDArray[Any]:
-    """Rows of scores in declared order -> those of traits, binary ones first; of components where there is no trait."""
-    traits = settings.risk.diseases
-    if not traits:
-        return rows[-settings.risk.kept_components :]
-    return rows[np.argsort([trait.kind == "quantitative" for trait in traits], kind="stable")]
 
 
 def _institutions(trial: Trial) -> tuple[Institution, ...]:

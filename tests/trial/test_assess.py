@@ -11,7 +11,8 @@ from afml.core.errors import InputError
 from afml.data.attribute import Attribute
 from afml.evaluation.report import PhenotypeSection
 from afml.masking.settings import MaskingSettings, RiskSettings, Trait
-from afml.trial.assess import _names, _phenotype, _served
+from afml.trial.assess import _phenotype
+from afml.trial.served import names_of, served
 
 MIXED = MaskingSettings(
     risk=RiskSettings(
@@ -24,34 +25,34 @@ MIXED = MaskingSettings(
 
 
 def test_binary_traits_come_first_in_their_declared_order() -> None:
-    assert _names(MIXED) == ("case", "carrier", "height", "weight")
+    assert names_of(MIXED) == ("case", "carrier", "height", "weight")
     rows = np.arange(4)[:, None] * np.ones(3)
-    np.testing.assert_array_equal(_served(rows, MIXED)[:, 0], [1, 3, 0, 2])
+    np.testing.assert_array_equal(served(rows, MIXED)[:, 0], [1, 3, 0, 2])
 
 
 def test_the_phenotype_of_a_run_that_declares_none_has_no_name() -> None:
-    assert _names(MaskingSettings()) == ()
-    assert _names(MaskingSettings(risk=RiskSettings(phenotypes=2))) == ("phenotype1", "phenotype2")
+    assert names_of(MaskingSettings()) == ()
+    assert names_of(MaskingSettings(risk=RiskSettings(phenotypes=2))) == ("phenotype1", "phenotype2")
 
 
 def test_components_are_one_thing_and_keep_their_order() -> None:
     settings = MaskingSettings(risk=RiskSettings(kept_components=3))
-    assert _names(settings) == ("reconstruction, 3 components",)
+    assert names_of(settings) == ("reconstruction, 3 components",)
     rows = np.arange(6).reshape(3, 2)
-    np.testing.assert_array_equal(_served(rows, settings), rows)
+    np.testing.assert_array_equal(served(rows, settings), rows)
 
 
 def test_scores_of_attributes_and_components_are_no_traits() -> None:
     age = Attribute(name="age", classes=("young", "middle", "old"), edges=(40, 60))
     risk = MIXED.risk.model_copy(update={"attributes": (age,), "kept_components": 2})
     told = MaskingSettings(risk=risk)
-    assert _names(told) == _names(MIXED)
+    assert names_of(told) == names_of(MIXED)
     rows = np.arange(risk.scores)[:, None] * np.ones(3)
     assert risk.scores == 9
-    np.testing.assert_array_equal(_served(rows, told)[:, 0], [1, 3, 0, 2])
+    np.testing.assert_array_equal(served(rows, told)[:, 0], [1, 3, 0, 2])
     alone = MaskingSettings(risk=RiskSettings(kept_components=2, attributes=(age,)))
-    assert _names(alone) == ("reconstruction, 2 components",)
-    np.testing.assert_array_equal(_served(rows[:5], alone)[:, 0], [3, 4])
+    assert names_of(alone) == ("reconstruction, 2 components",)
+    np.testing.assert_array_equal(served(rows[:5], alone)[:, 0], [3, 4])
 
 
 def test_only_what_was_simulated_is_called_so(tmp_path: Path) -> None:
