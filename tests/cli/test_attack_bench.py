@@ -58,7 +58,7 @@ def test_what_cannot_be_attacked_is_refused_in_one_line(files: Path, afml: Zygot
     strangers.write_text("sample\tsuper_pop\nX\tEUR\n")
     for arguments, said in (
         ((*bench, *people), "give --people-vcf and --panel-vcf"),
-        ((*bench, *people, *panel, "--run", "run.json"), "no --run, --own, --work or --aggregator"),
+        ((*bench, *people, *panel, "--run", "run.json"), "no --run, --own, --work, --aggregator or --attribute"),
         (("evaluate", "--out", tmp_path / "out"), "give --run, and --own or both --work and --aggregator"),
         ((*own, *people, "--panel-vcf", files / "people.vcf.gz"), "50 of the people"),
         ((*bench, *people, *panel, "--pairs", short, "--sites", SITES), "no person for 49 of 50"),
