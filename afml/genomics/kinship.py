@@ -165,14 +165,12 @@ def _blocks(people: NDArray[np.int8], others: NDArray[np.int8] | None) -> Iterat
 
 
 def _near(a: NDArray[np.int8], b: NDArray[np.int8], least: float) -> NDArray[np.bool_]:
-    """Which pairs of a block may have a kinship of `least` or more, [people, others]; all where a call is missing.
+    """Which pairs of a block may have a kinship of `least` or more, [people, others].
 
-    Of complete calls phi is 1/2 - D / (4 N_least), D being the squared distance of the dosages: a single product of
-    matrices tells strangers, who are nearly everybody, from the few who are worth the other four. Strangers have D of
-    about 2 N_least, and D over some of the sites is no more than D: where `least` is large, some of them suffice.
+    phi is 1/2 - D / (4 N_least), D being the squared distance of the dosages at sites that both have called: a single
+    product of matrices tells strangers, who are nearly everybody, from the few who are worth the other four. Strangers
+    have D of about 2 N_least, and D over some of the sites is no more than D: where `least` is large, some suffice.
     """
-    if (a < 0).any() or (b < 0).any():
-        return np.ones((len(a), len(b)), dtype=np.bool_)
     most = 2.0 - 4.0 * (least - _ROUNDING)  # D / N_least
     enough_a, enough_b = (most * (people == 1).sum(axis=1).astype(np.float32) for people in (a, b))
     if most >= _HALF:
@@ -185,20 +183,30 @@ def _near(a: NDArray[np.int8], b: NDArray[np.int8], least: float) -> NDArray[np.
     rows, columns = np.nonzero(near)
     for start in range(0, len(rows), _PEOPLE):
         some, others = rows[start : start + _PEOPLE], columns[start : start + _PEOPLE]
-        rest = np.square(a[some, 1::2] - b[others, 1::2]).sum(axis=1, dtype=np.int32)
-        whole = distance[some, others] + rest
+        whole = distance[some, others] + _distance_of(a[some, 1::2], b[others, 1::2])
         near[some, others] = (whole <= enough_a[some]) & (whole <= enough_b[others])
     return near
 
 
 def _distance(a: NDArray[np.int8], b: NDArray[np.int8]) -> NDArray[np.float32]:
-    """Squared distance of complete calls, [people, others]; of whole numbers below 2^24, so that all sums are exact."""
-    left, right = a.astype(np.float32), b.astype(np.float32)
-    ones = np.ones((1, 1), np.float32)
-    own, other = np.square(left).sum(axis=1, keepdims=True), np.square(right).sum(axis=1, keepdims=True)
-    left = np.concatenate([left, own, ones.repeat(len(left), axis=0)], axis=1)
-    right = np.concatenate([-2.0 * right, ones.repeat(len(right), axis=0), other], axis=1)
+    """Squared distance at sites that both have called, or less, [people, others].
+
+    A missing call counts as 1, which is off by 1 at most: 1 is taken away for each. Whole numbers below 2^24: exact.
+    """
+    left, right = np.abs(a).astype(np.float32), np.abs(b).astype(np.float32)  # missing is -1
+    own, other = (
+        (np.square(filled).sum(axis=1) - (people < 0).sum(axis=1)).astype(np.float32)[:, None]
+        for filled, people in ((left, a), (right, b))
+    )
+    left = np.concatenate([left, own, np.ones_like(own)], axis=1)
+    right = np.concatenate([-2.0 * right, np.ones_like(other), other], axis=1)
     return np.asarray(left @ right.T)
+
+
+def _distance_of(a: NDArray[np.int8], b: NDArray[np.int8]) -> NDArray[np.int64]:
+    """`_distance` of two people in each row, [pairs]."""
+    distance = np.square(np.abs(a) - np.abs(b)).sum(axis=1, dtype=np.int64)
+    return np.asarray(distance - (a < 0).sum(axis=1) - (b < 0).sum(axis=1))
 
 
 def _likeness(a: NDArray[np.int8], b: NDArray[np.int8]) -> _Likeness:

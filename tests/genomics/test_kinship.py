@@ -70,7 +70,7 @@ def test_the_same_person_and_relatives_are_found_in_any_block(monkeypatch: pytes
     assert [(p.first, p.second, p.same) for p in across] == [(2, 60, True)]
 
 
-@pytest.mark.parametrize("missing", [0.0, 0.02])
+@pytest.mark.parametrize("missing", [0.0, 0.02, 0.3])
 @pytest.mark.parametrize("told", [Resolution(True, FIRST_DEGREE), Resolution(True, 1.0), Resolution(False, 0.02)])
 def test_strangers_are_passed_over_and_nobody_else(
     missing: float, told: Resolution, monkeypatch: pytest.MonkeyPatch
@@ -84,7 +84,7 @@ def test_strangers_are_passed_over_and_nobody_else(
     asked = np.triu(same | (found.kinship >= told.degree), 1)
     assert asked.sum() >= 1 + 9 * (told.degree < 1)
     assert [(p.first, p.second) for p in related(people, told)] == list(zip(*np.nonzero(asked), strict=True))
-    if not missing:
+    if missing < 0.1:
         assert kinship._near(people, people, 0.3).mean() < 0.2
 
 
