@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.errors import ProtocolError
-from crypto.public.grid import Grid
 from crypto.public.params import CodecParams
-from crypto.public.random import RandomSource
 from crypto.public.signing import AnyBinding
 from crypto.secret.backend import Backend
 from crypto.secret.pads import Pads
@@ -44,15 +42,13 @@ class PlainAdder:
 class PlainCodec:
     """The chunks of the encrypted codec, their coordinates in float32."""
 
-    def __init__(self, params: CodecParams, grid: Grid) -> None:
-        self.params, self.grid = params, grid
+    def __init__(self, params: CodecParams) -> None:
+        self.params = params
 
-    def encode(
-        self, values: NDArray[np.float64], *, binding: AnyBinding, rng: RandomSource, name: str = "update"
-    ) -> Iterator[bytes]:
+    def encode(self, fields: NDArray[np.int64], *, binding: AnyBinding) -> Iterator[bytes]:
         size = self.params.parameters_per_chunk
-        padded = np.zeros(self.params.chunks(values.size) * size, dtype=np.float32)
-        padded[: values.size] = values
+        padded = np.zeros(self.params.chunks(fields.size) * size, dtype=np.float32)
+        padded[: fields.size] = fields
         for start in range(0, padded.size, size):
             yield padded[start : start + size].tobytes()
 
@@ -60,8 +56,7 @@ class PlainCodec:
         chunks = [np.frombuffer(payload, np.float32) for payload in payloads]
         if len(chunks) != self.params.chunks(parameters):
             raise ProtocolError(f"{len(chunks)} of {self.params.chunks(parameters)} chunks", where="sum")
-        total = np.concatenate(chunks)[:parameters].astype(np.float64)
-        return np.rint(total / self.grid.step).astype(np.int64)
+        return np.rint(np.concatenate(chunks)[:parameters]).astype(np.int64)
 
 
 class PlainBackend:
@@ -87,8 +82,8 @@ class PlainBackend:
     def make_key(self, params: CodecParams) -> bytes:
         return bytes(32)
 
-    def codec(self, params: CodecParams, grid: Grid, key: bytes, pads: Pads) -> PlainCodec:
-        return PlainCodec(params, grid)
+    def codec(self, params: CodecParams, key: bytes, pads: Pads) -> PlainCodec:
+        return PlainCodec(params)
 
 
 PLAIN: Backend = PlainBackend()

@@ -2,12 +2,13 @@
 
 What is timed: from the aggregator's log line "cohort fixed" (the attempt opens for uploads) to the moment when the
 last node has applied the sum. In between, at every node: check the cohort's signatures, record the spend in the
-ledger (synced), quantise, pad, encrypt, store (synced), sign, send; at the aggregator: check every chunk and
+ledger (synced), turn, quantise, pad, encrypt, store (synced), sign, send; at the aggregator: check every chunk and
 signature, spool (synced), add in worker processes, store the sum (synced), append the transcript, publish; at every
 node again: fetch, check that the sum holds its own ciphertexts, decrypt, check residuals and norm, dequantise, apply,
-store the model (synced), report its digest. Mutual TLS throughout, pads on, 16 bits. What is not: training (the update,
-a float64 vector, is there beforehand), start-up and key agreement, the first round, in which keys are confirmed (shown
-apart), and collecting Ready tokens (in `round_period_s_*`, the time from one round's end to the next one's).
+store the model (synced), report its digest. Mutual TLS throughout, pads on, bits as a coordinator gets them. What is
+not: training (the update, a float64 vector, is there beforehand), start-up and key agreement, the first round, in which
+keys are confirmed (shown apart), and collecting Ready tokens (in `round_period_s_*`, the time from one round's end to
+the next one's).
 
 The plain round is the same with float32 chunks instead of ciphertexts (`benchmarks.plain`). The memory figure is the
 growth of the aggregator's process tree (sum of resident sizes, pages shared between processes counted in each)
@@ -35,6 +36,7 @@ from afml.consortium.card import DataAgreement
 from afml.consortium.provision import load_coordinator_key
 from afml.consortium.run import Budget, Phase, RunConfig, TaskChoice
 from afml.consortium.runfile import write_run
+from afml.privacy.noise import with_fewest_bits
 from afml.trial.kits import make_kits
 from afml.trial.processes import free_port
 from benchmarks.plain import PLAIN
@@ -119,7 +121,7 @@ def _write_run(root: Path, parameters: int, rounds: int, plain: bool) -> None:
         enrolled=dict.fromkeys(range(1, NODES + 1), PEOPLE), quorum=NODES,
         budget=Budget(delta=1e-5, ple_sigma=2.0), phases=(phase,), backend=PLAIN.name if plain else "ckks",
     )  # fmt: skip
-    write_run(root / "run.json", config, load_coordinator_key(root / "kits" / "coordinator"))
+    write_run(root / "run.json", with_fewest_bits(config), load_coordinator_key(root / "kits" / "coordinator"))
 
 
 @contextlib.contextmanager

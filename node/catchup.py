@@ -86,7 +86,7 @@ class CatchUp:
         try:
             own = self._own_chunks(attempt, cohort)
             bound = party.backend.bind(payloads, own, len(cohort), party.params)
-            total = party.codec(phase).decode(bound, party.length(attempt.round))
+            total = party.codec.decode(bound, party.length(attempt.round))
             require_plausible(party.run, phase, cohort, total)
         except (IntegrityError, ProtocolError) as error:
             party.log.error("sum refused", round=attempt.round, attempt=attempt.number, problem=str(error))

@@ -93,7 +93,7 @@ def largest_norm(config: RunConfig, phase: Phase, cohort: Sequence[int], paramet
 
 
 def require_plausible(config: RunConfig, phase: Phase, cohort: Sequence[int], total: NDArray[np.int64]) -> None:
-    """Refuse a sum that no honest cohort can produce: pads that did not cancel, an update out of range.
+    """Refuse a sum that no honest cohort can produce: pads that did not cancel, an update out of range, a wrap.
 
     Args:
         config: The run.
@@ -102,13 +102,20 @@ def require_plausible(config: RunConfig, phase: Phase, cohort: Sequence[int], to
         total: Decrypted sum in grid steps, int64 [P].
 
     Raises:
-        IntegrityError: Its norm is above `largest_norm`.
+        IntegrityError: Its norm is above `largest_norm`, or a coordinate is so near the end of its bits that it may
+            have wrapped around them.
     """
-    norm = float(np.linalg.norm(grid_for(config, phase).grid.dequantise(total)))
-    limit = largest_norm(config, phase, cohort, len(total))
-    if norm > limit:
+    choice = grid_for(config, phase)
+    norm = float(np.linalg.norm(total.astype(np.float64))) * choice.grid.step  # a rotation keeps it
+    if norm > largest_norm(config, phase, cohort, len(total)):
         raise IntegrityError(
             "the sum is larger than clipped and noised updates can make it; it was not applied",
             where=f"phase {phase.name}",
             cure="a node's update is missing from it or out of range; check the aggregator and the nodes",
+        )
+    if int(np.abs(total).max(initial=0)) >= choice.edge:
+        raise IntegrityError(
+            f"a coordinate of the sum is at the end of its {config.bits} bits and may have wrapped; it was not applied",
+            where=f"phase {phase.name}",
+            cure="a node's update is out of range; check the nodes and have the coordinator configure another run",
         )

@@ -9,7 +9,7 @@ from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.run import Phase
 from afml.core.errors import AfmlError, BudgetError, IntegrityError, Superseded, TransportError
 from afml.ledger.receipt import Receipt
-from afml.privacy.noise import require_cohort
+from afml.privacy.noise import require_cohort, round_grid
 from afml.wire import federation_pb2 as wire
 from node import keys as run_keys
 from node import sender
@@ -64,7 +64,6 @@ class Contribution:
             Superseded: The attempt was given up meanwhile.
         """
         party = self._party
-        _, phase = party.run.phase_of(attempt.round)
         binding = party.bind(attempt, party.agreed_cohort(attempt, tokens))
         try:
             submission = party.outbox.find(binding)
@@ -81,7 +80,7 @@ class Contribution:
             self._decline(attempt, TransportError(f"no head of the ledgers of nodes {sorted(strangers)} came"))
             return
         if submission is None or receipt is None:
-            receipt, submission = self._train(binding, phase)
+            receipt, submission = self._train(binding)
         party.tell_round("sending", attempt.round)
         sender.send(
             receipt,
@@ -92,13 +91,14 @@ class Contribution:
             party.client,
         )
 
-    def _train(self, binding: Binding, phase: Phase) -> tuple[Receipt, Submission]:
+    def _train(self, binding: Binding) -> tuple[Receipt, Submission]:
         """Compute, spend, encrypt and store this node's update; in this order nothing leaves unrecorded."""
         party = self._party
         party.tell_round("training", binding.round)
         try:
             require_cohort(party.run, len(binding.cohort))
-            update, rounding = party.trainer.update(party.kit.node, binding.round)
+            update = party.trainer.update(party.kit.node, binding.round)
+            fields = round_grid(party.run, binding.round).quantise(update.values, update.rounding)
         except Exception:  # before the spend: it costs nothing here, and nobody need wait for the deadline
             with contextlib.suppress(AfmlError):
                 party.client.decline(binding.attempt)
@@ -111,7 +111,7 @@ class Contribution:
             raise
         party.journal.keep_head(receipt.checkpoint)
         party.tell_round("encrypting", binding.round)
-        return receipt, sender.store(receipt, binding, update, party.codec(phase), party.outbox, rounding)
+        return receipt, sender.store(receipt, binding, fields, party.codec, party.outbox)
 
     def _decline(self, attempt: Attempt, error: AfmlError) -> None:
         log = self._party.log

@@ -10,13 +10,12 @@ from functools import cached_property
 from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.reasons import Cause, Reason
-from afml.consortium.run import Phase, RunConfig
+from afml.consortium.run import RunConfig
 from afml.consortium.scheme import run_params
 from afml.consortium.stage import Stage
 from afml.core.errors import AfmlError, ModelsDiffer, ProtocolError
 from afml.core.logging import get_logger
 from afml.core.progress import Event, Kind, Tell, untold
-from afml.privacy.noise import grid_for
 from afml.training.step import Trainer
 from afml.training.task import Task
 from afml.wire import federation_pb2 as wire
@@ -64,7 +63,6 @@ class Party:
     sums: bytes = NO_SUMS
     news: Announcements | None = None
     ended: bool = False
-    _codecs: dict[int, Codec] = field(default_factory=dict, repr=False)
     _digest: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
@@ -98,14 +96,11 @@ class Party:
         self.tell(Event("keys"))
         return agreed
 
-    def codec(self, phase: Phase) -> Codec:
-        """This node's codec of a phase."""
-        index = self.run.phases.index(phase)
-        if index not in self._codecs:
-            pads = Pads(self.kit.node, self.run.digest(), self.keys.pad_secrets)
-            grid = grid_for(self.run, phase).grid
-            self._codecs[index] = self.backend.codec(self.params, grid, self.keys.shared, pads)
-        return self._codecs[index]
+    @cached_property
+    def codec(self) -> Codec:
+        """This node's codec of the run."""
+        pads = Pads(self.kit.node, self.run.digest(), self.keys.pad_secrets)
+        return self.backend.codec(self.params, self.keys.shared, pads)
 
     def length(self, round_number: int) -> int:
         """Length of the update vector of a round."""

@@ -16,7 +16,6 @@ from afml.consortium.attempt import Binding
 from afml.core.config import canonical_json
 from afml.ledger.receipt import Receipt
 from afml.wire import federation_pb2 as wire
-from crypto.public.random import RandomSource
 from crypto.secret.backend import Codec
 from node.client import Client
 from node.outbox import Outbox, Submission
@@ -25,26 +24,24 @@ from node.outbox import Outbox, Submission
 def store(
     receipt: Receipt,
     attempt: Binding,
-    update: NDArray[np.float64],
+    update: NDArray[np.int64],
     codec: Codec,
     outbox: Outbox,
-    rng: RandomSource,
 ) -> Submission:
     """Encrypt one noised update and store the ciphertexts.
 
     Args:
         receipt: Proof that this attempt's spend is durable in the ledger.
         attempt: Round, attempt and cohort.
-        update: Clipped, noised sum, float64 [P].
-        codec: This node's codec for the phase.
+        update: Clipped, noised sum in steps of the round's grid, int64 [P].
+        codec: This node's codec.
         outbox: Keeps the ciphertexts, so that a retry sends the same bytes.
-        rng: Rounding randomness.
 
     Raises:
         IntegrityError: The receipt is for another attempt.
     """
     receipt.require(attempt.run, attempt.attempt)
-    return outbox.submission(attempt, lambda: codec.encode(update, binding=attempt, rng=rng))
+    return outbox.submission(attempt, lambda: codec.encode(update, binding=attempt))
 
 
 def send(

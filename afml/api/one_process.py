@@ -12,7 +12,7 @@ holds the parameters, and each institution's people are in one of their own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ from afml.ledger.receipt import Receipt
 from afml.ledger.store import Ledger
 from afml.ledger.transcript import Appender, record_for
 from afml.ledger.witness import NEVER, Witness
-from afml.privacy.noise import grid_for, require_cohort
+from afml.privacy.noise import require_cohort, round_grid
 from afml.training.start import begin
 from afml.training.step import Trainer, apply_total
 from afml.training.task import Model, Task, TaskKind
@@ -79,7 +79,7 @@ class _Node:
     site: Site
     journal: Journal
     outbox: Outbox
-    codec: Callable[[Phase], Codec]
+    codec: Codec
 
     @property
     def number(self) -> int:
@@ -172,19 +172,8 @@ class OneProcess:
                 kit, place.work, Trainer(run, task, holdings.enrolled), ledger,
                 Guard(ledger, run, names, site.terms), holdings, site, journal,
                 Outbox(journal.outbox, self._backend.upload_size(self._params)),
-                self._codecs(shared, Pads(kit.node, run.digest(), secrets)),
+                self._backend.codec(self._params, shared, Pads(kit.node, run.digest(), secrets)),
             )  # fmt: skip
-
-    def _codecs(self, shared: bytes, pads: Pads) -> Callable[[Phase], Codec]:
-        made: dict[str, Codec] = {}
-
-        def codec(phase: Phase) -> Codec:
-            if phase.name not in made:
-                grid = grid_for(self._run, phase).grid
-                made[phase.name] = self._backend.codec(self._params, grid, shared, pads)
-            return made[phase.name]
-
-        return codec
 
     def _rounds(self, task: Task, nodes: Sequence[_Node]) -> Model:
         for number in range(1, self._run.rounds + 1):
@@ -209,7 +198,7 @@ class OneProcess:
     ) -> NDArray[np.int64]:
         """The exact sum of one attempt, as every node finds it."""
         require_cohort(self._run, len(nodes))
-        sent = {node.number: self._contribute(node, binding, phase) for node in nodes}
+        sent = {node.number: self._contribute(node, binding) for node in nodes}
         totals = list(self._sum([submission for _, submission in sent.values()]))
         receipts = {number: receipt.to_json() for number, (receipt, _) in sent.items()}
         now = time.time_ns() // 1_000_000
@@ -219,17 +208,18 @@ class OneProcess:
             require_own_attempt(node.number, binding.attempt, binding.cohort, node.guard.spends(binding.round))
         own = (payload for _, payload in sent[nodes[0].number][1].chunks())
         bound = self._backend.bind(totals, own, len(nodes), self._params)
-        total = nodes[0].codec(phase).decode(bound, task.length(index))
+        total = nodes[0].codec.decode(bound, task.length(index))
         require_plausible(self._run, phase, binding.cohort, total)
         return total
 
-    def _contribute(self, node: _Node, binding: Binding, phase: Phase) -> tuple[Receipt, Submission]:
+    def _contribute(self, node: _Node, binding: Binding) -> tuple[Receipt, Submission]:
         """As `node.contribution`: compute, spend, encrypt, store, in this order."""
         node.guard.check(binding.round)
-        update, rounding = node.trainer.update(node.number, binding.round)
+        update = node.trainer.update(node.number, binding.round)
+        fields = round_grid(self._run, binding.round).quantise(update.values, update.rounding)
         receipt = node.guard.spend(binding)
         node.journal.keep_head(receipt.checkpoint)
-        return receipt, sender.store(receipt, binding, update, node.codec(phase), node.outbox, rounding)
+        return receipt, sender.store(receipt, binding, fields, node.codec, node.outbox)
 
     def _sum(self, submissions: Sequence[Submission]) -> Iterator[bytes]:
         """What an aggregator does: add payloads chunk by chunk, without a key."""

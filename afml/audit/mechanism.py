@@ -32,7 +32,7 @@ from afml.masking.enrolled import Enrolled
 from afml.masking.kind import masking_task
 from afml.masking.settings import GAME, RISK
 from afml.masking.task import MaskingTask
-from afml.privacy.noise import grid_for, round_event
+from afml.privacy.noise import round_event, round_grid, with_fewest_bits
 from afml.privacy.ple import ple
 from afml.training.step import Trainer, apply_total
 from crypto.public.random import source
@@ -106,12 +106,12 @@ class MechanismResult:
 
 
 def step_config(config: RunConfig, phase: Phase) -> RunConfig:
-    """One full-batch round of one phase at noise multiplier 1; noise mode, nodes, quorum and bits stay."""
+    """One full-batch round of one phase at noise multiplier 1, with the bits it needs; mode, nodes, quorum stay."""
     changes = {"rounds": 1, "sample_rate": 1.0, "noise_multiplier": 1.0, "clip_norm": CLIP_NORM}
     settings = masking_settings(config)
     still = settings.model_copy(update={GAME: settings.game.model_copy(update={"steps": 0})})
     one = config.model_copy(update={"phases": (phase.model_copy(update=changes),), "run": f"{config.run}-audit"})
-    return with_settings(one, still)
+    return with_fewest_bits(with_settings(one, still))
 
 
 def worst_cases(task: MaskingTask, phase: Phase, rng: np.random.Generator) -> list[WorstCase]:
@@ -140,7 +140,6 @@ class StepAttack:
     def __init__(self, task: MaskingTask, config: RunConfig, case: WorstCase, channel: Channel | None = None) -> None:
         self._task, self._config, self._channel = task, config, channel
         _, self._phase = config.phase_of(1)
-        self._grid = grid_for(config, self._phase).grid
         self._honest, self._cohort = honest_of(config), cohort_of(config)
         self._worlds = [self._cohorts(case, case.others), self._cohorts(case, together(case.others, case.person))]
         self._start = task.state()
@@ -198,7 +197,7 @@ class StepAttack:
             total = plain_total(fields)
             known = np.zeros_like(total)
         apply_total(self._task, config, 1, self._cohort, total)
-        return np.asarray(self._moved() / self._factor - self._grid.dequantise(known))
+        return np.asarray(self._moved() / self._factor - round_grid(config, 1).dequantise(known))
 
     def errors(
         self, trials: int, encrypted: int, rng: np.random.Generator, note: Callable[[int], None]

@@ -19,10 +19,8 @@ from afml.consortium.scheme import run_params
 from afml.core.errors import IntegrityError
 from afml.masking.enrolled import Enrolled
 from afml.masking.task import MaskingTask
-from afml.privacy.noise import grid_for, honest_nodes
+from afml.privacy.noise import honest_nodes, round_grid
 from afml.training.step import Trainer
-from crypto.public.grid import Grid
-from crypto.public.random import SystemRandom
 from crypto.secret.backend import backend
 from crypto.secret.pads import PadKeys, Pads
 
@@ -62,8 +60,7 @@ def play(task: MaskingTask, config: RunConfig, enrolled: Mapping[int, Enrolled],
     Returns:
         Node -> int64 [parameters], in ascending order of nodes.
     """
-    _, phase = config.phase_of(round_number)
-    grid = grid_for(config, phase).grid
+    grid = round_grid(config, round_number)
     fields: Fields = {}
     for node in sorted(enrolled):
         update = Trainer(config, task, enrolled[node]).update(node, round_number)
@@ -87,9 +84,7 @@ class Channel:
             node: Pads(node, config.digest(), {p: keys[node].shared(keys[p].public) for p in keys if p != node})
             for node in keys
         }
-        # The integers are on the grid already; a step of one carries them without a rounding error.
-        unit = Grid(1.0, config.bits)
-        self._codecs = {node: self._backend.codec(self._params, unit, shared, pads[node]) for node in keys}
+        self._codecs = {node: self._backend.codec(self._params, shared, pads[node]) for node in keys}
         self._attempt = 0
 
     def total(self, fields: Fields, round_number: int) -> NDArray[np.int64]:
@@ -101,10 +96,7 @@ class Channel:
         self._attempt += 1  # fresh pads every time
         attempt = Attempt(round_number, self._attempt)
         binding = Binding(self._config.run, self._config.digest(), attempt, tuple(fields))
-        uploads = [
-            self._codecs[node].encode(values.astype(np.float64), binding=binding, rng=SystemRandom())
-            for node, values in fields.items()
-        ]
+        uploads = [self._codecs[node].encode(values, binding=binding) for node, values in fields.items()]
         sums = [self._added(column) for column in zip(*uploads, strict=True)]
         expected = plain_total(fields)
         decoded = self._codecs[min(fields)].decode(sums, len(expected))

@@ -28,7 +28,7 @@ from afml.masking.risk import risk_inputs
 from afml.masking.settings import RISK
 from afml.masking.task import MaskingTask
 from afml.privacy.events import Event
-from afml.privacy.noise import grid_for, node_std, round_event
+from afml.privacy.noise import node_std, round_event, round_grid, with_fewest_bits
 from afml.privacy.ple import ple
 from afml.training.step import Trainer, apply_total
 from crypto.public.random import source
@@ -137,7 +137,7 @@ def audit_run(
         node: count + (int(np.count_nonzero(where == honest.index(node))) if node in honest else 0)
         for node, count in config.enrolled.items()
     }
-    attacked = config.model_copy(update={"enrolled": declared, "phases": phases})
+    attacked = with_fewest_bits(config.model_copy(update={"enrolled": declared, "phases": phases}))
     task = masking_task(attacked, subject.panel, subject.panel_dosage)
     people = as_declared(spread(sites, canaries, rng), risk)
     absent = as_declared(nobody(sites), risk)
@@ -149,7 +149,7 @@ def audit_run(
     score = _Score(_gradients(task, people))
     for round_number in range(1, attacked.rounds + 1):
         index, phase = attacked.phase_of(round_number)
-        grid = grid_for(attacked, phase).grid
+        grid = round_grid(attacked, round_number)
         known = _known(task, index, phase, real)
         total = plain_total(play(task, attacked, joined, round_number))
         score.observe(grid.dequantise(total) - known, phase, node_std(attacked, phase) * len(honest) ** 0.5)

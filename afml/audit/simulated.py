@@ -14,6 +14,7 @@ from afml.masking.chosen import genotypes, masking_choice
 from afml.masking.enrolled import Enrolled
 from afml.masking.plan import parameter_counts
 from afml.masking.settings import GAME, RISK, MaskingSettings
+from afml.privacy.noise import with_fewest_bits
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def simulate(seed: int, size: Size | None = None, *, rounds: int = 20, ple_sigma
     )
     settings = MaskingSettings()
     risk, game = parameter_counts(sites, settings)
-    config = RunConfig(
+    run = RunConfig(
         run="simulated",
         consortium="simulated",
         task=masking_choice(settings),
@@ -70,5 +71,6 @@ def simulate(seed: int, size: Size | None = None, *, rounds: int = 20, ple_sigma
                   parameters=game, clip_norm=1.0, needs_public=True),
         ),
     )  # fmt: skip
+    config = with_fewest_bits(run)
     enrolled = {node: Enrolled(dosage(people), rng.integers(2, size=people).astype(np.int8)) for node in config.nodes}
     return Subject(config, panel, dosage(size.panel_people), enrolled)

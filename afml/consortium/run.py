@@ -11,17 +11,16 @@ from pydantic import Field, field_validator, model_validator
 from afml.consortium.card import DataAgreement, Role
 from afml.core.config import FiniteSettings, canonical_json, require_shallow
 from afml.core.errors import ConfigError
+from crypto.public.params import MOST_BITS
 
 #: Of run files; a file of another one is refused, since the same words would not mean the same.
-FORMAT: Literal[2] = 2
+FORMAT: Literal[3] = 3
 DEEPEST = 32
 """Nesting of a task's settings."""
 MOST = 10**9
 """Of rounds, attempts and people: beyond it arithmetic ends before the budget does."""
 LEAST = 1e-6
 """Of noise and sample rates, likewise."""
-MOST_BITS = 24
-"""Of a coordinate on the grid of updates."""
 
 
 class Budget(FiniteSettings):
@@ -89,7 +88,7 @@ class TaskChoice(FiniteSettings):
 class RunConfig(FiniteSettings):
     """One run. Signed by the coordinator; its digest is in every message."""
 
-    format: Literal[2] = FORMAT
+    format: Literal[3] = FORMAT
     run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="also names folders")
     consortium: str
     task: TaskChoice
@@ -103,7 +102,7 @@ class RunConfig(FiniteSettings):
     quorum: int = Field(ge=1)
     max_colluding: int = Field(default=1, ge=0)
     noise: Literal["distributed", "local"] = "distributed"
-    bits: int = Field(default=16, ge=2, le=MOST_BITS)
+    bits: int = Field(default=16, ge=2, le=MOST_BITS, description="of a coordinate of the sum (afml.privacy.noise)")
     backend: str = Field(default="ckks", description="how updates are hidden in the sum (crypto.public.backend)")
     budget: Budget
     enrolments_per_person: int = Field(

@@ -25,8 +25,13 @@ from afml.consortium.run import Phase, RunConfig
 from afml.core.errors import ConfigError
 from afml.privacy.events import Event, gaussian_rounds
 from crypto.public.grid import Grid
+from crypto.public.params import MOST_BITS
+from crypto.public.rotation import block_of
 
-TAIL_SIGMAS = 12.0
+ALARM = 1e-6
+"""Chance that anything of an honest run reaches the edge of its grid's range."""
+EDGE = 7 / 8
+"""Of half the range: a sum beyond it is refused, since one just beyond the range comes back near its other end."""
 #: Least noise of one node in grid steps; the smoothing error is then below 1e-137.
 STEPS_PER_SIGMA = 4.0
 NEGLIGIBLE = 1e-6  # of the budget's delta, over all rounds
@@ -89,57 +94,134 @@ class GridChoice(NamedTuple):
     """A grid, and what rounding to it costs.
 
     Attributes:
-        grid: Step and bits, equal at all nodes.
-        added_delta: Bound on the total variation that rounding and range add in one round; the
-            guarantee's delta grows by at most (1 + e^epsilon) times this per round.
+        grid: Its step, equal at all nodes and in all rounds of the phase; `round_grid` also turns.
+        edge: Grid steps that no coordinate of an honest sum reaches, but for ALARM.
+        added_delta: Bound on the total variation that rounding adds in one round; the guarantee's delta grows by at
+            most (1 + e^epsilon) times this per round.
+        unnoticed: Bound on the chance that a coordinate of an honest run wraps and comes back within the edge.
     """
 
     grid: Grid
+    edge: int
     added_delta: float
+    unnoticed: float
 
 
-def grid_for(config: RunConfig, phase: Phase, parameters: int = 10_000_000) -> GridChoice:
-    """The public integer grid of a phase: wide enough for every sum, fine enough for the noise.
+def grid_for(config: RunConfig, phase: Phase) -> GridChoice:
+    """The public integer grid of a phase: wide enough for its sums, fine enough for the noise.
 
-    The range of `bits` holds the clipped sum of the largest possible batch (everybody enrolled at
-    the largest node, all clipped to C and aligned) and TAIL_SIGMAS of noise. Only public numbers
-    enter, so all nodes and the aggregator agree on it.
+    Once turned, a coordinate of a sum is sub-Gaussian with the variance of all nodes' noise and rounding plus
+    (norm of the clipped sum)^2 / block (`crypto.public.rotation`); the norm is at most that of the largest batch, all
+    clipped to C and aligned. The range holds so many sigmas of it that ALARM is left for the whole run. Only public
+    numbers enter, so all nodes and the aggregator agree on it; docs/design/bits.md has the argument.
 
     Args:
         config: The run.
         phase: One of its phases.
-        parameters: Coordinates of an update, for the union bound of `added_delta`.
 
     Raises:
-        ConfigError: Distributed noise and a step above a quarter of the node's noise; the message
-            names the bits that would do.
+        ConfigError: Distributed noise and a step above a quarter of the node's noise, or bits that hold no sum; the
+            message names the bits that would do.
     """
-    std = node_std(config, phase)
-    largest = max(config.enrolled.values()) * phase.clip_norm + TAIL_SIGMAS * std
-    step = largest / (2 ** (config.bits - 1) - 1)
-    tail = math.erfc(TAIL_SIGMAS / math.sqrt(2)) * parameters * len(config.enrolled)
-    if config.noise == "local":
-        # Rounding after a node's full noise is post-processing, and so is what happens out of range.
-        return GridChoice(Grid(step=step, bits=config.bits), 0.0)
-    if step * STEPS_PER_SIGMA > std:
-        needed = math.ceil(math.log2(largest * STEPS_PER_SIGMA / std + 1)) + 1
+    std, step = node_std(config, phase), _step(config, phase, config.bits)
+    fine = step * STEPS_PER_SIGMA <= std * (1 + 1e-12)
+    if not (fine if config.noise == "distributed" else math.isfinite(step)):
         raise ConfigError(
             f"phase {phase.name}: {config.bits} bits give a grid step of {step:.3g}, "
             f"but one node's noise is {std:.3g}, less than {STEPS_PER_SIGMA:.0f} steps",
             where=f"run {config.run}",
-            cure=f"use bits = {needed}, more noise, fewer people per node, or noise = 'local'",
+            cure=f"use bits = {fewest_bits(config, phase)}, more noise, or fewer people",
         )
+    grid, edge = Grid(step), int(EDGE * 2 ** (config.bits - 1))
+    coordinates = _coordinates(config)
+    unnoticed = 2 * coordinates * math.exp(-((_sigmas(coordinates) * (2 - EDGE) / EDGE) ** 2) / 2)
+    if config.noise == "local":  # rounding after a node's full noise is post-processing
+        return GridChoice(grid, edge, 0.0, unnoticed)
     # Poisson summation: each node's rounding differs from independent noise by the alias terms of its
     # Gaussian, 2 exp(-2 pi^2 (std / step)^2) to leading order; the others are smaller by exp(-900).
-    smoothing = 4 * math.exp(-2 * (math.pi * std / step) ** 2) * parameters * len(config.enrolled)
-    added = smoothing + tail
+    added = 4 * math.exp(-2 * (math.pi * std / step) ** 2) * max(1, phase.parameters) * len(config.enrolled)
     if added * config.rounds > NEGLIGIBLE * config.budget.delta:
         raise ConfigError(
-            f"phase {phase.name}: rounding and range add {added:.1e} to delta in each round",
+            f"phase {phase.name}: rounding adds {added:.1e} to delta in each round",
             where=f"run {config.run}",
-            cure="use more bits or a larger delta",
+            cure="use a larger delta",
         )
-    return GridChoice(Grid(step=step, bits=config.bits), added)
+    return GridChoice(grid, edge, added, unnoticed)
+
+
+def round_grid(config: RunConfig, round_number: int) -> Grid:
+    """The grid of a round: that of its phase, turned by the rotation of run and round.
+
+    The run goes into it by its digest, which no other run has; a seeded one, a simulation, by its seed.
+
+    Every attempt of a round has the same one, and what is turned does not depend on it: the digest stands before the
+    first batch is drawn. A simulation ends with the same bits whatever else of its configuration is worded otherwise.
+    """
+    _, phase = config.phase_of(round_number)
+    whose = config.digest() if config.seed is None else f"simulation {config.seed}".encode()
+    return grid_for(config, phase).grid.turned(whose + round_number.to_bytes(8, "little"))
+
+
+def fewest_bits(config: RunConfig, phase: Phase) -> int:
+    """Bits of a coordinate of the sum at which the grid's step is a quarter of one node's noise.
+
+    Raises:
+        ConfigError: No codec has so many.
+    """
+    std = node_std(config, phase)
+    for bits in range(2, MOST_BITS + 1):
+        if _step(config, phase, bits) * STEPS_PER_SIGMA <= std:
+            return bits
+    raise ConfigError(
+        f"phase {phase.name}: {MOST_BITS} bits do not hold its sums at a quarter of one node's noise of {std:.3g}",
+        where=f"run {config.run}",
+        cure="use more noise",
+    )
+
+
+def with_fewest_bits(config: RunConfig) -> RunConfig:
+    """The run with as many bits as its neediest phase needs: one codec serves all phases.
+
+    Raises:
+        ConfigError: No codec has so many.
+    """
+    return config.model_copy(update={"bits": max(fewest_bits(config, phase) for phase in config.phases)})
+
+
+def _step(config: RunConfig, phase: Phase, bits: int) -> float:
+    """The finest step whose range of 2^bits holds a phase's sums, in units of the update; inf where none does.
+
+    Half the range is r = 2^(bits-1) steps. EDGE r = t sqrt(v + K step^2 / 4), where t sigmas leave ALARM / 2 and every
+    one of K nodes rounds within an interval of one step.
+    """
+    nodes, block = len(config.enrolled), block_of(phase.parameters)
+    aligned = phase.clip_norm * _largest_batch(config, phase)
+    variance = nodes * node_std(config, phase) ** 2 + aligned**2 / block
+    t = _sigmas(_coordinates(config)) / EDGE
+    rest = 4.0 ** (bits - 1) - t**2 * nodes / 4  # r^2 and rounding in steps^2
+    return t * math.sqrt(variance / rest) if rest > 0 else math.inf
+
+
+def _largest_batch(config: RunConfig, phase: Phase) -> float:
+    """People in any sum of the phase, enrolments counted one by one, but for ALARM / 2 (Bernstein's inequality)."""
+    everybody, rate = sum(config.enrolled.values()), phase.sample_rate
+    logs = math.log(2 * _attempts(config) / ALARM)
+    above = logs / 3 + math.sqrt(logs**2 / 9 + 2 * logs * everybody * rate * (1 - rate))
+    return min(float(everybody), everybody * rate + above)
+
+
+def _attempts(config: RunConfig) -> int:
+    return config.rounds + config.reserve_attempts * len(config.phases)
+
+
+def _coordinates(config: RunConfig) -> int:
+    """Of all sums of the run."""
+    return sum(max(1, phase.parameters) * (phase.rounds + config.reserve_attempts) for phase in config.phases)
+
+
+def _sigmas(coordinates: int) -> float:
+    """t with 2 exp(-t^2 / 2) = ALARM / 2 over so many sub-Gaussian coordinates."""
+    return math.sqrt(2 * math.log(4 * coordinates / ALARM))
 
 
 __all__ = [
@@ -147,9 +229,12 @@ __all__ = [
     "broken_event",
     "broken_multiplier",
     "effective_multiplier",
+    "fewest_bits",
     "grid_for",
     "honest_nodes",
     "node_std",
     "require_cohort",
     "round_event",
+    "round_grid",
+    "with_fewest_bits",
 ]

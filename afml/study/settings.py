@@ -17,6 +17,7 @@ from afml.core.errors import ConfigError
 from afml.genomics.public import people_digest
 from afml.masking.chosen import genotypes, masking_choice
 from afml.masking.settings import GAME, GameSettings, MaskingSettings, ReleaseSettings, RiskSettings
+from afml.privacy.noise import with_fewest_bits
 from afml.study.data import DataSettings, StudyData
 
 CONSORTIUM = "study"
@@ -85,7 +86,7 @@ class RunSettings(Settings):
         risk = self.risk.model_copy(update={"phenotypes": self.phenotypes})
         settings = MaskingSettings(risk=risk, game=self.game, release=self.release)
         try:
-            return RunConfig(
+            run = RunConfig(
                 run=self.name,
                 consortium=CONSORTIUM,
                 task=masking_choice(settings),
@@ -102,3 +103,4 @@ class RunSettings(Settings):
             )
         except ValidationError as error:
             raise ConfigError(complaint(error), where=f"run {self.name}") from None
+        return with_fewest_bits(run)

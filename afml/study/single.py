@@ -54,7 +54,7 @@ _CODE = (
     "study",
 )
 #: Random streams and the rounding of updates, which an in-process run takes from the codec.
-_CODEC = ("random.py", "grid.py")
+_CODEC = ("random.py", "grid.py", "rotation.py")
 #: Files of the study itself that decide what a run gives; the others only report it.
 _OWN_CODE = {"data.py", "genomes.py", "points.py", "rivals.py", "single.py"}
 _REPORTING = {"page.py", "terminal.py"}

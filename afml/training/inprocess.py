@@ -11,7 +11,7 @@ import numpy as np
 
 from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError
-from afml.privacy.noise import grid_for
+from afml.privacy.noise import round_grid
 from afml.training.step import Trainer, apply_total
 from afml.training.task import Enrolled, Task
 
@@ -45,10 +45,10 @@ def train_in_process(
         index, phase = config.phase_of(round_number)
         if phase.needs_public and not task.has_public_part:
             public()
-        total = np.zeros(task.length(index), np.int64)
+        total, grid = np.zeros(task.length(index), np.int64), round_grid(config, round_number)
         for node, trainer in trainers.items():
             update = trainer.update(node, round_number)
-            total += grid_for(config, phase).grid.quantise(update.values, update.rounding)
+            total += grid.quantise(update.values, update.rounding)
         apply_total(task, config, round_number, config.nodes, total)
         if progress is not None:
             progress("private rounds", round_number, config.rounds)

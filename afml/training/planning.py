@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, ValidationError
 
 from afml.consortium.card import NodeCard, Role
-from afml.consortium.run import MOST_BITS, Budget, Phase, RunConfig
+from afml.consortium.run import Budget, Phase, RunConfig
 from afml.consortium.scheme import run_params
 from afml.core.config import FiniteSettings, complaint
 from afml.core.errors import ConfigError
 from afml.privacy.budget import balance
-from afml.privacy.noise import grid_for
+from afml.privacy.noise import grid_for, with_fewest_bits
 from afml.privacy.plan import PhaseShare, calibrated, planned_events
 from crypto.public.backend import public_backend
 
@@ -160,27 +160,11 @@ def configure(
         raise ConfigError(complaint(error), where="run configuration") from None
     kind.check(run)
     _require_affordable(run)
-    run = _with_bits(run)
+    run = with_fewest_bits(run)
     for phase in run.phases:  # refuse here what every node would refuse later
         grid_for(run, phase)
     run_params(run)
     public_backend(run.backend)
-    return run
-
-
-def _with_bits(run: RunConfig) -> RunConfig:
-    """The run with the fewest bits, from the default on, whose grid is fine enough for the noise of every phase.
-
-    The range of a grid holds everybody enrolled at the largest node, so a large institution needs more.
-    """
-    for bits in range(run.bits, MOST_BITS + 1):
-        wider = run.model_copy(update={"bits": bits})
-        try:
-            for phase in wider.phases:
-                grid_for(wider, phase)
-        except ConfigError:
-            continue
-        return wider
     return run
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.consortium.run import RunConfig
-from afml.privacy.noise import grid_for, node_std
+from afml.privacy.noise import node_std, round_grid
 from afml.training.clipping import clipped_part
 from afml.training.ghost import GhostTask, ghost_part
 from afml.training.processes.group import Group, SumRequest
@@ -23,7 +23,7 @@ class NodeUpdate(NamedTuple):
 
     Attributes:
         values: Clipped sum plus noise, float64 [parameters of the round's phase].
-        rounding: For `Grid.quantise`.
+        rounding: For `Grid.quantise` on the round's grid (`afml.privacy.noise.round_grid`).
     """
 
     values: NDArray[np.float64]
@@ -141,8 +141,8 @@ def apply_total(
         config: The run configuration.
         round_number: 1-based private round of the run.
         cohort: Nodes in the sum; their declared enrolment is the divisor.
-        total: Sum over the cohort's nodes, int64 [parameters].
+        total: Sum over the cohort's nodes in steps of the round's grid, int64 [parameters].
     """
-    index, phase = config.phase_of(round_number)
+    index, _ = config.phase_of(round_number)
     people = sum(config.enrolled[node] for node in cohort)
-    task.apply(index, grid_for(config, phase).grid.dequantise(total), people)
+    task.apply(index, round_grid(config, round_number).dequantise(total), people)

@@ -1,8 +1,9 @@
 """Processor seconds of encoding an update of 1M parameters and decoding a sum, as one JSON line.
 
-`benchmarks.paired` runs this in a checkout of its choice: five nodes, 16 bits, pads on, on one thread. Two layouts of
-the codec are known: the present one, a backend whose codec encodes for a `Binding`, and that of commit 59512c7,
-`crypto.secret.update.UpdateCodec`.
+`benchmarks.paired` runs this in a checkout of its choice: five nodes, 16 bits, pads on, on one thread. Three layouts of
+the codec are known: the present one, whose grid turns and rounds what a codec encodes; a codec that rounds itself; and
+that of commit 59512c7, `crypto.secret.update.UpdateCodec`. Bits are a coordinate's of the sum in the first, and a
+node's own in the others, which pay log2 of the nodes more.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from crypto.public.random import SystemRandom
 MILLION, NODES, BITS, REPEATS = 1_000_000, 5, 16, 7
 COHORT = tuple(range(1, NODES + 1))
 CONFIG = bytes(32)
+TURNS = hasattr(Grid, "turned")
 UPDATE_CODEC = Path("crypto/secret/update.py")  # in the checkout, which is the working directory
 Encode = Callable[[Any], Iterator[bytes]]
 Decode = Callable[[list[bytes]], Any]
 
 
-def of_backend(params: CodecParams, grid: Grid) -> dict[int, tuple[Encode, Decode]]:
-    """Every node's two ways through the codec of the CKKS backend."""
+def of_backend(params: CodecParams, grid: Any) -> dict[int, tuple[Encode, Decode]]:
+    """Every node's two ways through the codec of the CKKS backend: between updates and integers, or turned and back."""
     from afml.consortium.attempt import Attempt, Binding
     from crypto.secret.backend import backend
     from crypto.secret.pads import PadKeys, Pads
@@ -41,16 +43,22 @@ def of_backend(params: CodecParams, grid: Grid) -> dict[int, tuple[Encode, Decod
 
     def ways(node: int) -> tuple[Encode, Decode]:
         shared = {peer: keys[node].shared(keys[peer].public) for peer in COHORT if peer != node}
-        codec = ckks.codec(params, grid, key, Pads(node, CONFIG, shared))
+        if not TURNS:
+            codec: Any = ckks.codec(params, grid, key, Pads(node, CONFIG, shared))  # type: ignore[call-arg, arg-type]
+            return (
+                lambda values: codec.encode(values, binding=binding, rng=SystemRandom()),
+                lambda totals: codec.decode(totals, MILLION),
+            )
+        turned, codec = grid.turned(CONFIG), ckks.codec(params, key, Pads(node, CONFIG, shared))
         return (
-            lambda values: codec.encode(values, binding=binding, rng=SystemRandom()),
-            lambda totals: codec.decode(totals, MILLION),
+            lambda values: codec.encode(turned.quantise(values, SystemRandom()), binding=binding),
+            lambda totals: turned.dequantise(codec.decode(totals, MILLION)),
         )
 
     return {node: ways(node) for node in COHORT}
 
 
-def of_update_codec(params: CodecParams, grid: Grid) -> dict[int, tuple[Encode, Decode]]:
+def of_update_codec(params: CodecParams, grid: Any) -> dict[int, tuple[Encode, Decode]]:
     """Every node's two ways through an `UpdateCodec`."""
     update, ckks, pads = (importlib.import_module(f"crypto.secret.{name}") for name in ("update", "ckks", "pads"))
     keys, key = {node: pads.PadKeys.generate() for node in COHORT}, ckks.RunKey.generate(params).serialise()
@@ -79,7 +87,8 @@ def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:
 def codec_cpu_s() -> float:
     params = choose(NODES, BITS, MILLION)
     made = of_update_codec if UPDATE_CODEC.exists() else of_backend
-    ways = made(params, Grid(2.0**-6, BITS))
+    grid: Any = Grid(2.0**-6) if TURNS else Grid(2.0**-6, BITS)  # type: ignore[call-arg]
+    ways = made(params, grid)
     rng = np.random.default_rng(1)
     updates = {node: rng.normal(0, 0.5, MILLION) for node in COHORT}
     encode, decode = ways[1]

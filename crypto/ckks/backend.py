@@ -5,7 +5,6 @@ from __future__ import annotations
 from crypto.ckks.codec import UpdateCodec
 from crypto.ckks.run_key import RunKey
 from crypto.public.ckks import KeylessCkks
-from crypto.public.grid import Grid
 from crypto.public.params import CodecParams
 from crypto.secret.backend import Backend
 from crypto.secret.pads import Pads
@@ -18,14 +17,14 @@ class Ckks(KeylessCkks):
         """A fresh CKKS key from SEAL's generator, as bytes."""
         return RunKey.generate(params).serialise()
 
-    def codec(self, params: CodecParams, grid: Grid, key: bytes, pads: Pads) -> UpdateCodec:
+    def codec(self, params: CodecParams, key: bytes, pads: Pads) -> UpdateCodec:
         """One node's codec.
 
         Raises:
             ConfigError: The parts do not belong together.
             IntegrityError: These bytes are no key for these parameters.
         """
-        return UpdateCodec(params, grid, RunKey.load(params, key), pads)
+        return UpdateCodec(params, RunKey.load(params, key), pads)
 
 
 CKKS: Backend = Ckks()

@@ -1,4 +1,4 @@
-"""The node's whole path: float update -> grid -> words -> pads -> ciphertexts, and back from the sum."""
+"""The node's path: grid steps -> words -> pads -> ciphertexts, and back from the sum."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 
 from afml.core.errors import ConfigError, ProtocolError
 from crypto.ckks.run_key import RunKey
-from crypto.public.grid import Grid
 from crypto.public.packing import centre, pack, unpack
 from crypto.public.params import CodecParams
-from crypto.public.random import RandomSource
 from crypto.public.signing import AnyBinding
 from crypto.secret.pads import Pads
 
@@ -25,7 +23,6 @@ class UpdateCodec:
 
     Args:
         params: Chosen by `crypto.public.params.choose`.
-        grid: Of the same bits.
         run_key: Of the same parameters.
         pads: Pair secrets; None only where `params.pads` is off.
 
@@ -33,44 +30,33 @@ class UpdateCodec:
         ConfigError: The parts do not belong together.
     """
 
-    def __init__(self, params: CodecParams, grid: Grid, run_key: RunKey, pads: Pads | None) -> None:
-        if grid.bits != params.bits or run_key.params != params:
-            raise ConfigError("grid, key and codec parameters differ", where="codec")
+    def __init__(self, params: CodecParams, run_key: RunKey, pads: Pads | None) -> None:
+        if run_key.params != params:
+            raise ConfigError("key and codec parameters differ", where="codec")
         if (pads is not None) != params.pads:
             raise ConfigError(
                 "codec parameters and pads disagree", where="codec", cure="give pads, or pads=False to choose"
             )
-        self.params, self.grid = params, grid
+        self.params = params
         self._key, self._pads = run_key, pads
 
-    def encode(
-        self,
-        values: NDArray[np.float64],
-        *,
-        binding: AnyBinding,
-        rng: RandomSource,
-        name: str = "update",
-    ) -> Iterator[bytes]:
-        """Quantise now, then yield one payload per chunk.
+    def encode(self, fields: NDArray[np.int64], *, binding: AnyBinding) -> Iterator[bytes]:
+        """Yield one payload per chunk.
 
         Encoding twice under the same binding would reuse a pad: store what this yields before
         anything leaves (`node.outbox`).
 
         Args:
-            values: Noised update, float64 [P].
+            fields: Noised update in grid steps (`crypto.public.grid`), int64 [P].
             binding: The attempt and the nodes whose sum will be decrypted.
-            rng: Rounding randomness.
-            name: Names the values in an error.
 
         Raises:
-            InputError: A value is NaN or infinite.
             ProtocolError: The cohort is larger than the parameters allow or lacks a pad key.
         """
         if len(binding.cohort) > self.params.nodes:
             raise ProtocolError(
                 f"{len(binding.cohort)} nodes; the parameters hold {self.params.nodes}", where=f"round {binding.round}"
             )
-        fields = self.grid.quantise(values, rng, name=name)
         return self._payloads(fields, binding)
 
     def _payloads(self, fields: NDArray[np.int64], binding: AnyBinding) -> Iterator[bytes]:
@@ -83,7 +69,7 @@ class UpdateCodec:
                 yield self._key.encrypt(chunk)
 
     def decode(self, payloads: Iterable[bytes], parameters: int) -> NDArray[np.int64]:
-        """The exact integer sum, int64 [P], of the totals in chunk order.
+        """The sum in grid steps, int64 [P], of the totals in chunk order: exact where every coordinate fits.
 
         Raises:
             ProtocolError: A total is malformed, or there are too few or too many.

@@ -1,8 +1,9 @@
 """Several centred fields per word, two words (real, imaginary) per slot.
 
-The word of fields f_0 .. f_(F-1) is sum_i f_i * 2^(i B). Words of several nodes add field by field because
-B leaves room for the sum; the sum is known mod 2^T, and adding half of each field's range makes every
-field nonnegative before they are cut apart.
+The word of fields f_0 .. f_(F-1) is sum_i f_i * 2^(i B), known mod 2^T, T = F B. Words of several nodes add field by
+field. No node's field need fit B bits: the sum of words mod 2^T is that of the integers, and adding half of each
+field's range makes every field of a sum that fits nonnegative before they are cut apart. A field of the sum beyond
+[-2^(B-1), 2^(B-1)) wraps, and its neighbour is off by one or more: still a function of the sums alone.
 """
 
 from __future__ import annotations
@@ -14,29 +15,23 @@ from crypto.public.params import CodecParams
 
 
 def pack(fields: NDArray[np.int64], params: CodecParams) -> NDArray[np.int64]:
-    """Pack P centred integers of `params.bits` bits.
+    """Pack P integers.
 
     Args:
-        fields: Coordinates, [P], each in [-2^(bits-1), 2^(bits-1)).
+        fields: Coordinates, int64 [P].
         params: Layout.
 
     Returns:
-        Words, int64 [chunks, 2, slots]; the tail of the last chunk is zero.
-
-    Raises:
-        ValueError: A field is out of range.
+        Centred words mod 2^T, int64 [chunks, 2, slots]; the tail of the last chunk is zero.
     """
-    half = 2 ** (params.bits - 1)
-    if fields.size and not (-half <= int(fields.min()) and int(fields.max()) < half):
-        raise ValueError(f"a field does not fit {params.bits} bits")
     chunks = params.chunks(fields.size)
     padded = np.zeros(chunks * params.parameters_per_chunk, dtype=np.int64)
     padded[: fields.size] = fields
     planes = padded.reshape(chunks, params.fields, 2, params.slots)
     words = planes[:, 0].copy()  # [chunks, 2, slots]
     for index in range(1, params.fields):
-        words += planes[:, index] << (index * params.field_bits)
-    return words
+        words += planes[:, index] << (index * params.field_bits)  # wraps mod 2^64 at worst, and 2^T divides 2^64
+    return centre(words, params.total_bits)
 
 
 def unpack(words: NDArray[np.int64], params: CodecParams, parameters: int) -> NDArray[np.int64]:

@@ -2,8 +2,7 @@
 
 One ciphertext is a CKKS ciphertext (Cheon, Kim, Kim, Song 2017) over Z_q[X]/(X^N + 1) with N = 4096, a
 single prime q and N/2 complex slots. Each of its N real components carries one *word* of T bits, and each
-word several *fields*, one per model parameter. A field of the sum of K nodes needs
-B = bits + ceil(log2 K) bits, so T = fields * B.
+word several *fields*, one per model parameter, of B bits: as many as a coordinate of the sum needs. T = fields * B.
 
 What must hold for the decrypted sum to round to the exact integer sum:
 
@@ -11,8 +10,8 @@ What must hold for the decrypted sum to round to the exact integer sum:
   V = 10.5 K, and rounding the encoded coefficients K/12 where pads make the words independent, K^2/12 where
   all nodes may send the same words. So scale >= 24 * sqrt(V N / 2) (3.25 * sqrt(K N / 2) with pads):
   rounding fails at 12 standard deviations and a round is refused at 7.2 (`RESIDUAL_LIMIT`);
-* nothing wraps around q: with pads every node's word is uniform mod 2^T, so K full words must fit,
-  sqrt(2) * K * 2^(T-1) * scale < q/2; without pads the packed sum is T bits, sqrt(2) * 2^(T-1) * scale < q/2;
+* nothing wraps around q: every node's word may be any mod 2^T (with pads it is uniform), so K full words must fit,
+  sqrt(2) * K * 2^(T-1) * scale < q/2;
 * the double precision FFT of the encoder resolves the sum: sqrt(2) * K * 2^(T-1) * 2^-53 * 8 <= 0.05.
 """
 
@@ -30,12 +29,33 @@ POLY_MODULUS = 4096
 
 PRIMES = {
     32: 4294828033,
+    33: 8589852673,
+    34: 17179754497,
+    35: 34359697409,
     36: 68719403009,
+    37: 137438822401,
+    38: 274877816833,
+    39: 549755731969,
     40: 1099511480321,
+    41: 2199023190017,
+    42: 4398046486529,
+    43: 8796092858369,
     44: 17592186028033,
+    45: 35184371884033,
+    46: 70368743669761,
+    47: 140737488273409,
     48: 281474976694273,
+    49: 562949953216513,
+    50: 1125899906826241,
+    51: 2251799813554177,
     52: 4503599627149313,
+    53: 9007199254429697,
+    54: 18014398509309953,
+    55: 36028797018652673,
     56: 72057594037641217,
+    57: 144115188075814913,
+    58: 288230376151130113,
+    59: 576460752303415297,
     60: 1152921504606830593,
 }
 """Bits -> the largest prime of so many bits that is 1 mod 2N (what SEAL's CoeffModulus::Create returns)."""
@@ -44,6 +64,8 @@ RESIDUAL_LIMIT = 0.3
 """A slot component further than this from an integer refuses the round; 0.5 would be ambiguous."""
 
 MAX_NODES = 1024
+MOST_BITS = 38
+"""Of a coordinate of the sum: what one word of 64 nodes holds."""
 MAX_FALSE_REFUSAL = 1e-3
 
 _FFT_GROWTH = 8.0
@@ -56,24 +78,19 @@ class CodecParams:
 
     Attributes:
         nodes: K, the most ciphertexts that may be added.
-        bits: Bits per quantised coordinate before the sum.
+        field_bits: B, bits of one coordinate of the sum.
         fields: Coordinates per word.
         scale_bits: log2 of the CKKS scale.
         prime_bits: Bits of q, and of one coefficient on the wire.
-        pads: Whether words are padded mod 2^T, so that K full words must fit.
+        pads: Whether words are padded mod 2^T, so that rounding errors of nodes are independent.
     """
 
     nodes: int
-    bits: int
+    field_bits: int
     fields: int
     scale_bits: int
     prime_bits: int
     pads: bool = True
-
-    @property
-    def field_bits(self) -> int:
-        """B: bits that the sum of `nodes` fields needs."""
-        return self.bits + _log2_ceil(self.nodes)
 
     @property
     def total_bits(self) -> int:
@@ -114,11 +131,11 @@ class CodecParams:
         return hashlib.sha256(
             canonical_json(
                 [
-                    "afml codec 1",
+                    "afml codec 2",
                     POLY_MODULUS,
                     self.prime,
                     self.nodes,
-                    self.bits,
+                    self.field_bits,
                     self.fields,
                     self.scale_bits,
                     self.pads,
@@ -157,7 +174,7 @@ def choose(nodes: int, bits: int, parameters: int, *, pads: bool = True) -> Code
 
     Args:
         nodes: K, the most nodes that one sum may hold.
-        bits: Bits per coordinate.
+        bits: B, bits of one coordinate of the sum.
         parameters: Coordinates of one update.
         pads: Leave room for K full words.
 
@@ -174,7 +191,7 @@ def choose(nodes: int, bits: int, parameters: int, *, pads: bool = True) -> Code
     if not fitting:
         raise ConfigError(
             f"{nodes} nodes x {bits} bits x {parameters} parameters fit no ciphertext: at scale "
-            f"2^{_scale_bits(nodes, pads)} one word of {bits + _log2_ceil(nodes)} bits needs a modulus above "
+            f"2^{_scale_bits(nodes, pads)} one word of {bits} bits needs a modulus above "
             f"{max(PRIMES)} bits, or is refused too often by chance",
             where="codec",
             cure="use fewer bits per coordinate, fewer nodes or a smaller model",
@@ -188,8 +205,8 @@ def _check_arguments(nodes: int, bits: int, parameters: int) -> None:
         raise ConfigError(
             f"{nodes} nodes cannot be summed: {reason}", where="codec", cure=f"use 2 to {MAX_NODES} nodes"
         )
-    if not 2 <= bits <= 24:
-        raise ConfigError(f"{bits} bits per coordinate", where="codec", cure="use 2 to 24 bits")
+    if not 2 <= bits <= MOST_BITS:
+        raise ConfigError(f"{bits} bits per coordinate", where="codec", cure=f"use 2 to {MOST_BITS} bits")
     if parameters < 1:
         raise ConfigError(f"{parameters} parameters", where="codec", cure="an update has at least one coordinate")
 
@@ -204,7 +221,7 @@ def _smallest_prime(nodes: int, bits: int, fields: int, pads: bool) -> CodecPara
 
 def _largest_word(row: CodecParams) -> float:
     """Largest magnitude of a slot component of the sum, in word steps."""
-    return float((row.nodes if row.pads else 1) * 2 ** (row.total_bits - 1))
+    return float(row.nodes * 2 ** (row.total_bits - 1))
 
 
 def _fft_error(row: CodecParams) -> float:
@@ -219,7 +236,3 @@ def _slot_variance(nodes: int, pads: bool) -> float:
 
 def _scale_bits(nodes: int, pads: bool) -> int:
     return math.ceil(math.log2(24 * math.sqrt(_slot_variance(nodes, pads))))
-
-
-def _log2_ceil(value: int) -> int:
-    return (value - 1).bit_length()

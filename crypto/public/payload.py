@@ -7,8 +7,8 @@ A seeded symmetric ciphertext is (c0, seed): c1 is expanded from the public seed
     total    "AFT1" | parameter digest, 12 bytes | K, 2 bytes | K seeds, ascending | c0
 
 c0 is N coefficients below q in number-theoretic-transform order, each of `prime_bits` bits: the whole
-bytes, coefficient by coefficient, then, where the bits are an odd number of nibbles, the top nibbles, two
-a byte. Every integer is little-endian. Sizes are exact, so nothing can be cut off or added.
+bytes, coefficient by coefficient, then what is left of each, 1 to 7 bits from the highest on, packed. Every
+integer is little-endian. Sizes are exact, so nothing can be cut off or added.
 """
 
 from __future__ import annotations
@@ -99,23 +99,24 @@ def _body_size(params: CodecParams) -> int:
 
 
 def _write_body(params: CodecParams, body: NDArray[np.uint64]) -> bytes:
-    whole = params.prime_bits // 8
+    whole, left = divmod(params.prime_bits, 8)
     octets = np.ascontiguousarray(body, dtype="<u8").view(np.uint8).reshape(-1, 8)  # [N, 8]
     data = octets[:, :whole].tobytes()
-    if params.prime_bits % 8:
-        top = octets[:, whole]
-        data += (top[0::2] | (top[1::2] << 4)).tobytes()
+    if left:
+        bits = np.unpackbits(octets[:, whole : whole + 1], axis=1)  # [N, 8]
+        data += np.packbits(bits[:, 8 - left :]).tobytes()
     return data
 
 
 def _read_body(params: CodecParams, payload: bytes, offset: int) -> NDArray[np.uint64]:
-    whole, size = params.prime_bits // 8, params.poly_modulus
+    (whole, left), size = divmod(params.prime_bits, 8), params.poly_modulus
     octets = np.zeros((size, 8), dtype=np.uint8)
     octets[:, :whole] = np.frombuffer(payload, np.uint8, size * whole, offset).reshape(size, whole)
-    if params.prime_bits % 8:
-        nibbles = np.frombuffer(payload, np.uint8, size // 2, offset + size * whole)
-        octets[0::2, whole] = nibbles & 15
-        octets[1::2, whole] = nibbles >> 4
+    if left:
+        packed = np.frombuffer(payload, np.uint8, size * left // 8, offset + size * whole)
+        bits = np.zeros((size, 8), dtype=np.uint8)
+        bits[:, 8 - left :] = np.unpackbits(packed).reshape(size, left)
+        octets[:, whole] = np.packbits(bits)
     body = octets.view("<u8").reshape(size).astype(np.uint64, copy=False)
     if int(body.max()) >= params.prime:
         raise ProtocolError("a coefficient is not below the modulus", where="payload")

@@ -10,37 +10,30 @@ from numpy.typing import NDArray
 
 from afml.core.registry import Registry
 from crypto.public.backend import BACKENDS, PublicBackend
-from crypto.public.grid import Grid
 from crypto.public.params import CodecParams
-from crypto.public.random import RandomSource
 from crypto.public.signing import AnyBinding
 from crypto.secret.pads import Pads
 
 
 class Codec(Protocol):
-    """One node's way from updates to payloads, and from sums of payloads to integers."""
+    """One node's way from integers to payloads, and from sums of payloads to integers."""
 
-    def encode(
-        self, values: NDArray[np.float64], *, binding: AnyBinding, rng: RandomSource, name: str = "update"
-    ) -> Iterator[bytes]:
-        """Quantise now, then yield one payload per chunk.
+    def encode(self, fields: NDArray[np.int64], *, binding: AnyBinding) -> Iterator[bytes]:
+        """Yield one payload per chunk.
 
         Encoding twice under the same binding would reuse a pad: store what this yields before anything leaves.
 
         Args:
-            values: Noised update, float64 [P].
+            fields: Noised update in grid steps, int64 [P].
             binding: The attempt and the nodes whose sum will be decoded.
-            rng: Rounding randomness.
-            name: Names the values in an error.
 
         Raises:
-            InputError: A value is NaN or infinite.
             ProtocolError: The cohort is larger than the parameters allow or lacks a pad key.
         """
         ...
 
     def decode(self, payloads: Iterable[bytes], parameters: int) -> NDArray[np.int64]:
-        """The sum in grid steps, int64 [P], of the totals in chunk order.
+        """The sum in grid steps, int64 [P], of the totals in chunk order: exact where every coordinate fits.
 
         Raises:
             ProtocolError: A total is malformed, or there are too few or too many.
@@ -56,12 +49,11 @@ class Backend(PublicBackend, Protocol):
         """A fresh key of one run, which its nodes share; seal it or write it with `write_secret`."""
         ...
 
-    def codec(self, params: CodecParams, grid: Grid, key: bytes, pads: Pads) -> Codec:
+    def codec(self, params: CodecParams, key: bytes, pads: Pads) -> Codec:
         """One node's codec.
 
         Args:
             params: Of the run.
-            grid: Of the phase, of the same bits.
             key: What `make_key` made.
             pads: This node's pair secrets.
 

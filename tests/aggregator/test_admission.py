@@ -27,7 +27,7 @@ PARAMETERS = 2 * PARAMS.parameters_per_chunk + 5  # three chunks
 COHORT = (1, 2, 3)
 ROSTER, KEYS = roster(4)
 ATTEMPT = attempt(COHORT, round=4, number=2)
-PAYLOADS = encode(PARAMS, Grid(1.0, 16), 2, np.ones(PARAMETERS), COHORT, Attempt(4, 2))
+PAYLOADS = encode(PARAMS, Grid(1.0), 2, np.ones(PARAMETERS), COHORT, Attempt(4, 2))
 
 
 def signature(index: int, *, place: Binding = ATTEMPT, node: int = 2, signer: int = 2, count: int = 3) -> bytes:
@@ -125,7 +125,7 @@ def test_oversize_and_other_parameters_are_rejected() -> None:
     with pytest.raises(ProtocolError, match="bytes, not"):
         admission().admit(0, 3, big, signed)
     other = choose(5, 8, 10**6)
-    foreign = encode(other, Grid(1.0, 8), 2, np.ones(10), (1, 2, 3))[0]
+    foreign = encode(other, Grid(1.0), 2, np.ones(10), (1, 2, 3))[0]
     signed = sign(KEYS[2], ATTEMPT.chunk_message(2, 0, 3, foreign))
     with pytest.raises(ProtocolError, match="other codec parameters"):
         admission().admit(0, 3, foreign, signed)

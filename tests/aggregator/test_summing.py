@@ -59,7 +59,7 @@ def test_a_payload_that_cannot_be_added_names_its_node(plain: Summer, tmp_path: 
 
 
 def test_ciphertexts_are_added_as_in_one_process(tmp_path: Path) -> None:
-    grid, update = Grid(1.0, 16), np.ones(PARAMETERS)
+    grid, update = Grid(1.0), np.ones(PARAMETERS)
     payloads = {node: encode(PARAMS, grid, node, update, COHORT) for node in COHORT}
     summer = Summer(Scheme(public_backend("ckks"), PARAMS), 2)
     try:

@@ -132,7 +132,7 @@ def test_at_how_many_institutions_a_person_is_enrolled_is_somebodys_signed_word(
         RunConfig.model_validate(settings(enrolments_per_person=6))
 
 
-@pytest.mark.parametrize("stated", [{}, {"format": 1}, {"format": 3}, {"format": "2"}])
+@pytest.mark.parametrize("stated", [{}, {"format": 1}, {"format": 2}, {"format": 4}, {"format": "3"}])
 def test_a_file_of_another_format_is_refused_in_one_line(tmp_path: Path, stated: dict[str, object]) -> None:
     """The first one had no such key, and settings of one task at its top."""
     old = {key: value for key, value in settings(site_panel="00", sites=8, risk={}, game={}).items() if key != "format"}
@@ -141,7 +141,7 @@ def test_a_file_of_another_format_is_refused_in_one_line(tmp_path: Path, stated:
     with pytest.raises(ConfigError) as refused:
         RunConfig.load(path)
     assert str(refused.value) == (
-        f"{path}: is a run file of format {stated.get('format', 1)}; this version of AFML reads format 2; "
+        f"{path}: is a run file of format {stated.get('format', 1)}; this version of AFML reads format 3; "
         "have the coordinator make a new one with `afml configure`"
     )
 
@@ -171,8 +171,8 @@ def test_every_number_of_a_run_is_finite() -> None:
 
 
 def test_digests_stay_those_of_earlier_versions() -> None:
-    """Signed runs are known by them. The last change was on purpose: `enrolments_per_person` stands in every run."""
-    assert RunConfig.model_validate(settings()).digest().hex()[:16] == "89e218927bdee2b5"
+    """Signed runs are known by them. The last change was on purpose: format 3, whose bits are a sum's."""
+    assert RunConfig.model_validate(settings()).digest().hex()[:16] == "d2e9f5f8e2e8c753"
 
 
 def test_settings_that_no_digest_can_be_taken_of(tmp_path: Path) -> None:

@@ -40,9 +40,9 @@ def attempt(cohort: Sequence[int], round: int = 1, number: int = 1, run: str = "
     return Binding(run, CONFIG, Attempt(round, number), tuple(cohort))
 
 
-def codec(params: CodecParams, grid: Grid, node: int) -> UpdateCodec:
+def codec(params: CodecParams, node: int) -> UpdateCodec:
     pads = Pads(node, CONFIG, secrets(params.nodes)[node]) if params.pads else None
-    return UpdateCodec(params, grid, run_key(params), pads)
+    return UpdateCodec(params, run_key(params), pads)
 
 
 def encode(
@@ -54,8 +54,8 @@ def encode(
     at: Attempt = FIRST,
 ) -> list[bytes]:
     """The payloads of one node; its rounding is `SeededRandom(9, node)`."""
-    part = codec(params, grid, node)
-    return list(part.encode(values, binding=attempt(cohort, *at), rng=SeededRandom(9, node)))
+    fields = grid.quantise(values, SeededRandom(9, node))
+    return list(codec(params, node).encode(fields, binding=attempt(cohort, *at)))
 
 
 def blind_sum(params: CodecParams, uploads: Sequence[Sequence[bytes]]) -> list[bytes]:
@@ -73,14 +73,14 @@ def whole_path(
     """Float updates in, decrypted integer sums out."""
     parameters = len(next(iter(updates.values())))
     params = choose(nodes or len(updates), bits, parameters, pads=pads)
-    grid = Grid(step, bits)
+    grid = Grid(step)
     cohort = sorted(updates)
     uploads = [encode(params, grid, node, updates[node], cohort) for node in cohort]
-    return codec(params, grid, cohort[0]).decode(blind_sum(params, uploads), parameters)
+    return codec(params, cohort[0]).decode(blind_sum(params, uploads), parameters)
 
 
-def reference(updates: dict[int, NDArray[np.float64]], bits: int, step: float) -> list[int]:
-    """The same sums from exact fractions and Python integers, with the same rounding draws."""
+def rounded(updates: dict[int, NDArray[np.float64]], step: float) -> list[int]:
+    """The sums of grid steps from exact fractions and Python integers, with the same rounding draws."""
     parameters = len(next(iter(updates.values())))
     totals = [0] * parameters
     for node, update in updates.items():
@@ -88,10 +88,26 @@ def reference(updates: dict[int, NDArray[np.float64]], bits: int, step: float) -
         for index in range(parameters):
             scaled = Fraction(float(update[index]) / step)
             whole = scaled.numerator // scaled.denominator
-            rounded = whole + (1 if Fraction(float(draws[index])) < scaled - whole else 0)
-            half = 2 ** (bits - 1)
-            totals[index] += (rounded + half) % (2 * half) - half
+            totals[index] += whole + (1 if Fraction(float(draws[index])) < scaled - whole else 0)
     return totals
+
+
+def reference(updates: dict[int, NDArray[np.float64]], params: CodecParams, step: float) -> list[int]:
+    """What comes out of words mod 2^T: the sums themselves, as long as they fit."""
+    totals = rounded(updates, step)
+    got, bits = [0] * len(totals), params.field_bits
+    stride, half = 2 * params.slots, 2 ** (bits - 1)
+    for first in range(len(totals)):
+        chunk, place = divmod(first, params.parameters_per_chunk)
+        if place >= stride:
+            continue
+        end = min(len(totals), (chunk + 1) * params.parameters_per_chunk)
+        members = range(first, end, stride)
+        word = sum(totals[member] * 2 ** (bits * at) for at, member in enumerate(members))
+        word = (word + sum(half * 2 ** (bits * at) for at in range(params.fields))) % 2**params.total_bits
+        for at, member in enumerate(members):
+            got[member] = (word >> (bits * at)) % 2**bits - half
+    return got
 
 
 def roster(nodes: int) -> tuple[Roster, dict[int, object]]:

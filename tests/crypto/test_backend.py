@@ -11,16 +11,13 @@ from numpy.typing import NDArray
 from afml.core.errors import ConfigError, IntegrityError, ProtocolError
 from benchmarks.plain import PLAIN
 from crypto.public.backend import BACKENDS, PublicBackend, public_backend
-from crypto.public.grid import Grid
 from crypto.public.params import choose
-from crypto.public.random import SeededRandom
 from crypto.secret.backend import Backend, Codec, backend
 from crypto.secret.pads import Pads
 from tests.crypto.parties import CONFIG, attempt, secrets
 
 COHORT = (1, 2, 3)
-GRID = Grid(0.25, 16)
-PARAMS = choose(len(COHORT), GRID.bits, 10**6)
+PARAMS = choose(len(COHORT), 16, 10**6)
 PARAMETERS = PARAMS.parameters_per_chunk + 5  # two chunks
 PRODUCT = {name: backend(name) for name in BACKENDS}
 WHOLE = PRODUCT | {"plain": PLAIN}
@@ -29,18 +26,17 @@ KEYLESS: dict[str, PublicBackend] = WHOLE | {f"{name} without keys": public_back
 
 def codecs(of: Backend) -> dict[int, Codec]:
     key = of.make_key(PARAMS)
-    return {node: of.codec(PARAMS, GRID, key, Pads(node, CONFIG, secrets(3)[node])) for node in COHORT}
+    return {node: of.codec(PARAMS, key, Pads(node, CONFIG, secrets(3)[node])) for node in COHORT}
 
 
-def updates(seed: int = 1) -> dict[int, NDArray[np.float64]]:
-    """Whole numbers of grid steps: no rounding, so every backend gives the same sum."""
+def updates(seed: int = 1) -> dict[int, NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
-    return {node: rng.integers(-4000, 4000, PARAMETERS) * GRID.step for node in COHORT}
+    return {node: rng.integers(-4000, 4000, PARAMETERS) for node in COHORT}
 
 
 def uploads(of: Backend, made: dict[int, Codec], number: int = 1) -> dict[int, list[bytes]]:
-    rng, binding = SeededRandom(1), attempt(COHORT, number=number)
-    return {node: list(made[node].encode(values, binding=binding, rng=rng)) for node, values in updates().items()}
+    binding = attempt(COHORT, number=number)
+    return {node: list(made[node].encode(fields, binding=binding)) for node, fields in updates().items()}
 
 
 def added(of: PublicBackend, payloads: dict[int, list[bytes]]) -> list[bytes]:
@@ -74,7 +70,7 @@ def test_the_decoded_sum_is_the_sum_in_grid_steps(whole: Backend) -> None:
     payloads = uploads(whole, made)
     bound = whole.bind(added(whole, payloads), payloads[2], len(COHORT), PARAMS)
     got = made[2].decode(bound, PARAMETERS)
-    want = np.rint(sum(updates().values()) / GRID.step)
+    want = sum(updates().values())
     assert got.dtype == np.int64
     assert np.array_equal(got, want)
 

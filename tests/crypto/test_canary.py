@@ -23,7 +23,6 @@ from afml.core import logging as afml_logging
 from afml.trial.kits import make_kits
 from crypto.ckks.codec import UpdateCodec
 from crypto.ckks.run_key import RunKey
-from crypto.public.grid import Grid
 from crypto.public.params import choose
 from crypto.secret.pads import PadKeys, Pads, check_confirmation
 from crypto.secret.sealing import open_sealed, seal
@@ -57,7 +56,7 @@ def test_nothing_secret_is_ever_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     run_key, mine, other = RunKey.generate(PARAMS), PadKeys.generate(), PadKeys.generate()
     shared = mine.shared(other.public)
     pads = Pads(1, CONFIG, {2: shared})
-    codec = UpdateCodec(PARAMS, Grid(1.0, 16), run_key, pads)
+    codec = UpdateCodec(PARAMS, run_key, pads)
     sealed = seal(bytes.fromhex(node.roster.members[0].sealing_key), run_key.serialise(), b"run key")
 
     for item in (node, aggregator, run_key, mine, pads, codec, node.tls, node.signing_key, node.sealing_key):
@@ -72,7 +71,7 @@ def test_nothing_secret_is_ever_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
         lambda: RunKey.load(choose(64, 16, 10), run_key.serialise()),
         lambda: run_key.decrypt(b"AFT1"),
         lambda: total.decrypt(as_sum(codec)),
-        lambda: codec.encode(np.array([np.nan]), binding=attempt([1, 2]), rng=None),  # type: ignore[arg-type]
+        lambda: codec.encode(np.array([1]), binding=attempt([1, 2, 3])),
         lambda: mine.shared(bytes(32)),
         lambda: check_confirmation(b"no", shared, b"c" * 32, 2, 1),
         lambda: Pads(1, CONFIG, {}).words(attempt([1, 2]), range(1), PARAMS),
@@ -121,9 +120,8 @@ def test_nothing_secret_is_ever_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def as_sum(codec: UpdateCodec) -> bytes:
     from crypto.public.blind import add_payloads
-    from crypto.public.random import SeededRandom
 
-    payloads = codec.encode(np.ones(3), binding=attempt([1, 2]), rng=SeededRandom(1))
+    payloads = codec.encode(np.ones(3, np.int64), binding=attempt([1, 2]))
     return add_payloads(PARAMS, payloads)
 
 

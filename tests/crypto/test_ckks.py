@@ -100,7 +100,7 @@ def test_bound_on_the_tail_covers_what_is_seen() -> None:
         slots = np.array(key._encoder.decode_complex(key._plain))
         errors += [slots.real - np.rint(slots.real), slots.imag - np.rint(slots.imag)]
     sizes = np.abs(np.concatenate(errors))
-    one = CodecParams(1, PARAMS.bits, PARAMS.fields, PARAMS.scale_bits, PARAMS.prime_bits)
+    one = CodecParams(1, PARAMS.field_bits, PARAMS.fields, PARAMS.scale_bits, PARAMS.prime_bits)
     for distance in (0.03, 0.05, 0.07):
         assert float(np.mean(sizes >= distance)) <= one.tail(distance)
 

@@ -19,7 +19,7 @@ COHORT = list(range(1, NODES + 1))
 
 
 def traffic(pads: bool) -> tuple[CodecParams, dict[int, list[bytes]], dict[int, np.ndarray]]:
-    params, grid = choose(NODES, 16, 10**6, pads=pads), Grid(1.0, 16)
+    params, grid = choose(NODES, 16, 10**6, pads=pads), Grid(1.0)
     rng = np.random.default_rng(11)
     updates = {node: rng.normal(0, 500, PARAMETERS) for node in COHORT}
     uploads = {node: encode(params, grid, node, updates[node], COHORT) for node in COHORT}
@@ -70,7 +70,7 @@ def test_with_pads_key_and_traffic_reveal_nothing(colluders: list[int]) -> None:
 
 def test_all_but_the_victim_colluding_learn_the_victim_as_any_sum_must() -> None:
     params, uploads, truth = traffic(pads=True)
-    part = codec(params, Grid(1.0, 16), 1)
+    part = codec(params, 1)
     total = part.decode(blind_sum(params, list(uploads.values())), PARAMETERS)
     rest = sum(truth[node] for node in COHORT if node != VICTIM)
     assert np.array_equal(total - rest, truth[VICTIM])
@@ -88,7 +88,7 @@ def test_stripping_the_last_pad_too_opens_the_update() -> None:
 
 def test_pads_of_an_abandoned_attempt_do_not_help() -> None:
     """Traffic of two attempts with different cohorts: differences of the victim's words stay noise."""
-    params, grid = choose(NODES, 16, 10**6), Grid(1.0, 16)
+    params, grid = choose(NODES, 16, 10**6), Grid(1.0)
     update = np.random.default_rng(1).normal(0, 500, PARAMETERS)
     first = encode(params, grid, VICTIM, update, COHORT)
     second = encode(params, grid, VICTIM, update, [1, 2, 3, 4], Attempt(1, 2))

@@ -16,11 +16,11 @@ COHORT = list(range(1, NODES + 1))
 
 
 def honest_sum() -> tuple[CodecParams, list[bytes], np.ndarray]:
-    params, grid = choose(NODES, 16, 10**6), Grid(1.0, 16)
+    params, grid = choose(NODES, 16, 10**6), Grid(1.0)
     rng = np.random.default_rng(2)
     uploads = [encode(params, grid, node, rng.normal(0, 500, PARAMETERS), COHORT) for node in COHORT]
     totals = blind_sum(params, uploads)
-    return params, totals, codec(params, grid, 1).decode(totals, PARAMETERS)
+    return params, totals, codec(params, 1).decode(totals, PARAMETERS)
 
 
 def shifted(params: CodecParams, total: bytes, coefficient: int) -> bytes:
@@ -33,7 +33,7 @@ def shifted(params: CodecParams, total: bytes, coefficient: int) -> bytes:
 def test_a_keyless_aggregator_can_add_an_offset_of_its_choice() -> None:
     params, totals, honest = honest_sum()
     moved = [shifted(params, total, 7 * int(params.scale)) for total in totals]
-    got = codec(params, Grid(1.0, 16), 1).decode(moved, PARAMETERS)
+    got = codec(params, 1).decode(moved, PARAMETERS)
     # A constant polynomial is the same real number in every slot: 7 in the lowest field of each real word.
     assert set(np.unique(got - honest)) == {0, 7}
     real = np.arange(PARAMETERS) < params.slots
@@ -44,4 +44,4 @@ def test_an_offset_that_is_no_whole_number_of_steps_is_refused() -> None:
     params, totals, _ = honest_sum()
     moved = [shifted(params, total, int(params.scale) // 2) for total in totals]
     with pytest.raises(IntegrityError, match="from an integer"):
-        codec(params, Grid(1.0, 16), 1).decode(moved, PARAMETERS)
+        codec(params, 1).decode(moved, PARAMETERS)

@@ -26,7 +26,7 @@ _, KEYS = roster(2)
 
 
 def make() -> Iterator[bytes]:
-    yield from encode(PARAMS, Grid(1.0, 16), 1, np.ones(PARAMS.parameters_per_chunk + 1), (1, 2))
+    yield from encode(PARAMS, Grid(1.0), 1, np.ones(PARAMS.parameters_per_chunk + 1), (1, 2))
 
 
 def never() -> Iterator[bytes]:

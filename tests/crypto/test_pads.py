@@ -129,7 +129,7 @@ def test_pads_of_another_run_are_refused() -> None:
 
 def test_pads_are_the_same_bytes_for_ever() -> None:
     """A node that goes on with a run after an upgrade must agree with peers that have not upgraded."""
-    params = choose(3, 16, 10**6)
+    params = choose(3, 18, 10**6)
     binding = Binding("run", b"c" * 32, Attempt(4, 2), (1, 2, 3))
     made = Pads(2, b"c" * 32, {1: b"a" * 32, 3: b"b" * 32}).words(binding, range(1, 3), params)
     digest = hashlib.sha256(made.astype("<i8").tobytes()).hexdigest()

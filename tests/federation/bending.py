@@ -21,7 +21,7 @@ from afml.consortium.reasons import Reason
 from afml.consortium.run import Phase, RunConfig
 from afml.consortium.scheme import run_params
 from afml.core.errors import AfmlError
-from afml.privacy.noise import node_std
+from afml.privacy.noise import node_std, round_grid
 from afml.wire import federation_pb2 as wire
 from benchmarks.supplied import SuppliedTask, supplied_trainer
 from crypto.ckks.backend import CKKS
@@ -31,6 +31,7 @@ from crypto.public.payload import read_total, write_total
 from crypto.public.random import SeededRandom
 from crypto.public.signing import sign
 from crypto.secret.backend import Codec
+from crypto.secret.pads import Pads
 from node.catchup import CatchUp
 from node.contribution import Contribution
 from node.keys import RunKeys
@@ -178,9 +179,10 @@ def _shared_key() -> bytes:
 
 
 @functools.cache
-def _codecs(node: int) -> dict[int, Codec]:
-    """A node's codecs, loaded once for all trials."""
-    return {}
+def _codec(node: int) -> Codec:
+    """A node's codec, loaded once for all trials."""
+    pads = Pads(node, bent_run().digest(), parties.secrets(len(NODES))[node])
+    return CKKS.codec(params(), _shared_key(), pads)
 
 
 class Node:
@@ -195,7 +197,7 @@ class Node:
         stubs: tuple[Any, ...] = (_Guard(sent), self.journal, self.client)
         self.party = Party(kit, config, trainer, *stubs, CKKS)
         self.party.__dict__["keys"] = RunKeys(_shared_key(), parties.secrets(len(NODES))[number])
-        self.party._codecs = _codecs(number)
+        self.party.__dict__["codec"] = _codec(number)
         self.party.outbox = _Outbox(sent)  # type: ignore[assignment]
         met: Any = SimpleNamespace(met=set(NODES), meet=lambda *_, **__: None)  # ledgers are not what is tried here
         self.contribution = Contribution(self.party, met)
@@ -206,8 +208,9 @@ class Node:
         """Its ciphertext of an attempt."""
         party = self.party
         values = party.trainer.update(party.kit.node, binding.round).values * (1 + binding.round / 7)
-        codec = party.codec(party.run.phases[0])
-        (payload,) = codec.encode(values, binding=binding, rng=SeededRandom(party.kit.node, *binding.attempt))
+        rounding = SeededRandom(party.kit.node, *binding.attempt)
+        fields = round_grid(party.run, binding.round).quantise(values, rounding)
+        (payload,) = party.codec.encode(fields, binding=binding)
         return payload
 
     def join(self, attempt: Attempt) -> wire.ReadyToken:

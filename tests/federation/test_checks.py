@@ -100,7 +100,6 @@ class Trio:
         self.codecs = {
             node: UpdateCodec(
                 self.params,
-                self.grid,
                 key,
                 Pads(node, config.digest(), {p: own[node].shared(own[p].public) for p in own if p != node}),
             )
@@ -108,9 +107,9 @@ class Trio:
         }
 
     def upload(self, node: int, attempt: int, cohort: tuple[int, ...], values: NDArray[np.float64]) -> list[bytes]:
-        rng = SeededRandom(node, attempt)
+        fields = self.grid.quantise(values, SeededRandom(node, attempt))
         binding = Binding(self.config.run, self.config.digest(), Attempt(1, attempt), cohort)
-        return list(self.codecs[node].encode(values, binding=binding, rng=rng))
+        return list(self.codecs[node].encode(fields, binding=binding))
 
     def sum(self, *uploads: list[bytes]) -> list[bytes]:
         return [add_payloads(self.params, chunk) for chunk in zip(*uploads, strict=True)]
@@ -196,9 +195,19 @@ def test_different_cohorts_for_different_nodes_are_refused(values: NDArray[np.fl
 
 
 def test_an_update_far_out_of_range_is_refused(trio: Trio, values: NDArray[np.float64]) -> None:
-    huge = np.full(PARAMETERS, 0.9 * trio.grid.half_range)
+    huge = np.full(PARAMETERS, 0.9 * 2 ** (trio.config.bits - 1) * trio.grid.step)
     uploads = [trio.upload(1, 1, ALL, huge), *[trio.upload(node, 1, ALL, values[node]) for node in (2, 3)]]
     with pytest.raises(IntegrityError, match="larger than"):
+        trio.receive(trio.sum(*uploads), uploads[0], ALL)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_coordinate_that_may_have_wrapped_is_refused(trio: Trio, values: NDArray[np.float64], sign: int) -> None:
+    """A node sends so much in one coordinate that the sum comes back at the other end of its bits."""
+    quiet, far = np.zeros(PARAMETERS), np.zeros(PARAMETERS)
+    far[3] = sign * 2 ** (trio.config.bits - 1) * trio.grid.step
+    uploads = [trio.upload(1, 1, ALL, far), *[trio.upload(node, 1, ALL, quiet) for node in (2, 3)]]
+    with pytest.raises(IntegrityError, match=r"at the end of its \d+ bits and may have wrapped"):
         trio.receive(trio.sum(*uploads), uploads[0], ALL)
 
 

@@ -99,7 +99,7 @@ def test_sums_of_other_attempts_are_refused() -> None:
 
 
 def test_a_sum_must_hold_this_nodes_own_ciphertexts() -> None:
-    params, grid, cohort = choose(4, 16, 20_000), Grid(1.0, 16), [1, 2, 3]
+    params, grid, cohort = choose(4, 16, 20_000), Grid(1.0), [1, 2, 3]
     update = np.zeros(20_000)
     first = [parties.encode(params, grid, node, update, cohort) for node in cohort]
     other = [parties.encode(params, grid, node, update, cohort, Attempt(1, 2)) for node in cohort]

@@ -16,7 +16,7 @@ from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.run import RunConfig
 from afml.core.errors import TransportError
 from afml.masking.masters import _RISK
-from afml.privacy.noise import grid_for
+from afml.privacy.noise import grid_for, round_grid
 from afml.training.archive import read_archive
 from afml.training.processes.group import ProcessLost
 from afml.training.step import Trainer, apply_total
@@ -59,7 +59,7 @@ def _risk_by_one_process(consortium: Consortium, config: RunConfig) -> np.ndarra
         total = np.zeros(task.length(0), np.int64)
         for node in config.nodes:
             update = Trainer(config, task, held[node].enrolled).update(node, round_number)
-            total += grid_for(config, config.phases[0]).grid.quantise(update.values, update.rounding)
+            total += round_grid(config, round_number).quantise(update.values, update.rounding)
         apply_total(task, config, round_number, config.nodes, total)
     return read_archive(io.BytesIO(task.state()))[_RISK]
 
@@ -97,8 +97,8 @@ def test_a_worker_dies_and_the_node_starts_again_and_ends_with_the_model_of_one_
     phase, alone = config.phases[0], _risk_by_one_process(consortium, config)
     step = phase.learning_rate / sum(config.enrolled.values()) * grid_for(config, phase).grid.step
     together = read_archive(io.BytesIO(stored[2]))[_RISK]
-    assert np.abs(together - alone).max() <= 2 * phase.rounds * step
-    assert np.abs(alone).max() > 100 * step
+    assert np.abs(together - alone).max() <= phase.rounds * step
+    assert np.abs(alone).max() > 10 * step
 
 
 @pytest.mark.parametrize("error", [ProcessLost("gone"), MemoryError("no memory"), ValueError("a defect")])
@@ -123,5 +123,5 @@ def test_whatever_fails_before_the_spend_declines_the_attempt(error: Exception, 
     witnessing: Any = SimpleNamespace()  # ledgers were compared before
     binding = Binding("r", run.digest(), Attempt(1, 2), (1, 2, 3))
     with pytest.raises(type(error)):
-        Contribution(party, witnessing)._train(binding, run.phases[0])
+        Contribution(party, witnessing)._train(binding)
     assert declined == [Attempt(1, 2)]

@@ -1,8 +1,8 @@
-"""Seeded runs end with the bits that they had before the house was rebuilt.
+"""Seeded runs end with the bits that they had before.
 
-`golden.json` holds digests that the earlier code made; `make golden` holds whole demos against it. Floating point
-depends on the machine: on another kind of machine than the one that made them the digests are not comparable, and the
-test is skipped, visibly.
+`golden.json` holds digests that earlier code made, and says which; `make golden` holds whole demos against it. Floating
+point depends on the machine: on another kind of machine than the one that made them the digests are not comparable,
+and the test is skipped, visibly.
 """
 
 from __future__ import annotations

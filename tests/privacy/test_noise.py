@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import functools
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +13,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from afml.consortium.run import Budget, Phase, RunConfig
+from afml.consortium.scheme import run_params
 from afml.core.errors import ConfigError
 from afml.privacy import noise
 from afml.privacy.accountant import profile
 from afml.privacy.events import Gaussian, SubsampledGaussian
 from afml.privacy.plan import PhaseShare, calibrated, planned_events
 from afml.privacy.ple import ple
+from afml.training.planning import Rounds, Terms, one_phase
+from crypto.public.payload import total_size, upload_size
 from crypto.public.random import SeededRandom
 from tests.masking_runs import masking_run
 
@@ -78,15 +84,57 @@ def test_too_many_colluders_for_the_quorum_are_refused() -> None:
         config(quorum=2, max_colluding=1)
 
 
-def test_the_grid_holds_everything_and_is_the_same_everywhere() -> None:
+def test_the_grid_is_fine_enough_with_the_fewest_bits_and_the_same_everywhere() -> None:
+    run = noise.with_fewest_bits(config())
+    choice, std = noise.grid_for(run, phase()), noise.node_std(run, phase())
+    assert choice.grid.step * 4 <= std < choice.grid.step * 4 * 2
+    assert 0 <= choice.added_delta < 1e-20
+    assert 0 <= choice.unnoticed < 3e-11
+    assert choice.edge == 7 * 2 ** (run.bits - 1) // 8
+    with pytest.raises(ConfigError, match="use bits"):
+        noise.grid_for(run.model_copy(update={"bits": run.bits - 1}), phase())
+
+
+@pytest.mark.parametrize("parameters", [1, 100, 1500])
+def test_everybody_aligned_stays_within_the_edge(parameters: int) -> None:
+    """All nodes' people push the same way, along one coordinate, all of them, or any: over many rounds' rotations."""
+    part = phase(rounds=50).model_copy(update={"parameters": parameters})
+    run = noise.with_fewest_bits(config(phases=(part,)))
+    choice, rng, largest = noise.grid_for(run, part), np.random.default_rng(parameters), 0
+    everybody = sum(run.enrolled.values()) * part.clip_norm
+    directions = (np.eye(1, parameters)[0], np.ones(parameters), rng.normal(size=parameters))
+    for number in range(1, 51):
+        grid = noise.round_grid(run, number)
+        aligned = directions[number % 3] / np.linalg.norm(directions[number % 3]) * everybody
+        total = np.zeros(parameters, np.int64)
+        for node in run.nodes:
+            own = noise.node_std(run, part) * rng.normal(size=parameters)
+            own += aligned * run.enrolled[node] / sum(run.enrolled.values())
+            total += grid.quantise(own, SeededRandom(number))
+        largest = max(largest, int(np.abs(total).max()))
+        assert np.linalg.norm(grid.dequantise(total) - aligned) < 8 * part.noise_multiplier * 2 * math.sqrt(parameters)
+    assert choice.edge / 10 < largest < choice.edge
+
+
+def test_every_round_turns_otherwise_and_every_attempt_alike() -> None:
     run = config()
-    grid, added = noise.grid_for(run, phase())
-    assert grid.half_range >= 305 * 2.0 + 12 * noise.node_std(run, phase()) - 1e-9
-    assert grid.step * 4 <= noise.node_std(run, phase())
-    assert 0 <= added < 1e-20
+    first, again, second = (noise.round_grid(run, number) for number in (1, 1, 2))
+    assert first == again != second
+    assert first.rotation != noise.round_grid(config(people=301), 1).rotation
+    assert first.step == second.step == noise.grid_for(run, phase()).grid.step
 
 
-def test_a_grid_too_coarse_for_distributed_noise_is_refused_with_the_bits_that_do() -> None:
+def test_the_largest_batch_is_larger_than_any_that_is_drawn() -> None:
+    run, rng = config(), np.random.default_rng(1)
+    everybody = sum(run.enrolled.values())
+    assert noise._largest_batch(run, phase()) == everybody
+    for rate in (0.001, 0.1, 0.9):
+        bound = noise._largest_batch(run, phase(rate=rate))
+        assert everybody * rate < bound <= everybody
+        assert rng.binomial(everybody, rate, 100_000).max() < bound
+
+
+def test_bits_that_are_too_few_are_refused_with_those_that_do() -> None:
     run = config(people=100_000, bits=12)
     with pytest.raises(ConfigError, match=r"use bits = (\d+)") as caught:
         noise.grid_for(run, phase())
@@ -94,8 +142,51 @@ def test_a_grid_too_coarse_for_distributed_noise_is_refused_with_the_bits_that_d
     noise.grid_for(config(people=100_000, bits=bits), phase())
     with pytest.raises(ConfigError):
         noise.grid_for(config(people=100_000, bits=bits - 1), phase())
-    # In local mode rounding comes after the full noise: any grid will do.
+    # In local mode rounding comes after the full noise: any grid that holds a sum will do.
     assert noise.grid_for(config(people=100_000, bits=12, noise="local"), phase()).added_delta == 0.0
+    with pytest.raises(ConfigError, match="use bits"):
+        noise.grid_for(config(bits=2, noise="local"), phase())
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    people=st.integers(1, 10**6), nodes=st.integers(3, 64), parameters=st.integers(1, 10**8),
+    z=st.floats(0.3, 50.0), rate=st.floats(1e-3, 1.0), mode=st.sampled_from(("distributed", "local")),
+)  # fmt: skip
+def test_no_cohort_is_refused_for_bits(
+    people: int, nodes: int, parameters: int, z: float, rate: float, mode: str
+) -> None:
+    part = phase(z, rate).model_copy(update={"parameters": parameters})
+    enrolled = dict.fromkeys(range(1, nodes + 1), people)
+    run = noise.with_fewest_bits(config(enrolled=enrolled, quorum=nodes, noise=mode, phases=(part,)))
+    assert noise.grid_for(run, part).grid.step * 4 <= noise.node_std(run, part) * (1 + 1e-9)
+    assert run_params(run).field_bits == run.bits
+
+
+COHORTS = ((5, 400, 0.9), (5, 20_000, 0.9), (5, 100_000, 0.2), (16, 400, 0.9), (64, 400, 0.9), (64, 20_000, 0.9))
+
+
+@functools.cache
+def usual(ple_sigma: float) -> Phase:
+    """What a coordinator plans who says nothing else."""
+    (part,) = one_phase(Rounds(rounds=20), Terms(ple_sigma=ple_sigma), 1).phases
+    return part
+
+
+def documented_row(nodes: int, people: int, ple_sigma: float, parameters: int) -> str:
+    part = usual(ple_sigma).model_copy(update={"parameters": parameters})
+    enrolled = dict.fromkeys(range(1, nodes + 1), people)
+    run = noise.with_fewest_bits(config(enrolled=enrolled, quorum=nodes, phases=(part,)))
+    row = run_params(run)
+    up, down = (size * row.chunks(parameters) / parameters for size in (upload_size(row), total_size(row, nodes)))
+    return f"| {nodes} x {people:,}, {ple_sigma:g} | {parameters:,} | {run.bits} | {up:.2f}, {down:.2f} |"
+
+
+def test_the_documented_bits_are_what_runs_get() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "design" / "bits.md").read_text()
+    rows = [documented_row(*cohort, parameters) for parameters in (1_000_000, 100_000) for cohort in COHORTS]
+    rows.append(documented_row(5, 400, 0.9, 2_048))
+    assert [line for line in text.splitlines() if re.match(r"\| \d+ x ", line)] == rows
 
 
 def test_events_of_rounds() -> None:

@@ -117,7 +117,7 @@ def test_nodes_and_rounds_draw_independent_noise(exchange: Any) -> None:
 @pytest.mark.parametrize("fraction", [0.0, 0.01, 0.25, 0.5, 0.9])
 @pytest.mark.parametrize("whole", [-3000, 0, 7])
 def test_rounding_to_the_grid_is_unbiased(fraction: float, whole: int) -> None:
-    count, grid = 100_000, Grid(0.125, 16)
+    count, grid = 100_000, Grid(0.125)
     values = np.full(count, (whole + fraction) * grid.step)
     steps = grid.quantise(values, SeededRandom(3, fraction, whole))
     spread = math.sqrt(max(fraction * (1 - fraction), 1e-300) / count)

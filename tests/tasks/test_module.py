@@ -12,7 +12,7 @@ from torch import nn
 
 from afml.core.errors import ConfigError, InputError
 from afml.data.prepared import Prepared
-from afml.privacy.noise import grid_for
+from afml.privacy.noise import round_grid
 from afml.tasks import module as module_room
 from afml.tasks.module import ModuleKind, ModuleTask
 from afml.training.clipping import clipped_part
@@ -146,7 +146,7 @@ def test_nodes_apart_end_with_the_bits_of_the_reference(settings: dict[str, Any]
     train_in_process(run, reference, people)
     nodes = {node: ModuleTask(PLAIN, run) for node in run.nodes}
     for round_number in range(1, run.rounds + 1):
-        grid = grid_for(run, run.phases[0]).grid
+        grid = round_grid(run, round_number)
         total: Any = 0
         for node, task in nodes.items():
             update = Trainer(run, task, people[node]).update(node, round_number)

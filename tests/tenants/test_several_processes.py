@@ -57,9 +57,9 @@ def test_two_processes_end_with_the_model_of_one(one_row: Hospitals, ghost: bool
     task = MLP.task(run, prepared[1].public)
     before = task.model()
     train_in_process(run, task, {node: MLP.enrolled(run, one) for node, one in prepared.items()})
-    # Two processes add up in another order: now and then a coordinate falls on the next grid step.
+    # Two processes add up in another order: now and then a turned coordinate falls on the next grid step.
     phase = run.phases[0]
     step = phase.learning_rate / (phase.sample_rate * sum(run.enrolled.values())) * grid_for(run, phase).grid.step
     for key, alone in task.model().arrays.items():
-        np.testing.assert_allclose(models[0].arrays[key], alone, rtol=1e-6, atol=2 * ROUNDS * step)
-        assert np.abs(alone - before.arrays[key]).max() > 100 * step
+        np.testing.assert_allclose(models[0].arrays[key], alone, rtol=1e-6, atol=ROUNDS * step)
+        assert np.abs(alone - before.arrays[key]).max() > 20 * step

@@ -8,7 +8,7 @@ import pytest
 from afml.core.errors import ConfigError
 from afml.masking.kind import train_masking
 from afml.masking.settings import GAME
-from afml.privacy.noise import grid_for
+from afml.privacy.noise import round_grid
 from afml.training.inprocess import train_in_process
 from afml.training.step import Trainer, apply_total
 from tests.masking.simulated import config, dosages, enrolled, sites_panel, small_task
@@ -33,7 +33,7 @@ def test_the_in_process_sum_is_the_federations() -> None:
             blob = nodes[2].train_public()
             for each in nodes.values():
                 each.load_public(blob)
-        grid = grid_for(run, phase).grid
+        grid = round_grid(run, round_number)
         updates = []
         for node in reversed(run.nodes):
             update = Trainer(run, nodes[node], people[node]).update(node, round_number)
