@@ -22,7 +22,7 @@ def test_every_module_loads(name: str) -> None:
 
 
 def test_the_sections_are_those_of_the_figures() -> None:
-    assert sections() == ["codec", "evaluation", "fills", "genomes", "memory", "module", "patterns", "privacy"]
+    assert sections() == ["bits", "codec", "evaluation", "fills", "genomes", "memory", "module", "patterns", "privacy"]
 
 
 @pytest.mark.parametrize("variant", ["risk-plain", "risk-dp", "game-plain", "game-dp"])
