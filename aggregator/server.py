@@ -19,6 +19,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from afml.consortium.connection import AGGREGATOR
 from afml.consortium.kit import AggregatorKit, TlsIdentity
+from afml.consortium.limits import TIME_MS
 from afml.consortium.run import RunConfig
 from afml.consortium.scheme import run_params
 from afml.consortium.stage import Stage
@@ -34,6 +35,7 @@ from aggregator.publishing import Publisher
 from aggregator.run import Folder, ServedRun
 from aggregator.scheme import Scheme
 from aggregator.service import Service
+from aggregator.standing import Lookout, Serving
 from aggregator.store import open_store
 from aggregator.store.base import Position
 from aggregator.summing import Summer
@@ -121,7 +123,9 @@ async def _serve(
     server = await _listening(service, kit.tls, listen)
     get_logger().info("serving", run=run.config.run, address="{}:{}".format(*listen))
     started = time.monotonic()
-    await _until_signal(_to_its_end(run, engine, publisher, watchers, service, orders))
+    serving = Serving("{}:{}".format(*listen), kit.tls.expires.timestamp(), time.time())
+    async with Lookout(run, engine, serving).looking():
+        await _until_signal(_to_its_end(run, engine, publisher, watchers, service, orders))
     at = run.store.position()
     if at.stage.over:
         await asyncio.sleep(0.5)  # let watchers read the last state
@@ -145,7 +149,7 @@ async def _listening(service: Service, tls: TlsIdentity, listen: Address) -> Any
     host, port = listen
     server = grpc.aio.server(options=AGGREGATOR)
     add_FederationServicer_to_server(service, server)  # type: ignore[no-untyped-call]
-    healthy = health.aio.HealthServicer()
+    healthy = _Clock()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     credentials = server_credentials(tls)
     try:
@@ -155,6 +159,14 @@ async def _listening(service: Service, tls: TlsIdentity, listen: Address) -> Any
     await server.start()
     await healthy.set("", health_pb2.HealthCheckResponse.SERVING)
     return server
+
+
+class _Clock(health.aio.HealthServicer):  # type: ignore[misc]
+    """Answers whether it serves, and by the way what time it is here: `afml doctor` compares clocks."""
+
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> Any:
+        context.set_trailing_metadata(((TIME_MS, str(time.time_ns() // 1_000_000)),))
+        return await super().Check(request, context)
 
 
 async def _until_signal(work: Coroutine[Any, Any, None]) -> None:

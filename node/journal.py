@@ -5,6 +5,7 @@ Ciphertexts on their way lie beside it in `node.outbox`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import struct
@@ -17,6 +18,20 @@ _STATE = struct.Struct("<8sI32s")  # what this is, last applied round, digest of
 _KIND = b"afml st2"
 _ENDED = "ended"
 HEAD = "ledger-head.txt"
+
+
+def progress(folder: Path) -> tuple[int, str]:
+    """Of a run folder, for who only looks while a node may work in it.
+
+    Returns:
+        Rounds whose sum the model holds, and why the run has ended here for good; 0 and "" where nothing says so.
+    """
+    ended, state = folder / _ENDED, folder / "state.bin"
+    why = ended.read_text(encoding="utf-8", errors="replace") if ended.is_file() else ""
+    with contextlib.suppress(OSError, struct.error), state.open("rb") as stored:
+        kind, applied, _ = _STATE.unpack(stored.read(_STATE.size))
+        return (applied if kind == _KIND else 0), why
+    return 0, why
 
 
 class Letters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -10,8 +11,11 @@ from afml.cli.places import PRIVATE
 from afml.consortium.kit import load_aggregator_kit
 from afml.consortium.runfile import load_run
 from afml.core.errors import InputError
+from afml.core.logging import at_run
 from afml.core.logging import configure as configure_logging
+from afml.core.metrics import served
 from afml.core.progress import Event, events_to, text_of
+from aggregator.metrics import of_aggregator
 from aggregator.server import serve
 
 
@@ -24,7 +28,10 @@ from aggregator.server import serve
 )
 @click.option("--listen", default="127.0.0.1:7443", show_default=True, help="host:port")
 @click.option("--events", type=click.Path(path_type=Path), help="Append progress to this file, one JSON object a line.")
-def aggregator(kit: Path, run_file: Path, data: Path, store: str, listen: str, events: Path | None) -> None:
+@click.option("--metrics", default="", help="Serve figures for Prometheus here, on loopback: 127.0.0.1:9464.")
+def aggregator(
+    kit: Path, run_file: Path, data: Path, store: str, listen: str, events: Path | None, metrics: str
+) -> None:  # fmt: skip
     """Admit nodes, fix cohorts, add ciphertexts. Restart it with the same --data and the run goes on."""
     host, _, port = listen.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
@@ -32,7 +39,8 @@ def aggregator(kit: Path, run_file: Path, data: Path, store: str, listen: str, e
     configure_logging("aggregator")
     loaded = load_aggregator_kit(kit)
     config = load_run(run_file, loaded.roster)
-    with events_to(events) as tell:
+    at_run(config.run)
+    with events_to(events) as tell, served(metrics, partial(of_aggregator, data)):
         tell(Event("waiting", text=f"run {config.run}: for nodes at {listen}"))
         outcome = serve(loaded, config, data, (host.strip("[]"), int(port)), store=store)
         told = Event("finished", text=f"run {config.run}: {outcome}")

@@ -31,6 +31,8 @@ VERBS = {
     "policy": ("afml.cli.policy", "Institution: what it allows, whoever signs what."),
     "run": ("afml.cli.run", "Read a signed run in plain words, approve it, close it; pause, resume or end it for all."),
     "node": ("afml.cli.node", "Institution: take part in one run; `afml node leave` ends it."),
+    "status": ("afml.cli.status", "Operator: where runs stand and whom they wait for."),
+    "doctor": ("afml.cli.doctor", "Operator: what would keep this party from taking part, and its cure."),
     "model": ("afml.cli.model", "Look at saved models; export one for other programs."),
     "predict": ("afml.cli.predict", "Institution: what a saved model says of its people."),
     "mask": ("afml.cli.mask", "Institution: write the de-identified VCF."),

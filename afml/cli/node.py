@@ -11,8 +11,11 @@ from typing import Any
 import click
 
 from afml.cli.places import PRIVATE
-from afml.consortium.nodekit import load_node_kit
+from afml.consortium.nodekit import NodeKit, load_node_kit
+from afml.consortium.runfile import load_run
+from afml.core.logging import at_run
 from afml.core.logging import configure as configure_logging
+from afml.core.metrics import served
 from afml.core.progress import Event, Tell, events_to, text_of, untold
 from afml.training.processes import group as processes
 from afml.training.processes import worker
@@ -20,6 +23,8 @@ from afml.training.processes.group import Group
 from node.inuse import in_use
 from node.leave import leave as end_part
 from node.patience import PATIENCE_S
+from node.metrics import of_node
+from node.standing import Place, kept
 from node.take_part import Part, further_process, take_part
 from node.workspace import Workspace
 
@@ -67,9 +72,10 @@ class _Node(click.Command):
     "--start-model", type=_PATH, help="The model that the run begins at or evaluates.  [default: in WORK/models]"
 )
 @click.option("--simulation", is_flag=True, help="Take part in a seeded run, which protects nobody.")
+@click.option("--metrics", default="", help="Serve figures for Prometheus here, on loopback: 127.0.0.1:9465.")
 def node(
     kit: Path, work: Path, run_file: Path, address: str, wait_s: float, events: Path | None, bf16: bool,
-    ledger: Path | None, start_model: Path | None, simulation: bool,
+    ledger: Path | None, start_model: Path | None, simulation: bool, metrics: str,
 ) -> None:  # fmt: skip
     """Train in one run. Restart it after a crash: it picks up where it stood, and never spends twice unrecorded.
 
@@ -87,7 +93,7 @@ def node(
     with processes.joined(work) as group:
         if not further:
             with events_to(events) as record:
-                _first(part, group, record)
+                _first(part, group, record, metrics)
         elif group is not None:
             with in_use(Workspace(work)):
                 worker.work(group, lambda: further_process(part))
@@ -112,13 +118,26 @@ def _stop_in_order(stop: threading.Event) -> None:
     signal.signal(signal.SIGTERM, asked)
 
 
-def _first(part: Part, group: Group | None, record: Tell) -> None:
+def _first(part: Part, group: Group | None, record: Tell, metrics: str) -> None:
     """The process that is the node."""
     kit = load_node_kit(part.kit)
     configure_logging(f"node-{kit.node}")
     if group is None:  # torchrun ends all processes of a node together
         _stop_in_order(part.stop)
-    tell = _teller(kit.node, record)
+    run = load_run(part.run_file, kit.roster)
+    at_run(run.run)
+    place = Place(kit, run, part.address, Workspace(part.work).run(run.run))
+    with kept(place) as keeper, served(metrics, lambda: of_node(keeper.seen, part.work)):
+        say = _teller(kit.node, record)
+
+        def tell(event: Event) -> None:
+            keeper.told(event)
+            say(event)
+
+        _take_part(kit, part, group, tell)
+
+
+def _take_part(kit: NodeKit, part: Part, group: Group | None, tell: Tell) -> None:
     taken = take_part(kit, part, group=group, tell=tell)
     if taken.cost is None:
         tell(Event("finished", text=f"run {taken.run} is over; its model is in {taken.model}"))

@@ -10,3 +10,6 @@ MAX_SUBJECT = 40
 """Characters of a letter's subject."""
 LETTERS_PER_PEER = 16
 """Letters of one sender to one recipient; a run needs fewer."""
+
+TIME_MS = "afml-time-ms"
+"""Trailing metadata of the aggregator's health check: its clock, Unix milliseconds."""

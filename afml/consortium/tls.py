@@ -12,6 +12,7 @@ from afml.consortium.kit import TlsIdentity
 from afml.core.errors import TransportError
 from afml.core.tls13 import require_in_force
 
+_NO_TLS = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNEXPECTED_MESSAGE")
 _OLD = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS_AVAILABLE", "VERSION_TOO_LOW")
 
 
@@ -56,6 +57,18 @@ def refusal(error: ssl.SSLError, address: str) -> TransportError:
             f"what listens there does not speak TLS 1.3 ({reason})",
             where=address,
             cure="update AFML at the aggregator; nothing may stand between that ends TLS itself",
+        )
+    if isinstance(error, ssl.SSLEOFError):
+        return TransportError(
+            "took the connection and hung up",
+            where=address,
+            cure="see that `afml aggregator` runs behind the load balancer or port forwarding",
+        )
+    if any(other in reason for other in _NO_TLS):
+        return TransportError(
+            f"what listens there does not speak TLS ({reason})",
+            where=address,
+            cure="correct the address; a load balancer or proxy must pass connections through to `afml aggregator`",
         )
     return TransportError(
         f"the aggregator refuses this node's certificate ({reason})",

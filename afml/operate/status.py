@@ -1,0 +1,252 @@
+"""Where things stand in an aggregator's or a node's folder: read from what its processes write down, and its ledger."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import time
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from afml.consortium.card import NodeCard
+from afml.consortium.kit import CERTIFICATE, load_certificate
+from afml.core.config import Settings
+from afml.core.errors import InputError
+from afml.core.standing import FILE
+from afml.ledger.schema import FILE as DATABASE
+from afml.ledger.summary import PlanLine, Summary, summarise
+from afml.operate.words import DAY_S
+from aggregator.run import Folder
+from aggregator.standing import RunStanding
+from node.journal import progress
+from node.standing import PartStanding
+from node.workspace import Workspace
+
+State: TypeAlias = Literal["running", "silent", "stopped", "finished", "ended", "planned"]
+
+
+class Space(Settings):
+    """Bytes in a folder, and bytes free on its disk."""
+
+    used: int
+    free: int
+
+
+class AggregatorStatus(Settings):
+    """One run at its aggregator.
+
+    Attributes:
+        standing: What its process wrote last.
+        state: Whether that process still writes: "running", "silent" (nothing was written for half a minute), or
+            "stopped" in order.
+        awaited: Nodes that the run waits for.
+        waiting_s: Seconds since the stage began; None where no process runs.
+        left_s: Seconds that the rounds to come take at the pace of the last ones; None where that is not known.
+        certificate_days: Until the aggregator's certificate expires.
+        space: Of its data folder.
+    """
+
+    role: Literal["aggregator"] = "aggregator"
+    standing: RunStanding
+    state: Literal["running", "silent", "stopped"]
+    awaited: tuple[int, ...]
+    waiting_s: float | None
+    left_s: float | None
+    certificate_days: float
+    space: Space
+
+
+class Plan(Settings):
+    """What a site has set aside for a run, as its ledger says: "open" until a day, or why it is closed."""
+
+    state: str
+    until: str
+    approved: bool
+
+
+class PartStatus(Settings):
+    """A node's part in one run.
+
+    Attributes:
+        run: Its name.
+        state: "running"; "silent": its process has written nothing for half a minute; "stopped": it can be started
+            again; "finished": the model is there; "ended": for good, without a model; "planned": in the ledger alone.
+        applied: Rounds whose sum the model holds.
+        why: Why it ended or stopped; "" else.
+        standing: What its process wrote last; None where it has said nothing yet.
+        plan: In the ledger; None where nothing was set aside.
+    """
+
+    run: str
+    state: State
+    applied: int
+    why: str
+    standing: PartStanding | None
+    plan: Plan | None
+
+
+class BudgetStatus(Settings):
+    """Of the person of this site who has least left, in sigma at `delta`: sigmas add as squares.
+
+    Attributes:
+        spent: Spent, and set aside by plans that are open.
+        limit: The site's own, over all runs, as of their last spend.
+        left: Of it, for further runs.
+        delta: At which the site accounts.
+    """
+
+    spent: float
+    limit: float
+    left: float
+    delta: float
+
+
+class NodeStatus(Settings):
+    """One work folder.
+
+    Attributes:
+        node: Its number.
+        parts: In runs, in the order of their names.
+        budget: None before anything was spent, or where everybody who has spent took part in a simulation.
+        insecure: Somebody took part in a simulation, of whom no figure says anything.
+        entries: Of the ledger.
+        certificate_days: Until the node's certificate expires; None where no kit was named.
+        space: Of the work folder.
+    """
+
+    role: Literal["node"] = "node"
+    node: int
+    parts: tuple[PartStatus, ...]
+    budget: BudgetStatus | None
+    insecure: bool
+    entries: int
+    certificate_days: float | None
+    space: Space
+
+    @property
+    def running(self) -> tuple[PartStatus, ...]:
+        """Parts that a process works on."""
+        return tuple(part for part in self.parts if part.state == "running")
+
+
+Status: TypeAlias = AggregatorStatus | NodeStatus
+
+
+def status_of(folder: Path, *, kit: Path | None = None, ledger: Path | None = None) -> Status:
+    """What is to be said of a folder now.
+
+    Args:
+        folder: An aggregator's data folder, or a node's work folder.
+        kit: Of the node: its certificate's days.
+        ledger: Of the institution, where it is not in the work folder.
+
+    Raises:
+        InputError: It is neither, or was written by another version of AFML.
+        IntegrityError: The ledger cannot be read.
+    """
+    if (folder / FILE).is_file():
+        return _aggregator(folder, time.time())
+    if Folder(folder).store.is_file():
+        cure = "start it with `afml aggregator`; a run of an earlier version of AFML says nothing here"
+        raise InputError("holds a run whose aggregator has not said where it stands", where=folder, cure=cure)
+    if Workspace(folder).card.is_file():
+        return _node(Workspace(folder), kit, ledger or Workspace(folder).ledger, time.time())
+    cure = "name the folder of `afml aggregator --data` or of `afml node --work`"
+    raise InputError("is neither an aggregator's nor a node's folder", where=folder, cure=cure)
+
+
+def certificate_days(kit: Path, now: float) -> float:
+    """Days until the certificate in a kit expires; negative once it has.
+
+    Raises:
+        InputError: There is none.
+    """
+    expires = load_certificate(kit / CERTIFICATE, "TLS certificate").not_valid_after_utc.timestamp()
+    return round((expires - now) / DAY_S, 2)
+
+
+def space(folder: Path) -> Space:
+    """Of a folder; files that go while it is looked at do not count."""
+    used = 0
+    for path in folder.rglob("*"):
+        try:
+            used += path.lstat().st_size
+        except OSError:
+            continue
+    return Space(used=used, free=shutil.disk_usage(folder).free)
+
+
+def _aggregator(folder: Path, now: float) -> AggregatorStatus:
+    standing = RunStanding.found(folder)
+    alive = standing.alive(now)
+    return AggregatorStatus(
+        standing=standing,
+        state="running" if alive else "stopped" if standing.ended else "silent",
+        awaited=tuple(node.node for node in standing.awaited),
+        waiting_s=round(now - standing.since, 1) if alive else None,
+        left_s=standing.seconds_left if alive else None,
+        certificate_days=round((standing.certificate_expires - now) / DAY_S, 2),
+        space=space(folder),
+    )
+
+
+def _node(work: Workspace, kit: Path | None, ledger: Path, now: float) -> NodeStatus:
+    summary = _summary(ledger, _stamp(ledger)) if _stamp(ledger) else None
+    plans = {plan.run: plan for plan in summary.plans} if summary else {}
+    there = {path.name for path in [*work.run("x").parent.glob("*"), *work.models.glob("*")] if path.is_dir()}
+    return NodeStatus(
+        node=NodeCard.load(work.card).node,
+        parts=tuple(_part(work, run, plans.get(run), now) for run in sorted(there | set(plans))),
+        budget=_budget(summary) if summary else None,
+        insecure=summary is not None and summary.insecure,
+        entries=summary.entries if summary else 0,
+        certificate_days=certificate_days(kit, now) if kit else None,
+        space=space(work.root),
+    )
+
+
+def _stamp(ledger: Path) -> tuple[tuple[int, int], ...]:
+    """What changes with every entry of a ledger; nothing where none was begun. Its database is not opened."""
+    found = [path.stat() for name in (DATABASE, f"{DATABASE}-wal") if (path := ledger / name).is_file()]
+    return tuple((one.st_mtime_ns, one.st_size) for one in found) if any(one.st_size for one in found) else ()
+
+
+@functools.lru_cache(maxsize=1)
+def _summary(ledger: Path, stamp: tuple[tuple[int, int], ...]) -> Summary:
+    """Of a ledger as it stood at `stamp`: composing what people have spent takes seconds."""
+    return summarise(ledger)
+
+
+def _part(work: Workspace, run: str, plan: PlanLine | None, now: float) -> PartStatus:
+    applied, ended = progress(work.run(run))
+    standing = PartStanding.found(work.run(run)) if (work.run(run) / FILE).is_file() else None
+    alive = standing is not None and standing.alive(now)
+    state: State = "planned"
+    if alive:
+        state = "running"
+    elif work.model(run).is_dir():
+        state = "finished"
+    elif ended:
+        state = "ended"
+    elif standing is not None:
+        state = "stopped" if standing.ended else "silent"
+    elif work.run(run).is_dir():
+        state = "stopped"
+    return PartStatus(
+        run=run,
+        state=state,
+        applied=applied,
+        why="" if state in ("running", "finished") else ended or (standing.ended if standing else ""),
+        standing=standing,
+        plan=None if plan is None else Plan(state=plan.state, until=plan.expires, approved=plan.approved),
+    )
+
+
+def _budget(summary: Summary) -> BudgetStatus | None:
+    """Of the enrolment whose people have least left."""
+    balances = [one.balance for one in summary.enrolments if one.balance is not None]
+    if not balances:
+        return None
+    worst = min(balances, key=lambda one: one.left)
+    spent, limit, left = (round(value, 4) for value in (worst.spent, worst.limit, worst.left))
+    return BudgetStatus(spent=spent, limit=limit, left=left, delta=worst.budget.delta)

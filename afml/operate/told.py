@@ -1,0 +1,117 @@
+"""A status as lines for people."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from afml.consortium.stage import Stage
+from afml.operate.status import AggregatorStatus, NodeStatus, PartStatus, Status
+from afml.operate.words import duration, size
+from aggregator.standing import NodeStanding, RunStanding
+
+SOON_DAYS = 30
+"""Days before its end that a certificate is worth a word."""
+
+_PARTS = {
+    "silent": "its process has written nothing since {written}: it was killed, or its machine is down. Start it again",
+    "stopped": "stopped; start it again and it goes on",
+    "finished": "finished; the model is there",
+    "ended": "has ended here for good",
+    "planned": "approved or set aside in the ledger, and not begun",
+}
+
+
+def lines(status: Status) -> Iterator[str]:
+    """What a terminal shows."""
+    yield from _aggregator(status) if isinstance(status, AggregatorStatus) else _node(status)
+
+
+def _aggregator(status: AggregatorStatus) -> Iterator[str]:
+    at = status.standing
+    yield f"run {at.run} of consortium {at.consortium}, at {at.address}: {_process(status)}"
+    waiting = "" if status.waiting_s is None else f", for {duration(status.waiting_s)}"
+    yield _stage(at) + waiting + (f" ({at.reason})" if at.reason else "")
+    if status.state == "running" and (awaited := [_named(node) for node in at.awaited]):
+        yield f"awaited: {', '.join(awaited)}"
+    yield _pace(status)
+    update = f"{size(at.update_bytes)} an update of {at.parameters:,} parameters; " if at.update_bytes else ""
+    yield f"{update}{_space(status)}"
+    yield certificate(status.certificate_days)
+    for node in at.nodes:
+        yield f"  {_named(node)}: {node.state}{', awaited' if node.awaited else ''}"
+
+
+def _process(status: AggregatorStatus) -> str:
+    at = status.standing
+    if status.state == "running":
+        return f"process {at.process}, since {_time(at.started)}"
+    if status.state == "stopped":
+        return f"its process stopped at {_time(at.written)} ({at.ended})"
+    return f"its process has written nothing since {_time(at.written)}: it was killed, hangs, or its machine is down"
+
+
+def _stage(at: RunStanding) -> str:
+    if at.stage.over or at.stage is Stage.ENROLLING:
+        return f"{at.stage.value}"
+    return f"{at.stage.value}: round {at.round} of {at.rounds} ({at.phase}), attempt {at.attempt}"
+
+
+def _pace(status: AggregatorStatus) -> str:
+    at = status.standing
+    told = f"{at.published} of {at.rounds} rounds published, quorum {at.quorum}"
+    if at.round_seconds is None:
+        return told
+    left = "" if status.left_s is None else f", {duration(status.left_s)} left at that pace"
+    return f"{told}; {duration(at.round_seconds)} a round{left}"
+
+
+def _named(node: NodeStanding) -> str:
+    return f"node {node.node}" + (f" ({node.name})" if node.name != f"node-{node.node}" else "")
+
+
+def _node(status: NodeStatus) -> Iterator[str]:
+    yield f"node {status.node}: {len(status.parts)} runs, {status.entries} entries in its ledger"
+    for part in status.parts:
+        yield _part(part)
+        if part.plan is not None and part.plan.state == "open":
+            approved = ", approved" if part.plan.approved else ""
+            yield f"  its plan is set aside in the ledger until {part.plan.until}{approved}"
+    if status.budget is not None:
+        one = status.budget
+        yield (
+            f"budget: {one.spent:.3f} of {one.limit:.4g} sigma spent or set aside at delta {one.delta:g}, "
+            f"{one.left:.3f} left for the person who has least, since sigmas add as squares"
+        )
+    if status.insecure:
+        yield "somebody took part in a simulation: no figure says what that cost"
+    yield _space(status)
+    if status.certificate_days is not None:
+        yield certificate(status.certificate_days)
+
+
+def _part(part: PartStatus) -> str:
+    at = part.standing
+    applied = f", {part.applied} rounds applied" if part.applied and part.state != "finished" else ""
+    if part.state == "running" and at is not None:
+        doing = f"{at.doing}, since {_time(at.since)}"
+        return f"run {part.run}: {doing}{applied}; aggregator {at.address}, process {at.process}"
+    told = _PARTS[part.state].format(written=_time(at.written) if at else "")
+    return f"run {part.run}: {told}{applied}" + (f" ({part.why})" if part.why and part.why != "finished" else "")
+
+
+def certificate(days: float) -> str:
+    """The days of a certificate, and what to do where they are few."""
+    if days < 0:
+        return f"certificate: EXPIRED {duration(-days * 86_400)} ago; ask for another with `afml keys renew`"
+    advice = "; ask for another with `afml keys renew`" if days < SOON_DAYS else ""
+    return f"certificate: {days:.0f} days left{advice}"
+
+
+def _space(status: Status) -> str:
+    return f"{size(status.space.used)} in this folder, {size(status.space.free)} free on its disk"
+
+
+def _time(seconds: float) -> str:
+    """Local time, to the second, with its zone."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
