@@ -152,7 +152,8 @@ def status_of(folder: Path, *, kit: Path | None = None, ledger: Path | None = No
     if Workspace(folder).card.is_file():
         return _node(Workspace(folder), kit, ledger or Workspace(folder).ledger, time.time())
     cure = "name the folder of `afml aggregator --data` or of `afml node --work`"
-    raise InputError("is neither an aggregator's nor a node's folder", where=folder, cure=cure)
+    problem = "is neither an aggregator's nor a node's folder" if folder.is_dir() else "does not exist"
+    raise InputError(problem, where=folder, cure=cure)
 
 
 def certificate_days(kit: Path, now: float) -> float:
