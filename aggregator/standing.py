@@ -217,15 +217,14 @@ def nodes_of(run: ServedRun, store: Store) -> tuple[NodeStanding, ...]:
             return "sent"
         return "sending" if node in cohort else "ready" if node in ready else "enrolled"
 
-    awaited: dict[Stage, tuple[State, ...]] = {
+    lacking: dict[Stage, tuple[State, ...]] = {
         Stage.ENROLLING: ("not enrolled",),
-        Stage.GATHERING: ("enrolled",),
         Stage.OPEN: ("sending",),
-        Stage.FINISHED: ("enrolled",),
+        Stage.SUMMING: (),
+        Stage.FAILED: (),
     }
+    awaited = lacking.get(at.stage, ("enrolled",))  # of any other, a word that it is ready, or that it has the model
+    found = [(node, state(node)) for node in run.config.nodes]
     return tuple(
-        NodeStanding(
-            node=node, name=names.get(node, ""), state=(now := state(node)), awaited=now in awaited.get(at.stage, ())
-        )
-        for node in run.config.nodes
+        NodeStanding(node=node, name=names.get(node, ""), state=now, awaited=now in awaited) for node, now in found
     )
