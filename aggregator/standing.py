@@ -18,6 +18,7 @@ from afml.core.standing import BEAT_S, Standing
 from aggregator.engine import Engine
 from aggregator.run import ServedRun
 from aggregator.store.base import Store
+from aggregator.waiting import awaited
 
 LOOK_S = 1.0
 """Seconds between two looks at the store."""
@@ -49,7 +50,7 @@ class RunStanding(Standing):
     Attributes:
         address: Where it is served, host:port.
         stage: See `afml.consortium.stage`.
-        since: When that stage of that attempt was entered, as far as this and earlier processes saw: to a second.
+        since: When that stage of that attempt was entered.
         round: The round it is about, from 1; 0 while nodes enrol.
         attempt: Of that round.
         rounds: Of the whole run.
@@ -154,7 +155,7 @@ class Lookout:
             await asyncio.sleep(LOOK_S)
 
     def _first(self) -> RunStanding:
-        """The first look; a process before this one may have seen when the stage began."""
+        """The first look; a process before this one may have seen updates."""
         now = time.time()
         try:
             before = RunStanding.found(self._run.folder.root)
@@ -166,8 +167,6 @@ class Lookout:
 
     def _standing(self, now: float, before: RunStanding | None, ended: str) -> RunStanding:
         config, store, at = self._run.config, self._run.store, self._run.store.position()
-        place = (at.stage, at.attempt.round, at.attempt.number)
-        same = before is not None and (before.stage, before.round, before.attempt) == place
         recent = self._engine.round_seconds[-RECENT:]
         return RunStanding(
             run=config.run,
@@ -179,7 +178,7 @@ class Lookout:
             certificate_expires=self._serving.certificate_expires,
             address=self._serving.address,
             stage=at.stage,
-            since=before.since if before is not None and same else now,
+            since=at.since_ms / 1000,
             round=at.attempt.round,
             attempt=at.attempt.number,
             rounds=config.rounds,
@@ -217,14 +216,8 @@ def nodes_of(run: ServedRun, store: Store) -> tuple[NodeStanding, ...]:
             return "sent"
         return "sending" if node in cohort else "ready" if node in ready else "enrolled"
 
-    lacking: dict[Stage, tuple[State, ...]] = {
-        Stage.ENROLLING: ("not enrolled",),
-        Stage.OPEN: ("sending",),
-        Stage.SUMMING: (),
-        Stage.FAILED: (),
-    }
-    awaited = lacking.get(at.stage, ("enrolled",))  # of any other, a word that it is ready, or that it has the model
-    found = [(node, state(node)) for node in run.config.nodes]
+    waited = awaited(store, run.config)
     return tuple(
-        NodeStanding(node=node, name=names.get(node, ""), state=now, awaited=now in awaited) for node, now in found
+        NodeStanding(node=node, name=names.get(node, ""), state=state(node), awaited=node in waited)
+        for node in run.config.nodes
     )

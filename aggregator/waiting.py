@@ -1,4 +1,4 @@
-"""Whom a run waits for, read from its store: what announcements and logs tell."""
+"""Whom a run waits for, read from its store: what announcements, logs and `afml status` tell."""
 
 from __future__ import annotations
 

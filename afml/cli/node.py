@@ -22,8 +22,8 @@ from afml.training.processes import worker
 from afml.training.processes.group import Group
 from node.inuse import in_use
 from node.leave import leave as end_part
-from node.patience import PATIENCE_S
 from node.metrics import of_node
+from node.patience import PATIENCE_S
 from node.standing import Place, kept
 from node.take_part import Part, further_process, take_part
 from node.workspace import Workspace
