@@ -49,7 +49,7 @@ def recognise(log: Log, people: People, records: Iterable[tuple[str, Sequence[by
         _drop_shared(log.database)
         edges = _renamed(log.database, people)
         log.database.executemany("UPDATE temp.present SET person = ?2 WHERE person = ?1", edges)
-        # Marks of 100,000 people are millions: they stay in the database.
+        # Marks of 100,000 people are millions: they stay in the database, and are sorted once.
         log.database.execute("DROP TABLE IF EXISTS temp.new")
         log.database.execute(
             "CREATE TEMP TABLE new AS SELECT DISTINCT mark, person FROM temp.present WHERE NOT EXISTS "
@@ -57,7 +57,7 @@ def recognise(log: Log, people: People, records: Iterable[tuple[str, Sequence[by
         )
         new = int(log.database.execute("SELECT count(*) FROM temp.new").fetchone()[0])
         if new or edges:
-            rows = log.database.execute("SELECT mark, person FROM temp.new ORDER BY 1, 2")
+            rows = log.database.execute("SELECT mark, person FROM temp.new ORDER BY rowid")
             parts = itertools.chain((b"m" + a + b for a, b in rows), (b"s" + a + b for a, b in edges))
             body = {
                 "kind": "records",
@@ -66,7 +66,7 @@ def recognise(log: Log, people: People, records: Iterable[tuple[str, Sequence[by
                 "commitment": people.committed_in_order("records", parts).hex(),
             }
             index, _, _ = log.add(body, {})
-            log.database.execute("INSERT INTO marks SELECT mark, person, ? FROM temp.new ORDER BY 1, 2", (index,))
+            log.database.execute("INSERT INTO marks SELECT mark, person, ? FROM temp.new ORDER BY rowid", (index,))
             log.database.executemany("INSERT INTO same VALUES (?, ?, ?)", [(*edge, index) for edge in edges])
         log.database.execute("DROP TABLE temp.new")
         log.database.execute("DROP TABLE temp.present")

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from afml.core.draws import public_draw
 from afml.masking.mosaics import mosaics
+from afml.masking.settings import RISK
 from afml.release.method import MOSAICS
 from afml.release.model import ScoredModel
 
@@ -47,7 +48,7 @@ def alike(model: ScoredModel, panel: NDArray[np.int8]) -> NDArray[np.int64] | No
         model: Its last scores are the components that it keeps.
         panel: Public people, [people, sites].
     """
-    kept = int(model.card.get("risk", {}).get("kept_components", 0))
+    kept = int(model.card.get(RISK, {}).get("kept_components", 0))
     if not kept:
         return None
     points = model.risk_score(panel).reshape(len(panel), -1)[:, -kept:]

@@ -22,7 +22,10 @@ def test_every_module_loads(name: str) -> None:
 
 
 def test_the_sections_are_those_of_the_figures() -> None:
-    assert sections() == ["bits", "codec", "evaluation", "fills", "genomes", "memory", "module", "patterns", "privacy"]
+    assert sections() == [
+        "bits", "codec", "evaluation", "fills", "genomes", "memory", "module", "nested", "patterns", "privacy",
+        "stand_ins",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("variant", ["risk-plain", "risk-dp", "game-plain", "game-dp"])

@@ -22,7 +22,7 @@ from afml.genomics.files import GenotypeFiles
 from afml.genomics.public import agreed_panel
 from afml.genomics.store import GenotypeStore
 from afml.masking.model import TrainedModel
-from afml.masking.settings import GameSettings, RiskSettings
+from afml.masking.settings import GAME, RISK, GameSettings, RiskSettings
 from afml.release.evaluation.alone import Among, outranked, pattern_of
 from afml.release.evaluation.settings import ReleaseEvaluationSettings
 from afml.release.evaluation.vector import MEMBERSHIP, RECOGNISED, SIDES, of_trait, side_of
@@ -85,7 +85,7 @@ def evaluated(run: RunConfig, settings: ReleaseEvaluationSettings, prepared: Pre
     shown = pattern_of(records[rows], patterns)
     if (shown < 0).any():
         raise InputError("shows records that its plan does not know", where=stored.folder, cure="run `afml mask` again")
-    error = GameSettings(**model.card["game"]).genotype_error
+    error = GameSettings(**model.card[GAME]).genotype_error
     knowledge = Knowledge(panel, lambda dosage: mask_alone(plan, dosage), plan.fill, error, error)
     dosage = GenotypeStore.open(GenotypeFiles(prepared.folder).cohort_store).dosage(rows)
     among = Among(knowledge, patterns, settings.candidates, draws_of(run.run, run.seed))
@@ -108,8 +108,7 @@ def _model(digest: str, prepared: Prepared) -> TrainedModel:
 def _traits(
     settings: ReleaseEvaluationSettings, model: TrainedModel, prepared: Prepared, scores: _Scores
 ) -> dict[str, NDArray[np.float64]]:
-    risk = RiskSettings(**model.card["risk"])
-    declared = () if risk.kept_components else risk.declared
+    declared = RiskSettings(**model.card[RISK]).declared  # their scores come first, then those of kept components
     values = {}
     for trait in settings.traits:
         if trait not in declared:
