@@ -55,9 +55,13 @@ def ledger_events(path: Path) -> list[dict[str, Any]]:
     return [{name: body[name] for name in fields[body["kind"]] if name in body} for body in kept]
 
 
-def released(vcf: Path, columns: Path) -> str:
+def released(work: Path) -> str:
     """Of the released genotypes, people in the order of the store."""
-    order = json.loads(columns.read_text())
+    order = json.loads((work / "columns" / "demo.json").read_text())
+    lines = (work / "people.tsv").read_text().splitlines()[1:]
+    rows_of = {line.split("\t")[0]: row for row, line in enumerate(lines)}
+    order = [rows_of.get(person, person) for person in order]  # earlier versions have rows there, not names
+    vcf = work / "releases" / "demo" / "release.vcf.gz"
     with pysam.VariantFile(str(vcf)) as opened:
         names = list(opened.header.samples)
         rows = [[record.pos, *(str(record.samples[name].allele_indices) for name in names)] for record in opened]
@@ -73,9 +77,7 @@ def demo(out: Path) -> dict[str, Any]:
     report = json.loads((out / "report.json").read_text())
     return {
         "models": sorted(models),
-        "releases": [
-            released(work / "releases" / "demo" / "release.vcf.gz", work / "columns" / "demo.json") for work in works
-        ],
+        "releases": [released(work) for work in works],
         "ledgers": [
             hashlib.sha256(canonical(ledger_events(work / "ledger" / "ledger.db"))).hexdigest() for work in works
         ],
