@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import socket
+import os
 import ssl
 
+from afml.consortium import route
 from afml.consortium.nodekit import NodeKit
-from afml.consortium.tls import client_context, refusal
-from afml.core.errors import TransportError
+from afml.consortium.route import Address, connect, proxy_for
+from afml.consortium.tls import refusal
+from afml.core.errors import InputError, TransportError
 from node.patience import Patience
-
-_ANSWER_S = 5
 
 
 def preflight(address: str, kit: NodeKit, patience: Patience) -> None:
@@ -45,24 +45,19 @@ def reason(address: str, kit: NodeKit) -> str:
 
 
 def shake_hands(address: str, kit: NodeKit) -> None:
-    """One TLS handshake.
+    """One TLS handshake, by the way that gRPC takes.
 
     Raises:
-        TransportError: The address is none, or a certificate is refused by either side.
+        TransportError: The address is none, the proxy is none, or a certificate is refused by either side.
         OSError: Nobody answers.
     """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise TransportError("is not host:port", where=address, cure="for example localhost:7443")
-    name = host.strip("[]")
     try:
-        with (
-            socket.create_connection((name, int(port)), timeout=_ANSWER_S) as plain,
-            client_context(kit.tls).wrap_socket(plain, server_hostname=name) as secure,
-        ):
-            # In TLS 1.3 the server judges our certificate after its own handshake is done: its first
-            # bytes are HTTP/2 settings, or an alert.
-            secure.recv(1)
+        at = Address.of(address)
+        proxy = proxy_for(at.host, os.environ)
+    except InputError as error:
+        raise TransportError(error.problem, where=error.where, cure=error.cure) from None
+    try:
+        route.shake_hands(connect(at, proxy), at, kit.tls)
     except ssl.SSLCertVerificationError as error:
         raise TransportError(
             f"the aggregator's certificate is refused ({error.verify_message})",

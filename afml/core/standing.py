@@ -47,8 +47,8 @@ class Standing(Settings):
     certificate_expires: float
 
     def alive(self, now: float) -> bool:
-        """Whether the process that wrote this still writes."""
-        return not self.ended and now - self.written < STALE_S
+        """Whether the process that wrote this still writes; one from the future is of a clock that was set back."""
+        return not self.ended and abs(now - self.written) < STALE_S
 
     def keep(self, folder: Path) -> None:
         """Put it into `folder`, in place of the one before; where the disk takes nothing, the old one stays."""

@@ -18,6 +18,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from afml.core.errors import InputError
 from afml.evaluation.attacks.base import Float64, Int8
+from afml.evaluation.distinct import distinct
 from afml.evaluation.report import AttributeRow
 from afml.evaluation.rr import interval
 from afml.evaluation.utility.pipeline import standardise
@@ -105,8 +106,7 @@ def tells(
 
 def by_pattern(records: Int8, truth: NDArray[np.int64]) -> Classifier:
     """Names the commonest class of the training people who show the same; of all of them where nobody does."""
-    _, pattern = np.unique(records, axis=0, return_inverse=True)
-    pattern = pattern.reshape(-1)
+    _, pattern = distinct(records)
 
     def named(learn: NDArray[np.bool_]) -> NDArray[np.int64]:
         counts = np.zeros((int(pattern.max()) + 1, int(truth.max()) + 1))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from afml.consortium.kit import load_roster
 from afml.consortium.nodekit import NodeKit, load_node_kit
+from afml.consortium.route import Address
 from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError, InputError
 from afml.operate import machine, network, papers
@@ -76,9 +77,9 @@ def _aggregator(subject: Subject, run: RunConfig | None) -> Iterator[Checked]:
         return
 
     def free() -> Checked:
-        address = network.Address.of(subject.address)
+        address = Address.of(subject.address, "--listen")
         served = _served(subject.data)
-        if served is not None and network.Address.of(served.address).port == address.port:
+        if served is not None and Address.of(served.address).port == address.port:
             return ok("port", f"{address} is served by process {served.process}")
         bind_check((address.host, address.port))
         return ok("port", f"{address} is free")

@@ -2,101 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import ipaddress
 import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from collections.abc import Iterator
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from afml.consortium.kit import TlsIdentity
 from afml.consortium.limits import TIME_MS
-from afml.consortium.tls import channel_credentials, client_context, refusal
+from afml.consortium.route import ANSWER_S, Address, Proxy, ProxyRefused, connect, proxy_for, shake_hands
+from afml.consortium.tls import channel_credentials, refusal
 from afml.core.errors import InputError
 from afml.operate.checked import Checked, failed, ok, refused, skipped, warning
 from afml.operate.words import DAY_S, duration
 
-PATIENCE_S = 5.0
-"""Seconds for each answer."""
 SKEW_S, MOST_SKEW_S = 10.0, 300.0
 """Seconds that clocks may differ before a word is said, and before certificates and reservations go wrong."""
-_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")  # in the order in which gRPC looks at them
-_EXCEPT = ("no_grpc_proxy", "no_proxy")
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the aggregator is said to be."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def of(cls, text: str) -> Address:
-        """From host:port.
-
-        Raises:
-            InputError: It is not that.
-        """
-        host, _, port = text.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise InputError("is not host:port", where=f"--aggregator {text}", cure="for example localhost:7443")
-        return cls(host.strip("[]"), int(port))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class Proxy:
-    """A proxy that gRPC will go through, and the variable that says so."""
-
-    variable: str
-    host: str
-    port: int
-
-
-def proxy_for(host: str, environment: Mapping[str, str]) -> Proxy | None:
-    """The proxy by which gRPC reaches a host: none for those that no_proxy names.
-
-    Raises:
-        InputError: The variable holds no URL of a proxy.
-    """
-    variable = next((name for name in _VARIABLES if environment.get(name)), None)
-    if variable is None or _excepted(host, environment):
-        return None
-    found = urlsplit(environment[variable])
-    try:
-        port = found.port or 80
-    except ValueError:
-        port = 0
-    if found.scheme != "http" or not found.hostname or not port:
-        cure = "set it to http://HOST:PORT, the only kind that gRPC goes through, or unset it"
-        raise InputError("is no URL of a proxy", where=variable, cure=cure)
-    return Proxy(variable, found.hostname, port)
-
-
-def _excepted(host: str, environment: Mapping[str, str]) -> bool:
-    """gRPC takes no_proxy as suffixes of names, and as addresses or networks."""
-    entries = next((environment[name] for name in _EXCEPT if environment.get(name)), "").split(",")
-    for entry in filter(None, (entry.strip() for entry in entries)):
-        if host == entry or host.endswith(entry):
-            return True
-        with contextlib.suppress(ValueError):
-            if ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False):
-                return True
-    return False
 
 
 def to_aggregator(text: str, tls: TlsIdentity | None) -> Iterator[Checked]:
     """Each step of the way to an aggregator; the steps behind one that fails are not looked at."""
-    address = Address.of(text)
     rest = ["name", "port", "handshake", "clock"]
 
     def left(found: Checked) -> Iterator[Checked]:
@@ -104,6 +32,7 @@ def to_aggregator(text: str, tls: TlsIdentity | None) -> Iterator[Checked]:
         yield from (skipped(what, f"after {found.what}") for what in rest)
 
     try:
+        address = Address.of(text)
         proxy = proxy_for(address.host, os.environ)
     except InputError as error:
         yield from left(refused("proxy", error))
@@ -145,35 +74,24 @@ def _connected(address: Address, proxy: Proxy | None, what: str) -> socket.socke
     """A connection to the aggregator, or why there is none."""
     host, port = (proxy.host, proxy.port) if proxy else (address.host, address.port)
     try:
-        made = socket.create_connection((host, port), timeout=PATIENCE_S)
+        return connect(address, proxy)
+    except ProxyRefused as error:
+        cure = f"have the proxy allow CONNECT to {address}, or name the host in no_proxy"
+        return failed(what, str(error.strerror), cure)
     except TimeoutError:
         cure = "have the firewalls between here and there let this port through"
-        return failed(what, f"{host}:{port} does not answer within {PATIENCE_S:g} s", cure)
+        return failed(what, f"{host}:{port} does not answer within {ANSWER_S:g} s", cure)
     except OSError as error:
         cure = (
             "start `afml aggregator` there, or correct the port" if proxy is None else "start it, or unset its variable"
         )
         return failed(what, f"{host}:{port}: {error.strerror or error}", cure)
-    if proxy is None:
-        return made
-    try:
-        made.sendall(f"CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
-        answer = made.recv(4096).split(b"\r\n")[0].decode("latin-1")
-    except OSError as error:
-        answer = str(error.strerror or error)
-    if answer.split()[1:2] == ["200"]:
-        return made
-    made.close()
-    cure = f"have the proxy allow CONNECT to {address}, or name the host in no_proxy"
-    return failed(what, f"the proxy {proxy.host}:{proxy.port} does not connect to {address}: {answer[:80]}", cure)
 
 
 def _greeted(plain: socket.socket, address: Address, tls: TlsIdentity) -> Checked:
     """One handshake: whether each side takes the other's certificate, and how long the aggregator's lasts."""
     try:
-        with plain, client_context(tls).wrap_socket(plain, server_hostname=address.host) as secure:
-            secure.recv(1)  # the server judges our certificate after its own handshake is done
-            shown = secure.getpeercert() or {}
+        shown = shake_hands(plain, address, tls)
     except ssl.SSLCertVerificationError as error:
         cure = (
             f"see that {address.host} is a --host of the aggregator's certificate, that both kits come from one "
@@ -197,13 +115,15 @@ def _clocks(address: Address, tls: TlsIdentity) -> Checked:
     with grpc.secure_channel(str(address), channel_credentials(tls)) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         try:
-            health.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S)  # the connection takes its own time
+            health.Check(health_pb2.HealthCheckRequest(), timeout=ANSWER_S)  # the connection takes its own time
             before = time.time()
-            _, call = health.Check.with_call(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S)
+            said, call = health.Check.with_call(health_pb2.HealthCheckRequest(), timeout=ANSWER_S)
             after = time.time()
         except grpc.RpcError as error:
             cure = "see that `afml aggregator` itself listens there, with nothing between that speaks HTTP"
             return failed("clock", f"the aggregator does not say that it serves ({error.code().name})", cure)
+    if said.status != health_pb2.HealthCheckResponse.SERVING:
+        return failed("clock", "the aggregator says that it does not serve", "wait until it does, or look at its log")
     told = dict(call.trailing_metadata() or ()).get(TIME_MS, "")
     if not told.isdigit():
         return skipped("clock", "the aggregator is of a version that does not tell its time")

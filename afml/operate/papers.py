@@ -92,8 +92,15 @@ def folder(what: str, path: Path, *, holds_all: bool = True) -> Checked:
         path: It; one that is not there yet is in order.
         holds_all: Whether a command refuses it where others reach into it; else its files are closed by themselves.
     """
-    if not path.is_dir():
+    if not path.exists():
+        above = next(parent for parent in path.absolute().parents if parent.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            return failed(
+                what, f"{path} cannot be made in {above}", "name another folder, or have this one made writable"
+            )
         return ok(what, f"{path}: not there yet")
+    if not path.is_dir():
+        return failed(what, f"{path} is a file", "name a folder")
     found = path.stat()
     if found.st_uid != os.geteuid():
         cure = f"run as that account, or sudo chown -R $USER '{path}'"

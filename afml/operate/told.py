@@ -15,7 +15,7 @@ SOON_DAYS = 30
 
 _PARTS = {
     "silent": "its process has written nothing since {written}: it was killed, or its machine is down. Start it again",
-    "stopped": "stopped; start it again and it goes on",
+    "stopped": "stopped",
     "finished": "finished; the model is there",
     "ended": "has ended here for good",
     "planned": "approved or set aside in the ledger, and not begun",

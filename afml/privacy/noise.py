@@ -35,6 +35,7 @@ EDGE = 7 / 8
 #: Least noise of one node in grid steps; the smoothing error is then below 1e-137.
 STEPS_PER_SIGMA = 4.0
 NEGLIGIBLE = 1e-6  # of the budget's delta, over all rounds
+_UNDECLARED = 10_000_000  # coordinates that an update of an undeclared length may have
 
 
 def honest_nodes(config: RunConfig) -> int:
@@ -98,13 +99,11 @@ class GridChoice(NamedTuple):
         edge: Grid steps that no coordinate of an honest sum reaches, but for ALARM.
         added_delta: Bound on the total variation that rounding adds in one round; the guarantee's delta grows by at
             most (1 + e^epsilon) times this per round.
-        unnoticed: Bound on the chance that a coordinate of an honest run wraps and comes back within the edge.
     """
 
     grid: Grid
     edge: int
     added_delta: float
-    unnoticed: float
 
 
 def grid_for(config: RunConfig, phase: Phase) -> GridChoice:
@@ -133,20 +132,18 @@ def grid_for(config: RunConfig, phase: Phase) -> GridChoice:
             cure=f"use bits = {fewest_bits(config, phase)}, more noise, or fewer people",
         )
     grid, edge = Grid(step), int(EDGE * 2 ** (config.bits - 1))
-    coordinates = _coordinates(config)
-    unnoticed = 2 * coordinates * math.exp(-((_sigmas(coordinates) * (2 - EDGE) / EDGE) ** 2) / 2)
     if config.noise == "local":  # rounding after a node's full noise is post-processing
-        return GridChoice(grid, edge, 0.0, unnoticed)
+        return GridChoice(grid, edge, 0.0)
     # Poisson summation: each node's rounding differs from independent noise by the alias terms of its
     # Gaussian, 2 exp(-2 pi^2 (std / step)^2) to leading order; the others are smaller by exp(-900).
-    added = 4 * math.exp(-2 * (math.pi * std / step) ** 2) * max(1, phase.parameters) * len(config.enrolled)
+    added = 4 * math.exp(-2 * (math.pi * std / step) ** 2) * _counted(phase) * len(config.enrolled)
     if added * config.rounds > NEGLIGIBLE * config.budget.delta:
         raise ConfigError(
             f"phase {phase.name}: rounding adds {added:.1e} to delta in each round",
             where=f"run {config.run}",
             cure="use a larger delta",
         )
-    return GridChoice(grid, edge, added, unnoticed)
+    return GridChoice(grid, edge, added)
 
 
 def round_grid(config: RunConfig, round_number: int) -> Grid:
@@ -216,7 +213,12 @@ def _attempts(config: RunConfig) -> int:
 
 def _coordinates(config: RunConfig) -> int:
     """Of all sums of the run."""
-    return sum(max(1, phase.parameters) * (phase.rounds + config.reserve_attempts) for phase in config.phases)
+    return sum(_counted(phase) * (phase.rounds + config.reserve_attempts) for phase in config.phases)
+
+
+def _counted(phase: Phase) -> int:
+    """Coordinates of an update in a union bound; many where the run does not say."""
+    return phase.parameters or _UNDECLARED
 
 
 def _sigmas(coordinates: int) -> float:

@@ -77,17 +77,18 @@ class Expectation:
 
 
 def expectation(model: ScoredModel, panel: NDArray[np.int8]) -> Expectation | None:
-    """What a model says of its traits; None where it says nothing of the noise of some score, as of components.
+    """What a model says of its traits; None where it says nothing of their noise. Scores of components come last, and
+    nothing is expected of them.
 
     Args:
         model: The trained model.
         panel: Public people, who know which sites go together, [people, sites].
     """
     evidence = np.atleast_2d(model.evidence)
-    if not evidence.size or len(evidence) < len(np.atleast_2d(model.weights)):
+    if not evidence.size:
         return None
     rng = public_rng(model, "expected")
-    made = zip(np.atleast_2d(model.weights), evidence, model.card["noise"], strict=True)
+    made = zip(np.atleast_2d(model.weights)[: len(evidence)], evidence, model.card["noise"], strict=True)
     return Expectation(tuple(_possible(*one, panel, rng) for one in made), int(model.card["trained_on"]))
 
 

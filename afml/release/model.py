@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from afml.masking.settings import RISK, RiskSettings
+
 
 class ScoredModel(Protocol):
     """A public, trained model that scores records; the masking task's `TrainedModel` is one."""
@@ -40,3 +42,9 @@ class ScoredModel(Protocol):
 
     def digest(self) -> str:
         """SHA-256 of the model, hex."""
+
+
+def diseases(model: ScoredModel) -> int | None:
+    """How many of a model's scores, the first ones, are of plain traits; None where its card does not say."""
+    risk = model.card.get(RISK)
+    return None if risk is None else len(RiskSettings(**risk).diseases)

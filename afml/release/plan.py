@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from afml.core.errors import ConfigError
 from afml.release.method import METHODS
-from afml.release.model import ScoredModel
+from afml.release.model import ScoredModel, diseases
 from afml.release.patterns import Codebook
 from afml.release.trial import Trial
 
@@ -47,10 +47,14 @@ class ReleasePlan:
 
     @property
     def at_chance(self) -> str:
-        """Why this release is not worth making, in words; empty where it is."""
-        if not self.expected or max(self.expected) >= LEAST_CORRELATION:
+        """Why this release is not worth making, in words; empty where it is.
+
+        Judged by the diseases alone, which come first: a release is not made for the classes that it may tell beside.
+        """
+        expected = max(self.expected[: diseases(self.model)], default=LEAST_CORRELATION)
+        if expected >= LEAST_CORRELATION:
             return ""
-        told = f"a correlation of {max(self.expected):.3f} with a trait" if max(self.expected) else "nothing of a trait"
+        told = f"a correlation of {expected:.3f} with a trait" if expected else "nothing of a trait"
         return f"not worth releasing: recipients could expect {told}, which is no better than chance"
 
     @property

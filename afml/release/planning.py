@@ -61,7 +61,7 @@ def plan_release(
     methods = asked_for(settings.method, model, settings.patterns, settings.fill)
     ground = Ground(model, panel_dosage, settings, file_people)
     trials = [ground.hold(method, settings.patterns) for method in methods]
-    if settings.method == AUTO and ground.expectation is not None:
+    if settings.method == AUTO and all(trial.by_expectation for trial in trials):
         for trial in sorted(trials, key=_choice, reverse=True)[:_PROMISING]:
             trials += _with_fewer(ground, trial)
     best = max(trials, key=_choice)
@@ -119,7 +119,7 @@ def _with_fewer(ground: Ground, first: Trial) -> list[Trial]:
 
 
 def _told(trial: Trial) -> str:
-    expected = f", {trial.worth:.2f} correlation with the trait expected" if trial.expected else ""
+    expected = f", {trial.worth:.2f} correlation with the trait expected" if trial.by_expectation else ""
     variance = f"{100 * trial.explained:.0f} % of the risk score's variance"
     return f"{trial.method}: {variance}{expected} with {trial.patterns} patterns"
 
@@ -132,7 +132,7 @@ def _reason(settings: ReleaseSettings, trials: list[Trial], best: Trial) -> str:
     # Of every method the best of its trials: the others are in the plan.
     told = "; ".join(_told(max((t for t in trials if t.method == name), key=_choice)) for name in _methods(trials))
     chosen = "carries most of the risk score"
-    if best.expected:
+    if best.by_expectation:
         chosen = "expected to tell most of the trait"
     if settings.method != AUTO:
         chosen = "asked for in the settings"

@@ -14,6 +14,7 @@ from afml.release.model import ScoredModel
 _MOSAIC_GENOTYPES = 100_000_000
 #: Share of the panel that is near to somebody.
 _ALIKE = 0.05
+_FEWEST_ALIKE = 5
 
 
 def learning_people(model: ScoredModel, panel: NDArray[np.int8], mosaics: int = MOSAICS) -> NDArray[np.int8]:
@@ -52,11 +53,15 @@ def alike(model: ScoredModel, panel: NDArray[np.int8]) -> NDArray[np.int64] | No
     if not kept:
         return None
     points = model.risk_score(panel).reshape(len(panel), -1)[:, -kept:]
-    some = max(1, int(len(panel) * _ALIKE))
+    some = min(len(panel) - 1, max(_FEWEST_ALIKE, int(len(panel) * _ALIKE)))
+    if some < 1:
+        return None
     found = np.empty((len(panel), some), np.int64)
     for row, point in enumerate(points):
         # Rounded, so that machines whose sums differ in the last bits find the same people.
-        found[row] = np.argsort(np.round(((points - point) ** 2).sum(axis=1), 6), kind="stable")[:some]
+        distance = np.round(((points - point) ** 2).sum(axis=1), 6)
+        distance[row] = np.inf  # with themselves they would be a copy
+        found[row] = np.argsort(distance, kind="stable")[:some]
     return found
 
 

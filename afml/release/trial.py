@@ -34,6 +34,7 @@ class Trial:
         asked: Patterns that were asked for.
         expected: Correlation of each trait with what recipients will predict of others, in [0, 1]; empty where the
             noise of the scores is not known.
+        complete: Whether every score has one: components that a model keeps have none.
     """
 
     method: str
@@ -42,11 +43,17 @@ class Trial:
     rr_bound: float
     asked: int = 0
     expected: tuple[float, ...] = ()
+    complete: bool = True
+
+    @property
+    def by_expectation(self) -> bool:
+        """Whether it is `expected` that a method is chosen by."""
+        return self.complete and bool(self.expected)
 
     @property
     def worth(self) -> float:
-        """What a method is chosen by: the mean of `expected`, or `explained` where there is no noise."""
-        return sum(self.expected) / len(self.expected) if self.expected else self.explained
+        """What a method is chosen by: the mean of `expected`, or `explained` where that says nothing of some score."""
+        return sum(self.expected) / len(self.expected) if self.by_expectation else self.explained
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +121,8 @@ class Ground:
         # The mean of a large group is what it says; of a small one, what was learned of it before.
         told = codebook.centroids[assigned] if method.many else _group_means(score, assigned)
         used = int(np.count_nonzero(np.bincount(assigned)))
-        return Trial(method.name, _explained(score, told), used, used / len(judged), patterns, expected)
+        complete = len(expected) in (0, score.shape[1])
+        return Trial(method.name, _explained(score, told), used, used / len(judged), patterns, expected, complete)
 
 
 def hold_trial(

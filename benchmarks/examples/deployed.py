@@ -41,7 +41,8 @@ def same_bits(consortium: Consortium, data: Path, root: Path, seed: int) -> dict
         parties.verify()
     wanted = consortium.federated(seed).digest()
     found = {node: ArrayModel.load(parties.work(node).model(run.run)).digest() for node in parties.nodes}
-    if set(found.values()) != {wanted} or run.enrolled != consortium.run(seed).enrolled:
+    reference = consortium.run(seed)
+    if set(found.values()) != {wanted} or (run.enrolled, run.bits) != (reference.enrolled, reference.bits):
         raise RuntimeError(f"the federation of {example.name} ends with other bits than the reference")
     traffic = Traffic.load(parties.aggregator)
     return {

@@ -20,6 +20,7 @@ from afml.data.kind import DATA_KINDS
 from afml.data.people import PeopleTable, PersonColumns
 from afml.data.prepared import Prepared
 from afml.data.source import open_source
+from afml.privacy.noise import with_fewest_bits
 from afml.tasks.module import ModuleKind
 from afml.training.inprocess import train_in_process
 from afml.training.planning import configure
@@ -96,7 +97,7 @@ class Consortium:
     def run(self, seed: int) -> RunConfig:
         """The run of one seed: its people, its draws."""
         enrolled = {node: len(self._enrolled(node, seed)) for node in self.nodes}
-        return self.template.model_copy(update={"enrolled": enrolled, "seed": seed})
+        return with_fewest_bits(self.template.model_copy(update={"enrolled": enrolled, "seed": seed}))
 
     def fresh(self) -> nn.Module:
         """The module at its first parameters, which are the same in every arm."""

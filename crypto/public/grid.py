@@ -45,13 +45,12 @@ class Grid:
         """The same grid over coordinates turned by the rotation of a public seed."""
         return replace(self, rotation=Rotation(seed))
 
-    def quantise(self, values: NDArray[np.float64], rng: RandomSource, *, name: str = "update") -> NDArray[np.int64]:
+    def quantise(self, values: NDArray[np.float64], rng: RandomSource) -> NDArray[np.int64]:
         """Turn, and round at random to grid steps.
 
         Args:
             values: Coordinates, [P].
             rng: Rounding randomness; one uniform per coordinate.
-            name: What the values are, for the error message.
 
         Returns:
             Grid steps, int64 [P].
@@ -60,7 +59,7 @@ class Grid:
             InputError: A value is NaN, infinite, or more than FURTHEST steps.
         """
         given = np.asarray(values, dtype=np.float64)
-        self._require_near(given, name)
+        self._require_near(given)
         flat = given if self.rotation is None else self.rotation.turn(given)
         integers = np.empty(flat.size, dtype=np.int64)
         # Block by block, so that temporaries stay in a core's cache; the stream of draws is the same.
@@ -74,13 +73,13 @@ class Grid:
             integers[part] = whole
         return integers
 
-    def _require_near(self, values: NDArray[np.float64], name: str) -> None:
+    def _require_near(self, values: NDArray[np.float64]) -> None:
         limit = FURTHEST * self.step / math.sqrt(max(1, values.size))  # so that no rotation can go beyond it
         if values.size and not (-limit < float(values.min()) and float(values.max()) < limit):  # NaN is neither
             bad = int(np.count_nonzero(~(np.abs(values) < limit)))
             raise InputError(
                 f"{bad} of {values.size} values are NaN, infinite or beyond any clipped update",
-                where=name,
+                where="update",
                 cure="lower the learning rate or clip",
             )
 

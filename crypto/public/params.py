@@ -176,7 +176,7 @@ def choose(nodes: int, bits: int, parameters: int, *, pads: bool = True) -> Code
         nodes: K, the most nodes that one sum may hold.
         bits: B, bits of one coordinate of the sum.
         parameters: Coordinates of one update.
-        pads: Leave room for K full words.
+        pads: See `CodecParams`.
 
     Raises:
         ConfigError: No parameters satisfy the inequalities; the message says which and what would fit.

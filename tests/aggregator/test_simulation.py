@@ -147,5 +147,7 @@ def test_patient_nodes_finish_whatever_is_lost(history: list[tuple[int, Fate, st
                 world.happen("natural", node, Fate.DONE)
         assert world.machine.at[0] == "finished"
         assert set(world.sums) == set(range(1, ROUNDS + 1))
+        if not {"away", "wait", "hold"} & {trouble for _, _, trouble in history}:
+            assert world.sums == dict.fromkeys(range(1, ROUNDS + 1), 2 + 4 + 8 + 16)  # nobody was given up
         assert world.machine.engine.settled()
         world.machine.store.close()

@@ -139,18 +139,22 @@ def _part(work: Workspace) -> NodeStatus:
     return found
 
 
-def test_a_process_that_was_killed_is_told_from_one_that_works(finished: Consortium, tmp_path: Path) -> None:
+def test_a_process_that_was_killed_is_told_from_one_that_works(
+    finished: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(finished.work(1), tmp_path / "work")
     work = Workspace(tmp_path / "work")
     shutil.rmtree(work.models)
     folder = work.run("run")
     last = PartStanding.found(folder)
     assert last.ended == "finished"
+    monkeypatch.setattr("afml.operate.status.time.time", lambda: last.written)
     going = last.model_copy(update={"ended": "", "kind": "training", "doing": "round 2/3 (risk): training"})
     for changes, state, told in (
-        ({"written": last.written + 10 * 365 * 86_400}, "running", "run run: round 2/3 (risk): training, since"),
+        ({}, "running", "run run: round 2/3 (risk): training, since"),
         ({"written": last.written - STALE_S - 1}, "silent", "its process has written nothing since"),
-        ({"ended": "connection lost"}, "stopped", "start it again and it goes on, 3 rounds applied (connection lost)"),
+        ({"written": last.written + STALE_S + 1}, "silent", "its process has written nothing since"),  # clock set back
+        ({"ended": "connection lost"}, "stopped", "run run: stopped, 3 rounds applied (connection lost)"),
     ):
         going.model_copy(update=changes).keep(folder)
         found = _part(work)

@@ -18,7 +18,7 @@ from afml.core.errors import InputError
 from afml.operate import machine
 from afml.operate.checked import Checked
 from afml.operate.doctor import examine
-from afml.operate.papers import Subject
+from afml.operate.papers import Subject, folder
 from afml.trial.processes import free_port
 from node.guard import begin_ledger
 from tests.aggregator.machine import small_run
@@ -113,6 +113,16 @@ def test_a_folder_that_is_open_to_others(kits: Path, tmp_path: Path) -> None:
     looks = found(kits / "aggregator", data=state)
     assert failures(looks) == ["data folder"]
     assert looks["data folder"].cure == f"chmod 700 '{state}'"
+
+
+def test_a_folder_that_is_a_file_or_cannot_be_made(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path, told in ((file, "is a file"), (file / "work", "cannot be made")):
+        looked = folder("work folder", path)
+        assert looked.state == "failed"
+        assert told in looked.told
+    assert folder("work folder", tmp_path / "new" / "work").state == "ok"
 
 
 def test_a_work_folder_that_nobody_prepared(kits: Path, tmp_path: Path) -> None:

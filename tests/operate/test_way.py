@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
 from pathlib import Path
@@ -10,12 +11,13 @@ import pytest
 
 from afml.consortium.kit import AggregatorKit, load_aggregator_kit
 from afml.consortium.nodekit import load_node_kit
+from afml.consortium.route import Address, Proxy, _wish, proxy_for
 from afml.core.errors import InputError
-from afml.operate import network
 from afml.operate.checked import Checked
-from afml.operate.network import Proxy, proxy_for, to_aggregator
+from afml.operate.network import to_aggregator
 from afml.trial.kits import make_kits
 from afml.trial.processes import free_port
+from node.reach import reason, shake_hands
 from tests.operate import counterparts
 
 WAY = ["proxy", "name", "port", "handshake", "clock"]
@@ -99,6 +101,35 @@ def test_a_proxy_is_gone_through(served: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(asked) == 2  # the handshake's, and gRPC's own
 
 
+def test_a_node_goes_the_way_that_grpc_takes(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    kit = load_node_kit(served / "node-1")
+    with (
+        counterparts.aggregator(_of(served)) as port,
+        counterparts.listener(counterparts.proxy(allows=True, asked=asked)) as between,
+    ):
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{between}")
+        shake_hands(f"localhost:{port}", kit)
+        assert asked == [f"localhost:{port}"]
+        assert reason(f"localhost:{port}", kit) == ""
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
+    assert reason(f"localhost:{port}", kit) == "Connection refused"
+    with counterparts.listener(counterparts.proxy(allows=False, asked=[])) as between:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{between}")
+        assert "403 Forbidden" in reason(f"localhost:{port}", kit)
+    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1")
+    assert reason(f"localhost:{port}", kit) == "is no URL of a proxy"
+
+
+def test_a_proxy_is_told_who_asks() -> None:
+    found = proxy_for("sum.example.org", {"https_proxy": "http://me:p%40ss@b:2"})
+    assert found == Proxy("https_proxy", "b", 2, "me:p@ss")
+    assert "p@ss" not in repr(found)
+    wish = _wish(Address("sum.example.org", 7443), found).decode().split("\r\n")
+    assert wish[0] == "CONNECT sum.example.org:7443 HTTP/1.1"
+    assert f"Proxy-Authorization: Basic {base64.b64encode(b'me:p@ss').decode()}" in wish
+
+
 def test_a_proxy_that_does_not_connect(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with counterparts.listener(counterparts.proxy(allows=False, asked=[])) as between:
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{between}")
@@ -114,7 +145,7 @@ def test_a_proxy_that_does_not_connect(served: Path, monkeypatch: pytest.MonkeyP
     [
         ({}, None),
         ({"http_proxy": "http://a:1", "https_proxy": "http://b:2"}, Proxy("https_proxy", "b", 2)),
-        ({"grpc_proxy": "http://c", "https_proxy": "http://b:2"}, Proxy("grpc_proxy", "c", 80)),
+        ({"grpc_proxy": "http://c", "https_proxy": "http://b:2"}, Proxy("grpc_proxy", "c", 443)),
         ({"https_proxy": "http://b:2", "no_proxy": "example.org"}, None),
         ({"https_proxy": "http://b:2", "no_proxy": "other.org, sum.example.org"}, None),
         ({"https_proxy": "http://b:2", "no_proxy": "example.com"}, Proxy("https_proxy", "b", 2)),
@@ -132,7 +163,7 @@ def test_networks_without_a_proxy() -> None:
 
 
 def test_addresses_are_checked() -> None:
-    assert str(network.Address.of("[::1]:7443")) == "[::1]:7443"
+    assert str(Address.of("[::1]:7443")) == "[::1]:7443"
     for wrong in ("host", "host:", ":7443", "host:0", "host:70000", os.sep):
         with pytest.raises(InputError, match="is not host:port"):
-            network.Address.of(wrong)
+            Address.of(wrong)

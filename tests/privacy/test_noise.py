@@ -89,10 +89,22 @@ def test_the_grid_is_fine_enough_with_the_fewest_bits_and_the_same_everywhere() 
     choice, std = noise.grid_for(run, phase()), noise.node_std(run, phase())
     assert choice.grid.step * 4 <= std < choice.grid.step * 4 * 2
     assert 0 <= choice.added_delta < 1e-20
-    assert 0 <= choice.unnoticed < 3e-11
     assert choice.edge == 7 * 2 ** (run.bits - 1) // 8
     with pytest.raises(ConfigError, match="use bits"):
         noise.grid_for(run.model_copy(update={"bits": run.bits - 1}), phase())
+
+
+def test_a_coordinate_that_wraps_comes_back_below_the_edge_next_to_never() -> None:
+    """It has to jump the outer part of the range at both ends: the figures of docs/design/bits.md."""
+    for coordinates, least in ((1, 3e-11), (10**6, 1e-14)):
+        jump = noise._sigmas(coordinates) * (2 - noise.EDGE) / noise.EDGE
+        assert 2 * coordinates * math.exp(-(jump**2) / 2) < least
+
+
+def test_an_undeclared_length_counts_as_a_long_one() -> None:
+    unknown, long, short = (phase().model_copy(update={"parameters": count}) for count in (0, 10_000_000, 1))
+    counts = [noise._coordinates(config(phases=(one,))) for one in (unknown, long, short)]
+    assert counts[0] == counts[1] == 10_000_000 * counts[2]
 
 
 @pytest.mark.parametrize("parameters", [1, 100, 1500])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from afml.masking.model import TrainedModel
-from afml.masking.settings import ReleaseSettings
+from afml.masking.settings import RISK, ReleaseSettings
 from afml.release import expected
 from afml.release.expected import Expectation, Possible, expectation, prior
 from afml.release.plan import LEAST_CORRELATION, ReleasePlan
@@ -92,6 +93,29 @@ def test_a_strong_site_is_expected_and_released() -> None:
     assert 0.3 < plan.expected[0] < 0.5  # 9 standard deviations of 0.05
     assert plan.at_chance == ""
     assert any(site == 8 for pattern in plan.codebook.patterns for site, _ in pattern)
+
+
+def test_a_disease_at_chance_is_said_whatever_a_release_tells_beside_it() -> None:
+    """Components, of which nothing is expected, and a class that is easily told."""
+    quiet, loud = np.full(SITES, 1e-3), np.full(SITES, 1e-3)
+    loud[8] = 9.0
+    plain = _model(quiet)
+    component = np.where(np.arange(SITES) == 5, 1.0, 0.0)
+    kept = replace(
+        plain, weights=np.stack([plain.weights, component]), evidence=plain.evidence.reshape(1, -1),
+        card=plain.card | {RISK: {"traits": [{"name": "gout"}], "kept_components": 1}},
+    )  # fmt: skip
+    sexes = {"name": "sex", "classes": ["female", "male"], "source": "people"}
+    classed = replace(
+        plain, weights=np.stack([plain.weights, _model(loud).weights]), evidence=np.stack([quiet, loud]),
+        card=plain.card | {"noise": [0.05, 0.05], RISK: {"traits": [{"name": "gout"}], "attributes": [sexes]}},
+    )  # fmt: skip
+    for model in (kept, classed):
+        plan = plan_release(model, PANEL, ReleaseSettings(min_group_size=5), people_per_file=100)
+        assert plan.expected[0] < LEAST_CORRELATION
+        assert plan.at_chance
+        assert all(trial.by_expectation == (model is classed) for trial in plan.trials)
+    assert max(plan.expected) > LEAST_CORRELATION
 
 
 def test_without_evidence_methods_are_chosen_by_what_they_carry(model: TrainedModel) -> None:

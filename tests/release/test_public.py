@@ -40,12 +40,16 @@ def test_mosaics_stay_within_a_population_where_components_are_kept(model: Train
     assert ((mates < HALF) == (np.arange(2 * HALF) < HALF)[:, None]).all()
     for row in (0, 17, 100):  # the nearest are found as one would by hand
         score = keeping.risk_score(panel)[:, -1]
-        assert set(mates[row]) == set(np.argsort(np.abs(score - score[row]), kind="stable")[:6])
+        nearest = [other for other in np.argsort(np.abs(score - score[row]), kind="stable") if other != row]
+        assert set(mates[row]) == set(nearest[:6])
     score = keeping.risk_score(learning_people(keeping, panel, 400))[:, -1]
     sides = keeping.risk_score(panel)[:, -1]
     gap = (max(sides[:HALF].min(), sides[HALF:].min()) + min(sides[:HALF].max(), sides[HALF:].max())) / 2
     width = abs(sides[:HALF].mean() - sides[HALF:].mean())
     assert (np.abs(score - gap) < 0.15 * width).mean() < 0.02
+    few = alike(keeping, panel[:4])
+    assert few is not None
+    assert [set(others) for others in few] == [{0, 1, 2, 3} - {row} for row in range(4)]  # never with oneself
     plain = replace(keeping, card=model.card)
     assert alike(plain, panel) is None
     mixed = keeping.risk_score(learning_people(plain, panel, 400))[:, -1]
