@@ -162,16 +162,14 @@ def _shown(records: Records, plan: ReleasePlan) -> dict[str, str]:
     Raises:
         InputError: A record shows none.
     """
-    index = {row.tobytes(): str(number) for number, row in enumerate(plan.codebook.shown(plan.masked))}
-    labels = [index.get(record.tobytes()) for record in np.ascontiguousarray(records.released)]
-    shown = {person: label for person, label in zip(records.people, labels, strict=True) if label is not None}
-    if len(shown) != len(labels):
+    patterns = plan.pattern_of(records.released)
+    if unknown := int((patterns < 0).sum()):
         raise InputError(
-            f"{len(labels) - len(shown)} records of the release show no pattern of its plan",
+            f"{unknown} records of the release show no pattern of its plan",
             where="plan.json",
             cure="put the files back as `afml mask` wrote them",
         )
-    return shown
+    return {person: str(pattern) for person, pattern in zip(records.people, patterns, strict=True)}
 
 
 def _others(work: Workspace, ledger: Ledger, standing: Standing, records: Records) -> tuple[tuple[OlderFile, ...], int]:

@@ -70,6 +70,17 @@ class ReleasePlan:
         """What centroids are compared with, [people] or [people, scores]."""
         return METHODS.get(self.method).points(self.model, self.codebook, dosage)
 
+    def pattern_of(self, released: NDArray[np.int8]) -> NDArray[np.int64]:
+        """Number of the pattern that each released record shows, [people]; -1 where it shows none of them.
+
+        Args:
+            released: Records as they lie in a file, [people, sites].
+        """
+        index: dict[bytes, int] = {}
+        for number, row in enumerate(self.codebook.shown(self.masked)):
+            index.setdefault(row.tobytes(), number)
+        return np.array([index.get(record.tobytes(), -1) for record in released], dtype=np.int64)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON form, without the model (its digest stands for it)."""
         return {

@@ -38,6 +38,17 @@ class Records:
     people: tuple[str, ...]
     rows: NDArray[np.int64]
 
+    def numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which record of the file is whose, int64 [people]; -1 for who has none in it.
+
+        Args:
+            rows: Theirs in the store, [people].
+        """
+        there = np.flatnonzero(self.rows >= 0)
+        number = np.full(max(self.rows.max(initial=-1), rows.max(initial=-1)) + 1, -1, dtype=np.int64)
+        number[self.rows[there]] = there
+        return number[rows]
+
 
 @dataclass(frozen=True)
 class StoredRelease:

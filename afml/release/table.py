@@ -77,10 +77,9 @@ class Decoder:
     """
 
     def __init__(self, plan: ReleasePlan, panel: NDArray[np.int8]) -> None:
+        self._plan = plan
         self._mean, _ = expected(plan, panel)
-        self._index = {row.tobytes(): index for index, row in enumerate(plan.codebook.shown(plan.masked))}
 
     def __call__(self, released: NDArray[np.int8]) -> NDArray[np.float64]:
         """Mean scores of the patterns that records show, [people, scores]; a record that is none counts as empty."""
-        index = [self._index.get(record.tobytes(), 0) for record in np.ascontiguousarray(released)]
-        return np.asarray(self._mean[index])
+        return np.asarray(self._mean[np.maximum(self._plan.pattern_of(released), 0)])

@@ -263,6 +263,7 @@ def test_an_evaluation_of_what_is_not_there_is_one_line_before_anything_is_spent
         ("other", {"model": "1" * 64}, "the model 111111111111 is not here"),
         ("unmade", {"model": none, "traits": []}, "run `afml mask` first"),
         ("traits", {"traits": [{"name": "asthma"}]}, "'asthma' is no trait of the model as it was trained"),
+        ("classes", {"traits": [{"name": "asthma yes"}]}, "'asthma yes' is no trait of the model as it was trained"),
     ):
         task = scored.task.model_copy(update={"settings": given | changes})
         phases = RELEASE_EVALUATION.phases(ReleaseEvaluationSettings.model_validate(task.settings), scored.data)

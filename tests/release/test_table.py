@@ -51,6 +51,16 @@ def test_records_are_read_as_the_table_says(plan: ReleasePlan) -> None:
     assert np.array_equal(Decoder(plan, PANEL)(released.dosage), mean[released.patterns])
 
 
+def test_a_record_that_shows_no_pattern_is_told_from_those_that_do(plan: ReleasePlan) -> None:
+    people = dosages(60, SITES, seed=4)
+    released = apply_plan(plan, people)
+    np.testing.assert_array_equal(plan.pattern_of(released.dosage), released.patterns)
+    np.testing.assert_array_equal(plan.pattern_of(np.asfortranarray(released.dosage)), released.patterns)
+    assert plan.pattern_of(people[:3] % 2 + 1).tolist() == [-1, -1, -1]
+    mean, _ = expected(plan, PANEL)
+    np.testing.assert_array_equal(Decoder(plan, PANEL)(people[:3] % 2 + 1), mean[[0, 0, 0]])
+
+
 def test_the_recipe_reads_a_released_file_as_its_table_says(
     plan: ReleasePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,17 +62,18 @@ class Among:
         rng = public_draw(self.stem, f"stand-ins {number}")
         return _genotyped(mosaic_people(people, self.candidates - 1, rng), self.knowledge, rng)
 
-    def profiles(self, dosage: Int8, rows: NDArray[np.int64]) -> Int8:
+    def profiles(self, dosage: Int8, records: NDArray[np.int64]) -> Int8:
         """Reference profiles of private people, int8[n, S]: each of draws of its own, whoever else is there.
 
         Args:
             dosage: int8[n, S].
-            rows: int64[n], theirs in the institution's store.
+            records: int64[n], the numbers of theirs in the released file. It is fixed once it is released; a row of the
+                institution's store is another one as soon as somebody before it is gone.
         """
         found = np.empty_like(dosage)
-        for index, row in enumerate(rows.tolist()):
+        for index, record in enumerate(records.tolist()):
             own = slice(index, index + 1)
-            found[own] = _genotyped(dosage[own], self.knowledge, public_draw(self.stem, f"profile {row}"))
+            found[own] = _genotyped(dosage[own], self.knowledge, public_draw(self.stem, f"profile {record}"))
         return found
 
     def success(self, names: Sequence[str], shown: NDArray[np.int64], profiles: Int8) -> NDArray[np.float64]:
@@ -130,12 +131,6 @@ def _outranked(members: NDArray[np.float64], others: NDArray[np.float64]) -> NDA
     ordered = np.sort(others)
     below, upto = (np.searchsorted(ordered, members, side=side) for side in ("left", "right"))
     return np.asarray((below + upto) / (2 * len(ordered)))
-
-
-def pattern_of(records: Int8, patterns: Int8) -> NDArray[np.int64]:
-    """The pattern that each record shows, int64[n]; -1 where it shows none of them."""
-    index = {row.tobytes(): at for at, row in reversed(list(enumerate(np.ascontiguousarray(patterns))))}
-    return np.array([index.get(row.tobytes(), -1) for row in np.ascontiguousarray(records)], np.int64)
 
 
 def _genotyped(dosage: Int8, known: Knowledge, rng: np.random.Generator) -> Int8:

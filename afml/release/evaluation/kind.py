@@ -8,16 +8,13 @@ training, who take part in the run and are charged like anybody else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afml.consortium.card import DataAgreement
 from afml.consortium.run import RunConfig
-from afml.core.errors import ConfigError
 from afml.data.prepared import Prepared
 from afml.masking.chosen import KINDS
 from afml.release.evaluation.border import crossed
@@ -26,18 +23,15 @@ from afml.release.evaluation.people import EvaluatedPeople, evaluated
 from afml.release.evaluation.results import measured
 from afml.release.evaluation.settings import ReleaseEvaluationSettings
 from afml.release.evaluation.vector import blocks_of
-from afml.tasks.release.blocks import Blocks
-from afml.tasks.release.kind import ReleaseKind
+from afml.tasks.evaluation.heldout import HeldOutKind, HeldOutTask
 from afml.tasks.release.model import ReleaseModel
 from afml.tasks.release.plan import ReleasePhase
-from afml.tasks.release.task import ReleaseTask
 from afml.training.model import run_card
-from afml.training.planning import Plan, Rounds, Terms
 
 _PHASE = "evaluation"
 
 
-class ReleaseEvaluationKind(ReleaseKind):
+class ReleaseEvaluationKind(HeldOutKind):
     """See `afml.training.task.TaskKind`."""
 
     data = KINDS
@@ -46,20 +40,6 @@ class ReleaseEvaluationKind(ReleaseKind):
     def phases(self, settings: ReleaseEvaluationSettings, data: DataAgreement) -> tuple[ReleasePhase, ...]:
         """One release."""
         return (ReleasePhase(_PHASE, len(blocks_of(settings))),)
-
-    def check(self, run: RunConfig) -> None:
-        """See `TaskKind.check`."""
-        super().check(run)
-        if run.people != "holdout":
-            raise ConfigError(
-                "an evaluation is of the people kept out of training, and this run is of the others",
-                where=f"run {run.run}",
-                cure="have the coordinator run `afml configure` again",
-            )
-
-    def plan(self, given: Mapping[str, Any], data: DataAgreement, rounds: Rounds, terms: Terms) -> Plan:
-        """See `TaskKind.plan`."""
-        return super().plan(given, data, rounds, terms).model_copy(update={"people": "holdout"})
 
     def task(self, run: RunConfig, public: Path, *, bf16: bool = False) -> ReleaseEvaluationTask:
         """See `TaskKind.task`."""
@@ -70,26 +50,18 @@ class ReleaseEvaluationKind(ReleaseKind):
 
         Raises:
             ConfigError: The model or its release is not here, or its traits are others.
-            InputError: The release is not what its plan says, or the panel has fewer than four people.
+            InputError: The release is not what its plan says, a held-out person is not in it, or the panel has fewer
+                than four people.
         """
         return evaluated(run, ReleaseEvaluationSettings.model_validate(run.task.settings), prepared.held_out)
 
-    def held_out(self, run: RunConfig, prepared: Prepared) -> EvaluatedPeople:
-        """The same: nobody else is looked at."""
-        return self.enrolled(run, prepared)
 
-
-class ReleaseEvaluationTask(ReleaseTask):
+class ReleaseEvaluationTask(HeldOutTask):
     """One noised sum, the measures that follow from it, and what of people it holds."""
 
     def __init__(self, run: RunConfig, settings: ReleaseEvaluationSettings) -> None:
-        super().__init__(run)
+        super().__init__(run, blocks_of(settings))
         self.settings = settings
-        self._blocks = blocks_of(settings)
-
-    def vector(self, phase: int) -> Blocks:
-        """See `ReleaseTask.vector`."""
-        return self._blocks
 
     def values(
         self, phase: int, enrolled: EvaluatedPeople, people: NDArray[np.int64]

@@ -23,12 +23,12 @@ from afml.genomics.public import agreed_panel
 from afml.genomics.store import GenotypeStore
 from afml.masking.model import TrainedModel
 from afml.masking.settings import GAME, RISK, GameSettings, RiskSettings
-from afml.release.evaluation.alone import Among, outranked, pattern_of
+from afml.release.evaluation.alone import Among, outranked
 from afml.release.evaluation.settings import ReleaseEvaluationSettings
 from afml.release.evaluation.vector import MEMBERSHIP, RECOGNISED, SIDES, of_trait, side_of
 from afml.release.plan import ReleasePlan
 from afml.release.released import mask_alone
-from afml.release.stored import StoredRelease
+from afml.release.stored import Records, StoredRelease
 from afml.release.table import expected
 from afml.training.shelf import find_model
 
@@ -75,26 +75,43 @@ def evaluated(run: RunConfig, settings: ReleaseEvaluationSettings, prepared: Pre
 
     Raises:
         ConfigError: The model or its release is not here, or its traits are others.
-        InputError: The release is not what its plan says, or the panel has fewer than four people.
+        InputError: The release is not what its plan says, a held-out person is not in it, or the panel has fewer than
+            four people.
     """
     model = _model(settings.model, prepared)
     _, panel = agreed_panel(prepared.public, run.data)
     stored = StoredRelease.of(prepared, Path(model.card["run"]).name)
-    plan, records = stored.plan(model), stored.aligned()
-    patterns, rows = plan.codebook.shown(plan.masked), prepared.enrolled
-    shown = pattern_of(records[rows], patterns)
+    plan, records, rows = stored.plan(model), stored.records(), prepared.enrolled
+    numbers = _numbers(stored, records, rows)
+    shown = plan.pattern_of(records.released[numbers])
     if (shown < 0).any():
         raise InputError("shows records that its plan does not know", where=stored.folder, cure="run `afml mask` again")
     error = GameSettings(**model.card[GAME]).genotype_error
     knowledge = Knowledge(panel, lambda dosage: mask_alone(plan, dosage), plan.fill, error, error)
     dosage = GenotypeStore.open(GenotypeFiles(prepared.folder).cohort_store).dosage(rows)
-    among = Among(knowledge, patterns, settings.candidates, draws_of(run.run, run.seed))
-    profiles = among.profiles(dosage, rows)
+    among = Among(knowledge, plan.codebook.shown(plan.masked), settings.candidates, draws_of(run.run, run.seed))
+    profiles = among.profiles(dosage, numbers)
     hits = among.success(settings.attacks, shown, profiles)
-    values = {RECOGNISED: hits, MEMBERSHIP: outranked(records, profiles, knowledge)}
+    values = {RECOGNISED: hits, MEMBERSHIP: outranked(records.released, profiles, knowledge)}
     if settings.traits:
         values |= _traits(settings, model, prepared, _Scores(plan, panel, dosage, shown))
     return EvaluatedPeople(values)
+
+
+def _numbers(stored: StoredRelease, records: Records, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The records of the people who take part. Others may have come, gone or been left out: the file is as it was.
+
+    Raises:
+        InputError: Somebody has none.
+    """
+    numbers = records.numbers(rows)
+    if none := int((numbers < 0).sum()):
+        raise InputError(
+            f"has no record of {none} of the {len(rows)} held-out people",
+            where=stored.folder,
+            cure=f"leave who is not in {stored.columns} out by `afml prepare --without`; configure a run anew",
+        )
+    return numbers
 
 
 def _model(digest: str, prepared: Prepared) -> TrainedModel:
@@ -108,7 +125,8 @@ def _model(digest: str, prepared: Prepared) -> TrainedModel:
 def _traits(
     settings: ReleaseEvaluationSettings, model: TrainedModel, prepared: Prepared, scores: _Scores
 ) -> dict[str, NDArray[np.float64]]:
-    declared = RiskSettings(**model.card[RISK]).declared  # their scores come first, then those of kept components
+    # Their scores come first, then those of classes of attributes, which are no columns of traits, and of components.
+    declared = RiskSettings(**model.card[RISK]).diseases
     values = {}
     for trait in settings.traits:
         if trait not in declared:

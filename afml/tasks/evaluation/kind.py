@@ -8,11 +8,9 @@ Those who take part are the people kept out of training (`RunConfig.people`), an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +21,14 @@ from afml.core.errors import ConfigError, InputError
 from afml.data.kind import DATA_KINDS
 from afml.data.prepared import Prepared
 from afml.tasks.evaluation.answers import Answers, answers
+from afml.tasks.evaluation.heldout import HeldOutKind, HeldOutTask
 from afml.tasks.evaluation.noised import measured
 from afml.tasks.evaluation.page import write_pages
 from afml.tasks.evaluation.settings import EvaluationSettings
 from afml.tasks.evaluation.vector import NAME, blocks_of, vectors
-from afml.tasks.release.blocks import Blocks
-from afml.tasks.release.kind import ReleaseKind
 from afml.tasks.release.model import ReleaseModel
 from afml.tasks.release.plan import ReleasePhase
-from afml.tasks.release.task import ReleaseTask
 from afml.training.model import run_card
-from afml.training.planning import Plan, Rounds, Terms
 from afml.training.shelf import find_model, open_model
 
 _SUMS = "sums"
@@ -64,7 +59,7 @@ class ScoredPeople:
         return hashlib.sha256(f"{self.vectors.shape}".encode() + self.vectors.astype("<f8").tobytes()).hexdigest()
 
 
-class EvaluationKind(ReleaseKind):
+class EvaluationKind(HeldOutKind):
     """See `afml.training.task.TaskKind`."""
 
     data = DATA_KINDS.names()
@@ -73,20 +68,6 @@ class EvaluationKind(ReleaseKind):
     def phases(self, settings: EvaluationSettings, data: DataAgreement) -> tuple[ReleasePhase, ...]:
         """One release."""
         return (ReleasePhase(NAME, len(blocks_of(settings))),)
-
-    def check(self, run: RunConfig) -> None:
-        """See `TaskKind.check`."""
-        super().check(run)
-        if run.people != "holdout":
-            raise ConfigError(
-                "an evaluation is of the people kept out of training, and this run is of the others",
-                where=f"run {run.run}",
-                cure="have the coordinator run `afml configure` again",
-            )
-
-    def plan(self, given: Mapping[str, Any], data: DataAgreement, rounds: Rounds, terms: Terms) -> Plan:
-        """See `TaskKind.plan`."""
-        return super().plan(given, data, rounds, terms).model_copy(update={"people": "holdout"})
 
     def task(self, run: RunConfig, public: Path, *, bf16: bool = False) -> EvaluationTask:
         """See `TaskKind.task`."""
@@ -106,22 +87,13 @@ class EvaluationKind(ReleaseKind):
             raise InputError(f"the model's task finds {len(people)} held-out people of {len(held.enrolled)}")
         return ScoredPeople(vectors(_answers_about(answers(opened.task, people, held), settings), settings))
 
-    def held_out(self, run: RunConfig, prepared: Prepared) -> ScoredPeople:
-        """The same: nobody else is looked at."""
-        return self.enrolled(run, prepared)
 
-
-class EvaluationTask(ReleaseTask):
+class EvaluationTask(HeldOutTask):
     """One noised sum, and the measures that follow from it."""
 
     def __init__(self, run: RunConfig, settings: EvaluationSettings) -> None:
-        super().__init__(run)
+        super().__init__(run, blocks_of(settings))
         self.settings = settings
-        self._blocks = blocks_of(settings)
-
-    def vector(self, phase: int) -> Blocks:
-        """See `ReleaseTask.vector`."""
-        return self._blocks
 
     def values(self, phase: int, enrolled: ScoredPeople, people: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         """See `ReleaseTask.values`."""
