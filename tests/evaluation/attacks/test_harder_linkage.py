@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from afml.evaluation.attacks.base import Int8, Knowledge
-from afml.evaluation.attacks.inversion import InversionLinkage
+from afml.evaluation.attacks.inversion import InversionLinkage, summed_terms
 from afml.evaluation.attacks.likelihood import LikelihoodLinkage
 from afml.evaluation.attacks.markov import HiddenMarkovLinkage, evidence_ratios
 from afml.evaluation.attacks.pedigree import Pedigree
@@ -92,6 +92,16 @@ def test_inversion_equals_counting_who_shows_the_same() -> None:
             counts = np.array([sum(person[s] == g for person in same) for g in range(3)])
             expected = (counts + 2.0 * prior / prior.sum()) / (len(same) + 2.0)
             np.testing.assert_allclose(found[s], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sites", [0, 1, 3, 4, 5, 8, 11])
+def test_terms_looked_up_four_by_four_are_those_of_each_site(sites: int) -> None:
+    rng = np.random.default_rng(sites)
+    calls = rng.integers(0, 4, (12, 300)).astype(np.uint8)
+    columns = np.sort(rng.choice(12, sites, replace=False))
+    table = rng.integers(-99, 99, (sites, 4)).astype(np.float32)
+    slow = [sum(float(table[k, calls[site, who]]) for k, site in enumerate(columns)) for who in range(300)]
+    np.testing.assert_array_equal(summed_terms(calls, columns, table), slow)
 
 
 def test_inversion_sees_what_is_behind_a_record_that_shows_nothing_of_it() -> None:
