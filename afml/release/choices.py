@@ -70,14 +70,16 @@ class Choices:
         points, centroids = (self.points - middle).astype(np.float32), (self.centroids - middle).astype(np.float32)
         lengths = (centroids**2).sum(axis=1)  # [J]
         for part in _parts(len(self), patterns):
-            rough = lengths - 2 * (points[part] @ centroids.T)
+            rough = points[part] @ (-2 * centroids.T)
+            rough += lengths
             if self.contained is not None:
                 lacking = np.unpackbits(~self.contained[part], axis=1, count=patterns).view(np.bool_)
                 np.copyto(rough, np.inf, where=lacking)
             if closed is not None:
                 rough[:, closed] = np.inf
             near = rough.min(axis=1) + _ROUNDING * ((points[part] ** 2).sum(axis=1) + lengths.max())
-            rows, columns = np.nonzero(rough <= np.where(np.isfinite(near), near, -np.inf)[:, None])
+            near = np.where(np.isfinite(near), near, -np.inf)[:, None]
+            rows, columns = np.divmod(np.flatnonzero(rough <= near), patterns)
             exact = ((self.points[part][rows] - self.centroids[columns]) ** 2).sum(axis=1)
             order = np.lexsort((columns, exact, rows))
             rows, first = np.unique(rows[order], return_index=True)

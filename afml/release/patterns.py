@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from afml.core.config import canonical_json
 from afml.release.choices import Choices
 
-#: Records that are compared with the patterns at a time.
-_PEOPLE_AT_ONCE = 4096
+#: Records that are compared with the patterns at a time; no power of two, at which caches turn tables round slowly.
+_PEOPLE_AT_ONCE = 2000
 
 Pattern = tuple[tuple[int, int], ...]
 """Shown genotypes as (site, dosage), ascending by site; empty: nothing is shown. 0 goes with fill "missing" alone."""
@@ -89,13 +89,16 @@ class Codebook:
 
 def contains(dosage: NDArray[np.int8], patterns: tuple[Pattern, ...] | list[Pattern]) -> NDArray[np.bool_]:
     """Which patterns each record contains, [people, patterns]."""
-    out = np.ones((len(dosage), len(patterns)), dtype=bool)
-    for depth in range(max(map(len, patterns), default=0)):  # all first genotypes at once, then all second ones, ...
-        deep = [index for index, pattern in enumerate(patterns) if len(pattern) > depth]
-        sites = [patterns[index][depth][0] for index in deep]
-        values = np.array([patterns[index][depth][1] for index in deep], np.int8)
-        for part in _parts_of(len(dosage)):
-            out[part, deep] &= dosage[part, sites] == values
+    out = np.empty((len(dosage), len(patterns)), dtype=bool)
+    sites = sorted({site for pattern in patterns for site, _ in pattern})
+    row = {site: at for at, site in enumerate(sites)}
+    for part in _parts_of(len(dosage)):
+        calls = np.take(dosage[part].T, np.array(sites, np.int64), axis=0)  # site by site: people lie side by side
+        held = np.ones((len(patterns), calls.shape[1]), dtype=bool)
+        for whose, pattern in zip(held, patterns, strict=True):
+            for site, value in pattern:
+                whose &= calls[row[site]] == value
+        out[part] = held.T
     return out
 
 
