@@ -20,6 +20,7 @@ from afml.evaluation.baselines import (
     UnderTest,
     binned_score,
     compare,
+    grouped,
     grouped_families,
     static_sites,
 )
@@ -227,9 +228,30 @@ def test_matched_retention_shows_as_much(comparands: Comparands) -> None:
     assert shown == pytest.approx(0.2 * retained_fraction(comparands.dosage, "major"), rel=0.1)
 
 
+def test_groups_of_many_people_are_made_side_by_side_and_are_the_same(
+    comparands: Comparands, weights: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = dataclasses.replace(
+        comparands, dosage=comparands.dosage[::3], everybody=comparands.dosage, files=(150, 250), min_group_size=10,
+        outcome=comparands.outcome.of(np.arange(0, 400, 3)), rows=np.arange(0, 400, 3),
+    )  # fmt: skip
+
+    def found() -> list[tuple[str, float, float]]:
+        return [
+            (one.label, one.auc, one.rr(baseline_suite(0)[:1]))
+            for family in grouped_families(some, weights)
+            for one in family.levels[:3]
+        ]
+
+    here = found()
+    monkeypatch.setattr(grouped, "IN_CHILDREN_FROM", 0)
+    assert found() == here
+    assert len({auc for _, auc, _ in here}) > 1
+
+
 def test_grouped_baselines_bound_rr_in_every_file(comparands: Comparands, weights: np.ndarray) -> None:
-    grouped = dataclasses.replace(comparands, files=(200, 200), min_group_size=20)
-    families = grouped_families(grouped, weights)
+    in_groups = dataclasses.replace(comparands, files=(200, 200), min_group_size=20)
+    families = grouped_families(in_groups, weights)
     assert [family.name for family in families] == [GROUPED_STATIC, GROUPED_RANDOM]
     assert grouped_families(comparands, weights) == ()
     for family in families:

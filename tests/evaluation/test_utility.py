@@ -14,6 +14,7 @@ from afml.evaluation.attacks.base import Int8
 from afml.evaluation.utility import (
     Outcome,
     Utility,
+    as_read,
     best_raw_auc,
     calibration,
     covariate_auc,
@@ -21,6 +22,7 @@ from afml.evaluation.utility import (
     raw_auc,
     released_auc,
     score_auc,
+    selection,
     standardise,
     utility_of,
 )
@@ -72,6 +74,26 @@ def test_missing_masks_are_read_as_the_better_of_two_ways(study: tuple[Int8, Out
     rng = np.random.default_rng(1)
     holes = np.where(rng.random(dosage.shape) < 0.5, dosage, -1).astype(np.int8)
     assert released_auc(holes, outcome) >= released_auc(np.maximum(holes, 0), outcome) - 0.05
+
+
+def test_sites_that_are_masked_in_everybody_are_read_in_one_way(
+    study: tuple[Int8, Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dosage, outcome = study
+    static = np.where(np.isin(np.arange(200), [10, 90, 150]), dosage, -1).astype(np.int8)
+    both = [released_auc(one, outcome) for one in (static, np.where(static == -1, 0, static).astype(np.int8))]
+    monkeypatch.setattr(selection, "_cross_validated", None)  # nobody asks
+    assert both == [released_auc(static, outcome)] * 2
+
+
+def test_one_fold_of_many_people_reads_masks_as_three_do(
+    study: tuple[Int8, Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dosage, outcome = study
+    only_hets = np.where(dosage == 1, dosage, -1).astype(np.int8)
+    three = as_read(only_hets, outcome)
+    monkeypatch.setattr(selection, "ONE_FOLD", 0)
+    np.testing.assert_array_equal(as_read(only_hets, outcome), three)
 
 
 def test_the_best_raw_model_finds_a_sparse_trait(study: tuple[Int8, Outcome]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
+from afml.core.children import in_child, usable_processors
 from afml.evaluation.attacks import ReleaseFunction
 from afml.evaluation.attacks.base import Float64, Int8
+from afml.evaluation.attacks.scoring import IN_CHILDREN_FROM, alone
 from afml.evaluation.baselines.comparands import Comparands
 from afml.evaluation.baselines.family import Family, Level, as_level
 from afml.evaluation.baselines.masked import KEEP_RATES, ranked_sites, site_counts
@@ -15,22 +18,44 @@ from afml.evaluation.masks import mask_rare, merge_prefixes, random_mask, static
 
 GROUPED_STATIC = "static top sites, grouped"
 GROUPED_RANDOM = "random masking, grouped"
+AT_ONCE = 2
+"""Levels made side by side: each holds masked records of everybody."""
 
 
-def grouped_level(
-    comparands: Comparands, level: str, mask: ReleaseFunction, merge: Callable[[Int8, int], Int8]
-) -> Level:
-    """A level whose files are merged into groups of the release's minimum size.
+Merge = Callable[[Int8, int], Int8]
+"""Merges or masks the records of one file until so many share each pattern."""
+
+
+def grouped_levels(comparands: Comparands, ways: Sequence[tuple[str, ReleaseFunction, Merge]]) -> tuple[Level, ...]:
+    """Levels whose files are merged into groups of the release's minimum size.
 
     The attacker knows how records are merged and merges the references (and the panel) as one file, at the
     same share of its people.
+
+    Args:
+        comparands: The people.
+        ways: (label, mask, how a file of masked records is merged) of each level.
     """
-    k, share = comparands.min_group_size, comparands.min_group_size * len(comparands.files) / len(comparands.people)
+    share = comparands.min_group_size * len(comparands.files) / len(comparands.people)
+
+    def level(label: str, mask: ReleaseFunction, merge: Merge, released: Int8) -> Level:
+        return as_level(
+            comparands, label, released, lambda dosage: merge(mask(dosage), max(1, round(share * len(dosage))))
+        )
+
+    work = [partial(_released, comparands, mask, merge) for _, mask, merge in ways]
+    # Every file is merged whole, however few of its people are then looked at.
+    here = in_child() or comparands.people.size < IN_CHILDREN_FROM
+    made = [one() for one in work] if here else alone(work, min(usable_processors(), AT_ONCE))
+    return tuple(level(*way, released) for way, released in zip(ways, made, strict=True))
+
+
+def _released(comparands: Comparands, mask: ReleaseFunction, merge: Merge) -> Int8:
+    """Records of `comparands.dosage`, int8[n, S]."""
     released = mask(comparands.people)
     for file in np.split(released, np.cumsum(comparands.files)[:-1]):
-        file[:] = merge(file, k)
-    released = released[comparands.rows]
-    return as_level(comparands, level, released, lambda dosage: merge(mask(dosage), max(1, round(share * len(dosage)))))
+        file[:] = merge(file, comparands.min_group_size)
+    return released[comparands.rows]
 
 
 def grouped_families(comparands: Comparands, weights: Float64) -> tuple[Family, ...]:
@@ -39,20 +64,16 @@ def grouped_families(comparands: Comparands, weights: Float64) -> tuple[Family, 
         return ()
     value, order = comparands.masked_value, ranked_sites(comparands.panel, weights)
 
-    def static(count: int) -> Level:
+    def static(count: int) -> tuple[str, ReleaseFunction, Merge]:
         sites = order[:count]
-        return grouped_level(
-            comparands,
-            f"{count} sites",
-            static_mask(sites, value),
-            lambda file, size: merge_prefixes(file, sites, size, value),
-        )
+        return f"{count} sites", static_mask(sites, value), lambda file, size: merge_prefixes(file, sites, size, value)
 
-    def random(rate: float) -> Level:
+    def random(rate: float) -> tuple[str, ReleaseFunction, Merge]:
         mask = random_mask(rate, value, comparands.seed, 1, 0)
-        return grouped_level(comparands, f"keep {rate:.3g}", mask, lambda file, size: mask_rare(file, size, value))
+        return f"keep {rate:.3g}", mask, lambda file, size: mask_rare(file, size, value)
 
+    counts = site_counts(weights, len(order))
     return (
-        Family(GROUPED_STATIC, tuple(static(count) for count in site_counts(weights, len(order)))),
-        Family(GROUPED_RANDOM, tuple(random(rate) for rate in KEEP_RATES)),
+        Family(GROUPED_STATIC, grouped_levels(comparands, [static(count) for count in counts])),
+        Family(GROUPED_RANDOM, grouped_levels(comparands, [random(rate) for rate in KEEP_RATES])),
     )
