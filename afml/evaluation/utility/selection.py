@@ -42,7 +42,7 @@ def as_read(released: Int8 | Float64, outcome: Outcome) -> Int8 | Float64:
     return released
 
 
-def _partly_masked(released: Int8) -> bool:
+def _partly_masked(released: Int8 | Float64) -> bool:
     """Whether some site is masked in some people and not in others: one that is masked in all is constant, however it
     is read."""
     masked = np.zeros(released.shape[1], dtype=np.int64)
