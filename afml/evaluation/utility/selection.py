@@ -35,14 +35,14 @@ def released_auc(released: Int8 | Float64, outcome: Outcome) -> float:
 
 def as_read(released: Int8 | Float64, outcome: Outcome) -> Int8 | Float64:
     """Released records with './.' as the recipient reads it; scores as they are."""
-    if released.dtype == np.int8 and _partly_masked(released):
+    if released.dtype == np.int8 and _partly_masked(released.astype(np.int8, copy=False)):
         as_major = np.where(released == MASKED, 0, released).astype(np.int8)
         if _cross_validated(as_major, outcome) > _cross_validated(released, outcome):
             return as_major
     return released
 
 
-def _partly_masked(released: Int8 | Float64) -> bool:
+def _partly_masked(released: Int8) -> bool:
     """Whether some site is masked in some people and not in others: one that is masked in all is constant, however it
     is read."""
     masked = np.zeros(released.shape[1], dtype=np.int64)
