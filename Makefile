@@ -26,12 +26,12 @@ export PYTHONDONTWRITEBYTECODE ?=
 # No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
 export MPLBACKEND := Agg
 
-.PHONY: help readme setup demo demo-biobank golden reproduce reproduce-quick reproduce-extended reproduce-small reproduce-attacks reproduce-attributes reproduce-examples test simulate fuzz check map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-evaluation bench-evaluation-large bench-peers bench-paired clean
+.PHONY: help readme setup demo demo-biobank golden reproduce reproduce-quick reproduce-extended reproduce-small reproduce-attacks reproduce-attributes reproduce-examples test simulate soak fuzz check map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-evaluation bench-evaluation-large bench-peers bench-paired clean
 
 help:
 	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=]   five institutions on this machine"
 	@echo "make demo-biobank [PEOPLE=100000]   five simulated biobanks, ten traits, one release"
-	@echo "make test     all tests        make check   types, style, layers, wire code    make simulate [HISTORIES=2000]   hostile parties   make fuzz   damaged files"
+	@echo "make test     all tests        make check   types, style, layers, wire code    make simulate [SCHEDULES=10000] [HISTORIES=2000]   faults, hostile parties   make soak   real processes killed   make fuzz   damaged files"
 	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-small DATA=DIR   make reproduce-quick   make reproduce-attacks DATA=DIR   make reproduce-attributes DATA=DIR   make reproduce-examples DATA=DIR [SEEDS=20]"
 	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory, bench-genomes, bench-evaluation; bench-evaluation-large of 500,000 people; bench-peers beside NVFlare, bench-paired OLD=DIR beside an older checkout)    make setup   only the environment"
 
@@ -117,11 +117,22 @@ test: export OPENBLAS_NUM_THREADS := 1
 test: $(READY) $(READY_SIM)
 	"$(PY)" -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # in the order of tests/conftest.py: the longest first
 
-# Histories of a hostile coordinator, aggregator and institution against honest ones; `make test` plays 100.
+# Whole runs under faults of every kind (docs/design/simulation.md), and histories of a hostile coordinator, aggregator and
+# institution against honest ones; `make test` plays 12 and 100.
+SCHEDULES ?= 10000
 HISTORIES ?= 2000
+simulate: export AFML_SCHEDULES := $(SCHEDULES)
 simulate: export AFML_HISTORIES := $(HISTORIES)
+simulate: export OMP_NUM_THREADS := 1
 simulate: $(READY)
+	"$(PY)" -m pytest tests/simulate -k no_schedule -q --timeout=0 -n 2
 	"$(PY)" -m pytest tests/hostile -k no_history -q --timeout=0
+
+# Real processes through 2,000 rounds while they are killed, stopped and frozen: about twenty minutes; `make test` takes six.
+SOAK_ROUNDS ?= 2000
+soak: export AFML_SOAK_ROUNDS := $(SOAK_ROUNDS)
+soak: $(READY)
+	"$(PY)" -m pytest tests/federation/test_soak.py -q --timeout=0
 
 # 1,000 damaged files against a slow reader; `make test` takes every sixth.
 fuzz: export AFML_FUZZ := all
