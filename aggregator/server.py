@@ -30,6 +30,7 @@ from afml.core.files import hold_alone, write_bytes
 from afml.core.logging import get_logger
 from afml.wire.federation_pb2_grpc import add_FederationServicer_to_server
 from aggregator.engine import Engine
+from aggregator.malformed import log_in_one_line
 from aggregator.orders import Orders
 from aggregator.publishing import Publisher
 from aggregator.run import Folder, ServedRun
@@ -147,6 +148,7 @@ async def _to_its_end(
 
 async def _listening(service: Service, tls: TlsIdentity, listen: Address) -> Any:
     host, port = listen
+    log_in_one_line()
     server = grpc.aio.server(options=AGGREGATOR)
     add_FederationServicer_to_server(service, server)  # type: ignore[no-untyped-call]
     healthy = _Clock()

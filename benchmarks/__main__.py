@@ -1,6 +1,7 @@
 """Run benchmark sections: each module of this package that has `run() -> dict` is one.
 
-A module may also hold `BARS`: figure -> (comparison, value); a missed bar is printed, never hidden.
+A module may also hold `BARS`: figure -> (comparison, value); a missed bar is printed, never hidden; and
+`SECTION`, where its figures belong under another name than its own.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def main() -> None:
         print(f"{name} ...", flush=True)
         module = importlib.import_module(f"benchmarks.{name}")
         figures = module.run()
-        merge(arguments.out, name, figures)
+        merge(arguments.out, getattr(module, "SECTION", name), figures)
         show(module, figures)
 
 

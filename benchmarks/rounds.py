@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,28 +87,49 @@ def figures() -> dict[str, object]:
     return found
 
 
-def measure(parameters: int, *, plain: bool = False, rounds: int = ROUNDS) -> Round:
-    """Run `rounds` rounds of `parameters` coordinates."""
+def measure(
+    parameters: int,
+    *,
+    plain: bool = False,
+    rounds: int = ROUNDS,
+    beside: Sequence[object] = (),
+    log: Path | None = None,
+) -> Round:
+    """Run `rounds` rounds of `parameters` coordinates.
+
+    Args:
+        parameters: Length of an update.
+        plain: Without encryption.
+        rounds: How many.
+        beside: A module and its arguments, after folder and address, that run meanwhile.
+        log: Where what that says is kept.
+    """
     with tempfile.TemporaryDirectory(prefix="afml-rounds-") as folder:
         root = Path(folder)
         _write_run(root, parameters, rounds, plain)
         address = f"127.0.0.1:{free_port()}"
-        with _started(root, address, plain) as (server, nodes):
+        with started(root, address, plain) as (server, nodes):
             memory = _Memory(server.pid)
             for number in range(1, NODES + 1):
-                nodes.append(_start_node(root, number, address, plain))
+                nodes.append(start_node(root, number, address, plain))
+            others = [_start(root, "beside", beside[0], root, address, *beside[1:])] if beside else []
             while server.poll() is None and not any(process.poll() for process in nodes):
                 memory.look()
                 time.sleep(0.05)
             if server.poll() != 0 or any(process.wait(300) for process in nodes):
                 logs = "".join(path.read_text() for path in sorted(root.glob("*.log")))
                 raise RuntimeError(f"a process of the round failed\n{logs[-4000:]}")
+            for other in others:
+                other.terminate()
+                other.wait()
+            if log is not None:
+                log.write_bytes((root / "beside.log").read_bytes())
         return _read_logs(root, rounds, memory.extra_mb)
 
 
 def _write_run(root: Path, parameters: int, rounds: int, plain: bool) -> None:
     """Kits and a signed run: one full-batch phase with distributed noise, a secure source of noise."""
-    roster = make_kits(root / "kits", "bench", NODES)
+    roster = make_kits(root / "kits", "bench", NODES + 1)  # one more is on the roster, and in no run
     for number in range(1, NODES + 1):
         policyfile.init(root / "kits" / f"node-{number}", policyfile.trial_policy(roster))
     phase = Phase(
@@ -125,7 +146,7 @@ def _write_run(root: Path, parameters: int, rounds: int, plain: bool) -> None:
 
 
 @contextlib.contextmanager
-def _started(
+def started(
     root: Path, address: str, plain: bool
 ) -> Iterator[tuple[subprocess.Popen[bytes], list[subprocess.Popen[bytes]]]]:
     """A serving aggregator; whatever was started is stopped at the end."""
@@ -163,7 +184,7 @@ def _start_aggregator(root: Path, address: str, plain: bool) -> subprocess.Popen
     )
 
 
-def _start_node(root: Path, number: int, address: str, plain: bool) -> subprocess.Popen[bytes]:
+def start_node(root: Path, number: int, address: str, plain: bool) -> subprocess.Popen[bytes]:
     options = ["--plain"] if plain else []
     return _start(root, f"node-{number}", "benchmarks.party", root, number, address, *options)
 
