@@ -36,6 +36,11 @@ class Folder:
         return self.root / "summary.json"
 
     @property
+    def seen(self) -> Path:
+        """From when on the certificates count that parties were met with."""
+        return self.root / "seen.json"
+
+    @property
     def letters(self) -> Path:
         """Bodies of letters."""
         return self.root / "letters"

@@ -18,7 +18,8 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from afml.consortium.connection import AGGREGATOR
-from afml.consortium.kit import AggregatorKit, TlsIdentity
+from afml.consortium.inforce import InForce
+from afml.consortium.kit import AggregatorKit, Renewed
 from afml.consortium.limits import TIME_MS
 from afml.consortium.run import RunConfig
 from afml.consortium.scheme import run_params
@@ -32,6 +33,7 @@ from afml.wire.federation_pb2_grpc import add_FederationServicer_to_server
 from aggregator.engine import Engine
 from aggregator.malformed import log_in_one_line
 from aggregator.orders import Orders
+from aggregator.peers import Peers
 from aggregator.publishing import Publisher
 from aggregator.run import Folder, ServedRun
 from aggregator.scheme import Scheme
@@ -121,7 +123,7 @@ async def _serve(
     transcript = Transcript(run.folder.transcript, kit.signing_key)
     publisher = Publisher(run, engine, summer, transcript, watchers)
     service, orders = Service(run, engine, publisher, watchers), Orders(run, engine, transcript)
-    server = await _listening(service, kit.tls, listen)
+    server = await _listening(service, kit, run.folder, listen)
     get_logger().info("serving", run=run.config.run, address="{}:{}".format(*listen))
     started = time.monotonic()
     serving = Serving("{}:{}".format(*listen), kit.tls.expires.timestamp(), time.time())
@@ -146,14 +148,17 @@ async def _to_its_end(
         get_logger().warning("finished", run=run.config.run, problem=told)
 
 
-async def _listening(service: Service, tls: TlsIdentity, listen: Address) -> Any:
+async def _listening(service: Service, kit: AggregatorKit, folder: Folder, listen: Address) -> Any:
     host, port = listen
     log_in_one_line()
-    server = grpc.aio.server(options=AGGREGATOR)
+    certificates = InForce(kit.folder, kit.roster, folder.seen)
+    certificates.announce("aggregator", kit.tls.certificate)
+    peers = Peers(kit.roster, certificates)
+    server = grpc.aio.server(options=AGGREGATOR, interceptors=[peers])
     add_FederationServicer_to_server(service, server)  # type: ignore[no-untyped-call]
     healthy = _Clock()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    credentials = server_credentials(tls)
+    credentials = server_credentials(kit.tls, Renewed(kit.folder, "aggregator"))
     try:
         server.add_secure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", credentials)
     except RuntimeError as error:

@@ -43,7 +43,7 @@ def _say(event: Event) -> None:
 def run_node(root: Path, number: int, address: str, hidden_by: Backend) -> None:
     kit = load_node_kit(root / "kits" / f"node-{number}")
     configure(f"node-{number}")
-    run = load_run(root / "run.json", kit.roster)
+    run = load_run(root / "run.json", kit.history)
     people = tuple(f"person-{index}" for index in range(run.enrolled[number]))
     work = Workspace(root / f"work-{number}")
     trainer = supplied_trainer(run, number, node_std(run, run.phases[0]))

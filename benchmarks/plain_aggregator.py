@@ -21,7 +21,7 @@ def main(root: Path, address: str) -> None:
     configure("aggregator")
     kit = load_aggregator_kit(root / "kits" / "aggregator")
     host, _, port = address.rpartition(":")
-    serve(kit, load_run(root / "run.json", kit.roster), root / "aggregator", (host, int(port)), backend=PLAIN)
+    serve(kit, load_run(root / "run.json", kit.history), root / "aggregator", (host, int(port)), backend=PLAIN)
 
 
 if __name__ == "__main__":

@@ -11,17 +11,15 @@ import grpc
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt
-from afml.consortium.connection import NODE
 from afml.consortium.limits import MAX_LETTER, PIECE
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.reasons import Reason
 from afml.consortium.run import RunConfig
-from afml.consortium.tls import channel_credentials
 from afml.core.errors import AfmlError, ProtocolError, Superseded, TransportError
 from afml.wire import federation_pb2 as wire
-from afml.wire.federation_pb2_grpc import FederationStub
 from crypto.public.signing import sign
 from node.announcements import Announcements
+from node.line import Line
 from node.patience import Patience
 
 Reply = TypeVar("Reply")
@@ -31,6 +29,7 @@ _POLL_S = 5.0  # a waiting node looks this often whether the run still goes on
 _AWAY = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.CANCELLED,  # the aggregator stops and cancels its calls
+    grpc.StatusCode.UNAUTHENTICATED,  # until another certificate is in the kit
 )
 _SAYS_NOTHING = {grpc.StatusCode.CANCELLED: "it is stopping"}
 _REFUSED = (
@@ -45,9 +44,9 @@ class Client:
 
     def __init__(self, address: str, kit: NodeKit, config: RunConfig, patience: Patience | None = None) -> None:
         """`patience`: how long calls are repeated while the aggregator is away."""
-        self._channel = grpc.secure_channel(address, channel_credentials(kit.tls), NODE)
-        self._stub = FederationStub(self._channel)  # type: ignore[no-untyped-call]
+        self._line = Line(address, kit)
         self._address, self._kit, self.patience = address, kit, patience or Patience(address)
+        self.patience.missed = self._line.doubt
         self._of_run = config.run, config.digest()
         self._run: dict[str, Any] = dict(zip(("run", "config_digest"), self._of_run, strict=True))
         self.node = kit.node
@@ -55,7 +54,7 @@ class Client:
     def close(self) -> None:
         """Close the connection."""
         self.patience.end()
-        self._channel.close()
+        self._line.close()
 
     def enrol(self, pad_key: bytes) -> int:
         """Enrol with this run's pad key; returns how many nodes the run expects."""
@@ -195,6 +194,10 @@ class Client:
         request = wire.ModelDigest(**self._run, node=self.node, round=round_number, digest=digest, signature=signature)
         self._call(lambda: self._stub.ReportDigest(request))
 
+    @property
+    def _stub(self) -> Any:
+        return self._line.stub
+
     def _at(self, attempt: Attempt) -> dict[str, Any]:
         return {**self._run, "round": attempt.round, "attempt": attempt.number, "node": self.node}
 
@@ -237,6 +240,12 @@ class Client:
             return TransportError(
                 "no answer in time", where=f"aggregator {self._address}", cure="check the other nodes"
             )
+        if code == grpc.StatusCode.UNIMPLEMENTED:
+            problem, cure = "it does not know a call of this version of AFML", "have both use the same version of AFML"
+            return ProtocolError(problem, where=f"aggregator {self._address}", cure=cure)
+        if code == grpc.StatusCode.UNAUTHENTICATED:
+            cure = "install the coordinator's newest answer with `afml keys install`; this node then goes on by itself"
+            return TransportError(text[:200], where=f"aggregator {self._address}", cure=cure)
         return TransportError(
             text[:200],
             where=f"aggregator {self._address}",

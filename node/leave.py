@@ -32,7 +32,8 @@ def leave(kit: NodeKit, part: Part, *, tell: Tell = untold) -> RunConfig:
         TransportError: The aggregator does not answer: nothing has changed.
         InputError: The node is running.
     """
-    run, work = load_run(part.run_file, kit.roster), Workspace(part.work)
+    run, work = load_run(part.run_file, kit.history), Workspace(part.work)
+    kit = kit.under(run)
     with in_use(work):
         journal = Journal(work.run(run.run))
         journal.require_not_ended()

@@ -44,6 +44,9 @@ class Patience:
         reason: Finds out why nobody answers, "" where it cannot tell; asked before something is told.
         stop: Set when this node is to stop: every wait ends.
         now: A monotonic clock, in seconds.
+
+    Attributes:
+        missed: Called whenever a call was not answered.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Patience:
     ) -> None:
         self._address, self._limit, self._tell, self._reason, self._now = address, limit_s, tell, reason, now
         self.stop = stop or threading.Event()
+        self.missed: Callable[[], None] = lambda: None
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._since: float | None = None
@@ -73,6 +77,7 @@ class Patience:
             TransportError: The aggregator has been away for longer than this node waits, or this node is done.
             Stopped: This node is to stop.
         """
+        self.missed()
         with self._lock:
             if self._since is None:
                 self._since, self._note = self._now(), 0.0

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from afml.consortium.history import Demand
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.roster import Roster
 from afml.consortium.run import Budget, RunConfig
@@ -69,6 +70,12 @@ class ReleaseRules(FiniteSettings):
     min_group_size: int = Field(default=20, ge=1)
 
 
+class RosterRules(FiniteSettings):
+    """Which new versions of the roster this site takes."""
+
+    countersigned: Demand = "majority"
+
+
 class Policy(FiniteSettings):
     """The whole policy of a site."""
 
@@ -76,6 +83,7 @@ class Policy(FiniteSettings):
     run: RunRules = RunRules()
     trust: Trust = Trust()
     release: ReleaseRules = ReleaseRules()
+    roster: RosterRules = RosterRules()
 
     def require_release(self, min_group_size: int) -> None:
         """Refuse a release that this site does not allow.
@@ -260,6 +268,7 @@ def looser(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str
 
 _SMALLER_IS_LOOSER = ("quorum", "min_group_size")
 _FALSE_IS_LOOSER = ("approval",)
+_LOOSER = ("all", "majority", "none", "refuse", "charge")  # of two words of one field the later is looser
 
 
 def _looser(name: str, old: Any, new: Any) -> bool:
@@ -268,7 +277,7 @@ def _looser(name: str, old: Any, new: Any) -> bool:
     if isinstance(new, list):
         return ANY not in old and not set(new) <= set(old)
     if isinstance(new, str):
-        return bool(old != new and new == "charge")
+        return _LOOSER.index(new) > _LOOSER.index(old)
     return bool(new < old if name in _SMALLER_IS_LOOSER else new > old)
 
 

@@ -35,6 +35,8 @@ _WORDS = {
     "trust": "Who is trusted not to tell what noise it added, and to add it; this site itself always is.",
     "trust.signing_keys": "Signing keys of such institutions (on the roster).",
     "trust.short_of_trust": 'Where too few are: "charge" what would hold if aggregation were broken, or "refuse".',
+    "roster": "Which new versions of the roster (`afml keys install`) this site takes.",
+    "roster.countersigned": 'Members of the version before who must have countersigned: "majority", "all", "none".',
     "release": "What a released file must be like.",
     "release.allowed": "Whether files may be released at all.",
     "release.min_group_size": "Fewest people who share a released pattern.",

@@ -44,8 +44,8 @@ def reason(address: str, kit: NodeKit) -> str:
     return ""
 
 
-def shake_hands(address: str, kit: NodeKit) -> None:
-    """One TLS handshake, by the way that gRPC takes.
+def shake_hands(address: str, kit: NodeKit) -> bytes:
+    """One TLS handshake, by the way that gRPC takes: the aggregator's certificate, DER.
 
     Raises:
         TransportError: The address is none, the proxy is none, or a certificate is refused by either side.
@@ -57,7 +57,7 @@ def shake_hands(address: str, kit: NodeKit) -> None:
     except InputError as error:
         raise TransportError(error.problem, where=error.where, cure=error.cure) from None
     try:
-        route.shake_hands(connect(at, proxy), at, kit.tls)
+        return route.shake_hands(connect(at, proxy), at, kit.tls)
     except ssl.SSLCertVerificationError as error:
         raise TransportError(
             f"the aggregator's certificate is refused ({error.verify_message})",

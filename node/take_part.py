@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from afml.consortium.card import NodeCard
-from afml.consortium.kit import load_roster
+from afml.consortium.history import load_history
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
@@ -109,7 +109,8 @@ def take_part(
 
 
 def _take_part(kit: NodeKit, part: Part, group: Group | None, hidden_by: Backend | None, tell: Tell) -> Taken:
-    run, work = load_run(part.run_file, kit.roster), Workspace(part.work)
+    run, work = load_run(part.run_file, kit.history), Workspace(part.work)
+    kit = kit.under(run)
     site, journal = Site(kit, part.kit, part.simulation), Journal(work.run(run.run))
     journal.require_not_ended()
     if not journal.paid(run.rounds):  # what is paid for is finished, whatever the policy has become
@@ -124,6 +125,8 @@ def _take_part(kit: NodeKit, part: Part, group: Group | None, hidden_by: Backend
     client = Client(part.address, kit, run, patience)
     try:
         with open_ledger(work, kit, part.ledger) as ledger:
+            if ledger.plans.held(run.run) is None:
+                kit.require_unchanged(run)
             if renamed := recognise_people(ledger, work).renamed:
                 tell(Event("waiting", text=f"{renamed} people have spent under other names, which counts"))
             trainer = Trainer(run, holdings.task, holdings.enrolled, group)
@@ -154,7 +157,7 @@ def _take_part(kit: NodeKit, part: Part, group: Group | None, hidden_by: Backend
 
 def further_process(part: Part) -> Trainer:
     """What another process of the node computes with; of the kit it reads roster and policy, and no key."""
-    run = load_run(part.run_file, load_roster(part.kit))
+    run = load_run(part.run_file, load_history(part.kit))
     holdings = load_holdings(Workspace(part.work), run, start_model=part.start_model, rules=load_policy(part.kit).run)
     return Trainer(run, holdings.task, holdings.enrolled)
 

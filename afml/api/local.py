@@ -15,6 +15,7 @@ from afml.api.one_process import OneProcess, Place
 from afml.api.tasks import anybodys, found
 from afml.api.trained import Trained
 from afml.consortium.card import NodeCard, read_cards
+from afml.consortium.history import load_history
 from afml.consortium.kit import load_aggregator_kit, load_roster
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.provision import load_coordinator_key
@@ -137,7 +138,7 @@ class LocalConsortium:
         name = terms.name or f"run-{1 + len(list((self.root / 'runs').glob('*')))}"
         roster = load_roster(self.kit("coordinator"))
         cards = read_cards([Workspace(self.work(node)).card for node in self.nodes], roster)
-        terms = terms.model_copy(update={"name": name})
+        terms = terms.model_copy(update={"name": name, "roster": roster.digest().hex()})
         run = configure(roster.consortium, cards, self._task, self.settings, rounds, terms)
         path = self._of_run(name) / "run.json"
         if path.exists():
@@ -181,7 +182,7 @@ class LocalConsortium:
         Raises:
             InputError: It has not.
         """
-        run = load_run(self._of_run(name) / "run.json", load_roster(self.kit("coordinator")))
+        run = load_run(self._of_run(name) / "run.json", load_history(self.kit("coordinator")))
         works = {node: self.work(node) for node in self.nodes}
         stated = {node: PrivacyStatement.load(Workspace(work).privacy(name)) for node, work in works.items()}
         transcript = self._of_run(name) / "aggregator" / "transcript.jsonl"
@@ -231,7 +232,7 @@ def _asked(ple: float, options: Mapping[str, Any]) -> tuple[Rounds, Terms]:
 
 
 def _said(terms: Terms) -> dict[str, Any]:
-    return {name: value for name, value in terms.model_dump().items() if name not in ("ple_sigma", "name")}
+    return {name: value for name, value in terms.model_dump().items() if name not in ("ple_sigma", "name", "roster")}
 
 
 def _list(names: set[str]) -> str:

@@ -84,7 +84,7 @@ def mask(
     from node.release import release
 
     loaded = load_node_kit(kit)
-    config = load_run(run, loaded.roster)
+    config = load_run(run, loaded.history)
     settings = _release_settings(config, changes)
     space = Workspace(require_private(work))
     space.require_prepared()
@@ -122,7 +122,7 @@ def reassess(
     from node.reassess import reassess_release
 
     loaded = load_node_kit(kit)
-    config = load_run(run, loaded.roster)
+    config = load_run(run, loaded.history)
     space = Workspace(require_private(work))
     space.require_prepared()
     with closing(open_ledger(space, loaded, ledger)) as opened:
@@ -145,7 +145,7 @@ def release_frontier(
     """
     from node.release import release_frontier as of_public_people
 
-    config = load_run(run, load_node_kit(kit).roster)
+    config = load_run(run, load_node_kit(kit).history)
     space = Workspace(require_private(work))
     space.require_prepared()
     return of_public_people(space, config, _release_settings(config, changes))

@@ -38,7 +38,8 @@ def aggregator(
         raise InputError("is not host:port", where=f"--listen {listen}", cure="for example 127.0.0.1:7443")
     configure_logging("aggregator")
     loaded = load_aggregator_kit(kit)
-    config = load_run(run_file, loaded.roster)
+    config = load_run(run_file, loaded.history)
+    loaded = loaded.under(config)
     at_run(config.run)
     with events_to(events) as tell, served(metrics, partial(of_aggregator, data)):
         tell(Event("waiting", text=f"run {config.run}: for nodes at {listen}"))

@@ -154,10 +154,10 @@ def configure(
         roster.consortium, found, task, _given(kind, settings_file, words, bool(further)),
         Rounds(rounds=rounds or 20, epochs=epochs, sample_rate=sample_rate, clip_norm=clip_norm,
                learning_rate=learning_rate, further=further),
-        Terms(name=name, ple_sigma=ple, budget_sigma=budget, delta=delta, noise=noise, quorum=quorum,
-              max_colluding=max_colluding, max_enrolments=max_enrolments, reserve_attempts=reserve_attempts,
-              deadline_s=deadline, enrolment_grace_s=enrolment_grace, linger_s=linger,
-              backend=backend, start="" if model is None else model.digest(), seed=seed),
+        Terms(name=name, roster=roster.digest().hex(), ple_sigma=ple, budget_sigma=budget, delta=delta, noise=noise,
+              quorum=quorum, max_colluding=max_colluding, max_enrolments=max_enrolments,
+              reserve_attempts=reserve_attempts, deadline_s=deadline, enrolment_grace_s=enrolment_grace,
+              linger_s=linger, backend=backend, start="" if model is None else model.digest(), seed=seed),
     )  # fmt: skip
     if model is not None:
         require_fitting(task.load(), run, model)

@@ -7,9 +7,13 @@ from typing import cast, get_args
 
 import click
 
-from afml.consortium import ownkeys
+from afml.consortium import installing, ownkeys
 from afml.consortium.request import REQUEST, Request, Role, fingerprint
 from afml.core.errors import InputError
+from afml.core.files import write_bytes
+from node.policy import FILE as POLICY
+from node.policy import Policy
+from node.policy import load as load_policy
 
 _PATH = click.Path(path_type=Path)
 
@@ -57,18 +61,39 @@ def renew(kit: Path, hosts: tuple[str, ...]) -> None:
 @click.argument("answer", type=_PATH)
 @click.option("--kit", type=_PATH, required=True, help="Your kit.")
 def install(answer: Path, kit: Path) -> None:
-    """Check the coordinator's ANSWER (a folder) against your keys and put it into your kit."""
-    roster = ownkeys.install(answer, kit)
-    click.echo(f"installed in {kit}: consortium {roster.consortium}, {len(roster.members)} institutions")
+    """Check the coordinator's ANSWER (a folder) against your keys and put it into your kit.
+
+    Where another authority certifies, its certificate (a file) too, once the folder is installed.
+    """
+    if answer.is_file():
+        click.echo(f"installed in {kit}: the certificate of {installing.install_certificate(answer, kit)}")
+        return
+    demand = load_policy(kit).roster.countersigned if (kit / POLICY).exists() else Policy().roster.countersigned
+    roster = installing.install(answer, kit, demand)
+    click.echo(
+        f"installed in {kit}: consortium {roster.consortium}, version {roster.version} of its roster, "
+        f"{len(roster.members)} institutions"
+    )
     click.echo(
         f"fingerprint of the roster, to compare with the coordinator and the others: {fingerprint(roster.digest())}"
     )
 
 
+@keys.command()
+@click.option("--kit", type=_PATH, required=True, help="Your kit, with the roster in it.")
+@click.option("--out", type=_PATH, required=True, help="File for the request.")
+def csr(kit: Path, out: Path) -> None:
+    """Write a certificate request (PKCS 10) for an authority other than the coordinator's."""
+    write_bytes(out, ownkeys.certificate_request(kit))
+    click.echo(f"have {out} certified with all the names in it, then `afml keys install` what comes back")
+
+
 def _say(done: str, request: Request, kit: Path) -> None:
     click.echo(done)
     if request.role == "coordinator":
-        click.echo("ask the parties for their request.json and answer with `afml provision sign`; nothing here is sent")
+        click.echo(
+            "ask the parties for their request.json and answer with `afml consortium found`; nothing here is sent"
+        )
         click.echo(f"fingerprint of these keys, by which others know them: {request.fingerprint}")
         return
     click.echo(f"send {kit / REQUEST} to the coordinator, and nothing else of this folder")

@@ -21,7 +21,7 @@ from afml.core.plain import plain_line
 # torch, key code or a VCF reader.
 VERBS = {
     "keys": ("afml.cli.keys", "Any party: make its own keys, ask for certificates, install the answer."),
-    "provision": ("afml.cli.provision", "Coordinator: sign the roster and certify the keys of all who ask."),
+    "consortium": ("afml.cli.consortium", "Coordinator: found a consortium and change it; members: countersign."),
     "split": ("afml.cli.data", "Split one VCF into a public panel and institutions (for trials)."),
     "phenotypes": ("afml.cli.data", "Simulate phenotypes for people in VCFs (for trials)."),
     "panel": ("afml.cli.panel", "A public panel as one file: choose its sites, look at it, compare two."),

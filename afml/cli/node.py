@@ -124,7 +124,7 @@ def _first(part: Part, group: Group | None, record: Tell, metrics: str) -> None:
     configure_logging(f"node-{kit.node}")
     if group is None:  # torchrun ends all processes of a node together
         _stop_in_order(part.stop)
-    run = load_run(part.run_file, kit.roster)
+    run = load_run(part.run_file, kit.history)
     at_run(run.run)
     place = Place(kit, run, part.address, Workspace(part.work).run(run.run))
     with kept(place) as keeper, served(metrics, lambda: of_node(keeper.seen, part.work)):

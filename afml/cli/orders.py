@@ -9,9 +9,11 @@ import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from afml.cli.places import PRIVATE
-from afml.consortium.kit import CA_KEY, load_aggregator_kit, load_roster
+from afml.consortium.history import load_history
+from afml.consortium.kit import load_aggregator_kit
 from afml.consortium.orders import LONGEST_S, Giver, Order, What
 from afml.consortium.provision import load_coordinator_key
+from afml.consortium.request import REQUEST, read_request
 from afml.consortium.runfile import load_run
 
 _PATH = click.Path(path_type=Path)
@@ -33,7 +35,7 @@ def add_orders(group: click.Group) -> None:
 def _verb(what: What) -> click.Command:
     def give(run_file: Path, kit: Path, data: Path, seconds: float = 0.0) -> None:
         by, key = _giver(kit)
-        config = load_run(run_file, load_roster(kit))
+        config = load_run(run_file, load_history(kit))
         order = Order.signed_by(key, by, config, what, number=time.time_ns() // 1_000_000, seconds=seconds)
         path = order.lay(data)
         click.echo(
@@ -58,6 +60,6 @@ def _giver(kit: Path) -> tuple[Giver, Ed25519PrivateKey]:
     Raises:
         InputError, IntegrityError: It is neither the coordinator's nor the aggregator's.
     """
-    if (kit / CA_KEY).exists():
+    if read_request(kit / REQUEST).role == "coordinator":
         return "coordinator", load_coordinator_key(kit)
     return "aggregator", load_aggregator_kit(kit).signing_key

@@ -86,7 +86,8 @@ def check(kit: Path, run_file: Path | None) -> None:
         click.echo(f"; and {len(strangers)} keys that are not on it")
     if run_file is None:
         return
-    run = load_run(run_file, loaded.roster)
+    run = load_run(run_file, loaded.history)
+    loaded = loaded.under(run)
     refusals = list(found.refusals(run, loaded.roster, loaded.node))
     for line in consequences(found, run, loaded):
         click.echo(line)

@@ -55,7 +55,8 @@ add_orders(run)
 def show(run_file: Path, kit: Path, work: Path, ledger: Path | None) -> None:
     """In plain words: what the run in FILE would spend of this site's people, and what would be left."""
     loaded, policy = load_node_kit(kit), load(kit)
-    config = load_run(run_file, loaded.roster)
+    config = load_run(run_file, loaded.history)
+    loaded = loaded.under(config)
     space = Workspace(work)
     space.require_prepared()
     prepared = space.prepared(config.people)
@@ -74,7 +75,8 @@ def show(run_file: Path, kit: Path, work: Path, ledger: Path | None) -> None:
 def approve(run_file: Path, kit: Path, work: Path, ledger: Path | None) -> None:
     """Approve the run in FILE, signed into this site's ledger; refused where the policy does not allow it."""
     loaded, policy = load_node_kit(kit), load(kit)
-    config = load_run(run_file, loaded.roster)
+    config = load_run(run_file, loaded.history)
+    loaded = loaded.under(config)
     for refusal in policy.refusals(config, loaded.roster, loaded.node):
         raise refusal
     space = Workspace(work)
@@ -92,7 +94,8 @@ def approve(run_file: Path, kit: Path, work: Path, ledger: Path | None) -> None:
 def close(run_file: Path, kit: Path, work: Path, ledger: Path | None) -> None:
     """Close the run in FILE at this site for good. What it reserved and did not spend is free again."""
     loaded = load_node_kit(kit)
-    config = load_run(run_file, loaded.roster)
+    config = load_run(run_file, loaded.history)
+    loaded = loaded.under(config)
     with open_ledger(Workspace(work), loaded, ledger) as opened:
         opened.plans.close(config.run, config.digest().hex(), "by-hand")
         keep_in_kit(loaded, opened)

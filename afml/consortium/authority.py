@@ -1,4 +1,4 @@
-"""The consortium's certificate authority: its key lies in the coordinator's kit, and certifies what parties made."""
+"""The consortium's certificate authority: its key lies in the coordinator's kit, or with somebody else altogether."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ CERTIFICATE_DAYS = 730
 
 
 class Authority:
-    """A certificate and its key."""
+    """A certificate, and its key unless another authority certifies the parties (step-ca, a hospital's)."""
 
-    def __init__(self, consortium: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+    def __init__(self, consortium: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey | None) -> None:
         self.consortium, self._certificate, self._key = consortium, certificate, key
 
     @classmethod
@@ -40,13 +40,31 @@ class Authority:
         return cls(consortium, builder.add_extension(identifier, critical=False).sign(key, hashes.SHA256()), key)
 
     @classmethod
-    def load(cls, folder: Path, consortium: str) -> Authority:
-        """The authority whose key lies in the coordinator's kit.
+    def external(cls, path: Path, consortium: str) -> Authority:
+        """Another authority, by the certificate whose key signs parties' certificates: of an intermediate one, its own.
 
         Raises:
-            InputError: The kit holds no such key, or not the certificate's.
+            InputError: It is no certificate, or not of an authority.
+        """
+        certificate = kit.load_certificate(path, "authority's certificate")
+        try:
+            issues = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        except x509.ExtensionNotFound:
+            issues = False
+        if not issues:
+            raise InputError("is no authority's certificate", where=path, cure="give the one that signs certificates")
+        return cls(consortium, certificate, None)
+
+    @classmethod
+    def load(cls, folder: Path, consortium: str) -> Authority:
+        """The authority of the coordinator's kit.
+
+        Raises:
+            InputError: The kit holds no certificate of one, or a key that is not the certificate's.
         """
         path = folder / kit.CA_KEY
+        if not path.exists():
+            return cls.external(folder / kit.CA, consortium)
         key = kit.load_private_key(read_secret(path), path)
         certificate = kit.load_certificate(folder / kit.CA, "consortium certificate")
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
@@ -58,7 +76,13 @@ class Authority:
     def save(self, folder: Path) -> None:
         """Write ca.pem and ca.key into the coordinator's kit; the key last, so that it is never without the other."""
         write_bytes(folder / kit.CA, self.pem())
-        write_secret(folder / kit.CA_KEY, kit.private_pem(self._key))
+        if self._key is not None:
+            write_secret(folder / kit.CA_KEY, kit.private_pem(self._key))
+
+    @property
+    def certifies(self) -> bool:
+        """Whether it is the coordinator's own."""
+        return self._key is not None
 
     def pem(self) -> bytes:
         """The authority's own certificate."""
@@ -68,7 +92,9 @@ class Authority:
         """SHA-256 of that certificate, as the roster holds it."""
         return hashlib.sha256(self._certificate.public_bytes(Encoding.DER)).digest()
 
-    def certify(self, party: str, public: ec.EllipticCurvePublicKey, hosts: Sequence[str], days: int) -> bytes:
+    def certify(
+        self, party: str, public: ec.EllipticCurvePublicKey, hosts: Sequence[str], days: int, after: int = 0
+    ) -> bytes:
         """A PEM certificate of a party's own TLS key.
 
         Args:
@@ -76,14 +102,24 @@ class Authority:
             public: Its key.
             hosts: DNS names and addresses that the aggregator serves.
             days: Validity.
+            after: Unix seconds: it begins later than this, so that it follows the party's last certificate.
+
+        Raises:
+            InputError: Another authority certifies here.
         """
+        if self._key is None:
+            raise InputError(
+                "certificates of this consortium come from another authority",
+                where=party,
+                cure="ask it with what `afml keys csr` makes",
+            )
         server = party == "aggregator"
         names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(kit.party_uri(self.consortium, party))]
         if server:
-            names += [_host(host) for host in hosts]
+            names += [host_name(host) for host in hosts]
         purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, party)])
-        builder = _builder(subject, self._certificate.subject, public, days)
+        builder = _builder(subject, self._certificate.subject, public, days, after)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_usage(authority=False), critical=True)
@@ -96,16 +132,17 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, days: int
+    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, days: int, after: int = 0
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
+    begins = max(now - dt.timedelta(hours=1), dt.datetime.fromtimestamp(after + 1, dt.UTC))  # clocks differ a little
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))  # parties' clocks differ a little
+        .not_valid_before(begins)
         .not_valid_after(now + dt.timedelta(days=days))
     )
 
@@ -124,7 +161,8 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
     )
 
 
-def _host(host: str) -> x509.GeneralName:
+def host_name(host: str) -> x509.GeneralName:
+    """A DNS name or an address, as certificates name it."""
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from afml.consortium import messages
 from afml.consortium.roster import Roster
-from afml.core.config import Settings
+from afml.core.config import Settings, Signed, later
 from afml.core.errors import InputError
 from crypto.public.signing import verify
 
@@ -35,9 +35,9 @@ class DataAgreement(Settings):
     kind: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     fingerprint: str
     features: int = Field(ge=1)
-    shape: tuple[int, ...] = Field(default=(), exclude_if=lambda value: not value)
-    targets: int = Field(default=0, ge=0, exclude_if=lambda value: not value)
-    panel: str = Field(default="", pattern=r"^([0-9a-f]{64})?$", exclude_if=lambda value: not value)
+    shape: tuple[int, ...] = later(())
+    targets: int = later(0, ge=0)
+    panel: str = later("", pattern=r"^([0-9a-f]{64})?$")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -56,7 +56,7 @@ class DataAgreement(Settings):
         return self.shape or (self.features,)
 
 
-class NodeCard(Settings):
+class NodeCard(Signed):
     """What an institution declares in public before a run, signed with its roster key.
 
     Attributes:
@@ -73,7 +73,7 @@ class NodeCard(Settings):
     node: int
     data: DataAgreement
     enrolled: int = Field(ge=1)
-    held_out: int | None = Field(default=None, ge=1, exclude_if=lambda value: value is None)
+    held_out: int | None = later(None, ge=1)
     max_enrolments: int = Field(default=1, ge=1)
     signature: str = ""
 

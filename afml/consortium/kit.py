@@ -6,7 +6,9 @@ A kit is a folder per party:
     sealing.key                          X25519, PEM (0600), nodes only
     tls.key                              ECDSA P-256, PEM (0600)
     request.json                         their public halves, as the coordinator was sent them
+    certificates.json                    from when on each party's certificates count (`afml.consortium.inforce`)
     roster.json  roster.sig  ca.pem      the same for all; the roster is signed by the coordinator
+    history.jsonl                        all versions of the roster, once there are several (`afml.consortium.history`)
     tls.pem                              certificate of this party
     ca.key                               the consortium's authority (0600), coordinator only
 
@@ -19,7 +21,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -32,12 +34,19 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from afml.consortium.history import HISTORY as HISTORY
+from afml.consortium.history import ROSTER as ROSTER
+from afml.consortium.history import ROSTER_SIGNATURE as ROSTER_SIGNATURE
+from afml.consortium.history import History, load_history
+from afml.consortium.history import load_roster as load_roster
+from afml.consortium.history import roster_message as roster_message
 from afml.consortium.roster import Roster
-from afml.core.errors import InputError, TransportError
+from afml.consortium.run import RunConfig
+from afml.core.errors import AfmlError, InputError, TransportError
 from afml.core.files import read_secret, require_file
-from crypto.public.signing import public_bytes, verify
+from crypto.public.signing import public_bytes
 
-ROSTER, ROSTER_SIGNATURE, CA, CERTIFICATE = "roster.json", "roster.sig", "ca.pem", "tls.pem"
+CA, CERTIFICATE = "ca.pem", "tls.pem"
 TLS_KEY, SIGNING_KEY, SEALING_KEY, CA_KEY = "tls.key", "signing.key", "sealing.key", "ca.key"
 CURE = "install the coordinator's answer to this very kit with `afml keys install`"
 
@@ -55,11 +64,33 @@ class TlsIdentity:
 
 @dataclass(frozen=True)
 class AggregatorKit:
-    """Everything the aggregator holds: its TLS identity, its transcript key, the roster."""
+    """Everything the aggregator holds: its TLS identity, its transcript key, a version of the roster and all others."""
 
     roster: Roster
     tls: TlsIdentity
     signing_key: Ed25519PrivateKey = field(repr=False)
+    history: History
+    folder: Path
+
+    def under(self, run: RunConfig) -> AggregatorKit:
+        """This kit with the version of the roster that a run was configured under.
+
+        Raises:
+            InputError: The kit does not have it, or another aggregator stands on it.
+        """
+        roster = self.history.of(run.roster, f"run {run.run}")
+        if roster.aggregator_key != self.roster.aggregator_key:
+            raise other_keys(run, roster)
+        return replace(self, roster=roster)
+
+
+def other_keys(run: RunConfig, roster: Roster) -> InputError:
+    """That a party had other keys, or none, when a run was configured."""
+    return InputError(
+        f"is of version {roster.version} of the roster, which does not name this kit's keys",
+        where=f"run {run.run}",
+        cure="finish it with the kit of that time, or have it made anew with `afml configure`",
+    )
 
 
 def party_uri(consortium: str, party: str) -> str:
@@ -67,9 +98,22 @@ def party_uri(consortium: str, party: str) -> str:
     return f"afml://{quote(consortium, safe='')}/{party}"
 
 
-def roster_message(roster: Roster) -> bytes:
-    """What the coordinator signs."""
-    return b"afml roster v1" + roster.digest()
+def party_of_peer(names: Iterable[bytes | str], roster: Roster) -> str:
+    """Which party of a consortium a TLS peer is: "node/3", "aggregator" or "coordinator".
+
+    Args:
+        names: As of `node_of_peer`.
+        roster: The consortium.
+
+    Raises:
+        TransportError: The certificate names no party of this consortium, or several.
+    """
+    uris = {name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names}
+    stem = party_uri(roster.consortium, "")
+    found = [uri.removeprefix(stem) for uri in uris if uri.startswith(stem)]
+    if len(found) != 1:
+        raise TransportError(f"certificate names no party of {roster.consortium}", where="TLS peer", cure=CURE)
+    return found[0]
 
 
 def node_of_peer(names: Iterable[bytes | str], roster: Roster) -> int:
@@ -90,20 +134,6 @@ def node_of_peer(names: Iterable[bytes | str], roster: Roster) -> int:
             f"certificate names no node of consortium {roster.consortium}", where="TLS peer", cure=CURE
         )
     return nodes[0]
-
-
-def load_roster(folder: Path) -> Roster:
-    """Read and check a kit's roster.
-
-    Raises:
-        InputError: Missing or malformed.
-        IntegrityError: Not signed by the coordinator it names, or it gives one institution's ledger to two.
-    """
-    roster = Roster.load(folder / ROSTER)
-    signature = require_file(folder / ROSTER_SIGNATURE, "roster signature", CURE).read_bytes()
-    verify(bytes.fromhex(roster.coordinator_key), roster_message(roster), signature, where=folder / ROSTER)
-    roster.check(folder / ROSTER)
-    return roster
 
 
 def load_tls(folder: Path, roster: Roster, party: str, *, now: dt.datetime | None = None) -> TlsIdentity:
@@ -132,7 +162,7 @@ def load_tls(folder: Path, roster: Roster, party: str, *, now: dt.datetime | Non
     _check_time(ca, folder / CA, now)
     _check_time(certificate, path, now)
     uri = party_uri(roster.consortium, party)
-    if uri not in _uris(certificate):
+    if uri not in uris(certificate):
         raise InputError(f"certificate does not name {uri}", where=path, cure=CURE)
     key_pem = read_secret(folder / TLS_KEY)
     key = load_private_key(key_pem, folder / TLS_KEY)
@@ -146,6 +176,35 @@ def load_tls(folder: Path, roster: Roster, party: str, *, now: dt.datetime | Non
         key_pem,
         certificate.not_valid_after_utc,
     )
+
+
+class Renewed:
+    """A kit's TLS files, read again when they have changed.
+
+    Args:
+        folder: The kit.
+        party: Whose.
+    """
+
+    def __init__(self, folder: Path, party: str) -> None:
+        self._folder, self._party, self._stamp = folder, party, _stamp(folder)
+
+    def __call__(self) -> TlsIdentity | None:
+        """The present identity where it is another one than before; None where it is not, or is being installed."""
+        stamp = _stamp(self._folder)
+        if stamp == self._stamp:
+            return None
+        try:
+            found = load_tls(self._folder, load_roster(self._folder), self._party)
+        except (AfmlError, OSError):
+            return None
+        self._stamp = stamp
+        return found
+
+
+def _stamp(folder: Path) -> list[tuple[int, int]]:
+    found = [path.stat() for path in (folder / CERTIFICATE, folder / TLS_KEY) if path.exists()]
+    return [(one.st_mtime_ns, one.st_ino) for one in found]
 
 
 def load_signing_key(folder: Path, public_hex: str) -> Ed25519PrivateKey:
@@ -168,9 +227,10 @@ def load_aggregator_kit(folder: Path, *, now: dt.datetime | None = None) -> Aggr
         InputError, IntegrityError: As `load_roster`, `load_tls`, `load_signing_key`.
     """
     require_kit(folder)
-    roster = load_roster(folder)
+    history = load_history(folder)
+    roster = history.present
     tls = load_tls(folder, roster, "aggregator", now=now)
-    return AggregatorKit(roster, tls, load_signing_key(folder, roster.aggregator_key))
+    return AggregatorKit(roster, tls, load_signing_key(folder, roster.aggregator_key), history, folder)
 
 
 def require_kit(folder: Path) -> None:
@@ -229,7 +289,8 @@ def _check_time(certificate: x509.Certificate, path: Path, now: dt.datetime | No
         )
 
 
-def _uris(certificate: x509.Certificate) -> list[str]:
+def uris(certificate: x509.Certificate) -> list[str]:
+    """The URIs that a certificate names."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -71,3 +71,13 @@ def party_request(request: bytes) -> bytes:
 def key_change(founder: bytes, key: bytes) -> bytes:
     """An institution's signing key names the one that follows it; `founder` is the first of all."""
     return _message("key-change", founder=founder, key=key)
+
+
+def certificates_since(consortium: str, party: str, since: int) -> bytes:
+    """The coordinator says from when on (Unix seconds) a party's certificates count."""
+    return _message("certificates-since", consortium=consortium, party=party, since=since)
+
+
+def roster_countersignature(roster: bytes, node: int) -> bytes:
+    """A member agrees that a version of the roster (its 32-byte digest) follows the one that it is on."""
+    return _message("roster-countersignature", roster=roster, node=node)

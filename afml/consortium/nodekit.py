@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography import x509
@@ -11,8 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from afml.consortium import kit
+from afml.consortium.history import History, load_history
 from afml.consortium.roster import Roster
-from afml.core.errors import InputError
+from afml.consortium.run import RunConfig
+from afml.core.errors import ConfigError, InputError
 from afml.core.files import read_secret, require_file
 
 
@@ -22,10 +24,11 @@ class NodeKit:
 
     Attributes:
         node: Its number.
-        roster: The consortium.
+        roster: The consortium: the present version, or that of a run (`under`).
         tls: Its TLS identity.
         signing_key: Signs its messages and its ledger.
         sealing_key: Opens what is sealed for it.
+        history: All versions of the roster.
         folder: Where it was loaded from; None in memory alone (tests).
     """
 
@@ -34,12 +37,45 @@ class NodeKit:
     tls: kit.TlsIdentity
     signing_key: Ed25519PrivateKey = field(repr=False)
     sealing_key: X25519PrivateKey = field(repr=False)
+    history: History
     folder: Path | None = None
 
     @property
     def origin(self) -> str:
         """Name of this institution's ledger, the same in every consortium."""
         return self.roster.member(self.node).origin
+
+    def under(self, run: RunConfig) -> NodeKit:
+        """This kit with the version of the roster that a run was configured under.
+
+        Raises:
+            InputError: The kit does not have it, or this institution had other keys then, or was not on it.
+        """
+        roster, own = self.history.of(run.roster, f"run {run.run}"), self.roster.member(self.node)
+        if not any((m.node, m.keys, m.sealing_key) == (own.node, own.keys, own.sealing_key) for m in roster.members):
+            raise kit.other_keys(run, roster)
+        return replace(self, roster=roster)
+
+    def require_unchanged(self, run: RunConfig) -> None:
+        """Refuse to begin a run under a version of the roster of which somebody has gone, or changed keys, since.
+
+        A run that was begun goes on under its version. But a coordinator could sign new ones under an old version, with
+        keys that were stolen meanwhile; that somebody joined is no matter.
+
+        Args:
+            run: Of the version that this kit is under.
+
+        Raises:
+            ConfigError: It enrols such a member.
+        """
+        now = {member.node: (member.keys, member.sealing_key) for member in self.history.present.members}
+        then = {member.node: (member.keys, member.sealing_key) for member in self.roster.members}
+        if changed := [node for node in run.nodes if now.get(node) != then.get(node)]:
+            raise ConfigError(
+                f"is of version {self.roster.version} of the roster; nodes {changed} have gone or changed keys since",
+                where=f"run {run.run}",
+                cure="have it made anew with `afml configure`",
+            )
 
 
 def load_node_kit(folder: Path, *, now: dt.datetime | None = None) -> NodeKit:
@@ -50,7 +86,8 @@ def load_node_kit(folder: Path, *, now: dt.datetime | None = None) -> NodeKit:
             belong to the roster's entry of this node; the message names the file and the cure.
     """
     kit.require_kit(folder)
-    roster = kit.load_roster(folder)
+    history = load_history(folder)
+    roster = history.present
     node = _node_of(folder, roster)
     tls = kit.load_tls(folder, roster, f"node/{node}", now=now)
     member = roster.member(node)
@@ -62,7 +99,7 @@ def load_node_kit(folder: Path, *, now: dt.datetime | None = None) -> NodeKit:
         or sealing_key.public_key().public_bytes_raw().hex() != member.sealing_key
     ):
         raise InputError("sealing key is not the one on the roster", where=path, cure="use this node's own kit")
-    return NodeKit(node, roster, tls, signing_key, sealing_key, folder)
+    return NodeKit(node, roster, tls, signing_key, sealing_key, history, folder)
 
 
 def _node_of(folder: Path, roster: Roster) -> int:

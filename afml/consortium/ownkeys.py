@@ -4,12 +4,11 @@ make(kit, party)             new keys and request.json, which goes to the coordi
 make_like(kit, other)        the same institution in another consortium: same keys, another TLS key
 make_successor(kit, other)   the same institution with new keys, which the old signing key names
 renew(kit)                   another TLS key and request.json; the one in use stays until the answer is installed
-install(answer, kit)         the coordinator's answer, checked against these keys, into the kit
+The coordinator's answer comes into the kit by `afml.consortium.installing`.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,17 +23,16 @@ from cryptography.x509.oid import NameOID
 from pydantic import ValidationError
 
 from afml.consortium import kit, messages
-from afml.consortium.nodekit import load_node_kit
+from afml.consortium.authority import host_name
 from afml.consortium.request import REQUEST, Request, Role, read_request
-from afml.consortium.roster import KeyChange, Roster
+from afml.consortium.roster import KeyChange
 from afml.core.config import complaint
 from afml.core.errors import InputError
-from afml.core.files import read_secret, require_file, staged_folder, write_bytes, write_secret
+from afml.core.files import read_secret, staged_folder, write_bytes, write_secret
 from crypto.public.signing import generate_signing_key, public_bytes, sign
 
 NEXT_TLS_KEY = "next-tls.key"  # asked for and not yet certified
 DEFAULT_HOSTS = ("localhost", "127.0.0.1")
-_PUBLIC = (kit.CA, kit.CERTIFICATE, kit.ROSTER, kit.ROSTER_SIGNATURE)
 
 
 @dataclass(frozen=True)
@@ -126,49 +124,26 @@ def renew(folder: Path, hosts: Sequence[str] = ()) -> Request:
     return request
 
 
-def install(answer: Path, folder: Path) -> Roster:
-    """Put the coordinator's answer into a kit, after checking that it answers this kit's request.
-
-    Whatever is wrong with the answer leaves the kit as it was. Repeat it where it was interrupted.
+def certificate_request(folder: Path) -> bytes:
+    """What another authority than the coordinator's is asked with: PKCS 10, PEM, with the names that it must certify.
 
     Args:
-        answer: Folder with roster.json, roster.sig, ca.pem and tls.pem.
-        folder: The kit.
+        folder: The kit, with the roster in it; of a TLS key that awaits a certificate, else of the present one.
 
     Raises:
-        InputError: A file is missing or wrong; the roster has other keys of this party than the kit, is another
-            consortium's or another coordinator's than before; or the certificate is not of the kit's TLS key.
-        IntegrityError: The roster is not signed by the coordinator that it names.
+        InputError, IntegrityError: A file is missing or wrong, or the roster does not name this kit's keys.
     """
-    kit.require_kit(folder)
-    asked = read_request(folder / REQUEST)
-    roster = kit.load_roster(answer)
-    _check_same_coordinator(roster, folder)
-    tls = _certified(answer, folder)
-    _check_keys(roster, asked, answer)
-    # What a run will load is loaded here first, beside the kit: the same checks, and no second version of them.
-    with tempfile.TemporaryDirectory(prefix=".install.", dir=folder) as draft:
-        for name in _PUBLIC:
-            write_bytes(Path(draft) / name, require_file(answer / name, "answer").read_bytes())
-        for name, at in ((kit.SIGNING_KEY, kit.SIGNING_KEY), (kit.SEALING_KEY, kit.SEALING_KEY), (kit.TLS_KEY, tls)):
-            (Path(draft) / name).symlink_to(folder.absolute() / at)
-        _load(Path(draft), roster, asked.role)
-    if tls == NEXT_TLS_KEY:
-        write_secret(folder / kit.TLS_KEY, read_secret(folder / NEXT_TLS_KEY))
-    for name in _PUBLIC:
-        write_bytes(folder / name, (answer / name).read_bytes())
-    if tls == NEXT_TLS_KEY:
-        (folder / NEXT_TLS_KEY).unlink()
-    return roster
-
-
-def _load(folder: Path, roster: Roster, role: Role) -> None:
-    if role == "node":
-        load_node_kit(folder)
-    elif role == "aggregator":
-        kit.load_aggregator_kit(folder)
-    else:
-        kit.load_tls(folder, roster, role)
+    asked, roster = read_request(folder / REQUEST), kit.load_roster(folder)
+    path = folder / (NEXT_TLS_KEY if (folder / NEXT_TLS_KEY).exists() else kit.TLS_KEY)
+    key = kit.load_private_key(read_secret(path), path)
+    assert isinstance(key, ec.EllipticCurvePrivateKey), "request.json would not have been signed"
+    party = next((f"node/{one.node}" for one in roster.members if one.signing_key == asked.signing_key), asked.role)
+    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(kit.party_uri(roster.consortium, party))]
+    names += [host_name(host) for host in asked.hosts]
+    builder = x509.CertificateSigningRequestBuilder()
+    builder = builder.subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, party)]))
+    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def _write_kit(folder: Path, party: Party, keys: _Keys) -> Request:
@@ -209,50 +184,3 @@ def _own_keys(folder: Path, asked: Request) -> _Keys:
     if not isinstance(sealing, X25519PrivateKey) or sealing.public_key().public_bytes_raw().hex() != asked.sealing_key:
         raise InputError("sealing key is not the one of this kit's request", where=path, cure="put the kit back")
     return _Keys(signing, sealing, asked.lineage)
-
-
-def _check_same_coordinator(roster: Roster, folder: Path) -> None:
-    if not (folder / kit.ROSTER).exists():
-        return
-    known = kit.load_roster(folder)
-    if (known.consortium, known.coordinator_key) != (roster.consortium, roster.coordinator_key):
-        raise InputError(
-            f"kit belongs to consortium {known.consortium} and its coordinator",
-            where=folder,
-            cure="make one for the other with `afml keys init --like`",
-        )
-
-
-def _check_keys(roster: Roster, asked: Request, answer: Path) -> None:
-    """Nobody takes part under keys that the coordinator put in the place of his own."""
-    if asked.role == "node":
-        found = [
-            member
-            for member in roster.members
-            if (member.name, member.signing_key, member.sealing_key, member.lineage)
-            == (asked.name, asked.signing_key, asked.sealing_key, asked.lineage)
-        ]
-    else:
-        key = roster.aggregator_key if asked.role == "aggregator" else roster.coordinator_key
-        found = [key] if key == asked.signing_key else []  # type: ignore[list-item]
-    if not found:
-        raise InputError(
-            f"the roster does not name {asked.name} by the keys of this kit",
-            where=answer / kit.ROSTER,
-            cure="send the coordinator this kit's request.json again",
-        )
-
-
-def _certified(answer: Path, folder: Path) -> str:
-    """The key file that the answer's certificate is of."""
-    certificate = kit.load_certificate(answer / kit.CERTIFICATE, "TLS certificate")
-    for name in (NEXT_TLS_KEY, kit.TLS_KEY):
-        if (folder / name).exists():
-            key = kit.load_private_key(read_secret(folder / name), folder / name)
-            if key.public_key() == certificate.public_key():
-                return name
-    raise InputError(
-        "certificate is not of this kit's TLS key",
-        where=answer / kit.CERTIFICATE,
-        cure="take the folder that answers this kit's newest request.json",
-    )

@@ -20,7 +20,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from afml.consortium import messages
 from afml.consortium.roster import LONGEST_NAME, MOST_KEY_CHANGES, KeyChange, check_lineage, founder_of, origin_of
-from afml.core.config import Settings
+from afml.core.config import Signed
 from afml.core.errors import InputError
 from crypto.public.signing import verify
 
@@ -31,7 +31,7 @@ _HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?")
 Role = Literal["node", "aggregator", "coordinator"]
 
 
-class Request(Settings):
+class Request(Signed):
     """A party's public keys and its certificate request. Keys are hex of raw public keys.
 
     Attributes:

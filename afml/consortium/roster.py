@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from afml.consortium import messages
-from afml.core.config import Settings
+from afml.core.config import Settings, Signed, later
 from afml.core.errors import IntegrityError
 from crypto.public.signing import verify
 
@@ -69,15 +69,26 @@ class Member(Settings):
         """Name of the institution's ledger, whatever consortium it takes part in."""
         return origin_of(bytes.fromhex(self.founder))
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Its signing keys from the founding one to the present one, hex."""
+        return (*(change.key for change in self.lineage), self.signing_key)
 
-class Roster(Settings):
-    """The parties of a consortium. The coordinator signs it; everybody holds the same copy."""
+
+class Roster(Signed):
+    """The parties of a consortium, in one version (`afml.consortium.history`); everybody holds the same copy."""
 
     consortium: Shown
     coordinator_key: str = Field(pattern=_HEX, description="Ed25519, signs run configurations")
     aggregator_key: str = Field(pattern=_HEX, description="Ed25519, signs transcripts")
     members: tuple[Member, ...]
     authority: str = Field(default="", pattern=_HEX, description="SHA-256 of the certificate authority's certificate")
+    version: int = later(1, ge=1)
+    previous: str = later(
+        "",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="digest of the version before",
+    )
 
     def member(self, node: int) -> Member:
         """The roster entry of `node`.

@@ -12,7 +12,6 @@ import ipaddress
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from afml.consortium.kit import TlsIdentity
@@ -117,8 +116,8 @@ def connect(address: Address, proxy: Proxy | None) -> socket.socket:
     raise ProxyRefused(0, said)
 
 
-def shake_hands(plain: socket.socket, address: Address, tls: TlsIdentity) -> dict[str, Any]:
-    """One TLS handshake over a connection, which is closed: the other side's certificate, as `ssl` tells it.
+def shake_hands(plain: socket.socket, address: Address, tls: TlsIdentity) -> bytes:
+    """One TLS handshake over a connection, which is closed: the other side's certificate, DER.
 
     Raises:
         ssl.SSLError: A certificate is refused by either side.
@@ -129,7 +128,7 @@ def shake_hands(plain: socket.socket, address: Address, tls: TlsIdentity) -> dic
         # settings, or an alert.
         if not secure.recv(1):
             raise ConnectionResetError(0, "it hung up after the handshake")
-        return dict(secure.getpeercert() or {})
+        return secure.getpeercert(binary_form=True) or b""
 
 
 def _wish(address: Address, proxy: Proxy) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from afml.consortium.card import DataAgreement, Role
-from afml.core.config import FiniteSettings, canonical_json, require_shallow
+from afml.core.config import FiniteSettings, Signed, canonical_json, later, require_shallow
 from afml.core.errors import ConfigError
 from crypto.public.params import MOST_BITS
 
@@ -51,9 +51,8 @@ class Phase(FiniteSettings):
     noise_multiplier: float = Field(ge=LEAST, le=1 / LEAST)
     learning_rate: float = Field(gt=0)
     parameters: int = Field(default=0, ge=0, description="length of the update vector, declared public")
-    needs_public: bool = Field(
-        default=False,
-        exclude_if=lambda value: not value,
+    needs_public: bool = later(
+        False,
         description="its rounds begin once the task's public part is there",
     )
 
@@ -85,18 +84,22 @@ class TaskChoice(FiniteSettings):
         return settings
 
 
-class RunConfig(FiniteSettings):
+class RunConfig(Signed, FiniteSettings):
     """One run. Signed by the coordinator; its digest is in every message."""
 
     format: Literal[3] = FORMAT
     run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="also names folders")
     consortium: str
+    roster: str = later(
+        "",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="digest of the version of the roster that holds for this run; none: the first one",
+    )
     task: TaskChoice
     data: DataAgreement = Field(description="that every node's card declares")
     enrolled: dict[int, int] = Field(description="node -> people who take part, declared public")
-    people: Role = Field(
-        default="train",
-        exclude_if=lambda value: value == "train",
+    people: Role = later(
+        "train",
         description="which people take part: those enrolled in training, or those kept out of it",
     )
     quorum: int = Field(ge=1)
@@ -110,25 +113,22 @@ class RunConfig(FiniteSettings):
     )
     reserve_attempts: int = Field(default=1, ge=0, le=MOST)
     deadline_s: float = Field(default=300.0, gt=0, description="seconds a round may wait for a member")
-    enrolment_grace_s: float | None = Field(
-        default=None,
+    enrolment_grace_s: float | None = later(
+        None,
         gt=0,
-        exclude_if=lambda value: value is None,
         description="seconds that others are waited for once a quorum has enrolled; none: `deadline_s`",
     )
-    linger_s: float | None = Field(
-        default=None,
+    linger_s: float | None = later(
+        None,
         gt=0,
-        exclude_if=lambda value: value is None,
         description="seconds that the model stays on offer for nodes that were away at the end; none: `deadline_s`",
     )
     public_deadline_s: float = Field(default=3600.0, gt=0, description="seconds the public part may take")
     public_part: bool = Field(default=False, description="the task has a part that is trained on public data")
     phases: tuple[Phase, ...]
-    start: str = Field(
-        default="",
+    start: str = later(
+        "",
         pattern=r"^([0-9a-f]{64})?$",
-        exclude_if=lambda value: not value,
         description="digest of the saved model that the task begins at, which every node has; none: the task's own",
     )
     seed: int | None = Field(default=None, description="simulation only: marks every ledger entry insecure")
@@ -164,10 +164,11 @@ class RunConfig(FiniteSettings):
         stored = _stored(path)
         found = None if stored is None else stored.get("format", 1)
         if found is not None and found != FORMAT:
+            newer = isinstance(found, int) and found > FORMAT
             raise ConfigError(
                 f"is a run file of format {found}; this version of AFML reads format {FORMAT}",
                 where=path,
-                cure="have the coordinator make a new one with `afml configure`",
+                cure="update AFML here" if newer else "have the coordinator make a new one with `afml configure`",
             )
         if stored is not None and "enrolments_per_person" not in stored:
             raise ConfigError(

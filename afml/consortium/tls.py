@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ssl
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -26,19 +28,35 @@ def channel_credentials(tls: TlsIdentity) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
 
 
-def server_credentials(tls: TlsIdentity) -> grpc.ServerCredentials:
+def server_credentials(
+    tls: TlsIdentity, renewed: Callable[[], TlsIdentity | None] = lambda: None
+) -> grpc.ServerCredentials:
     """Of the party that listens; who connects must show a certificate.
+
+    Args:
+        tls: What it listens with.
+        renewed: Asked before each handshake for what it listens with from then on; None for no change.
 
     Raises:
         TransportError: TLS 1.3 cannot be required in this process.
     """
     require_in_force()
-    return grpc.ssl_server_credentials([(tls.key, tls.certificate)], root_certificates=tls.ca, require_client_auth=True)
+
+    def present() -> Any:
+        found = renewed()
+        return None if found is None else _served(found)
+
+    return grpc.dynamic_ssl_server_credentials(_served(tls), present, require_client_authentication=True)
+
+
+def _served(tls: TlsIdentity) -> Any:
+    return grpc.ssl_server_certificate_configuration([(tls.key, tls.certificate)], root_certificates=tls.ca)
 
 
 def client_context(tls: TlsIdentity) -> ssl.SSLContext:
     """For one plain handshake, whose errors say what is wrong."""
     context = ssl.create_default_context(cadata=tls.ca.decode())
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an authority may itself be certified by another one
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["h2"])
     with tempfile.TemporaryDirectory() as folder:  # ssl loads from files only; mode 0700, gone at once

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from afml.core.errors import InputError
 from afml.core.files import require_file
@@ -41,6 +41,19 @@ def complaint(error: ValidationError) -> str:
     return ": ".join(part for part in (key, first["msg"].removeprefix("Value error, ")) if part)
 
 
+def later(default: Any, **about: Any) -> Any:
+    """A field of a signed file that came after such files were signed without it.
+
+    Where it has its default it is not written, so what was signed before it was known is the same bytes as ever. What
+    a file without it means is `default` for good: another default is another format.
+
+    Args:
+        default: Its value in files that do not have it.
+        about: As of `pydantic.Field`.
+    """
+    return Field(default=default, exclude_if=lambda value: value == default, **about)
+
+
 class Settings(BaseModel):
     """Base of every configuration model: immutable, strict about names."""
 
@@ -65,7 +78,29 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise InputError(complaint(error), where=path, cure="correct this key") from None
+            raise cls.refused(error, path) from None
+
+    @classmethod
+    def refused(cls, error: ValidationError, where: object) -> InputError:
+        """What is wrong with a file, for whoever wrote it by hand."""
+        return InputError(complaint(error), where=where, cure="correct this key")
+
+
+class Signed(Settings):
+    """A file that another party signs: nobody here can correct it, and what is unknown in it may not be passed over."""
+
+    @classmethod
+    def refused(cls, error: ValidationError, where: object) -> InputError:
+        """What is wrong with it; something unknown was written by a newer AFML."""
+        first = error.errors()[0]
+        if first["type"] == "extra_forbidden":
+            key = ".".join(str(part) for part in first["loc"])
+            return InputError(
+                f"says {key}, which this version of AFML does not know: a newer one wrote it",
+                where=where,
+                cure="update AFML here, or have it made by the version that all parties have",
+            )
+        return super().refused(error, where)
 
 
 class FiniteSettings(Settings):

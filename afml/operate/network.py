@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 
 import grpc
+from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from afml.consortium.kit import TlsIdentity
@@ -103,7 +104,7 @@ def _greeted(plain: socket.socket, address: Address, tls: TlsIdentity) -> Checke
     except OSError as error:
         told = f"{address} took the connection and hung up ({error.strerror or error})"
         return failed("handshake", told, "see that `afml aggregator` runs behind the load balancer or port forwarding")
-    left = (ssl.cert_time_to_seconds(str(shown["notAfter"])) - time.time()) / DAY_S
+    left = (x509.load_der_x509_certificate(shown).not_valid_after_utc.timestamp() - time.time()) / DAY_S
     told = f"TLS 1.3, each side takes the other's certificate; the aggregator's has {left:.0f} days left"
     if left < 30:
         return warning("handshake", told, "have the aggregator's operator renew it with `afml keys renew`")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from afml.consortium.card import NodeCard
+from afml.consortium.history import load_history
 from afml.consortium.kit import CA, CERTIFICATE, load_aggregator_kit, load_certificate, load_roster
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.request import REQUEST, Request, Role
@@ -123,7 +124,7 @@ def policy(node: NodeKit, subject: Subject, run: RunConfig | None) -> Iterator[C
     yield ok("policy", f"{lifetime.ple_sigma:g} sigma for a person at delta {lifetime.delta:g}, over all runs")
     if run is None:
         return
-    refusals = [refused("policy", error) for error in found.refusals(run, node.roster, node.node)]
+    refusals = [refused("policy", error) for error in found.refusals(run, node.under(run).roster, node.node)]
     yield from refusals or [ok("policy", f"allows run {run.run}{', once approved' if found.run.approval else ''}")]
 
 
@@ -172,7 +173,7 @@ def run_of(subject: Subject) -> tuple[RunConfig | None, Checked | None]:
     if subject.run is None:
         return None, None
     try:
-        found = load_run(subject.run, load_roster(subject.kit))
+        found = load_run(subject.run, load_history(subject.kit))
     except AfmlError as error:
         return None, refused("run", error)
     told = f"{found.run}: task {found.task.kind}, {found.rounds} rounds, {len(found.nodes)} nodes"

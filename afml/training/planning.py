@@ -27,6 +27,7 @@ class Terms(FiniteSettings):
     """What a run may cost, who must take part and how updates are hidden, whatever it trains."""
 
     name: str | None = Field(default=None, description="of the run; by default made from the cards")
+    roster: str = Field(default="", description="see `RunConfig.roster`")
     ple_sigma: float = Field(default=0.9, gt=0, description="target PLE of the whole plan, reserve included")
     budget_sigma: float | None = Field(default=None, gt=0, description="that nodes enforce over all runs")
     delta: float = Field(default=1e-5, gt=0, lt=1, description="PLE holds for every delta' >= delta")
@@ -137,6 +138,7 @@ def configure(
         run = RunConfig(
             run=terms.name or f"run-{digest[:8]}",
             consortium=consortium,
+            roster=terms.roster,
             task=task.choice.model_copy(update={"settings": settings}),
             data=data,
             public_part=plan.public_part,

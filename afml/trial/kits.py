@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from afml.consortium import ownkeys, provision
+from afml.consortium import installing, ownkeys, provision
 from afml.consortium.authority import CERTIFICATE_DAYS
 from afml.consortium.request import REQUEST
 from afml.consortium.roster import Roster
@@ -46,8 +46,8 @@ def make_kits(
                 ownkeys.make_like(staged / folder, like / folder)
         ownkeys.make(staged / "coordinator", ownkeys.Party("coordinator", "coordinator"))
         requests, answers = [staged / folder / REQUEST for folder in kits], staged / "answers"
-        roster = provision.sign(requests, staged / "coordinator", answers, consortium=consortium, days=days)
+        roster = provision.found(requests, staged / "coordinator", answers, consortium=consortium, days=days)
         for folder in kits:
-            ownkeys.install(answers / folder, staged / folder)
+            installing.install(answers / folder, staged / folder)
         shutil.rmtree(answers)
     return roster

@@ -107,7 +107,7 @@ class Parties:
         parties = [*(f"node-{n}" for n in self.nodes), "aggregator"]
         self._keys([*parties, "coordinator"], lambda p: ["init", "--role", p.split("-")[0], "--name", p, "--out"])
         self._team.run("provision", [
-            "provision", "sign", *[self.kit(party) / REQUEST for party in parties],
+            "consortium", "found", *[self.kit(party) / REQUEST for party in parties],
             "--kit", self.kit("coordinator"), "--consortium", name, "--out", answers,
         ])  # fmt: skip
         self._keys(parties, lambda party: ["install", answers / party, "--kit"])

@@ -142,7 +142,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 def test_options_are_those_of_a_run() -> None:
-    assert set(RunOptions.__annotations__) == {*Rounds.model_fields, *Terms.model_fields} - {"ple_sigma"}
+    assert set(RunOptions.__annotations__) == {*Rounds.model_fields, *Terms.model_fields} - {"ple_sigma", "roster"}
 
 
 def test_an_object_is_named_after_its_class() -> None:

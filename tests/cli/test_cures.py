@@ -62,12 +62,12 @@ def test_commands_that_are_named_exist(path: Path) -> None:
 
 
 def test_the_search_finds_what_is_wrong() -> None:
-    assert list(commands("ask for one (`afml provision sign --renew`)")) == ["afml provision sign --renew"]
+    assert list(commands("ask for one (`afml consortium found --renew`)")) == ["afml consortium found --renew"]
     assert list(commands("do not train; run afml audit verify")) == ["afml audit verify"]
     assert list(literals('f"run `afml mask --kit {kit}`"')) == ["run `afml mask --kit X`"]
     assert problem("afml keys renew") == problem("afml audit verify --roster X") == problem("afml plan") == ""
     assert problem("afml audit attack --simulated") == ""
-    assert "no --renew" in problem("afml provision sign --renew")
+    assert "no --renew" in problem("afml consortium found --renew")
     assert "no 'renew'" in problem("afml renew")
     assert "no 'check'" in problem("afml audit check")
 
@@ -80,4 +80,4 @@ def test_it_is_looked_for_where_commands_are_named() -> None:
         for text in literals(path.read_text(encoding="utf-8"))
         for command in commands(text)
     }
-    assert {"keys", "provision", "prepare", "mask", "aggregator", "configure", "audit"} <= seen
+    assert {"keys", "consortium", "prepare", "mask", "aggregator", "configure", "audit"} <= seen

@@ -19,7 +19,7 @@ PARTIES = ("node-1", "node-2", "aggregator")
 def answers(root: Path, consortium: str, name: str, kits: str = "kits") -> Roster:
     """Sign what lies in the kits."""
     requests = [root / kits / party / REQUEST for party in PARTIES if (root / kits / party).exists()]
-    return provision.sign(requests, root / kits / "coordinator", root / name, consortium=consortium)
+    return provision.found(requests, root / kits / "coordinator", root / name, consortium=consortium)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from afml.consortium import ownkeys, provision
+from afml.consortium import installing, ownkeys, provision
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.ownkeys import Party
 from afml.consortium.request import REQUEST
@@ -49,7 +49,7 @@ def _edited(root: Path) -> Path:
 
 def _other_authority(root: Path) -> Path:
     answer = _of_another_coordinator(root)
-    for name in ("roster.json", "roster.sig"):
+    for name in ("roster.json", "roster.sig", "certificates.json"):
         shutil.copy(root / "answers" / "node-1" / name, answer)
     return answer
 
@@ -71,11 +71,11 @@ def test_an_answer_to_somebody_else_leaves_the_kit_as_it_was(
     folder, kit = answer(root), root / "kits" / "node-1"
     before = contents(kit)
     with pytest.raises((InputError, IntegrityError), match=words):
-        ownkeys.install(folder, kit)
+        installing.install(folder, kit)
     assert contents(kit) == before
 
 
-@pytest.mark.parametrize("stop", range(1, 11))
+@pytest.mark.parametrize("stop", range(1, 13))
 def test_an_install_that_was_cut_off_is_repeated(root: Path, stop: int, monkeypatch: pytest.MonkeyPatch) -> None:
     kits, node = root / "kits", root / "kits" / "node-1"
     ownkeys.renew(node)
@@ -83,7 +83,7 @@ def test_an_install_that_was_cut_off_is_repeated(root: Path, stop: int, monkeypa
     count = 0
 
     def cut(name: str) -> Callable[..., None]:
-        write = getattr(ownkeys, name)
+        write = getattr(installing, name)
 
         def counted(path: Path, data: bytes) -> None:
             nonlocal count
@@ -96,12 +96,12 @@ def test_an_install_that_was_cut_off_is_repeated(root: Path, stop: int, monkeypa
 
     with monkeypatch.context() as patch:
         for name in ("write_bytes", "write_secret"):
-            patch.setattr(ownkeys, name, cut(name))
+            patch.setattr(installing, name, cut(name))
         try:
-            ownkeys.install(root / "renewed" / "node-1", node)
+            installing.install(root / "renewed" / "node-1", node)
         except KeyboardInterrupt:
             assert count == stop
-    ownkeys.install(root / "renewed" / "node-1", node)
+    installing.install(root / "renewed" / "node-1", node)
     load_node_kit(node)
     assert not (node / ownkeys.NEXT_TLS_KEY).exists()
     assert [path.name for path in node.iterdir() if path.name.startswith(".")] == []

@@ -81,7 +81,7 @@ def test_nothing_secret_is_ever_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
         lambda: open_sealed(node.sealing_key, sealed, b"other"),
         lambda: load_node_kit(kits / "node-2"),
         lambda: ownkeys.renew(kits / "node-2"),
-        lambda: provision.sign([kits / "aggregator" / REQUEST], kits / "node-1", kits / "new"),
+        lambda: provision.found([kits / "aggregator" / REQUEST], kits / "node-1", kits / "new"),
     ]
     for failure in failures:
         with contextlib.suppress(StopIteration):

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from afml.cli.main import cli
-from afml.consortium import ownkeys, provision
+from afml.consortium import installing, ownkeys, provision
 from afml.consortium.kit import load_aggregator_kit
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.ownkeys import Party
@@ -36,7 +36,7 @@ def test_no_private_key_ever_reaches_the_coordinator(tmp_path: Path) -> None:
         post.mkdir(exist_ok=True)
         shutil.copy(site[party] / REQUEST, post / f"{party}.json")
     sent, outbox = [post / f"{party}.json" for party in PARTIES], tmp_path / "at-coordinator" / "answers"
-    said = afml("provision", "sign", *sent, "--kit", site["coordinator"], "--consortium", "north", "--out", outbox)
+    said = afml("consortium", "found", *sent, "--kit", site["coordinator"], "--consortium", "north", "--out", outbox)
     for party in PARTIES:
         assert read_request(site[party] / REQUEST).fingerprint in said
         afml("keys", "install", outbox / party, "--kit", site[party])
@@ -45,7 +45,7 @@ def test_no_private_key_ever_reaches_the_coordinator(tmp_path: Path) -> None:
     afml("keys", "renew", "--kit", site["node-1"])
     shutil.copy(site["node-1"] / REQUEST, post / "again.json")
     renewed = tmp_path / "at-coordinator" / "renewed"
-    afml("provision", "renew", post / "again.json", "--kit", site["coordinator"], "--out", renewed)
+    afml("consortium", "rotate", post / "again.json", "--kit", site["coordinator"], "--out", renewed)
     keys = [path for party in PARTIES for path in site[party].glob("*.key")]
     assert len(keys) == 3 + 3 + 2 + 1  # the renewed TLS key too
     assert holders([tmp_path / "at-coordinator"], keys) == []
@@ -53,7 +53,7 @@ def test_no_private_key_ever_reaches_the_coordinator(tmp_path: Path) -> None:
     everybody = [site[party] for party in PARTIES]
     assert holders([*everybody, outbox, renewed], own) == []
     assert {path.name for path in outbox.rglob("*") if path.is_file()} == {
-        "roster.json", "roster.sig", "ca.pem", "tls.pem",
+        "roster.json", "roster.sig", "ca.pem", "tls.pem", "certificates.json",
     }  # fmt: skip
     for path in (*keys, *own):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -73,14 +73,17 @@ def test_renewal_changes_one_party_and_works_on_until_the_answer_is_there(root: 
     ownkeys.renew(node)
     assert load_node_kit(node).tls.certificate == before["node-2/tls.pem"]
     provision.renew([node / REQUEST], kits / "coordinator", root / "renewed", days=10)
-    assert {path.name for path in (root / "renewed").iterdir()} == {"node-2"}
-    ownkeys.install(root / "renewed" / "node-2", node)
+    assert {path.name for path in (root / "renewed").iterdir()} == {"node-2", "others"}
+    installing.install(root / "renewed" / "node-2", node)
     changed = {name for name, data in contents(kits).items() if before.get(name) != data}
-    assert changed == {"node-2/tls.pem", "node-2/tls.key", "node-2/request.json"}
+    assert changed == {
+        "node-2/tls.pem", "node-2/tls.key", "node-2/request.json", "node-2/certificates.json",
+        "coordinator/certificates.json",
+    }  # fmt: skip
     assert contents(kits).keys() == before.keys()
     load_node_kit(node)
     with pytest.raises(InputError, match="certificate is not of this kit's TLS key"):
-        ownkeys.install(root / "answers" / "node-2", node)  # the old one
+        installing.install(root / "answers" / "node-2", node)  # the old one
 
 
 def test_a_coordinator_and_an_aggregator_renew_in_the_same_way(root: Path) -> None:
@@ -90,7 +93,7 @@ def test_a_coordinator_and_an_aggregator_renew_in_the_same_way(root: Path) -> No
     asked = [kits / party / REQUEST for party in ("coordinator", "aggregator")]
     provision.renew(asked, kits / "coordinator", root / "renewed")
     for party in ("coordinator", "aggregator"):
-        ownkeys.install(root / "renewed" / party, kits / party)
+        installing.install(root / "renewed" / party, kits / party)
     assert read_request(kits / "aggregator" / REQUEST).hosts == ("sum.example",)
     load_aggregator_kit(kits / "aggregator")
     with pytest.raises(InputError, match="hosts: are what the aggregator has"):
@@ -106,14 +109,14 @@ def test_the_same_institution_is_known_in_another_consortium(root: Path) -> None
     ownkeys.make(other / "coordinator", Party("coordinator", "c"))
     answers(root, "renamed", "other answers", "other")
     for party in ("node-1", "aggregator"):
-        ownkeys.install(root / "other answers" / party, other / party)
+        installing.install(root / "other answers" / party, other / party)
     second = load_node_kit(other / "node-1")
     assert (first.node, second.node) == (2, 1)
     assert first.origin == second.origin
     assert first.signing_key.private_bytes_raw() == second.signing_key.private_bytes_raw()
     assert private(root / "kits" / "node-2" / "tls.key") != private(other / "node-1" / "tls.key")
     with pytest.raises(InputError, match="kit belongs to consortium test"):
-        ownkeys.install(root / "other answers" / "node-1", root / "kits" / "node-2")
+        installing.install(root / "other answers" / "node-1", root / "kits" / "node-2")
 
 
 def test_changed_keys_keep_the_name_of_the_ledger_and_the_number(root: Path) -> None:
@@ -123,8 +126,10 @@ def test_changed_keys_keep_the_name_of_the_ledger_and_the_number(root: Path) -> 
         ownkeys.make_successor(root / new if new == "second" else kits / new, (root if old == "second" else kits) / old)
     shutil.rmtree(kits / "node-1")
     (kits / "third").rename(kits / "node-1")
-    roster = answers(root, "", "new answers")
-    ownkeys.install(root / "new answers" / "node-1", kits / "node-1")
+    for name in ("roster.json", "roster.sig"):
+        (kits / "coordinator" / name).unlink()  # as in another consortium; in the same one a version brings them in
+    roster = answers(root, "test", "new answers")
+    installing.install(root / "new answers" / "node-1", kits / "node-1")
     after = load_node_kit(kits / "node-1")
     assert (after.node, after.origin) == (before.node, before.origin)
     assert len(roster.member(1).lineage) == 2

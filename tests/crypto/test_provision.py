@@ -52,6 +52,7 @@ def test_files_and_modes(kits: Path) -> None:
     for folder in kits.iterdir():
         names = {path.name for path in folder.iterdir()}
         expected = {"roster.json", "roster.sig", "ca.pem", "tls.pem", "tls.key", "signing.key", "request.json"}
+        expected |= {"certificates.json"}
         expected |= {"sealing.key"} if folder.name.startswith("node-") else set()
         expected |= {"ca.key"} if folder.name == "coordinator" else set()
         assert names == expected

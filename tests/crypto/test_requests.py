@@ -91,7 +91,7 @@ def test_what_cannot_be_signed_is_refused_and_leaves_nothing(
     (kits / "like" / REQUEST).write_bytes(renamed.canonical())
     before = contents(root)
     with pytest.raises(InputError, match=words):
-        provision.sign([kits / one / REQUEST for one in requests], kits / kit, root / "x", **options)  # type: ignore[arg-type]
+        provision.found([kits / one / REQUEST for one in requests], kits / kit, root / "x", **options)  # type: ignore[arg-type]
     assert contents(root) == before
 
 
@@ -107,14 +107,16 @@ def test_only_parties_on_the_roster_are_renewed(root: Path) -> None:
     assert not (root / "x").exists()
 
 
-def test_numbers_stay_with_their_institutions(root: Path) -> None:
+def test_a_consortium_is_founded_once(root: Path) -> None:
+    """The same requests once more are answered as before; whoever else asks joins by a version."""
     kits = root / "kits"
+    asked = [kits / party / REQUEST for party in ("node-1", "node-2", "aggregator")]
+    before = load_roster(kits / "coordinator")
+    assert provision.found(asked, kits / "coordinator", root / "again") == before
     ownkeys.make(kits / "late", Party("node", "late"))
-    asked = [kits / party / REQUEST for party in ("late", "node-2", "aggregator")]
-    roster = provision.sign(asked, kits / "coordinator", root / "second")
-    assert {member.node: member.name for member in roster.members} == {2: "node-2", 3: "late"}
-    again = provision.sign([*asked, kits / "node-1" / REQUEST], kits / "coordinator", root / "third")
-    assert {member.node: member.name for member in again.members} == {2: "node-2", 3: "late", 4: "node-1"}
+    with pytest.raises(InputError, match=r"has a roster already.*`afml consortium add`"):
+        provision.found([*asked, kits / "late" / REQUEST], kits / "coordinator", root / "x")
+    assert not (root / "x").exists()
 
 
 def test_nobody_takes_another_institutions_name_of_a_ledger(root: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afml.consortium.kit import load_roster
+from afml.consortium.history import load_history
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
@@ -110,7 +110,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
     for node in NODES:
         (root / f"card-{node}.json").rename(root / f"work-{node}" / "card.json")
     assert "3 nodes, 1 features" in done.stdout
-    return Trial(root, load_run(out, load_roster(kit)), site)
+    return Trial(root, load_run(out, load_history(kit)), site)
 
 
 @pytest.fixture

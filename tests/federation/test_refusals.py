@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from afml.consortium import ownkeys
+from afml.consortium import installing, ownkeys
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.provision import load_coordinator_key, renew
 from afml.consortium.request import REQUEST
@@ -168,7 +168,7 @@ def test_a_certificate_for_another_host(consortium: Consortium, afml: Zygote, tm
     kit = shutil.copytree(consortium.kit("aggregator"), tmp_path / "aggregator")
     ownkeys.renew(kit, ["elsewhere.example"])
     renew([kit / REQUEST], consortium.kit("coordinator"), tmp_path / "answers")
-    ownkeys.install(tmp_path / "answers" / "aggregator", kit)
+    installing.install(tmp_path / "answers" / "aggregator", kit)
     number = free_port()
     process = consortium.start(
         "elsewhere", "aggregator", "--kit", kit, "--run", consortium.run_file(), "--data", tmp_path / "data",
@@ -212,7 +212,8 @@ def test_a_run_without_a_signature_or_with_an_unknown_key(consortium: Consortium
     bare.write_text(consortium.run_file().read_text())
     assert f"{tmp_path / 'bare.sig'}: run signature does not exist" in _node(consortium, afml, 1, run=bare).complaint()
     bare.write_text('{"surprise": 1,' + consortium.run_file().read_text()[1:])
-    assert f"{bare}: surprise: " in _node(consortium, afml, 1, run=bare).complaint()
+    line = _node(consortium, afml, 1, run=bare).complaint()
+    assert f"{bare}: says surprise, which this version of AFML does not know" in line
     bare.write_text("{")
     assert f"{bare}: cannot be parsed" in _node(consortium, afml, 1, run=bare).complaint()
 

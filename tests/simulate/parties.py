@@ -84,7 +84,7 @@ class Institution:
             path.mkdir(parents=True, exist_ok=True)
         for path in (self.work.people, self.work.card):
             path.touch()
-        self.run: RunConfig = load_run(run_file, self.kit.roster)
+        self.run: RunConfig = load_run(run_file, self.kit.history)
         self.taken: Taken | None = None
         self.process: Process | None = None
         self.stop = Event()

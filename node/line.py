@@ -1,0 +1,114 @@
+"""The node's line to the aggregator: with the certificate that its kit holds now, to the one that it has looked at.
+
+gRPC in Python does not show the other side's certificate. So the same way is gone first by a plain handshake; what was
+shown there is checked, whether it is the aggregator's and in force, and then gRPC trusts that one certificate alone.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from dataclasses import replace
+from typing import Any
+
+import grpc
+from cryptography import x509
+
+from afml.consortium.connection import NODE
+from afml.consortium.inforce import InForce
+from afml.consortium.kit import Renewed, TlsIdentity, party_of_peer, uris
+from afml.consortium.nodekit import NodeKit
+from afml.consortium.tls import channel_credentials
+from afml.core.errors import TransportError
+from afml.wire.federation_pb2_grpc import FederationStub
+from node.reach import shake_hands
+
+SEEN = "seen.json"
+"""In the kit: from when on the certificates count that parties were met with."""
+
+
+class NotThere(grpc.RpcError):  # type: ignore[misc]
+    """Nobody could be looked at, or one whose certificate does not count: as if the aggregator were away."""
+
+    def code(self) -> grpc.StatusCode:
+        """As of a call that nobody answers."""
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        """What was wrong."""
+        return str(self.args[0])
+
+
+class Line:
+    """One connection, made when it is first needed and again when either certificate has changed.
+
+    Args:
+        address: host:port.
+        kit: This node's; what is installed into its folder later is used from the next try on.
+    """
+
+    def __init__(self, address: str, kit: NodeKit) -> None:
+        assert kit.folder is not None, "a node that connects has its kit in a folder"
+        self._address, self._kit, self._tls = address, kit, kit.tls
+        self._renewed = Renewed(kit.folder, f"node/{kit.node}")
+        self._certificates = InForce(kit.folder, kit.roster, kit.folder / SEEN)
+        self._lock = threading.Lock()
+        self._channels: list[Any] = []  # earlier ones are left to the calls that are under way on them
+        self._stub: Any = None
+        self._pinned, self._doubtful = b"", True
+
+    @property
+    def stub(self) -> Any:
+        """For a call.
+
+        Raises:
+            NotThere: Nobody answers, or its certificate does not count.
+        """
+        with self._lock:
+            if self._doubtful:
+                try:
+                    self._look()
+                except OSError as error:
+                    raise NotThere(error.strerror or str(error)) from None
+                except TransportError as error:
+                    raise NotThere(error.problem) from None
+            return self._stub
+
+    def doubt(self) -> None:
+        """A call was not answered: look again before the next one."""
+        self._doubtful = True
+
+    def close(self) -> None:
+        """Close it for good."""
+        for channel in self._channels:
+            channel.close()
+
+    def _look(self) -> None:
+        renewed = self._renewed()
+        self._tls = renewed or self._tls
+        self._certificates.announce(f"node/{self._kit.node}", self._tls.certificate)
+        pem = shown_by(self._address, replace(self._kit, tls=self._tls), self._certificates)
+        if renewed or pem != self._pinned:
+            made = grpc.secure_channel(self._address, channel_credentials(_pinned(self._tls, pem)), NODE)
+            self._channels.append(made)
+            self._stub = FederationStub(made)  # type: ignore[no-untyped-call]
+        self._pinned, self._doubtful = pem, False
+
+
+def shown_by(address: str, kit: NodeKit, certificates: InForce) -> bytes:
+    """The certificate that an aggregator shows, PEM.
+
+    Raises:
+        TransportError: It is refused by either side, is another party's, or does not count any more.
+        OSError: Nobody answers.
+    """
+    pem = ssl.DER_cert_to_PEM_cert(shake_hands(address, kit)).encode()
+    names = uris(x509.load_pem_x509_certificate(pem))
+    if party_of_peer(names, kit.roster) != "aggregator":
+        raise TransportError("what answers there is another party's", where=address, cure="correct --aggregator")
+    certificates.check("aggregator", pem)
+    return pem
+
+
+def _pinned(tls: TlsIdentity, pem: bytes) -> TlsIdentity:
+    return replace(tls, ca=pem)
