@@ -137,10 +137,11 @@ def require_version(database: sqlite3.Connection, folder: Path) -> None:
     """
     row = database.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
     if row != (str(VERSION),):
+        newer = row is not None and row[0].isdigit() and int(row[0]) > VERSION
         raise InputError(
             f"has schema version {row[0] if row else 'unknown'}, and this AFML reads version {VERSION} alone",
             where=folder / FILE,
-            cure="use the version of AFML that wrote it",
+            cure="update AFML here" if newer else "use the version of AFML that wrote it",
         )
 
 
