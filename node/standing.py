@@ -69,6 +69,7 @@ class Keeper:
     def __init__(self, place: Place) -> None:
         now = time.time()
         self._folder, self._lock, self._over = place.folder, threading.Lock(), threading.Event()
+        self._kit = place.kit
         self.seen = PartStanding(
             run=place.run.run,
             consortium=place.run.consortium,
@@ -106,7 +107,8 @@ class Keeper:
 
     def _keep(self) -> None:
         with self._lock:
-            self.seen = self.seen.model_copy(update={"written": time.time()})
+            changes = {"written": time.time(), "certificate_expires": self._kit.expires().timestamp()}
+            self.seen = self.seen.model_copy(update=changes)
             if self.seen.kind:
                 self.seen.keep(self._folder)
 

@@ -1,0 +1,107 @@
+"""A node looks at the aggregator's certificate before it connects: over real sockets, with a thief at the same port."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+
+from afml.consortium import installing, ownkeys, provision
+from afml.consortium.kit import load_aggregator_kit
+from afml.consortium.nodekit import NodeKit, load_node_kit
+from afml.consortium.request import REQUEST
+from afml.consortium.tls import server_credentials
+from afml.core.errors import ProtocolError
+from afml.trial.kits import make_kits
+from afml.trial.processes import free_port
+from node.client import Client
+from node.line import Line, NotThere
+from node.patience import Patience
+from tests.ledger.helpers import config
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    make_kits(tmp_path / "kits", "north", 2)
+    return tmp_path
+
+
+class _Echo(grpc.GenericRpcHandler):
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        if details.method != "/test/echo":
+            return None
+        return grpc.unary_unary_rpc_method_handler(lambda request, _: request)
+
+
+@contextmanager
+def serving(kit: Path, port: int) -> Iterator[None]:
+    """Somebody at a port, with what lies in a kit."""
+    server = grpc.server(ThreadPoolExecutor(1), handlers=[_Echo()], options=[("grpc.so_reuseport", 0)])
+    assert server.add_secure_port(f"127.0.0.1:{port}", server_credentials(load_aggregator_kit(kit).tls)) == port
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop(0).wait()
+
+
+def renewed(root: Path, party: str) -> None:
+    kit, out = root / "kits" / party, root / f"renewed-{party}"
+    ownkeys.renew(kit)
+    provision.renew([kit / REQUEST], root / "kits" / "coordinator", out)
+    installing.install(out / party, kit)
+
+
+def answered(line: Line) -> bool:
+    """Whether a call goes through, after a look."""
+    line.doubt()
+    assert line.stub is not None
+    echo = line._channels[-1].unary_unary("/test/echo")
+    return bool(echo(b"x", timeout=20, wait_for_ready=True) == b"x")
+
+
+def test_a_stolen_certificate_of_the_aggregator_serves_nobody_once_it_was_renewed(root: Path) -> None:
+    kits, port = root / "kits", free_port()
+    stolen = Path(shutil.copytree(kits / "aggregator", root / "stolen"))
+    kit = load_node_kit(kits / "node-1")
+    line = Line(f"127.0.0.1:{port}", kit)
+    with pytest.raises(NotThere):
+        _ = line.stub
+    with serving(kits / "aggregator", port):
+        assert answered(line)
+    renewed(root, "aggregator")
+    renewed(root, "node-1")  # its own too, under the running node
+    with serving(kits / "aggregator", port):
+        assert answered(line)
+    restarted = Line(f"127.0.0.1:{port}", load_node_kit(kits / "node-1"))
+    with serving(stolen, port):
+        with pytest.raises(grpc.RpcError):  # trusted is the one certificate that it looked at
+            line._channels[-1].unary_unary("/test/echo")(b"x", timeout=20)
+        for one in (line, restarted):
+            one.doubt()
+            with pytest.raises(NotThere, match=r"aggregator that began on .* was renewed or revoked"):
+                _ = one.stub
+    other = Line(f"127.0.0.1:{port}", load_node_kit(kits / "node-2"))  # met neither; until it is told
+    with serving(stolen, port):
+        assert answered(other)
+        installing.install(root / "renewed-aggregator" / "others", kits / "node-2")
+        other.doubt()
+        with pytest.raises(NotThere, match="was renewed or revoked"):
+            _ = other.stub
+    for one in (line, restarted, other):
+        one.close()
+
+
+def test_an_aggregator_that_lacks_a_call_is_of_another_version(root: Path) -> None:
+    port = free_port()
+    kit: NodeKit = load_node_kit(root / "kits" / "node-1")
+    with serving(root / "kits" / "aggregator", port):
+        client = Client(f"127.0.0.1:{port}", kit, config("any"), Patience(f"127.0.0.1:{port}", 0.0))
+        with pytest.raises(ProtocolError, match="does not know a call of this version of AFML; have both use the same"):
+            client.enrolments()
+        client.close()
