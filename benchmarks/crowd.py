@@ -1,7 +1,7 @@
 """Many nodes in one process, for an aggregator that shall not know the difference: connections, signatures, updates.
 
-What is not there is what an aggregator never sees: data, ledgers, pads. Every member sends the same words, so that
-their sum is known, encrypted once; each signs for itself.
+What is not there is what an aggregator never sees: data, ledgers, pads. Every member sends the same words,
+so that their sum is known, encrypted and signed by itself.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+from numpy.typing import NDArray
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt, Binding
@@ -55,7 +56,8 @@ class Crowd:
         self._pool = ThreadPoolExecutor(threads)
         self._params = run_params(run)
         self._key = RunKey.generate(self._params)
-        self._chunks = self._encrypted()
+        self._words = self._drawn()
+        self._chunks = {node: [self._key.encrypt(chunk) for chunk in self._words] for node in run.nodes}
 
     def close(self) -> None:
         """Hang up."""
@@ -84,6 +86,8 @@ class Crowd:
         for state in states:
             if state.published_round >= round_number:
                 break
+        else:
+            raise RuntimeError(f"the run ended in round {round_number}: {state}")
         states.cancel()
         self._check(first, round_number)
 
@@ -117,11 +121,11 @@ class Crowd:
     def _channel(self, kit: NodeKit, *more: tuple[str, int]) -> grpc.Channel:
         return grpc.secure_channel(self._address, channel_credentials(kit.tls), [*NODE, *more])
 
-    def _encrypted(self) -> list[bytes]:
+    def _drawn(self) -> NDArray[np.int64]:
+        """Words that a sum of everybody's holds [chunks, 2, slots]."""
         count = self._params.chunks(self._run.phases[0].parameters)
         top = 2 ** (self._params.total_bits - 4 - len(self._run.nodes).bit_length())
-        self._words = np.random.default_rng(1).integers(-top, top, (count, 2, self._params.slots))
-        return [self._key.encrypt(chunk) for chunk in self._words]
+        return np.random.default_rng(1).integers(-top, top, (count, 2, self._params.slots))
 
     def _ready(self, node: int, attempt: Attempt) -> None:
         signed = messages.ready(self._run.run, self._run.digest(), attempt, node, MODEL)
@@ -132,14 +136,14 @@ class Crowd:
         )  # fmt: skip
 
     def _upload(self, node: int, binding: Binding) -> None:
-        key, count = self._kits[node].signing_key, len(self._chunks)
+        key, count = self._kits[node].signing_key, len(self._words)
 
         def parts() -> Iterator[wire.UpdatePart]:
             yield wire.UpdatePart(header=wire.UpdateHeader(
                 **self._same, round=binding.round, attempt=binding.number, cohort_digest=binding.cohort_digest,
                 node=node, chunks=count, parameters=self._run.phases[0].parameters, receipt=RECEIPT,
             ))  # fmt: skip
-            for index, payload in enumerate(self._chunks):
+            for index, payload in enumerate(self._chunks[node]):
                 signature = sign(key, binding.chunk_message(node, index, count, payload))
                 yield wire.UpdatePart(chunk=wire.UpdateChunk(index=index, payload=payload, signature=signature))
 
@@ -148,7 +152,7 @@ class Crowd:
     def _check(self, node: int, round_number: int) -> None:
         request = wire.AttemptRef(**self._same, round=round_number, node=node)
         header, *parts = self._stubs[node].FetchAggregate(request, timeout=_S)
-        if len(header.header.cohort) != len(self._kits) or len(parts) != len(self._chunks):
+        if len(header.header.cohort) != len(self._kits) or len(parts) != len(self._words):
             raise RuntimeError(f"the sum of round {round_number} is not of everybody")
         self._require(parts[0].chunk.payload)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import sqlite3
 import sys
 from types import FrameType
 
@@ -105,4 +106,7 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written
         click.echo(plain_line(f"afml: {error.filename or 'system'}: {error.strerror or error}"), err=True)
+        sys.exit(1)
+    except sqlite3.OperationalError as error:  # likewise, met by SQLite; what was not committed is not there
+        click.echo(plain_line(f"afml: a database cannot be written ({error}); make room and start again"), err=True)
         sys.exit(1)

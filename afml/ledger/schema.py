@@ -61,6 +61,11 @@ CREATE TABLE peers (
 ) STRICT;
 """
 
+_NO_SPACE = (
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_TRUNCATE,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+)  # fmt: skip
+
 
 def connect(folder: Path, origin: str, public: bytes) -> sqlite3.Connection:
     """Open the database of a ledger, making it if it is new. Every commit is on disk before it returns.
@@ -113,6 +118,11 @@ def begun(folder: Path) -> bool:
             return database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
     except sqlite3.DatabaseError:
         return True  # of what it was, something is left
+
+
+def no_space(error: sqlite3.DatabaseError) -> bool:
+    """Whether SQLite met a disk that takes nothing, which says nothing about the ledger."""
+    return getattr(error, "sqlite_errorcode", None) in _NO_SPACE
 
 
 def require_begun(folder: Path) -> None:

@@ -74,6 +74,7 @@ class Ledger(Log):
         Raises:
             IntegrityError: The ledger does not match its own signed head, or belongs to somebody else.
             InputError: Another version of AFML wrote it, its person key is missing, or a backup is being put back.
+            sqlite3.OperationalError: The disk takes nothing.
         """
         held = hold_together(folder, "a backup is being put back")
         try:
@@ -89,7 +90,7 @@ class Ledger(Log):
             opened = cls(database, key, people, folder, clock)
         except BaseException as error:
             os.close(held)
-            if isinstance(error, sqlite3.DatabaseError):
+            if isinstance(error, sqlite3.DatabaseError) and not schema.no_space(error):
                 problem = f"cannot be read ({error})"
                 raise IntegrityError(problem, where=folder, cure="run afml audit verify") from None
             raise

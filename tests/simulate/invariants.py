@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from tests.simulate.world import World
 
 
+FORESEEN = (AfmlError, OSError, sqlite3.OperationalError)
+"""What `afml` says in one line: its own errors, and a disk without space."""
+
+
 class Watch:
     """Looks on, and says what does not hold.
 
@@ -99,10 +103,10 @@ class Watch:
         for error in world.aggregator.broken:
             self.require(False, f"a call broke the aggregator: {type(error).__name__}: {error}")
         for error in world.aggregator.errors:
-            self.require(isinstance(error, (AfmlError, OSError)), f"the aggregator ended by {error!r}")
+            self.require(isinstance(error, FORESEEN), f"the aggregator ended by {error!r}")
         for number, node in world.nodes.items():
             for error in node.errors:
-                self.require(isinstance(error, (AfmlError, OSError)), f"node {number} ended by {error!r}")
+                self.require(isinstance(error, FORESEEN), f"node {number} ended by {error!r}")
         with world.aggregator.stored() as store:
             at = store.position()
             published = [store.rounds.published(round_number) for round_number in range(1, run.rounds + 1)]

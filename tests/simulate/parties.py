@@ -125,6 +125,10 @@ class Institution:
             if not self.done:
                 await asyncio.sleep(max(down_s(), self.gone_until - self._loop.time()))
 
+    def fill(self, full: bool) -> None:
+        """Its disk has no space, or has again."""
+        self.full = full
+
     def kill(self) -> None:
         """Power off; from the loop."""
         if self.process is not None and not self.process.dead:
@@ -156,6 +160,7 @@ class Aggregator:
         self._consortium = consortium
         self.process: Process | None = None
         self.slept_s, self.full = 0.0, False
+        self.database: Any = None
         self.ahead_s = self.furthest_s = 0.0
         self.errors: list[BaseException] = []
         self.broken: list[BaseException] = []
@@ -180,6 +185,12 @@ class Aggregator:
         """Power off; from the loop."""
         if self.process is not None and not self.process.dead:
             self.process.kill()
+
+    def fill(self, full: bool) -> None:
+        """Its disk has no space, or has again: for files (see `World`), for the database by SQLite itself."""
+        self.full = full
+        if self.process is not None and not self.process.dead and self.database is not None:
+            self.database.execute(f"PRAGMA max_page_count = {1 if full else 2**31 - 2}")
 
     def keep_backup(self) -> None:
         """Copy the folder of a process that does not run."""
@@ -214,6 +225,8 @@ class Aggregator:
         scheme = Scheme(public_backend(self.run.backend), run_params(self.run))
         store = open_store(self.folder.store, self.run.digest())
         process.at_death.append(store.close)
+        self.database = store._db
+        self.fill(self.full)
         run = ServedRun(self.run, self._consortium.aggregator.roster, scheme, store, self.folder)
         wall = self._wall_ms
         engine = Engine(store, self.run, run.roster, lambda: self._loop.time() + self.slept_s, wall)

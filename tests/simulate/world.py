@@ -120,8 +120,8 @@ class World:
         elif fault is Fault.STOP and isinstance(victim, Institution):
             victim.stop.set()
         elif fault is Fault.DISK_FULL:
-            victim.full = True
-            self.loop.call_later(plan.seconds(0.1, 60.0), setattr, victim, "full", False)
+            victim.fill(True)
+            self.loop.call_later(plan.seconds(0.1, 60.0), victim.fill, False)
         elif fault is Fault.CLOCK_JUMP:
             victim.ahead_s += plan.seconds(-1, 2) * 86_400
             victim.furthest_s = max(victim.furthest_s, victim.ahead_s)
