@@ -6,6 +6,8 @@ is renewed or revoked meanwhile ends what it began.
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 
@@ -52,12 +54,14 @@ class Peers(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         async def many(request: Any, context: Context) -> AsyncIterator[Any]:
             check = self._check_of(context)
             await check()
-            async for reply in inner(_checked(request, check) if asks else request, context):
-                await check()
-                yield reply
+            async with contextlib.aclosing(inner(_checked(request, check) if asks else request, context)) as replies:
+                async for reply in replies:
+                    await check()
+                    yield reply
 
         kind = f"{'stream' if asks else 'unary'}_{'stream' if answers else 'unary'}_rpc_method_handler"
-        return getattr(grpc, kind)(many if answers else one, **serializers)
+        generates = inspect.isasyncgenfunction(inner)  # others write to the context, as the health service's does
+        return getattr(grpc, kind)(many if generates else one, **serializers)
 
     def _check_of(self, context: Context) -> Check:
         """The check of one call's certificate, which may come out otherwise later."""

@@ -158,7 +158,7 @@ async def _listening(service: Service, kit: AggregatorKit, folder: Folder, liste
     add_FederationServicer_to_server(service, server)  # type: ignore[no-untyped-call]
     healthy = _Clock()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    credentials = server_credentials(kit.tls, Renewed(kit.folder, "aggregator"))
+    credentials = server_credentials(kit.tls, Renewed(kit.folder, kit.tls))
     try:
         server.add_secure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", credentials)
     except RuntimeError as error:

@@ -183,28 +183,28 @@ class Renewed:
 
     Args:
         folder: The kit.
-        party: Whose.
+        known: What was read of it before, perhaps a while ago.
     """
 
-    def __init__(self, folder: Path, party: str) -> None:
-        self._folder, self._party, self._stamp = folder, party, _stamp(folder)
+    def __init__(self, folder: Path, known: TlsIdentity) -> None:
+        self._folder, self._known = folder, known
+        self._stamp: list[tuple[int, int]] = []
 
     def __call__(self) -> TlsIdentity | None:
         """The present identity where it is another one than before; None where it is not, or is being installed."""
-        stamp = _stamp(self._folder)
-        if stamp == self._stamp:
-            return None
+        files = self._folder / CERTIFICATE, self._folder / TLS_KEY
         try:
-            found = load_tls(self._folder, load_roster(self._folder), self._party)
+            stamp = [(one.st_mtime_ns, one.st_ino) for one in map(Path.stat, files)]
+            if stamp == self._stamp:
+                return None
+            found = load_tls(self._folder, load_roster(self._folder), self._known.party)
         except (AfmlError, OSError):
             return None
         self._stamp = stamp
+        if found.certificate == self._known.certificate:
+            return None
+        self._known = found
         return found
-
-
-def _stamp(folder: Path) -> list[tuple[int, int]]:
-    found = [path.stat() for path in (folder / CERTIFICATE, folder / TLS_KEY) if path.exists()]
-    return [(one.st_mtime_ns, one.st_ino) for one in found]
 
 
 def load_signing_key(folder: Path, public_hex: str) -> Ed25519PrivateKey:

@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 from cryptography import x509
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from afml.consortium import installing, ownkeys, provision
 from afml.consortium.inforce import CERTIFICATES, InForce, Since
@@ -72,7 +73,8 @@ async def serving(root: Path) -> AsyncIterator[tuple[int, _Handlers]]:
     handlers = _Handlers()
     peers = Peers(kit.roster, InForce(kit.folder, kit.roster, root / "seen.json"))
     server = grpc.aio.server(handlers=[handlers], interceptors=[peers])
-    credentials = server_credentials(kit.tls, Renewed(kit.folder, "aggregator"))
+    health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
+    credentials = server_credentials(kit.tls, Renewed(kit.folder, kit.tls))
     port = server.add_secure_port("127.0.0.1:0", credentials)
     await server.start()
     try:
@@ -198,6 +200,25 @@ def test_an_aggregator_shows_its_renewed_certificate_without_a_restart(root: Pat
             assert await open_line.unary_unary(ONE)(b"y", timeout=20) == b"y", "what is open goes on"
             shutil.copy(root / "kits" / "node-1" / "tls.pem", root / "kits" / "aggregator" / "tls.pem")
             assert await asyncio.to_thread(shown, port) == after, "a half-made kit changes nothing"
+
+    played(scene, root)
+
+
+def test_a_certificate_that_came_while_nobody_looked_is_taken_up_all_the_same(root: Path) -> None:
+    kit = load_aggregator_kit(root / "kits" / "aggregator")
+    renewed(root, "aggregator")
+    look = Renewed(kit.folder, kit.tls)
+    found = look()
+    assert found is not None
+    assert found.certificate != kit.tls.certificate
+    assert look() is None
+
+
+def test_the_health_services_stream_passes_too(root: Path) -> None:
+    async def scene(root: Path) -> None:
+        async with serving(root) as (port, _), line(port, node(root, 1)) as channel:
+            watched = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            assert (await watched.read()).status == health_pb2.HealthCheckResponse.SERVING
 
     played(scene, root)
 
