@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import takewhile
 
+from afml.consortium.orders import Order, What
 from afml.consortium.run import RunConfig
 from afml.consortium.stage import Stage
+from afml.core.errors import ProtocolError
 from aggregator.store.base import Position
 
 
@@ -46,10 +48,22 @@ class StageClock:
         if self._deadline is None:
             self._deadline = self._now() + self._config.grace_s
 
-    def extend(self, seconds: float) -> None:
-        """Let the present stage last longer, where it has a deadline."""
-        if self._deadline is not None:
-            self._deadline += seconds
+    def require(self, order: Order) -> None:
+        """Refuse an order to extend what has no end.
+
+        Raises:
+            ProtocolError: The present stage has no deadline.
+        """
+        if order.what is What.EXTEND and self._deadline is None:
+            cure = (
+                "it waits without one; give the order again once a deadline runs (`afml status` says where it stands)"
+            )
+            raise ProtocolError("no deadline runs", where=f"run {self._config.run}", cure=cure)
+
+    def follow(self, order: Order) -> None:
+        """Let the present stage last longer, where an order says so and it has a deadline."""
+        if order.what is What.EXTEND and self._deadline is not None:
+            self._deadline += order.seconds
 
     @property
     def passed(self) -> bool:

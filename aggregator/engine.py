@@ -18,7 +18,7 @@ from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt
 from afml.consortium.makers import Maker
-from afml.consortium.orders import Order, What
+from afml.consortium.orders import Order
 from afml.consortium.reasons import LEAVING, Cause, Reason
 from afml.consortium.roster import Roster
 from afml.consortium.run import RunConfig
@@ -95,13 +95,13 @@ class Engine:
         self._membership.require_signed(message.node, signed, message.signature)
         known = self._store.members.all().get(message.node)
         if known:
-            self._membership.seen(message.node)
-            self._moves.makers.returned()
             if wire.Enrolment.FromString(known.enrolment).pad_key != message.pad_key:
                 raise ProtocolError(
                     f"node {message.node} enrolled before with another pad key: its run folder was lost; "
                     "it can take part again in the next run"
                 )
+            self._membership.seen(message.node)
+            self._moves.returned()
             return
         if self._store.position().stage is not Stage.ENROLLING:
             raise ProtocolError(f"enrolment of run {message.run} is closed")
@@ -127,10 +127,10 @@ class Engine:
         if at.is_at(Stage.OPEN, attempt):
             if message.node in self._store.attempts.cohort(attempt):
                 return
-            raise Superseded(f"the cohort of {_place(attempt)} is already fixed")
+            raise Superseded(f"the cohort of {attempt} is already fixed")
         paused = at.is_at(Stage.PAUSED, attempt) and not self._moves.held
         if not paused and not at.is_at(Stage.GATHERING, attempt):
-            raise Superseded(f"{_place(attempt)} is not gathering")
+            raise Superseded(f"{attempt} is not gathering")
         self._store.attempts.add_token(attempt, message.node, message.SerializeToString(deterministic=True))
         tokens = self._store.attempts.tokens(attempt)
         models = {node: wire.ReadyToken.FromString(token).model for node, token in tokens.items()}
@@ -146,8 +146,8 @@ class Engine:
 
     @_decision
     def leave(self, message: wire.LeaveNotice) -> None:
-        """A node leaves for good; an attempt it was in is given up."""
-        self._membership.require_admitted(message)
+        """A node leaves for good; an attempt it was in is given up. Said again, it changes nothing."""
+        self._membership.require_enrolled(message)
         signed = messages.leave(message.run, message.config_digest, message.node, message.reason)
         self._membership.require_signed(message.node, signed, message.signature)
         reason = Reason.of(message.reason)
@@ -176,7 +176,7 @@ class Engine:
         signed = messages.decline(message.run, message.config_digest, attempt, message.node)
         self._membership.require_signed(message.node, signed, message.signature)
         if message.node not in self._store.attempts.cohort(attempt):
-            raise ProtocolError(f"node {message.node} is not in the cohort of {_place(attempt)}")
+            raise ProtocolError(f"node {message.node} is not in the cohort of {attempt}")
         if self._store.position().is_at(Stage.OPEN, attempt):
             self._moves.give_up(Cause(reason=Reason.DECLINED, sides=((message.node,),)))
 
@@ -206,14 +206,12 @@ class Engine:
         self._require_open(attempt)
         cohort = list(self._store.attempts.cohort(attempt))
         if header.node not in cohort:
-            raise ProtocolError(f"node {header.node} is not in the cohort of {_place(attempt)}")
+            raise ProtocolError(f"node {header.node} is not in the cohort of {attempt}")
         if header.cohort_digest != cohort_digest(cohort):
-            raise ProtocolError(f"node {header.node} padded for another cohort in {_place(attempt)}")
+            raise ProtocolError(f"node {header.node} padded for another cohort in {attempt}")
         wanted = self._config.phase_of(attempt.round)[1].parameters
         if wanted and header.parameters != wanted:
-            raise ProtocolError(
-                f"{header.parameters} parameters announced in {_place(attempt)}, the run config says {wanted}"
-            )
+            raise ProtocolError(f"{header.parameters} parameters announced in {attempt}, not the run's {wanted}")
         return True
 
     @_decision
@@ -258,16 +256,18 @@ class Engine:
         stage = self._store.position().stage
         return stage is Stage.FAILED or (stage is Stage.FINISHED and self._moves.settled())
 
-    @_decision
-    def follow(self, order: Order) -> None:
+    def follow(self, order: Order, written: Callable[[Order], None] = lambda _: None) -> None:
         """Do what an order says that was checked (`aggregator.orders`).
+
+        Args:
+            order: What is ordered.
+            written: Writes it down for good: called once it can be followed, before anybody is told.
 
         Raises:
             ProtocolError: It cannot be followed where the run stands.
         """
-        self._moves.follow(order)
-        if order.what is What.EXTEND:
-            self._clock.extend(order.seconds)
+        self._decide_order(order, written)
+        self._clock.follow(order)  # now that it is durable: tried again, it must not count twice
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -288,10 +288,12 @@ class Engine:
     def _decide_overdue(self) -> None:
         self._moves.overdue()
 
+    @_decision
+    def _decide_order(self, order: Order, written: Callable[[Order], None]) -> None:
+        self._moves.follow(order)
+        self._clock.require(order)
+        written(order)
+
     def _require_open(self, attempt: Attempt) -> None:
         if not self._store.position().is_at(Stage.OPEN, attempt):
-            raise Superseded(f"{_place(attempt)} is not open for uploads")
-
-
-def _place(attempt: Attempt) -> str:
-    return f"round {attempt.round} attempt {attempt.number}"
+            raise Superseded(f"{attempt} is not open for uploads")

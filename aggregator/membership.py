@@ -7,7 +7,7 @@ from typing import Protocol
 from afml.consortium.roster import Roster
 from afml.consortium.run import RunConfig
 from afml.core.errors import IntegrityError, ProtocolError
-from aggregator.store.base import Members
+from aggregator.store.base import Member, Members
 from crypto.public.signing import verify
 
 
@@ -38,7 +38,7 @@ class Membership:
         self._members, self._config, self._roster = members, config, roster
         self._digest = config.digest()
         self._absent: set[int] = set()
-        self.names = {member.node: member.name for member in roster.members}
+        self.names = roster.names
 
     def require_run(self, message: Message) -> None:
         """Check that a message is of this run and of one of its nodes.
@@ -51,16 +51,25 @@ class Membership:
         if message.node not in self._config.enrolled:
             raise ProtocolError(f"node {message.node} is not enrolled in run {message.run}")
 
+    def require_enrolled(self, message: Message) -> Member:
+        """Check that the speaker has enrolled, whether or not it has left since.
+
+        Raises:
+            ProtocolError: It has not.
+        """
+        self.require_run(message)
+        member = self._members.all().get(message.node)
+        if member is None:
+            raise ProtocolError(f"node {message.node} has not enrolled")
+        return member
+
     def require_admitted(self, message: Message) -> None:
         """Check that the speaker has enrolled and not left.
 
         Raises:
             ProtocolError: It has not, or it has left.
         """
-        self.require_run(message)
-        member = self._members.all().get(message.node)
-        if member is None:
-            raise ProtocolError(f"node {message.node} has not enrolled")
+        member = self.require_enrolled(message)
         if member.left is not None:
             raise ProtocolError(f"node {message.node} has left run {message.run} ({member.left})")
 

@@ -54,7 +54,7 @@ class Moves:
 
     def sum_if_complete(self, attempt: Attempt) -> bool:
         """Begin the sum once the last update of the cohort is there; True when it was."""
-        if self.missing(attempt):
+        if self._missing(attempt):
             return False
         self._move(Stage.SUMMING, attempt)
         return True
@@ -94,7 +94,12 @@ class Moves:
         return True
 
     def drop(self, node: int, reason: Reason) -> None:
-        """A node leaves for good: that costs an attempt that counted on it, and the run if no quorum is left."""
+        """A node leaves for good: that costs an attempt that counted on it, and the run if no quorum is left.
+
+        Where it has left already, nothing happens.
+        """
+        if node not in self._membership.remaining():
+            return
         self._store.members.mark_left(node, reason)
         self._log.warning("node left", node=node, problem=reason.value)
         left = Cause(reason=Reason.LEFT, sides=((node,),), because=reason)
@@ -109,8 +114,22 @@ class Moves:
             self.fail(left.model_copy(update={"reason": Reason.TOO_FEW_LEFT, "count": remaining}))
         elif at.stage is Stage.OPEN and node in self._store.attempts.cohort(at.attempt):
             self.give_up(left)
+        elif at.stage is Stage.GATHERING and node in self._store.attempts.tokens(at.attempt):
+            self.gather(at.attempt.next, left)  # its token must not be in a cohort
         elif at.stage is Stage.GATHERING:
             self.open_if_complete(at.attempt)
+
+    def returned(self) -> None:
+        """Somebody is there again: it takes over from makers that are not, and has their work awaited with a deadline.
+
+        Nobody can be ready before that work is there, so no Ready would end a pause.
+        """
+        self.makers.returned()
+        at, there = self._store.position(), self._membership.awaited()
+        if at.stage is not Stage.PAUSED or self.held or not self.makers.at_work():
+            return
+        if len(there) >= self._config.quorum:
+            self.gather(at.attempt.next)
 
     def miss(self, node: int) -> None:
         """A node goes and may come back: an attempt that counted on it is lost, and nobody waits for it meanwhile."""
@@ -118,7 +137,7 @@ class Moves:
         self._membership.missed({node})
         self.makers.lost(node)
         at, cause = self._store.position(), Cause(reason=Reason.AWAY, sides=((node,),))
-        if at.stage is Stage.OPEN and node in self.missing(at.attempt):
+        if at.stage is Stage.OPEN and node in self._missing(at.attempt):
             self.give_up(cause)
         elif at.stage is Stage.GATHERING and node in self._store.attempts.tokens(at.attempt):
             self.gather(at.attempt.next, cause)
@@ -135,7 +154,7 @@ class Moves:
         elif at.stage is Stage.GATHERING:
             self._gathered_late(at.attempt)
         elif at.stage is Stage.OPEN:
-            missing = self.missing(at.attempt)
+            missing = self._missing(at.attempt)
             self._membership.missed(missing)
             self.give_up(Cause(reason=Reason.UPLOAD_MISSED, sides=(tuple(sorted(missing)),)))
         elif at.stage is Stage.FINISHED:
@@ -177,7 +196,6 @@ class Moves:
         if at.stage.over:
             raise ProtocolError(f"run {self._config.run} is over ({at.stage})", where=f"order {order.what}")
         self._store.orders.add(order.number, order.canonical())
-        self._log.warning("order followed", problem=f"{order.what} by the {order.by}")
         if order.what is What.ABORT:
             self.fail(Cause(reason=Reason.ABORTED))
         elif order.what is What.CLOSE_ENROLMENT:
@@ -197,7 +215,7 @@ class Moves:
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def missing(self, attempt: Attempt) -> set[int]:
+    def _missing(self, attempt: Attempt) -> set[int]:
         """Nodes of the cohort whose update is not there."""
         return set(self._store.attempts.cohort(attempt)) - set(self._store.attempts.uploads(attempt))
 

@@ -50,6 +50,7 @@ from crypto.public.backend import PublicBackend, public_backend
 
 Address: TypeAlias = tuple[str, int]
 """(host, port)."""
+_ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
 
 def bind_check(listen: Address) -> None:
@@ -177,11 +178,17 @@ class _Clock(health.aio.HealthServicer):  # type: ignore[misc]
 
 
 async def _until_signal(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` to its end, or until SIGINT or SIGTERM."""
+    """Run `work` to its end, or until SIGINT or SIGTERM; one more of them ends the process at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
+
+    def asked() -> None:
+        stop.set()
+        for name in _ENDINGS:
+            loop.remove_signal_handler(name)
+
+    for name in _ENDINGS:
+        loop.add_signal_handler(name, asked)
     tasks = (asyncio.create_task(work), asyncio.create_task(stop.wait()))
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:

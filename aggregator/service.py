@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -210,8 +209,8 @@ class Service(FederationServicer):
         except AfmlError as error:
             self._log.warning("rejected", problem=str(error))
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        except (OSError, sqlite3.OperationalError) as error:  # no space: nodes say it again until there is some
-            problem = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        except OSError as error:  # no space: nodes say it again until there is some
+            problem = error.strerror or str(error)
             self._log.error("cannot be kept", problem=problem)
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"the aggregator cannot keep what it is told ({problem})")
 

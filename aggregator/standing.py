@@ -203,7 +203,7 @@ def nodes_of(run: ServedRun, store: Store) -> tuple[NodeStanding, ...]:
     ready, cohort = store.attempts.tokens(at.attempt), store.attempts.cohort(at.attempt)
     sent = store.attempts.uploads(at.attempt)
     reported = store.rounds.digests(run.config.rounds) if at.stage is Stage.FINISHED else {}
-    names = {member.node: member.name for member in run.roster.members}
+    names = run.roster.names
 
     def state(node: int) -> State:
         if node not in members:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from afml.core.logging import get_logger
 from aggregator.engine import Engine
@@ -32,8 +33,8 @@ async def keep_time(run: ServedRun, engine: Engine, publisher: Publisher, watche
         await asyncio.sleep(TICK_S)
         publisher.raise_failures()
         before = engine.version
-        orders.follow()
-        engine.tick()
+        for act in (orders.follow, engine.tick):
+            _try(act)
         if engine.version != before:
             spoken = time.monotonic()
             await watchers.notify()
@@ -42,8 +43,15 @@ async def keep_time(run: ServedRun, engine: Engine, publisher: Publisher, watche
             _remind(run)
 
 
+def _try(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except OSError as error:  # no space: nothing of it is decided, and it is tried again at the next look
+        get_logger().error("cannot be kept", problem=error.strerror or str(error))
+
+
 def _remind(run: ServedRun) -> None:
-    at, names = run.store.position(), {member.node: member.name for member in run.roster.members}
+    at, names = run.store.position(), run.roster.names
     waiting = ", ".join(f"{node} ({names[node]})" for node in awaited(run.store, run.config)) or "nobody"
     get_logger().info(
         "waiting", run=run.config.run, state=at.stage, round=at.attempt.round, problem=f"for nodes {waiting}"

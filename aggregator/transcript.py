@@ -40,7 +40,7 @@ class Transcript:
             self._appender.append(record)
 
     def add_order(self, order: Order) -> None:
-        """Record an order before it is followed.
+        """Record an order that can be followed, before anybody is told of it.
 
         Raises:
             IntegrityError: The file was changed meanwhile.

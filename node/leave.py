@@ -22,6 +22,8 @@ from node.workspace import Workspace
 def leave(kit: NodeKit, part: Part, *, tell: Tell = untold) -> RunConfig:
     """Leave the run for good, at the aggregator and in this institution's ledger; keys and ciphertexts of it go.
 
+    Cut off on the way, it can be done again: the aggregator confirms what it has been told.
+
     Args:
         kit: This node's start kit.
         part: Files and address; nobody waits for an aggregator that is away for longer than a minute.
@@ -43,13 +45,13 @@ def leave(kit: NodeKit, part: Part, *, tell: Tell = untold) -> RunConfig:
                 where=f"run {run.run}",
                 cure="let `afml node` fetch the model",
             )
-        client = Client(part.address, kit, run, Patience(part.address, min(part.wait_s, LAST_WORDS_S), tell))
-        try:
-            preflight(part.address, kit, client.patience)
-            client.leave(Reason.BY_HAND)
-        finally:
-            client.close()
-        with open_ledger(work, kit, part.ledger) as ledger:
+        with open_ledger(work, kit, part.ledger) as ledger:  # first: nobody is told what cannot be written down here
+            client = Client(part.address, kit, run, Patience(part.address, min(part.wait_s, LAST_WORDS_S), tell))
+            try:
+                preflight(part.address, kit, client.patience)
+                client.leave(Reason.BY_HAND)
+            finally:
+                client.close()
             ledger.plans.close(run.run, run.digest().hex(), "left")
             keep_in_kit(kit, ledger)
         journal.end("its operator ended its part")

@@ -164,8 +164,7 @@ class Party:
 
     def why(self, state: wire.RunState) -> str:
         """What an announcement gives as its cause, in words that name institutions."""
-        names = {member.node: member.name for member in self.kit.roster.members}
-        return Cause.of(state.cause, self.run.nodes).text(self.run.quorum, names)
+        return Cause.of(state.cause, self.run.nodes).text(self.run.quorum, self.kit.roster.names)
 
     def leave(self, error: AfmlError) -> None:
         """Leave the run for good; what made this node leave matters more than whether that is heard."""

@@ -12,7 +12,7 @@ from afml.consortium.history import load_history
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
-from afml.core.errors import AfmlError, ConfigError, Stopped, TransportError
+from afml.core.errors import AfmlError, ConfigError, TransportError
 from afml.core.files import write_bytes
 from afml.core.progress import Event, Tell, untold
 from afml.training.processes.group import Group
@@ -222,7 +222,7 @@ def _train(
         if not session.paid:  # only now: an address that nobody answers at must not tie up a budget
             guard.reserve()
         return session.run()
-    except (TransportError, Stopped):
+    except TransportError:  # and not Stopped: the next start compares the model and reports it
         if not session.complete:
             raise
         return session.model()  # it died between its last round and saving; the aggregator has stopped since

@@ -112,8 +112,8 @@ def _stop_in_order(stop: threading.Event) -> None:
     at_once = signal.getsignal(signal.SIGTERM)
 
     def asked(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, at_once)  # first: what wakes up may take its time
         stop.set()
-        signal.signal(signal.SIGTERM, at_once)
 
     signal.signal(signal.SIGTERM, asked)
 

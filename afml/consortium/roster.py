@@ -90,6 +90,11 @@ class Roster(Signed):
         description="digest of the version before",
     )
 
+    @property
+    def names(self) -> dict[int, str]:
+        """node -> name of its institution."""
+        return {member.node: member.name for member in self.members}
+
     def member(self, node: int) -> Member:
         """The roster entry of `node`.
 

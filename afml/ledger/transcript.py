@@ -12,6 +12,7 @@ genomes and key code.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -65,7 +66,7 @@ class PublishedRound(Settings):
 
 
 class GivenOrder(Settings):
-    """One order about a run, signed by who gave it (`Order.check`), before it was followed."""
+    """One order about a run that was followed, signed by who gave it (`Order.check`)."""
 
     order: Order
     time_ms: int = Field(description="aggregator's clock, Unix milliseconds")
@@ -196,6 +197,7 @@ class Appender:
 
         Raises:
             IntegrityError: The same round or order of the same run is already there, or the file was changed meanwhile.
+            OSError: There is no space; nothing is added.
         """
         kind, run, number = _name(record)
         if (kind, run, number) in self._held:
@@ -206,11 +208,15 @@ class Appender:
         previous = hashlib.sha256(self._last).hexdigest() if self._last else FIRST
         line = line_for(record, previous, self._key)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._path, "a+b") as file:
+        with open(self._path, "a+b", buffering=0) as file:  # unbuffered: nothing is left to write after a failure
             self._require_unchanged(file)
-            file.write(line + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+            try:
+                if file.write(line + b"\n") <= len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(self._size)  # no space: half a line would pass for somebody else's
+                raise
         if created:
             sync_folder(self._path.parent)
         self._grow(line, record)

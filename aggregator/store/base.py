@@ -183,7 +183,11 @@ class Makers(Protocol):
 
 
 class Store(Protocol):
-    """One run's durable state. Outside a transaction every call is durable when it returns."""
+    """One run's durable state. Outside a transaction every call is durable when it returns.
+
+    Every call that cannot be kept, or a transaction that cannot end, for want of space or a failing disk raises
+    OSError: nothing of it is durable, and it may be tried again.
+    """
 
     @property
     def members(self) -> Members:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,6 +60,24 @@ CREATE TABLE makers (
 _TOKENS = "SELECT node, token FROM tokens WHERE round=? AND attempt=? AND in_cohort>=? ORDER BY node"
 
 
+class _Connection:
+    """SQLite, whose complaints about a disk that is full or fails are OSErrors, as `Store` says."""
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self._raw, self.close = raw, raw.close
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._raw.in_transaction
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        try:
+            return self._raw.execute(statement, values)
+        except sqlite3.OperationalError as error:
+            full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
+            raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
+
+
 class SqliteStore:
     """One file, one run, one connection: used from the thread that opened it."""
 
@@ -70,7 +89,7 @@ class SqliteStore:
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db = _Connection(sqlite3.connect(path, isolation_level=None))
         try:
             self._open(path, config_digest)
         except BaseException:
@@ -117,7 +136,7 @@ class SqliteStore:
         try:
             (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             raise ConfigError(f"holds no run's state ({error})", where=path, **fresh) from None
         if tables and version != SCHEMA:
             raise ConfigError(
@@ -141,7 +160,7 @@ class SqliteStore:
 
 
 class _Part:
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: _Connection) -> None:
         self._db = db
 
 

@@ -68,9 +68,21 @@ def test_a_leaver_is_missed_until_the_quorum_breaks(machine: Machine) -> None:
     )
 
 
+def test_who_has_left_may_say_so_again_by_its_own_signature(machine: Machine) -> None:
+    machine.enrol()
+    machine.leave(4, Reason.BY_HAND)
+    before = machine.at, machine.store.members.all(), machine.engine.version
+    machine.leave(4, Reason.SPEND_REFUSED)  # its answer was lost
+    assert (machine.at, machine.store.members.all(), machine.engine.version) == before
+    with pytest.raises(IntegrityError, match="node 4 does not match its roster key"):
+        machine.leave(4, signer=3)
+    with pytest.raises(ProtocolError, match="has left run r"):
+        machine.away(4)
+
+
 def test_only_members_decline_and_only_by_their_own_signature(machine: Machine) -> None:
     machine.enrol()
-    with pytest.raises(ProtocolError, match="node 2 is not in the cohort of round 1 attempt 1"):
+    with pytest.raises(ProtocolError, match="node 2 is not in the cohort of round 1, attempt 1"):
         machine.decline(2, 1, 1)  # nothing is fixed yet
     machine.ready(1, 2, 3)
     machine.wait(11)

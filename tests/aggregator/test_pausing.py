@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from afml.consortium.makers import RUN_KEY, Maker
 from afml.consortium.orders import What
+from afml.consortium.reasons import Reason
 from afml.core.errors import ProtocolError, Superseded
 from tests.aggregator.machine import Machine
 
@@ -36,6 +38,51 @@ def test_a_token_of_a_node_that_went_is_worth_nothing(machine: Machine) -> None:
     machine.away(4)
     assert machine.at == ("gathering", 1, 2)
     assert machine.reason == "node 4 went away and may come back"
+    machine.ready(1, 2, 3)
+    assert machine.cohort == [1, 2, 3]
+
+
+def test_a_token_of_a_node_that_left_is_worth_nothing(machine: Machine) -> None:
+    machine.enrol()
+    machine.ready(1, 2, 3)
+    machine.leave(3, Reason.BY_HAND)
+    assert machine.at == ("gathering", 1, 2)
+    assert "node 3 left" in machine.reason
+    machine.ready(1, 2)
+    assert machine.at == ("gathering", 1, 2)
+    machine.ready(4)
+    assert (machine.at, machine.cohort) == (("open", 1, 2), [1, 2, 4]), "nobody waits for who is gone"
+    assert machine.upload(1, 2, 4)
+
+
+def test_a_pause_before_anybody_can_be_ready_ends_where_a_quorum_is_back(machine: Machine) -> None:
+    machine.enrol()  # node 1 makes the key, and dies
+    machine.away(2)
+    machine.away(3)
+    assert machine.at == ("paused", 1, 1)
+    machine.enrol(2)
+    assert machine.at == ("gathering", 1, 2), "with node 1, which is not known to be dead, there are three"
+    machine.enrol(3)
+    machine.wait(11)
+    assert machine.at == ("gathering", 1, 3)
+    assert machine.store.makers.all()[RUN_KEY] == Maker(2), "the next in line"
+    machine.ready(2, 3, 4)
+    assert machine.cohort == [2, 3, 4]
+
+
+def test_a_node_that_is_back_does_not_end_a_pause_that_was_ordered(machine: Machine) -> None:
+    machine.enrol()
+    machine.order(What.PAUSE)
+    machine.away(2)
+    machine.enrol(2)
+    assert machine.at == ("paused", 1, 1)
+
+
+def test_a_folder_that_was_lost_is_nobody_who_is_there(machine: Machine) -> None:
+    machine.enrol()
+    machine.away(4)
+    with pytest.raises(ProtocolError, match="with another pad key"):
+        machine.engine.enrol(machine.enrolment(4, pad=bytes(32)))
     machine.ready(1, 2, 3)
     assert machine.cohort == [1, 2, 3]
 
@@ -97,6 +144,19 @@ def test_enrolment_is_closed_by_order_with_a_quorum(machine: Machine) -> None:
     assert machine.at == ("gathering", 1, 1)
     with pytest.raises(ProtocolError, match="is closed already"):
         machine.order(What.CLOSE_ENROLMENT)
+
+
+def test_what_has_no_deadline_is_not_extended(machine: Machine) -> None:
+    machine.enrol(1, 2)
+    with pytest.raises(ProtocolError, match="run r: no deadline runs; it waits without one"):
+        machine.order(What.EXTEND, seconds=100)
+    assert machine.store.orders.all() == {}
+    machine.enrol(3)  # a quorum: the grace runs
+    machine.order(What.EXTEND, seconds=100)
+    machine.wait(109)
+    assert machine.at[0] == "enrolling"
+    machine.wait(2)
+    assert machine.at[0] == "gathering"
 
 
 def test_a_stage_is_extended_and_a_run_ended_by_order(machine: Machine) -> None:

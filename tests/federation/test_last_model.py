@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from afml.core.errors import BudgetError, ProtocolError, TransportError
+from afml.core.errors import BudgetError, ProtocolError, Stopped, TransportError
 from afml.core.progress import Event
+from node import take_part
 from node.journal import Journal
 from node.session import Session
-from node.take_part import _end, _finished
+from node.take_part import Part, _end, _finished, _train
 from node.workspace import Workspace
 from tests.federation.bending import NODES, History, Node
 
@@ -114,3 +115,25 @@ def test_a_run_that_ended_without_a_model_is_marked_first(tmp_path: Path) -> Non
     assert journal.key("pad") is None
     with pytest.raises(ProtocolError, match="has ended here for good"):
         journal.require_not_ended()
+
+
+def _last_words(tmp_path: Path, error: Exception) -> object:
+    """A node has every round, and `error` comes before its last report."""
+
+    def run() -> None:
+        raise error
+
+    session: Any = SimpleNamespace(complete=True, paid=True, run=run, model=lambda: "the model")
+    anything: Any = None
+    part = Part(tmp_path, tmp_path, tmp_path / "run.json", "127.0.0.1:1")
+    return _train(session, anything, anything, part, anything, lambda _: None)
+
+
+def test_a_node_that_is_stopped_before_its_last_report_makes_it_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its keys stay, without which nothing is compared; one whose aggregator has gone for good keeps its model."""
+    monkeypatch.setattr(take_part, "preflight", lambda *_: None)
+    with pytest.raises(Stopped):
+        _last_words(tmp_path, Stopped("stopped as it was asked to"))
+    assert _last_words(tmp_path, TransportError("no answer in time")) == "the model"

@@ -194,7 +194,7 @@ BAD = [
     (_unpaid, "sent no ledger receipt"),
     (_miscounted, "announces 4 chunks, not 3"),
     (_under_a_false_name, "the certificate belongs to node 1, the message claims node 2"),
-    (_of_a_future_round, "round 2 attempt 1 is not open"),
+    (_of_a_future_round, "round 2, attempt 1 is not open"),
     (_empty, "begins with its header"),
 ]
 

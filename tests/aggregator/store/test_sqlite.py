@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from contextlib import closing
 from itertools import count
@@ -53,6 +54,20 @@ def test_every_commit_is_on_disk(tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "run.sqlite", DIGEST)) as store:
         assert store._db.execute("PRAGMA synchronous").fetchone() == (2,)
         assert store._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_full_disk_is_an_error_of_the_system_and_can_be_tried_again(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "run.sqlite", DIGEST)) as store:
+        (pages,) = store._db.execute("PRAGMA page_count").fetchone()
+        store._db.execute(f"PRAGMA max_page_count={pages}")
+        with pytest.raises(OSError, match="full") as told, store.transaction():
+            store.members.add(1, bytes(100_000))
+        assert told.value.errno == errno.ENOSPC
+        assert store.members.all() == {}
+        store._db.execute("PRAGMA max_page_count=1000000")
+        with store.transaction():
+            store.members.add(1, bytes(100_000))
+        assert list(store.members.all()) == [1]
 
 
 def test_a_creation_that_is_cut_off_begins_again(power: Power, tmp_path: Path) -> None:
