@@ -127,7 +127,7 @@ async def _serve(
     server = await _listening(service, kit, run.folder, listen)
     get_logger().info("serving", run=run.config.run, address="{}:{}".format(*listen))
     started = time.monotonic()
-    serving = Serving("{}:{}".format(*listen), kit.tls.expires.timestamp(), time.time())
+    serving = Serving("{}:{}".format(*listen), kit.tls.expires.timestamp(), time.time(), kit.folder)
     async with Lookout(run, engine, serving).looking():
         await _until_signal(_to_its_end(run, engine, publisher, watchers, service, orders))
     at = run.store.position()
@@ -159,7 +159,7 @@ async def _listening(service: Service, kit: AggregatorKit, folder: Folder, liste
     add_FederationServicer_to_server(service, server)  # type: ignore[no-untyped-call]
     healthy = _Clock()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    credentials = server_credentials(kit.tls, Renewed(kit.folder, kit.tls))
+    credentials = server_credentials(kit.tls, Renewed(kit.folder, "aggregator"))
     try:
         server.add_secure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", credentials)
     except RuntimeError as error:

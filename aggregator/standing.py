@@ -8,9 +8,11 @@ import statistics
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from afml import __version__
+from afml.consortium.inforce import ends
 from afml.consortium.stage import Stage
 from afml.core.config import Settings
 from afml.core.errors import AfmlError, InputError
@@ -94,17 +96,19 @@ class RunStanding(Standing):
 
 @dataclass(frozen=True)
 class Serving:
-    """What does not change while a process serves.
+    """What is known of a process that serves.
 
     Attributes:
         address: host:port.
-        certificate_expires: Unix seconds.
+        certificate_expires: Unix seconds, of the certificate that it began with.
         started: Likewise.
+        kit: Where later ones lie.
     """
 
     address: str
     certificate_expires: float
     started: float
+    kit: Path | None = None
 
 
 class Lookout:
@@ -175,7 +179,7 @@ class Lookout:
             started=self._serving.started,
             written=now,
             ended=ended,
-            certificate_expires=self._serving.certificate_expires,
+            certificate_expires=ends(self._serving.kit, self._serving.certificate_expires),
             address=self._serving.address,
             stage=at.stage,
             since=at.since_ms / 1000,

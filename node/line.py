@@ -50,7 +50,7 @@ class Line:
     def __init__(self, address: str, kit: NodeKit) -> None:
         assert kit.folder is not None, "a node that connects has its kit in a folder"
         self._address, self._kit, self._tls = address, kit, kit.tls
-        self._renewed = Renewed(kit.folder, kit.tls)
+        self._renewed = Renewed(kit.folder, f"node/{kit.node}")
         self._certificates = InForce(kit.folder, kit.roster, kit.folder / SEEN)
         self._lock = threading.Lock()
         self._channels: list[Any] = []  # earlier ones are left to the calls that are under way on them

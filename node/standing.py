@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from afml import __version__
+from afml.consortium.inforce import ends
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError
@@ -107,8 +108,8 @@ class Keeper:
 
     def _keep(self) -> None:
         with self._lock:
-            changes = {"written": time.time(), "certificate_expires": self._kit.expires().timestamp()}
-            self.seen = self.seen.model_copy(update=changes)
+            expires = ends(self._kit.folder, self.seen.certificate_expires)
+            self.seen = self.seen.model_copy(update={"written": time.time(), "certificate_expires": expires})
             if self.seen.kind:
                 self.seen.keep(self._folder)
 

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
 from afml.consortium import messages
+from afml.consortium.kit import CERTIFICATE
 from afml.consortium.roster import Roster
 from afml.core.config import Settings, canonical_json
 from afml.core.errors import AfmlError, TransportError
@@ -102,6 +103,15 @@ def since_file(entries: Mapping[str, Since]) -> bytes:
 def beginning(certificate: x509.Certificate) -> int:
     """When a certificate began to be valid, Unix seconds."""
     return int(certificate.not_valid_before_utc.timestamp())
+
+
+def ends(kit: Path | None, otherwise: float) -> float:
+    """When the certificate ends that lies in a kit now, Unix seconds; `otherwise` where none can be read."""
+    try:
+        found = x509.load_pem_x509_certificate((kit / CERTIFICATE).read_bytes()) if kit else None
+    except (OSError, ValueError):
+        found = None
+    return found.not_valid_after_utc.timestamp() if found else otherwise
 
 
 class InForce:

@@ -179,31 +179,28 @@ def load_tls(folder: Path, roster: Roster, party: str, *, now: dt.datetime | Non
 
 
 class Renewed:
-    """A kit's TLS files, read again when they have changed.
+    """A kit's TLS files, read at the first call and again when they have changed.
 
     Args:
         folder: The kit.
-        known: What was read of it before, perhaps a while ago.
+        party: Whose.
     """
 
-    def __init__(self, folder: Path, known: TlsIdentity) -> None:
-        self._folder, self._known = folder, known
+    def __init__(self, folder: Path, party: str) -> None:
+        self._folder, self._party = folder, party
         self._stamp: list[tuple[int, int]] = []
 
     def __call__(self) -> TlsIdentity | None:
-        """The present identity where it is another one than before; None where it is not, or is being installed."""
+        """The present identity, at the first call and where it is new; None where it is not, or is being installed."""
         files = self._folder / CERTIFICATE, self._folder / TLS_KEY
         try:
             stamp = [(one.st_mtime_ns, one.st_ino) for one in map(Path.stat, files)]
             if stamp == self._stamp:
                 return None
-            found = load_tls(self._folder, load_roster(self._folder), self._known.party)
+            found = load_tls(self._folder, load_roster(self._folder), self._party)
         except (AfmlError, OSError):
             return None
         self._stamp = stamp
-        if found.certificate == self._known.certificate:
-            return None
-        self._known = found
         return found
 
 

@@ -56,13 +56,6 @@ class NodeKit:
             raise kit.other_keys(run, roster)
         return replace(self, roster=roster)
 
-    def expires(self) -> dt.datetime:
-        """When the certificate ends that lies in the kit now."""
-        try:
-            return kit.load_certificate((self.folder or Path()) / kit.CERTIFICATE, "certificate").not_valid_after_utc
-        except InputError:  # in memory alone, or just being replaced
-            return self.tls.expires
-
     def require_unchanged(self, run: RunConfig) -> None:
         """Refuse to begin a run under a version of the roster of which somebody has gone, or changed keys, since.
 

@@ -74,7 +74,7 @@ async def serving(root: Path) -> AsyncIterator[tuple[int, _Handlers]]:
     peers = Peers(kit.roster, InForce(kit.folder, kit.roster, root / "seen.json"))
     server = grpc.aio.server(handlers=[handlers], interceptors=[peers])
     health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
-    credentials = server_credentials(kit.tls, Renewed(kit.folder, kit.tls))
+    credentials = server_credentials(kit.tls, Renewed(kit.folder, "aggregator"))
     port = server.add_secure_port("127.0.0.1:0", credentials)
     await server.start()
     try:
@@ -207,7 +207,7 @@ def test_an_aggregator_shows_its_renewed_certificate_without_a_restart(root: Pat
 def test_a_certificate_that_came_while_nobody_looked_is_taken_up_all_the_same(root: Path) -> None:
     kit = load_aggregator_kit(root / "kits" / "aggregator")
     renewed(root, "aggregator")
-    look = Renewed(kit.folder, kit.tls)
+    look = Renewed(kit.folder, "aggregator")
     found = look()
     assert found is not None
     assert found.certificate != kit.tls.certificate
