@@ -1,73 +1,155 @@
-"""Sealed letters from node to node: kept and handed on; the aggregator cannot read them."""
+"""Letters from one node to several others: kept whole, handed on to each recipient as far as they are for it.
+
+One signature covers a letter (`afml.consortium.messages.LetterText`), so one letter is one file, one row and one check
+here, however many read it. What is sealed in it the aggregator cannot read.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from afml.consortium import messages
-from afml.consortium.limits import LETTERS_PER_PEER, MAX_LETTER, MAX_SUBJECT, PIECE
+from afml.consortium.limits import LETTERS, MAX_LETTER, MAX_OWN, MAX_SUBJECT, PIECE
 from afml.core.errors import ProtocolError
 from afml.core.files import write_bytes
+from afml.ledger import tree
 from afml.wire import federation_pb2 as wire
 from aggregator.run import ServedRun
 from aggregator.store.base import Letter
 from crypto.public.signing import verify
 
+_AT_HAND = 128
+"""Letters whose headers are kept parsed: they are read by many at a time."""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A letter's header, and what each recipient is to check it by."""
+
+    header: wire.LetterHeader
+    path: Path | None
+    places: dict[int, int]
+    root: bytes
+    paths: list[list[bytes]]
+
 
 class Letters:
-    """The mail of one run; the first letter of a sender, recipient and subject stands."""
+    """The mail of one run; the first letter of a sender under a subject stands."""
 
     def __init__(self, run: ServedRun) -> None:
         self._run, self._kept = run, run.store.letters
+        self._opened = lru_cache(maxsize=_AT_HAND)(self._open)
 
     async def receive(self, header: wire.LetterHeader, parts: AsyncIterator[wire.LetterPart]) -> None:
         """Take a letter; one that is there already is confirmed unread.
 
         Raises:
-            ProtocolError: To nobody of this run, too long, one of too many, or not of the size it says.
+            ProtocolError: To somebody who is not of this run, too long, one of too many, or not of the size it says.
             IntegrityError: It is not signed by its sender.
         """
         if not self._wanted(header):
             return
-        body = bytearray()
+        common = bytearray()
         async for part in parts:
-            body += part.piece
-            if len(body) > header.size:
+            common += part.piece
+            if len(common) > header.size:
                 break
-        if len(body) != header.size:
+        if len(common) != header.size:
             raise ProtocolError("a letter's size is not what its header says")
-        signed = messages.letter(
-            header.run, header.config_digest, header.sender, header.recipient, header.subject, bytes(body)
-        )
+        leaves = _leaves(header)
+        text = messages.LetterText(hashlib.sha256(common).digest(), tree.root_of(leaves), len(leaves))
+        signed = messages.letter(header.run, header.config_digest, header.sender, header.subject, text)
         verify(bytes.fromhex(self._run.roster.member(header.sender).signing_key), signed, header.signature)
-        path = self._run.folder.letters / f"{header.recipient}-{secrets.token_hex(8)}"
-        write_bytes(path, bytes(body))
-        raw = header.SerializeToString(deterministic=True)
-        self._kept.add(Letter(header.sender, header.recipient, header.subject, raw, path))
+        path = self._run.folder.letters / f"{header.sender}-{secrets.token_hex(8)}" if common else None
+        if path is not None:
+            await asyncio.to_thread(write_bytes, path, bytes(common))  # syncs: others go on meanwhile
+        self._kept.add(Letter(header.sender, header.subject, header.SerializeToString(deterministic=True), path))
+        kept = self._kept.find(header.sender, header.subject)
+        if path is not None and kept is not None and kept.path != path:  # it came twice at the same time
+            path.unlink()
 
-    def arrived(self, ref: wire.LetterRef) -> bool:
-        """Whether the letter that a node looks out for is there."""
-        return self._kept.find(ref.node, ref.sender, ref.subject) is not None
+    def there(self, ref: wire.LettersRef, senders: Collection[int]) -> list[int]:
+        """Those of some senders whose letter is there, ascending."""
+        return sorted(self._kept.senders(ref.subject).intersection(senders))
 
-    def parts(self, ref: wire.LetterRef) -> Iterator[wire.LetterPart]:
-        """A letter that is there, piece by piece."""
-        letter = self._kept.find(ref.node, ref.sender, ref.subject)
-        if letter is None:
-            return
-        yield wire.LetterPart(header=wire.LetterHeader.FromString(letter.header))
-        body = letter.path.read_bytes()
-        for start in range(0, len(body), PIECE):
-            yield wire.LetterPart(piece=body[start : start + PIECE])
+    def deliver(self, ref: wire.LettersRef, senders: Collection[int]) -> Iterator[wire.Delivery]:
+        """What is in these senders' letters for the one who asks, or that nothing is; many short ones in a message."""
+        message, size = wire.Delivery(), 0
+        for sender in self.there(ref, senders):
+            letter = self._opened(sender, ref.subject)
+            pieces = _pieces(letter.path if ref.node in letter.places else None)
+            one = _for_one(letter, ref.node, next(pieces, b""))
+            if message.letters and size + one.ByteSize() > PIECE:
+                yield message
+                message, size = wire.Delivery(), 0
+            message.letters.append(one)
+            size += one.ByteSize()
+            for piece in pieces:
+                if message.letters:
+                    yield message
+                    message, size = wire.Delivery(), 0
+                yield wire.Delivery(piece=piece)
+        if message.letters:
+            yield message
+
+    def _open(self, sender: int, subject: str) -> _Opened:
+        letter = self._kept.find(sender, subject)
+        assert letter is not None, "whoever opens one has seen that it is there"
+        header = wire.LetterHeader.FromString(letter.header)
+        leaves, places = _leaves(header), {own.recipient: index for index, own in enumerate(header.own)}
+        return _Opened(header, letter.path, places, tree.root_of(leaves), tree.inclusion_proofs(leaves))
 
     def _wanted(self, header: wire.LetterHeader) -> bool:
-        config = self._run.config
-        if header.recipient not in config.enrolled or header.recipient == header.sender:
-            raise ProtocolError(f"node {header.recipient} gets no letters in run {header.run}")
-        if header.size > MAX_LETTER or len(header.subject) > MAX_SUBJECT:
-            raise ProtocolError(f"a letter may hold {MAX_LETTER} bytes, not {header.size}")
-        if self._kept.find(header.recipient, header.sender, header.subject):
+        config, named = self._run.config, [own.recipient for own in header.own]
+        if wrong := sorted(node for node in named if node not in config.enrolled or node == header.sender):
+            raise ProtocolError(f"node {wrong[0]} gets no letters in run {header.run} from node {header.sender}")
+        if not named or len(named) != len(set(named)):
+            raise ProtocolError("a letter is to nobody, or to somebody twice")
+        longest = max(len(own.body) for own in header.own)
+        if header.size > MAX_LETTER or longest > MAX_OWN or len(header.subject) > MAX_SUBJECT:
+            limits = f"{MAX_LETTER} bytes for all and {MAX_OWN} for each"
+            raise ProtocolError(f"a letter may hold {limits}, not {header.size} and {longest}")
+        if self._kept.find(header.sender, header.subject):
             return False
-        if self._kept.sent_by(header.sender) >= LETTERS_PER_PEER * len(config.nodes):
+        if self._kept.sent_by(header.sender) >= LETTERS + len(config.nodes):
             raise ProtocolError(f"node {header.sender} has sent too many letters")
         return True
+
+
+def recipients(letter: Letter) -> set[int]:
+    """Nodes that a letter is to."""
+    return {own.recipient for own in wire.LetterHeader.FromString(letter.header).own}
+
+
+def _leaves(header: wire.LetterHeader) -> list[bytes]:
+    return [tree.leaf_hash(messages.own_part(own.recipient, own.body)) for own in header.own]
+
+
+def _pieces(path: Path | None) -> Iterator[bytes]:
+    if path is not None:
+        with path.open("rb") as file:
+            while piece := file.read(PIECE):
+                yield piece
+
+
+def _for_one(opened: _Opened, node: int, common: bytes) -> wire.Letter:
+    header, index = opened.header, opened.places.get(node)
+    if index is None:
+        return wire.Letter(sender=header.sender)
+    return wire.Letter(
+        sender=header.sender,
+        signature=header.signature,
+        own=header.own[index].body,
+        index=index,
+        count=len(header.own),
+        root=opened.root,
+        path=opened.paths[index],
+        size=header.size,
+        common=common,
+    )

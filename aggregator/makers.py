@@ -7,6 +7,7 @@ from afml.consortium.run import RunConfig
 from afml.consortium.stage import Stage
 from afml.core.logging import get_logger
 from aggregator.deadlines import awaits_public_part
+from aggregator.letters import recipients
 from aggregator.membership import Membership
 from aggregator.store.base import Position, Store
 
@@ -27,11 +28,11 @@ class Makers:
             self._appoint(PUBLIC_PART)
 
     def settle(self) -> None:
-        """Whoever has sent a letter to everybody has made what it was to make."""
+        """Whoever has written to everybody has made what it was to make."""
         members = self._membership.remaining()
         for subject, maker in self._store.makers.all().items():
-            others = members - {maker.node}
-            if not maker.done and all(self._store.letters.find(one, maker.node, subject) for one in others):
+            letter = None if maker.done else self._store.letters.find(maker.node, subject)
+            if letter is not None and members - {maker.node} <= recipients(letter):
                 self._store.makers.put(subject, Maker(maker.node, done=True))
 
     def lost(self, node: int) -> bool:
@@ -43,6 +44,7 @@ class Makers:
             if line:
                 self._log.warning("next in line", node=line[0], peer=node, problem=subject)
                 self._store.makers.put(subject, Maker(line[0]))
+        self.settle()  # its letter may have come when another was to write one
         return bool(taken)
 
     def returned(self) -> None:

@@ -25,6 +25,8 @@ from aggregator.watchers import Watchers
 
 Context: TypeAlias = Any  # grpc.aio.ServicerContext; grpcio ships no types
 _LAST_WORDS_S = 10.0
+_LETTERS_S = 60.0  # a node that waits for letters asks again after this long at most
+_TOGETHER_S = 0.05
 Part = TypeVar("Part", wire.UpdatePart, wire.LetterPart)
 
 
@@ -137,7 +139,7 @@ class Service(FederationServicer):
             yield wire.AggregatePart(chunk=wire.AggregateChunk(index=index, payload=payload))
 
     async def PutLetter(self, parts: AsyncIterator[wire.LetterPart], context: Context) -> wire.Accepted:
-        """Take a sealed letter for another node."""
+        """Take a letter for other nodes."""
         stream = parts.__aiter__()
 
         async def work() -> None:
@@ -151,12 +153,21 @@ class Service(FederationServicer):
         await self._watchers.notify()
         return wire.Accepted()
 
-    async def GetLetter(self, request: wire.LetterRef, context: Context) -> AsyncIterator[wire.LetterPart]:
-        """Deliver a letter, waiting for it as long as the caller's deadline allows."""
+    async def GetLetters(self, request: wire.LettersRef, context: Context) -> AsyncIterator[wire.Delivery]:
+        """Deliver letters as they come, until all are, or none has come for as long as the caller would wait."""
         await self._do(context, request.node, lambda: self._check_run(request))
-        await self._watchers.until(lambda: self._letters.arrived(request))
-        for part in self._letters.parts(request):
-            yield part
+        wait_s, missing = min(request.wait_ms / 1000, _LETTERS_S), set(request.senders) & set(self._run.config.nodes)
+
+        def some() -> bool:
+            return self._watchers.closing or bool(self._letters.there(request, missing))
+
+        while missing and await self._watchers.within(wait_s, some) and not self._watchers.closing:
+            if missing - set(self._letters.there(request, missing)):
+                await asyncio.sleep(min(wait_s, _TOGETHER_S))  # letters come many at a time, and go so
+            there = self._letters.there(request, missing)
+            missing.difference_update(there)
+            for delivery in self._letters.deliver(request, there):
+                yield delivery
 
     async def last_words(self) -> None:
         """Until every node that has not left knows that the run failed, or is not there to be told."""

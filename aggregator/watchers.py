@@ -27,6 +27,15 @@ class Watchers:
         async with self._news:
             await self._news.wait_for(there)
 
+    async def within(self, seconds: float, there: Callable[[], bool]) -> bool:
+        """Wait until `there` holds, so long at most; whether it does."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.until(there)
+        except TimeoutError:
+            return there()
+        return True
+
     async def close(self) -> None:
         """End every stream of announcements in order; nodes that still need this run look for it again."""
         self.closing = True

@@ -174,7 +174,7 @@ class _Bench:
         """(median period of the rounds, MB of one node's processes at their peak, bytes a node sent a round)."""
         address = f"127.0.0.1:{free_port()}"
         with contextlib.ExitStack() as stack:
-            server = stack.enter_context(self._started("aggregator", [
+            server = stack.enter_context(self.started("aggregator", [
                 "-m", "afml", "aggregator", "--kit", "kits/aggregator", "--run", "run.json", "--data", "data",
                 "--listen", address,
             ]))  # fmt: skip
@@ -183,7 +183,7 @@ class _Bench:
                     raise RuntimeError((self.root / "aggregator.log").read_text())
                 time.sleep(0.1)
             nodes = [
-                stack.enter_context(self._started(f"node-{node}", [
+                stack.enter_context(self.started(f"node-{node}", [
                     "-m", "benchmarks.module_party", f"kits/node-{node}", f"work-{node}", "run.json", address,
                 ]))
                 for node in range(1, NODES + 1)
@@ -199,7 +199,7 @@ class _Bench:
         return statistics.median(b - a for a, b in pairwise(ends[1:])), peak, self._sent()
 
     @contextlib.contextmanager
-    def _started(self, name: str, arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    def started(self, name: str, arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         with (self.root / f"{name}.log").open("wb") as out:
             process = subprocess.Popen(
                 [sys.executable, *arguments], stdout=out, stderr=subprocess.STDOUT, env=self.environment, cwd=self.root

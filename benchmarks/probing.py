@@ -37,7 +37,7 @@ UNARY = {
     "Away": wire.RunRef, "Decline": wire.DeclineNotice, "ReportDigest": wire.ModelDigest,
 }  # fmt: skip
 STREAMED = {"SubmitUpdate": wire.UpdatePart, "PutLetter": wire.LetterPart}
-ANSWERED = {"WatchRun": wire.RunRef, "FetchAggregate": wire.AttemptRef, "GetLetter": wire.LetterRef}
+ANSWERED = {"WatchRun": wire.RunRef, "FetchAggregate": wire.AttemptRef, "GetLetters": wire.LettersRef}
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 HTTP1 = b"GET / HTTP/1.1\r\nHost: aggregator\r\nConnection: keep-alive\r\n\r\n"
 STRANGERS = ("hung up", "junk", "http/1", "half a hello", "no certificate", "wrong authority")

@@ -8,7 +8,6 @@ sum, or an old one, is seen before anybody spends on what follows.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from afml.consortium.attempt import Binding
 from afml.consortium.reasons import different
-from afml.core.errors import ModelsDiffer, TransportError
+from afml.core.errors import ModelsDiffer
 from afml.wire import federation_pb2 as wire
 from node.mailbox import Mailbox
 
@@ -77,16 +76,10 @@ def compare_final(
         ModelsDiffer: Names the nodes on each side.
         IntegrityError: A letter is not from whom it says.
     """
-    for peer in peers:
-        mailbox.send_sealed(peer, SUBJECT, model)
-    told, silent, deadline = {node: model}, [], time.monotonic() + wait_s
-    for peer in peers:
-        try:
-            told[peer] = mailbox.receive_sealed(peer, SUBJECT, wait_s=max(0.0, deadline - time.monotonic()))
-        except TransportError:
-            silent.append(peer)
-    _require_one(round_number, told)
-    return silent
+    mailbox.send_sealed(peers, SUBJECT, model)
+    told = mailbox.receive_sealed(peers, SUBJECT, wait_s=wait_s)
+    _require_one(round_number, {node: model} | told)
+    return sorted(set(peers) - set(told))
 
 
 def _require_one(round_number: int, models: Mapping[int, bytes]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, TypeVar
 
 import grpc
@@ -129,64 +129,55 @@ class Client:
 
         return header, payloads()
 
-    def put_letter(self, recipient: int, subject: str, body: bytes) -> None:
-        """Send sealed bytes to another node."""
-        signed = messages.letter(*self._of_run, self.node, recipient, subject, body)
-        header = wire.LetterHeader(
-            **self._run,
-            sender=self.node,
-            recipient=recipient,
-            subject=subject,
-            signature=self._sign(signed),
-            size=len(body),
-        )
+    def put_letter(self, header: wire.LetterHeader, common: bytes) -> None:
+        """Send a letter: its header, which is signed, and the part that all its recipients get."""
 
         def parts() -> Iterator[wire.LetterPart]:
             yield wire.LetterPart(header=header)
-            for start in range(0, len(body), PIECE):
-                yield wire.LetterPart(piece=body[start : start + PIECE])
+            for start in range(0, len(common), PIECE):
+                yield wire.LetterPart(piece=common[start : start + PIECE])
 
         self._call(lambda: self._stub.PutLetter(parts()))
 
-    def get_letter(
-        self, sender: int, subject: str, *, wait_s: float, waiting: Callable[[], None] = lambda: None
-    ) -> tuple[wire.LetterHeader, bytes]:
-        """Wait for a sealed letter; its signature is not checked here.
+    def get_letters(
+        self, senders: Collection[int], subject: str, *, wait_s: float, waiting: Callable[[], None] = lambda: None
+    ) -> dict[int, tuple[wire.Letter, bytes]]:
+        """Wait for letters of others under one subject; their signatures are not checked here.
 
         Args:
-            sender: Who wrote it.
-            subject: What it is about.
-            wait_s: Seconds until it must be there.
+            senders: Who wrote them.
+            subject: What they are about.
+            wait_s: Seconds until they must be there.
             waiting: Called now and then meanwhile; may raise to end the wait.
 
+        Returns:
+            sender -> what is in its letter for this node, and the part for all; of those that wrote to it in time,
+            and before the aggregator was away for too long.
+
         Raises:
-            TransportError: It did not come in time.
-            ProtocolError: It is longer than it says, or than a letter may be.
+            ProtocolError: One is longer than it says, all are longer than a letter may be, or nobody asked for one.
         """
-        request = wire.LetterRef(**self._run, node=self.node, subject=subject, sender=sender)
+        found: dict[int, tuple[wire.Letter, bytes] | None] = {}  # None: its letter is to others
         deadline = time.monotonic() + wait_s
 
-        def receive() -> tuple[wire.LetterHeader, bytes] | None:
+        def receive() -> bool:
             waiting()  # also while the aggregator is away: the run may be over
-            left = deadline - time.monotonic()
-            try:
-                stream = self._stub.GetLetter(request, timeout=max(0.1, min(_POLL_S, left)))
-                header = _first(stream, "header").header
-            except grpc.RpcError as error:
-                if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED and left > _POLL_S:
-                    return None
-                raise
-            stream = self._stub.GetLetter(request, timeout=max(60.0, left))  # it is there: take the time it needs
-            header, body = _first(stream, "header").header, bytearray()
-            for part in stream:
-                body += part.piece
-                if len(body) > min(header.size, MAX_LETTER):
-                    raise ProtocolError("a letter is longer than it may be", where=f"letter {subject}")
-            return header, bytes(body)
+            missing, left = sorted(set(senders) - set(found)), max(0.0, deadline - time.monotonic())
+            request = wire.LettersRef(**self._run, node=self.node, subject=subject, senders=missing)
+            request.wait_ms = round(min(_POLL_S, left) * 1000)
+            stream = self._stub.GetLetters(request, timeout=max(60.0, left))  # what is there takes the time it needs
+            for letter, common in whole_letters(stream):
+                if letter.sender not in missing:
+                    raise ProtocolError("the aggregator delivered a letter that nobody asked for", where=subject)
+                found[letter.sender] = (letter, common) if letter.count else None
+                if sum(len(one[1]) for one in found.values() if one) > MAX_LETTER:
+                    raise ProtocolError("the letters are longer than they may be together", where=subject)
+            return set(senders) <= set(found) or left <= _POLL_S
 
-        while (found := self._call(receive)) is None:
-            pass
-        return found
+        with contextlib.suppress(TransportError):
+            while not self._call(receive):
+                pass
+        return {sender: letter for sender, letter in found.items() if letter is not None}
 
     def report_digest(self, round_number: int, digest: bytes) -> None:
         """Report the keyed digest of the model after a round."""
@@ -263,3 +254,29 @@ def _first(stream: Iterator[Any], kind: str) -> Any:
     if part is None or part.WhichOneof("part") != kind:
         raise ProtocolError(f"the aggregator's answer does not begin with its {kind}")
     return part
+
+
+def whole_letters(stream: Iterable[wire.Delivery]) -> Iterator[tuple[wire.Letter, bytes]]:
+    """Letters out of a stream of deliveries, each with its common part.
+
+    Raises:
+        ProtocolError: One is longer or shorter than it says, or than a letter may be.
+    """
+    begun: tuple[wire.Letter, bytearray] | None = None
+    for delivery in stream:
+        if delivery.piece and begun is not None:
+            begun[1].extend(delivery.piece)
+        for letter in delivery.letters:
+            if begun is not None:
+                yield _whole(*begun)
+            begun = letter, bytearray(letter.common)
+        if begun is not None and len(begun[1]) > min(begun[0].size, MAX_LETTER):
+            raise ProtocolError("a letter is longer than it may be", where=f"letter of node {begun[0].sender}")
+    if begun is not None:
+        yield _whole(*begun)
+
+
+def _whole(letter: wire.Letter, common: bytearray) -> tuple[wire.Letter, bytes]:
+    if len(common) != letter.size:
+        raise ProtocolError("a letter is not as long as it says", where=f"letter of node {letter.sender}")
+    return letter, bytes(common)

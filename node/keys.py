@@ -21,7 +21,7 @@ from afml.consortium.makers import RUN_KEY
 from afml.consortium.roster import Roster
 from afml.consortium.run import RunConfig
 from afml.consortium.scheme import run_params
-from afml.core.errors import IntegrityError, ProtocolError
+from afml.core.errors import IntegrityError, ProtocolError, TransportError
 from afml.wire import federation_pb2 as wire
 from crypto.public.signing import verify
 from crypto.secret.backend import Backend
@@ -106,11 +106,11 @@ def verified_peers(enrolments: Iterable[wire.Enrolment], config: RunConfig, rost
         IntegrityError: A pad key is not signed by its node's roster key.
         ProtocolError: A node is listed twice, is unknown, or too few are listed.
     """
-    peers: dict[int, bytes] = {}
+    peers, of_run = dict[int, bytes](), (config.run, config.digest())
     for entry in enrolments:
         if entry.node not in config.enrolled or entry.node in peers:
             raise ProtocolError(f"the aggregator lists node {entry.node} wrongly", where="enrolments")
-        if (entry.run, entry.config_digest) != (config.run, config.digest()):
+        if (entry.run, entry.config_digest) != of_run:
             raise ProtocolError(f"enrolment of node {entry.node} is for another run", where="enrolments")
         signed = messages.enrolment(entry.run, entry.config_digest, entry.node, entry.pad_key)
         key = bytes.fromhex(roster.member(entry.node).signing_key)
@@ -137,9 +137,9 @@ def agree(party: KeyParty) -> RunKeys:
         shared = made_for_all(party, RUN_KEY, set(secrets), lambda: _made_here(party))
         journal.keep_key(SHARED, shared)
     keys = RunKeys(shared, secrets)
-    for peer in secrets:
-        tag = confirmation_tag(keys.pair_secret(peer), run.digest(), kit.node, peer)
-        mailbox.send_open(peer, CONFIRMATION, tag)
+    digest = run.digest()
+    tags = {peer: confirmation_tag(keys.pair_secret(peer), digest, kit.node, peer) for peer in secrets}
+    mailbox.send_open(tags, CONFIRMATION)
     return keys
 
 
@@ -160,9 +160,13 @@ def confirm(party: KeyParty, keys: RunKeys, peers: Iterable[int]) -> None:
         IntegrityError: A peer holds other keys; the message names it.
         ProtocolError: The aggregator listed other peers when the keys were agreed.
     """
-    run = party.run
-    for peer in peers:
+    run, asked, digest = party.run, sorted(peers), party.run.digest()
+    for peer in asked:
         if peer not in keys.pad_secrets:
             raise ProtocolError(f"node {peer} is in the cohort but did not enrol", where="pad keys")
-        tag = party.mailbox.receive_open(peer, CONFIRMATION, wait_s=min(10.0, run.deadline_s / 2))
-        check_confirmation(tag, keys.pair_secret(peer), run.digest(), peer, party.kit.node)
+    letters = party.mailbox.receive_open(asked, CONFIRMATION, wait_s=min(10.0, run.deadline_s / 2))
+    for peer, letter in letters.items():
+        check_confirmation(letter.own, keys.pair_secret(peer), digest, peer, party.kit.node)
+    if silent := sorted(set(asked) - set(letters)):
+        cure = "nothing is lost: the next attempt goes on with those who are there"
+        raise TransportError(f"nodes {silent} have not confirmed the keys of the run", where="pad keys", cure=cure)

@@ -1,15 +1,24 @@
-"""Letters from node to node through the aggregator: sealed ones it cannot read, open ones it may."""
+"""Letters from a node to others through the aggregator: sealed ones it cannot read, open ones it may.
+
+A letter goes to many at once: a part that all of them get, and a part for each. The sender signs once, over a hash tree
+of what each recipient gets, so that every one of them can check its own parts and sees nobody else's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 from afml.consortium import messages
+from afml.consortium.messages import LetterText
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.run import RunConfig
 from afml.core.errors import IntegrityError
-from crypto.public.signing import verify
-from crypto.secret.sealing import open_sealed, seal
+from afml.ledger import tree
+from afml.wire import federation_pb2 as wire
+from crypto.public.signing import sign, verify
+from crypto.secret.sealing import open_shared, seal_to_all
 from node.client import Client
 
 Waiting = Callable[[], None]
@@ -18,6 +27,14 @@ Waiting = Callable[[], None]
 
 def _patient() -> None:
     """Wait as long as the caller said."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a letter says to this node: the part that all recipients get, and its own."""
+
+    common: bytes
+    own: bytes
 
 
 class Mailbox:
@@ -30,51 +47,85 @@ class Mailbox:
     """
 
     def __init__(self, client: Client, kit: NodeKit, run: RunConfig) -> None:
-        self._client, self._kit, self._run = client, kit, run
+        self._client, self._kit = client, kit
+        self._of_run = run.run, run.digest()
 
-    def send_sealed(self, recipient: int, subject: str, body: bytes) -> None:
-        """Seal `body` to another node and have the aggregator relay it."""
-        public = bytes.fromhex(self._kit.roster.member(recipient).sealing_key)
-        self._client.put_letter(recipient, subject, seal(public, body, self._info(self._kit.node, recipient, subject)))
+    def send_sealed(self, recipients: Collection[int], subject: str, body: bytes) -> None:
+        """Seal `body` to other nodes and have the aggregator relay it."""
+        roster, node = self._kit.roster, self._kit.node
+        publics = {one: bytes.fromhex(roster.member(one).sealing_key) for one in recipients}
+        sealed = seal_to_all(publics, body, {one: self._sealed(node, one, subject) for one in recipients})
+        self.send_open(sealed.keys, subject, sealed.ciphertext)
 
-    def receive_sealed(self, sender: int, subject: str, *, wait_s: float, waiting: Waiting = _patient) -> bytes:
-        """Wait for a sealed letter from `sender`, check its signature and open it.
+    def receive_sealed(
+        self, senders: Collection[int], subject: str, *, wait_s: float, waiting: Waiting = _patient
+    ) -> dict[int, bytes]:
+        """Wait for sealed letters of others, check their signatures and open them.
 
-        Raises:
-            TransportError: It did not come in time.
-            IntegrityError: It is not from `sender` or does not open.
-        """
-        body = self._receive(sender, subject, wait_s, waiting)
-        return open_sealed(self._kit.sealing_key, body, self._info(sender, self._kit.node, subject))
-
-    def send_open(self, recipient: int, subject: str, body: bytes) -> None:
-        """Have the aggregator relay a letter that anybody may read."""
-        self._client.put_letter(recipient, subject, body)
-
-    def receive_open(self, sender: int, subject: str, *, wait_s: float, waiting: Waiting = _patient) -> bytes:
-        """Wait for an open letter and check its signature; whoever uses it checks what it says.
+        Returns:
+            sender -> body, of those that came in time.
 
         Raises:
-            TransportError: It did not come in time.
-            IntegrityError: It is not from `sender`.
+            IntegrityError: One is not from whom it says, or does not open.
         """
-        return self._receive(sender, subject, wait_s, waiting)
+        key, node = self._kit.sealing_key, self._kit.node
+        return {
+            sender: open_shared(key, letter.common, letter.own, self._sealed(sender, node, subject))
+            for sender, letter in self.receive_open(senders, subject, wait_s=wait_s, waiting=waiting).items()
+        }
 
-    def _receive(self, sender: int, subject: str, wait_s: float, waiting: Waiting) -> bytes:
-        """A letter that `sender` has signed for this node, this run and this subject, and nothing else."""
-        header, body = self._client.get_letter(sender, subject, wait_s=wait_s, waiting=waiting)
-        # A wrong one is the aggregator's doing: the sender it names has not signed it.
-        where = f"letter {subject} for node {self._kit.node}"
-        if (header.sender, header.recipient, header.subject) != (sender, self._kit.node, subject):
-            raise IntegrityError(f"one expected from node {sender} came from node {header.sender}", where=where)
-        if (header.run, header.config_digest) != (self._run.run, self._run.digest()):
-            raise IntegrityError("the aggregator delivered one of another run", where=where)
-        signed = messages.letter(
-            header.run, header.config_digest, header.sender, header.recipient, header.subject, body
+    def send_open(self, own: Mapping[int, bytes], subject: str, common: bytes = b"") -> None:
+        """Have the aggregator relay a letter that it may read.
+
+        Args:
+            own: recipient -> the part for this one alone.
+            subject: The first letter under it stands.
+            common: The part for all of them.
+        """
+        if not own:
+            return
+        node, (run, digest) = self._kit.node, self._of_run
+        leaves = [tree.leaf_hash(messages.own_part(recipient, body)) for recipient, body in sorted(own.items())]
+        text = LetterText(hashlib.sha256(common).digest(), tree.root_of(leaves), len(leaves))
+        signed = messages.letter(run, digest, node, subject, text)
+        header = wire.LetterHeader(
+            run=run,
+            config_digest=digest,
+            sender=node,
+            subject=subject,
+            signature=sign(self._kit.signing_key, signed),
+            size=len(common),
+            own=[wire.Own(recipient=recipient, body=body) for recipient, body in sorted(own.items())],
         )
-        key = bytes.fromhex(self._kit.roster.member(sender).signing_key)
-        verify(key, signed, header.signature, where=f"{where}, as the aggregator delivered it")
-        return body
+        self._client.put_letter(header, common)
 
-    def _info(self, sender: int, recipient: int, subject: str) -> bytes:
-        return messages.letter(self._run.run, self._run.digest(), sender, recipient, subject, b"")
+    def receive_open(
+        self, senders: Collection[int], subject: str, *, wait_s: float, waiting: Waiting = _patient
+    ) -> dict[int, Opened]:
+        """Wait for letters of others and check their signatures; whoever uses them checks what they say.
+
+        Returns:
+            sender -> what its letter says to this node, of those that came in time.
+
+        Raises:
+            IntegrityError: One is not from whom it says, or not what was signed for this node, run and subject.
+        """
+        if not senders:
+            return {}
+        come = self._client.get_letters(senders, subject, wait_s=wait_s, waiting=waiting)
+        return {sender: self._checked(sender, subject, letter, common) for sender, (letter, common) in come.items()}
+
+    def _checked(self, sender: int, subject: str, letter: wire.Letter, common: bytes) -> Opened:
+        node = self._kit.node
+        # A wrong one is the aggregator's doing: the sender it names has not signed it.
+        where = f"letter {subject} of node {sender} for node {node}, as the aggregator delivered it"
+        leaf = tree.leaf_hash(messages.own_part(node, letter.own))
+        if not tree.included(leaf, letter.index, letter.count, letter.path, letter.root):
+            raise IntegrityError("is not what its sender wrote to this node", where=where)
+        text = LetterText(hashlib.sha256(common).digest(), letter.root, letter.count)
+        signed = messages.letter(*self._of_run, sender, subject, text)
+        verify(bytes.fromhex(self._kit.roster.member(sender).signing_key), signed, letter.signature, where=where)
+        return Opened(common, letter.own)
+
+    def _sealed(self, sender: int, recipient: int, subject: str) -> bytes:
+        return messages.sealed_part(*self._of_run, sender, recipient, subject)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from afml.consortium.makers import Maker
 from afml.consortium.nodekit import NodeKit
-from afml.core.errors import ProtocolError
+from afml.core.errors import ProtocolError, TransportError
 from afml.core.progress import Event, Tell
 from node.announcements import Announcements
 from node.mailbox import Mailbox
@@ -71,13 +71,16 @@ def made_for_all(party: MakingParty, subject: str, others: set[int], make: Calla
         if maker.node == party.kit.node:
             if own is None:
                 own = make()
-                for node in sorted(others):
-                    party.mailbox.send_sealed(node, subject, own)
+                party.mailbox.send_sealed(others, subject, own)
             if maker.done:
                 return own
         elif maker.done:
             waiting = party.require_going
-            return party.mailbox.receive_sealed(maker.node, subject, wait_s=_LETTER_S, waiting=waiting)
+            come = party.mailbox.receive_sealed([maker.node], subject, wait_s=_LETTER_S, waiting=waiting)
+            if maker.node not in come:
+                cure = "start the node again; if that does not help, the aggregator"
+                raise TransportError(f"the letter with the {subject} did not come", where="makers", cure=cure)
+            return come[maker.node]
         elif told != maker.node:
             told = maker.node
             party.tell(Event("waiting", text=f"waiting for node {maker.node} to make the {subject} of all"))

@@ -1,6 +1,6 @@
 """What one node makes for all: names that the aggregator and the nodes share, and who is appointed.
 
-A maker sends every other node a sealed letter under the subject. Once all of them are with the aggregator it writes
+A maker sends all other nodes one sealed letter under the subject. Once it is with the aggregator, that one writes
 down that this maker's work counts; until then another node may be appointed in its place, and nobody uses anything of
 what the first one made. So all nodes hold the same, whichever of them is lost and whenever.
 """

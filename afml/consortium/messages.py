@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 from afml.consortium.attempt import Attempt
 from afml.core.config import canonical_json
@@ -35,12 +36,37 @@ def decline(run: str, config: bytes, attempt: Attempt, node: int) -> bytes:
     return _message("decline", run=run, config=config, round=attempt.round, attempt=attempt.number, node=node)
 
 
-def letter(run: str, config: bytes, sender: int, recipient: int, subject: str, body: bytes) -> bytes:
-    """A sealed letter from node to node; `body` is the sealed bytes."""
-    body_digest = hashlib.sha256(body).digest()
+@dataclass(frozen=True)
+class LetterText:
+    """What one signature under a letter covers beside the run, its sender and its subject.
+
+    Attributes:
+        common: SHA-256 of the part that every recipient gets.
+        root: Of the RFC 6962 tree over `own_part` of every recipient, in the letter's order.
+        count: Recipients.
+    """
+
+    common: bytes
+    root: bytes
+    count: int
+
+
+def letter(run: str, config: bytes, sender: int, subject: str, text: LetterText) -> bytes:
+    """A letter from one node to several others."""
     return _message(
-        "letter", run=run, config=config, sender=sender, recipient=recipient, subject=subject, body=body_digest
-    )
+        "letter", run=run, config=config, sender=sender, subject=subject,
+        common=text.common, own=text.root, count=text.count,
+    )  # fmt: skip
+
+
+def own_part(recipient: int, body: bytes) -> bytes:
+    """What a letter says to one recipient alone: a leaf of the tree that its signature covers."""
+    return recipient.to_bytes(4, "big") + body
+
+
+def sealed_part(run: str, config: bytes, sender: int, recipient: int, subject: str) -> bytes:
+    """What the seal of one recipient's part of a letter is bound to."""
+    return _message("sealed", run=run, config=config, sender=sender, recipient=recipient, subject=subject)
 
 
 def model_digest(run: str, config: bytes, round_number: int, node: int, digest: bytes) -> bytes:

@@ -82,6 +82,19 @@ def split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     return text + "\n", lines
 
 
+def bare(note: str) -> str:
+    """A note without its countersignatures: what its owner signed; "" stays "".
+
+    Raises:
+        IntegrityError: Malformed.
+    """
+    if not note:
+        return ""
+    text, lines = split(note)
+    origin = text.split("\n", 1)[0]
+    return text + "\n" + "".join(_line(name, payload) for name, payload in lines if name == origin)
+
+
 def parse(note: str) -> Checkpoint:
     """Read the text of a note; signatures are not checked here.
 

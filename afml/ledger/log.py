@@ -95,10 +95,20 @@ class Log:
         """Leaf hashes in order."""
         return [row[0] for row in self.database.execute("SELECT leaf FROM entries ORDER BY idx")]
 
+    def root(self, size: int) -> bytes:
+        """Root hash of the tree over the first `size` entries; they are read only where there are more."""
+        return self._tree.root() if size == self._tree.size else tree.root_of(self.leaves()[:size])
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, and on disk when the block ends; one writer at a time over all processes."""
+        """All or nothing, and on disk when the block ends; one writer at a time over all processes.
+
+        Within another one it is a part of that: what it wrote is undone with the outer one alone.
+        """
         with self._lock:
+            if self.database.in_transaction:
+                yield
+                return
             self.database.execute("BEGIN IMMEDIATE")
             before = self._tree
             try:

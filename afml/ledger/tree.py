@@ -76,6 +76,20 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     return [*inclusion_proof(leaves[k:], index - k), root_of(leaves[:k])]
 
 
+def inclusion_proofs(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """Audit paths of all leaves, at the cost of one tree."""
+    paths: list[list[bytes]] = [[] for _ in leaves]
+    level, place = list(leaves), list(range(len(leaves)))
+    while len(level) > 1:
+        for leaf, at in enumerate(place):
+            if (beside := at ^ 1) < len(level):  # a last one without a neighbour goes up as it is
+                paths[leaf].append(level[beside])
+        pairs = range(0, len(level) - 1, 2)
+        level = [node_hash(level[i], level[i + 1]) for i in pairs] + level[len(pairs) * 2 :]
+        place = [at >> 1 for at in place]
+    return paths
+
+
 def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
     """Proof that the first `old_size` leaves are a prefix of all (RFC 6962, 2.1.2)."""
 

@@ -78,15 +78,15 @@ class Witness:
         if head.origin not in (self._ledger.origin, *earlier):
             raise IntegrityError(f"a head of {head.origin} was shown for this ledger's", where=self._ledger.origin)
         self._ledger.require_own(note)
-        leaves = self._ledger.leaves()
-        if head.size > len(leaves):
+        held = len(self._ledger)
+        if head.size > held:
             raise IntegrityError(
-                f"holds {len(leaves)} entries, and a head of {head.size} that it signed is kept elsewhere: it was "
+                f"holds {held} entries, and a head of {head.size} that it signed is kept elsewhere: it was "
                 "deleted, or an old copy was put back",
                 where=self._ledger.folder,
                 cure="put the newest backup back with `afml ledger restore`",
             )
-        if tree.root_of(leaves[: head.size]) != head.root:
+        if self._ledger.root(head.size) != head.root:
             raise IntegrityError(
                 f"is another history than the one whose head of {head.size} entries it signed before: it was "
                 "begun anew, or used in two places",
@@ -158,8 +158,7 @@ class Witness:
         if name not in notes.countersigners(note + line, {name: public}):
             raise IntegrityError("is not a countersignature of this head", where=name)
         with self._ledger.transaction():
-            leaves = self._ledger.leaves()
-            if head.size > len(leaves) or tree.root_of(leaves[: head.size]) != head.root:
+            if head.size > len(self._ledger) or self._ledger.root(head.size) != head.root:
                 raise IntegrityError("head is not from this ledger", where=name)
             query = "SELECT note FROM checkpoints WHERE size = ?"
             row = self._ledger.database.execute(query, (head.size,)).fetchone()

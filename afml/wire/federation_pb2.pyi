@@ -690,37 +690,27 @@ class AggregatePart(_message.Message):
 Global___AggregatePart: _TypeAlias = AggregatePart  # noqa: Y015
 
 @_typing.final
-class LetterRef(_message.Message):
+class Own(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    RUN_FIELD_NUMBER: _builtins.int
-    CONFIG_DIGEST_FIELD_NUMBER: _builtins.int
-    NODE_FIELD_NUMBER: _builtins.int
-    SUBJECT_FIELD_NUMBER: _builtins.int
-    SENDER_FIELD_NUMBER: _builtins.int
-    run: _builtins.str
-    config_digest: _builtins.bytes
-    node: _builtins.int
-    """who asks"""
-    subject: _builtins.str
-    sender: _builtins.int
-    """from whom: no other node can take its letter's place"""
+    RECIPIENT_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    recipient: _builtins.int
+    body: _builtins.bytes
+    """for this recipient alone"""
     def __init__(
         self,
         *,
-        run: _builtins.str = ...,
-        config_digest: _builtins.bytes = ...,
-        node: _builtins.int = ...,
-        subject: _builtins.str = ...,
-        sender: _builtins.int = ...,
+        recipient: _builtins.int = ...,
+        body: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_digest", b"config_digest", "node", b"node", "run", b"run", "sender", b"sender", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "recipient", b"recipient"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___LetterRef: _TypeAlias = LetterRef  # noqa: Y015
+Global___Own: _TypeAlias = Own  # noqa: Y015
 
 @_typing.final
 class LetterHeader(_message.Message):
@@ -729,33 +719,35 @@ class LetterHeader(_message.Message):
     RUN_FIELD_NUMBER: _builtins.int
     CONFIG_DIGEST_FIELD_NUMBER: _builtins.int
     SENDER_FIELD_NUMBER: _builtins.int
-    RECIPIENT_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
+    OWN_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     config_digest: _builtins.bytes
     sender: _builtins.int
-    recipient: _builtins.int
     subject: _builtins.str
-    """"run-key", "public-model" """
+    """the first letter of a sender under a subject stands"""
     signature: _builtins.bytes
-    """by the sender, over header and the SHA-256 of the sealed body"""
+    """by the sender, over all of this, the SHA-256 of the common part and the tree of the own ones"""
     size: _builtins.int
+    """of the common part, which follows"""
+    @_builtins.property
+    def own(self) -> _containers.RepeatedCompositeFieldContainer[Global___Own]: ...
     def __init__(
         self,
         *,
         run: _builtins.str = ...,
         config_digest: _builtins.bytes = ...,
         sender: _builtins.int = ...,
-        recipient: _builtins.int = ...,
         subject: _builtins.str = ...,
         signature: _builtins.bytes = ...,
         size: _builtins.int = ...,
+        own: _abc.Iterable[Global___Own] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_digest", b"config_digest", "recipient", b"recipient", "run", b"run", "sender", b"sender", "signature", b"signature", "size", b"size", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_digest", b"config_digest", "own", b"own", "run", b"run", "sender", b"sender", "signature", b"signature", "size", b"size", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -768,6 +760,7 @@ class LetterPart(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     PIECE_FIELD_NUMBER: _builtins.int
     piece: _builtins.bytes
+    """of the common part"""
     @_builtins.property
     def header(self) -> Global___LetterHeader: ...
     def __init__(
@@ -785,6 +778,120 @@ class LetterPart(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___LetterPart: _TypeAlias = LetterPart  # noqa: Y015
+
+@_typing.final
+class LettersRef(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    CONFIG_DIGEST_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    SENDERS_FIELD_NUMBER: _builtins.int
+    WAIT_MS_FIELD_NUMBER: _builtins.int
+    run: _builtins.str
+    config_digest: _builtins.bytes
+    node: _builtins.int
+    """who asks"""
+    subject: _builtins.str
+    wait_ms: _builtins.int
+    """the answer ends when nothing has come for so long"""
+    @_builtins.property
+    def senders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        run: _builtins.str = ...,
+        config_digest: _builtins.bytes = ...,
+        node: _builtins.int = ...,
+        subject: _builtins.str = ...,
+        senders: _abc.Iterable[_builtins.int] | None = ...,
+        wait_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_digest", b"config_digest", "node", b"node", "run", b"run", "senders", b"senders", "subject", b"subject", "wait_ms", b"wait_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LettersRef: _TypeAlias = LettersRef  # noqa: Y015
+
+@_typing.final
+class Letter(_message.Message):
+    """What one recipient gets of a letter; a sender alone where its letter is to others and not to this one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SENDER_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    OWN_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    ROOT_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    COMMON_FIELD_NUMBER: _builtins.int
+    sender: _builtins.int
+    signature: _builtins.bytes
+    """of the header"""
+    own: _builtins.bytes
+    index: _builtins.int
+    """place of this recipient among all of the letter"""
+    count: _builtins.int
+    root: _builtins.bytes
+    """of the RFC 6962 tree over (recipient, own part), in the header's order"""
+    size: _builtins.int
+    """of the common part"""
+    common: _builtins.bytes
+    """its beginning; all of it where that is short"""
+    @_builtins.property
+    def path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """from this recipient's leaf to it"""
+
+    def __init__(
+        self,
+        *,
+        sender: _builtins.int = ...,
+        signature: _builtins.bytes = ...,
+        own: _builtins.bytes = ...,
+        index: _builtins.int = ...,
+        count: _builtins.int = ...,
+        root: _builtins.bytes = ...,
+        path: _abc.Iterable[_builtins.bytes] | None = ...,
+        size: _builtins.int = ...,
+        common: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["common", b"common", "count", b"count", "index", b"index", "own", b"own", "path", b"path", "root", b"root", "sender", b"sender", "signature", b"signature", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Letter: _TypeAlias = Letter  # noqa: Y015
+
+@_typing.final
+class Delivery(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LETTERS_FIELD_NUMBER: _builtins.int
+    PIECE_FIELD_NUMBER: _builtins.int
+    piece: _builtins.bytes
+    """instead of letters: more of the last one's common part"""
+    @_builtins.property
+    def letters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Letter]: ...
+    def __init__(
+        self,
+        *,
+        letters: _abc.Iterable[Global___Letter] | None = ...,
+        piece: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["letters", b"letters", "piece", b"piece"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
 
 @_typing.final
 class ModelDigest(_message.Message):

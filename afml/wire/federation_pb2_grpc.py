@@ -84,10 +84,10 @@ class FederationStub:
                 request_serializer=afml_dot_wire_dot_federation__pb2.LetterPart.SerializeToString,
                 response_deserializer=afml_dot_wire_dot_federation__pb2.Accepted.FromString,
                 _registered_method=True)
-        self.GetLetter = channel.unary_stream(
-                '/afml.v1.Federation/GetLetter',
-                request_serializer=afml_dot_wire_dot_federation__pb2.LetterRef.SerializeToString,
-                response_deserializer=afml_dot_wire_dot_federation__pb2.LetterPart.FromString,
+        self.GetLetters = channel.unary_stream(
+                '/afml.v1.Federation/GetLetters',
+                request_serializer=afml_dot_wire_dot_federation__pb2.LettersRef.SerializeToString,
+                response_deserializer=afml_dot_wire_dot_federation__pb2.Delivery.FromString,
                 _registered_method=True)
         self.ReportDigest = channel.unary_unary(
                 '/afml.v1.Federation/ReportDigest',
@@ -163,14 +163,15 @@ class FederationServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutLetter(self, request_iterator, context):
-        """Sealed letters from node to node; the aggregator relays bytes it cannot read.
+        """Letters from one node to several others: a part that all of them get, and a part for each of them alone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetLetter(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+    def GetLetters(self, request, context):
+        """What a node gets of the letters of several others under one subject, as they come.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -235,10 +236,10 @@ def add_FederationServicer_to_server(servicer, server):
                     request_deserializer=afml_dot_wire_dot_federation__pb2.LetterPart.FromString,
                     response_serializer=afml_dot_wire_dot_federation__pb2.Accepted.SerializeToString,
             ),
-            'GetLetter': grpc.unary_stream_rpc_method_handler(
-                    servicer.GetLetter,
-                    request_deserializer=afml_dot_wire_dot_federation__pb2.LetterRef.FromString,
-                    response_serializer=afml_dot_wire_dot_federation__pb2.LetterPart.SerializeToString,
+            'GetLetters': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetLetters,
+                    request_deserializer=afml_dot_wire_dot_federation__pb2.LettersRef.FromString,
+                    response_serializer=afml_dot_wire_dot_federation__pb2.Delivery.SerializeToString,
             ),
             'ReportDigest': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportDigest,
@@ -527,7 +528,7 @@ class Federation:
             _registered_method=True)
 
     @staticmethod
-    def GetLetter(request,
+    def GetLetters(request,
             target,
             options=(),
             channel_credentials=None,
@@ -540,9 +541,9 @@ class Federation:
         return grpc.experimental.unary_stream(
             request,
             target,
-            '/afml.v1.Federation/GetLetter',
-            afml_dot_wire_dot_federation__pb2.LetterRef.SerializeToString,
-            afml_dot_wire_dot_federation__pb2.LetterPart.FromString,
+            '/afml.v1.Federation/GetLetters',
+            afml_dot_wire_dot_federation__pb2.LettersRef.SerializeToString,
+            afml_dot_wire_dot_federation__pb2.Delivery.FromString,
             options,
             channel_credentials,
             insecure,

@@ -79,13 +79,12 @@ class Published:
 
 @dataclass(frozen=True)
 class Letter:
-    """A sealed letter between nodes: its serialised header, and the file of its body."""
+    """A letter of one node to several others: its serialised header, and the file of its common part, if it has one."""
 
     sender: int
-    recipient: int
     subject: str
     header: bytes
-    path: Path
+    path: Path | None = None
 
 
 class Members(Protocol):
@@ -150,10 +149,13 @@ class Rounds(Protocol):
 
 
 class Letters(Protocol):
-    """Sealed letters on their way."""
+    """Letters on their way."""
 
-    def find(self, recipient: int, sender: int, subject: str) -> Letter | None:
+    def find(self, sender: int, subject: str) -> Letter | None:
         """The letter, if it is there."""
+
+    def senders(self, subject: str) -> set[int]:
+        """Nodes whose letter under a subject is there."""
 
     def sent_by(self, sender: int) -> int:
         """How many letters of a node are kept."""

@@ -27,7 +27,7 @@ from aggregator.store.base import (
     now_ms,
 )
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the tables below, kept in `PRAGMA user_version`; it grows with every change of them."""
 
 _TABLES = """
@@ -47,8 +47,8 @@ CREATE TABLE uploads (
 CREATE TABLE published (
   round INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, chunks INTEGER, parameters INTEGER);
 CREATE TABLE letters (
-  sender INTEGER, recipient INTEGER, subject TEXT, header BLOB NOT NULL, path TEXT NOT NULL,
-  PRIMARY KEY (recipient, sender, subject));
+  sender INTEGER, subject TEXT, header BLOB NOT NULL, path TEXT,
+  PRIMARY KEY (subject, sender));
 CREATE TABLE digests (
   round INTEGER, node INTEGER, digest BLOB NOT NULL, PRIMARY KEY (round, node));
 CREATE TABLE orders (
@@ -229,19 +229,21 @@ class _Rounds(_Part):
 
 
 class _Letters(_Part):
-    def find(self, recipient: int, sender: int, subject: str) -> Letter | None:
+    def find(self, sender: int, subject: str) -> Letter | None:
         row = self._db.execute(
-            "SELECT header, path FROM letters WHERE recipient=? AND sender=? AND subject=?",
-            (recipient, sender, subject),
+            "SELECT header, path FROM letters WHERE sender=? AND subject=?", (sender, subject)
         ).fetchone()
-        return Letter(sender, recipient, subject, row[0], Path(row[1])) if row else None
+        return Letter(sender, subject, row[0], Path(row[1]) if row[1] else None) if row else None
+
+    def senders(self, subject: str) -> set[int]:
+        return {row[0] for row in self._db.execute("SELECT sender FROM letters WHERE subject=?", (subject,))}
 
     def sent_by(self, sender: int) -> int:
         return int(self._db.execute("SELECT count(*) FROM letters WHERE sender=?", (sender,)).fetchone()[0])
 
     def add(self, letter: Letter) -> None:
-        row = (letter.sender, letter.recipient, letter.subject, letter.header, str(letter.path))
-        self._db.execute("INSERT OR IGNORE INTO letters VALUES (?, ?, ?, ?, ?)", row)
+        row = (letter.sender, letter.subject, letter.header, str(letter.path) if letter.path else None)
+        self._db.execute("INSERT OR IGNORE INTO letters VALUES (?, ?, ?, ?)", row)
 
 
 class _Orders(_Part):

@@ -1,10 +1,16 @@
-"""Sealing: a message that only the holder of one X25519 key can open.
+"""Sealing: a message that only the holder of one X25519 key can open, or each of several holders.
 
 Ephemeral X25519, HKDF-SHA256 over both public keys and the caller's `info`, then ChaCha20-Poly1305 with a
-zero nonce: each key encrypts one message. It says nothing about the sender; sign the sealed bytes.
+zero nonce: each key encrypts one message. It says nothing about the sender; sign the sealed bytes. A message to
+several is encrypted once, under a key drawn for it, and that key is sealed to each. Nothing binds the ciphertext
+to one key (the cipher does not commit): a sender could make it open differently for different readers, as it
+could with a message to each.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -16,6 +22,14 @@ from afml.core.errors import IntegrityError
 
 _NONCE = bytes(12)
 _PUBLIC = 32
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A message that was sealed to several: one ciphertext for all, and recipient -> the key to it, sealed."""
+
+    ciphertext: bytes
+    keys: Mapping[int, bytes]
 
 
 def seal(recipient_public: bytes, plaintext: bytes, info: bytes) -> bytes:
@@ -44,6 +58,34 @@ def open_sealed(private: X25519PrivateKey, sealed: bytes, info: bytes) -> bytes:
         secret = private.exchange(X25519PublicKey.from_public_bytes(public))
         key = _key(secret, public, private.public_key().public_bytes_raw(), info)
         return ChaCha20Poly1305(key).decrypt(_NONCE, sealed[_PUBLIC:], info)
+    except (ValueError, InvalidTag):
+        raise IntegrityError("sealed message does not open with this node's key", where="sealed message") from None
+
+
+def seal_to_all(publics: Mapping[int, bytes], plaintext: bytes, infos: Mapping[int, bytes]) -> Shared:
+    """Seal one message to several recipients.
+
+    Args:
+        publics: recipient -> its raw public key.
+        plaintext: The message.
+        infos: recipient -> what its seal is bound to.
+
+    Raises:
+        IntegrityError: A recipient's key is malformed or of low order.
+    """
+    key = ChaCha20Poly1305.generate_key()
+    keys = {recipient: seal(public, key, infos[recipient]) for recipient, public in publics.items()}
+    return Shared(ChaCha20Poly1305(key).encrypt(_NONCE, plaintext, None), keys)
+
+
+def open_shared(private: X25519PrivateKey, ciphertext: bytes, sealed_key: bytes, info: bytes) -> bytes:
+    """The plaintext of `seal_to_all`, from the ciphertext and one recipient's sealed key.
+
+    Raises:
+        IntegrityError: Not sealed to this key, for another purpose, or altered.
+    """
+    try:
+        return ChaCha20Poly1305(open_sealed(private, sealed_key, info)).decrypt(_NONCE, ciphertext, None)
     except (ValueError, InvalidTag):
         raise IntegrityError("sealed message does not open with this node's key", where="sealed message") from None
 

@@ -1,4 +1,4 @@
-"""Letters between nodes: the first one stands, and nobody fills the aggregator's disk with them."""
+"""Letters from one node to several: the first one stands, each recipient gets its own, nobody fills the disk."""
 
 from __future__ import annotations
 
@@ -6,70 +6,128 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from afml.consortium import messages
-from afml.consortium.limits import LETTERS_PER_PEER, MAX_LETTER, MAX_SUBJECT, PIECE
+from afml.consortium.limits import LETTERS, MAX_LETTER, MAX_OWN, MAX_SUBJECT, PIECE
 from afml.consortium.scheme import run_params
 from afml.core.errors import IntegrityError, ProtocolError
 from afml.wire import federation_pb2 as wire
-from aggregator.letters import Letters
+from aggregator.letters import Letters, recipients
 from aggregator.run import Folder, ServedRun
 from aggregator.scheme import Scheme
 from crypto.public.backend import public_backend
 from crypto.public.signing import sign
+from node.client import whole_letters
 from tests.aggregator.machine import Machine
+from tests.post import letter_for, signed_text
+
+OWN = {2: b"for two", 3: b"", 4: b"for four"}
 
 
 @pytest.fixture
 def letters(machine: Machine) -> Letters:
+    return served(machine)
+
+
+def served(machine: Machine) -> Letters:
     scheme = Scheme(public_backend("ckks"), run_params(machine.config))
     return Letters(ServedRun(machine.config, machine.roster, scheme, machine.store, Folder(machine.path)))
 
 
-def header(machine: Machine, body: bytes, subject: str = "run-key", **changes: object) -> wire.LetterHeader:
-    config = machine.config
-    signed = messages.letter(config.run, config.digest(), 1, 2, subject, body)
+def written(
+    machine: Machine, common: bytes, own: dict[int, bytes] = OWN, subject: str = "run-key", **changes: object
+) -> wire.LetterHeader:
+    config, sender = machine.config, int(str(changes.get("sender", 1)))
+    parts = [wire.Own(recipient=one, body=body) for one, body in own.items()]
     settings: dict[str, object] = {
-        "run": config.run, "config_digest": config.digest(), "sender": 1, "recipient": 2, "subject": subject,
-        "signature": sign(machine.keys[1], signed), "size": len(body),
+        "run": config.run, "config_digest": config.digest(), "sender": sender, "subject": subject,
+        "size": len(common), "own": parts,
     } | changes  # fmt: skip
-    return wire.LetterHeader(**settings)
+    header = wire.LetterHeader(**settings)
+    header.signature = sign(machine.keys[1], signed_text(header, common))
+    return header
 
 
-def send(letters: Letters, head: wire.LetterHeader, body: bytes) -> None:
+def send(letters: Letters, head: wire.LetterHeader, common: bytes) -> None:
     async def pieces() -> AsyncIterator[wire.LetterPart]:
-        for start in range(0, len(body), PIECE):
-            yield wire.LetterPart(piece=body[start : start + PIECE])
+        for start in range(0, len(common), PIECE):
+            yield wire.LetterPart(piece=common[start : start + PIECE])
 
     asyncio.run(letters.receive(head, pieces()))
 
 
-REF = wire.LetterRef(node=2, sender=1, subject="run-key")
+def read(letters: Letters, node: int, *senders: int, subject: str = "run-key") -> dict[int, tuple[wire.Letter, bytes]]:
+    """What a node gets, each with its common part put together."""
+    ref = wire.LettersRef(node=node, subject=subject, senders=senders)
+    return {letter.sender: (letter, common) for letter, common in whole_letters(letters.deliver(ref, senders))}
 
 
 def test_a_letter_arrives_in_pieces_as_it_was_sent(machine: Machine, letters: Letters) -> None:
-    body = bytes(range(256)) * (PIECE // 128)
-    assert not letters.arrived(REF)
-    assert list(letters.parts(REF)) == []
-    send(letters, header(machine, body), body)
-    assert letters.arrived(REF)
-    first, *rest = letters.parts(REF)
-    assert first.header == header(machine, body)
-    assert b"".join(part.piece for part in rest) == body
-    assert len(rest) == 2
+    common = bytes(range(256)) * (PIECE // 100)
+    ref = wire.LettersRef(node=2, senders=[1], subject="run-key")
+    assert letters.there(ref, [1]) == []
+    assert read(letters, 2, 1) == {}
+    head = written(machine, common)
+    send(letters, head, common)
+    assert letters.there(ref, [1, 3]) == [1]
+    for node in OWN:
+        expected = letter_for(head, common, node)
+        assert expected is not None
+        expected.common = common[:PIECE]
+        assert read(letters, node, 1) == {1: (expected, common)}
+
+
+def test_whoever_a_letter_is_not_to_is_told_that_and_no_more(machine: Machine, letters: Letters) -> None:
+    head = written(machine, b"common", {2: b"own"})
+    send(letters, head, b"common")
+    assert read(letters, 3, 1) == {1: (wire.Letter(sender=1), b"")}
+
+
+def test_a_letter_without_a_common_part_is_no_file(machine: Machine, letters: Letters) -> None:
+    send(letters, written(machine, b""), b"")
+    kept = machine.store.letters.find(1, "run-key")
+    assert kept is not None
+    assert kept.path is None
+    assert recipients(kept) == {2, 3, 4}
+    assert not (machine.path / "letters").exists()
+    assert read(letters, 4, 1)[1][0].own == b"for four"
 
 
 def test_the_first_letter_of_a_subject_stands(machine: Machine, letters: Letters) -> None:
-    send(letters, header(machine, b"first"), b"first")
-    send(letters, header(machine, b"second"), b"second")
-    assert [part.piece for part in letters.parts(REF)][1:] == [b"first"]
+    send(letters, written(machine, b"first"), b"first")
+    send(letters, written(machine, b"second", {2: b"another"}), b"second")
+    assert read(letters, 2, 1)[1][1] == b"first"
+    assert len(list((machine.path / "letters").iterdir())) == 1
+
+
+def test_one_that_comes_twice_at_the_same_time_is_kept_once(machine: Machine, letters: Letters) -> None:
+    async def pieces() -> AsyncIterator[wire.LetterPart]:
+        yield wire.LetterPart(piece=b"twice")
+
+    async def both() -> None:
+        head = written(machine, b"twice")
+        await asyncio.gather(letters.receive(head, pieces()), letters.receive(head, pieces()))
+
+    asyncio.run(both())
+    assert read(letters, 2, 1)[1][1] == b"twice"
+    assert len(list((machine.path / "letters").iterdir())) == 1
+
+
+def test_letters_are_there_after_a_restart(machine: Machine, letters: Letters) -> None:
+    send(letters, written(machine, b"kept"), b"kept")
+    before = read(letters, 2, 1)
+    machine.restart()
+    assert read(served(machine), 2, 1) == before
 
 
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"recipient": 9}, "node 9 gets no letters in run r"),
-        ({"recipient": 1}, "node 1 gets no letters in run r"),
+        ({"own": {2: b"", 9: b""}}, "node 9 gets no letters in run r from node 1"),
+        ({"own": {1: b""}}, "node 1 gets no letters in run r from node 1"),
+        ({"own": {}}, "to nobody, or to somebody twice"),
+        ({"own": {2: bytes(MAX_OWN + 1)}}, f"may hold .* and {MAX_OWN} for each"),
         ({"size": MAX_LETTER + 1}, f"may hold {MAX_LETTER} bytes"),
         ({"subject": "s" * (MAX_SUBJECT + 1)}, "a letter may hold"),
         ({"size": 3}, "size is not what its header says"),
@@ -79,21 +137,63 @@ def test_the_first_letter_of_a_subject_stands(machine: Machine, letters: Letters
 def test_a_letter_that_is_none_is_refused(
     machine: Machine, letters: Letters, changes: dict[str, object], error: str
 ) -> None:
+    own = changes.pop("own", OWN)
+    assert isinstance(own, dict)
     with pytest.raises(ProtocolError, match=error):
-        send(letters, header(machine, b"body", **changes), b"body")
+        send(letters, written(machine, b"body", own, **changes), b"body")  # type: ignore[arg-type]
     assert not (machine.path / "letters").exists()
+
+
+def test_nobody_is_named_twice(machine: Machine, letters: Letters) -> None:
+    head = written(machine, b"body")
+    head.own.append(wire.Own(recipient=2, body=b"another"))
+    head.signature = sign(machine.keys[1], signed_text(head, b"body"))
+    with pytest.raises(ProtocolError, match="somebody twice"):
+        send(letters, head, b"body")
 
 
 def test_a_letter_must_be_signed_by_its_sender(machine: Machine, letters: Letters) -> None:
     with pytest.raises(IntegrityError):
-        send(letters, header(machine, b"body", sender=3), b"body")
+        send(letters, written(machine, b"body", {2: b""}, sender=3), b"body")
+    head = written(machine, b"body")
     with pytest.raises(IntegrityError):
-        send(letters, header(machine, b"body"), b"ydob")
+        send(letters, head, b"ydob")
+    head.own[0].body = b"changed"
+    with pytest.raises(IntegrityError):
+        send(letters, head, b"body")
 
 
 def test_letters_of_a_node_are_counted(machine: Machine, letters: Letters) -> None:
-    for number in range(LETTERS_PER_PEER * len(machine.config.nodes)):
-        send(letters, header(machine, b"body", f"subject-{number}"), b"body")
+    for number in range(LETTERS + len(machine.config.nodes)):
+        send(letters, written(machine, b"", subject=f"subject-{number}"), b"")
     with pytest.raises(ProtocolError, match="node 1 has sent too many letters"):
-        send(letters, header(machine, b"body", "one more"), b"body")
-    send(letters, header(machine, b"body", "subject-0"), b"body")  # again, after a lost answer: confirmed
+        send(letters, written(machine, b"", subject="one more"), b"")
+    send(letters, written(machine, b"", subject="subject-0"), b"")  # again, after a lost answer: confirmed
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.binary(max_size=9), st.integers(1, 4)), unique_by=lambda one: one[0]))
+def test_letters_are_put_together_however_they_were_cut(sent: list[tuple[int, bytes, int]]) -> None:
+    stream = []
+    for sender, common, cut in sent:
+        pieces = [common[start : start + cut] for start in range(0, len(common), cut)] or [b""]
+        first = wire.Letter(sender=sender, count=1, size=len(common), common=pieces[0])
+        if stream and not stream[-1].piece and not pieces[1:]:
+            stream[-1].letters.append(first)
+        else:
+            stream.append(wire.Delivery(letters=[first]))
+        stream += [wire.Delivery(piece=piece) for piece in pieces[1:]]
+    assert [(letter.sender, common) for letter, common in whole_letters(stream)] == [one[:2] for one in sent]
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        [wire.Delivery(letters=[wire.Letter(sender=1, size=2, common=b"abc")])],
+        [wire.Delivery(letters=[wire.Letter(sender=1, size=4, common=b"abc")])],
+        [wire.Delivery(letters=[wire.Letter(sender=1, size=4, common=b"abc")]), wire.Delivery(piece=b"de")],
+        [wire.Delivery(letters=[wire.Letter(sender=1, size=MAX_LETTER + 9, common=b"abc")])],
+    ],
+)
+def test_letters_of_another_length_than_they_say_are_refused(stream: list[wire.Delivery]) -> None:
+    with pytest.raises(ProtocolError, match="letter"):
+        list(whole_letters(stream))

@@ -117,7 +117,7 @@ def test_nodes_killed_at_every_stage_end_with_the_same_bits(consortium: Consorti
         "nodes-die",
         {
             1: [  # makes the run's key and the panel part
-                "after node.mailbox:Mailbox.send_sealed 2",
+                "after node.mailbox:Mailbox.send_sealed 1",
                 "after afml.ledger.store:Ledger.append 1",
                 "after node.journal:Journal.keep_public_model 1",
                 "before node.journal:Journal.forget_keys 1",

@@ -18,9 +18,9 @@ def test_no_single_node_costs_the_run(tmp_path: Path) -> None:
     port = free_port()
     server = consortium.start_aggregator(port, "heirs")
     try:
-        # Node 1 sends the key to node 2 alone and dies; nobody may use that key.
+        # Node 1 has made the key and dies before it is said.
         nodes = {n: consortium.start_node(n, port, "heirs") for n in (2, 3)}
-        nodes[1] = consortium.start_node(1, port, "heirs", crash="after node.mailbox:Mailbox.send_sealed 1")
+        nodes[1] = consortium.start_node(1, port, "heirs", crash="before node.mailbox:Mailbox.send_sealed 1")
         assert nodes[1].wait(120) == KILLED
         until(lambda: '"next in line"' in consortium.log("aggregator"))
         # It comes back as one of many, and dies again when it has just made the public part.

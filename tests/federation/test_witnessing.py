@@ -12,17 +12,19 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from afml.consortium import messages
 from afml.consortium.roster import Member, Roster
-from afml.core.errors import AfmlError, IntegrityError, TransportError
+from afml.consortium.run import RunConfig
+from afml.core.errors import AfmlError, IntegrityError
 from afml.ledger.checkpoint import countersigners, origin_of
 from afml.ledger.store import Ledger
 from afml.ledger.witness import Witness
-from crypto.public.signing import public_bytes, sign
-from node.mailbox import Mailbox
-from node.witnessing import Head, Hello, Witnessing
+from afml.wire import federation_pb2 as wire
+from crypto.public.signing import public_bytes
+from node.mailbox import Mailbox, Opened
+from node.witnessing import Head, Witnessing
 from tests.ledger import helpers
 from tests.ledger.helpers import config
+from tests.post import letter_for
 
 KEYS = {node: Ed25519PrivateKey.generate() for node in (1, 2, 3)}
 ORIGINS = {node: origin_of(public_bytes(key)) for node, key in KEYS.items()}
@@ -36,34 +38,35 @@ RUN = config("one")
 
 
 class PostOffice:
-    """Relays letters in memory, as the aggregator does: the first one under a subject stands."""
+    """Relays letters in memory, as the aggregator does: the first one of a sender under a subject stands."""
 
     def __init__(self) -> None:
         self.news = threading.Condition()
-        self.letters: dict[tuple[int, int, str], tuple[Any, bytes]] = {}
+        self.letters: dict[tuple[int, str], tuple[wire.LetterHeader, bytes]] = {}
 
     def client(self, node: int) -> Any:
-        def put_letter(recipient: int, subject: str, body: bytes) -> None:
-            signed = messages.letter(RUN.run, RUN.digest(), node, recipient, subject, body)
-            header = SimpleNamespace(
-                run=RUN.run, config_digest=RUN.digest(), sender=node, recipient=recipient, subject=subject,
-                signature=sign(KEYS[node], signed),
-            )  # fmt: skip
+        def get_letters(
+            senders: Sequence[int], subject: str, *, wait_s: float, waiting: Callable[[], None]
+        ) -> dict[int, tuple[wire.Letter, bytes]]:
+            found = {}
             with self.news:
-                self.letters.setdefault((node, recipient, subject), (header, body))
-                self.news.notify_all()
+                self.news.wait_for(lambda: all((sender, subject) in self.letters for sender in senders), wait_s)
+                for sender in senders:
+                    header, common = self.letters.get((sender, subject), (wire.LetterHeader(), b""))
+                    if (letter := letter_for(header, common, node)) is not None:
+                        found[sender] = letter, common
+            return found
 
-        def get_letter(sender: int, subject: str, *, wait_s: float, waiting: Callable[[], None]) -> tuple[Any, bytes]:
-            place = (sender, node, subject)
-            with self.news:
-                if not self.news.wait_for(lambda: place in self.letters, wait_s):
-                    raise TransportError("no answer in time")
-                return self.letters[place]
+        return SimpleNamespace(node=node, put_letter=self.put_letter, get_letters=get_letters)
 
-        return SimpleNamespace(node=node, put_letter=put_letter, get_letter=get_letter)
+    def put_letter(self, header: wire.LetterHeader, common: bytes) -> None:
+        with self.news:
+            self.letters.setdefault((header.sender, header.subject), (header, common))
+            self.news.notify_all()
 
     def mailbox(self, node: int) -> Mailbox:
-        return Mailbox(self.client(node), SimpleNamespace(node=node, roster=ROSTER), RUN)  # type: ignore[arg-type]
+        kit = SimpleNamespace(node=node, roster=ROSTER, signing_key=KEYS[node])
+        return Mailbox(self.client(node), kit, RUN)  # type: ignore[arg-type]
 
 
 class Kept(dict[str, bytes]):
@@ -206,8 +209,8 @@ def test_a_peer_that_sends_another_institutions_head_accuses_itself_alone(tmp_pa
         head, size = third.checkpoint(), len(second)
         before = Witness(own).known(ORIGINS[3])
     office, kept = PostOffice(), dict[int, Kept]()
-    claimed = Hello(seen="", head=Head(note=head, since=size, proof=()))
-    office.client(2).put_letter(1, "start-hello", claimed.canonical())
+    claimed = Head(note=head, proofs={0: (), size: ()})
+    office.mailbox(2).send_open({1: b""}, "start-hello", claimed.canonical())
     found = exchange(tmp_path, [1], wait_s=0.5, moment="start", office=office, kept=kept)[1]
     assert isinstance(found, IntegrityError)
     assert "node 2" in found.where
@@ -216,21 +219,38 @@ def test_a_peer_that_sends_another_institutions_head_accuses_itself_alone(tmp_pa
 
 
 def test_a_letter_that_its_sender_did_not_sign_is_not_read(tmp_path: Path) -> None:
-    """An aggregator without a key writes letters: nobody reads one."""
+    """An aggregator without a key writes letters, and changes others: nobody reads one."""
     office = PostOffice()
-    mailbox = office.mailbox(1)
-    office.client(2).put_letter(1, "start-hello", b'{"note":""}')
-    header, body = office.letters[2, 1, "start-hello"]
-    assert mailbox.receive_open(2, "start-hello", wait_s=0.1) == body
-    forgeries = [
-        (header, b'{"note":"forged"}'),
-        (SimpleNamespace(**vars(header) | {"subject": "end-hello"}), body),
-        (SimpleNamespace(**vars(header) | {"recipient": 3}), body),
-        (SimpleNamespace(**vars(header) | {"run": "other"}), body),
-        (SimpleNamespace(**vars(header) | {"sender": 3}), body),
-        (SimpleNamespace(**vars(header) | {"signature": bytes(64)}), body),
+    office.mailbox(2).send_open({1: b"for one", 3: b"for three"}, "start-hello", b"for all")
+    header, common = office.letters[2, "start-hello"]
+
+    def read(letter: wire.Letter, common: bytes, run: RunConfig = RUN, subject: str = "start-hello") -> Opened:
+        client: Any = SimpleNamespace(get_letters=lambda *_, **__: {2: (letter, common)})
+        kit: Any = SimpleNamespace(node=1, roster=ROSTER)
+        return Mailbox(client, kit, run).receive_open([2], subject, wait_s=0)[2]
+
+    def changed(**fields: object) -> wire.Letter:
+        letter = letter_for(header, common, 1)
+        assert letter is not None
+        for name, value in fields.items():
+            setattr(letter, name, value)
+        return letter
+
+    assert read(changed(), common) == Opened(b"for all", b"for one")
+    third = letter_for(header, common, 3)
+    assert third is not None
+    forgeries: list[Callable[[], Opened]] = [
+        lambda: read(changed(), b"for nobody"),
+        lambda: read(changed(own=b"for two"), common),
+        lambda: read(changed(own=b"for three"), common),
+        lambda: read(third, common),
+        lambda: read(changed(index=1), common),
+        lambda: read(changed(count=3), common),
+        lambda: read(changed(root=bytes(32)), common),
+        lambda: read(changed(signature=bytes(64)), common),
+        lambda: read(changed(), common, subject="end-hello"),
+        lambda: read(changed(), common, config("other")),
     ]
     for forged in forgeries:
-        office.letters[2, 1, "start-hello"] = forged
-        with pytest.raises(IntegrityError, match="letter start-hello"):
-            mailbox.receive_open(2, "start-hello", wait_s=0.1)
+        with pytest.raises(IntegrityError, match=r"letter (start|end)-hello of node 2 for node 1"):
+            forged()

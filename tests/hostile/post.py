@@ -7,12 +7,11 @@ from collections.abc import Callable, Collection
 from types import SimpleNamespace
 from typing import Any
 
-from afml.consortium import messages
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.run import RunConfig
-from afml.core.errors import TransportError
-from crypto.public.signing import sign
+from afml.wire import federation_pb2 as wire
 from node.mailbox import Mailbox
+from tests.post import letter_for
 
 Way = tuple[int, int]
 """Sender and recipient."""
@@ -31,7 +30,7 @@ class HostilePost:
 
     def __init__(self, run: RunConfig) -> None:
         self._run, self._news = run, threading.Condition()
-        self._letters: dict[tuple[int, int, str], tuple[Any, bytes]] = {}
+        self._letters: dict[tuple[int, str], tuple[wire.LetterHeader, bytes]] = {}
         self._here: set[int] = set()
         self.withheld: set[Way] = set()
         self.forged: set[Way] = set()
@@ -48,30 +47,37 @@ class HostilePost:
 
     def mailbox(self, kit: NodeKit) -> Mailbox:
         """A node's mailbox, which trusts none of this."""
-        client: Any = SimpleNamespace(node=kit.node, put_letter=self._putter(kit), get_letter=self._getter(kit.node))
+        client: Any = SimpleNamespace(node=kit.node, put_letter=self._put, get_letters=self._getter(kit.node))
         return Mailbox(client, kit, self._run)
 
-    def _putter(self, kit: NodeKit) -> Callable[[int, str, bytes], None]:
-        def put_letter(recipient: int, subject: str, body: bytes) -> None:
-            run, digest = self._run.run, self._run.digest()
-            header = SimpleNamespace(
-                run=run, config_digest=digest, sender=kit.node, recipient=recipient, subject=subject,
-                signature=sign(kit.signing_key, messages.letter(run, digest, kit.node, recipient, subject, body)),
-            )  # fmt: skip
-            with self._news:
-                self._letters.setdefault((kit.node, recipient, subject), (header, body))
-                self._news.notify_all()
+    def _put(self, header: wire.LetterHeader, common: bytes) -> None:
+        with self._news:
+            self._letters.setdefault((header.sender, header.subject), (header, common))
+            self._news.notify_all()
 
-        return put_letter
+    def _getter(self, node: int) -> Callable[..., dict[int, tuple[wire.Letter, bytes]]]:
+        def get_letters(
+            senders: Collection[int], subject: str, *, wait_s: float, waiting: Callable[[], None]
+        ) -> dict[int, tuple[wire.Letter, bytes]]:
+            found = {}
+            for sender in senders:
+                way, place = (sender, node), (sender, subject)
+                with self._news:
+                    self._news.wait_for(
+                        lambda way=way, place=place: (  # type: ignore[misc]
+                            way in self.withheld or place in self._letters or way[0] not in self._here
+                        )
+                    )
+                    if way in self.withheld or place not in self._letters:
+                        continue
+                    header, common = self._letters[place]
+                letter = letter_for(header, common, node)
+                if letter is None:
+                    continue
+                if way in self.forged:
+                    forged = letter.own or b"?"
+                    letter.own = forged[:-1] + bytes([forged[-1] ^ 1])
+                found[sender] = letter, common
+            return found
 
-    def _getter(self, node: int) -> Callable[..., tuple[Any, bytes]]:
-        def get_letter(sender: int, subject: str, *, wait_s: float, waiting: Callable[[], None]) -> tuple[Any, bytes]:
-            way, place = (sender, node), (sender, node, subject)
-            with self._news:
-                self._news.wait_for(lambda: way in self.withheld or place in self._letters or sender not in self._here)
-                if way in self.withheld or place not in self._letters:
-                    raise TransportError("no answer in time")
-                header, body = self._letters[place]
-            return header, (body[:-1] + bytes([body[-1] ^ 1]) if way in self.forged else body)
-
-        return get_letter
+        return get_letters

@@ -69,6 +69,7 @@ def test_inclusion(sizes: tuple[int, int]) -> None:
     size, index = sizes
     leaves, root = leaves_of(size), tree.root_of(leaves_of(size))
     proof = tree.inclusion_proof(leaves, index)
+    assert tree.inclusion_proofs(leaves)[index] == proof
     assert tree.included(leaves[index], index, size, proof, root)
     assert not tree.included(tree.leaf_hash(b"other"), index, size, proof, root)
     if size > 1:

@@ -18,7 +18,7 @@ from aggregator.store.base import Letter, Member, Position, Published, Store, Up
 DIGEST = bytes(range(32))
 FIRST, SECOND = Attempt(1, 1), Attempt(1, 2)
 UPLOAD = Upload(2, 3, 20_000, 12_345, '{"index":0}')
-LETTER = Letter(1, 2, "run-key", b"header", Path("letters/2-ab"))
+LETTER = Letter(1, "run-key", b"header", Path("letters/1-ab"))
 
 
 @pytest.fixture(params=STORES.names())
@@ -43,7 +43,7 @@ def test_a_fresh_store_stands_before_the_first_round(store: Store) -> None:
     assert store.rounds.last_published() == 0
     assert store.rounds.published(1) is None
     assert store.rounds.digests(1) == {}
-    assert store.letters.find(2, 1, "run-key") is None
+    assert store.letters.find(1, "run-key") is None
     assert store.letters.sent_by(1) == 0
     assert store.orders.all() == store.makers.all() == {}
 
@@ -123,11 +123,14 @@ def test_the_first_digest_of_a_node_stands(store: Store) -> None:
 
 def test_the_first_letter_of_a_subject_stands(store: Store) -> None:
     store.letters.add(LETTER)
-    store.letters.add(Letter(1, 2, "run-key", b"another", Path("letters/2-cd")))
-    store.letters.add(Letter(1, 2, "public-model", b"header", Path("letters/2-ef")))
-    store.letters.add(Letter(2, 1, "run-key", b"header", Path("letters/1-ab")))
-    assert store.letters.find(2, 1, "run-key") == LETTER
-    assert store.letters.find(1, 2, "public-model") is None
+    store.letters.add(Letter(1, "run-key", b"another", Path("letters/1-cd")))
+    store.letters.add(Letter(1, "public-model", b"header"))
+    store.letters.add(Letter(2, "run-key", b"header", Path("letters/2-ab")))
+    assert store.letters.find(1, "run-key") == LETTER
+    assert store.letters.find(1, "public-model") == Letter(1, "public-model", b"header")
+    assert store.letters.find(2, "public-model") is None
+    assert store.letters.senders("run-key") == {1, 2}
+    assert store.letters.senders("confirmation") == set()
     assert store.letters.sent_by(1) == 2
 
 
@@ -147,7 +150,7 @@ def everything(store: Store) -> list[object]:
     return [
         store.position(), store.members.all(), store.attempts.tokens(FIRST), store.attempts.cohort(FIRST),
         store.attempts.all_uploads(), store.rounds.published(1), store.rounds.digests(1),
-        store.letters.find(2, 1, "run-key"),
+        store.letters.find(1, "run-key"),
     ]  # fmt: skip
 
 
