@@ -7,12 +7,16 @@ import json
 
 from afml.consortium.attempt import Attempt
 from afml.consortium.stage import Stage
+from afml.core.logging import get_logger
 from aggregator.engine import Engine
 from aggregator.run import ServedRun
 from aggregator.store.base import Published
 from aggregator.summing import BadCiphertext, Summer
 from aggregator.transcript import Transcript
 from aggregator.watchers import Watchers
+
+RETRY_S = 5.0
+"""Seconds until a sum that found no space is tried again."""
 
 
 class Publisher:
@@ -24,6 +28,7 @@ class Publisher:
         self._run, self._engine, self._watchers = run, engine, watchers
         self._summer, self._transcript = summer, transcript
         self._tasks: set[asyncio.Task[None]] = set()
+        self._log = get_logger().bind(run=run.config.run)
 
     def resume(self) -> None:
         """After a start: a sum that was cut off is made again from its uploads."""
@@ -40,13 +45,24 @@ class Publisher:
         """Look after the sums that have ended.
 
         Raises:
-            Exception: Whatever ended one, a full disk for one: a restart resumes it.
+            Exception: Whatever ended one; a restart resumes it.
         """
         for task in [task for task in self._tasks if task.done()]:
             self._tasks.discard(task)
             task.result()
 
     async def _publish(self, attempt: Attempt) -> None:
+        while self._engine.is_summing(attempt):
+            try:
+                await self._sum(attempt)
+            except OSError as error:  # no space: the uploads stay, and the sum is made anew
+                self._log.error("cannot be kept", round=attempt.round, problem=error.strerror or str(error))
+                await asyncio.sleep(RETRY_S)
+        self._clear_uploads()
+        self._clear_passed(attempt)
+        await self._watchers.notify()
+
+    async def _sum(self, attempt: Attempt) -> None:
         uploads = self._run.store.attempts.uploads(attempt)
         one = next(iter(uploads.values()))
         paths = {node: self._run.folder.uploads(attempt) / str(node) for node in uploads}
@@ -57,15 +73,20 @@ class Publisher:
         except BadCiphertext as error:
             if self._engine.is_summing(attempt):
                 self._engine.sum_failed(error.node, error.detail)
-        else:
-            if not self._engine.is_summing(attempt):
-                return  # the run failed meanwhile
+            return
+        if self._engine.is_summing(attempt):  # the run may have failed meanwhile
             receipts = {node: json.loads(upload.receipt) for node, upload in uploads.items()}
             self._transcript.add(self._run.config, attempt, receipts)
             self._engine.summed(Published(attempt, one.chunks, one.parameters))
-        self._clear_uploads()
-        await self._watchers.notify()
 
     def _clear_uploads(self) -> None:
         at = self._run.store.position()
         self._run.folder.clear_uploads(keep=at.attempt if at.stage in (Stage.OPEN, Stage.SUMMING) else None)
+
+    def _clear_passed(self, attempt: Attempt) -> None:
+        """Whoever was ready for a round has applied all sums before it: once everybody was, nobody asks for them."""
+        members = self._run.store.members.all()
+        if {node for node, member in members.items() if member.left is None} <= set(
+            self._run.store.attempts.tokens(attempt)
+        ):
+            self._run.folder.clear_sums(before=attempt.round)

@@ -64,6 +64,12 @@ class Folder:
             if keep is None or folder != self.uploads(keep):
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def clear_sums(self, before: int) -> None:
+        """Remove the sums of all rounds before one, and what is left of making them."""
+        for path in (self.root / "sums").glob("round-*"):
+            if int(path.name.removeprefix("round-").split(".")[0]) < before:
+                path.unlink(missing_ok=True)
+
 
 @dataclass(frozen=True)
 class ServedRun:

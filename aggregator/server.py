@@ -23,6 +23,7 @@ from afml.consortium.kit import AggregatorKit, Renewed
 from afml.consortium.limits import TIME_MS
 from afml.consortium.run import RunConfig
 from afml.consortium.scheme import run_params
+from afml.consortium.space import aggregator_bytes, require_space
 from afml.consortium.stage import Stage
 from afml.consortium.tls import server_credentials
 from afml.core.config import canonical_json
@@ -97,7 +98,7 @@ def serve(
 
     Raises:
         TransportError: The port is taken.
-        ConfigError: `data` or `store` is of another run, or of another version of AFML.
+        ConfigError: `data` or `store` is of another run, or of another version of AFML, or has too little room.
         ProtocolError: The run failed; the message says why.
     """
     bind_check(listen)
@@ -105,6 +106,8 @@ def serve(
     hold_alone(data, "afml aggregator")
     scheme = Scheme(backend or public_backend(config.backend), run_params(config))
     with contextlib.closing(open_store(store or folder.store, config.digest())) as opened:
+        if not opened.members.all():  # later, a part of it is taken by the run itself
+            require_space(data, aggregator_bytes(config, scheme.backend))
         run = ServedRun(config, kit.roster, scheme, opened, folder)
         engine = Engine(opened, config, kit.roster, time.monotonic)
         with contextlib.closing(Summer(scheme, os.cpu_count() or 1)) as summer:

@@ -124,8 +124,9 @@ class Service(FederationServicer):
         """Send a published encrypted sum."""
         await self._do(context, request.node, lambda: self._check_run(request))
         found = self._run.store.rounds.published(request.round)
-        if found is None:
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"round {request.round} is not published")
+        if found is None or not self._run.folder.sum(request.round).exists():
+            problem = "is not published" if found is None else "is kept no more: every node had applied its sum"
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"round {request.round} {problem}")
             return
         header = wire.AggregateHeader(
             round=found.attempt.round,

@@ -77,7 +77,10 @@ def measure(root: Path, address: str, nodes: Sequence[int]) -> Took:
 
 def _work(root: Path, address: str, nodes: Sequence[int], barrier: Barrier, results: Any) -> None:
     try:
-        configure("nodes"); import faulthandler; faulthandler.dump_traceback_later(40, exit=True)
+        configure("nodes")
+        import faulthandler
+
+        faulthandler.dump_traceback_later(40, exit=True)
         with ThreadPoolExecutor(len(nodes)) as pool:
             results.put(list(pool.map(lambda node: _node(root, address, node, barrier), nodes)))
     except BaseException as error:  # noqa: BLE001 whatever it is, the others are told

@@ -17,6 +17,7 @@ from node.checks import require_own_attempt, require_plausible
 from node.client import LAST_WORDS_S
 from node.party import Party
 from node.public_part import require_public_part
+from node.room import for_state, wait_for_room
 from node.witnessing import Witnessing
 
 _COMPARED = "final-model-compared"
@@ -58,6 +59,7 @@ class CatchUp:
             round_number = party.applied + 1
             _, phase = party.run.phase_of(round_number)
             self._begin(phase)
+            wait_for_room(party, party.journal.outbox, for_state(party.run))
             header, payloads = party.client.fetch(round_number)
             attempt = Attempt(round_number, header.attempt)
             cohort = party.agreed_cohort(attempt, header.cohort)
@@ -65,6 +67,7 @@ class CatchUp:
             apply_total(party.task, party.run, round_number, cohort, total)
             party.applied, party.sums = round_number, with_sum(party.sums, party.bind(attempt, cohort), total)
             party.keep_state()
+            party.outbox.passed(attempt)
             self.report()
             party.tell_round("applied", round_number)
 

@@ -16,6 +16,7 @@ from node import sender
 from node.outbox import Submission
 from node.party import Party
 from node.public_part import require_public_part
+from node.room import for_update, wait_for_room
 from node.witnessing import Witnessing
 
 
@@ -47,6 +48,8 @@ class Contribution:
         self.begin(party.run.phase_of(attempt.round)[1])
         # Once with patience; later only a look whether somebody has come back.
         self._meet(party.keys.pad_secrets, patient=not self._joined)
+        if not self._has_room(attempt):
+            return
         try:
             party.guard.check(attempt.round)
         except BudgetError as error:
@@ -103,6 +106,7 @@ class Contribution:
             with contextlib.suppress(AfmlError):
                 party.client.decline(binding.attempt)
             raise
+        self._has_room(binding.attempt)
         self._require_wanted(binding.attempt)
         try:
             receipt = party.guard.spend(binding)
@@ -134,9 +138,18 @@ class Contribution:
         run_keys.confirm(self._party, self._party.keys, sorted(peers))
         self._confirmed |= peers
 
+    def _has_room(self, attempt: Attempt) -> bool:
+        """Whether the disk has room for an update, waiting for it while the attempt is wanted."""
+        party = self._party
+        needed = for_update(party.run, party.backend)
+        return wait_for_room(party, party.journal.outbox, needed, lambda: self._wanted(attempt))
+
+    def _wanted(self, attempt: Attempt) -> bool:
+        latest = self._party.news.latest if self._party.news else None
+        return latest is None or (latest.round, latest.attempt) == attempt
+
     def _require_wanted(self, attempt: Attempt) -> None:
         """A last look before the spend: an attempt that was given up meanwhile, or by this node, is not paid for."""
         self._party.require_going()
-        latest = self._party.news.latest if self._party.news else None
-        if latest is not None and (latest.round, latest.attempt) != attempt:
+        if not self._wanted(attempt):
             raise Superseded("was given up during training", where=attempt)

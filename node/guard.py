@@ -188,7 +188,7 @@ class Guard:
         index, phase = self._config.phase_of(round_number)
         first = 1 + sum(earlier.rounds for earlier in self._config.phases[:index])
         planned = phase.rounds + self._config.reserve_attempts
-        if len(self._ledger.spends(self._config.run, range(first, first + phase.rounds))) >= planned:
+        if self._ledger.attempts(self._config.run, range(first, first + phase.rounds)) >= planned:
             raise BudgetError(
                 f"phase {phase.name} has used the {planned} attempts of its plan ({phase.rounds} rounds, "
                 f"{self._config.reserve_attempts} in reserve)",

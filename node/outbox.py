@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from afml.consortium.attempt import Binding
+from afml.consortium.attempt import Attempt, Binding
 from afml.core.errors import IntegrityError, ProtocolError
 from afml.core.files import write_bytes
 from afml.core.recordfile import read_records, write_records
@@ -99,13 +99,22 @@ class Outbox:
         assert done is not None
         return done
 
+    def passed(self, attempt: Attempt) -> None:
+        """The sum of an attempt is applied, durably: ciphertexts of its round go. Their marks stay for ever."""
+        for number in range(1, attempt.number + 1):
+            (self._folder / f"{_stem(Attempt(attempt.round, number))}.chunks").unlink(missing_ok=True)
+
     def clear(self) -> None:
         """Remove everything; for the end of the run."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _paths(self, binding: Binding) -> tuple[Path, Path]:
-        stem = f"round-{binding.round}-attempt-{binding.number}"
+        stem = _stem(binding.attempt)
         return self._folder / f"{stem}.begun", self._folder / f"{stem}.chunks"
+
+
+def _stem(attempt: Attempt) -> str:
+    return f"round-{attempt.round}-attempt-{attempt.number}"
 
 
 def _identity(binding: Binding) -> str:

@@ -12,6 +12,7 @@ from afml.consortium.history import load_history
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
+from afml.consortium.space import node_bytes, require_space
 from afml.core.errors import AfmlError, ConfigError, TransportError
 from afml.core.files import write_bytes
 from afml.core.progress import Event, Tell, untold
@@ -115,6 +116,8 @@ def _take_part(kit: NodeKit, part: Part, group: Group | None, hidden_by: Backend
     journal.require_not_ended()
     if not journal.paid(run.rounds):  # what is paid for is finished, whatever the policy has become
         site.terms(run)
+    if journal.state() is None:  # later, a part of it is taken by the run itself
+        require_space(part.work, node_bytes(run, hidden_by))
     require_named(part.ledger)
     holdings = checked_holdings(work, run, kit.node, part)
     if journal.over(run.rounds):

@@ -183,6 +183,8 @@ class OneProcess:
             binding = Binding(self._run.run, self._run.digest(), Attempt(number, 1), self._run.nodes)
             total = self._round(task, nodes, binding, index, phase)
             apply_total(task, self._run, number, binding.cohort, total)
+            for node in nodes:
+                node.outbox.passed(binding.attempt)
             self._tell(Event("applied", number, self._run.rounds, phase.name))
         self._public_part(task)
         return task.model()

@@ -5,6 +5,7 @@ What was measured before a gate refused goes to standard output, like the table 
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -18,6 +19,7 @@ from afml import __version__
 from afml.core.errors import AfmlError, GateError
 from afml.core.plain import plain_line
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 # Verb -> (module, one line for --help). Modules load lazily, so that `afml aggregator` never imports
 # torch, key code or a VCF reader.
 VERBS = {
@@ -105,7 +107,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written
-        click.echo(plain_line(f"afml: {error.filename or 'system'}: {error.strerror or error}"), err=True)
+        cure = "; make room and start again: what was finished is kept" if error.errno in _FULL else ""
+        click.echo(plain_line(f"afml: {error.filename or 'system'}: {error.strerror or error}{cure}"), err=True)
         sys.exit(1)
     except sqlite3.OperationalError as error:  # likewise, met by SQLite; what was not committed is not there
         click.echo(plain_line(f"afml: a database cannot be written ({error}); make room and start again"), err=True)

@@ -16,10 +16,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from afml.core.config import canonical_json
-from afml.core.errors import IntegrityError
+from afml.core.errors import InputError, IntegrityError
 from afml.ledger import checkpoint as notes
 from afml.ledger import tree
 from afml.ledger.entries import VERSION, Entry
+from afml.ledger.schema import no_space
 from crypto.public import signing
 
 CLOCK_TOLERANCE_MS = 5_000
@@ -104,6 +105,9 @@ class Log:
         """All or nothing, and on disk when the block ends; one writer at a time over all processes.
 
         Within another one it is a part of that: what it wrote is undone with the outer one alone.
+
+        Raises:
+            InputError: The disk is full.
         """
         with self._lock:
             if self.database.in_transaction:
@@ -116,10 +120,13 @@ class Log:
                     self._tree = self._load()
                 yield
                 self.database.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 self._tree = before
                 if self.database.in_transaction:
                     self.database.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError) and no_space(error):
+                    cure = "make room and start again: nothing of it was written"
+                    raise InputError("finds no room on its disk", where=self.folder, cure=cure) from None
                 raise
 
     def _stored_size(self) -> int:

@@ -230,6 +230,12 @@ class Ledger(Log):
             found = self.database.execute(query, (run, rounds.start, rounds.stop)).fetchall()
         return {Attempt(round, number): tuple(json.loads(body)["cohort"]) for round, number, body in found}
 
+    def attempts(self, run: str, rounds: range) -> int:
+        """How many attempts of some rounds of a run are spent; see `spends`."""
+        query = "SELECT count(*) " + _RUN + " AND round >= ? AND round < ?"
+        with self._lock:
+            return int(self.database.execute(query, (run, rounds.start, rounds.stop)).fetchone()[0])
+
     def accounts(self, people: Iterable[str], *, broken: bool = False) -> list[Account]:
         """The different histories among people; at least one, empty where nobody spent anything.
 

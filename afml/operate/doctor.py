@@ -10,6 +10,7 @@ from afml.consortium.kit import load_roster
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.route import Address
 from afml.consortium.run import RunConfig
+from afml.consortium.space import aggregator_bytes, node_bytes
 from afml.core.errors import AfmlError, InputError
 from afml.operate import machine, network, papers
 from afml.operate.checked import Checked, ok, refused, skipped, tried
@@ -46,7 +47,7 @@ def _node(subject: Subject, run: RunConfig | None) -> Iterator[Checked]:
     except AfmlError:  # said already, and what follows needs its keys
         kit = None
     if subject.work is not None:
-        yield from _places("work folder", subject.work, machine.node_bytes(run) if run else None)
+        yield from _places("work folder", subject.work, node_bytes(run) if run else None)
     if subject.ledger is not None:
         yield from _places("ledger folder", subject.ledger, None)
     if kit is not None:
@@ -71,7 +72,7 @@ def _of_kit(kit: NodeKit, subject: Subject, run: RunConfig | None) -> Iterator[C
 
 def _aggregator(subject: Subject, run: RunConfig | None) -> Iterator[Checked]:
     if subject.data is not None:
-        yield from _places("data folder", subject.data, machine.aggregator_bytes(run) if run else None)
+        yield from _places("data folder", subject.data, aggregator_bytes(run) if run else None)
     if not subject.address:
         yield skipped("port", "no --listen was named")
         return

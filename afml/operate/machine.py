@@ -7,7 +7,6 @@ import importlib.metadata
 import os
 import re
 import resource
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +14,9 @@ from pathlib import Path
 import psutil
 
 from afml import __version__
-from afml.consortium.run import RunConfig
-from afml.consortium.scheme import run_params
+from afml.consortium.space import free_bytes
 from afml.operate.checked import Checked, failed, ok, warning
 from afml.operate.words import size
-from crypto.public.backend import public_backend
 
 MEMORY_FLOOR = 2 << 30
 """Bytes of memory below which a node is told that it may not suffice: what torch and a small run take."""
@@ -99,35 +96,15 @@ def disk(what: str, folder: Path, needed: int | None = None) -> Checked:
     Args:
         what: To call it.
         folder: It.
-        needed: Bytes that a run will write there at most; None where no run is known.
+        needed: Bytes that a run must have room for; None where no run is known.
     """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(there).free
-    told = f"{folder}: {size(free)} free" + ("" if needed is None else f", the run needs {size(needed)} at most")
+    free = free_bytes(folder)
+    told = f"{folder}: {size(free)} free" + ("" if needed is None else f", the run needs {size(needed)}")
     if needed is not None and free < needed:
         return failed(what, told, "free some, or put the folder on a larger disk")
     if free < DISK_FLOOR:
         return warning(what, told, "free some, or put the folder on a larger disk")
     return ok(what, told)
-
-
-def node_bytes(run: RunConfig) -> int:
-    """What a run writes into a node's work folder at most: the ciphertexts of every planned attempt, and the model."""
-    model = 3 * 8 * max(phase.parameters for phase in run.phases)  # the state, the one that replaces it, the saved one
-    return model + sum(_update_bytes(run, at) * (p.rounds + run.reserve_attempts) for at, p in enumerate(run.phases))
-
-
-def aggregator_bytes(run: RunConfig) -> int:
-    """What a run writes into the aggregator's folder at most: every round's sum, and one attempt's updates."""
-    sums = sum(_update_bytes(run, at) * phase.rounds for at, phase in enumerate(run.phases))
-    return sums + len(run.nodes) * max(_update_bytes(run, at) for at in range(len(run.phases)))
-
-
-def _update_bytes(run: RunConfig, phase: int) -> int:
-    """Of a phase's update or sum on disk; a length that is declared later counts as the longest that is known."""
-    params = run_params(run)
-    parameters = run.phases[phase].parameters or max(1, *(one.parameters for one in run.phases))
-    return params.chunks(parameters) * (public_backend(run.backend).upload_size(params) + 8)
 
 
 def open_files(nodes: int = 0) -> Checked:

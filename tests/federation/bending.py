@@ -172,6 +172,9 @@ class _Outbox:
             return None
         return SimpleNamespace(chunks=lambda: [(0, self._sent[binding])])
 
+    def passed(self, attempt: Attempt) -> None:
+        pass
+
 
 @functools.cache
 def _shared_key() -> bytes:

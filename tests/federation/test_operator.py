@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from afml.consortium.space import MARGIN, aggregator_bytes, largest_update
 from afml.core.errors import InputError
 from afml.core.standing import STALE_S
-from afml.operate.machine import aggregator_bytes
 from afml.operate.status import NodeStatus, status_of
 from afml.operate.told import lines
 from afml.trial.processes import free_port
@@ -130,7 +130,9 @@ def test_after_the_end_both_sides_say_so(finished: Consortium, afml: Zygote) -> 
 def test_the_room_that_a_doctor_asks_for_was_enough(finished: Consortium) -> None:
     run = finished.configure(game=False, seed=None, deadline_s=600.0)
     used = sum(path.stat().st_size for path in (finished.data() / "sums").iterdir())
-    assert 0 < used <= aggregator_bytes(run) < 4 * used
+    assert 0 < used <= 2 * largest_update(run) < aggregator_bytes(run) - MARGIN
+    assert [path.name for path in (finished.data() / "sums").iterdir()] == ["round-3"], "the others are passed"
+    assert not list(finished.work(1).glob("runs/*/outbox/*"))
 
 
 def _part(work: Workspace) -> NodeStatus:

@@ -229,3 +229,42 @@ def test_a_file_that_was_cut_to_nothing_is_no_ledger(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(IntegrityError, match="its tables are not those of a ledger"):
         open_ledger(tmp_path / "ledger")
+
+
+def test_a_transaction_within_another_is_a_part_of_it(tmp_path: Path) -> None:
+    run = config()
+    with open_ledger(tmp_path) as ledger:
+        spend(ledger, run, 1)
+        before = ledger.checkpoint()
+        with pytest.raises(KeyError), ledger.transaction():
+            spend(ledger, run, 2)
+            raise KeyError
+        assert (ledger.checkpoint(), len(ledger)) == (before, 2)
+        with ledger.transaction():
+            spend(ledger, run, 2)
+            with pytest.raises(IntegrityError, match="already spent"):
+                spend(ledger, run, 2)
+            spend(ledger, run, 3)
+        assert len(ledger) == 4
+    with open_ledger(tmp_path) as ledger:
+        assert list(ledger.spends(run.run, range(1, 9))) == [Attempt(number, 1) for number in (1, 2, 3)]
+    assert verify(tmp_path, key=PUBLIC, node=1).ok
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_written(tmp_path: Path) -> None:
+    run = config(rounds=60, z=100.0)
+    with open_ledger(tmp_path) as ledger:
+        spend(ledger, run, 1)
+        pages = ledger.database.execute("PRAGMA page_count").fetchone()[0]
+        ledger.database.execute(f"PRAGMA max_page_count={pages}")  # which SQLite answers as a full disk
+        done = 1
+        with pytest.raises(InputError, match="finds no room on its disk") as full:
+            for done in range(1, 60):
+                spend(ledger, run, done + 1)
+        assert "\n" not in str(full.value)
+        assert ledger.attempts(run.run, range(1, 61)) == done == len(ledger.spends(run.run, range(1, 61)))
+        ledger.database.execute("PRAGMA max_page_count=100000")
+        spend(ledger, run, done + 1)
+        assert ledger.attempts(run.run, range(1, 61)) == done + 1
+        assert ledger.attempts(run.run, range(2, 3)) == 1
+    assert verify(tmp_path, key=PUBLIC, node=1).ok

@@ -114,6 +114,7 @@ def test_countersignatures_are_read_by_both_sides() -> None:
     full = note + notes.cosign(note, "afml/c/node-2", PEER, 1_700_000_000)
     keys = {"afml/c/node-2": public_bytes(PEER)}
     assert notes.countersigners(full, keys) == ["afml/c/node-2"]
+    assert (notes.bare(full), notes.bare(note), notes.bare("")) == (note, note, "")
     assert independent.countersigned(full, "afml/c/node-2", public_bytes(PEER)) is True
     assert independent.countersigned(note, "afml/c/node-2", public_bytes(PEER)) is None
     moved = notes.sign(notes.Checkpoint("afml/c/node-1", 4, bytes(32)), KEY) + full.splitlines(keepends=True)[-1]

@@ -146,14 +146,6 @@ def test_too_little_room(tmp_path: Path) -> None:
     assert machine.disk("disk", tmp_path).told.endswith("free")
 
 
-def test_room_is_counted_attempt_by_attempt() -> None:
-    one, more = (small_run(rounds=rounds, reserve_attempts=2) for rounds in (1, 5))
-    update = (machine.node_bytes(more) - machine.node_bytes(one)) / 4
-    assert machine.aggregator_bytes(more) - machine.aggregator_bytes(one) == 4 * update
-    assert machine.aggregator_bytes(one) == update * (1 + len(one.nodes))
-    assert machine.node_bytes(one) == 3 * update + 3 * 8 * one.phases[0].parameters
-
-
 # -- the command -------------------------------------------------------------------------------------
 
 
