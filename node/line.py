@@ -14,10 +14,11 @@ from typing import Any
 import grpc
 from cryptography import x509
 
-from afml.consortium.connection import NODE
+from afml.consortium.connection import NODE, to
 from afml.consortium.inforce import InForce
 from afml.consortium.kit import Renewed, TlsIdentity, party_of_peer, uris
 from afml.consortium.nodekit import NodeKit
+from afml.consortium.route import Address
 from afml.consortium.tls import channel_credentials
 from afml.core.errors import TransportError
 from afml.wire.federation_pb2_grpc import FederationStub
@@ -43,7 +44,7 @@ class Line:
     """One connection, made when it is first needed and again when either certificate has changed.
 
     Args:
-        address: host:port.
+        address: host:port, or name@host:port.
         kit: This node's; what is installed into its folder later is used from the next try on.
     """
 
@@ -89,7 +90,8 @@ class Line:
         self._certificates.announce(f"node/{self._kit.node}", self._tls.certificate)
         pem = shown_by(self._address, replace(self._kit, tls=self._tls), self._certificates)
         if renewed or pem != self._pinned:
-            made = grpc.secure_channel(self._address, channel_credentials(_pinned(self._tls, pem)), NODE)
+            at = Address.of(self._address)
+            made = grpc.secure_channel(str(at), channel_credentials(_pinned(self._tls, pem)), [*NODE, *to(at)])
             self._channels.append(made)
             self._stub = FederationStub(made)  # type: ignore[no-untyped-call]
         self._pinned, self._doubtful = pem, False

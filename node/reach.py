@@ -62,7 +62,8 @@ def shake_hands(address: str, kit: NodeKit) -> bytes:
         raise TransportError(
             f"the aggregator's certificate is refused ({error.verify_message})",
             where=address,
-            cure="check that the address is in its certificate and that both kits come from one provisioning",
+            cure="check that the address is in its certificate (or put the name that is before it: "
+            "--aggregator NAME@HOST:PORT) and that both kits come from one provisioning",
         ) from None
     except ssl.SSLError as error:
         raise refusal(error, address) from None

@@ -24,7 +24,12 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bri
 @click.option("--run", "run_file", type=_PATH, help="run.json, signed: what it needs of this machine and this site.")
 @click.option("--work", type=_PATH, help="Node: folder that `afml prepare` made.")
 @click.option("--ledger", type=_PATH, help="Node: folder of the institution's one ledger.  [default: WORK/ledger]")
-@click.option("--aggregator", "address", default="", help="Node: host:port of the aggregator, to go all the way there.")
+@click.option(
+    "--aggregator",
+    "address",
+    default="",
+    help="Node: the aggregator's host:port, to go all the way there.",
+)
 @click.option("--data", type=_PATH, help="Aggregator: folder for the run's state.")
 @click.option("--listen", default="", help="Aggregator: host:port where it is to be served.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

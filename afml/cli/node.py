@@ -29,13 +29,14 @@ from node.take_part import Part, further_process, take_part
 from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
+_ADDRESS = "host:port; NAME@host:port where the certificate there is to bear NAME."
 
 
 @click.command()
 @click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
 @click.option("--work", type=PRIVATE, required=True, help="Folder that `afml prepare` made.")
 @click.option("--run", "run_file", type=_PATH, required=True, help="run.json, signed.")
-@click.option("--aggregator", "address", required=True, help="host:port")
+@click.option("--aggregator", "address", required=True, help=_ADDRESS)
 @click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
 def leave(kit: Path, work: Path, run_file: Path, address: str, ledger: Path | None) -> None:
     """End this institution's part in a run for good: all are told, signed; what was spent stays spent."""
@@ -60,7 +61,7 @@ class _Node(click.Command):
 @click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
 @click.option("--work", type=PRIVATE, required=True, help="Folder that `afml prepare` made.")
 @click.option("--run", "run_file", type=_PATH, required=True, help="run.json, signed.")
-@click.option("--aggregator", "address", required=True, help="host:port")
+@click.option("--aggregator", "address", required=True, help=_ADDRESS)
 @click.option(
     "--wait", "wait_s", default=PATIENCE_S, type=click.FloatRange(0),
     help="Seconds to wait for the aggregator, at the beginning and whenever it is away.  [default: 7 days]",

@@ -8,6 +8,7 @@ node that vanished is cleared away.
 from __future__ import annotations
 
 from afml.consortium.limits import MAX_MESSAGE
+from afml.consortium.route import Address
 
 PING_S, ANSWER_S = 30, 20
 """Seconds between two questions whether the other end is there, and for its answer."""
@@ -28,6 +29,13 @@ NODE = [
     ("grpc.max_reconnect_backoff_ms", int(MOST_PAUSE_S * 1000)),
 ]
 """Options of a node's channel."""
+
+
+def to(address: Address) -> list[tuple[str, str]]:
+    """Further options of a channel to an address: the name that the certificate there is to bear."""
+    return [("grpc.ssl_target_name_override", address.name)] if address.name else []
+
+
 AGGREGATOR = [
     *_BOTH,
     ("grpc.http2.min_ping_interval_without_data_ms", PING_S * 1000 // 3),

@@ -27,14 +27,20 @@ _HTTPS = 443  # gRPC's port of a proxy that names none
 
 @dataclass(frozen=True)
 class Address:
-    """Where an aggregator is said to be."""
+    """Where an aggregator is said to be.
+
+    Attributes:
+        host, port: To connect to.
+        name: That its certificate is to bear, where that is another than the host's; "" for the host's.
+    """
 
     host: str
     port: int
+    name: str = ""
 
     @classmethod
     def of(cls, text: str, option: str = "--aggregator") -> Address:
-        """From host:port.
+        """From host:port or name@host:port.
 
         Args:
             text: It.
@@ -43,12 +49,19 @@ class Address:
         Raises:
             InputError: It is not that.
         """
-        host, _, port = text.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        name, named, place = text.rpartition("@")
+        host, _, port = place.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536 or bool(named) != bool(name):
             raise InputError("is not host:port", where=f"{option} {text}", cure="for example localhost:7443")
-        return cls(host.strip("[]"), int(port))
+        return cls(host.strip("[]"), int(port), name)
+
+    @property
+    def server_name(self) -> str:
+        """What the certificate of who listens there is to bear."""
+        return self.name or self.host
 
     def __str__(self) -> str:
+        """host:port."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
@@ -123,7 +136,7 @@ def shake_hands(plain: socket.socket, address: Address, tls: TlsIdentity) -> byt
         ssl.SSLError: A certificate is refused by either side.
         OSError: The other side hangs up.
     """
-    with plain, client_context(tls).wrap_socket(plain, server_hostname=address.host) as secure:
+    with plain, client_context(tls).wrap_socket(plain, server_hostname=address.server_name) as secure:
         # In TLS 1.3 the server judges our certificate after its own handshake is done: its first bytes are HTTP/2
         # settings, or an alert.
         if not secure.recv(1):

@@ -12,6 +12,7 @@ import grpc
 from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from afml.consortium.connection import to
 from afml.consortium.kit import TlsIdentity
 from afml.consortium.limits import TIME_MS
 from afml.consortium.route import ANSWER_S, Address, Proxy, ProxyRefused, connect, proxy_for, shake_hands
@@ -95,7 +96,7 @@ def _greeted(plain: socket.socket, address: Address, tls: TlsIdentity) -> Checke
         shown = shake_hands(plain, address, tls)
     except ssl.SSLCertVerificationError as error:
         cure = (
-            f"see that {address.host} is a --host of the aggregator's certificate, that both kits come from one "
+            f"see that {address.server_name} is a --host of the aggregator's certificate, that both kits come from one "
             "provisioning, and that nothing between ends TLS itself"
         )
         return failed("handshake", f"the aggregator's certificate is refused ({error.verify_message})", cure)
@@ -113,7 +114,7 @@ def _greeted(plain: socket.socket, address: Address, tls: TlsIdentity) -> Checke
 
 def _clocks(address: Address, tls: TlsIdentity) -> Checked:
     """This machine's clock against the aggregator's, which tells its time with its health."""
-    with grpc.secure_channel(str(address), channel_credentials(tls)) as channel:
+    with grpc.secure_channel(str(address), channel_credentials(tls), to(address)) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         try:
             health.Check(health_pb2.HealthCheckRequest(), timeout=ANSWER_S)  # the connection takes its own time

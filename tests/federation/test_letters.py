@@ -2,70 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from afml.consortium.kit import load_aggregator_kit
 from afml.consortium.limits import PIECE
-from afml.consortium.nodekit import load_node_kit
-from afml.consortium.scheme import run_params
-from afml.core.errors import ProtocolError
-from afml.trial.kits import make_kits
-from afml.trial.processes import free_port
-from aggregator.engine import Engine
-from aggregator.run import Folder, ServedRun
-from aggregator.scheme import Scheme
-from aggregator.server import _listening
-from aggregator.service import Service
-from aggregator.store import open_store
-from aggregator.watchers import Watchers
-from crypto.public.backend import public_backend
-from node.client import Client
+from afml.core.errors import ProtocolError, TransportError
 from node.mailbox import Mailbox, Opened
-from tests.aggregator.machine import small_run
-
-NODES = (1, 2, 3, 4)
-
-
-class Served:
-    """A run that is served on loopback by a thread of this process."""
-
-    def __init__(self, root: Path) -> None:
-        roster = make_kits(root / "kits", "test", len(NODES))
-        self.kits = {node: load_node_kit(root / "kits" / f"node-{node}") for node in NODES}
-        self.config, self.port, self.root = small_run(consortium=roster.consortium), free_port(), root
-        self.loop = asyncio.new_event_loop()
-        started = threading.Event()
-        threading.Thread(target=self._serve, args=(started,), daemon=True).start()
-        assert started.wait(60)
-        self.clients = {node: Client(f"127.0.0.1:{self.port}", kit, self.config) for node, kit in self.kits.items()}
-        self.boxes = {node: Mailbox(client, self.kits[node], self.config) for node, client in self.clients.items()}
-
-    def _serve(self, started: threading.Event) -> None:
-        asyncio.set_event_loop(self.loop)
-        kit = load_aggregator_kit(self.root / "kits" / "aggregator")
-        with closing(open_store(self.root / "run.sqlite", self.config.digest())) as store:
-            scheme = Scheme(public_backend("ckks"), run_params(self.config))
-            run = ServedRun(self.config, kit.roster, scheme, store, Folder(self.root / "data"))
-            publisher: Any = None
-            service = Service(run, Engine(store, self.config, kit.roster, time.monotonic), publisher, Watchers())
-            server = self.loop.run_until_complete(_listening(service, kit.tls, ("127.0.0.1", self.port)))
-            started.set()
-            self.loop.run_forever()
-            self.loop.run_until_complete(server.stop(0))
-
-    def close(self) -> None:
-        for client in self.clients.values():
-            client.close()
-        self.loop.call_soon_threadsafe(self.loop.stop)
+from node.patience import Patience
+from node.reach import preflight
+from tests.federation.served import NODES, Served
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +65,19 @@ def test_a_letter_in_another_nodes_name_is_refused(served: Served) -> None:
     liar = Mailbox(served.clients[3], served.kits[2], served.config)
     with pytest.raises(ProtocolError, match="the certificate belongs to node 3, the message claims node 2"):
         liar.send_open({1: b"forged"}, "forged")
+
+
+def test_a_certificate_of_another_name_than_the_addresss_is_taken_where_that_name_is_given(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    served = Served(tmp_path_factory.mktemp("named"), ["sum.example.org"], "sum.example.org")
+    kit, place = served.kits[1], f"127.0.0.1:{served.port}"
+    try:
+        preflight(served.address, kit, Patience(served.address, 0.0))
+        served.boxes[1].send_open({2: b"through"}, "greeting")
+        assert served.boxes[2].receive_open([1], "greeting", wait_s=60) == {1: Opened(b"", b"through")}
+        for wrong in (place, f"other.example.org@{place}"):
+            with pytest.raises(TransportError, match="NAME@HOST:PORT"):
+                preflight(wrong, kit, Patience(wrong, 0.0))
+    finally:
+        served.close()

@@ -164,6 +164,9 @@ def test_networks_without_a_proxy() -> None:
 
 def test_addresses_are_checked() -> None:
     assert str(Address.of("[::1]:7443")) == "[::1]:7443"
-    for wrong in ("host", "host:", ":7443", "host:0", "host:70000", os.sep):
+    assert Address.of("host:1").server_name == "host"
+    named = Address.of("sum.example.org@10.0.0.5:7443")
+    assert (str(named), named.server_name) == ("10.0.0.5:7443", "sum.example.org")
+    for wrong in ("host", "host:", ":7443", "host:0", "host:70000", "@host:1", "name@", os.sep):
         with pytest.raises(InputError, match="is not host:port"):
             Address.of(wrong)
