@@ -85,6 +85,16 @@ class Service(FederationServicer):
         await self._do(context, request.node, lambda: self._engine.report_digest(request))
         return wire.Accepted()
 
+    async def UpdateProgress(self, request: wire.UpdateHeader, context: Context) -> wire.Progress:
+        """How many chunks of an update are there."""
+        found = wire.Progress()
+
+        def look() -> None:
+            found.chunks = self._uploads.received(request)
+
+        await self._do(context, request.node, look)
+        return found
+
     # -- streams -------------------------------------------------------------------------------------
 
     async def WatchRun(self, request: wire.RunRef, context: Context) -> AsyncIterator[wire.RunState]:
@@ -136,7 +146,8 @@ class Service(FederationServicer):
             cohort=announcements.cohort(self._run.store, found.attempt),
         )
         yield wire.AggregatePart(header=header)
-        for index, payload in enumerate(read_records(self._run.folder.sum(request.round))):
+        records = read_records(self._run.folder.sum(request.round), start=request.first)
+        for index, payload in enumerate(records, request.first):
             yield wire.AggregatePart(chunk=wire.AggregateChunk(index=index, payload=payload))
 
     async def PutLetter(self, parts: AsyncIterator[wire.LetterPart], context: Context) -> wire.Accepted:

@@ -100,7 +100,9 @@ def write(root: Path, nodes: int, rounds: int) -> None:
     """Kits and a signed run of updates that fit into one ciphertext."""
     roster = make_kits(root / "kits", "bench", nodes)
     for number in range(1, nodes + 1):
-        policyfile.init(root / "kits" / f"node-{number}", policyfile.trial_policy(roster))
+        policy = policyfile.trial_policy(roster)
+        many = policy.model_copy(update={"run": policy.run.model_copy(update={"rounds": rounds})})
+        policyfile.init(root / "kits" / f"node-{number}", many)
     phase = Phase(
         name="supplied", rounds=rounds, sample_rate=1.0, clip_norm=1.0, noise_multiplier=200.0, learning_rate=1.0,
         parameters=1024,

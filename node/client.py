@@ -96,9 +96,27 @@ class Client:
         request = wire.DeclineNotice(**self._at(attempt), signature=signature)
         self._call(lambda: self._stub.Decline(request))
 
-    def submit(self, parts: Callable[[], Iterator[wire.UpdatePart]]) -> None:
-        """Send stored update parts; a retry sends the same bytes again."""
-        self._call(lambda: self._stub.SubmitUpdate(parts()))
+    def submit(self, header: wire.UpdateHeader, chunks: Callable[[int], Iterator[wire.UpdateChunk]]) -> None:
+        """Send a stored update, from the first chunk that is not with the aggregator yet.
+
+        Args:
+            header: Of the update.
+            chunks: Those from an index on; the same bytes each time.
+        """
+
+        def parts(first: int) -> Iterator[wire.UpdatePart]:
+            begun = wire.UpdateHeader()
+            begun.CopyFrom(header)
+            begun.first = first
+            yield wire.UpdatePart(header=begun)
+            yield from (wire.UpdatePart(chunk=chunk) for chunk in chunks(first))
+
+        def send() -> None:
+            first = self._stub.UpdateProgress(header).chunks
+            self.patience.answered()  # a connection that breaks again and again is no absence
+            self._stub.SubmitUpdate(parts(first))
+
+        self._call(send)
 
     def fetch(self, round_number: int) -> tuple[wire.AggregateHeader, Iterator[bytes]]:
         """Header and ciphertexts of a published sum."""
@@ -114,15 +132,15 @@ class Client:
             parts, read = stream, 0
             while True:
                 try:
-                    for index, part in enumerate(parts):
-                        if part.chunk.index != index:
-                            raise ProtocolError(f"chunk {index} of the sum expected, {part.chunk.index} came")
-                        if index == read:  # what came before the connection broke is not given twice
-                            read += 1
-                            yield part.chunk.payload
+                    for part in parts:
+                        if part.chunk.index != read:
+                            raise ProtocolError(f"chunk {read} of the sum expected, {part.chunk.index} came")
+                        read += 1
+                        yield part.chunk.payload
                     return
                 except grpc.RpcError as error:
                     self._endure(error)
+                request.first = read  # what came before the connection broke does not come twice
                 again, parts = self._call(begin)
                 if again != header:
                     raise ProtocolError(f"the sum of round {round_number} is another one than it was")

@@ -67,9 +67,8 @@ def send(
         receipt=canonical_json(receipt.to_json()).decode(),
     )
 
-    def parts() -> Iterator[wire.UpdatePart]:
-        yield wire.UpdatePart(header=header)
-        for index, payload, signature in submission.signed(node, key):
-            yield wire.UpdatePart(chunk=wire.UpdateChunk(index=index, payload=payload, signature=signature))
+    def chunks(first: int) -> Iterator[wire.UpdateChunk]:
+        for index, payload, signature in submission.signed(node, key, first):
+            yield wire.UpdateChunk(index=index, payload=payload, signature=signature)
 
-    client.submit(parts)
+    client.submit(header, chunks)

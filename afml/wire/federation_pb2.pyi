@@ -489,12 +489,15 @@ class AttemptRef(_message.Message):
     ROUND_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     NODE_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     config_digest: _builtins.bytes
     round: _builtins.int
     attempt: _builtins.int
     """FetchAggregate: 0 asks for the published attempt"""
     node: _builtins.int
+    first: _builtins.int
+    """FetchAggregate: chunks before this one are there already"""
     def __init__(
         self,
         *,
@@ -503,10 +506,11 @@ class AttemptRef(_message.Message):
         round: _builtins.int = ...,
         attempt: _builtins.int = ...,
         node: _builtins.int = ...,
+        first: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "config_digest", b"config_digest", "node", b"node", "round", b"round", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "config_digest", b"config_digest", "first", b"first", "node", b"node", "round", b"round", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -525,6 +529,7 @@ class UpdateHeader(_message.Message):
     CHUNKS_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     config_digest: _builtins.bytes
     round: _builtins.int
@@ -535,6 +540,8 @@ class UpdateHeader(_message.Message):
     parameters: _builtins.int
     receipt: _builtins.str
     """JSON: the ledger entry that paid for this attempt, and the node's signed head"""
+    first: _builtins.int
+    """index of the stream's first chunk: those before it are there already"""
     def __init__(
         self,
         *,
@@ -547,14 +554,34 @@ class UpdateHeader(_message.Message):
         chunks: _builtins.int = ...,
         parameters: _builtins.int = ...,
         receipt: _builtins.str = ...,
+        first: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "chunks", b"chunks", "cohort_digest", b"cohort_digest", "config_digest", b"config_digest", "node", b"node", "parameters", b"parameters", "receipt", b"receipt", "round", b"round", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "chunks", b"chunks", "cohort_digest", b"cohort_digest", "config_digest", b"config_digest", "first", b"first", "node", b"node", "parameters", b"parameters", "receipt", b"receipt", "round", b"round", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateHeader: _TypeAlias = UpdateHeader  # noqa: Y015
+
+@_typing.final
+class Progress(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    chunks: _builtins.int
+    def __init__(
+        self,
+        *,
+        chunks: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Progress: _TypeAlias = Progress  # noqa: Y015
 
 @_typing.final
 class UpdateChunk(_message.Message):

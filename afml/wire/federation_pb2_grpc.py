@@ -69,6 +69,11 @@ class FederationStub:
                 request_serializer=afml_dot_wire_dot_federation__pb2.DeclineNotice.SerializeToString,
                 response_deserializer=afml_dot_wire_dot_federation__pb2.Accepted.FromString,
                 _registered_method=True)
+        self.UpdateProgress = channel.unary_unary(
+                '/afml.v1.Federation/UpdateProgress',
+                request_serializer=afml_dot_wire_dot_federation__pb2.UpdateHeader.SerializeToString,
+                response_deserializer=afml_dot_wire_dot_federation__pb2.Progress.FromString,
+                _registered_method=True)
         self.SubmitUpdate = channel.stream_unary(
                 '/afml.v1.Federation/SubmitUpdate',
                 request_serializer=afml_dot_wire_dot_federation__pb2.UpdatePart.SerializeToString,
@@ -148,8 +153,15 @@ class FederationServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateProgress(self, request, context):
+        """How much of an update is there already: where its stream broke, the next one goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SubmitUpdate(self, request_iterator, context):
-        """One update: a header, then its ciphertext chunks in order. Idempotent.
+        """One update: a header, then its ciphertext chunks in order, from the first that is missing. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -220,6 +232,11 @@ def add_FederationServicer_to_server(servicer, server):
                     servicer.Decline,
                     request_deserializer=afml_dot_wire_dot_federation__pb2.DeclineNotice.FromString,
                     response_serializer=afml_dot_wire_dot_federation__pb2.Accepted.SerializeToString,
+            ),
+            'UpdateProgress': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateProgress,
+                    request_deserializer=afml_dot_wire_dot_federation__pb2.UpdateHeader.FromString,
+                    response_serializer=afml_dot_wire_dot_federation__pb2.Progress.SerializeToString,
             ),
             'SubmitUpdate': grpc.stream_unary_rpc_method_handler(
                     servicer.SubmitUpdate,
@@ -436,6 +453,33 @@ class Federation:
             '/afml.v1.Federation/Decline',
             afml_dot_wire_dot_federation__pb2.DeclineNotice.SerializeToString,
             afml_dot_wire_dot_federation__pb2.Accepted.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateProgress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/afml.v1.Federation/UpdateProgress',
+            afml_dot_wire_dot_federation__pb2.UpdateHeader.SerializeToString,
+            afml_dot_wire_dot_federation__pb2.Progress.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,6 +22,7 @@ from aggregator.scheme import Scheme
 from aggregator.server import _listening
 from aggregator.service import Service
 from aggregator.store import open_store
+from aggregator.store.base import Published
 from aggregator.watchers import Watchers
 from crypto.public.backend import public_backend
 from node.client import Client
@@ -38,12 +39,14 @@ class Served:
         root: For its files.
         hosts: That its certificate is for.
         name: That nodes are told to expect in it; "" for the address.
+        settings: Of the run.
     """
 
-    def __init__(self, root: Path, hosts: Sequence[str] = DEFAULT_HOSTS, name: str = "") -> None:
+    def __init__(self, root: Path, hosts: Sequence[str] = DEFAULT_HOSTS, name: str = "", **settings: Any) -> None:
         roster = make_kits(root / "kits", "test", len(NODES), hosts)
         self.kits = {node: load_node_kit(root / "kits" / f"node-{node}") for node in NODES}
-        self.config, self.port, self.root = small_run(consortium=roster.consortium), free_port(), root
+        self.config = small_run(consortium=roster.consortium, **settings)
+        self.port, self.root = free_port(), root
         self.loop = asyncio.new_event_loop()
         started = threading.Event()
         threading.Thread(target=self._serve, args=(started,), daemon=True).start()
@@ -56,6 +59,7 @@ class Served:
         asyncio.set_event_loop(self.loop)
         kit = load_aggregator_kit(self.root / "kits" / "aggregator")
         with closing(open_store(self.root / "run.sqlite", self.config.digest())) as store:
+            self.store = store
             scheme = Scheme(public_backend("ckks"), run_params(self.config))
             run = ServedRun(self.config, kit.roster, scheme, store, Folder(self.root / "data"))
             publisher: Any = None
@@ -64,6 +68,14 @@ class Served:
             started.set()
             self.loop.run_forever()
             self.loop.run_until_complete(server.stop(0))
+
+    def published(self, sum_of: Published) -> None:
+        """A sum that is on disk may be fetched."""
+        done = asyncio.run_coroutine_threadsafe(self._publish(sum_of), self.loop)
+        done.result(60)
+
+    async def _publish(self, sum_of: Published) -> None:
+        self.store.rounds.publish(sum_of)
 
     def close(self) -> None:
         for client in self.clients.values():

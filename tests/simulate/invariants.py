@@ -36,13 +36,13 @@ class Watch:
     Attributes:
         late: The history did not come to its end.
         problems: What does not hold.
-        first_sent: (node, round, attempt) -> short name of the ciphertexts that first left.
+        first_sent: (node, round, attempt, chunk) -> short name of the ciphertext that first left.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.late = False
-        self.first_sent: dict[tuple[int, int, int], str] = {}
+        self.first_sent: dict[tuple[int, int, int, int], str] = {}
         self.problems: list[str] = []
 
     def require(self, holds: bool, problem: str) -> None:
@@ -63,9 +63,11 @@ class Watch:
         self.require(paid is not None, f"node {node} sends what its ledger does not hold: {place}")
         if paid is not None:
             self.require(cohort_digest(paid) == header.cohort_digest, f"node {node} paid for another cohort: {place}")
-        body = told(b"".join(wire.UpdatePart.FromString(part).chunk.payload for part in parts[1:]))
-        first = self.first_sent.setdefault((node, *place), body)
-        self.require(first == body, f"node {node} sends two messages under the pads of {place}")
+        for part in parts[1:]:  # a stream goes on where one before it broke
+            chunk = wire.UpdatePart.FromString(part).chunk
+            body = told(chunk.payload)
+            first = self.first_sent.setdefault((node, *place, chunk.index), body)
+            self.require(first == body, f"node {node} sends two messages under the pads of {place}")
 
     def applying(self, task: Any, run: Any, round_number: int, cohort: Any, total: Any) -> None:
         """A node applies a sum: every member of its cohort is in it once."""

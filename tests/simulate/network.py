@@ -69,7 +69,7 @@ class Network:
                 await asyncio.sleep(plan.seconds(*LOST_S))
                 task.cancel()
             raise gone("Socket closed")
-        if name == "SubmitUpdate" and plan.chunk():
+        if name == "SubmitUpdate" and len(parts) > 1 and plan.chunk():
             parts = _corrupted(parts, plan)
         if fault is Fault.REORDER:
             later = asyncio.get_running_loop().create_task(self._later(name, node, parts))

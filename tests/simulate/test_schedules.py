@@ -149,7 +149,7 @@ def test_what_would_break_a_run_is_seen(consortium: Consortium, name: str, monke
 def test_an_update_that_is_unpaid_or_another_one_is_seen(consortium: Consortium) -> None:
     """What no schedule makes the product do, said to whoever looks on."""
     world = play(consortium, 1)
-    node, round_number, attempt = next(iter(world.watch.first_sent))
+    node, round_number, attempt, _ = next(iter(world.watch.first_sent))
     header = wire.UpdateHeader(node=node, round=round_number, attempt=attempt)
     parts = [wire.UpdatePart(header=header), wire.UpdatePart(chunk=wire.UpdateChunk(payload=b"another"))]
     world.watch.sent("SubmitUpdate", node, [part.SerializeToString() for part in parts])

@@ -142,7 +142,7 @@ class World:
 
     def _replace(self, patch: pytest.MonkeyPatch) -> None:
         clock = Clock(self.loop, lambda: getattr(self._speaker(), "ahead_s", 0.0))
-        for module in ("node.client", "node.agreement", "node.witnessing", "aggregator.timekeeping"):
+        for module in ("node.client", "node.room", "aggregator.timekeeping"):
             patch.setattr(f"{module}.time", clock)
         patch.setattr("aggregator.store.base.time", clock)
         patch.setitem(Ledger.open.__func__.__kwdefaults__, "clock", clock.time)  # type: ignore[attr-defined]
