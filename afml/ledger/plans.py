@@ -42,7 +42,7 @@ class Plans:
     """
 
     def __init__(self, log: Log, people: People) -> None:
-        self._log, self._people = log, people
+        self._log, self._people, self.spent = log, people, spending.Spent()
 
     @property
     def _database(self) -> sqlite3.Connection:
@@ -72,7 +72,7 @@ class Plans:
             found = self.held(wanted.run)
             if found is None:
                 self._refuse_closed(wanted.run, wanted.where)
-                simulation.refuse_mixed(self._database, tokens, insecure=wanted.insecure, where=wanted.where)
+                self._refuse_mixed(tokens, wanted)
             else:
                 self._require_open(wanted.run, enrolment, wanted.plan, wanted.where)
             self._require_room(wanted.run, wanted.plan, wanted.limits, self._accounts(tokens, enrolment))
@@ -171,7 +171,7 @@ class Plans:
                 self._require_open(wanted.run, enrolment, wanted.plan, wanted.where)
             else:
                 self._refuse_closed(wanted.run, wanted.where)
-                simulation.refuse_mixed(self._database, tokens, insecure=wanted.insecure, where=wanted.where)
+                self._refuse_mixed(tokens, wanted)
             self._require_room(wanted.run, wanted.plan, wanted.limits, self._accounts(tokens, enrolment))
 
     # For the ledger's own transactions
@@ -218,7 +218,11 @@ class Plans:
         return row
 
     def _accounts(self, tokens: Mapping[bytes, str], enrolment: int | None) -> list[Account]:
-        return spending.accounts(self._database, tokens, plus_enrolment=enrolment)
+        return spending.accounts(self._database, tokens, plus_enrolment=enrolment, spent=self.spent)
+
+    def _refuse_mixed(self, tokens: Mapping[bytes, str], wanted: Reservation) -> None:
+        insecure, where = wanted.insecure, wanted.where
+        simulation.refuse_mixed(self._database, tokens, self.spent, insecure=insecure, where=where)
 
     def _refuse_closed(self, run: str, where: str) -> None:
         if (reason := self.closed(run)) is not None:

@@ -7,18 +7,14 @@ no number, and a person who took part in one has no budget that a real run could
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from afml.core.errors import BudgetError
 from afml.core.simulation import SIMULATION
 from afml.ledger.people import accounts_by_name
-from afml.ledger.spending import Account
+from afml.ledger.spending import Account, Spent
 
-_FIRST = """
-    SELECT found.enrolment, found.run, coalesce(json_extract(entries.body, '$.insecure'), 0)
-    FROM (SELECT enrolment, run, min(idx) AS first FROM entries WHERE kind = 'spend' GROUP BY enrolment, run) AS found
-    JOIN entries ON entries.idx = found.first
-"""  # one entry stands for a run's spends of an enrolment: a run has one configuration
+_MARK = "SELECT coalesce(json_extract(body, '$.insecure'), 0) FROM entries WHERE idx = ?"
 
 _OPEN = """
     SELECT enrolment, run, coalesce(json_extract(body, '$.insecure'), 0) FROM entries
@@ -33,7 +29,13 @@ def claim(delta: float) -> dict[str, object]:
 
 def simulated_runs(database: sqlite3.Connection) -> set[str]:
     """Runs whose spends are marked insecure."""
-    return {run for _, run, insecure in database.execute(_FIRST) if insecure}
+    return {run for _, run, insecure in _spent(database, Spent()) if insecure}
+
+
+def _spent(database: sqlite3.Connection, spent: Spent) -> Iterator[tuple[int, str, bool]]:
+    """(enrolment, run, insecure) of all spends. One entry stands for many: a run has one configuration."""
+    for steps, _, first in spent.of(database):
+        yield steps.enrolment, steps.run, bool(database.execute(_MARK, (first,)).fetchone()[0])
 
 
 def simulated(database: sqlite3.Connection, accounts: Iterable[Account]) -> bool:
@@ -42,19 +44,22 @@ def simulated(database: sqlite3.Connection, accounts: Iterable[Account]) -> bool
     return any(not marked.isdisjoint(account.runs) for account in accounts)
 
 
-def refuse_mixed(database: sqlite3.Connection, tokens: Collection[bytes], *, insecure: bool, where: object) -> None:
+def refuse_mixed(
+    database: sqlite3.Connection, tokens: Collection[bytes], spent: Spent, *, insecure: bool, where: object
+) -> None:
     """Keep people of simulations and people of real runs apart, whichever came first.
 
     Args:
         database: The ledger.
         tokens: Keyed ids of the people who are about to take part.
+        spent: What the ledger's spends add up to.
         insecure: In a simulation.
         where: For the message.
 
     Raises:
         BudgetError: Somebody took part in a run of the other sort; says how many.
     """
-    found = [*database.execute(_FIRST), *database.execute(_OPEN)]
+    found = [*_spent(database, spent), *database.execute(_OPEN)]
     other = {enrolment for enrolment, _, mark in found if bool(mark) != insecure}
     if not other:
         return

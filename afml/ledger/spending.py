@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from afml.consortium.run import Budget
 from afml.ledger.entries import Spend
@@ -17,6 +18,21 @@ from afml.ledger.people import accounts_by_name
 from afml.privacy.budget import Balance, balance
 from afml.privacy.events import Event, Gaussian, SubsampledGaussian, charged, from_json, reserved
 from afml.privacy.ple import Ple, ple
+
+_SPENDS = """
+    SELECT idx, leaf, enrolment, run, plan, mechanism, broken_multiplier FROM entries NOT INDEXED
+    WHERE idx > ? AND kind = 'spend' ORDER BY idx
+"""
+
+
+class _Steps(NamedTuple):
+    """Steps that are told apart: of one mechanism, by the people of one enrolment, in one run."""
+
+    enrolment: int
+    run: str
+    plan: str
+    mechanism: str
+    multiplier: float
 
 
 @dataclass(frozen=True)
@@ -77,12 +93,36 @@ class Account:
         ]
 
 
+class Spent:
+    """What the spends of a ledger add up to: read once, then as the ledger grows, so that a round of a long run costs
+    what a round of a short one does.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[_Steps, tuple[int, int]] = {}
+        self._last, self._leaf = -1, b""
+
+    def of(self, database: sqlite3.Connection) -> Iterator[tuple[_Steps, int, int]]:
+        """Each mechanism of an enrolment in a run; how many steps it took, and the index of the first."""
+        stands = database.execute("SELECT leaf FROM entries WHERE idx = ?", (self._last,)).fetchone()
+        if stands != (self._leaf,):  # nothing was read yet, or a transaction in which it was read came to nothing
+            self._sums, self._last, self._leaf = {}, -1, b""
+        rows = database.execute(_SPENDS, (self._last,))
+        for index, leaf, *steps in rows:
+            self._last, self._leaf = index, leaf
+            count, first = self._sums.get(of := _Steps(*steps), (0, index))
+            self._sums[of] = count + 1, first
+        for of, (count, first) in self._sums.items():
+            yield of, count, first
+
+
 def accounts(
     database: sqlite3.Connection,
     tokens: Collection[bytes],
     *,
     plus_enrolment: int | None = None,
     broken: bool = False,
+    spent: Spent | None = None,
 ) -> list[Account]:
     """The different histories among people.
 
@@ -91,6 +131,7 @@ def accounts(
         tokens: Keyed person ids.
         plus_enrolment: An enrolment that all of them are joining now (it may have no event yet).
         broken: With the noise multiplier that remains if aggregation is broken.
+        spent: Of this ledger, where it is kept.
     """
     same = accounts_by_name(database)
     histories: dict[bytes, set[int]] = {same.get(token, token): set() for token in tokens}
@@ -100,7 +141,7 @@ def accounts(
     if plus_enrolment is not None:
         for history in histories.values():
             history.add(plus_enrolment)
-    by_enrolment = _by_enrolment(database, broken)
+    by_enrolment = _by_enrolment(database, broken, spent or Spent())
     distinct = {frozenset(e for e in history if e in by_enrolment) for history in histories.values()}
     # A history contained in another has spent no more than it.
     widest = [h for h in distinct if not any(h < other for other in distinct)]
@@ -154,18 +195,15 @@ class _Row:
     budget: Budget | None = None
 
 
-def _by_enrolment(database: sqlite3.Connection, broken: bool) -> dict[int, list[_Row]]:
-    spends = database.execute("""
-        SELECT enrolment, run, plan, mechanism, broken_multiplier, count(*), min(idx) FROM entries
-        WHERE kind = 'spend' GROUP BY enrolment, run, plan, mechanism, broken_multiplier
-    """).fetchall()
+def _by_enrolment(database: sqlite3.Connection, broken: bool, spent: Spent) -> dict[int, list[_Row]]:
+    spends = list(spent.of(database))
     open_now = database.execute("""
         SELECT enrolment, run, plan, body, idx FROM entries
         WHERE kind = 'reservation' AND run NOT IN (SELECT run FROM entries WHERE kind = 'closing')
     """)
     left: dict[str, dict[str, float]] = {}  # run -> mechanism -> noise multiplier if aggregation is broken
-    for _, run, _, mechanism, multiplier, _, _ in spends:
-        left.setdefault(run, {})[_kind(from_json(json.loads(mechanism)))] = multiplier
+    for steps, _, _ in spends:
+        left.setdefault(steps.run, {})[_kind(from_json(json.loads(steps.mechanism)))] = steps.multiplier
     found: dict[int, list[_Row]] = {}
 
     def add(enrolment: int, row: _Row) -> None:
@@ -177,8 +215,9 @@ def _by_enrolment(database: sqlite3.Connection, broken: bool) -> dict[int, list[
             )
         found.setdefault(enrolment, []).append(row)
 
-    for enrolment, run, plan, mechanism, _, count, first in spends:
-        add(enrolment, _Row(first, run, _events(plan), _times(from_json(json.loads(mechanism)), count)))
+    for steps, count, first in spends:
+        event = _times(from_json(json.loads(steps.mechanism)), count)
+        add(steps.enrolment, _Row(first, steps.run, _events(steps.plan), event))
     for enrolment, run, plan, body, first in open_now:
         budget = Budget.model_validate(json.loads(body)["budget"])
         add(enrolment, _Row(first, run, _events(plan), budget=budget))

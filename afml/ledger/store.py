@@ -128,7 +128,8 @@ class Ledger(Log):
         plan = canonical_json([event.to_json() for event in spend.plan]).decode()
         with self.transaction():
             self._people.refuse_withdrawn(tokens, spend.where)
-            simulation.refuse_mixed(self.database, tokens, insecure=spend.insecure, where=spend.where)
+            insecure, spent = spend.insecure, self.plans.spent
+            simulation.refuse_mixed(self.database, tokens, spent, insecure=insecure, where=spend.where)
             self._refuse_repeat(spend)
             enrolment, commitment = self._people.enrol(tokens)
             found, delta = self.plans.allow(spend, tokens, enrolment, limits), limits.lifetime.delta
@@ -245,7 +246,7 @@ class Ledger(Log):
         """
         tokens = {self._people.token(person) for person in people}
         with self._lock:
-            return spending.accounts(self.database, tokens, broken=broken)
+            return spending.accounts(self.database, tokens, broken=broken, spent=self.plans.spent)
 
     # Inside
 

@@ -34,6 +34,7 @@ class Witness:
 
     def __init__(self, ledger: Log) -> None:
         self._ledger = ledger
+        self._own: dict[str, notes.Checkpoint] = {}  # heads of this ledger whose signature was checked: many sign one
 
     def known(self, origin: str) -> Known | None:
         """What is remembered of `origin`; None if nothing."""
@@ -154,7 +155,8 @@ class Witness:
         Raises:
             IntegrityError: The head is not ours or the line does not verify.
         """
-        head = notes.verify(note, signing.public_bytes(self._ledger.key))
+        head = self._own.get(note) or notes.verify(note, signing.public_bytes(self._ledger.key))
+        self._own[note] = head
         if name not in notes.countersigners(note + line, {name: public}):
             raise IntegrityError("is not a countersignature of this head", where=name)
         with self._ledger.transaction():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from afml.consortium.attempt import Attempt
 from afml.ledger.entries import spend_for
 from afml.ledger.store import Ledger
-from tests.ledger.helpers import PEOPLE, config, limits, open_ledger, reserve, spend
+from tests.ledger.helpers import PEOPLE, Clock, config, limits, open_ledger, reserve, spend
 
 Cohorts = dict[Attempt, tuple[int, ...]]
 
@@ -60,3 +61,45 @@ def test_spends_come_in_order_and_cost_no_reading_of_other_entries(tmp_path: Pat
         ledger.database.set_trace_callback(None)
         (plan,) = ledger.database.execute("EXPLAIN QUERY PLAN " + asked[0]).fetchall()
         assert "USING INDEX spend_once (run=? AND round>? AND round<?)" in plan[3]
+
+
+def slow_sums(ledger: Ledger) -> dict[tuple[object, ...], tuple[int, int]]:
+    """Steps and first entry of each mechanism of an enrolment in a run, by one query over all of the ledger."""
+    rows = ledger.database.execute("""
+        SELECT enrolment, run, plan, mechanism, broken_multiplier, count(*), min(idx) FROM entries
+        WHERE kind = 'spend' GROUP BY enrolment, run, plan, mechanism, broken_multiplier
+    """)
+    return {row[:5]: row[5:] for row in rows}
+
+
+class Undone(Exception):
+    """A transaction comes to nothing."""
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans(), st.booleans()), min_size=1, max_size=8))
+def test_what_was_read_on_adds_up_to_what_is_there(
+    tmp_path_factory: pytest.TempPathFactory, history: list[tuple[str, bool, bool]]
+) -> None:
+    """Also after a transaction in which it was read and that came to nothing."""
+    folder = tmp_path_factory.mktemp("ledger")
+    clock = Clock()
+    with open_ledger(folder, clock=clock) as ledger, open_ledger(folder, clock=clock) as other:
+        runs = {name: config(name, rounds=30, z=100.0 + ord(name)) for name in "ab"}
+        for run in runs.values():
+            reserve(ledger, run)
+        rounds = {"a": 0, "b": 0}
+        for name, comes_to_nothing, elsewhere in history:
+            writer = other if elsewhere else ledger
+            with contextlib.suppress(Undone), writer.transaction():
+                spend(writer, runs[name], rounds[name] + 1)
+                assert {tuple(of): (count, first) for of, count, first in writer.plans.spent.of(writer.database)} == (
+                    slow_sums(writer)
+                )
+                if comes_to_nothing:
+                    raise Undone
+                rounds[name] += 1
+            for one in (ledger, other):
+                found = {tuple(of): (count, first) for of, count, first in one.plans.spent.of(one.database)}
+                assert found == slow_sums(one)
+        assert sum(count for count, _ in slow_sums(ledger).values()) == sum(rounds.values())
