@@ -29,7 +29,7 @@ from afml.genomics.released import release_digest, release_files
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
 from afml.ledger.joint import Nesting
-from afml.ledger.releases import Reassessment, Standing, rr_bound
+from afml.ledger.releases import Reassessment, Standing, rr_bound, verdict
 from afml.ledger.store import Ledger
 from afml.masking.chosen import masking_settings
 from afml.release.plan import ReleasePlan
@@ -52,7 +52,7 @@ class Today:
     Attributes:
         people: Genotypes of public people who came since, none of them in the work folder.
         kin: Genotypes of relatives who became public, and a table `sample`, `person`, `degree`; None: of none.
-        target_rr: Rate that attacks are to stay at, institution known; None: the group size alone is held to.
+        target_rr: Rate that is asked of the attacks as well, institution known; None: promises alone are looked at.
         trained: Whether attacks are made that are trained first; they take longest.
         seed: Of reference profiles and made-up people.
     """
@@ -71,7 +71,9 @@ class ReassessmentDone:
     Attributes:
         found: By the attacks.
         standing: The release as the ledger has it, and its joint groups now.
-        broken: Promises that do not hold any more, by name.
+        broken: What does not hold, by name: promises, and the rate that was asked for.
+        target_rr: That rate; None: none was asked for.
+        left_out: People of the public files whom the attacker had already or who are in the file.
         not_at_hand: Other releases of these people whose files are not in the work folder.
         next: Whom a next release, nested in all of these, may tell apart, of everybody in the work folder.
         file: Where all this is written.
@@ -80,6 +82,8 @@ class ReassessmentDone:
     found: Reassessed
     standing: Standing
     broken: tuple[str, ...]
+    target_rr: float | None
+    left_out: int
     not_at_hand: int
     next: Nesting
     file: Path
@@ -91,13 +95,17 @@ class ReassessmentDone:
         unread = f"; {self.not_at_hand} of them are not in the work folder" if self.not_at_hand else ""
         left = self.next.block.count(-1)
         told = f"{len(self.next.least)} groups, {self.room} joint groups at most, {left} people left out"
-        return [
+        kept, asked = verdict(self.broken, self.target_rr)
+        lines = [
             ("group size allows", f"{100 * bound:.3g} %"),
             ("joint groups", f"least {groups.smallest}, promised {groups.promised}{others}{unread}"),
             ("a next release, nested", f"{told}, at k = {self.standing.min_group_size}"),
             ("written to", f"{self.file}, and the ledger"),
-            ("promises", f"NOT KEPT: {', '.join(self.broken)}" if self.broken else "all kept"),
+            ("promises", kept),
         ]
+        if self.left_out:
+            lines.insert(0, ("not counted as new public people", f"{self.left_out}, in the panel or the file already"))
+        return [*lines, ("asked", asked)] if asked else lines
 
     @property
     def room(self) -> int:
@@ -129,11 +137,12 @@ def reassess_release(
         standing = ledger.releases.standing(release_digest(work.release(config.run)), _shown(records, plan))
         others, missing = _others(work, ledger, standing, records)
         store = GenotypeStore.open(GenotypeFiles(work.data).cohort_store)
-        people, kin = _public(work, today, store.samples, records, note)
+        panel = GenotypeStore.open(GenotypeFiles(work.data).panel_store)
+        public = _public(work, today, (store.samples, panel.samples), records, note)
         file = ReleasedFile(
             released=records.released, truth=records.rows, dosage=store.dosage(),
-            panel=GenotypeStore.open(GenotypeFiles(work.data).panel_store).dosage(), since=people,
-            mask=partial(mask_alone, plan), fill=plan.fill, kin=kin, others=others,
+            panel=panel.dosage(), since=public.since,
+            mask=partial(mask_alone, plan), fill=plan.fill, kin=public.kin, others=others,
             genotype_error=masking_settings(config).game.genotype_error, seed=today.seed, trained=today.trained,
         )  # fmt: skip
         found = reassess(file, note)
@@ -144,9 +153,11 @@ def reassess_release(
         )  # fmt: skip
         broken = tuple(ledger.releases.record_reassessment(entry))
         after = ledger.releases.nesting(store.samples, standing.min_group_size)
-        done = ReassessmentDone(found, standing, broken, missing, after, _file(work, config.run))
+        done = ReassessmentDone(
+            found, standing, broken, today.target_rr, public.left_out, missing, after, _file(work, config.run)
+        )
         of_ledger = {"release": standing.index, "broken": broken, "joint_groups": standing.groups._asdict()}
-        stored = {"run": config.run, **of_ledger, **asdict(found)}
+        stored = {"run": config.run, **of_ledger, "left_out": public.left_out, **asdict(found)}
         write_bytes(done.file, (json.dumps(stored, indent=2, allow_nan=False) + "\n").encode())
         return done
 
@@ -194,26 +205,50 @@ def _others(work: Workspace, ledger: Ledger, standing: Standing, records: Record
     return tuple(found), missing
 
 
+@dataclass(frozen=True, eq=False)
+class _Public:
+    """Who is public today beside the panel of the run.
+
+    Attributes:
+        since: int8[q, S], genotypes of further people.
+        kin: Relatives of people in the file.
+        left_out: People of the files given who are no further ones.
+    """
+
+    since: NDArray[np.int8]
+    kin: Kin | None
+    left_out: int
+
+
 def _public(
-    work: Workspace, today: Today, own: list[str], records: Records, note: Callable[[str], None]
-) -> tuple[NDArray[np.int8], Kin | None]:
-    """(genotypes of further public people, relatives of people in the file)."""
+    work: Workspace, today: Today, known: tuple[list[str], list[str]], records: Records, note: Callable[[str], None]
+) -> _Public:
+    """Read who is public today; `known` are the names of the institution's people and of the panel of the run."""
     panel = SitePanel.load(GenotypeFiles(work.data).site_panel)
     kind = NodeCard.load(work.card).data.kind
     if kind != "genotypes" and (today.people or today.kin):
         raise ConfigError(f"public people are not read for data of the kind {kind}", cure="leave --panel-vcf out")
+    # Non-members are public people who are not in the file. Somebody who is there twice would be a non-member and a
+    # reference at once; somebody who was released and has left since would be a non-member who is in the file.
+    own, seen, left_out = set(known[0]), {*known[1], *records.people}, 0
     people = [np.zeros((0, len(panel)), np.int8)]
     for path in today.people:
         note(f"reading {path.name}")
         dosage, names = _read(path, panel)
-        if both := len(set(names) & set(own)):
+        if both := len(own.intersection(names)):
             raise InputError(f"holds {both} of this institution's own people", where=path, cure="leave them out of it")
-        people.append(dosage)
-    if today.kin is None:
-        return np.concatenate(people), None
-    note(f"reading {today.kin[0].name}")
-    dosage, names = _read(today.kin[0], panel)
-    return np.concatenate(people), _kin(today.kin[1], dosage, names, records)
+        new = [row for row, name in enumerate(names) if name not in seen]
+        if gone := len(names) - len(new):
+            note(f"{path.name}: {gone} people left out, who are in the panel, an earlier file or the release")
+        left_out += gone
+        seen.update(names)
+        people.append(dosage[new])
+    kin = None
+    if today.kin is not None:
+        note(f"reading {today.kin[0].name}")
+        dosage, names = _read(today.kin[0], panel)
+        kin = _kin(today.kin[1], dosage, names, records)
+    return _Public(np.concatenate(people), kin, left_out)
 
 
 def _read(path: Path, panel: SitePanel) -> tuple[NDArray[np.int8], list[str]]:

@@ -11,6 +11,7 @@ from afml.cli.places import PRIVATE
 from afml.core.errors import ConfigError, ReleaseError
 from afml.core.progress import console, step
 from afml.evaluation.reassess_lines import reassessed_lines
+from afml.ledger.releases import ASKED
 from node.reassess import Today
 
 _PATH = click.Path(path_type=Path)
@@ -25,7 +26,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--relatives-vcf", type=_PATH, help="Genotypes of relatives who became public.")
 @click.option("--relatives", type=_PATH, help="TSV sample, person, degree: of whom in the release, 1, 2 or 3.")
-@click.option("--target-rr", type=click.FloatRange(0, 1, min_open=True), help="Hold the attacks to this rate as well.")
+@click.option("--target-rr", type=click.FloatRange(0, 1, min_open=True), help="Ask for this rate as well; no promise.")
 @click.option("--untrained", is_flag=True, help="Leave out the attack that is trained first: minutes become seconds.")
 @click.option("--seed", default=1, show_default=True, help="Of reference profiles and made-up people.")
 @click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
@@ -33,7 +34,9 @@ def reassess(
     kit: Path, work: Path, run_file: Path, people: tuple[Path, ...], relatives_vcf: Path | None,
     relatives: Path | None, target_rr: float | None, untrained: bool, seed: int, ledger: Path | None,
 ) -> None:  # fmt: skip
-    """Attack the released files of a run again; record in the ledger which promises still hold. Exit code 7 if not all.
+    """Attack the released files of a run again; record in the ledger which promises still hold.
+
+    Exit code 7 if not all do, or if attacks reach more than --target-rr asks for.
 
     What is found is exact, about this institution's people: it stays here, in WORK/reassessments/RUN.json.
     """
@@ -46,8 +49,10 @@ def reassess(
     for what, value in [*reassessed_lines(done.found), *done.lines()]:
         console.print(f"{what + ':':<34} {value}", markup=False, highlight=False, soft_wrap=True)
     if done.broken:
+        promised = " and ".join(name for name in done.broken if name != ASKED)
+        told = [f"{promised} not as promised"] if promised else []
         raise ReleaseError(
-            f"{' and '.join(done.broken)} not as promised",
+            ", ".join([*told, f"{ASKED} not as asked"] if ASKED in done.broken else told),
             where=f"release {done.standing.file_digest[:12]}",
             cure="tell whoever holds the file, and nest what is released next with `afml mask --nested`",
         )

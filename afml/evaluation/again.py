@@ -17,7 +17,7 @@ from afml.core.errors import InputError
 from afml.evaluation.attacks.base import Attack, Case, Float64, Int8, Knowledge, ReleaseFunction
 from afml.evaluation.attacks.mosaics import mosaic_people
 from afml.evaluation.distinct import distinct
-from afml.evaluation.inputs import Records
+from afml.evaluation.inputs import OtherRelease, Records
 from afml.evaluation.rr import attack_all
 
 _MOSAICS = 2000
@@ -144,30 +144,35 @@ def _numbered(files: Sequence[Records]) -> list[NDArray[np.int64]]:
 
 
 def two_releases(
-    name: str, case: Case, second: Sequence[Int8], mask: ReleaseFunction, attacks: Sequence[Attack], *, seed: int = 0
+    second: OtherRelease,
+    case: Case,
+    released: Sequence[Int8],
+    attacks: Sequence[Attack],
+    groups: tuple[int, int],
+    *,
+    seed: int = 0,
 ) -> TwoReleases:
     """What an attacker does with a second release of the people of `case`.
 
     Args:
-        name: Of the second release.
+        second: Its name and public release function.
         case: The first.
-        second: int8[n, S] of every file, rows as in the first.
-        mask: Its public release function.
+        released: int8[n, S] of every file of the second, rows as in the first.
         attacks: At least one.
+        groups: `joint_groups` of everybody: those of `case` may be a sample.
         seed: Of made-up people.
     """
-    both = joined(case, np.concatenate(second), mask)
+    both = joined(case, np.concatenate(released), second.mask)
     found = attack_all(both, attacks)
-    cuts = np.cumsum([len(file) for file in second])[:-1]
+    cuts = np.cumsum([len(file) for file in released])[:-1]
     first = np.split(case.released, cuts)
-    success = [matching(a, b, case.knowledge, mask, seed) for a, b in zip(first, second, strict=True)]
-    patterns, smallest = joint_groups(first, second)
+    success = [matching(a, b, case.knowledge, second.mask, seed) for a, b in zip(first, released, strict=True)]
     return TwoReleases(
-        name=name,
-        patterns=patterns,
-        smallest_group=smallest,
+        name=second.name,
+        patterns=groups[0],
+        smallest_group=groups[1],
         matched=float(np.concatenate(success).mean()),
-        matched_by_chance=len(second) / len(case.released),
+        matched_by_chance=len(released) / len(case.released),
         rr=found.rr,
         ci95=found.ci95,
         by_attack=dict(found.by_attack),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +83,5 @@ def _again(
         return None
     note(f"a second release: {second.name}")
     files: tuple[Records, ...] = second.released or tuple(second.mask(one.dosage) for one in inputs.institutions)
-    found = two_releases(second.name, case, taken(files, rows), second.mask, attackers(), seed=inputs.seed)
-    # Groups are of everybody, whoever was attacked.
-    patterns, smallest = joint_groups([one.released for one in inputs.institutions], files)
-    return replace(found, patterns=patterns, smallest_group=smallest)
+    groups = joint_groups([one.released for one in inputs.institutions], files)
+    return two_releases(second, case, taken(files, rows), attackers(), groups, seed=inputs.seed)

@@ -21,6 +21,7 @@ from afml.evaluation.attacks.base import Int8
 from afml.evaluation.disclosure import Membership, infer_membership
 from afml.evaluation.disclosure.recovery import Recovery, recover
 from afml.evaluation.harder import attackers
+from afml.evaluation.inputs import OtherRelease
 from afml.evaluation.kin import NamedByKin, named_by_kin
 from afml.evaluation.limits import LIMITS, chosen
 from afml.evaluation.rr import Patterns, attack_all, describe
@@ -223,7 +224,6 @@ def _together(file: ReleasedFile, case: Case, other: OlderFile, note: Note) -> T
     at = at[chosen(len(at), LIMITS.harder, file.seed, 0xA6)]
     rows = other.records[at]
     some = replace(case, released=file.released[rows], truth=file.truth[rows], known_masks=None)
-    found = two_releases(other.name, some, [other.released[at]], other.mask, attackers(), seed=file.seed)
-    # Groups are of everybody, whoever is attacked.
-    patterns, smallest = joint_groups([file.released[other.records]], [other.released])
-    return replace(found, patterns=patterns, smallest_group=smallest)
+    groups = joint_groups([file.released[other.records]], [other.released])
+    second = OtherRelease(other.name, other.mask)
+    return two_releases(second, some, [other.released[at]], attackers(), groups, seed=file.seed)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from afml.core.errors import InputError
 from afml.ledger.log import Log
-from afml.ledger.people import People
+from afml.ledger.people import People, accounts_by_name
 
 
 class Recognised(NamedTuple):
@@ -47,7 +47,7 @@ def recognise(log: Log, people: People, records: Iterable[tuple[str, Sequence[by
     with log.transaction():
         count, marked = _present(log.database, people, records)
         _drop_shared(log.database)
-        edges = _renamed(log.database, people)
+        edges = _renamed(log.database)
         log.database.executemany("UPDATE temp.present SET person = ?2 WHERE person = ?1", edges)
         # Marks of 100,000 people are millions: they stay in the database, and are sorted once.
         log.database.execute("DROP TABLE IF EXISTS temp.new")
@@ -99,23 +99,26 @@ def _drop_shared(database: sqlite3.Connection) -> None:
     database.execute(f"DELETE FROM temp.present WHERE mark IN ({shared})")
 
 
-def _renamed(database: sqlite3.Connection, people: People) -> list[tuple[bytes, bytes]]:
+def _renamed(database: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
     """(account of a name that is there, account under which its record is known), the likeliest first."""
-    found = database.execute(
-        "SELECT present.person, marks.person, count(*) AS hits FROM temp.present JOIN marks USING (mark) "
-        "GROUP BY 1, 2 ORDER BY hits DESC, 1, 2"
-    ).fetchall()
+    same = accounts_by_name(database)
     there = {row[0] for row in database.execute("SELECT person FROM temp.there")}
-    matches = [(now, people.account(known)) for now, known, _ in found]
-    itself = {now for now, known in matches if now == known}
     edges: dict[bytes, bytes] = {}
+    itself: set[bytes] = set()
     taken: set[bytes] = set()
-    given_away = 0
-    for now, known in matches:
-        if now == known or known in taken:
+    of_others: list[bytes] = []
+    for now, name in database.execute(
+        "SELECT present.person, marks.person FROM temp.present JOIN marks USING (mark) "
+        "GROUP BY 1, 2 ORDER BY count(*) DESC, 1, 2"
+    ):
+        known = same.get(name, name)
+        if now == known:
+            itself.add(now)
+            continue
+        if known in taken:
             continue
         if known in there:
-            given_away += known not in itself
+            of_others.append(known)
             continue
         # Somebody known under several names: all of them are one account from now on.
         taken.add(known)
@@ -123,7 +126,7 @@ def _renamed(database: sqlite3.Connection, people: People) -> list[tuple[bytes, 
             edges[known] = edges[now]
         else:
             edges[now] = known
-    if given_away:
+    if given_away := sum(known not in itself for known in of_others):
         raise InputError(
             f"the records of {given_away} people are known to the ledger under names that now stand for somebody else",
             where="enrolment",

@@ -14,6 +14,8 @@ from afml.ledger.people import People, accounts_by_name
 
 ROUNDING = 1e-6
 """Shares are recorded with six decimals."""
+ASKED = "target RR"
+"""Recorded among what does not hold, and promised by nobody: whoever attacks a file again may ask for a rate."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ class Reassessment:
         attacks: Names of the attacks, in order.
         rr: Re-identification rate of the worst one, institution known, in [0, 1].
         attacked: Records that were: those of people who are still there.
-        target_rr: What the plan had to withstand on public people; None where that was not asked.
+        target_rr: Rate that was asked of these attacks, institution known; None: none. No promise of the release: its
+            plan may have withstood another rate, on public people.
     """
 
     release: int
@@ -102,7 +105,7 @@ class Reassessment:
     target_rr: float | None = None
 
     def broken(self, groups: JointGroups, patterns: int) -> list[str]:
-        """The promises that do not hold any more, by name.
+        """What does not hold, by name: promises, and then the rate that was asked for.
 
         Args:
             groups: Of the release, as they are now.
@@ -112,7 +115,7 @@ class Reassessment:
         kept = {
             "joint groups": groups.smallest >= groups.promised,
             "group size": round(self.rr, 6) <= bound + ROUNDING,
-            "target RR": self.target_rr is None or round(self.rr, 6) <= self.target_rr + ROUNDING,
+            ASKED: self.target_rr is None or round(self.rr, 6) <= self.target_rr + ROUNDING,
         }
         return [name for name, holds in kept.items() if not holds]
 
@@ -128,6 +131,23 @@ def rr_bound(patterns: int, attacked: int) -> float:
         Share of those records whose person any attacker names at most, in [0, 1].
     """
     return min(1.0, patterns / attacked)
+
+
+def verdict(broken: Sequence[str], target_rr: float | None) -> tuple[str, str]:
+    """What a reassessment says, in words.
+
+    Args:
+        broken: What does not hold, by name.
+        target_rr: Rate that was asked for; None: none.
+
+    Returns:
+        (of what was promised, of what was asked: empty where nothing was).
+    """
+    promised = [name for name in broken if name != ASKED]
+    kept = f"NOT KEPT: {', '.join(promised)}" if promised else "all kept"
+    if target_rr is None:
+        return kept, ""
+    return kept, f"{ASKED} {100 * target_rr:.3g} %, {'NOT MET' if ASKED in broken else 'met'}"
 
 
 class Releases:
@@ -231,7 +251,7 @@ class Releases:
             found: Likewise.
 
         Returns:
-            The promises that do not hold any more, by name.
+            What does not hold, by name: promises, and then the rate that was asked for.
         """
         with self._log.transaction():
             row = self._log.database.execute("SELECT body FROM entries WHERE idx = ?", (found.release,)).fetchone()

@@ -13,6 +13,7 @@ from typing import Any
 from afml.consortium.attempt import Attempt
 from afml.consortium.run import Budget
 from afml.core.errors import IntegrityError
+from afml.ledger.releases import verdict
 from afml.ledger.simulation import simulated
 from afml.ledger.snapshot import snapshot
 from afml.ledger.spending import accounts, fixed_plan, worst, worst_committed
@@ -144,14 +145,13 @@ class Summary:
     withdrawals: int
     bodies: tuple[Mapping[str, object], ...]
 
-    @property
-    def release_lines(self) -> tuple[str, ...]:
-        """Releases, and what became of them, a line each."""
+    def lines(self, *kinds: str) -> tuple[str, ...]:
+        """Releases (`release`) and what became of them (`reassessment`), a line each, in the ledger's order."""
         told = {"release": _release, "reassessment": _reassessment}
         return tuple(
             f"#{body['index']} {iso(body['time_ms'])}: {told[str(body['kind'])](body)}"
             for body in self.bodies
-            if body["kind"] in told
+            if body["kind"] in kinds
         )
 
 
@@ -165,12 +165,13 @@ def _release(body: Mapping[str, object]) -> str:
 
 
 def _reassessment(body: Mapping[str, object]) -> str:
-    broken = body["broken"]
-    verdict = f"NOT KEPT: {', '.join(map(str, broken))}" if isinstance(broken, list) and broken else "all promises kept"
+    broken, target = body["broken"], body["target_rr"]
+    names = [str(name) for name in broken] if isinstance(broken, list) else []
+    kept, asked = verdict(names, None if target is None else float(str(target)))
     return (
         f"release #{body['release']} attacked again: RR {100 * float(str(body['rr'])):.3g} %, group size allows "
         f"{100 * float(str(body['rr_bound'])):.3g} %; least joint group {body['smallest_joint_group']}, promised "
-        f"{body['promised']}; {verdict}"
+        f"{body['promised']}; promises {kept}{asked and f'; asked: {asked}'}"
     )
 
 

@@ -30,13 +30,15 @@ def check_released(copy: Copy, person_key: bytes | None) -> dict[int, set[bytes]
     entries = {i: body for i, body in enumerate(copy.bodies) if body.get("kind") == "release"}
     for index in sorted(released.keys() | entries.keys()):
         body, rows = entries.get(index, {}), released.get(index, {})
-        wrong = (len(rows), len(set(rows.values()))) != (body.get("people"), body.get("patterns"))
+        # Of nobody there is no joint group to count, nor anything to release.
+        wrong = not rows or (len(rows), len(set(rows.values()))) != (body.get("people"), body.get("patterns"))
         if not wrong and person_key is not None:
             shown = sorted(person + pattern.to_bytes(4, "big") for person, pattern in rows.items())
             made = hmac.digest(person_key, b"released\x00" + b"".join(shown), "sha256")
             wrong = made.hex() != body.get("assignment")
         if wrong:
-            problem = "other people, or other patterns of theirs, are listed than were released"
+            others = "other people, or other patterns of theirs, are listed than were released"
+            problem = others if rows else "nobody is listed who would be in it"
             copy.result.add("edited-release", f"entry {index}", problem)
         else:
             _check_joint(copy, index, released)

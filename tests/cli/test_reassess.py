@@ -7,8 +7,10 @@ import re
 import runpy
 import shlex
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pysam
 import pytest
 
 from tests.cli.zygote import Outcome, Zygote
@@ -87,10 +89,57 @@ def test_a_target_that_is_not_met_is_recorded_and_ends_with_its_exit_code(page: 
     run = "consortium/runs/gout/run.json"
     done = page.afml("reassess", *NODE, run, "--untrained", "--target-rr", 1e-9, cwd=folder)
     assert done.code == 7
-    assert "NOT KEPT: target RR" in done.out
-    assert "target RR not as promised" in done.err
+    assert re.search(r"promises: +all kept\n", done.out)
+    assert re.search(r"asked: +target RR 1e-07 %, NOT MET\n", done.out)
+    assert "target RR not as asked" in done.err
+    assert "promised" not in done.err
+    assert json.loads((folder / "consortium/node-1/reassessments/gout.json").read_text())["broken"] == ["target RR"]
     kept = page.afml("audit", "show", "consortium/node-1/ledger", cwd=folder)
-    assert "NOT KEPT: target RR" in kept.out
+    assert "promises all kept; asked: target RR 1e-07 %, NOT MET" in kept.out
+
+
+def columns(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[list[str], list[str]]]:
+    """(fixed columns, columns of some samples) of a VCF, line by line from the one with the names."""
+    with pysam.BGZFile(str(path), "r") as file:
+        table = [line.decode().split("\t") for line in file if not line.startswith(b"##")]
+    own = [n for n, name in enumerate(table[0]) if n >= 9 and wanted(name)]
+    return ((row[:9], [row[n] for n in own]) for row in table)
+
+
+def test_whoever_is_public_twice_or_was_released_is_no_new_public_person(page: Page, tmp_path: Path) -> None:
+    """A newer version of the panel holds everybody of the panel; and somebody of the file who left is public now."""
+    folder = shutil.copytree(page.folder, tmp_path / "copy")
+    run, data = "consortium/runs/gout/run.json", folder / "data"
+    written = folder / "consortium/node-1/reassessments/gout.json"
+    done = page.afml("reassess", *NODE, run, "--untrained", "--panel-vcf", "data/panel.vcf.gz", cwd=folder)
+    assert re.search(r"not counted as new public people: +200, in the panel or the file already\n", done.out)
+    assert "everybody public today" not in done.out
+    assert (found := json.loads(written.read_text()))["now"] is None
+    assert found["left_out"] == 200
+    # The panel, as many people again, and I1-7, who has withdrawn; then those further people once more.
+    parts = [
+        columns(data / "panel.vcf.gz", lambda _: True),
+        columns(data / "public-later.vcf.gz", lambda _: True),
+        columns(data / "institution-1.vcf.gz", lambda name: name == "I1-7"),
+    ]
+    head = '##fileformat=VCFv4.3\n##contig=<ID=1>\n##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">\n'
+    with pysam.BGZFile(str(data / "newer.vcf.gz"), "w") as file:
+        file.write(head.encode())
+        for rows in zip(*parts, strict=True):
+            file.write(("\t".join([*rows[0][0], *(call for _, calls in rows for call in calls)]) + "\n").encode())
+    public = ("--panel-vcf", "data/newer.vcf.gz", "--panel-vcf", "data/public-later.vcf.gz")
+    done = page.afml("reassess", *NODE, run, "--untrained", *public, cwd=folder)
+    assert done.code == 0
+    assert re.search(r"with everybody public today: +400 public people\n", done.out)
+    assert not re.search(r"I1-\d", done.out)
+    found = json.loads(written.read_text())
+    assert (found["left_out"], found["now"]["public_people"]) == (401, 400)
+    # They are those of the page's first attack, which had the further people alone.
+    alone = ("--panel-vcf", "data/public-later.vcf.gz")
+    assert page.afml("reassess", *NODE, run, "--untrained", *alone, cwd=folder).code == 0
+    assert json.loads(written.read_text())["now"] == found["now"]
+    entries = json.loads(page.afml("audit", "show", "consortium/node-1/ledger", "--json", cwd=folder).out)["entries"]
+    assert [one["public_people"] for one in entries if one["kind"] == "reassessment"][-3:] == [200, 400, 400]
 
 
 def test_what_cannot_be_attacked_again_is_refused_in_one_line(page: Page, tmp_path: Path) -> None:

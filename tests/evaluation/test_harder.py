@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from afml.core.errors import InputError
-from afml.evaluation.again import joined, matching, two_releases
+from afml.evaluation.again import joined, joint_groups, matching, two_releases
 from afml.evaluation.attacks import Case, Knowledge, reference_profiles
 from afml.evaluation.attacks.base import Float64, Int8
 from afml.evaluation.attacks.kinship import KinshipLinkage
@@ -20,6 +20,7 @@ from afml.evaluation.disclosure.membership import auc
 from afml.evaluation.disclosure.recovery import recover
 from afml.evaluation.disclosure.scores import Score, invert
 from afml.evaluation.groups import Labels, by_group, clustered, labelled
+from afml.evaluation.inputs import OtherRelease
 from afml.evaluation.masks import static_mask
 from afml.evaluation.relatives import rr_by_degree
 from afml.evaluation.rr import ReIdentification, attack_all
@@ -57,7 +58,9 @@ def test_two_releases_single_out_the_pairs_of_their_patterns() -> None:
     other = second(people)
     both = joined(exact, other, second)
     pairs = len(np.unique(np.concatenate([case.released, other], axis=1), axis=0))
-    found = two_releases("another", exact, [other[:60], other[60:]], second, [LikelihoodLinkage()])
+    files = [case.released[:60], case.released[60:]], [other[:60], other[60:]]
+    another = OtherRelease("another", second)
+    found = two_releases(another, exact, files[1], [LikelihoodLinkage()], joint_groups(*files))
     assert (found.patterns, found.rr) == (pairs, pytest.approx(pairs / 120))
     assert found.patterns > len(case.patterns[0])
     rows, index = both.masks
@@ -77,7 +80,8 @@ def test_the_same_release_twice_adds_nothing_and_is_matched_within_its_patterns(
     success = matching(case.released, case.released, case.knowledge, mask)
     assert success.mean() == pytest.approx(3 / 120)  # three patterns, each matched to itself
     alone = attack_all(case, [LikelihoodLinkage()])
-    assert two_releases("same", case, [case.released], mask, [LikelihoodLinkage()]).rr == pytest.approx(alone.rr)
+    both = two_releases(OtherRelease("same", mask), case, [case.released], [LikelihoodLinkage()], (3, 1))
+    assert both.rr == pytest.approx(alone.rr)
 
 
 def test_unrelated_releases_are_matched_by_chance_and_other_people_are_refused() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from afml.core.errors import InputError
+from afml.evaluation import again
 from afml.evaluation.attacks.base import Case, Int8, Knowledge
 from afml.evaluation.attacks.likelihood import RecordLikelihood
+from afml.evaluation.inputs import Records
 from afml.evaluation.kin import named_by_kin
 from afml.evaluation.masks import static_mask
 from afml.evaluation.reassess import Kin, OlderFile, Reassessed, ReleasedFile, reassess
@@ -62,6 +65,29 @@ def test_a_file_is_attacked_with_what_was_public_then_and_with_what_is_now(found
     assert lines["attacked"].startswith(f"{PEOPLE - 1} of {PEOPLE} records, {PEOPLE} candidates")
     assert "together with run before" in lines
     assert "named by 3 relatives, degree 1" in lines
+
+
+def test_joint_groups_are_counted_once_and_of_everybody_in_both_files(
+    file: ReleasedFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+    numbered = again._numbered
+
+    def counting(files: Sequence[Records]) -> list[np.ndarray]:
+        counted.append(sum(map(len, files)))
+        return numbered(files)
+
+    monkeypatch.setattr(again, "_numbered", counting)
+    other, both = static_mask(np.arange(2, 4), -1), np.arange(10, 70)
+    older = OlderFile("before", both, other(file.dosage[np.maximum(file.truth[both], 0)]), other)
+    # One person who is in both is not at hand: not attacked, and counted.
+    truth = file.truth.copy()
+    truth[both[0]] = -1
+    found = reassess(replace(file, since=file.since[:0], truth=truth, others=(older,))).others[0]
+    assert counted == [60, 60]
+    pairs = np.concatenate([file.released[both], older.released], axis=1)
+    _, groups = np.unique(pairs, axis=0, return_counts=True)
+    assert (found.patterns, found.smallest_group) == (len(groups), groups.min())
 
 
 def test_nobody_new_is_nothing_new(file: ReleasedFile) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections import Counter
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afml.core.errors import InputError, ReleaseError
+from afml.ledger.export import to_html
 from afml.ledger.joint import Nesting, joint_groups, nested_in, standing
-from afml.ledger.releases import Reassessment, ReleaseRecord
+from afml.ledger.people import KEY_FILE, load_key
+from afml.ledger.releases import Reassessment, ReleaseRecord, verdict
+from afml.ledger.summary import summarise
 from afml.ledger.verify import verify
 from tests.ledger.case import Case, codes
 from tests.ledger.helpers import PUBLIC, Clock, open_ledger
@@ -168,6 +172,43 @@ def test_what_a_ledger_tells_wrongly_of_releases_is_found(
 ) -> None:
     case.rewrite(entry, **changes)
     assert code in codes(verify(case.folder, key=PUBLIC))
+
+
+def test_a_release_of_nobody_is_a_finding(case: Case) -> None:
+    """Whoever has the node's keys can sign one whose every figure is right, and a reassessment of it."""
+    key = load_key(case.folder, create=False)
+    made = {what: hmac.digest(key, f"{of}\0".encode(), "sha256").hex()
+            for what, of in (("assignment", "released"), ("enrolment", "enrolment"))}  # fmt: skip
+    case.edit("DELETE FROM released")
+    case.rewrite(0, people=0, patterns=0, **made)
+    found = verify(case.folder, key=PUBLIC)
+    assert codes(found) == {"edited-release"}
+    assert [one.where for one in found.findings] == ["entry 0"]
+    (case.folder / KEY_FILE).unlink()  # an auditor does not have it
+    assert codes(verify(case.folder, key=PUBLIC)) == {"edited-release"}
+
+
+def test_a_rate_that_was_asked_for_is_no_promise(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as ledger:
+        index = ledger.releases.record(record("aa", 2), dict.fromkeys("abcd", "p"))
+        for target in (None, 0.5, 0.1):
+            ledger.releases.record_reassessment(reassessed(index, target_rr=target))
+    _, plain, met, missed = summarise(tmp_path).lines("release", "reassessment")
+    assert plain.endswith("; promises all kept")
+    assert met.endswith("; promises all kept; asked: target RR 50 %, met")
+    assert missed.endswith("; promises all kept; asked: target RR 10 %, NOT MET")
+    assert verdict(["joint groups", "target RR"], 0.1) == ("NOT KEPT: joint groups", "target RR 10 %, NOT MET")
+
+
+def test_the_page_of_a_ledger_has_one_section_of_releases(case: Case) -> None:
+    page = to_html(summarise(case.folder), verify(case.folder, key=PUBLIC))
+    assert page.count("<h2>Releases</h2>") == 1
+    section = page.split("<h2>Releases</h2>")[1].split("<h2>")[0]
+    assert section.count("<tr>") == 2  # the headings, and the one release
+    assert section.count("<li>") == 1
+    assert "#1 " in section
+    assert "release #0 attacked again" in section
+    assert "#0 " not in page.replace(section, "")
 
 
 def test_a_reassessment_tells_what_became_of_the_groups(tmp_path: Path) -> None:

@@ -66,6 +66,23 @@ def test_accounts_that_turn_out_to_be_one_persons_are_joined(tmp_path: Path) -> 
     assert verify(tmp_path, key=PUBLIC).ok
 
 
+def test_accounts_are_looked_up_once_however_many_people_are_there(tmp_path: Path) -> None:
+    """Not once a match: an institution may have a hundred thousand people."""
+    asked = []
+    for number, people in enumerate((2, 60)):
+        names = [f"p{n}" for n in range(people)]
+        with open_ledger(tmp_path / str(number)) as ledger:
+            ledger.recognise([(name, [name.encode()]) for name in names])
+            ledger.recognise([("new-p0", [b"p0"]), *((name, [name.encode()]) for name in names[1:])])
+            queries: list[str] = []
+            ledger.database.set_trace_callback(queries.append)
+            assert ledger.recognise([("newer-p0", [b"p0"]), *((n, [n.encode()]) for n in names[1:])]).renamed == 1
+            ledger.database.set_trace_callback(None)
+        # `People.token` looks up each name that comes, and what is a match costs nothing more.
+        asked.append(sum("FROM same" in query for query in queries) - people)
+    assert asked[0] == asked[1]
+
+
 def test_who_withdrew_stays_withdrawn_under_another_name(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         ledger.recognise(records("a", "b"))
