@@ -66,7 +66,8 @@ class Line:
             NotThere: Nobody answers, or its certificate does not count.
         """
         with self._lock:
-            if self._doubtful:
+            if self._doubtful or not self._still_counts():
+                self._doubtful = True
                 try:
                     self._look()
                 except OSError as error:
@@ -83,6 +84,14 @@ class Line:
         """Close it for good."""
         for channel in self._channels:
             channel.close()
+
+    def _still_counts(self) -> bool:
+        """Whether nothing was installed meanwhile by which the certificate at the other end counts no more."""
+        try:
+            self._certificates.check("aggregator", self._pinned)
+        except TransportError:
+            return False
+        return True
 
     def _look(self) -> None:
         renewed = self._renewed()

@@ -90,7 +90,6 @@ def test_a_stolen_certificate_of_the_aggregator_serves_nobody_once_it_was_renewe
     with serving(stolen, port):
         assert answered(other)
         installing.install(root / "renewed-aggregator" / "others", kits / "node-2")
-        other.doubt()
         with pytest.raises(NotThere, match="was renewed or revoked"):
             _ = other.stub
     for one in (line, restarted, other):
