@@ -90,7 +90,7 @@ def _work(root: Path, address: str, nodes: Sequence[int], barrier: Barrier, resu
 
 def _node(root: Path, address: str, number: int, barrier: Barrier) -> Took:
     kit = load_node_kit(root / "kits" / f"node-{number}")
-    run, work = load_run(root / "run.json", kit.roster), Workspace(root / f"work-{number}")
+    run, work = load_run(root / "run.json", kit.history), Workspace(root / f"work-{number}")
     people = tuple(f"person-{index}" for index in range(run.enrolled[number]))
     peers = [node for node in run.nodes if node != number]
     with closing(Client(address, kit, run)) as client, open_ledger(work, kit) as ledger:
