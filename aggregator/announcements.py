@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from afml.consortium.attempt import Attempt
+from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.run import RunConfig
 from afml.consortium.stage import Stage
 from afml.core.errors import ProtocolError
@@ -33,6 +33,13 @@ def run_state(store: Store, config: RunConfig) -> wire.RunState:
 def cohort(store: Store, attempt: Attempt) -> list[wire.ReadyToken]:
     """The signed tokens of an attempt's cohort, ascending by node."""
     return [wire.ReadyToken.FromString(token) for token in store.attempts.cohort(attempt).values()]
+
+
+def bound(store: Store, config: RunConfig, attempt: Attempt) -> Binding:
+    """An attempt as the tokens of its cohort bind it: what every upload and its signatures must be of."""
+    tokens = cohort(store, attempt)
+    nodes, leases = tuple(token.node for token in tokens), tuple(token.lease for token in tokens)
+    return Binding(config.run, config.digest(), attempt, nodes, leases)
 
 
 def enrolments(store: Store) -> list[wire.Enrolment]:

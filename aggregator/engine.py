@@ -26,11 +26,11 @@ from afml.consortium.stage import Stage
 from afml.core.errors import ProtocolError, Superseded
 from afml.core.logging import get_logger
 from afml.wire import federation_pb2 as wire
+from aggregator import announcements
 from aggregator.deadlines import StageClock
 from aggregator.membership import Membership
 from aggregator.moves import Moves
 from aggregator.store.base import Position, Published, Store, Upload, now_ms
-from crypto.public.signing import cohort_digest
 
 DIGEST_BYTES = 32
 """Of a keyed model digest."""
@@ -91,17 +91,15 @@ class Engine:
             IntegrityError: The signature is not the roster key's.
         """
         self._membership.require_run(message)
-        signed = messages.enrolment(message.run, message.config_digest, message.node, message.pad_key)
+        signed = messages.enrolment(message.run, message.config_digest, message.node, message.pad_key, message.lease)
         self._membership.require_signed(message.node, signed, message.signature)
         known = self._store.members.all().get(message.node)
         if known:
             if wire.Enrolment.FromString(known.enrolment).pad_key != message.pad_key:
-                raise ProtocolError(
-                    f"node {message.node} enrolled before with another pad key: its run folder was lost; "
-                    "it can take part again in the next run"
-                )
+                problem = f"node {message.node} enrolled before with another pad key: its run folder was lost"
+                raise ProtocolError(problem, cure="it can take part again in the next run")
             self._membership.seen(message.node)
-            self._moves.returned()
+            self._moves.returned(message.node, message.lease)
             return
         if self._store.position().stage is not Stage.ENROLLING:
             raise ProtocolError(f"enrolment of run {message.run} is closed")
@@ -118,7 +116,9 @@ class Engine:
         """
         self._membership.require_admitted(message)
         attempt = Attempt(message.round, message.attempt)
-        signed = messages.ready(message.run, message.config_digest, attempt, message.node, message.model)
+        signed = messages.ready(
+            message.run, message.config_digest, attempt, message.node, message.model, message.lease
+        )  # fmt: skip
         self._membership.require_signed(message.node, signed, message.signature)
         if len(message.model) != DIGEST_BYTES:
             raise ProtocolError(f"node {message.node} is ready from no model")
@@ -132,8 +132,10 @@ class Engine:
         if not paused and not at.is_at(Stage.GATHERING, attempt):
             raise Superseded(f"{attempt} is not gathering")
         self._store.attempts.add_token(attempt, message.node, message.SerializeToString(deterministic=True))
-        tokens = self._store.attempts.tokens(attempt)
-        models = {node: wire.ReadyToken.FromString(token).model for node, token in tokens.items()}
+        tokens = {n: wire.ReadyToken.FromString(said) for n, said in self._store.attempts.tokens(attempt).items()}
+        if tokens[message.node].lease != message.lease:
+            raise Superseded(f"another process of node {message.node} has joined {attempt}")
+        models = {node: token.model for node, token in tokens.items()}
         if not self._moves.fail_if_different(attempt.round - 1, models):
             (self._moves.resume_if_enough if paused else self._moves.open_if_complete)(attempt)
 
@@ -204,10 +206,9 @@ class Engine:
         if header.node in self._store.attempts.uploads(attempt):
             return False
         self._require_open(attempt)
-        cohort = list(self._store.attempts.cohort(attempt))
-        if header.node not in cohort:
+        if header.node not in self._store.attempts.cohort(attempt):
             raise ProtocolError(f"node {header.node} is not in the cohort of {attempt}")
-        if header.cohort_digest != cohort_digest(cohort):
+        if header.cohort_digest != announcements.bound(self._store, self._config, attempt).cohort_digest:
             raise ProtocolError(f"node {header.node} padded for another cohort in {attempt}")
         wanted = self._config.phase_of(attempt.round)[1].parameters
         if wanted and header.parameters != wanted:

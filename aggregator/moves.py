@@ -11,6 +11,7 @@ from afml.consortium.run import RunConfig
 from afml.consortium.stage import Stage
 from afml.core.errors import ProtocolError
 from afml.core.logging import get_logger
+from afml.wire import federation_pb2 as wire
 from aggregator.makers import Makers
 from aggregator.membership import Membership
 from aggregator.store.base import Position, Store, now_ms
@@ -119,12 +120,14 @@ class Moves:
         elif at.stage is Stage.GATHERING:
             self.open_if_complete(at.attempt)
 
-    def returned(self) -> None:
+    def returned(self, node: int, lease: bytes) -> None:
         """Somebody is there again: it takes over from makers that are not, and has their work awaited with a deadline.
 
-        Nobody can be ready before that work is there, so no Ready would end a pause.
+        Nobody can be ready before that work is there, so no Ready would end a pause. An attempt that another process of
+        the node has joined, and that nobody has begun, is gathered anew: nobody could use that one's pads.
         """
         self.makers.returned()
+        self._regather_for(node, lease)
         at, there = self._store.position(), self._membership.awaited()
         if at.stage is not Stage.PAUSED or self.held or not self.makers.at_work():
             return
@@ -214,6 +217,12 @@ class Moves:
         self.gather(Attempt(1, 1))
 
     # -- inside --------------------------------------------------------------------------------------
+
+    def _regather_for(self, node: int, lease: bytes) -> None:
+        at = self._store.position()
+        token = self._store.attempts.tokens(at.attempt).get(node) if at.stage is Stage.GATHERING else None
+        if token is not None and wire.ReadyToken.FromString(token).lease != lease:
+            self.gather(at.attempt.next, Cause(reason=Reason.AWAY, sides=((node,),)))
 
     def _missing(self, attempt: Attempt) -> set[int]:
         """Nodes of the cohort whose update is not there."""

@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeAlias, TypeVar
+from urllib.parse import unquote
 
 import grpc
 
 from afml.consortium.kit import node_of_peer
-from afml.core.errors import AfmlError, IntegrityError, ProtocolError, Superseded
+from afml.core.errors import AfmlError, IntegrityError, ProtocolError, Superseded, Twin
 from afml.core.logging import get_logger
 from afml.core.recordfile import read_records
 from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import FederationServicer
 from aggregator import announcements
 from aggregator.engine import Engine
+from aggregator.leases import Leases
 from aggregator.letters import Letters
 from aggregator.publishing import Publisher
 from aggregator.run import ServedRun
@@ -24,6 +26,7 @@ from aggregator.uploads import Uploads
 from aggregator.watchers import Watchers
 
 Context: TypeAlias = Any  # grpc.aio.ServicerContext; grpcio ships no types
+Work: TypeAlias = Callable[[], None]
 _LAST_WORDS_S = 10.0
 _LETTERS_S = 60.0  # a node that waits for letters asks again after this long at most
 _TOGETHER_S = 0.05
@@ -46,12 +49,13 @@ class Service(FederationServicer):
         self._digest = run.config.digest()
         self._log = get_logger().bind(run=run.config.run)
         self._told: set[int] = set()
+        self._leases = Leases()
 
     # -- unary calls ---------------------------------------------------------------------------------
 
     async def Enrol(self, request: wire.Enrolment, context: Context) -> wire.EnrolReply:
         """Join the run."""
-        await self._do(context, request.node, lambda: self._engine.enrol(request))
+        await self._speaking(context, request, lambda: self._engine.enrol(request))
         return wire.EnrolReply(nodes_expected=len(self._run.config.nodes))
 
     async def ListEnrolments(self, request: wire.RunRef, context: Context) -> wire.Enrolments:
@@ -62,7 +66,7 @@ class Service(FederationServicer):
 
     async def Ready(self, request: wire.ReadyToken, context: Context) -> wire.Accepted:
         """Join an attempt."""
-        await self._do(context, request.node, lambda: self._engine.ready(request))
+        await self._speaking(context, request, lambda: self._engine.ready(request))
         return wire.Accepted()
 
     async def Leave(self, request: wire.LeaveNotice, context: Context) -> wire.Accepted:
@@ -72,7 +76,12 @@ class Service(FederationServicer):
 
     async def Away(self, request: wire.RunRef, context: Context) -> wire.Accepted:
         """Go, and perhaps come back."""
-        await self._do(context, request.node, lambda: self._engine.away(request))
+
+        def away() -> None:
+            self._leases.require_free(request.node, request.lease)
+            self._engine.away(request)
+
+        await self._do(context, request.node, away)
         return wire.Accepted()
 
     async def Decline(self, request: wire.DeclineNotice, context: Context) -> wire.Accepted:
@@ -98,8 +107,15 @@ class Service(FederationServicer):
     # -- streams -------------------------------------------------------------------------------------
 
     async def WatchRun(self, request: wire.RunRef, context: Context) -> AsyncIterator[wire.RunState]:
-        """Every state, from the present one on."""
-        await self._do(context, request.node, lambda: self._check_run(request))
+        """Every state, from the present one on, for the process that speaks for its node."""
+        await self._do(context, request.node, lambda: self._check_follower(request))
+        if not self._leases.holds(request.node, request.lease):
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "this process has not enrolled since the aggregator began")
+        with self._leases.following(request.node):
+            async for state in self._news(request.node):
+                yield state
+
+    async def _news(self, node: int) -> AsyncIterator[wire.RunState]:
         seen = -1
 
         def news() -> bool:
@@ -113,7 +129,7 @@ class Service(FederationServicer):
             state = announcements.run_state(self._run.store, self._run.config)
             yield state
             if state.stage == wire.STAGE_FAILED:
-                self._told.add(request.node)
+                self._told.add(node)
                 await self._watchers.notify()
                 return
 
@@ -209,6 +225,20 @@ class Service(FederationServicer):
         if speaker != node:
             raise ProtocolError(f"the certificate belongs to node {speaker}, the message claims node {node}")
 
+    def _check_follower(self, request: wire.RunRef) -> None:
+        self._check_run(request)
+        self._leases.require_free(request.node, request.lease)
+
+    async def _speaking(self, context: Context, said: wire.Enrolment | wire.ReadyToken, work: Work) -> None:
+        """What only the process may say that speaks for its node, and what makes it that."""
+
+        def claiming() -> None:
+            self._leases.require_free(said.node, said.lease)
+            work()
+            self._leases.claim(said.node, said.lease, _address(context))
+
+        await self._do(context, said.node, claiming)
+
     async def _do(self, context: Context, node: int, work: Callable[[], None]) -> None:
         before = self._engine.version
 
@@ -226,6 +256,9 @@ class Service(FederationServicer):
             await work()
         except Superseded as error:
             await context.abort(grpc.StatusCode.ABORTED, str(error))
+        except Twin as error:
+            self._log.warning("twin refused", problem=f"{error}; the one at {_address(context)} is refused")
+            await context.abort(grpc.StatusCode.ALREADY_EXISTS, str(error))
         except IntegrityError as error:
             self._log.warning("rejected", problem=str(error))
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
@@ -236,6 +269,11 @@ class Service(FederationServicer):
             problem = error.strerror or str(error)
             self._log.error("cannot be kept", problem=problem)
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"the aggregator cannot keep what it is told ({problem})")
+
+
+def _address(context: Context) -> str:
+    """The host and port that a call comes from."""
+    return unquote(context.peer()).partition(":")[2]
 
 
 async def _first(stream: AsyncIterator[Part], what: str) -> Part:

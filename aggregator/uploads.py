@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.attempt import Attempt
 from afml.core.config import canonical_json
 from afml.core.errors import AfmlError, ProtocolError, Superseded
 from afml.core.files import sync_folder
@@ -18,6 +18,7 @@ from afml.core.recordfile import append_record, end_records
 from afml.ledger.transcript import ReceiptRecord
 from afml.wire import federation_pb2 as wire
 from aggregator.admission import ChunkAdmission
+from aggregator.announcements import bound
 from aggregator.engine import Engine
 from aggregator.publishing import Publisher
 from aggregator.run import ServedRun
@@ -108,7 +109,7 @@ class Uploads:
 
     async def _spool(self, header: wire.UpdateHeader, parts: AsyncIterator[wire.UpdatePart], half: _Half) -> None:
         """Add a stream of chunks to what is there, up to the end."""
-        binding = self._binding(header)
+        binding = bound(self._run.store, self._run.config, Attempt(header.round, header.attempt))
         admission = ChunkAdmission(
             self._run.scheme, self._run.roster, binding, header.node, header.parameters, received=half.chunks
         )
@@ -135,11 +136,6 @@ class Uploads:
             await asyncio.to_thread(end_records, out, admission.count)  # syncs: others go on meanwhile
         if self._newest[header.node] is not stream:
             raise Superseded(f"node {header.node} began this upload again")
-
-    def _binding(self, header: wire.UpdateHeader) -> Binding:
-        attempt = Attempt(header.round, header.attempt)
-        cohort = tuple(self._run.store.attempts.cohort(attempt))
-        return Binding(header.run, header.config_digest, attempt, cohort)
 
 
 def _bare(header: wire.UpdateHeader) -> bytes:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.connection import NODE
+from afml.consortium.lease import draw_lease
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.run import RunConfig
 from afml.consortium.scheme import run_params
@@ -54,6 +55,7 @@ class Crowd:
         }
         self._same: dict[str, Any] = {"run": run.run, "config_digest": run.digest()}
         self._pool = ThreadPoolExecutor(threads)
+        self._leases: dict[int, bytes] = {}
         self._params = run_params(run)
         self._key = RunKey.generate(self._params)
         self._words = self._drawn()
@@ -69,9 +71,12 @@ class Crowd:
         """Everybody."""
         for node, kit in self._kits.items():
             pad = bytes([node]) * 32
-            signed = messages.enrolment(self._run.run, self._run.digest(), node, pad)
+            lease = self._leases[node] = draw_lease()
+            signed = messages.enrolment(self._run.run, self._run.digest(), node, pad, lease)
             self._stubs[node].Enrol(
-                wire.Enrolment(**self._same, node=node, pad_key=pad, signature=sign(kit.signing_key, signed)),
+                wire.Enrolment(
+                    **self._same, node=node, pad_key=pad, signature=sign(kit.signing_key, signed), lease=lease
+                ),
                 timeout=_S,
             )
 
@@ -79,10 +84,11 @@ class Crowd:
         """One round with everybody, from Ready to the published sum, which is checked."""
         attempt = Attempt(round_number, 1)
         list(self._pool.map(lambda node: self._ready(node, attempt), self._kits))
-        binding = Binding(self._run.run, self._run.digest(), attempt, tuple(self._run.nodes))
+        leases = tuple(self._leases[node] for node in self._run.nodes)
+        binding = Binding(self._run.run, self._run.digest(), attempt, tuple(self._run.nodes), leases)
         list(self._pool.map(lambda node: self._upload(node, binding), self._kits))
         first = self._run.nodes[0]
-        states = self._stubs[first].WatchRun(wire.RunRef(**self._same, node=first), timeout=_S)
+        states = self._stubs[first].WatchRun(self._ref(first), timeout=_S)
         for state in states:
             if state.published_round >= round_number:
                 break
@@ -105,7 +111,7 @@ class Crowd:
             kit = kits[number % len(kits)]
             channel = self._channel(kit, ("grpc.use_local_subchannel_pool", 1))
             stub = FederationStub(channel)  # type: ignore[no-untyped-call]
-            stream = stub.WatchRun(wire.RunRef(**self._same, node=kit.node), timeout=_S)
+            stream = stub.WatchRun(self._ref(kit.node), timeout=_S)
             threading.Thread(target=follow, args=(stream,), daemon=True).start()
             open_.append((channel, stream))
         try:
@@ -118,6 +124,9 @@ class Crowd:
                 stream.cancel()
                 channel.close()
 
+    def _ref(self, node: int) -> wire.RunRef:
+        return wire.RunRef(**self._same, node=node, lease=self._leases[node])
+
     def _channel(self, kit: NodeKit, *more: tuple[str, int]) -> grpc.Channel:
         return grpc.secure_channel(self._address, channel_credentials(kit.tls), [*NODE, *more])
 
@@ -128,11 +137,11 @@ class Crowd:
         return np.random.default_rng(1).integers(-top, top, (count, 2, self._params.slots))
 
     def _ready(self, node: int, attempt: Attempt) -> None:
-        signed = messages.ready(self._run.run, self._run.digest(), attempt, node, MODEL)
+        signed = messages.ready(self._run.run, self._run.digest(), attempt, node, MODEL, self._leases[node])
         signature = sign(self._kits[node].signing_key, signed)
         self._stubs[node].Ready(
             wire.ReadyToken(**self._same, round=attempt.round, attempt=attempt.number, node=node, model=MODEL,
-                            signature=signature), timeout=_S,
+                            lease=self._leases[node], signature=signature), timeout=_S,
         )  # fmt: skip
 
     def _upload(self, node: int, binding: Binding) -> None:

@@ -99,7 +99,7 @@ def _node(root: Path, address: str, number: int, barrier: Barrier) -> Took:
         trainer: Any = None
         party = Party(kit, run, trainer, guard, Journal(work.run(run.run)), client, backend(run.backend))
         witnessing = Witnessing(party.mailbox, ledger, kit.roster, party.journal.letters)
-        client.enrol(run_keys.pad_keys(party.journal).public)
+        client.enrol(run_keys.pad_keys(party.journal).public, party.lease)
         party.news = client.watch()
         next(state for state in party.news if Stage.of(state.stage) is Stage.GATHERING)
 
@@ -114,7 +114,7 @@ def _node(root: Path, address: str, number: int, barrier: Barrier) -> Took:
             assert sorted(witnessing.part(peers, wait_s=WAIT_S)) == peers
 
         keys_s, meet_s = _timed(keys, barrier), _timed(meet, barrier)
-        guard.spend(party.bind(Attempt(1, 1), run.nodes))
+        guard.spend(party.bind(Attempt(1, 1), dict.fromkeys(run.nodes, party.lease)))
         return Took(keys_s, meet_s, _timed(part, barrier))
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.consortium.attempt import Attempt
+from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.run import Phase
 from afml.core.errors import IntegrityError, ModelsDiffer, ProtocolError
 from afml.core.progress import Event
 from afml.training.step import apply_total
 from node.agreement import compare_final, with_sum
-from node.checks import require_own_attempt, require_plausible
+from node.checks import require_own_attempt, require_plausible, require_same_folder
 from node.client import LAST_WORDS_S
 from node.party import Party
 from node.public_part import require_public_part
@@ -53,6 +53,7 @@ class CatchUp:
         Raises:
             IntegrityError, ProtocolError: A sum is not this run's, or impossible; the node has left the run.
             ModelsDiffer: The members of a cohort began from another model than this node's; it has left the run.
+            Outdated: This work folder is an older copy of another one; the node is still in the run.
         """
         party = self._party
         while party.applied < min(published, party.run.rounds):
@@ -61,13 +62,13 @@ class CatchUp:
             self._begin(phase)
             wait_for_room(party, party.journal.outbox, for_state(party.run))
             header, payloads = party.client.fetch(round_number)
-            attempt = Attempt(round_number, header.attempt)
-            cohort = party.agreed_cohort(attempt, header.cohort)
-            total = self._decode(attempt, cohort, payloads)
-            apply_total(party.task, party.run, round_number, cohort, total)
-            party.applied, party.sums = round_number, with_sum(party.sums, party.bind(attempt, cohort), total)
+            binding = party.agreed(Attempt(round_number, header.attempt), header.cohort)
+            require_same_folder(party.kit.node, party.lease, binding, party.guard.spends(round_number))
+            total = self._decode(binding, payloads)
+            apply_total(party.task, party.run, round_number, binding.cohort, total)
+            party.applied, party.sums = round_number, with_sum(party.sums, binding, total)
             party.keep_state()
-            party.outbox.passed(attempt)
+            party.outbox.passed(binding.attempt)
             self.report()
             party.tell_round("applied", round_number)
 
@@ -82,31 +83,33 @@ class CatchUp:
         self._countersign()
         party.client.report_digest(party.applied, party.model_digest())
 
-    def _decode(self, attempt: Attempt, cohort: tuple[int, ...], payloads: Iterable[bytes]) -> NDArray[np.int64]:
+    def _decode(self, binding: Binding, payloads: Iterable[bytes]) -> NDArray[np.int64]:
         """The exact sum of an attempt, refused unless it is this attempt's and possible."""
         party = self._party
-        _, phase = party.run.phase_of(attempt.round)
+        _, phase = party.run.phase_of(binding.round)
         try:
-            own = self._own_chunks(attempt, cohort)
-            bound = party.backend.bind(payloads, own, len(cohort), party.params)
-            total = party.codec.decode(bound, party.length(attempt.round))
-            require_plausible(party.run, phase, cohort, total)
+            own = self._own_chunks(binding)
+            bound = party.backend.bind(payloads, own, len(binding.cohort), party.params)
+            total = party.codec.decode(bound, party.length(binding.round))
+            require_plausible(party.run, phase, binding.cohort, total)
         except (IntegrityError, ProtocolError) as error:
-            party.log.error("sum refused", round=attempt.round, attempt=attempt.number, problem=str(error))
+            party.log.error("sum refused", round=binding.round, attempt=binding.number, problem=str(error))
             party.leave(error)
             raise
         return total
 
-    def _own_chunks(self, attempt: Attempt, cohort: tuple[int, ...]) -> Iterable[bytes] | None:
+    def _own_chunks(self, binding: Binding) -> Iterable[bytes] | None:
         party = self._party
-        if not require_own_attempt(party.kit.node, attempt, cohort, party.guard.spends(attempt.round)):
+        if not require_own_attempt(
+            party.kit.node, binding.attempt, binding.cohort, party.guard.spends(binding.round)
+        ):  # fmt: skip
             return None
         try:
-            submission = party.outbox.find(party.bind(attempt, cohort))
+            submission = party.outbox.find(binding)
         except IntegrityError:
             submission = None
         if submission is None:
-            party.log.warning("sent ciphertexts are gone", round=attempt.round, attempt=attempt.number)
+            party.log.warning("sent ciphertexts are gone", round=binding.round, attempt=binding.number)
             return None
         return (payload for _, payload in submission.chunks())
 

@@ -8,16 +8,17 @@ node's own ciphertexts, and has a norm that clipped and noised updates can have.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afml.consortium import messages
-from afml.consortium.attempt import Attempt
+from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.lease import require_lease
 from afml.consortium.roster import Roster
 from afml.consortium.run import Phase, RunConfig
-from afml.core.errors import IntegrityError, ProtocolError
+from afml.core.errors import IntegrityError, Outdated, ProtocolError
 from afml.privacy.noise import grid_for, node_std
 from afml.wire import federation_pb2 as wire
 from crypto.public.signing import verify
@@ -28,27 +29,51 @@ NORM_SIGMAS = 12.0
 
 def verified_cohort(
     config: RunConfig, roster: Roster, attempt: Attempt, tokens: Iterable[wire.ReadyToken]
-) -> tuple[int, ...]:
-    """The cohort, ascending, each member vouched for by its own signature: nobody can invent nodes.
+) -> dict[int, bytes]:
+    """The cohort, each member vouched for by its own signature: nobody can invent nodes.
+
+    Returns:
+        node -> the nonce of the process by which it takes part, ascending by node.
 
     Raises:
         ProtocolError: A token is of another attempt, of a stranger, repeated, or the quorum is missed.
         IntegrityError: A token is not signed by its node's roster key.
     """
     place = str(attempt)
-    cohort: list[int] = []
+    cohort: dict[int, bytes] = {}
     for token in tokens:
         if (token.round, token.attempt) != attempt or token.node in cohort:
             raise ProtocolError("the aggregator announced a wrong cohort", where=place)
         if token.node not in config.enrolled:
             raise ProtocolError(f"node {token.node} is not in this run", where=place)
-        signed = messages.ready(config.run, config.digest(), attempt, token.node, token.model)
+        require_lease(token.lease, token.node)
+        signed = messages.ready(config.run, config.digest(), attempt, token.node, token.model, token.lease)
         key = bytes.fromhex(roster.member(token.node).signing_key)
         verify(key, signed, token.signature, where=f"ready token of node {token.node}")
-        cohort.append(token.node)
+        cohort[token.node] = token.lease
     if len(cohort) < config.quorum:
         raise ProtocolError(f"a cohort of {len(cohort)} is below the quorum of {config.quorum}", where=place)
-    return tuple(sorted(cohort))
+    return dict(sorted(cohort.items()))
+
+
+def require_same_folder(node: int, lease: bytes, binding: Binding, spends: Collection[Attempt]) -> None:
+    """Refuse to go on from a work folder that another process of this node has left behind.
+
+    Args:
+        node: This node.
+        lease: The nonce of this process.
+        binding: A published attempt, its members' own tokens verified.
+        spends: What this node's ledger has spent.
+
+    Raises:
+        Outdated: It holds an update of this node that its ledger knows nothing of, given by another process.
+    """
+    if node in binding.cohort and binding.attempt not in spends and binding.lease(node) != lease:
+        raise Outdated(
+            "another process of this institution gave an update to it, of which this work folder knows nothing",
+            where=f"sum of {binding.attempt}",
+            cure="this is an older copy: go on with the newer one, or put its ledger back with `afml ledger restore`",
+        )
 
 
 def require_own_attempt(

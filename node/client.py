@@ -11,32 +11,24 @@ import grpc
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt
+from afml.consortium.connection import GONE_S
 from afml.consortium.limits import MAX_LETTER, PIECE
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.reasons import Reason
 from afml.consortium.run import RunConfig
-from afml.core.errors import AfmlError, ProtocolError, Superseded, TransportError
+from afml.core.errors import AfmlError, ProtocolError, TransportError, Twin
 from afml.wire import federation_pb2 as wire
 from crypto.public.signing import sign
 from node.announcements import Announcements
 from node.line import Line
 from node.patience import Patience
+from node.statuses import AWAY, translated
 
 Reply = TypeVar("Reply")
 LAST_WORDS_S = 60.0
 """Seconds that an aggregator which is away is told what this node can do without."""
+_TWIN_S = 0.5  # between two looks whether this node's other process is gone
 _POLL_S = 5.0  # a waiting node looks this often whether the run still goes on
-_AWAY = (
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.CANCELLED,  # the aggregator stops and cancels its calls
-    grpc.StatusCode.UNAUTHENTICATED,  # until another certificate is in the kit
-)
-_SAYS_NOTHING = {grpc.StatusCode.CANCELLED: "it is stopping"}
-_REFUSED = (
-    grpc.StatusCode.FAILED_PRECONDITION,
-    grpc.StatusCode.PERMISSION_DENIED,
-    grpc.StatusCode.INVALID_ARGUMENT,
-)
 
 
 class Client:
@@ -56,11 +48,34 @@ class Client:
         self.patience.end()
         self._line.close()
 
-    def enrol(self, pad_key: bytes) -> int:
-        """Enrol with this run's pad key; returns how many nodes the run expects."""
-        signature = self._sign(messages.enrolment(*self._of_run, self.node, pad_key))
-        request = wire.Enrolment(**self._run, node=self.node, pad_key=pad_key, signature=signature)
-        return int(self._call(lambda: self._stub.Enrol(request)).nodes_expected)
+    def enrol(self, pad_key: bytes, lease: bytes, *, gone_s: float = GONE_S) -> int:
+        """Enrol with this run's pad key, and take this node's place in the run for this process.
+
+        Args:
+            pad_key: Public.
+            lease: The nonce of this process.
+            gone_s: Seconds that another process of this node may take to be gone: the aggregator may not have noticed.
+
+        Returns:
+            How many nodes the run expects.
+
+        Raises:
+            Twin: That one is still there.
+        """
+        signature = self._sign(messages.enrolment(*self._of_run, self.node, pad_key, lease))
+        self._enrolment = wire.Enrolment(**self._run, node=self.node, pad_key=pad_key, signature=signature, lease=lease)
+        deadline, told = time.monotonic() + gone_s, False
+        while True:
+            try:
+                return int(self._call(lambda: self._stub.Enrol(self._enrolment)).nodes_expected)
+            except Twin as twin:
+                if time.monotonic() >= deadline:
+                    raise
+                if not told:
+                    self.patience.remark(f"{twin.problem}; waiting {gone_s:.0f} s for it to be gone")
+                told = True
+            self.patience.stop.wait(_TWIN_S)
+            self.patience.require_wanted()
 
     def enrolments(self) -> list[wire.Enrolment]:
         """All enrolments, unverified."""
@@ -68,14 +83,19 @@ class Client:
         return list(self._call(lambda: self._stub.ListEnrolments(request)).enrolments)
 
     def watch(self) -> Announcements:
-        """The run's states from now on; reconnects while the aggregator restarts."""
-        request = wire.RunRef(**self._run, node=self.node)
-        return Announcements(lambda: self._stub.WatchRun(request), self.patience, self._translate, _AWAY)
+        """The run's states from now on, for a process that has enrolled; reconnects while the aggregator restarts."""
+        request = wire.RunRef(**self._run, node=self.node, lease=self._enrolment.lease)
 
-    def ready(self, attempt: Attempt, model: bytes) -> None:
-        """Join an attempt from the model of this keyed digest."""
-        signature = self._sign(messages.ready(*self._of_run, attempt, self.node, model))
-        request = wire.ReadyToken(**self._at(attempt), model=model, signature=signature)
+        def begin() -> Iterator[wire.RunState]:
+            self._stub.Enrol(self._enrolment)  # an aggregator that was started again knows no process of a node
+            return self._stub.WatchRun(request)  # type: ignore[no-any-return]
+
+        return Announcements(begin, self.patience, self._translate, AWAY)
+
+    def ready(self, attempt: Attempt, model: bytes, lease: bytes) -> None:
+        """Join an attempt from the model of this keyed digest, by the process of this nonce."""
+        signature = self._sign(messages.ready(*self._of_run, attempt, self.node, model, lease))
+        request = wire.ReadyToken(**self._at(attempt), model=model, signature=signature, lease=lease)
         self._call(lambda: self._stub.Ready(request))
 
     def leave(self, reason: Reason) -> None:
@@ -85,10 +105,10 @@ class Client:
         request = wire.LeaveNotice(**self._run, node=self.node, reason=reason.wire, signature=signature)
         self._call(lambda: self._stub.Leave(request))
 
-    def away(self) -> None:
-        """Say that this node goes and may come back, once."""
+    def away(self, lease: bytes) -> None:
+        """Say that this node goes and may come back, once; heard where its place is that of this process."""
         with contextlib.suppress(grpc.RpcError):
-            self._stub.Away(wire.RunRef(**self._run, node=self.node), timeout=_POLL_S)
+            self._stub.Away(wire.RunRef(**self._run, node=self.node, lease=lease), timeout=_POLL_S)
 
     def decline(self, attempt: Attempt) -> None:
         """Give up an attempt this node had joined."""
@@ -224,42 +244,22 @@ class Client:
             self.patience.answered()
             return reply
 
+    def _translate(self, error: grpc.RpcError) -> AfmlError:
+        return translated(error, self._address)
+
     def _endure(self, error: grpc.RpcError) -> None:
         """Wait for the next try, where the aggregator is away.
 
         Raises:
             AfmlError: It has refused, or it was away for too long.
         """
-        translated = self._translate(error)
-        if error.code() not in _AWAY:
-            raise translated from None
+        problem = self._translate(error)
+        if error.code() not in AWAY:
+            raise problem from None
         try:
-            self.patience.endure(translated.problem)
+            self.patience.endure(problem.problem)
         except AfmlError as ended:
             raise ended from None
-
-    def _translate(self, error: grpc.RpcError) -> AfmlError:
-        code, detail = error.code(), (error.details() or "").splitlines()
-        text = "".join(c for c in detail[0] if c.isprintable())[:300] if detail else _SAYS_NOTHING.get(code, code.name)
-        if code == grpc.StatusCode.ABORTED:
-            return Superseded(text, where=f"aggregator {self._address}")
-        if code in _REFUSED:
-            return ProtocolError(text, where=f"aggregator {self._address}")
-        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-            return TransportError(
-                "no answer in time", where=f"aggregator {self._address}", cure="check the other nodes"
-            )
-        if code == grpc.StatusCode.UNIMPLEMENTED:
-            problem, cure = "it does not know a call of this version of AFML", "have both use the same version of AFML"
-            return ProtocolError(problem, where=f"aggregator {self._address}", cure=cure)
-        if code == grpc.StatusCode.UNAUTHENTICATED:
-            cure = "install the coordinator's newest answer with `afml keys install`; this node then goes on by itself"
-            return TransportError(text[:200], where=f"aggregator {self._address}", cure=cure)
-        return TransportError(
-            text[:200],
-            where=f"aggregator {self._address}",
-            cure="start the aggregator again; nodes pick the run up where it stood",
-        )
 
 
 def _first(stream: Iterator[Any], kind: str) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.run import Phase
-from afml.core.errors import AfmlError, BudgetError, IntegrityError, Superseded, TransportError
+from afml.core.errors import AfmlError, BudgetError, IntegrityError, Outdated, Superseded, TransportError, Twin
 from afml.ledger.receipt import Receipt
 from afml.privacy.noise import require_cohort, round_grid
 from afml.wire import federation_pb2 as wire
@@ -39,7 +39,8 @@ class Contribution:
 
         Raises:
             BudgetError: The round does not fit; the node has left the run.
-            IntegrityError: A peer's ledger, or this one, has forgotten something; the node has left the run.
+            IntegrityError: A peer's ledger has forgotten something; the node has left the run.
+            Outdated: This ledger has; the node is still in the run.
             Superseded: The attempt is gathering no more.
         """
         if attempt in self._joined:
@@ -55,7 +56,7 @@ class Contribution:
         except BudgetError as error:
             party.leave(error)
             raise
-        party.client.ready(attempt, party.model_digest())
+        party.client.ready(attempt, party.model_digest(), party.lease)
         self._joined.add(attempt)
 
     def contribute(self, attempt: Attempt, tokens: list[wire.ReadyToken]) -> None:
@@ -67,15 +68,18 @@ class Contribution:
             Superseded: The attempt was given up meanwhile.
         """
         party = self._party
-        binding = party.bind(attempt, party.agreed_cohort(attempt, tokens))
+        binding = party.agreed(attempt, tokens)
         try:
             submission = party.outbox.find(binding)
             receipt = party.guard.receipt(binding)
             if (submission is None) != (receipt is None):
                 # Spent but never stored whole (the process died in between), or stored without a spend.
                 raise IntegrityError("ledger and stored ciphertexts disagree", where=attempt)
+            if submission is None and binding.lease(party.kit.node) != party.lease:
+                # Whatever that process made of it may be under way: only its own bytes could be sent again.
+                raise Twin("joined by another process of this node: its last one, or one with a copy", where=attempt)
             self._confirm(binding.cohort)
-        except (IntegrityError, TransportError) as error:
+        except (IntegrityError, TransportError, Twin) as error:
             self._decline(attempt, error)
             return
         self._meet(binding.cohort, patient=True)
@@ -129,6 +133,8 @@ class Contribution:
         wait_s = min(10.0, party.run.deadline_s / 2) if patient else 0.0
         try:
             self._witnessing.meet(peers, wait_s=wait_s, waiting=party.require_going)
+        except Outdated:
+            raise  # of this folder, not of this institution: a newer copy of it may be about to go on
         except IntegrityError as error:
             party.leave(error)
             raise

@@ -112,7 +112,7 @@ def verified_peers(enrolments: Iterable[wire.Enrolment], config: RunConfig, rost
             raise ProtocolError(f"the aggregator lists node {entry.node} wrongly", where="enrolments")
         if (entry.run, entry.config_digest) != of_run:
             raise ProtocolError(f"enrolment of node {entry.node} is for another run", where="enrolments")
-        signed = messages.enrolment(entry.run, entry.config_digest, entry.node, entry.pad_key)
+        signed = messages.enrolment(entry.run, entry.config_digest, entry.node, entry.pad_key, entry.lease)
         key = bytes.fromhex(roster.member(entry.node).signing_key)
         verify(key, signed, entry.signature, where=f"pad key of node {entry.node}")
         peers[entry.node] = entry.pad_key

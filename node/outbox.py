@@ -2,7 +2,9 @@
 
 A pad may cover one message only. So an attempt is marked as begun before its pad exists, its ciphertexts are
 made once and stored whole, and every retry sends those bytes. A node that finds the mark without the bytes
-(it died in between, or somebody removed them) refuses the attempt: the next attempt has fresh pads.
+(it died in between, or somebody removed them) refuses the attempt: the next attempt has fresh pads. A folder that is
+put back to an earlier state takes the marks along: what a process has begun it knows by itself, and another process has
+other pads (`afml.consortium.lease`).
 """
 
 from __future__ import annotations
@@ -54,6 +56,7 @@ class Outbox:
     def __init__(self, folder: Path, chunk_bytes: int) -> None:
         self._folder = folder
         self._record = RECORD_BYTES + chunk_bytes
+        self._begun: set[Attempt] = set()  # by this process, whatever the folder says
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def find(self, binding: Binding) -> Submission | None:
@@ -64,10 +67,9 @@ class Outbox:
             IntegrityError: The attempt was begun and its bytes are gone.
         """
         mark, stored = self._paths(binding)
-        if not mark.exists():
+        if not mark.exists() and binding.attempt not in self._begun:
             return None
-        begun = json.loads(mark.read_text())
-        if begun["attempt"] != _identity(binding):
+        if mark.exists() and json.loads(mark.read_text())["attempt"] != _identity(binding):
             raise ProtocolError("this node already joined another cohort in this attempt", where=binding)
         size = stored.stat().st_size if stored.exists() else 0
         count, rest = divmod(size - END_BYTES, self._record)
@@ -93,6 +95,7 @@ class Outbox:
         if found is not None:
             return found
         mark, stored = self._paths(binding)
+        self._begun.add(binding.attempt)
         write_bytes(mark, json.dumps({"attempt": _identity(binding)}).encode())
         write_records(stored, make())
         done = self.find(binding)

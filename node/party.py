@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.lease import draw_lease
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.reasons import Cause, Reason
 from afml.consortium.run import RunConfig
@@ -49,6 +50,7 @@ class Party:
         sums: Digest of those sums (`node.agreement.with_sum`).
         news: The run's announcements, once it watches them.
         ended: Whether its part has ended for good: the run has failed, or it has left.
+        lease: The nonce of this process. In memory alone: whoever copies the work folder must not have it.
     """
 
     kit: NodeKit
@@ -63,6 +65,7 @@ class Party:
     sums: bytes = NO_SUMS
     news: Announcements | None = None
     ended: bool = False
+    lease: bytes = field(default_factory=draw_lease, repr=False)
     _digest: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
@@ -99,19 +102,19 @@ class Party:
     @cached_property
     def codec(self) -> Codec:
         """This node's codec of the run."""
-        pads = Pads(self.kit.node, self.run.digest(), self.keys.pad_secrets)
+        pads = Pads(self.kit.node, self.run.digest(), self.keys.pad_secrets, self.lease)
         return self.backend.codec(self.params, self.keys.shared, pads)
 
     def length(self, round_number: int) -> int:
         """Length of the update vector of a round."""
         return self.task.length(self.run.phase_of(round_number)[0])
 
-    def bind(self, attempt: Attempt, cohort: tuple[int, ...]) -> Binding:
-        """An attempt of this run by a cohort."""
-        return Binding(self.run.run, self.run.digest(), attempt, cohort)
+    def bind(self, attempt: Attempt, cohort: Mapping[int, bytes]) -> Binding:
+        """An attempt of this run by a cohort: node -> nonce of its process."""
+        return Binding(self.run.run, self.run.digest(), attempt, tuple(cohort), tuple(cohort.values()))
 
-    def agreed_cohort(self, attempt: Attempt, tokens: Sequence[wire.ReadyToken]) -> tuple[int, ...]:
-        """The cohort of an attempt of the next round, by its members' own signatures, all from this node's model.
+    def agreed(self, attempt: Attempt, tokens: Sequence[wire.ReadyToken]) -> Binding:
+        """An attempt of the next round, by its members' own signatures, all from this node's model.
 
         Raises:
             ProtocolError, IntegrityError: See `node.checks.verified_cohort`.
@@ -124,7 +127,7 @@ class Party:
             self.log.error("models differ", round=attempt.round, attempt=attempt.number, problem=str(error))
             self.leave(error)
             raise
-        return cohort
+        return self.bind(attempt, cohort)
 
     def model_digest(self) -> bytes:
         """Keyed digest of the model as it stands, and of every sum in it."""
@@ -137,7 +140,7 @@ class Party:
         if not self.applied:
             return (self.kit.node, *self.keys.pad_secrets)
         header, _ = self.client.fetch(self.applied)
-        return verified_cohort(self.run, self.kit.roster, Attempt(self.applied, header.attempt), header.cohort)
+        return tuple(verified_cohort(self.run, self.kit.roster, Attempt(self.applied, header.attempt), header.cohort))
 
     def tell_round(self, kind: Kind, round_number: int) -> None:
         """Tell what is being done for a round."""

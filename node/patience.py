@@ -100,6 +100,10 @@ class Patience:
         if since is not None and told:
             self._tell(Event("waiting", text=f"{utc_now()} aggregator {self._address} is back"))
 
+    def remark(self, text: str) -> None:
+        """Tell something else that this node waits for: one line with the time."""
+        self._tell(Event("waiting", text=f"{utc_now()} {plain_line(text)}"))
+
     def at_most(self, limit_s: float) -> None:
         """From now on wait no longer than this: what is still to be said can be done without."""
         self._limit = min(self._limit, limit_s)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from afml.consortium.attempt import Attempt
 from afml.consortium.reasons import Reason
 from afml.consortium.stage import Stage
-from afml.core.errors import ConfigError, IntegrityError, ProtocolError, Stopped, Superseded
+from afml.core.errors import ConfigError, IntegrityError, Outdated, ProtocolError, Stopped, Superseded, Twin
 from afml.core.progress import Event
 from afml.training.task import Model
 from afml.wire import federation_pb2 as wire
@@ -49,17 +49,19 @@ class Session:
             Stopped: This node was asked to stop. It has finished what it had spent on, and can be started again.
             BudgetError: The next round does not fit this node's budget; the node has left the run.
             ProtocolError: The run failed, or a peer broke the protocol.
+            Twin: Another process takes part for this node; the node is still in the run.
+            Outdated: Others have more of this node's ledger or updates than its work folder; it is still in the run.
             IntegrityError: A sum, signature or key did not check out.
         """
         try:
             return self._run()
-        except Stopped:
-            self._party.client.away()
+        except (Stopped, Twin, Outdated):
+            self._party.client.away(self._party.lease)
             raise
 
     def _run(self) -> Model:
         party = self._party
-        party.client.enrol(run_keys.pad_keys(party.journal).public)
+        party.client.enrol(run_keys.pad_keys(party.journal).public, party.lease)
         party.tell(Event("enrolled"))
         party.news = party.client.watch()
         for state in party.news:

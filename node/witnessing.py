@@ -27,7 +27,7 @@ from pydantic import Field
 
 from afml.consortium.roster import Roster
 from afml.core.config import Settings
-from afml.core.errors import AfmlError, IntegrityError
+from afml.core.errors import AfmlError, IntegrityError, Outdated
 from afml.core.logging import get_logger
 from afml.ledger import checkpoint as notes
 from afml.ledger.store import Ledger
@@ -108,7 +108,8 @@ class Witnessing:
             waiting: Called now and then meanwhile; may raise to end it.
 
         Raises:
-            IntegrityError: A peer's ledger was rolled back or forked, or this one was.
+            IntegrityError: A peer's ledger was rolled back or forked.
+            Outdated: This one was.
         """
         hello = self._greet(START, peers)
         self._exchange(START, hello, [peer for peer in peers if peer not in self.met], wait_s, waiting)
@@ -124,7 +125,8 @@ class Witnessing:
             The peers whose countersignature is now kept.
 
         Raises:
-            IntegrityError: A peer's ledger was rolled back or forked, or this one was.
+            IntegrityError: A peer's ledger was rolled back or forked.
+            Outdated: This one was.
         """
         hello = self._greet(END, peers)
         lines = self._exchange(END, hello, peers, wait_s, _patient)
@@ -179,7 +181,7 @@ class Witnessing:
             self._witness.require_past(note)
         except IntegrityError as error:
             where = f"{error.where}, by what {holder} holds"
-            raise IntegrityError(error.problem, where=where, cure=error.cure) from None
+            raise Outdated(error.problem, where=where, cure=error.cure) from None
         self._past.add(note)
 
     def _hello(self, moment: str, peers: Sequence[int]) -> Hello:

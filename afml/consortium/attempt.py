@@ -25,17 +25,31 @@ class Attempt(NamedTuple):
 
 @dataclass(frozen=True)
 class Binding:
-    """An attempt of a run, summed over `cohort`."""
+    """An attempt of a run, summed over `cohort`.
+
+    Attributes:
+        run: Name of the run.
+        config_digest: Digest of its configuration.
+        attempt: Round and number.
+        cohort: The nodes in it.
+        leases: The nonce of the process by which each of them takes part (`afml.consortium.lease`), in that order, by
+            their own signed Ready tokens; empty where all nodes are in one process, as in an audit.
+    """
 
     run: str
     config_digest: bytes
     attempt: Attempt
     cohort: tuple[int, ...]
+    leases: tuple[bytes, ...] = ()
 
     @property
     def cohort_digest(self) -> bytes:
-        """SHA-256 of the ascending cohort."""
-        return cohort_digest(self.cohort)
+        """SHA-256 of who is in it, and by which process."""
+        return cohort_digest(self.cohort, self.leases)
+
+    def lease(self, node: int) -> bytes:
+        """The nonce of a member's process, b"" where nobody has any."""
+        return dict(zip(self.cohort, self.leases, strict=True))[node] if self.leases else b""
 
     @property
     def round(self) -> int:

@@ -12,6 +12,8 @@ from afml.consortium.route import Address
 
 PING_S, ANSWER_S = 30, 20
 """Seconds between two questions whether the other end is there, and for its answer."""
+GONE_S = PING_S + ANSWER_S + 10.0
+"""Seconds after which both ends know that the other one is gone, however it went."""
 MOST_PAUSE_S = 10.0
 """Seconds between two tries to reach an aggregator that is away, at most."""
 

@@ -14,16 +14,18 @@ def _message(kind: str, **fields: object) -> bytes:
     return f"afml/v1/{kind}\n".encode() + canonical_json(plain)
 
 
-def enrolment(run: str, config: bytes, node: int, pad_key: bytes) -> bytes:
-    """A node binds its pad key to its identity for one run."""
-    return _message("enrolment", run=run, config=config, node=node, pad_key=pad_key)
+def enrolment(run: str, config: bytes, node: int, pad_key: bytes, lease: bytes) -> bytes:
+    """A node binds its pad key to its identity for one run, and says which process speaks for it from now on."""
+    return _message("enrolment", run=run, config=config, node=node, pad_key=pad_key, lease=lease)
 
 
-def ready(run: str, config: bytes, attempt: Attempt, node: int, model: bytes) -> bytes:
-    """A node agrees to take part in one attempt of a round, from the model whose keyed digest is `model`."""
-    return _message(
-        "ready", run=run, config=config, round=attempt.round, attempt=attempt.number, node=node, model=model
-    )
+def ready(run: str, config: bytes, attempt: Attempt, node: int, model: bytes, lease: bytes) -> bytes:
+    """A node agrees to take part in one attempt of a round, from the model whose keyed digest is `model`.
+
+    By the process with the nonce `lease`, and no other one.
+    """
+    place = {"round": attempt.round, "attempt": attempt.number}
+    return _message("ready", run=run, config=config, **place, node=node, model=model, lease=lease)
 
 
 def leave(run: str, config: bytes, node: int, reason: int) -> bytes:

@@ -8,9 +8,11 @@
     |  `- PolicyError           3  the site's own policy does not allow it
     |- TransportError           4  a peer is not there, a port is in use, a certificate is refused
     |- ProtocolError            5  a peer sent something the protocol forbids
-    |  `- Superseded            5  what was in order when it was said, and came too late
+    |  |- Superseded            5  what was in order when it was said, and came too late
+    |  `- Twin                  5  another process takes part for the same institution
     |- IntegrityError           6  stored or received data does not match its signature, digest or residual
-    |  `- ModelsDiffer          6  nodes that applied the same rounds hold different models
+    |  |- ModelsDiffer          6  nodes that applied the same rounds hold different models
+    |  `- Outdated              6  this institution's own ledger or work folder is older than what others have of it
     |- ReleaseError             7  a release missed its target and was refused
     `- Stopped                  0  a party was asked to stop, and did when it could
 
@@ -88,6 +90,10 @@ class Superseded(ProtocolError):
     """In order, but the run has moved on: whoever said it waits for the next announcement."""
 
 
+class Twin(ProtocolError):
+    """Another process takes part for the same institution, with a copy of its work folder."""
+
+
 class IntegrityError(AfmlError):
     """Data does not match its signature, digest or residual bound."""
 
@@ -96,6 +102,10 @@ class IntegrityError(AfmlError):
 
 class ModelsDiffer(IntegrityError):
     """Nodes that applied the same rounds hold different models: somebody bent a sum, or signs what is not so."""
+
+
+class Outdated(IntegrityError):
+    """This institution's own files are older than what others have of them: it does nothing more from them."""
 
 
 class ReleaseError(AfmlError):

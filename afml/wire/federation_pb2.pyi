@@ -126,19 +126,23 @@ class RunRef(_message.Message):
     RUN_FIELD_NUMBER: _builtins.int
     CONFIG_DIGEST_FIELD_NUMBER: _builtins.int
     NODE_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     config_digest: _builtins.bytes
     node: _builtins.int
+    lease: _builtins.bytes
+    """WatchRun, Away: of the process that speaks, as it enrolled"""
     def __init__(
         self,
         *,
         run: _builtins.str = ...,
         config_digest: _builtins.bytes = ...,
         node: _builtins.int = ...,
+        lease: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_digest", b"config_digest", "node", b"node", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_digest", b"config_digest", "lease", b"lease", "node", b"node", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -168,12 +172,15 @@ class Enrolment(_message.Message):
     NODE_FIELD_NUMBER: _builtins.int
     PAD_KEY_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     config_digest: _builtins.bytes
     node: _builtins.int
     pad_key: _builtins.bytes
     """X25519 public key of this run, 32 bytes"""
     signature: _builtins.bytes
+    lease: _builtins.bytes
+    """nonce of the process that speaks for the node from now on, 16 bytes"""
     def __init__(
         self,
         *,
@@ -182,10 +189,11 @@ class Enrolment(_message.Message):
         node: _builtins.int = ...,
         pad_key: _builtins.bytes = ...,
         signature: _builtins.bytes = ...,
+        lease: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_digest", b"config_digest", "node", b"node", "pad_key", b"pad_key", "run", b"run", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_digest", b"config_digest", "lease", b"lease", "node", b"node", "pad_key", b"pad_key", "run", b"run", "signature", b"signature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -388,6 +396,7 @@ class ReadyToken(_message.Message):
     NODE_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     config_digest: _builtins.bytes
     round: _builtins.int
@@ -396,6 +405,8 @@ class ReadyToken(_message.Message):
     signature: _builtins.bytes
     model: _builtins.bytes
     """keyed digest of the node's model, and of every sum in it, as it stands before this round"""
+    lease: _builtins.bytes
+    """nonce of the process that joins: pads of the attempt are made from those of its cohort"""
     def __init__(
         self,
         *,
@@ -406,10 +417,11 @@ class ReadyToken(_message.Message):
         node: _builtins.int = ...,
         signature: _builtins.bytes = ...,
         model: _builtins.bytes = ...,
+        lease: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "config_digest", b"config_digest", "model", b"model", "node", b"node", "round", b"round", "run", b"run", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "config_digest", b"config_digest", "lease", b"lease", "model", b"model", "node", b"node", "round", b"round", "run", b"run", "signature", b"signature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -105,7 +105,8 @@ class FederationServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Enrol(self, request, context):
-        """Joins a run. Idempotent: a restarted node sends the same bytes again.
+        """Joins a run, and takes the node's place in it for one process: refused (ALREADY_EXISTS) while another process of
+        the node is there. Idempotent; a restarted node says it again with the nonce of its new process.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

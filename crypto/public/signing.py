@@ -43,6 +43,15 @@ class AnyBinding(Protocol):
         """The nodes whose sum will be decrypted."""
         ...
 
+    @property
+    def cohort_digest(self) -> bytes:
+        """See `cohort_digest`."""
+        ...
+
+    def lease(self, node: int) -> bytes:
+        """The nonce of the process by which a member of the cohort takes part; b"" where nobody has any."""
+        ...
+
 
 def generate_signing_key() -> Ed25519PrivateKey:
     """A fresh signing key from the operating system's randomness."""
@@ -71,10 +80,20 @@ def verify(public_raw: bytes, message: bytes, signature: bytes, *, where: object
         raise IntegrityError("signature does not match the roster's key", where=where) from None
 
 
-def cohort_digest(nodes: Sequence[int]) -> bytes:
-    """SHA-256 of the ascending node numbers of a cohort, 32 bytes."""
-    ordered = sorted(nodes)
-    return hashlib.sha256(b"afml cohort v1" + struct.pack(f"<I{len(ordered)}I", len(ordered), *ordered)).digest()
+def cohort_digest(nodes: Sequence[int], leases: Sequence[bytes] = ()) -> bytes:
+    """SHA-256 of who is in a cohort: the ascending node numbers, and by which process each takes part. 32 bytes.
+
+    Args:
+        nodes: Their numbers.
+        leases: The nonce of each one's process, in the order of `nodes`; empty where all of them share one process.
+    """
+    if not leases:
+        ordered = sorted(nodes)
+        return hashlib.sha256(b"afml cohort v1" + struct.pack(f"<I{len(ordered)}I", len(ordered), *ordered)).digest()
+    digest = hashlib.sha256(b"afml cohort v2" + struct.pack("<I", len(nodes)))
+    for node, lease in sorted(zip(nodes, leases, strict=True)):
+        digest.update(struct.pack("<2I", node, len(lease)) + lease)
+    return digest.digest()
 
 
 def chunk_message(binding: AnyBinding, node: int, index: int, count: int, payload: bytes) -> bytes:
@@ -82,7 +101,7 @@ def chunk_message(binding: AnyBinding, node: int, index: int, count: int, payloa
 
     Fields of variable length carry their length, so no two different chunks or bindings give the same message.
     """
-    name, cohort = binding.run.encode(), cohort_digest(binding.cohort)
+    name, cohort = binding.run.encode(), binding.cohort_digest
     return b"".join(
         (
             b"afml chunk v1",

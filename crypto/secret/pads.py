@@ -5,6 +5,9 @@ identity keys. HKDF-SHA256 over (run configuration digest, round, cohort digest,
 an AES-256-CTR key whose stream is the pad: the lower node adds it to its words mod 2^T, the higher one
 subtracts it, so pads cancel in the sum of exactly this cohort (Bonawitz et al. 2017, without the
 double mask: a dropout means a new attempt with new pads, never the opening of a pad).
+
+The cohort digest holds the nonce of every member's process, and a process makes pads where its own is there alone. So
+two processes with copies of one work folder never make the same pad (docs/design/twins.md).
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from numpy.typing import NDArray
 from afml.core.errors import IntegrityError, ProtocolError
 from crypto.public.packing import centre
 from crypto.public.params import CodecParams
-from crypto.public.signing import AnyBinding, cohort_digest
+from crypto.public.signing import AnyBinding
 
 TAG_BYTES = 32
 
@@ -103,11 +106,13 @@ class Pads:
         node: This node.
         config_digest: Digest of the run's configuration.
         secrets: Peer node -> pair secret (`PadKeys.shared`).
+        lease: The nonce of this process, drawn when it started and never stored; b"" where all nodes share a process.
     """
 
     node: int
     config_digest: bytes
     secrets: Mapping[int, bytes]
+    lease: bytes = b""
 
     def words(self, binding: AnyBinding, chunks: range, params: CodecParams) -> NDArray[np.int64]:
         """The sum of this node's pads for a stretch of chunks.
@@ -121,14 +126,16 @@ class Pads:
             Centred words mod 2^T, int64 [len(chunks), 2, slots]; summed over the cohort they are 0 mod 2^T.
 
         Raises:
-            ProtocolError: The attempt is of another run, this node is not in the cohort, a node is listed twice, or
-                a pair secret is absent.
+            ProtocolError: The attempt is of another run, this node is not in the cohort, a node is listed twice, a
+                pair secret is absent, or another process has joined the attempt for this node.
         """
         where = f"round {binding.round}"
         if binding.config_digest != self.config_digest:
             raise ProtocolError("these pads are of another run", where=where)
         if self.node not in binding.cohort or len(set(binding.cohort)) != len(binding.cohort):
             raise ProtocolError(f"cohort does not list node {self.node} once", where=where)
+        if binding.lease(self.node) != self.lease:
+            raise ProtocolError(f"another process has joined this attempt for node {self.node}", where=where)
         total = np.zeros((len(chunks), 2, params.slots), dtype=np.int64)
         for peer in sorted(set(binding.cohort) - {self.node}):
             if peer not in self.secrets:
@@ -142,7 +149,7 @@ class Pads:
         Args and shape as `words`.
         """
         pair = struct.pack("<2Q", *sorted((self.node, peer)))
-        context = struct.pack("<2Q", binding.round, binding.number) + cohort_digest(binding.cohort)
+        context = struct.pack("<2Q", binding.round, binding.number) + binding.cohort_digest
         key = _derive(self.secrets[peer], b"afml pad v1", self.config_digest, context + pair)
         stream = _keystream(key, chunks, (len(chunks), 2, params.slots)).view(np.int64)
         return stream if self.node < peer else -stream

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt
+from afml.consortium.lease import LEASE_BYTES
 from afml.consortium.orders import Order, What
 from afml.consortium.reasons import Reason
 from afml.consortium.roster import Member, Roster
@@ -19,7 +20,7 @@ from aggregator import announcements
 from aggregator.engine import Engine
 from aggregator.store import open_store
 from aggregator.store.base import Published, Upload
-from crypto.public.signing import cohort_digest, public_bytes, sign
+from crypto.public.signing import public_bytes, sign
 from tests.masking_runs import masking_run
 
 PARAMETERS = 49
@@ -49,6 +50,7 @@ class _Aggregator:
     def __post_init__(self) -> None:
         self.keys = {node: Ed25519PrivateKey.generate() for node in self.config.nodes}
         self.pads = {node: bytes([node]) * 32 for node in self.config.nodes}
+        self.leases = {node: bytes([node]) * LEASE_BYTES for node in self.config.nodes}
         members = [
             Member(node=node, name=f"node-{node}", signing_key=public_bytes(key).hex(), sealing_key="0" * 64)
             for node, key in self.keys.items()
@@ -93,6 +95,11 @@ class _Aggregator:
     def cohort(self) -> list[int]:
         return self.cohort_of(self.attempt)
 
+    @property
+    def tokens(self) -> list[wire.ReadyToken]:
+        """Of the cohort."""
+        return announcements.cohort(self.store, self.attempt)
+
     def cohort_of(self, attempt: Attempt) -> list[int]:
         return [token.node for token in announcements.cohort(self.store, attempt)]
 
@@ -105,10 +112,10 @@ class Machine(_Aggregator):
         return {"run": self.config.run, "config_digest": self.config.digest()}
 
     def enrolment(self, node: int, *, pad: bytes | None = None) -> wire.Enrolment:
-        pad_key = pad or self.pads[node]
-        signed = messages.enrolment(self.config.run, self.config.digest(), node, pad_key)
+        pad_key, lease = pad or self.pads[node], self.leases[node]
+        signed = messages.enrolment(self.config.run, self.config.digest(), node, pad_key, lease)
         signature = sign(self.keys[node], signed)
-        return wire.Enrolment(**self._run, node=node, pad_key=pad_key, signature=signature)
+        return wire.Enrolment(**self._run, node=node, pad_key=pad_key, signature=signature, lease=lease)
 
     def enrol(self, *nodes: int) -> None:
         for node in nodes or self.config.nodes:
@@ -118,8 +125,9 @@ class Machine(_Aggregator):
         self, node: int, round_number: int, attempt: int, *, signer: int | None = None, model: bytes = MODEL
     ) -> wire.ReadyToken:
         place = Attempt(round_number, attempt)
-        signed = messages.ready(self.config.run, self.config.digest(), place, node, model)
-        return wire.ReadyToken(**self._run, round=round_number, attempt=attempt, node=node, model=model,
+        lease = self.leases[node]
+        signed = messages.ready(self.config.run, self.config.digest(), place, node, model, lease)
+        return wire.ReadyToken(**self._run, round=round_number, attempt=attempt, node=node, model=model, lease=lease,
                                signature=sign(self.keys[signer or node], signed))  # fmt: skip
 
     def ready(self, *nodes: int) -> None:
@@ -131,7 +139,8 @@ class Machine(_Aggregator):
         attempt = self.attempt
         settings: dict[str, object] = {
             **self._run, "round": attempt.round, "attempt": attempt.number, "node": sender, "chunks": 1,
-            "cohort_digest": cohort_digest(self.cohort), "parameters": PARAMETERS,
+            "cohort_digest": announcements.bound(self.store, self.config, attempt).cohort_digest,
+            "parameters": PARAMETERS,
         } | changes  # fmt: skip
         return wire.UpdateHeader(**settings)
 

@@ -75,6 +75,17 @@ def test_removed_or_cut_bytes_refuse_the_attempt(tmp_path: Path) -> None:
         box.submission(ATTEMPT, never)
 
 
+def test_a_folder_that_is_put_back_under_a_process_makes_no_second_message(tmp_path: Path) -> None:
+    box = Outbox(tmp_path / "box", BYTES)
+    stored = box.submission(ATTEMPT, make).path
+    for path in (stored, stored.with_suffix(".begun")):
+        path.unlink()
+    for ask in (lambda: box.find(ATTEMPT), lambda: box.submission(ATTEMPT, never)):
+        with pytest.raises(IntegrityError, match="making them again would reuse a pad"):
+            ask()
+    assert Outbox(tmp_path / "box", BYTES).find(ATTEMPT) is None, "another process has other pads"
+
+
 def test_one_cohort_per_attempt(tmp_path: Path) -> None:
     box = Outbox(tmp_path, BYTES)
     assert box.find(ATTEMPT) is None

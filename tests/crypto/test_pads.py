@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.lease import LEASE_BYTES
 from afml.core.errors import IntegrityError, ProtocolError
 from crypto.public.packing import centre
 from crypto.public.params import CodecParams, choose
@@ -24,6 +25,7 @@ from tests.crypto.parties import CONFIG, FIRST, attempt, secrets
 
 PARAMS = choose(5, 16, 10**6)
 POOL = 12
+LEASE = bytes(LEASE_BYTES)
 
 
 def words(
@@ -34,9 +36,11 @@ def words(
     config: bytes = CONFIG,
     chunks: range = range(2),
     params: CodecParams = PARAMS,
+    leases: dict[int, bytes] | None = None,
 ) -> np.ndarray:
-    binding = Binding("run", config, at, tuple(cohort))
-    return Pads(node, config, secrets(POOL)[node]).words(binding, chunks, params)
+    of = {member: bytes([member]) * LEASE_BYTES for member in cohort} | (leases or {})
+    binding = Binding("run", config, at, tuple(cohort), tuple(of[member] for member in cohort))
+    return Pads(node, config, secrets(POOL)[node], of.get(node, b"")).words(binding, chunks, params)
 
 
 def looks_uniform(pads: np.ndarray, bits: int = PARAMS.total_bits) -> bool:
@@ -73,6 +77,9 @@ def test_a_missing_member_leaves_noise(cohort: list[int], data: st.DataObject) -
             {"at": Attempt(2, 1)},
             {"at": Attempt(1, 2)},
             {"config": b"x" * 32},
+            {"leases": {1: LEASE}},  # the process of either end of a pair, or of a third node, was started again
+            {"leases": {2: LEASE}},
+            {"leases": {3: LEASE}},
             {"chunks": range(2, 4)},
         ]
     ),
@@ -96,7 +103,12 @@ def test_pads_do_not_depend_on_the_order_of_the_cohort_or_the_stretch_of_chunks(
 def test_pads_match_the_written_definition() -> None:
     """Word by word in Python integers, from HKDF and AES-CTR as the design note defines them."""
     cohort, node, chunk = [2, 5, 9], 5, 3
-    context = (7).to_bytes(8, "little") + (2).to_bytes(8, "little") + cohort_digest(cohort)
+    leases = [bytes([member]) * LEASE_BYTES for member in cohort]
+    digest = hashlib.sha256(b"afml cohort v2" + (3).to_bytes(4, "little"))
+    for member, lease in zip(cohort, leases, strict=True):
+        digest.update(member.to_bytes(4, "little") + LEASE_BYTES.to_bytes(4, "little") + lease)
+    assert cohort_digest(cohort, leases) == cohort_digest(cohort[::-1], leases[::-1]) == digest.digest()
+    context = (7).to_bytes(8, "little") + (2).to_bytes(8, "little") + digest.digest()
     modulus = 2**PARAMS.total_bits
     want = [0] * (2 * PARAMS.slots)
     for peer in (2, 9):
@@ -120,6 +132,16 @@ def test_wrong_cohorts_are_refused() -> None:
         words(1, [1, 1, 2])
     with pytest.raises(ProtocolError, match="no pad key of node 40"):
         words(1, [1, 40])
+
+
+def test_a_process_makes_pads_only_where_it_has_joined_itself() -> None:
+    joined = Binding("run", CONFIG, FIRST, (1, 2), (LEASE, b"2" * LEASE_BYTES))
+    assert Pads(1, CONFIG, secrets(POOL)[1], LEASE).words(joined, range(1), PARAMS).any()
+    for other in (b"3" * LEASE_BYTES, b"2" * LEASE_BYTES, b""):
+        with pytest.raises(ProtocolError, match="another process has joined this attempt for node 1"):
+            Pads(1, CONFIG, secrets(POOL)[1], other).words(joined, range(1), PARAMS)
+    with pytest.raises(ProtocolError, match="another process"):
+        Pads(1, CONFIG, secrets(POOL)[1], LEASE).words(attempt([1, 2]), range(1), PARAMS)
 
 
 def test_pads_of_another_run_are_refused() -> None:
@@ -150,14 +172,14 @@ def test_unusable_peer_keys_are_refused(bad: bytes) -> None:
 
 def test_pad_keys_are_signed_by_the_identity_key() -> None:
     identity, pad = generate_signing_key(), PadKeys.generate()
-    signature = sign(identity, messages.enrolment("run", CONFIG, 3, pad.public))
-    verify(public_bytes(identity), messages.enrolment("run", CONFIG, 3, pad.public), signature)
+    signature = sign(identity, messages.enrolment("run", CONFIG, 3, pad.public, LEASE))
+    verify(public_bytes(identity), messages.enrolment("run", CONFIG, 3, pad.public, LEASE), signature)
     swapped = PadKeys.generate().public
     for message in (
-        messages.enrolment("run", CONFIG, 3, swapped),
-        messages.enrolment("run", CONFIG, 4, pad.public),
-        messages.enrolment("run2", CONFIG, 3, pad.public),
-        messages.enrolment("run", b"y" * 32, 3, pad.public),
+        messages.enrolment("run", CONFIG, 3, swapped, LEASE),
+        messages.enrolment("run", CONFIG, 4, pad.public, LEASE),
+        messages.enrolment("run2", CONFIG, 3, pad.public, LEASE),
+        messages.enrolment("run", b"y" * 32, 3, pad.public, LEASE),
     ):
         with pytest.raises(IntegrityError):
             verify(public_bytes(identity), message, signature)

@@ -17,6 +17,7 @@ import numpy as np
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.lease import LEASE_BYTES
 from afml.consortium.reasons import Reason
 from afml.consortium.run import Phase, RunConfig
 from afml.consortium.scheme import run_params
@@ -43,6 +44,7 @@ from tests.crypto import parties
 NODES = (1, 2, 3, 4)
 ROUNDS, PARAMETERS = 4, 200
 ROSTER, KEYS = parties.roster(len(NODES))
+LEASES = {node: bytes([node]) * LEASE_BYTES for node in NODES}
 
 
 class Spent(Exception):
@@ -123,7 +125,7 @@ class _Client:
     tokens: list[wire.ReadyToken] = field(default_factory=list)
     left: list[Reason] = field(default_factory=list)
 
-    def ready(self, attempt: Attempt, model: bytes) -> None:
+    def ready(self, attempt: Attempt, model: bytes, lease: bytes) -> None:
         self.tokens.append(token(self.config, self.node, attempt, model))
 
     def fetch(self, round_number: int) -> tuple[wire.AggregateHeader, Iterator[bytes]]:
@@ -139,9 +141,9 @@ class _Client:
 
 
 def token(config: RunConfig, node: int, attempt: Attempt, model: bytes) -> wire.ReadyToken:
-    signed = messages.ready(config.run, config.digest(), attempt, node, model)
+    signed = messages.ready(config.run, config.digest(), attempt, node, model, LEASES[node])
     return wire.ReadyToken(run=config.run, config_digest=config.digest(), round=attempt.round, attempt=attempt.number,
-                           node=node, model=model, signature=sign(KEYS[node], signed))  # fmt: skip
+                           node=node, model=model, lease=LEASES[node], signature=sign(KEYS[node], signed))  # fmt: skip
 
 
 class _Guard:
@@ -184,7 +186,7 @@ def _shared_key() -> bytes:
 @functools.cache
 def _codec(node: int) -> Codec:
     """A node's codec, loaded once for all trials."""
-    pads = Pads(node, bent_run().digest(), parties.secrets(len(NODES))[node])
+    pads = Pads(node, bent_run().digest(), parties.secrets(len(NODES))[node], LEASES[node])
     return CKKS.codec(params(), _shared_key(), pads)
 
 
@@ -198,7 +200,7 @@ class Node:
         self.journal = _Journal(where, outbox)
         kit: Any = SimpleNamespace(node=number, roster=ROSTER, signing_key=KEYS[number], sealing_key=None)
         stubs: tuple[Any, ...] = (_Guard(sent), self.journal, self.client)
-        self.party = Party(kit, config, trainer, *stubs, CKKS)
+        self.party = Party(kit, config, trainer, *stubs, CKKS, lease=LEASES[number])
         self.party.__dict__["keys"] = RunKeys(_shared_key(), parties.secrets(len(NODES))[number])
         self.party.__dict__["codec"] = _codec(number)
         self.party.outbox = _Outbox(sent)  # type: ignore[assignment]
@@ -269,7 +271,7 @@ class History:
 
     def _sum(self, attempt: Attempt, cohort: tuple[int, ...]) -> Sum:
         config = bent_run()
-        binding = Binding(config.run, config.digest(), attempt, cohort)
+        binding = Binding(config.run, config.digest(), attempt, cohort, tuple(LEASES[node] for node in cohort))
         tokens = []
         for number in cohort:
             node = self.node(number, attempt.round)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.lease import draw_lease
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.run import RunConfig
 from afml.consortium.scheme import run_params
@@ -31,6 +33,7 @@ class ByHand:
     config: RunConfig
     key: RunKey
     channel: grpc.Channel = field(init=False)
+    lease: bytes = field(default_factory=draw_lease)
 
     def __post_init__(self) -> None:
         tls = self.kit.tls
@@ -45,20 +48,26 @@ class ByHand:
 
     def enrol(self) -> None:
         pad_key = bytes([self.kit.node]) * 32
-        signed = messages.enrolment(self.config.run, self.config.digest(), self.kit.node, pad_key)
+        signed = messages.enrolment(self.config.run, self.config.digest(), self.kit.node, pad_key, self.lease)
         signature = sign(self.kit.signing_key, signed)
-        request = wire.Enrolment(**self.run, node=self.kit.node, pad_key=pad_key, signature=signature)
+        request = wire.Enrolment(**self.run, node=self.kit.node, pad_key=pad_key, signature=signature,
+                                 lease=self.lease)  # fmt: skip
         self.stub.Enrol(request, timeout=20, wait_for_ready=True)
 
     def ready(self, round_number: int, attempt: int, model: bytes = bytes(32)) -> None:
         place = Attempt(round_number, attempt)
-        signed = messages.ready(self.config.run, self.config.digest(), place, self.kit.node, model)
+        signed = messages.ready(self.config.run, self.config.digest(), place, self.kit.node, model, self.lease)
         token = wire.ReadyToken(**self.run, round=round_number, attempt=attempt, node=self.kit.node,
-                                model=model, signature=sign(self.kit.signing_key, signed))  # fmt: skip
+                                lease=self.lease, model=model,
+                                signature=sign(self.kit.signing_key, signed))  # fmt: skip
         self.stub.Ready(token, timeout=20)
 
+    def follow(self) -> Any:
+        """The stream of the run's announcements."""
+        return self.stub.WatchRun(wire.RunRef(**self.run, node=self.kit.node, lease=self.lease), timeout=60)
+
     def state(self) -> wire.RunState:
-        stream = self.stub.WatchRun(wire.RunRef(**self.run, node=self.kit.node), timeout=20)
+        stream = self.follow()
         state: wire.RunState = next(stream)
         stream.cancel()
         return state

@@ -189,16 +189,16 @@ def test_the_last_models_are_compared_with_whoever_answers() -> None:
 def test_a_digest_holds_every_coordinate_of_every_sum_and_whose_it_is(history: History) -> None:
     party = history.node(1, 1).party
     total = np.arange(PARAMETERS)
-    binding = party.bind(Attempt(1, 1), (1, 2, 3))
+    binding = party.bind(Attempt(1, 1), dict.fromkeys((1, 2, 3), b"1"))
     digests = {with_sum(bytes(32), binding, total)}
     for place in range(PARAMETERS):
         moved = total.copy()
         moved[place] += 1
         digests.add(with_sum(bytes(32), binding, moved))
     digests.add(with_sum(b"1" * 32, binding, total))
-    for other in (party.bind(Attempt(1, 2), (1, 2, 3)), party.bind(Attempt(1, 1), (1, 2, 4))):
-        digests.add(with_sum(bytes(32), other, total))
-    assert len(digests) == 1 + PARAMETERS + 3
+    for at, cohort, lease in ((2, (1, 2, 3), b"1"), (1, (1, 2, 4), b"1"), (1, (1, 2, 3), b"2")):
+        digests.add(with_sum(bytes(32), party.bind(Attempt(1, at), dict.fromkeys(cohort, lease)), total))
+    assert len(digests) == 1 + PARAMETERS + 4
 
 
 def test_it_costs_a_node_of_five_less_than_a_thousandth_of_a_rounds_bytes() -> None:

@@ -43,7 +43,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 def _verify(machine: Machine, tokens: list[wire.ReadyToken]) -> tuple[int, ...]:
-    return verified_cohort(machine.config, machine.roster, Attempt(1, 1), tokens)
+    return tuple(verified_cohort(machine.config, machine.roster, Attempt(1, 1), tokens))
 
 
 def test_a_cohort_counts_with_every_members_signature(machine: Machine) -> None:

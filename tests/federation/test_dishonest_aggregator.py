@@ -9,6 +9,7 @@ import pytest
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.lease import LEASE_BYTES
 from afml.consortium.run import RunConfig
 from afml.core.errors import BudgetError, IntegrityError, ProtocolError
 from afml.privacy.noise import grid_for, node_std
@@ -26,21 +27,22 @@ from tests.policies import terms
 
 ROSTER, KEYS = parties.roster(4)
 CONFIG = small_run(4)
-MODEL = bytes(32)
+MODEL, LEASE = bytes(32), bytes(LEASE_BYTES)
 
 
 def token(node: int, attempt: int = 1, *, signer: int | None = None) -> wire.ReadyToken:
-    signed = messages.ready(CONFIG.run, CONFIG.digest(), Attempt(1, attempt), node, MODEL)
+    signed = messages.ready(CONFIG.run, CONFIG.digest(), Attempt(1, attempt), node, MODEL, LEASE)
     key = KEYS[signer or node]
     return wire.ReadyToken(run=CONFIG.run, config_digest=CONFIG.digest(), round=1, attempt=attempt, node=node,
-                           model=MODEL, signature=sign(key, signed))  # type: ignore[arg-type]  # fmt: skip
+                           model=MODEL, lease=LEASE, signature=sign(key, signed))  # type: ignore[arg-type]  # fmt: skip
 
 
 # -- cohorts -----------------------------------------------------------------------------------------
 
 
 def test_a_cohort_of_signed_tokens_is_believed() -> None:
-    assert verified_cohort(CONFIG, ROSTER, Attempt(1, 1), [token(4), token(1), token(2)]) == (1, 2, 4)
+    believed = verified_cohort(CONFIG, ROSTER, Attempt(1, 1), [token(4), token(1), token(2)])
+    assert list(believed.items()) == [(1, LEASE), (2, LEASE), (4, LEASE)]
 
 
 def test_nobody_can_be_invented() -> None:

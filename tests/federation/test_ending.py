@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from afml.cli.node import _stop_in_order
+from afml.consortium.lease import draw_lease
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.reasons import Reason
 from afml.core.errors import IntegrityError, ProtocolError
@@ -41,7 +42,7 @@ def test_a_run_that_failed_takes_its_keys_along_and_is_not_begun_again(tmp_path:
     third = Client(f"127.0.0.1:{port}", load_node_kit(consortium.kit(3)), config)
     try:
         nodes = {n: consortium.start_node(n, port, "lost") for n in (1, 2)}
-        third.enrol(PadKeys.generate().public)
+        third.enrol(PadKeys.generate().public, draw_lease())
         for folder in runs.values():
             until(lambda folder=folder: (folder / "ckks.key").exists())
         nodes[2].kill()

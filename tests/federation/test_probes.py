@@ -117,8 +117,8 @@ def test_what_others_signed_is_worth_nothing_in_another_mouth(scene: Scene) -> N
     """A message of an honest node, captured and sent again: by somebody else as it was, and under another name."""
     insider, victim = scene.insider(seed=3), scene.nodes[1]
     attempt = Attempt(1, 1)
-    signed = messages.ready(scene.config.run, scene.config.digest(), attempt, 1, bytes(32))
-    captured = wire.ReadyToken(**victim.run, round=1, attempt=1, node=1, model=bytes(32),
+    signed = messages.ready(scene.config.run, scene.config.digest(), attempt, 1, bytes(32), victim.lease)
+    captured = wire.ReadyToken(**victim.run, round=1, attempt=1, node=1, model=bytes(32), lease=victim.lease,
                                signature=sign(victim.kit.signing_key, signed))  # fmt: skip
     assert insider.replay("Ready", captured.SerializeToString()) == "FAILED_PRECONDITION"
     captured.node = OUTSIDER
@@ -153,7 +153,8 @@ def test_honest_nodes_finish_while_all_that_goes_on(scene: Scene, other: TlsIden
 def _one_round(scene: Scene) -> None:
     for node in scene.nodes.values():
         node.ready(1, 1)
-    attempt = Binding(scene.config.run, scene.config.digest(), Attempt(1, 1), (1, 2, 3))
+    leases = tuple(node.lease for node in scene.nodes.values())
+    attempt = Binding(scene.config.run, scene.config.digest(), Attempt(1, 1), (1, 2, 3), leases)
     params = run_params(scene.config)
     top = 2 ** (params.total_bits - 3)
     words = np.random.default_rng(1).integers(-top, top, (3, CHUNKS, 2, params.slots))

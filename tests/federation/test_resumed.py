@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.lease import LEASE_BYTES
 from afml.consortium.run import Phase
 from afml.consortium.scheme import run_params
 from afml.core.recordfile import read_records, write_records
@@ -28,6 +29,7 @@ from tests.federation.served import NODES, Served
 
 CUT = 200_000
 PARAMETERS = 250_000
+LEASE = bytes(LEASE_BYTES)
 
 
 class CuttingLink:
@@ -79,10 +81,10 @@ class Scene:
         self.served = Served(root, phases=(phase,))
         config = self.served.config
         for node, client in self.served.clients.items():
-            client.enrol(bytes([node]) * 32)
+            client.enrol(bytes([node]) * 32, LEASE)
         for client in self.served.clients.values():
-            client.ready(Attempt(1, 1), MODEL)
-        self.binding = Binding(config.run, config.digest(), Attempt(1, 1), NODES)
+            client.ready(Attempt(1, 1), MODEL, LEASE)
+        self.binding = Binding(config.run, config.digest(), Attempt(1, 1), NODES, (LEASE,) * len(NODES))
         params = run_params(config)
         self.count = params.chunks(PARAMETERS)
         words = np.zeros((2, params.slots), np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import grpc
 import numpy as np
@@ -44,7 +45,8 @@ class Scene:
             node.enrol()
         for node in self.nodes.values():
             node.ready(1, 1)
-        self.attempt = Binding(config.run, config.digest(), Attempt(1, 1), (1, 2, 3))
+        leases = tuple(node.lease for node in self.nodes.values())
+        self.attempt = Binding(config.run, config.digest(), Attempt(1, 1), (1, 2, 3), leases)
         rng = np.random.default_rng(1)
         shape = (3, CHUNKS, 2, params.slots)
         self.words = rng.integers(-(2 ** (params.total_bits - 3)), 2 ** (params.total_bits - 3), shape)
@@ -137,12 +139,12 @@ def _of_another_node(scene: Scene) -> list[wire.UpdatePart]:
 
 
 def _of_another_attempt(scene: Scene) -> list[wire.UpdatePart]:
-    other = Binding(scene.config.run, scene.config.digest(), Attempt(1, 2), (1, 2, 3))
+    other = replace(scene.attempt, attempt=Attempt(1, 2))
     return [scene.header(), *scene.chunks(attempt=other)]
 
 
 def _of_another_cohort(scene: Scene) -> list[wire.UpdatePart]:
-    other = Binding(scene.config.run, scene.config.digest(), Attempt(1, 1), (1, 2))
+    other = replace(scene.attempt, cohort=(1, 2), leases=scene.attempt.leases[:2])
     return [scene.header(), *scene.chunks(attempt=other)]
 
 

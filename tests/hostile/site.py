@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.lease import LEASE_BYTES
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError, ProtocolError, TransportError
@@ -38,6 +39,8 @@ from tests.hostile.post import HostilePost
 from tests.hostile.truth import leak_of_one
 
 Sum = NDArray[np.int64]
+LEASE = bytes(LEASE_BYTES)
+"""Copies of a work folder are not what is played here (tests/federation/test_twins.py)."""
 
 
 @dataclass
@@ -168,7 +171,7 @@ class Institution:
             AfmlError: It does not; nothing was spent.
         """
         run = seat.run
-        cohort = verified_cohort(run, self.kit.roster, attempt, tokens)
+        cohort = tuple(verified_cohort(run, self.kit.roster, attempt, tokens))
         require_same_model(attempt.round, self.node, seat.sums, tokens)
         if set(cohort) - {self.node} - seat.witnessing.met:
             raise TransportError("no head of a member's ledger came")
@@ -240,8 +243,8 @@ class Institution:
 
 def token(kit: NodeKit, run: RunConfig, attempt: Attempt, model: bytes) -> wire.ReadyToken:
     """A signed Ready."""
-    signed = messages.ready(run.run, run.digest(), attempt, kit.node, model)
+    signed = messages.ready(run.run, run.digest(), attempt, kit.node, model, LEASE)
     return wire.ReadyToken(
         run=run.run, config_digest=run.digest(), round=attempt.round, attempt=attempt.number, node=kit.node,
-        model=model, signature=sign(kit.signing_key, signed),
+        model=model, lease=LEASE, signature=sign(kit.signing_key, signed),
     )  # fmt: skip

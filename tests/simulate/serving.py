@@ -44,6 +44,9 @@ class Context:
     def auth_context(self) -> dict[str, list[bytes]]:
         return {"x509_subject_alternative_name": self._names}
 
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:1"
+
     async def abort(self, code: grpc.StatusCode, details: str) -> None:
         raise CallFailed(code, details)
 

@@ -137,7 +137,7 @@ def test_what_would_break_a_run_is_seen(consortium: Consortium, name: str, monke
     """The product broken on purpose, in one way: some schedule among a few says so."""
     place, broken, said = BROKEN[name]
     monkeypatch.setattr(place, broken)
-    for seed in range(6):
+    for seed in range(12):
         try:
             play(consortium, seed)
         except AssertionError as error:
