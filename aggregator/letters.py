@@ -15,7 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from afml.consortium import messages
-from afml.consortium.limits import LETTERS, MAX_LETTER, MAX_OWN, MAX_SUBJECT, PIECE
+from afml.consortium.limits import LETTERS, MAX_LETTER, MAX_NOTE, MAX_OWN, MAX_SUBJECT, MAX_WORD, PIECE
+from afml.consortium.makers import PUBLIC_PART, RUN_KEY
 from afml.core.errors import ProtocolError
 from afml.core.files import write_bytes
 from afml.ledger import tree
@@ -56,10 +57,14 @@ class Letters:
         if not self._wanted(header):
             return
         common = bytearray()
-        async for part in parts:
-            common += part.piece
-            if len(common) > header.size:
-                break
+        try:
+            async for part in parts:
+                common += part.piece
+                if len(common) > header.size:
+                    break
+        except BaseException:
+            common.clear()  # at once: whoever keeps the error keeps what is named here
+            raise
         if len(common) != header.size:
             raise ProtocolError("a letter's size is not what its header says")
         leaves = _leaves(header)
@@ -112,9 +117,12 @@ class Letters:
         if not named or len(named) != len(set(named)):
             raise ProtocolError("a letter is to nobody, or to somebody twice")
         longest = max(len(own.body) for own in header.own)
-        if header.size > MAX_LETTER or longest > MAX_OWN or len(header.subject) > MAX_SUBJECT:
-            limits = f"{MAX_LETTER} bytes for all and {MAX_OWN} for each"
-            raise ProtocolError(f"a letter may hold {limits}, not {header.size} and {longest}")
+        most = MAX_LETTER if header.subject in (RUN_KEY, PUBLIC_PART) else MAX_NOTE
+        if header.size > most or longest > MAX_OWN or len(header.subject) > MAX_SUBJECT:
+            limits = f"{most} bytes for all and {MAX_OWN} for each"
+            raise ProtocolError(f"a letter under this subject may hold {limits}, not {header.size} and {longest}")
+        if header.ByteSize() > MAX_WORD + len(named) * (MAX_OWN + 16):
+            raise ProtocolError("a letter's header is longer than what it says")
         if self._kept.find(header.sender, header.subject):
             return False
         if self._kept.sent_by(header.sender) >= LETTERS + len(config.nodes):

@@ -17,7 +17,6 @@ from typing import Any, TypeAlias
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from afml.consortium.connection import AGGREGATOR
 from afml.consortium.inforce import InForce
 from afml.consortium.kit import AggregatorKit, Renewed
 from afml.consortium.limits import TIME_MS
@@ -32,6 +31,7 @@ from afml.core.files import hold_alone, write_bytes
 from afml.core.logging import get_logger
 from afml.wire.federation_pb2_grpc import add_FederationServicer_to_server
 from aggregator.engine import Engine
+from aggregator.handles import listening_options
 from aggregator.malformed import log_in_one_line
 from aggregator.orders import Orders
 from aggregator.peers import Peers
@@ -158,7 +158,7 @@ async def _listening(service: Service, kit: AggregatorKit, folder: Folder, liste
     certificates = InForce(kit.folder, kit.roster, folder.seen)
     certificates.announce("aggregator", kit.tls.certificate)
     peers = Peers(kit.roster, certificates)
-    server = grpc.aio.server(options=AGGREGATOR, interceptors=[peers])
+    server = grpc.aio.server(options=listening_options(len(kit.roster.members)), interceptors=[peers])
     add_FederationServicer_to_server(service, server)  # type: ignore[no-untyped-call]
     healthy = _Clock()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
@@ -178,6 +178,10 @@ class _Clock(health.aio.HealthServicer):  # type: ignore[misc]
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> Any:
         context.set_trailing_metadata(((TIME_MS, str(time.time_ns() // 1_000_000)),))
         return await super().Check(request, context)
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
+        """Not served: a stream that anybody may hold for ever."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "ask by Check")
 
 
 async def _until_signal(work: Coroutine[Any, Any, None]) -> None:

@@ -1,43 +1,35 @@
-"""The gRPC surface: checks who speaks, hands on what is said, turns refusals into statuses."""
+"""The gRPC surface: hands on what nodes say, and sends what they ask for."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Protocol, TypeAlias, TypeVar
-from urllib.parse import unquote
+from typing import TypeAlias, TypeVar
 
 import grpc
 
-from afml.consortium.kit import node_of_peer
-from afml.core.errors import AfmlError, IntegrityError, ProtocolError, Superseded, Twin
-from afml.core.logging import get_logger
+from afml.core.errors import ProtocolError
 from afml.core.recordfile import read_records
 from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import FederationServicer
 from aggregator import announcements
+from aggregator.calls import Calls, Context, Said, address
 from aggregator.engine import Engine
 from aggregator.leases import Leases
 from aggregator.letters import Letters
+from aggregator.membership import Membership
 from aggregator.publishing import Publisher
 from aggregator.run import ServedRun
+from aggregator.turns import Kind, Turn, Turns
 from aggregator.uploads import Uploads
 from aggregator.watchers import Watchers
 
-Context: TypeAlias = Any  # grpc.aio.ServicerContext; grpcio ships no types
 Work: TypeAlias = Callable[[], None]
 _LAST_WORDS_S = 10.0
 _LETTERS_S = 60.0  # a node that waits for letters asks again after this long at most
 _TOGETHER_S = 0.05
 Part = TypeVar("Part", wire.UpdatePart, wire.LetterPart)
-
-
-class _OfRun(Protocol):
-    @property
-    def run(self) -> str: ...
-    @property
-    def config_digest(self) -> bytes: ...
 
 
 class Service(FederationServicer):
@@ -46,8 +38,8 @@ class Service(FederationServicer):
     def __init__(self, run: ServedRun, engine: Engine, publisher: Publisher, watchers: Watchers) -> None:
         self._run, self._engine, self._watchers = run, engine, watchers
         self._uploads, self._letters = Uploads(run, engine, publisher), Letters(run)
-        self._digest = run.config.digest()
-        self._log = get_logger().bind(run=run.config.run)
+        self._members = Membership(run.store.members, run.config, run.roster)
+        self._calls, self._turns = Calls(run), Turns()
         self._told: set[int] = set()
         self._leases = Leases()
 
@@ -61,7 +53,12 @@ class Service(FederationServicer):
     async def ListEnrolments(self, request: wire.RunRef, context: Context) -> wire.Enrolments:
         """All enrolments."""
         found: list[wire.Enrolment] = []
-        await self._do(context, request.node, lambda: found.extend(announcements.enrolments(self._run.store)))
+
+        def find() -> None:
+            self._members.require_admitted(request)
+            found.extend(announcements.enrolments(self._run.store))
+
+        await self._do(context, request, find)
         return wire.Enrolments(enrolments=found)
 
     async def Ready(self, request: wire.ReadyToken, context: Context) -> wire.Accepted:
@@ -71,7 +68,7 @@ class Service(FederationServicer):
 
     async def Leave(self, request: wire.LeaveNotice, context: Context) -> wire.Accepted:
         """Leave the run."""
-        await self._do(context, request.node, lambda: self._engine.leave(request))
+        await self._do(context, request, lambda: self._engine.leave(request))
         return wire.Accepted()
 
     async def Away(self, request: wire.RunRef, context: Context) -> wire.Accepted:
@@ -81,17 +78,17 @@ class Service(FederationServicer):
             self._leases.require_free(request.node, request.lease)
             self._engine.away(request)
 
-        await self._do(context, request.node, away)
+        await self._do(context, request, away)
         return wire.Accepted()
 
     async def Decline(self, request: wire.DeclineNotice, context: Context) -> wire.Accepted:
         """Give up an attempt."""
-        await self._do(context, request.node, lambda: self._engine.decline(request))
+        await self._do(context, request, lambda: self._engine.decline(request))
         return wire.Accepted()
 
     async def ReportDigest(self, request: wire.ModelDigest, context: Context) -> wire.Accepted:
         """Report the keyed model digest."""
-        await self._do(context, request.node, lambda: self._engine.report_digest(request))
+        await self._do(context, request, lambda: self._engine.report_digest(request))
         return wire.Accepted()
 
     async def UpdateProgress(self, request: wire.UpdateHeader, context: Context) -> wire.Progress:
@@ -101,29 +98,30 @@ class Service(FederationServicer):
         def look() -> None:
             found.chunks = self._uploads.received(request)
 
-        await self._do(context, request.node, look)
+        await self._do(context, request, look)
         return found
 
     # -- streams -------------------------------------------------------------------------------------
 
     async def WatchRun(self, request: wire.RunRef, context: Context) -> AsyncIterator[wire.RunState]:
         """Every state, from the present one on, for the process that speaks for its node."""
-        await self._do(context, request.node, lambda: self._check_follower(request))
+        await self._do(context, request, lambda: self._check_follower(request))
         if not self._leases.holds(request.node, request.lease):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this process has not enrolled since the aggregator began")
-        with self._leases.following(request.node):
-            async for state in self._news(request.node):
+        with self._leases.following(request.node), self._turns.taken(request.node, Kind.NEWS) as turn:
+            await self._watchers.notify()  # an older stream of the node may have to end
+            async for state in self._news(request.node, turn):
                 yield state
 
-    async def _news(self, node: int) -> AsyncIterator[wire.RunState]:
+    async def _news(self, node: int, turn: Turn) -> AsyncIterator[wire.RunState]:
         seen = -1
 
         def news() -> bool:
-            return self._watchers.closing or self._engine.version != seen
+            return self._watchers.closing or turn.over or self._engine.version != seen
 
         while True:
             await self._watchers.until(news)
-            if self._watchers.closing:
+            if self._watchers.closing or turn.over:
                 return
             seen = self._engine.version
             state = announcements.run_state(self._run.store, self._run.config)
@@ -135,20 +133,33 @@ class Service(FederationServicer):
 
     async def SubmitUpdate(self, parts: AsyncIterator[wire.UpdatePart], context: Context) -> wire.Accepted:
         """Receive one update, chunk by chunk, onto disk."""
-        stream = parts.__aiter__()
 
-        async def work() -> None:
+        async def work(node: int, stream: AsyncIterator[wire.UpdatePart]) -> None:
             header = (await _first(stream, "an update")).header
-            self._authenticate(context, header.node)
-            await self._in_time(header.node, self._uploads.receive(header, stream))
+            self._calls.require_word(context, header)
+            await self._in_time(node, self._uploads.receive(header, stream))
 
-        await self._guard(context, work)
-        await self._watchers.notify()
+        await self._receive(context, Kind.UPDATE, parts, work)
+        return wire.Accepted()
+
+    async def PutLetter(self, parts: AsyncIterator[wire.LetterPart], context: Context) -> wire.Accepted:
+        """Take a letter for other nodes."""
+
+        async def work(node: int, stream: AsyncIterator[wire.LetterPart]) -> None:
+            header = (await _first(stream, "a letter")).header
+            self._calls.require(context, header.sender)
+            self._members.require_admitted(
+                wire.RunRef(run=header.run, config_digest=header.config_digest, node=header.sender)
+            )  # fmt: skip
+            await self._in_time(node, self._letters.receive(header, stream))
+            self._engine.letter_came(node)
+
+        await self._receive(context, Kind.LETTER, parts, work)
         return wire.Accepted()
 
     async def FetchAggregate(self, request: wire.AttemptRef, context: Context) -> AsyncIterator[wire.AggregatePart]:
         """Send a published encrypted sum."""
-        await self._do(context, request.node, lambda: self._check_run(request))
+        await self._do(context, request, lambda: self._members.require_admitted(request))
         found = self._run.store.rounds.published(request.round)
         if found is None or not self._run.folder.sum(request.round).exists():
             problem = "is not published" if found is None else "is kept no more: every node had applied its sum"
@@ -161,35 +172,32 @@ class Service(FederationServicer):
             parameters=found.parameters,
             cohort=announcements.cohort(self._run.store, found.attempt),
         )
-        yield wire.AggregatePart(header=header)
-        records = read_records(self._run.folder.sum(request.round), start=request.first)
-        for index, payload in enumerate(records, request.first):
-            yield wire.AggregatePart(chunk=wire.AggregateChunk(index=index, payload=payload))
-
-    async def PutLetter(self, parts: AsyncIterator[wire.LetterPart], context: Context) -> wire.Accepted:
-        """Take a letter for other nodes."""
-        stream = parts.__aiter__()
-
-        async def work() -> None:
-            header = (await _first(stream, "a letter")).header
-            self._authenticate(context, header.sender)
-            self._check_run(header)
-            await self._in_time(header.sender, self._letters.receive(header, stream))
-            self._engine.letter_came(header.sender)
-
-        await self._guard(context, work)
-        await self._watchers.notify()
-        return wire.Accepted()
+        with self._turns.taken(request.node, Kind.SUM) as turn:
+            yield wire.AggregatePart(header=header)
+            records = read_records(self._run.folder.sum(request.round), start=request.first)
+            for index, payload in enumerate(records, request.first):
+                if turn.over:
+                    return
+                yield wire.AggregatePart(chunk=wire.AggregateChunk(index=index, payload=payload))
 
     async def GetLetters(self, request: wire.LettersRef, context: Context) -> AsyncIterator[wire.Delivery]:
         """Deliver letters as they come, until all are, or none has come for as long as the caller would wait."""
-        await self._do(context, request.node, lambda: self._check_run(request))
+        await self._do(context, request, lambda: self._members.require_admitted(request))
+        with self._turns.taken(request.node, Kind.MAIL) as turn:
+            await self._watchers.notify()  # an older stream of the node may have to end
+            async for delivery in self._deliveries(request, turn):
+                yield delivery
+
+    async def _deliveries(self, request: wire.LettersRef, turn: Turn) -> AsyncIterator[wire.Delivery]:
         wait_s, missing = min(request.wait_ms / 1000, _LETTERS_S), set(request.senders) & set(self._run.config.nodes)
 
-        def some() -> bool:
-            return self._watchers.closing or bool(self._letters.there(request, missing))
+        def over() -> bool:
+            return self._watchers.closing or turn.over
 
-        while missing and await self._watchers.within(wait_s, some) and not self._watchers.closing:
+        def some() -> bool:
+            return over() or bool(self._letters.there(request, missing))
+
+        while missing and await self._watchers.within(wait_s, some) and not over():
             if missing - set(self._letters.there(request, missing)):
                 await asyncio.sleep(min(wait_s, _TOGETHER_S))  # letters come many at a time, and go so
             there = self._letters.there(request, missing)
@@ -215,18 +223,22 @@ class Service(FederationServicer):
         except TimeoutError:
             raise ProtocolError(f"node {node} did not finish sending in time") from None
 
-    def _check_run(self, message: _OfRun) -> None:
-        if message.run != self._run.config.run or message.config_digest != self._digest:
-            raise ProtocolError(f"this aggregator serves run {self._run.config.run} only")
+    async def _receive(
+        self, context: Context, kind: Kind, parts: AsyncIterator[Part],
+        work: Callable[[int, AsyncIterator[Part]], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        """What a node sends in many parts; `work` takes its number and the parts."""
 
-    def _authenticate(self, context: Context, node: int) -> None:
-        names = context.auth_context().get("x509_subject_alternative_name", ())
-        speaker = node_of_peer(names, self._run.roster)
-        if speaker != node:
-            raise ProtocolError(f"the certificate belongs to node {speaker}, the message claims node {node}")
+        async def taking() -> None:
+            node = self._calls.speaker(context)
+            with self._turns.taken(node, kind) as turn:
+                await turn.give(work(node, turn.listening(parts)))
+
+        await self._calls.answer(context, taking)
+        await self._watchers.notify()
 
     def _check_follower(self, request: wire.RunRef) -> None:
-        self._check_run(request)
+        self._members.require_admitted(request)
         self._leases.require_free(request.node, request.lease)
 
     async def _speaking(self, context: Context, said: wire.Enrolment | wire.ReadyToken, work: Work) -> None:
@@ -235,45 +247,20 @@ class Service(FederationServicer):
         def claiming() -> None:
             self._leases.require_free(said.node, said.lease)
             work()
-            self._leases.claim(said.node, said.lease, _address(context))
+            self._leases.claim(said.node, said.lease, address(context))
 
-        await self._do(context, said.node, claiming)
+        await self._do(context, said, claiming)
 
-    async def _do(self, context: Context, node: int, work: Callable[[], None]) -> None:
+    async def _do(self, context: Context, said: Said, work: Work) -> None:
         before = self._engine.version
 
         async def run() -> None:
-            self._authenticate(context, node)
+            self._calls.require_word(context, said)
             work()
 
-        await self._guard(context, run)
+        await self._calls.answer(context, run)
         if self._engine.version != before:
             await self._watchers.notify()
-
-    async def _guard(self, context: Context, work: Callable[[], Awaitable[Any]]) -> None:
-        """Turn our errors into gRPC statuses; their messages hold no secrets by construction."""
-        try:
-            await work()
-        except Superseded as error:
-            await context.abort(grpc.StatusCode.ABORTED, str(error))
-        except Twin as error:
-            self._log.warning("twin refused", problem=f"{error}; the one at {_address(context)} is refused")
-            await context.abort(grpc.StatusCode.ALREADY_EXISTS, str(error))
-        except IntegrityError as error:
-            self._log.warning("rejected", problem=str(error))
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
-        except AfmlError as error:
-            self._log.warning("rejected", problem=str(error))
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        except OSError as error:  # no space: nodes say it again until there is some
-            problem = error.strerror or str(error)
-            self._log.error("cannot be kept", problem=problem)
-            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the aggregator cannot keep what it is told ({problem})")
-
-
-def _address(context: Context) -> str:
-    """The host and port that a call comes from."""
-    return unquote(context.peer()).partition(":")[2]
 
 
 async def _first(stream: AsyncIterator[Part], what: str) -> Part:

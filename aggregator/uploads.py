@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from afml.consortium.attempt import Attempt
+from afml.consortium.limits import MAX_RECEIPT
 from afml.core.config import canonical_json
 from afml.core.errors import AfmlError, ProtocolError, Superseded
 from afml.core.files import sync_folder
@@ -154,8 +155,10 @@ def _receipt(header: wire.UpdateHeader) -> str:
     """The receipt as canonical text.
 
     Raises:
-        ProtocolError: It is not the JSON object of a ledger receipt.
+        ProtocolError: It is too long, or not the JSON object of a ledger receipt.
     """
+    if len(header.receipt) > MAX_RECEIPT:
+        raise ProtocolError(f"the receipt of node {header.node} has more than {MAX_RECEIPT} bytes")
     try:
         return canonical_json(ReceiptRecord.model_validate_json(header.receipt).model_dump(mode="json")).decode()
     except ValueError:

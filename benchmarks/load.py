@@ -60,7 +60,7 @@ def weight(nodes: int, parameters: int) -> float:
 
 def watchers(count: int) -> dict[str, object]:
     """What so many idle watchers add, and how long a round takes beside them against one without."""
-    with _served(3, 1000, 2) as (crowd, memory):
+    with _served(64, 1000, 2) as (crowd, memory):  # one node has few streams of announcements
         crowd.enrol()
         alone = _timed(crowd, 1)
         before = memory.now_mb

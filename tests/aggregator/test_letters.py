@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afml.consortium.limits import LETTERS, MAX_LETTER, MAX_OWN, MAX_SUBJECT, PIECE
+from afml.consortium.limits import LETTERS, MAX_LETTER, MAX_NOTE, MAX_OWN, MAX_SUBJECT, PIECE
 from afml.consortium.scheme import run_params
 from afml.core.errors import IntegrityError, ProtocolError
 from afml.wire import federation_pb2 as wire
@@ -129,7 +129,8 @@ def test_letters_are_there_after_a_restart(machine: Machine, letters: Letters) -
         ({"own": {}}, "to nobody, or to somebody twice"),
         ({"own": {2: bytes(MAX_OWN + 1)}}, f"may hold .* and {MAX_OWN} for each"),
         ({"size": MAX_LETTER + 1}, f"may hold {MAX_LETTER} bytes"),
-        ({"subject": "s" * (MAX_SUBJECT + 1)}, "a letter may hold"),
+        ({"subject": "s" * (MAX_SUBJECT + 1)}, "a letter under this subject may hold"),
+        ({"subject": "start-hello", "size": MAX_NOTE + 1}, f"may hold {MAX_NOTE} bytes"),
         ({"size": 3}, "size is not what its header says"),
         ({"size": 5}, "size is not what its header says"),
     ],

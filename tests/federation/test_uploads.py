@@ -30,6 +30,7 @@ class Scene:
     """A run of three hand-made nodes, its first attempt open."""
 
     def __init__(self, consortium: Consortium) -> None:
+        self.consortium = consortium
         phase = Phase(name="risk", rounds=1, sample_rate=1.0, clip_norm=1.0, noise_multiplier=4.0,
                       learning_rate=1.0, parameters=PARAMETERS)  # fmt: skip
         config = small_run(3, run="by-hand", phases=(phase,), deadline_s=120.0)
