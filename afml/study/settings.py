@@ -16,7 +16,8 @@ from afml.core.config import Settings, complaint
 from afml.core.errors import ConfigError
 from afml.genomics.public import people_digest
 from afml.masking.chosen import genotypes, masking_choice
-from afml.masking.settings import GAME, GameSettings, MaskingSettings, ReleaseSettings, RiskSettings
+from afml.masking.plan import parameter_counts
+from afml.masking.settings import GAME, RISK, GameSettings, MaskingSettings, ReleaseSettings, RiskSettings
 from afml.privacy.noise import with_fewest_bits
 from afml.study.data import DataSettings, StudyData
 
@@ -85,6 +86,11 @@ class RunSettings(Settings):
         enrolled = {node: int(rows.sum()) for node, rows in enumerate(data.enrolled, start=1)}
         risk = self.risk.model_copy(update={"phenotypes": self.phenotypes})
         settings = MaskingSettings(risk=risk, game=self.game, release=self.release)
+        of_risk, of_game = parameter_counts(len(data.panel), settings)
+        lengths = {
+            RISK: {"parameters": of_risk, "needs_public": False},
+            GAME: {"parameters": of_game, "needs_public": True},
+        }
         try:
             run = RunConfig(
                 run=self.name,
@@ -98,7 +104,7 @@ class RunSettings(Settings):
                 noise=self.noise,
                 budget=Budget(delta=self.delta, ple_sigma=self.ple),
                 reserve_attempts=self.reserve_attempts,
-                phases=tuple(phase.model_copy(update={"needs_public": phase.name == GAME}) for phase in self.phases),
+                phases=tuple(phase.model_copy(update=lengths[phase.name]) for phase in self.phases),
                 seed=self.training_seed,
             )
         except ValidationError as error:

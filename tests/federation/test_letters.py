@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from afml.consortium.lease import draw_lease
 from afml.consortium.limits import PIECE
 from afml.core.errors import ProtocolError, TransportError
 from node.mailbox import Mailbox, Opened
@@ -15,9 +16,16 @@ from node.reach import preflight
 from tests.federation.served import NODES, Served
 
 
+def enrolled(served: Served) -> Served:
+    """Who is not in the run writes no letters."""
+    for node, client in served.clients.items():
+        client.enrol(bytes([node]) * 32, draw_lease())
+    return served
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    made = Served(tmp_path_factory.mktemp("letters"))
+    made = enrolled(Served(tmp_path_factory.mktemp("letters")))
     yield made
     made.close()
 
@@ -70,7 +78,7 @@ def test_a_letter_in_another_nodes_name_is_refused(served: Served) -> None:
 def test_a_certificate_of_another_name_than_the_addresss_is_taken_where_that_name_is_given(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    served = Served(tmp_path_factory.mktemp("named"), ["sum.example.org"], "sum.example.org")
+    served = enrolled(Served(tmp_path_factory.mktemp("named"), ["sum.example.org"], "sum.example.org"))
     kit, place = served.kits[1], f"127.0.0.1:{served.port}"
     try:
         preflight(served.address, kit, Patience(served.address, 0.0))

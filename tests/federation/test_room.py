@@ -69,7 +69,7 @@ def _stops(*_: object) -> None:
 def test_ciphertexts_of_passed_rounds_go_and_their_marks_stay(history: History, tmp_path: Path) -> None:
     party = history.node(1, 1).party
     outbox = Outbox(tmp_path / "outbox", 4)
-    bindings = [party.bind(Attempt(*place), NODES) for place in ((1, 1), (1, 2), (11, 1))]
+    bindings = [party.bind(Attempt(*place), dict.fromkeys(NODES, b"1")) for place in ((1, 1), (1, 2), (11, 1))]
     for binding in bindings:
         outbox.submission(binding, lambda: [b"four"])
     outbox.passed(Attempt(1, 2))
