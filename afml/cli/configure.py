@@ -150,11 +150,13 @@ def configure(
     found = read_cards(cards, roster)
     words = masking.Words(risk_file, game_file, game_steps, phenotypes, patterns, min_group_size, fill)
     further = {name: float(n) for name, n in ((GAME_ROUNDS, game_rounds), (GAME_SHARE, game_share)) if n is not None}
+    # A run under the first version does not name it: seeded runs of two consortia are then the same, as trials need.
+    version = "" if roster.version == 1 else roster.digest().hex()
     run = configure_run(
         roster.consortium, found, task, _given(kind, settings_file, words, bool(further)),
         Rounds(rounds=rounds or 20, epochs=epochs, sample_rate=sample_rate, clip_norm=clip_norm,
                learning_rate=learning_rate, further=further),
-        Terms(name=name, roster=roster.digest().hex(), ple_sigma=ple, budget_sigma=budget, delta=delta, noise=noise,
+        Terms(name=name, roster=version, ple_sigma=ple, budget_sigma=budget, delta=delta, noise=noise,
               quorum=quorum, max_colluding=max_colluding, max_enrolments=max_enrolments,
               reserve_attempts=reserve_attempts, deadline_s=deadline, enrolment_grace_s=enrolment_grace,
               linger_s=linger, backend=backend, start="" if model is None else model.digest(), seed=seed),

@@ -64,8 +64,7 @@ def _run(root: Path, settings: RunSettings, data: StudyData, config: RunConfig) 
             "--panel-vcf", data.folder / "panel.vcf.gz", "--phenotypes", table, "--sites", settings.data.sites,
             "--holdout", settings.data.holdout, "--seed", settings.data.holdout_seed,
         ])  # fmt: skip
-        signed = consortium.configure(_options(settings, config))
-        agreed = signed.model_copy(update={"roster": config.roster})  # the keys were made here
+        agreed = consortium.configure(_options(settings, config))
         if agreed.digest() != config.digest():
             ours, theirs = config.model_dump(), agreed.model_dump()
             differing = [key for key in ours if ours[key] != theirs[key]]
