@@ -12,7 +12,7 @@ pads and fresh noise. Where too few are there the run is paused, for as long as 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from afml.consortium import messages
@@ -225,9 +225,12 @@ class Engine:
         self._store.attempts.add_upload(attempt, upload)
         return self._moves.sum_if_complete(attempt)
 
-    def is_summing(self, attempt: Attempt) -> bool:
-        """Whether the sum of this attempt is still wanted (the run may have failed meanwhile)."""
-        return self._store.position().is_at(Stage.SUMMING, attempt)
+    @_decision
+    def uploads_lost(self, attempt: Attempt, nodes: Sequence[int]) -> None:
+        """Updates of an attempt are gone with the machine that had them: they are awaited again."""
+        for node in nodes:
+            self._store.attempts.forget_upload(attempt, node)
+        self._moves.sum_if_complete(attempt)
 
     @_decision
     def summed(self, sum_of: Published) -> None:
@@ -244,8 +247,6 @@ class Engine:
         self._moves.drop(node, Reason.BAD_CIPHERTEXT)
         if self._store.position().stage is Stage.SUMMING:
             self._moves.give_up(Cause(reason=Reason.BAD_CIPHERTEXT, sides=((node,),)))
-
-    # -- time and endings ----------------------------------------------------------------------------
 
     def tick(self) -> None:
         """Act on a passed deadline."""
@@ -269,8 +270,6 @@ class Engine:
         """
         self._decide_order(order, written)
         self._clock.follow(order)  # now that it is durable: tried again, it must not count twice
-
-    # -- inside --------------------------------------------------------------------------------------
 
     def _standing(self) -> Standing:
         return self._store.position(), self._store.makers.all()

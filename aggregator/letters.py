@@ -74,9 +74,11 @@ class Letters:
         path = self._run.folder.letters / f"{header.sender}-{secrets.token_hex(8)}" if common else None
         if path is not None:
             await asyncio.to_thread(write_bytes, path, bytes(common))  # syncs: others go on meanwhile
-        self._kept.add(Letter(header.sender, header.subject, header.SerializeToString(deterministic=True), path))
+            self._run.keep(path)
+        name = path and path.relative_to(self._run.folder.root)
+        self._kept.add(Letter(header.sender, header.subject, header.SerializeToString(deterministic=True), name))
         kept = self._kept.find(header.sender, header.subject)
-        if path is not None and kept is not None and kept.path != path:  # it came twice at the same time
+        if path is not None and kept is not None and kept.path != name:  # it came twice at the same time
             path.unlink()
 
     def there(self, ref: wire.LettersRef, senders: Collection[int]) -> list[int]:
@@ -88,7 +90,7 @@ class Letters:
         message, size = wire.Delivery(), 0
         for sender in self.there(ref, senders):
             letter = self._opened(sender, ref.subject)
-            pieces = _pieces(letter.path if ref.node in letter.places else None)
+            pieces = self._pieces(letter.path if ref.node in letter.places else None)
             one = _for_one(letter, ref.node, next(pieces, b""))
             if message.letters and size + one.ByteSize() > PIECE:
                 yield message
@@ -102,6 +104,14 @@ class Letters:
                 yield wire.Delivery(piece=piece)
         if message.letters:
             yield message
+
+    def _pieces(self, name: Path | None) -> Iterator[bytes]:
+        if name is not None:
+            path = self._run.folder.root / name
+            self._run.bring(path)
+            with path.open("rb") as file:
+                while piece := file.read(PIECE):
+                    yield piece
 
     def _open(self, sender: int, subject: str) -> _Opened:
         letter = self._kept.find(sender, subject)
@@ -137,13 +147,6 @@ def recipients(letter: Letter) -> set[int]:
 
 def _leaves(header: wire.LetterHeader) -> list[bytes]:
     return [tree.leaf_hash(messages.own_part(own.recipient, own.body)) for own in header.own]
-
-
-def _pieces(path: Path | None) -> Iterator[bytes]:
-    if path is not None:
-        with path.open("rb") as file:
-            while piece := file.read(PIECE):
-                yield piece
 
 
 def _for_one(opened: _Opened, node: int, common: bytes) -> wire.Letter:

@@ -54,8 +54,10 @@ class Moves:
             self.gather(attempt.next)
 
     def sum_if_complete(self, attempt: Attempt) -> bool:
-        """Begin the sum once the last update of the cohort is there; True when it was."""
+        """Begin the sum once the last update of the cohort is there; True when it was. One that was lost is awaited."""
         if self._missing(attempt):
+            if self._store.position().is_at(Stage.SUMMING, attempt):
+                self._move(Stage.OPEN, attempt)
             return False
         self._move(Stage.SUMMING, attempt)
         return True

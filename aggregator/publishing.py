@@ -10,7 +10,7 @@ from afml.consortium.stage import Stage
 from afml.core.logging import get_logger
 from aggregator.engine import Engine
 from aggregator.run import ServedRun
-from aggregator.store.base import Published
+from aggregator.store.base import Lost, Published
 from aggregator.summing import BadCiphertext, Summer
 from aggregator.transcript import Transcript
 from aggregator.watchers import Watchers
@@ -31,9 +31,15 @@ class Publisher:
         self._log = get_logger().bind(run=run.config.run)
 
     def resume(self) -> None:
-        """After a start: a sum that was cut off is made again from its uploads."""
+        """After a start: a sum that was cut off is made again from its uploads, those that are lost are sent again."""
         self._clear_uploads()
         at = self._run.store.position()
+        folder = self._run.folder.uploads(at.attempt)
+        lost = [node for node in self._run.store.attempts.uploads(at.attempt) if not (folder / str(node)).exists()]
+        if lost and at.stage in (Stage.OPEN, Stage.SUMMING):
+            self._engine.uploads_lost(at.attempt, lost)
+            self._log.warning("updates lost", problem=f"of nodes {lost}")
+            at = self._run.store.position()
         if at.stage is Stage.SUMMING:
             self.begin(at.attempt)
 
@@ -52,9 +58,11 @@ class Publisher:
             task.result()
 
     async def _publish(self, attempt: Attempt) -> None:
-        while self._engine.is_summing(attempt):
+        while self._wanted(attempt):
             try:
                 await self._sum(attempt)
+            except Lost:
+                raise
             except OSError as error:  # no space: the uploads stay, and the sum is made anew
                 self._log.error("cannot be kept", round=attempt.round, problem=error.strerror or str(error))
                 await asyncio.sleep(RETRY_S)
@@ -66,18 +74,22 @@ class Publisher:
         uploads = self._run.store.attempts.uploads(attempt)
         one = next(iter(uploads.values()))
         paths = {node: self._run.folder.uploads(attempt) / str(node) for node in uploads}
-        out = self._run.folder.sum(attempt.round)
+        out = self._run.folder.sum(attempt)
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
-            await asyncio.to_thread(self._summer.sum, paths, one.chunks, out)
+            await asyncio.to_thread(self._summer.sum, self._run.scheme, paths, one.chunks, out)
         except BadCiphertext as error:
-            if self._engine.is_summing(attempt):
+            if self._wanted(attempt):
                 self._engine.sum_failed(error.node, error.detail)
             return
-        if self._engine.is_summing(attempt):  # the run may have failed meanwhile
+        if self._wanted(attempt):  # the run may have failed meanwhile
+            self._run.keep(out)
             receipts = {node: json.loads(upload.receipt) for node, upload in uploads.items()}
             self._transcript.add(self._run.config, attempt, receipts)
             self._engine.summed(Published(attempt, one.chunks, one.parameters))
+
+    def _wanted(self, attempt: Attempt) -> bool:
+        return self._run.store.position().is_at(Stage.SUMMING, attempt)
 
     def _clear_uploads(self) -> None:
         at = self._run.store.position()

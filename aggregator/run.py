@@ -10,8 +10,18 @@ from afml.consortium import orders
 from afml.consortium.attempt import Attempt
 from afml.consortium.roster import Roster
 from afml.consortium.run import RunConfig
+from afml.core.errors import ConfigError
+from afml.core.files import write_bytes
 from aggregator.scheme import Scheme
-from aggregator.store.base import Store
+from aggregator.store.base import Published, Store
+
+RUNS = "runs"
+"""Below the folder of an aggregator of many runs: a folder for each."""
+
+
+def folders_of_runs(data: Path) -> list[Path]:
+    """Those of an aggregator of many runs, by their names."""
+    return sorted(path for path in (data / RUNS).glob("*") if path.is_dir())
 
 
 @dataclass(frozen=True)
@@ -54,9 +64,31 @@ class Folder:
         """Folder of an attempt's uploads: a record file per node, under its number once it is whole."""
         return self.root / "uploads" / f"round-{attempt.round}-{attempt.number}"
 
-    def sum(self, round_number: int) -> Path:
-        """Record file of a round's encrypted sum."""
-        return self.root / "sums" / f"round-{round_number}"
+    def sum(self, attempt: Attempt) -> Path:
+        """Record file of an attempt's encrypted sum."""
+        return self.root / "sums" / f"round-{attempt.round}-{attempt.number}"
+
+    def claim(self, term: int) -> None:
+        """Let go of what another process, on another machine, may have gone beyond: it is brought where it is needed.
+
+        Args:
+            term: Of the opened store (`Store.term`): 0 where nobody else can have served the run.
+
+        Raises:
+            ConfigError: The run's own state is in this folder: it was begun without that store.
+        """
+        if not term:
+            return
+        if self.store.exists():
+            cure = "go on without --store, or give the run a new --data folder"
+            raise ConfigError("holds a run that is kept in this folder", where=self.root, cure=cure)
+        path = self.root / "term"
+        if not path.exists() or path.read_text() != str(term - 1):
+            for part in ("uploads", "sums", "letters"):
+                shutil.rmtree(self.root / part, ignore_errors=True)
+            if self.transcript.exists():  # what it signed last may be known to nobody else: it is put aside
+                self.transcript.replace(self.root / f"transcript-until-{term}.jsonl")
+        write_bytes(path, str(term).encode())
 
     def clear_uploads(self, keep: Attempt | None) -> None:
         """Remove the uploads of every attempt but one: ciphertexts are kept no longer than their sum needs them."""
@@ -67,7 +99,7 @@ class Folder:
     def clear_sums(self, before: int) -> None:
         """Remove the sums of all rounds before one, and what is left of making them."""
         for path in (self.root / "sums").glob("round-*"):
-            if int(path.name.removeprefix("round-").split(".")[0]) < before:
+            if int(path.name.removeprefix("round-").split("-")[0]) < before:
                 path.unlink(missing_ok=True)
 
 
@@ -80,3 +112,17 @@ class ServedRun:
     scheme: Scheme
     store: Store
     folder: Folder
+
+    def keep(self, path: Path) -> None:
+        """Have a file below the folder, as far as it has grown, outlive this machine where the store can do that."""
+        self.store.files.keep(path.relative_to(self.folder.root).as_posix(), path)
+
+    def sum(self, found: Published) -> Path | None:
+        """The file of a published sum; None where nobody needs it any more."""
+        path = self.folder.sum(found.attempt)
+        self.bring(path)
+        return path if path.exists() else None
+
+    def bring(self, path: Path) -> None:
+        """Have a file there that was kept, perhaps by another machine."""
+        self.store.files.bring(path.relative_to(self.folder.root).as_posix(), path)

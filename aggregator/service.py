@@ -161,7 +161,8 @@ class Service(FederationServicer):
         """Send a published encrypted sum."""
         await self._do(context, request, lambda: self._members.require_admitted(request))
         found = self._run.store.rounds.published(request.round)
-        if found is None or not self._run.folder.sum(request.round).exists():
+        path = self._run.sum(found) if found else None
+        if found is None or path is None:
             problem = "is not published" if found is None else "is kept no more: every node had applied its sum"
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"round {request.round} {problem}")
             return
@@ -174,7 +175,7 @@ class Service(FederationServicer):
         )
         with self._turns.taken(request.node, Kind.SUM) as turn:
             yield wire.AggregatePart(header=header)
-            records = read_records(self._run.folder.sum(request.round), start=request.first)
+            records = read_records(path, start=request.first)
             for index, payload in enumerate(records, request.first):
                 if turn.over:
                     return

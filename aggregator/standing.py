@@ -130,12 +130,14 @@ class Lookout:
         task = asyncio.create_task(self._keep())
         try:
             yield
+        except asyncio.CancelledError:
+            self._end()
+            raise
         except BaseException as error:
             self.look(ended=str(error) if isinstance(error, AfmlError | OSError) else type(error).__name__)
             raise
         else:
-            at = self._run.store.position()
-            self.look(ended=at.stage.value if at.stage.over else "stopped")
+            self._end()
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -152,6 +154,10 @@ class Lookout:
         if found != before.model_copy(update={"written": now}) or now - before.written >= BEAT_S:
             found.keep(self._run.folder.root)
             self._seen = found
+
+    def _end(self) -> None:
+        at = self._run.store.position()
+        self.look(ended=at.stage.value if at.stage.over else "stopped")
 
     async def _keep(self) -> None:
         while True:

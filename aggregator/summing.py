@@ -67,17 +67,16 @@ def _follow_parent() -> None:
 
 
 class Summer:
-    """A pool of adding processes."""
+    """A pool of adding processes, for all runs that a process serves."""
 
-    def __init__(self, scheme: Scheme, workers: int) -> None:
+    def __init__(self, workers: int) -> None:
         """`workers` processes, started at once and afresh (never forked from a process that runs gRPC)."""
-        self._scheme = scheme
         self._workers = max(1, workers)
         self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"), initializer=_follow_parent)
         self._pool.submit(int)  # the first task starts every worker: no round waits for them
 
-    def sum(self, uploads: dict[int, Path], chunks: int, out: Path) -> None:
-        """Write the ciphertext sum of all uploads, chunk by chunk, to `out`.
+    def sum(self, scheme: Scheme, uploads: dict[int, Path], chunks: int, out: Path) -> None:
+        """Write the ciphertext sum of all uploads of a scheme, chunk by chunk, to `out`.
 
         Raises:
             BadCiphertext: Names the node whose ciphertext is unusable.
@@ -87,7 +86,7 @@ class Summer:
         parts = [out.with_name(f"{out.name}.part{start}") for start in starts]
         stops = [min(chunks, start + share) for start in starts]
         try:
-            list(self._pool.map(_sum_range, repeat(self._scheme), repeat(uploads), parts, starts, stops))
+            list(self._pool.map(_sum_range, repeat(scheme), repeat(uploads), parts, starts, stops))
             write_records(out, (record for part in parts for record in read_records(part)))
         finally:
             for part in parts:

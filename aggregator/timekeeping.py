@@ -11,6 +11,7 @@ from aggregator.engine import Engine
 from aggregator.orders import Orders
 from aggregator.publishing import Publisher
 from aggregator.run import ServedRun
+from aggregator.store.base import Lost
 from aggregator.waiting import awaited
 from aggregator.watchers import Watchers
 
@@ -46,6 +47,8 @@ async def keep_time(run: ServedRun, engine: Engine, publisher: Publisher, watche
 def _try(act: Callable[[], None]) -> None:
     try:
         act()
+    except Lost:
+        raise
     except OSError as error:  # no space: nothing of it is decided, and it is tried again at the next look
         get_logger().error("cannot be kept", problem=error.strerror or str(error))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -10,19 +10,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from afml.consortium.attempt import Attempt
 from afml.consortium.orders import Order
 from afml.consortium.run import RunConfig
-from afml.ledger.transcript import Appender, GivenOrder, record_for
+from afml.ledger.transcript import Appender, GivenOrder, Record, record_for
 from aggregator.store.base import now_ms
 
 
 class Transcript:
     """Appends each published round and each order once, also when a restart comes to it again.
 
+    Args:
+        path: The file.
+        key: Of the aggregator.
+        keep: Called with the file when it may have grown.
+
     Raises:
         IntegrityError: The file was altered.
     """
 
-    def __init__(self, path: Path, key: Ed25519PrivateKey) -> None:
-        self._appender = Appender(path, key)
+    def __init__(self, path: Path, key: Ed25519PrivateKey, keep: Callable[[Path], None] = lambda _: None) -> None:
+        self._appender, self._path, self._keep = Appender(path, key), path, keep
 
     def add(self, config: RunConfig, attempt: Attempt, receipts: Mapping[int, Mapping[str, object]]) -> None:
         """Record an attempt whose sum is durable.
@@ -36,8 +41,7 @@ class Transcript:
             IntegrityError: The file was changed meanwhile, or holds another attempt of this round.
         """
         record = record_for(config, attempt, sorted(receipts), time_ms=now_ms(), receipts=receipts)
-        if not self._appender.holds(record):
-            self._appender.append(record)
+        self._add(record)
 
     def add_order(self, order: Order) -> None:
         """Record an order that can be followed, before anybody is told of it.
@@ -45,6 +49,9 @@ class Transcript:
         Raises:
             IntegrityError: The file was changed meanwhile.
         """
-        record = GivenOrder(order=order, time_ms=now_ms())
+        self._add(GivenOrder(order=order, time_ms=now_ms()))
+
+    def _add(self, record: Record) -> None:
         if not self._appender.holds(record):
             self._appender.append(record)
+        self._keep(self._path)  # also one that was there: the process may have died in between

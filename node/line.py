@@ -6,6 +6,7 @@ shown there is checked, whether it is the aggregator's and in force, and then gR
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import threading
 from dataclasses import replace
@@ -22,7 +23,7 @@ from afml.consortium.route import Address
 from afml.consortium.tls import channel_credentials
 from afml.core.errors import TransportError
 from afml.wire.federation_pb2_grpc import FederationStub
-from node.reach import shake_hands
+from node.reach import addresses, shake_hands
 
 SEEN = "seen.json"
 """In the kit: from when on the certificates count that parties were met with."""
@@ -44,19 +45,19 @@ class Line:
     """One connection, made when it is first needed and again when either certificate has changed.
 
     Args:
-        address: host:port, or name@host:port.
+        address: host:port, or name@host:port; several behind commas: one that does not answer is followed by the next.
         kit: This node's; what is installed into its folder later is used from the next try on.
     """
 
     def __init__(self, address: str, kit: NodeKit) -> None:
         assert kit.folder is not None, "a node that connects has its kit in a folder"
-        self._address, self._kit, self._tls = address, kit, kit.tls
+        self._addresses, self._at, self._kit, self._tls = addresses(address), -1, kit, kit.tls
         self._renewed = Renewed(kit.folder, f"node/{kit.node}")
         self._certificates = InForce(kit.folder, kit.roster, kit.folder / SEEN)
         self._lock = threading.Lock()
         self._channels: list[Any] = []  # earlier ones are left to the calls that are under way on them
         self._stub: Any = None
-        self._pinned, self._doubtful = b"", True
+        self._pinned, self._doubtful = ("", b""), True
 
     @property
     def stub(self) -> Any:
@@ -88,7 +89,7 @@ class Line:
     def _still_counts(self) -> bool:
         """Whether nothing was installed meanwhile by which the certificate at the other end counts no more."""
         try:
-            self._certificates.check("aggregator", self._pinned)
+            self._certificates.check("aggregator", self._pinned[1])
         except TransportError:
             return False
         return True
@@ -97,13 +98,27 @@ class Line:
         renewed = self._renewed()
         self._tls = renewed or self._tls
         self._certificates.announce(f"node/{self._kit.node}", self._tls.certificate)
-        pem = shown_by(self._address, replace(self._kit, tls=self._tls), self._certificates)
-        if renewed or pem != self._pinned:
-            at = Address.of(self._address)
+        address, pem = found = self._found()
+        if renewed or found != self._pinned:
+            at = Address.of(address)
             made = grpc.secure_channel(str(at), channel_credentials(_pinned(self._tls, pem)), [*NODE, *to(at)])
             self._channels.append(made)
             self._stub = FederationStub(made)  # type: ignore[no-untyped-call]
-        self._pinned, self._doubtful = pem, False
+        self._pinned, self._doubtful = found, False
+
+    def _found(self) -> tuple[str, bytes]:
+        """The next address where the aggregator is, the present one last, and what it shows there."""
+        count = len(self._addresses)
+        *others, last = [(self._at + step) % count for step in range(1, count + 1)]
+        for at in others:
+            with contextlib.suppress(OSError, TransportError):
+                return self._shown_at(at)
+        return self._shown_at(last)
+
+    def _shown_at(self, at: int) -> tuple[str, bytes]:
+        pem = shown_by(self._addresses[at], replace(self._kit, tls=self._tls), self._certificates)
+        self._at = at
+        return self._addresses[at], pem
 
 
 def shown_by(address: str, kit: NodeKit, certificates: InForce) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 
@@ -17,7 +18,7 @@ def preflight(address: str, kit: NodeKit, patience: Patience) -> None:
     """Wait until somebody listens at the address, and shake hands once.
 
     Args:
-        address: host:port.
+        address: host:port, or several behind commas.
         kit: This node's certificate and key.
         patience: How long to wait for somebody to listen there.
 
@@ -44,13 +45,36 @@ def reason(address: str, kit: NodeKit) -> str:
     return ""
 
 
-def shake_hands(address: str, kit: NodeKit) -> bytes:
-    """One TLS handshake, by the way that gRPC takes: the aggregator's certificate, DER.
+def addresses(text: str) -> list[str]:
+    """Those of one aggregator: host:port, or several behind commas, of which one is served at a time.
 
     Raises:
-        TransportError: The address is none, the proxy is none, or a certificate is refused by either side.
+        TransportError: One of several is empty.
+    """
+    found = [one.strip() for one in text.split(",")]
+    if not all(found):
+        raise TransportError("names an empty address", where=text, cure="for example one.org:7443,two.org:7443")
+    return found
+
+
+def shake_hands(address: str, kit: NodeKit) -> bytes:
+    """One TLS handshake, by the way that gRPC takes, at the first address where that can be done.
+
+    Returns:
+        The aggregator's certificate, DER.
+
+    Raises:
+        TransportError: An address is none, the proxy is none, or a certificate is refused by either side.
         OSError: Nobody answers.
     """
+    *others, last = addresses(address)
+    for one in others:
+        with contextlib.suppress(OSError, TransportError):  # the aggregator may be at the next one
+            return _shake_hands(one, kit)
+    return _shake_hands(last, kit)
+
+
+def _shake_hands(address: str, kit: NodeKit) -> bytes:
     try:
         at = Address.of(address)
         proxy = proxy_for(at.host, os.environ)

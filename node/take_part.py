@@ -45,7 +45,7 @@ class Part:
         kit: Folder of its start kit.
         work: Its prepared work folder.
         run_file: run.json, with run.sig beside it.
-        address: The aggregator's host:port.
+        address: The aggregator's host:port, or several behind commas, of which one serves at a time.
         wait_s: Seconds to wait for it, at the beginning and whenever it is away.
         bf16: See `TaskKind.open`.
         ledger: Folder of the institution's ledger; by default in the work folder.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from afml.training.foreign.process import TaskProcess
 from afml.trial.processes import Team
+from tests import postgres as servers
 from tests import warm
 
 Team.launch = TaskProcess.launch = warm.Popen  # each a process of its own still, but a forked one
@@ -46,3 +48,10 @@ def real_data() -> Path:
         if place and Path(place).is_dir():
             return Path(place)
     pytest.skip("no real genomes: set AFML_DATA_DIR to run this test")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[servers.Server]:
+    """A server of these tests' own; the test is skipped, visibly, where PostgreSQL is not installed."""
+    with servers.running() as server:
+        yield server

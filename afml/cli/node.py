@@ -29,7 +29,7 @@ from node.take_part import Part, further_process, take_part
 from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
-_ADDRESS = "host:port; NAME@host:port where the certificate there is to bear NAME."
+_ADDRESS = "host:port; NAME@host:port where the certificate there is to bear NAME; several behind commas."
 
 
 @click.command()

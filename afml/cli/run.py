@@ -9,6 +9,7 @@ import click
 
 from afml.cli.orders import add_orders
 from afml.cli.places import PRIVATE
+from afml.cli.submit import submit
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
@@ -47,6 +48,7 @@ def run() -> None:
 
 
 add_orders(run)
+run.add_command(submit)
 
 
 @_places

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from afml.core.progress import console
-from afml.operate.status import AggregatorStatus, Status, status_of
+from afml.operate.status import AggregatorStatus, ManyStatus, Status, status_of
 from afml.operate.told import lines
 
 _PATH = click.Path(path_type=Path)
@@ -57,4 +57,6 @@ def _show(found: Status, shown: str, watch: bool, as_json: bool) -> str:
 def _over(found: Status) -> bool:
     if isinstance(found, AggregatorStatus):
         return found.standing.stage.over and found.state != "running"
+    if isinstance(found, ManyStatus):
+        return False  # it waits for more
     return bool(found.parts) and not found.running

@@ -15,7 +15,7 @@ from afml.core.errors import AfmlError, InputError
 from afml.operate import machine, network, papers
 from afml.operate.checked import Checked, ok, refused, skipped, tried
 from afml.operate.papers import Subject
-from aggregator.server import bind_check
+from aggregator.port import bind_check
 from aggregator.standing import RunStanding
 
 

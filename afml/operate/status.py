@@ -16,7 +16,7 @@ from afml.core.standing import FILE
 from afml.ledger.schema import FILE as DATABASE
 from afml.ledger.summary import PlanLine, Summary, summarise
 from afml.operate.words import DAY_S
-from aggregator.run import Folder
+from aggregator.run import Folder, folders_of_runs
 from aggregator.standing import RunStanding
 from node.journal import progress
 from node.standing import PartStanding
@@ -129,7 +129,20 @@ class NodeStatus(Settings):
         return tuple(part for part in self.parts if part.state == "running")
 
 
-Status: TypeAlias = AggregatorStatus | NodeStatus
+class ManyStatus(Settings):
+    """An aggregator of many runs.
+
+    Attributes:
+        runs: Those that it has begun to serve, by name.
+        space: Of its folder.
+    """
+
+    role: Literal["aggregator of many runs"] = "aggregator of many runs"
+    runs: tuple[AggregatorStatus, ...]
+    space: Space
+
+
+Status: TypeAlias = AggregatorStatus | ManyStatus | NodeStatus
 
 
 def status_of(folder: Path, *, kit: Path | None = None, ledger: Path | None = None) -> Status:
@@ -146,6 +159,10 @@ def status_of(folder: Path, *, kit: Path | None = None, ledger: Path | None = No
     """
     if (folder / FILE).is_file():
         return _aggregator(folder, time.time())
+    began = [one for one in folders_of_runs(folder) if (one / FILE).is_file()]
+    if began and not Workspace(folder).card.is_file():
+        now = time.time()
+        return ManyStatus(runs=tuple(_aggregator(one, now) for one in began), space=space(folder))
     if Folder(folder).store.is_file():
         cure = "start it with `afml aggregator`; a run of an earlier version of AFML says nothing here"
         raise InputError("holds a run whose aggregator has not said where it stands", where=folder, cure=cure)

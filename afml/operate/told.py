@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 
 from afml.consortium.stage import Stage
-from afml.operate.status import AggregatorStatus, NodeStatus, PartStatus, Status
+from afml.operate.status import AggregatorStatus, ManyStatus, NodeStatus, PartStatus, Status
 from afml.operate.words import duration, size
 from aggregator.standing import NodeStanding, RunStanding
 
@@ -24,7 +24,12 @@ _PARTS = {
 
 def lines(status: Status) -> Iterator[str]:
     """What a terminal shows."""
-    yield from _aggregator(status) if isinstance(status, AggregatorStatus) else _node(status)
+    if isinstance(status, ManyStatus):
+        yield f"{len(status.runs)} runs; {_space(status)}"
+        for one in status.runs:
+            yield from ("", *_aggregator(one))
+    else:
+        yield from _aggregator(status) if isinstance(status, AggregatorStatus) else _node(status)
 
 
 def _aggregator(status: AggregatorStatus) -> Iterator[str]:

@@ -24,6 +24,25 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Turn:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TurnEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Turn.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TURN_UNSPECIFIED: _Turn.ValueType  # 0
+    TURN_SERVED: _Turn.ValueType  # 1
+    TURN_QUEUED: _Turn.ValueType  # 2
+    TURN_OVER: _Turn.ValueType  # 3
+
+class Turn(_Turn, metaclass=_TurnEnumTypeWrapper): ...
+
+TURN_UNSPECIFIED: Turn.ValueType  # 0
+TURN_SERVED: Turn.ValueType  # 1
+TURN_QUEUED: Turn.ValueType  # 2
+TURN_OVER: Turn.ValueType  # 3
+Global___Turn: _TypeAlias = Turn  # noqa: Y015
+
 class _Stage:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -118,6 +137,53 @@ REASON_HELD: Reason.ValueType  # 24
 REASON_ABORTED: Reason.ValueType  # 25
 """by order"""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
+
+@_typing.final
+class SignedRun(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIG_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    config: _builtins.bytes
+    """run.json"""
+    signature: _builtins.bytes
+    """run.sig"""
+    def __init__(
+        self,
+        *,
+        config: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignedRun: _TypeAlias = SignedRun  # noqa: Y015
+
+@_typing.final
+class RunPlace(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TURN_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    turn: Global___Turn.ValueType
+    before: _builtins.int
+    """runs that are queued before it"""
+    def __init__(
+        self,
+        *,
+        turn: Global___Turn.ValueType = ...,
+        before: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "turn", b"turn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunPlace: _TypeAlias = RunPlace  # noqa: Y015
 
 @_typing.final
 class RunRef(_message.Message):

@@ -34,6 +34,11 @@ class FederationStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.SubmitRun = channel.unary_unary(
+                '/afml.v1.Federation/SubmitRun',
+                request_serializer=afml_dot_wire_dot_federation__pb2.SignedRun.SerializeToString,
+                response_deserializer=afml_dot_wire_dot_federation__pb2.RunPlace.FromString,
+                _registered_method=True)
         self.Enrol = channel.unary_unary(
                 '/afml.v1.Federation/Enrol',
                 request_serializer=afml_dot_wire_dot_federation__pb2.Enrolment.SerializeToString,
@@ -103,6 +108,13 @@ class FederationStub:
 
 class FederationServicer:
     """Missing associated documentation comment in .proto file."""
+
+    def SubmitRun(self, request, context):
+        """Gives an aggregator of many runs another one. Any party may carry it there: the coordinator's signature decides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def Enrol(self, request, context):
         """Joins a run, and takes the node's place in it for one process: refused (ALREADY_EXISTS) while another process of
@@ -199,6 +211,11 @@ class FederationServicer:
 
 def add_FederationServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'SubmitRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitRun,
+                    request_deserializer=afml_dot_wire_dot_federation__pb2.SignedRun.FromString,
+                    response_serializer=afml_dot_wire_dot_federation__pb2.RunPlace.SerializeToString,
+            ),
             'Enrol': grpc.unary_unary_rpc_method_handler(
                     servicer.Enrol,
                     request_deserializer=afml_dot_wire_dot_federation__pb2.Enrolment.FromString,
@@ -274,6 +291,33 @@ def add_FederationServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Federation:
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def SubmitRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/afml.v1.Federation/SubmitRun',
+            afml_dot_wire_dot_federation__pb2.SignedRun.SerializeToString,
+            afml_dot_wire_dot_federation__pb2.RunPlace.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Enrol(request,

@@ -17,6 +17,7 @@ from afml.consortium.attempt import Attempt
 from afml.consortium.makers import Maker
 from afml.consortium.reasons import Cause
 from afml.consortium.stage import Stage
+from afml.core.errors import AfmlError
 
 
 def now_ms() -> int:
@@ -79,7 +80,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Letter:
-    """A letter of one node to several others: its serialised header, and the file of its common part, if it has one."""
+    """A letter of one node to others: its serialised header, and the file below the run's folder of its common part."""
 
     sender: int
     subject: str
@@ -120,6 +121,9 @@ class Attempts(Protocol):
 
     def add_upload(self, attempt: Attempt, upload: Upload) -> None:
         """Record a complete upload."""
+
+    def forget_upload(self, attempt: Attempt, node: int) -> None:
+        """The bytes of an upload are lost: it is as if it had not come."""
 
     def all_uploads(self) -> list[tuple[Attempt, Upload]]:
         """Every complete upload of the run, by attempt and node."""
@@ -184,8 +188,41 @@ class Makers(Protocol):
         """Record who makes something, in place of whoever did before."""
 
 
+class Files(Protocol):
+    """Copies of a run's files, for a process on another machine that takes the run over. A file only grows.
+
+    A store that only who has the files can open keeps no copies.
+    """
+
+    def keep(self, name: str, path: Path) -> None:
+        """Keep what the file has more than its copy."""
+
+    def bring(self, name: str, path: Path) -> None:
+        """Put a file there out of its copy, where none is there and a copy is."""
+
+
+class InPlace:
+    """No copies: the files stay where they are, beside the store."""
+
+    def keep(self, name: str, path: Path) -> None:
+        """They are kept."""
+
+    def bring(self, name: str, path: Path) -> None:
+        """They are there."""
+
+
+class Taken(AfmlError):
+    """Another process has the run open."""
+
+    exit_code = 4
+
+
+class Lost(OSError):
+    """The store does not answer this process any more, for good; another one may go on with the run by now."""
+
+
 class Store(Protocol):
-    """One run's durable state. Outside a transaction every call is durable when it returns.
+    """One run's durable state, of one process at a time. Outside a transaction a call is durable when it returns.
 
     Every call that cannot be kept, or a transaction that cannot end, for want of space or a failing disk raises
     OSError: nothing of it is durable, and it may be tried again.
@@ -214,6 +251,14 @@ class Store(Protocol):
     @property
     def makers(self) -> Makers:
         """Who makes what all nodes need."""
+
+    @property
+    def files(self) -> Files:
+        """Copies of the run's files."""
+
+    @property
+    def term(self) -> int:
+        """How often the store was opened; 0 where only who has the run's files can open it."""
 
     def position(self) -> Position:
         """Where the state machine stands."""

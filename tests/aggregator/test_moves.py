@@ -215,3 +215,19 @@ def test_a_digest_of_an_unpublished_round_is_refused(machine: Machine) -> None:
     machine.enrol()
     with pytest.raises(ProtocolError, match="not published"):
         machine.report(1, 1)
+
+
+@pytest.mark.parametrize("sent", [(1, 2), (1, 2, 3, 4)])
+def test_updates_whose_bytes_are_lost_are_awaited_again_in_the_same_attempt(
+    machine: Machine, sent: tuple[int, ...]
+) -> None:
+    machine.enrol()
+    machine.ready()
+    machine.upload(*sent)
+    attempt, cohort = machine.attempt, machine.cohort
+    machine.engine.uploads_lost(attempt, [1, 2])
+    assert machine.at == ("open", *attempt)
+    assert machine.cohort == cohort
+    assert machine.awaited == [node for node in cohort if node not in sent or node in (1, 2)]
+    assert machine.upload()
+    assert machine.at == ("summing", *attempt)

@@ -30,7 +30,7 @@ class Disk:
     def __init__(self) -> None:
         self.full, self.tries = 0, 0
 
-    def sum(self, uploads: dict[int, Path], chunks: int, out: Path) -> None:
+    def sum(self, scheme: object, uploads: dict[int, Path], chunks: int, out: Path) -> None:
         self.tries += 1
         if self.full:
             self.full -= 1
@@ -81,19 +81,19 @@ def test_sums_go_once_every_node_that_has_not_left_is_past_their_round(tmp_path:
     scene = Scene(tmp_path, rounds=6)
     scene.machine.enrol()
     scene.play()
-    assert scene.sums == ["round-1"]
+    assert scene.sums == ["round-1-1"]
     scene.play()
-    assert scene.sums == ["round-2"], "whoever was ready for round 2 has applied the sum of round 1"
+    assert scene.sums == ["round-2-1"], "whoever was ready for round 2 has applied the sum of round 1"
     scene.machine.away(4)
     scene.play(1, 2, 3)
     scene.play(1, 2, 3)
-    assert scene.sums == ["round-2", "round-3", "round-4"], "node 4 may come back for them"
+    assert scene.sums == ["round-2-1", "round-3-1", "round-4-1"], "node 4 may come back for them"
     scene.machine.enrol(4)
     scene.play()
-    assert scene.sums == ["round-5"]
+    assert scene.sums == ["round-5-1"]
     scene.machine.away(4)
     scene.machine.leave(4)
-    (tmp_path / "sums" / "round-5.part0").write_bytes(b"of a sum that was cut off")
+    (tmp_path / "sums" / "round-5-1.part0").write_bytes(b"of a sum that was cut off")
     scene.play(1, 2, 3)
-    assert scene.sums == ["round-6"]
+    assert scene.sums == ["round-6-1"]
     scene.machine.store.close()

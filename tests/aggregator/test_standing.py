@@ -12,8 +12,10 @@ from afml.consortium.stage import Stage
 from afml.core.errors import InputError
 from afml.core.metrics import text
 from afml.core.standing import FILE, STALE_S
+from afml.operate.status import ManyStatus, status_of
+from afml.operate.told import lines
 from aggregator.metrics import of_aggregator, of_run
-from aggregator.run import Folder, ServedRun
+from aggregator.run import RUNS, Folder, ServedRun
 from aggregator.scheme import Scheme
 from aggregator.standing import Lookout, RunStanding, Serving
 from tests.aggregator.machine import Machine
@@ -150,3 +152,19 @@ def test_figures_are_those_of_the_standing(machine: Machine) -> None:
     assert ("afml_run_rounds", {}, 2.0) in found
     assert "afml_data_free_bytes" in {name for name, _, _ in read(text(of_aggregator(machine.path)))}
     assert list(of_aggregator(machine.path / "nothing"))  # before the run is served, of the process alone
+
+
+def test_of_many_runs_each_has_figures_of_its_own(machine: Machine, tmp_path: Path) -> None:
+    now = seen(machine)
+    for run in ("a", "b"):
+        (tmp_path / "many" / RUNS / run).mkdir(parents=True)
+        now.model_copy(update={"run": run}).keep(tmp_path / "many" / RUNS / run)
+    page = text(of_aggregator(tmp_path / "many"))
+    assert page.count("# TYPE afml_run_round gauge") == 1
+    assert {(labels["run"], value) for name, labels, value in read(page) if name == "afml_run_rounds"} == {
+        ("a", 2.0), ("b", 2.0),
+    }  # fmt: skip
+    found = status_of(tmp_path / "many")
+    assert isinstance(found, ManyStatus)
+    assert [one.standing.run for one in found.runs] == ["a", "b"]
+    assert "run b of consortium test" in "\n".join(lines(found))

@@ -29,9 +29,12 @@ def stored(folder: Path, payloads: dict[int, list[bytes]]) -> dict[int, Path]:
     return paths
 
 
+SCHEME = Scheme(PLAIN, PARAMS)
+
+
 @pytest.fixture(scope="module")
 def plain() -> Iterator[Summer]:
-    made = Summer(Scheme(PLAIN, PARAMS), 2)
+    made = Summer(2)
     yield made
     made.close()
 
@@ -42,7 +45,7 @@ def powers_of_two(node: int) -> list[bytes]:
 
 
 def test_every_chunk_holds_every_node_once(plain: Summer, tmp_path: Path) -> None:
-    plain.sum(stored(tmp_path, {node: powers_of_two(node) for node in COHORT}), CHUNKS, tmp_path / "sum")
+    plain.sum(SCHEME, stored(tmp_path, {node: powers_of_two(node) for node in COHORT}), CHUNKS, tmp_path / "sum")
     totals = [set(np.frombuffer(record, np.float32)) for record in read_records(tmp_path / "sum")]
     assert totals == [{2.0 + 4 + 8 + 3 * i} for i in range(CHUNKS)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "3", "sum"], "parts are removed"
@@ -53,7 +56,7 @@ def test_a_payload_that_cannot_be_added_names_its_node(plain: Summer, tmp_path: 
     payloads = {node: powers_of_two(node) for node in COHORT}
     payloads[2][chunk] = payloads[2][chunk][:-4]
     with pytest.raises(BadCiphertext, match=r"node 2: .* bytes, not") as refusal:
-        plain.sum(stored(tmp_path, payloads), CHUNKS, tmp_path / "sum")
+        plain.sum(SCHEME, stored(tmp_path, payloads), CHUNKS, tmp_path / "sum")
     assert refusal.value.node == 2
     assert not (tmp_path / "sum").exists()
 
@@ -61,9 +64,9 @@ def test_a_payload_that_cannot_be_added_names_its_node(plain: Summer, tmp_path: 
 def test_ciphertexts_are_added_as_in_one_process(tmp_path: Path) -> None:
     grid, update = Grid(1.0), np.ones(PARAMETERS)
     payloads = {node: encode(PARAMS, grid, node, update, COHORT) for node in COHORT}
-    summer = Summer(Scheme(public_backend("ckks"), PARAMS), 2)
+    summer, scheme = Summer(2), Scheme(public_backend("ckks"), PARAMS)
     try:
-        summer.sum(stored(tmp_path, payloads), CHUNKS, tmp_path / "sum")
+        summer.sum(scheme, stored(tmp_path, payloads), CHUNKS, tmp_path / "sum")
     finally:
         summer.close()
     expected = [add_payloads(PARAMS, chunk) for chunk in zip(*payloads.values(), strict=True)]

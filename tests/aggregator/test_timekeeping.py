@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from afml.consortium.orders import What
-from aggregator import server, timekeeping
+from aggregator import timekeeping
+from aggregator.port import Stop
+from aggregator.store.base import Lost
 from aggregator.watchers import Watchers
 from tests.aggregator.test_orders import Office
 
@@ -49,6 +51,20 @@ def test_a_full_disk_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     machine.store.close()
 
 
+def test_a_store_that_is_lost_ends_the_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    office = Office(tmp_path)
+    monkeypatch.setattr(timekeeping, "TICK_S", 0.0)
+
+    def lost() -> None:
+        raise Lost
+
+    orders: Any = SimpleNamespace(follow=lost)
+    publisher: Any = SimpleNamespace(resume=lambda: None, raise_failures=lambda: None)
+    with pytest.raises(Lost):
+        asyncio.run(timekeeping.keep_time(office.run, office.machine.engine, publisher, Watchers(), orders))
+    office.machine.store.close()
+
+
 @pytest.fixture
 def handlers() -> Iterator[None]:
     before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
@@ -61,8 +77,10 @@ def handlers() -> Iterator[None]:
 @pytest.mark.usefixtures("handlers")
 def test_the_first_signal_asks_and_the_next_one_ends_at_once(name: signal.Signals) -> None:
     async def asked() -> list[object]:
+        stop = Stop()
         asyncio.get_running_loop().call_soon(os.kill, os.getpid(), name)
-        await server._until_signal(asyncio.sleep(60))
+        await stop.or_end(asyncio.sleep(60))
+        assert stop.asked
         return [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
 
     assert asyncio.run(asked()) == [signal.default_int_handler, signal.SIG_DFL]

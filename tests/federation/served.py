@@ -17,9 +17,9 @@ from afml.consortium.scheme import run_params
 from afml.trial.kits import make_kits
 from afml.trial.processes import free_port
 from aggregator.engine import Engine
+from aggregator.port import listening
 from aggregator.run import Folder, ServedRun
 from aggregator.scheme import Scheme
-from aggregator.server import _listening
 from aggregator.service import Service
 from aggregator.store import open_store
 from aggregator.store.base import Published
@@ -64,7 +64,7 @@ class Served:
             run = ServedRun(self.config, kit.roster, scheme, store, Folder(self.root / "data"))
             publisher: Any = None
             service = Service(run, Engine(store, self.config, kit.roster, time.monotonic), publisher, Watchers())
-            server = self.loop.run_until_complete(_listening(service, kit, run.folder, ("127.0.0.1", self.port)))
+            server = self.loop.run_until_complete(listening(service, kit, run.folder.seen, ("127.0.0.1", self.port)))
             started.set()
             self.loop.run_forever()
             self.loop.run_until_complete(server.stop(0))

@@ -149,15 +149,15 @@ def test_an_aggregator_killed_at_every_stage_ends_with_the_same_bits(consortium:
         "aggregator-dies",
         {
             0: [
-                "before aggregator.store.sqlite:_Letters.add 2",
+                "before aggregator.store.sql:_Letters.add 2",
                 f"after aggregator.engine:Engine.ready {NODES}",  # the cohort is fixed
-                "after aggregator.store.sqlite:_Attempts.add_upload 2",  # in the middle of a decision
+                "after aggregator.store.sql:_Attempts.add_upload 2",  # in the middle of a decision
                 "after aggregator.engine:Engine.uploaded 2",
                 "after aggregator.summing:Summer.sum 1",
                 "after aggregator.transcript:Transcript.add 1",
-                "after aggregator.store.sqlite:_Rounds.publish 1",  # in the middle of a decision
+                "after aggregator.store.sql:_Rounds.publish 1",  # in the middle of a decision
                 "after aggregator.engine:Engine.summed 1",
-                "after aggregator.store.sqlite:_Attempts.fix_cohort 1",  # in the middle of a decision
+                "after aggregator.store.sql:_Attempts.fix_cohort 1",  # in the middle of a decision
             ]
         },
     )

@@ -189,7 +189,7 @@ def test_of_another_update_nothing_is_there(scene: Scene) -> None:
 
 def test_over_a_link_that_is_cut_a_sum_arrives_once(scene: Scene) -> None:
     """The link counts what goes the other way; what was handed out before a cut is not asked for again."""
-    path = scene.served.root / "data" / "sums" / "round-1"
+    path = scene.served.root / "data" / "sums" / "round-1-1"
     sums = [bytes([index]) * 30_000 for index in range(40)]
     write_records(path, sums)
     scene.served.published(Published(Attempt(1, 1), len(sums), PARAMETERS))

@@ -231,7 +231,7 @@ class Aggregator:
         wall = self._wall_ms
         engine = Engine(store, self.run, run.roster, lambda: self._loop.time() + self.slept_s, wall)
         watchers, transcript = Watchers(), Transcript(self.folder.transcript, self._consortium.aggregator.signing_key)
-        publisher = Publisher(run, engine, Summer(scheme, 1), transcript, watchers)
+        publisher = Publisher(run, engine, Summer(1), transcript, watchers)
         service, orders = Service(run, engine, publisher, watchers), Orders(run, engine, transcript)
         server = Server(service, self.run.consortium, self.broken.append)
         process.at_death.append(server.close)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from afml.consortium.stage import Stage
 from afml.core.errors import ConfigError
 from aggregator.store import STORES, open_store
 from aggregator.store.base import Letter, Member, Position, Published, Store, Upload
+from tests.postgres import Server
 
 DIGEST = bytes(range(32))
 FIRST, SECOND = Attempt(1, 1), Attempt(1, 2)
@@ -23,9 +23,11 @@ LETTER = Letter(1, "run-key", b"header", Path("letters/1-ab"))
 
 @pytest.fixture(params=STORES.names())
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where a run can be kept that nobody has begun: a file, or what AFML_TEST_STORE_NAME says of a server."""
-    place = os.environ.get(f"AFML_TEST_STORE_{request.param.upper()}", f"{tmp_path}/a run/run.{request.param}")
-    return f"{request.param}:{place}"
+    """Where a run can be kept that nobody has begun: a file, or a database of a server that the tests start."""
+    if request.param == "postgresql":
+        server: Server = request.getfixturevalue("postgres")
+        return server.database()
+    return f"{request.param}:{tmp_path}/a run/run.{request.param}"
 
 
 @pytest.fixture
@@ -105,6 +107,32 @@ def test_the_first_upload_of_a_node_stands(store: Store) -> None:
     assert [(attempt, upload.node) for attempt, upload in found] == [(FIRST, 1), (FIRST, 2), (SECOND, 1)]
 
 
+def test_an_upload_whose_bytes_are_lost_is_forgotten(store: Store) -> None:
+    for attempt, node in ((FIRST, 1), (FIRST, 2), (SECOND, 1)):
+        store.attempts.add_upload(attempt, Upload(node, 3, 20_000, 99, "{}"))
+    store.attempts.forget_upload(FIRST, 1)
+    store.attempts.forget_upload(FIRST, 3)
+    assert [(attempt, upload.node) for attempt, upload in store.attempts.all_uploads()] == [(FIRST, 2), (SECOND, 1)]
+    store.attempts.add_upload(FIRST, Upload(1, 4, 20_000, 99, "{}"))
+    assert store.attempts.uploads(FIRST)[1].chunks == 4
+
+
+def test_a_file_that_was_kept_is_there(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "transcript"
+    store = open_store(url, DIGEST)
+    for line in (b"first\n", b"", b"second\n"):
+        with path.open("ab") as file:
+            file.write(line)
+        store.files.keep("transcript", path)
+    store.close()
+    again = open_store(url, DIGEST)
+    again.files.bring("transcript", path)
+    again.files.bring("nobody kept this", tmp_path / "other")
+    again.close()
+    assert path.read_bytes() == b"first\nsecond\n"
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_round_is_published_once(store: Store) -> None:
     store.rounds.publish(Published(SECOND, 3, 20_000))
     with pytest.raises(Exception):  # noqa: B017  # whatever a store says to a second one
@@ -164,10 +192,17 @@ def test_everything_is_there_after_a_restart(url: str) -> None:
     again.close()
 
 
-def test_another_run_is_refused(url: str) -> None:
-    open_store(url, DIGEST).close()
-    with pytest.raises(ConfigError, match=r"another run's state.*give every run its own"):
-        open_store(url, bytes(32))
+def test_another_run_finds_nothing_of_this_one(url: str) -> None:
+    store = open_store(url, DIGEST)
+    fill(store)
+    store.close()
+    try:
+        other = open_store(url, bytes(32))
+    except ConfigError:  # a file is one run's
+        return
+    assert other.position() == Position(Stage.ENROLLING, Attempt(0, 0), "")
+    assert other.members.all() == {}
+    other.close()
 
 
 # -- transactions ------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from afml.core.errors import ConfigError
-from aggregator.store.sqlite import SCHEMA, SqliteStore
+from aggregator.store.sql import SCHEMA
+from aggregator.store.sqlite import SqliteStore
 from tests.aggregator.power import Power, PowerCut
 
 DIGEST = bytes(32)
@@ -41,6 +42,12 @@ def test_a_file_of_another_version_is_refused_and_left_alone(tmp_path: Path, ver
         "finish the run with the version that began it, or begin a new one in another --data folder"
     )
     assert path.read_bytes() == before
+
+
+def test_a_file_of_another_run_is_refused(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "run.sqlite", DIGEST).close()
+    with pytest.raises(ConfigError, match=r"another run's state.*give every run its own"):
+        SqliteStore(tmp_path / "run.sqlite", bytes([1]) * 32)
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
