@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,16 +73,23 @@ def test_a_run_outlives_its_aggregator_its_quorum_and_a_pause(consortium: Consor
     assert [one.round for one in transcript.read(path, key)] == list(range(1, config.rounds + 1))
 
 
+def _enrolled(consortium: Consortium, node: int, port: int) -> subprocess.Popen[bytes]:
+    """A node in the run "ended", started and enrolled; its log has lines of earlier runs."""
+    log = f"node-{node}"
+    before = len(consortium.log(log))
+    process = consortium.start_node(node, port, "ended")
+    until(lambda: f"node {node}: enrolled" in consortium.log(log)[before:])
+    return process
+
+
 def test_a_node_that_leaves_and_a_run_that_is_ended_are_known_to_all_at_once(consortium: Consortium) -> None:
     consortium.configure("ended", game=False, quorum=2, max_colluding=0, deadline_s=600.0)
     port = free_port()
     server = consortium.start_aggregator(port, "ended")
     listening(port)
-    first = consortium.start_node(1, port, "ended")
-    until(lambda: "node 1: enrolled" in consortium.log("node-1"))
+    first = _enrolled(consortium, 1, port)
     place = ("--kit", consortium.kit(3), "--work", consortium.work(3), "--run", consortium.run_file("ended"))
-    third = consortium.start_node(3, port, "ended")
-    until(lambda: "node 3: enrolled" in consortium.log("node-3"))
+    third = _enrolled(consortium, 3, port)
     done = afml("node", "leave", *place, "--aggregator", f"127.0.0.1:{port}")
     assert "another afml node works in this folder; stop it first" in done.stderr
     third.terminate()
