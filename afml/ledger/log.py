@@ -56,7 +56,8 @@ class Log:
         self._tree = self._load()
 
     def __len__(self) -> int:
-        return self._tree.size
+        """Entries on disk: another process may have appended since this one did."""
+        return self._stored_size()
 
     def entries(self) -> Iterator[Entry]:
         """All entries in order."""

@@ -53,6 +53,20 @@ def test_institutions_countersign_growth_and_refuse_forks_and_rollbacks(tmp_path
         assert len(ledger) == seen.size
 
 
+def test_what_another_process_of_the_same_ledger_signed_is_its_past(tmp_path: Path) -> None:
+    """Two runs of one institution share its ledger: a peer holds the head that the other run has signed."""
+    with open_ledger(tmp_path / "a") as one, open_ledger(tmp_path / "a") as other:
+        spend(one, config(), 1)
+        for round in (2, 3):
+            spend(other, config(), round)
+        assert len(one) == len(other)
+        assert Witness(one).require_past(other.checkpoint()).size == len(other)
+        with open_ledger(tmp_path / "peer", key=OTHER) as peer:
+            line = Witness(peer).countersign(ORIGIN, other.checkpoint(), [], PUBLIC)
+        assert line is not None
+        Witness(one).accept(other.checkpoint(), line, NAME, public_bytes(OTHER))
+
+
 def test_a_head_counts_for_the_ledger_of_its_sender_alone(tmp_path: Path) -> None:
     """Whoever relays another institution's old head cannot make it look rolled back, nor vouch for it."""
     third = generate_signing_key()
