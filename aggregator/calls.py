@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol, TypeAlias, TypeVar
 from urllib.parse import unquote
 
 import grpc
@@ -15,6 +15,7 @@ from afml.core.logging import get_logger
 from aggregator.run import ServedRun
 
 Context: TypeAlias = Any  # grpc.aio.ServicerContext; grpcio ships no types
+Part = TypeVar("Part")
 _STATUSES = (
     (Superseded, grpc.StatusCode.ABORTED),
     (Twin, grpc.StatusCode.ALREADY_EXISTS),
@@ -77,15 +78,27 @@ class Calls:
         """Do the work of a call; turn our errors into gRPC statuses. Their messages hold no secrets by construction."""
         try:
             await work()
-        except AfmlError as error:
+        except (AfmlError, OSError) as error:
+            await self._refuse(context, error)
+
+    async def told(self, context: Context, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
+        """What a call answers part by part; errors on the way become statuses as in `answer`."""
+        try:
+            async for part in parts:
+                yield part
+        except (AfmlError, OSError) as error:
+            await self._refuse(context, error)
+
+    async def _refuse(self, context: Context, error: AfmlError | OSError) -> None:
+        if isinstance(error, OSError):  # no space, or a store that is lost: nodes say it again until it is there
+            problem = error.strerror or str(error)
+            self._tell("cannot be kept", context, problem)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the aggregator cannot keep what it is told ({problem})")
+        else:
             status = next(status for kind, status in _STATUSES if isinstance(error, kind))
             if not isinstance(error, Superseded):
                 self._tell("twin refused" if isinstance(error, Twin) else "rejected", context, str(error))
             await context.abort(status, str(error))
-        except OSError as error:  # no space: nodes say it again until there is some
-            problem = error.strerror or str(error)
-            self._log.error("cannot be kept", problem=problem)
-            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the aggregator cannot keep what it is told ({problem})")
 
     def _tell(self, event: str, context: Context, problem: str) -> None:
         """One line, under the node's own number: whoever provokes many uses up nobody else's."""

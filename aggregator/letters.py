@@ -71,15 +71,36 @@ class Letters:
         text = messages.LetterText(hashlib.sha256(common).digest(), tree.root_of(leaves), len(leaves))
         signed = messages.letter(header.run, header.config_digest, header.sender, header.subject, text)
         verify(bytes.fromhex(self._run.roster.member(header.sender).signing_key), signed, header.signature)
+        await self._keep(header, bytes(common))
+
+    async def _keep(self, header: wire.LetterHeader, common: bytes) -> None:
+        """On disk, then on record: nothing stays of a letter that did not come so far."""
         path = self._run.folder.letters / f"{header.sender}-{secrets.token_hex(8)}" if common else None
-        if path is not None:
-            await asyncio.to_thread(write_bytes, path, bytes(common))  # syncs: others go on meanwhile
-            self._run.keep(path)
-        name = path and path.relative_to(self._run.folder.root)
-        self._kept.add(Letter(header.sender, header.subject, header.SerializeToString(deterministic=True), name))
-        kept = self._kept.find(header.sender, header.subject)
-        if path is not None and kept is not None and kept.path != name:  # it came twice at the same time
-            path.unlink()
+        stays = False
+        try:
+            if path is not None:
+                writing = asyncio.create_task(asyncio.to_thread(write_bytes, path, common))
+                try:
+                    await asyncio.shield(writing)  # syncs: others go on meanwhile
+                except BaseException:  # who gives up does not end the thread
+                    await asyncio.wait([writing])
+                    raise
+            if self._kept.find(header.sender, header.subject):
+                return  # it came twice at the same time
+            if path is not None:
+                self._run.keep(path)
+            name = path and path.relative_to(self._run.folder.root)
+            self._kept.add(Letter(header.sender, header.subject, header.SerializeToString(deterministic=True), name))
+            stays = True
+        finally:
+            if path is not None and not stays:
+                path.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove what is on disk of letters that are not on record: the process ended between the two."""
+        kept = {self._run.folder.root / path for path in self._kept.paths()}
+        for path in set(self._run.folder.letters.glob("*")) - kept:
+            path.unlink(missing_ok=True)
 
     def there(self, ref: wire.LettersRef, senders: Collection[int]) -> list[int]:
         """Those of some senders whose letter is there, ascending."""
@@ -121,6 +142,7 @@ class Letters:
         return _Opened(header, letter.path, places, tree.root_of(leaves), tree.inclusion_proofs(leaves))
 
     def _wanted(self, header: wire.LetterHeader) -> bool:
+        require_subject(header.subject)
         config, named = self._run.config, [own.recipient for own in header.own]
         if wrong := sorted(node for node in named if node not in config.enrolled or node == header.sender):
             raise ProtocolError(f"node {wrong[0]} gets no letters in run {header.run} from node {header.sender}")
@@ -128,7 +150,7 @@ class Letters:
             raise ProtocolError("a letter is to nobody, or to somebody twice")
         longest = max(len(own.body) for own in header.own)
         most = MAX_LETTER if header.subject in (RUN_KEY, PUBLIC_PART) else MAX_NOTE
-        if header.size > most or longest > MAX_OWN or len(header.subject) > MAX_SUBJECT:
+        if header.size > most or longest > MAX_OWN:
             limits = f"{most} bytes for all and {MAX_OWN} for each"
             raise ProtocolError(f"a letter under this subject may hold {limits}, not {header.size} and {longest}")
         if header.ByteSize() > MAX_WORD + len(named) * (MAX_OWN + 16):
@@ -138,6 +160,16 @@ class Letters:
         if self._kept.sent_by(header.sender) >= LETTERS + len(config.nodes):
             raise ProtocolError(f"node {header.sender} has sent too many letters")
         return True
+
+
+def require_subject(subject: str) -> None:
+    """Refuse a subject that is no line of text.
+
+    Raises:
+        ProtocolError: It is not.
+    """
+    if not subject.isprintable() or len(subject) > MAX_SUBJECT:
+        raise ProtocolError(f"the subject of a letter is a line of at most {MAX_SUBJECT} characters")
 
 
 def recipients(letter: Letter) -> set[int]:

@@ -32,7 +32,7 @@ class Publisher:
 
     def resume(self) -> None:
         """After a start: a sum that was cut off is made again from its uploads, those that are lost are sent again."""
-        self._clear_uploads()
+        self.clear_uploads()
         at = self._run.store.position()
         folder = self._run.folder.uploads(at.attempt)
         lost = [node for node in self._run.store.attempts.uploads(at.attempt) if not (folder / str(node)).exists()]
@@ -66,7 +66,7 @@ class Publisher:
             except OSError as error:  # no space: the uploads stay, and the sum is made anew
                 self._log.error("cannot be kept", round=attempt.round, problem=error.strerror or str(error))
                 await asyncio.sleep(RETRY_S)
-        self._clear_uploads()
+        self.clear_uploads()
         self._clear_passed(attempt)
         await self._watchers.notify()
 
@@ -91,7 +91,8 @@ class Publisher:
     def _wanted(self, attempt: Attempt) -> bool:
         return self._run.store.position().is_at(Stage.SUMMING, attempt)
 
-    def _clear_uploads(self) -> None:
+    def clear_uploads(self) -> None:
+        """Remove what no sum needs any more: updates of attempts that are summed or given up."""
         at = self._run.store.position()
         self._run.folder.clear_uploads(keep=at.attempt if at.stage in (Stage.OPEN, Stage.SUMMING) else None)
 

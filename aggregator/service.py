@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import grpc
 
-from afml.core.errors import ProtocolError
+from afml.core.errors import ProtocolError, TransportError
 from afml.core.recordfile import read_records
 from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import FederationServicer
@@ -17,7 +18,7 @@ from aggregator import announcements
 from aggregator.calls import Calls, Context, Said, address
 from aggregator.engine import Engine
 from aggregator.leases import Leases
-from aggregator.letters import Letters
+from aggregator.letters import Letters, require_subject
 from aggregator.membership import Membership
 from aggregator.publishing import Publisher
 from aggregator.run import ServedRun
@@ -27,6 +28,7 @@ from aggregator.watchers import Watchers
 
 Work: TypeAlias = Callable[[], None]
 _LAST_WORDS_S = 10.0
+SENDING_S = 60.0  # an update or a letter may take so long, or as long as its round may wait for a member
 _LETTERS_S = 60.0  # a node that waits for letters asks again after this long at most
 _TOGETHER_S = 0.05
 Part = TypeVar("Part", wire.UpdatePart, wire.LetterPart)
@@ -38,6 +40,7 @@ class Service(FederationServicer):
     def __init__(self, run: ServedRun, engine: Engine, publisher: Publisher, watchers: Watchers) -> None:
         self._run, self._engine, self._watchers = run, engine, watchers
         self._uploads, self._letters = Uploads(run, engine, publisher), Letters(run)
+        self._letters.clear()
         self._members = Membership(run.store.members, run.config, run.roster)
         self._calls, self._turns = Calls(run), Turns()
         self._told: set[int] = set()
@@ -110,7 +113,7 @@ class Service(FederationServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this process has not enrolled since the aggregator began")
         with self._leases.following(request.node), self._turns.taken(request.node, Kind.NEWS) as turn:
             await self._watchers.notify()  # an older stream of the node may have to end
-            async for state in self._news(request.node, turn):
+            async for state in self._calls.told(context, self._news(request.node, turn)):
                 yield state
 
     async def _news(self, node: int, turn: Turn) -> AsyncIterator[wire.RunState]:
@@ -175,18 +178,15 @@ class Service(FederationServicer):
         )
         with self._turns.taken(request.node, Kind.SUM) as turn:
             yield wire.AggregatePart(header=header)
-            records = read_records(path, start=request.first)
-            for index, payload in enumerate(records, request.first):
-                if turn.over:
-                    return
-                yield wire.AggregatePart(chunk=wire.AggregateChunk(index=index, payload=payload))
+            async for part in self._calls.told(context, _chunks(path, request.first, turn)):
+                yield part
 
     async def GetLetters(self, request: wire.LettersRef, context: Context) -> AsyncIterator[wire.Delivery]:
         """Deliver letters as they come, until all are, or none has come for as long as the caller would wait."""
-        await self._do(context, request, lambda: self._members.require_admitted(request))
+        await self._do(context, request, lambda: self._check_reader(request))
         with self._turns.taken(request.node, Kind.MAIL) as turn:
             await self._watchers.notify()  # an older stream of the node may have to end
-            async for delivery in self._deliveries(request, turn):
+            async for delivery in self._calls.told(context, self._deliveries(request, turn)):
                 yield delivery
 
     async def _deliveries(self, request: wire.LettersRef, turn: Turn) -> AsyncIterator[wire.Delivery]:
@@ -217,12 +217,12 @@ class Service(FederationServicer):
     # -- inside --------------------------------------------------------------------------------------
 
     async def _in_time(self, node: int, work: Awaitable[None]) -> None:
-        """A stream that stalls is given up, so that nobody can pile up half uploads."""
+        """A stream that takes too long is given up; its node asks how far it came, and goes on in another one."""
         try:
-            async with asyncio.timeout(max(60.0, self._run.config.deadline_s)):
+            async with asyncio.timeout(max(SENDING_S, self._run.config.deadline_s)):
                 await work
         except TimeoutError:
-            raise ProtocolError(f"node {node} did not finish sending in time") from None
+            raise TransportError(f"node {node} did not finish sending in time") from None
 
     async def _receive(
         self, context: Context, kind: Kind, parts: AsyncIterator[Part],
@@ -241,6 +241,10 @@ class Service(FederationServicer):
     def _check_follower(self, request: wire.RunRef) -> None:
         self._members.require_admitted(request)
         self._leases.require_free(request.node, request.lease)
+
+    def _check_reader(self, request: wire.LettersRef) -> None:
+        self._members.require_admitted(request)
+        require_subject(request.subject)
 
     async def _speaking(self, context: Context, said: wire.Enrolment | wire.ReadyToken, work: Work) -> None:
         """What only the process may say that speaks for its node, and what makes it that."""
@@ -262,6 +266,13 @@ class Service(FederationServicer):
         await self._calls.answer(context, run)
         if self._engine.version != before:
             await self._watchers.notify()
+
+
+async def _chunks(path: Path, first: int, turn: Turn) -> AsyncIterator[wire.AggregatePart]:
+    for index, payload in enumerate(read_records(path, start=first), first):
+        if turn.over:
+            return
+        yield wire.AggregatePart(chunk=wire.AggregateChunk(index=index, payload=payload))
 
 
 async def _first(stream: AsyncIterator[Part], what: str) -> Part:

@@ -29,13 +29,16 @@ async def keep_time(run: ServedRun, engine: Engine, publisher: Publisher, watche
     """
     publisher.resume()
     engine.letter_came()  # the power may have gone between a letter and what it decides
-    spoken = time.monotonic()
+    spoken, seen = time.monotonic(), engine.version
     while not engine.settled():
         await asyncio.sleep(TICK_S)
         publisher.raise_failures()
         before = engine.version
         for act in (orders.follow, engine.tick):
             _try(act)
+        if engine.version != seen:
+            seen = engine.version
+            publisher.clear_uploads()  # an attempt may have been given up
         if engine.version != before:
             spoken = time.monotonic()
             await watchers.notify()

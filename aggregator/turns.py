@@ -37,8 +37,12 @@ MOST = {
 """Streams of one node."""
 
 
+GRACE_S = 0.5
+"""Seconds in which a stream ends by itself once a newer one has taken its place."""
+
+
 class Turn:
-    """One stream of a node.
+    """One stream of a node, in the task that made it.
 
     Attributes:
         over: It has to end, for a newer one.
@@ -48,13 +52,23 @@ class Turn:
         self._who, self._silence_s = f"node {node}", silence_s
         self._what = kind
         self._scope: asyncio.Timeout | None = None
+        self._task = asyncio.current_task()
+        self._last: asyncio.TimerHandle | None = None
         self.over = False
 
     def end(self) -> None:
-        """A newer stream takes its place."""
+        """A newer stream takes its place: it ends by itself, or is ended where the other end reads no more."""
         self.over = True
+        loop = asyncio.get_running_loop()
         if self._scope is not None:
-            self._scope.reschedule(asyncio.get_running_loop().time())
+            self._scope.reschedule(loop.time())
+        elif self._task is not None:
+            self._last = loop.call_later(GRACE_S, self._task.cancel)
+
+    def ended(self) -> None:
+        """Nothing more is to be ended."""
+        if self._last is not None:
+            self._last.cancel()
 
     def heard(self) -> None:
         """The other end did something: its silence begins anew."""
@@ -102,5 +116,6 @@ class Turns:
         try:
             yield turn
         finally:
+            turn.ended()
             with contextlib.suppress(ValueError):  # it has been ended
                 mine.remove(turn)

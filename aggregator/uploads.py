@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import secrets
 from collections.abc import AsyncIterator
@@ -13,7 +12,7 @@ from pathlib import Path
 from afml.consortium.attempt import Attempt
 from afml.consortium.limits import MAX_RECEIPT
 from afml.core.config import canonical_json
-from afml.core.errors import AfmlError, ProtocolError, Superseded
+from afml.core.errors import AfmlError, ProtocolError, Superseded, TransportError
 from afml.core.files import sync_folder
 from afml.core.recordfile import append_record, end_records
 from afml.ledger.transcript import ReceiptRecord
@@ -73,7 +72,7 @@ class Uploads:
         Raises:
             ProtocolError: Not wanted, or not what an honest node sends.
             IntegrityError: A chunk is not signed by its node.
-            OSError: Another part of it is there than its sender believes: it asks, and sends again.
+            TransportError: Another part of it is there than its sender believes: it asks, and sends again.
         """
         if not self._engine.expects_upload(header):
             return
@@ -100,7 +99,7 @@ class Uploads:
             half = _Half(_bare(header), path, wire_bytes=header.ByteSize())
             half.path.touch()
         elif half is None or not _same(half, header) or half.chunks != header.first:
-            raise OSError(errno.EAGAIN, f"update of node {header.node} does not stand at chunk {header.first}")
+            raise TransportError(f"the update of node {header.node} does not stand at chunk {header.first}")
         self._halves[header.node] = half
         return half
 

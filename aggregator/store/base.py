@@ -164,6 +164,9 @@ class Letters(Protocol):
     def sent_by(self, sender: int) -> int:
         """How many letters of a node are kept."""
 
+    def paths(self) -> set[Path]:
+        """Files of letters, below the run's folder."""
+
     def add(self, letter: Letter) -> None:
         """Record a letter."""
 

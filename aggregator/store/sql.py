@@ -246,6 +246,9 @@ class _Letters(_Part):
     def sent_by(self, sender: int) -> int:
         return int(self._db.execute("SELECT count(*) FROM letters WHERE sender=?", (sender,)).fetchone()[0])
 
+    def paths(self) -> set[Path]:
+        return {Path(row[0]) for row in self._db.execute("SELECT path FROM letters WHERE path IS NOT NULL")}
+
     def add(self, letter: Letter) -> None:
         row = (letter.sender, letter.subject, letter.header, str(letter.path) if letter.path else None)
         self._db.execute("INSERT INTO letters VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row)

@@ -129,7 +129,8 @@ def test_letters_are_there_after_a_restart(machine: Machine, letters: Letters) -
         ({"own": {}}, "to nobody, or to somebody twice"),
         ({"own": {2: bytes(MAX_OWN + 1)}}, f"may hold .* and {MAX_OWN} for each"),
         ({"size": MAX_LETTER + 1}, f"may hold {MAX_LETTER} bytes"),
-        ({"subject": "s" * (MAX_SUBJECT + 1)}, "a letter under this subject may hold"),
+        ({"subject": "s" * (MAX_SUBJECT + 1)}, "a line of at most"),
+        ({"subject": "a\0b"}, "a line of at most"),
         ({"subject": "start-hello", "size": MAX_NOTE + 1}, f"may hold {MAX_NOTE} bytes"),
         ({"size": 3}, "size is not what its header says"),
         ({"size": 5}, "size is not what its header says"),
@@ -198,3 +199,38 @@ def test_letters_are_put_together_however_they_were_cut(sent: list[tuple[int, by
 def test_letters_of_another_length_than_they_say_are_refused(stream: list[wire.Delivery]) -> None:
     with pytest.raises(ProtocolError, match="letter"):
         list(whole_letters(stream))
+
+
+def test_nothing_stays_of_a_letter_whose_stream_ended_while_it_was_written(letters: Letters, machine: Machine) -> None:
+    """A node that begins another one at that moment, again and again, fills no disk."""
+    common = bytes(1 << 20)
+    header = written(machine, common)
+
+    async def pieces() -> AsyncIterator[wire.LetterPart]:
+        yield wire.LetterPart(piece=common)
+
+    async def given_up() -> None:
+        task = asyncio.create_task(letters.receive(header, pieces()))
+        while not list((machine.path / "letters").glob("*")) and not task.done():
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    for _ in range(5):
+        asyncio.run(given_up())
+    there = {path.relative_to(machine.path) for path in (machine.path / "letters").glob("*")}
+    assert there == machine.store.letters.paths()
+
+
+def test_files_of_letters_that_are_not_on_record_go(letters: Letters, machine: Machine) -> None:
+    common = b"common"
+
+    async def pieces() -> AsyncIterator[wire.LetterPart]:
+        yield wire.LetterPart(piece=common)
+
+    asyncio.run(letters.receive(written(machine, common), pieces()))
+    (machine.path / "letters" / "1-beef").write_bytes(b"the power went")
+    letters.clear()
+    assert {path.relative_to(machine.path) for path in (machine.path / "letters").glob("*")} == (
+        machine.store.letters.paths()
+    )

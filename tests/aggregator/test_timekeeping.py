@@ -44,7 +44,7 @@ def test_a_full_disk_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         elif len(looks) == 7:
             database.execute("PRAGMA query_only=0")
 
-    publisher: Any = SimpleNamespace(resume=lambda: None, raise_failures=look)
+    publisher: Any = SimpleNamespace(resume=lambda: None, raise_failures=look, clear_uploads=lambda: None)
     asyncio.run(timekeeping.keep_time(office.run, machine.engine, publisher, Watchers(), office.orders))
     assert [stage for stage, _, _ in looks] == ["gathering"] * 3 + ["paused"] * 4
     assert (machine.at[0], office.written()) == ("failed", [What.ABORT])
@@ -59,7 +59,7 @@ def test_a_store_that_is_lost_ends_the_watch(tmp_path: Path, monkeypatch: pytest
         raise Lost
 
     orders: Any = SimpleNamespace(follow=lost)
-    publisher: Any = SimpleNamespace(resume=lambda: None, raise_failures=lambda: None)
+    publisher: Any = SimpleNamespace(resume=lambda: None, raise_failures=lambda: None, clear_uploads=lambda: None)
     with pytest.raises(Lost):
         asyncio.run(timekeeping.keep_time(office.run, office.machine.engine, publisher, Watchers(), orders))
     office.machine.store.close()
