@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -220,6 +221,18 @@ def test_comparison_of_several_phenotypes(several: Comparands, both: np.ndarray)
     rows = {(row.name, row.matched): row for row in found.rows}
     assert rows[STATIC, "utility"].utility_ratio == pytest.approx(auc / several.raw_auc)
     assert rows[STATIC, "retention"].utility_ratio == pytest.approx(auc / several.raw_auc)
+
+
+def test_families_of_many_people_are_judged_side_by_side_and_are_the_same(
+    comparands: Comparands, weights: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> object:
+        release = UnderTest(auc=0.7, rr=0.01, retained=0.05)
+        return compare(comparands, release, weights=weights, others=(), attacks=baseline_suite(0)[:2])
+
+    here = found()
+    monkeypatch.setattr(sys.modules[compare.__module__], "IN_CHILDREN_FROM", 0)
+    assert found() == here
 
 
 def test_matched_retention_shows_as_much(comparands: Comparands) -> None:

@@ -205,6 +205,17 @@ def test_without_grouping_there_is_no_group_size(inputs: EvaluationInputs) -> No
     assert evaluate(replace(inputs, grouped=False)).release.min_group_size is None
 
 
+def test_a_site_at_which_nobody_has_a_call_is_not_guessed(inputs: EvaluationInputs) -> None:
+    """Institutions whose files lack a site of the panel."""
+    files = []
+    for one in inputs.institutions:
+        dosage = one.dosage.copy()
+        dosage[:, 7] = -1
+        files.append(replace(one, dosage=dosage))
+    found = evaluate(replace(inputs, institutions=tuple(files), asked_sites=(3, 7, 30)))
+    assert [one.site for one in found.details.genotype.sites] == [3, 30]
+
+
 def test_misaligned_people_are_refused(inputs: EvaluationInputs) -> None:
     one = inputs.institutions[0]
     with pytest.raises(InputError, match="do not match"):

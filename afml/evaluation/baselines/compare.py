@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
+from afml.core.children import in_child, usable_processors
 from afml.evaluation.attacks import Attack
 from afml.evaluation.attacks.base import Float64
 from afml.evaluation.attacks.likelihood import LikelihoodLinkage
+from afml.evaluation.attacks.scoring import IN_CHILDREN_FROM, alone
 from afml.evaluation.baselines.binned import binned_score
 from afml.evaluation.baselines.comparands import Comparands
 from afml.evaluation.baselines.family import Family, Level
-from afml.evaluation.baselines.grouped import grouped_families
+from afml.evaluation.baselines.grouped import AT_ONCE, grouped_families
 from afml.evaluation.baselines.masked import (
     MASKS,
     RANDOM,
@@ -94,39 +97,58 @@ def compare(
         *grouped_families(comparands, weights),
         *others,
     )
-    rows: list[BaselineRow] = []
-    frontier: list[FrontierPoint] = []
-    # On random masks and on static sites likelihood linkage is the strongest attack; the plot uses it alone.
-    quick: Sequence[Attack] = (LikelihoodLinkage(),)
-
-    def row(name: str, matched: Literal["utility", "retention"], level: Level) -> BaselineRow:
-        ratio = share(level.auc, comparands.raw_auc)
-        return BaselineRow(name=name, matched=matched, rr=level.rr(attacks), utility_ratio=ratio)
-
-    def points(family: Family) -> Iterable[FrontierPoint]:
-        rr = 0.0
-        for level in family.levels:
-            ratio = share(level.auc, comparands.raw_auc)
-            # From little to much information: once everybody is found, nobody is attacked again.
-            rr = level.rr(quick) if rr < 1 or family.name not in MASKS else rr
-            yield FrontierPoint(name=family.name, level=level.label, rr=rr, utility_ratio=ratio)
-
-    for family in families:
-        note(family.name)
-        rows.append(row(family.name, "utility", family.reaching(release.auc)))
-        if len(family.levels) > 1:
-            frontier.extend(points(family))
-        else:
-            only = rows[-1]
-            label = family.levels[0].label
-            frontier.append(FrontierPoint(name=only.name, level=label, rr=only.rr, utility_ratio=only.utility_ratio))
-    note("matched retention")
     random_as_much, static_as_much = _as_much(comparands, weights, release.retained)
-    rows.append(row(RANDOM, "retention", random_as_much))
-    rows.append(row(STATIC, "retention", static_as_much))
+    trial = _Trial(comparands.raw_auc, release.auc, attacks)
+    work: list[Callable[[], _Judged]] = [partial(trial.family, family) for family in families]
+    work += [
+        partial(trial.retained, name, level) for name, level in ((RANDOM, random_as_much), (STATIC, static_as_much))
+    ]
+    note(f"attacks on {len(families)} baselines")
+    here = in_child() or comparands.people.size < IN_CHILDREN_FROM
+    judged = [one() for one in work] if here else alone(work, min(usable_processors(), AT_ONCE))
+    rows = [row for row, _ in judged]
+    frontier = [point for _, points in judged for point in points]
     rr_random = rows[0].rr
     reduction = 1 - release.rr / rr_random if rr_random > 0 else 0.0
     return Comparison(tuple(rows), tuple(frontier), reduction, share(release.auc, comparands.raw_auc))
+
+
+_Judged = tuple[BaselineRow, tuple[FrontierPoint, ...]]
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """How a baseline is judged beside a release of this AUC."""
+
+    raw_auc: float
+    auc: float
+    attacks: Sequence[Attack]
+
+    def family(self, family: Family) -> _Judged:
+        """Its row, matched on utility, and its levels."""
+        row = self._row(family.name, "utility", family.reaching(self.auc))
+        if len(family.levels) > 1:
+            return row, tuple(self._points(family))
+        label = family.levels[0].label
+        return row, (FrontierPoint(name=row.name, level=label, rr=row.rr, utility_ratio=row.utility_ratio),)
+
+    def retained(self, name: str, level: Level) -> _Judged:
+        """The row of a level that shows as much."""
+        return self._row(name, "retention", level), ()
+
+    def _row(self, name: str, matched: Literal["utility", "retention"], level: Level) -> BaselineRow:
+        ratio = share(level.auc, self.raw_auc)
+        return BaselineRow(name=name, matched=matched, rr=level.rr(self.attacks), utility_ratio=ratio)
+
+    def _points(self, family: Family) -> Iterable[FrontierPoint]:
+        # On random masks and on static sites likelihood linkage is the strongest attack; the plot uses it alone.
+        quick: Sequence[Attack] = (LikelihoodLinkage(),)
+        rr = 0.0
+        for level in family.levels:
+            ratio = share(level.auc, self.raw_auc)
+            # From little to much information: once everybody is found, nobody is attacked again.
+            rr = level.rr(quick) if rr < 1 or family.name not in MASKS else rr
+            yield FrontierPoint(name=family.name, level=level.label, rr=rr, utility_ratio=ratio)
 
 
 def _as_much(comparands: Comparands, weights: Float64, retained: float) -> tuple[Level, Level]:

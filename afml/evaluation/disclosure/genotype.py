@@ -139,7 +139,7 @@ class GenotypeInference:
         return np.asarray((1 - self.changed) * same + self.changed * alone)
 
     def infer(self, sites: Iterable[int], truth: Int8, profiles: Int8, records: Int8) -> GenotypeReport:
-        """Attack the given sites.
+        """Attack the given sites; one at which nobody has a call is left out, since there is nothing to guess.
 
         Args:
             sites: Columns.
@@ -147,7 +147,8 @@ class GenotypeInference:
             profiles: int8[n, S], reference profiles. Their calls at the attacked site are not used.
             records: int8[n, S], each person's record.
         """
-        return GenotypeReport(len(truth), tuple(self._site(int(s), truth, profiles, records) for s in sites))
+        guessed = [int(site) for site in sites if (truth[:, site] >= 0).any()]
+        return GenotypeReport(len(truth), tuple(self._site(site, truth, profiles, records) for site in guessed))
 
     def _site(self, site: int, truth: Int8, profiles: Int8, records: Int8) -> SiteInference:
         called = truth[:, site] >= 0
