@@ -88,11 +88,9 @@ class Engine:
 
         Raises:
             ProtocolError: Not a member of this run, too late, or enrolled before with another pad key.
-            IntegrityError: The signature is not the roster key's.
+            IntegrityError: The signature is not the roster key's, or the pad key none that its peers could use.
         """
-        self._membership.require_run(message)
-        signed = messages.enrolment(message.run, message.config_digest, message.node, message.pad_key, message.lease)
-        self._membership.require_signed(message.node, signed, message.signature)
+        self._membership.require_enrolment(message)
         known = self._store.members.all().get(message.node)
         if known:
             if wire.Enrolment.FromString(known.enrolment).pad_key != message.pad_key:

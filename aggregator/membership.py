@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from afml.consortium import messages
 from afml.consortium.roster import Roster
 from afml.consortium.run import RunConfig
 from afml.core.errors import IntegrityError, ProtocolError
+from afml.wire import federation_pb2 as wire
 from aggregator.store.base import Member, Members
 from crypto.public.signing import verify
+from crypto.public.suites import require_public_key
 
 
 class Message(Protocol):
@@ -50,6 +53,19 @@ class Membership:
             raise ProtocolError(f"node {message.node} speaks of another run configuration than run {self._config.run}")
         if message.node not in self._config.enrolled:
             raise ProtocolError(f"node {message.node} is not enrolled in run {message.run}")
+
+    def require_enrolment(self, message: wire.Enrolment) -> None:
+        """Check that an enrolment is of this run, by one of its nodes, with a key that its peers can agree by.
+
+        Raises:
+            ProtocolError: It is of another run, or of nobody in it.
+            IntegrityError: Its signature is not by the key on the roster, or its pad key none of the run's agreement.
+        """
+        self.require_run(message)
+        signed = messages.enrolment(message.run, message.config_digest, message.node, message.pad_key, message.lease)
+        self.require_signed(message.node, signed, message.signature)
+        where = f"pad key of node {message.node}"
+        require_public_key(message.pad_key, self._config.key_agreement, where=where)
 
     def require_enrolled(self, message: Message) -> Member:
         """Check that the speaker has enrolled, whether or not it has left since.

@@ -99,7 +99,7 @@ def _node(root: Path, address: str, number: int, barrier: Barrier) -> Took:
         trainer: Any = None
         party = Party(kit, run, trainer, guard, Journal(work.run(run.run)), client, backend(run.backend))
         witnessing = Witnessing(party.mailbox, ledger, kit.roster, party.journal.letters)
-        client.enrol(run_keys.pad_keys(party.journal).public, party.lease)
+        client.enrol(run_keys.pad_keys(party.journal, run.key_agreement).public, party.lease)
         party.news = client.watch()
         next(state for state in party.news if Stage.of(state.stage) is Stage.GATHERING)
 

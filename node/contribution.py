@@ -48,7 +48,7 @@ class Contribution:
         party = self._party
         self.begin(party.run.phase_of(attempt.round)[1])
         # Once with patience; later only a look whether somebody has come back.
-        self._meet(party.keys.pad_secrets, patient=not self._joined)
+        self._meet(party.keys.pairs.peers, patient=not self._joined)
         if not self._has_room(attempt):
             return
         try:

@@ -10,14 +10,18 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+
 from afml.consortium import messages
 from afml.consortium.messages import LetterText
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.run import RunConfig
-from afml.core.errors import IntegrityError
+from afml.core.errors import IntegrityError, ProtocolError
 from afml.ledger import tree
 from afml.wire import federation_pb2 as wire
 from crypto.public.signing import sign, verify
+from crypto.public.suites import HYBRID
+from crypto.secret.pads import PadKeys
 from crypto.secret.sealing import open_shared, seal_to_all
 from node.client import Client
 
@@ -49,11 +53,27 @@ class Mailbox:
     def __init__(self, client: Client, kit: NodeKit, run: RunConfig) -> None:
         self._client, self._kit = client, kit
         self._of_run = run.run, run.digest()
+        self._hybrid = run.key_agreement == HYBRID
+        self._own_kem: MLKEM768PrivateKey | None = None
+        self._kems: Mapping[int, bytes] = {}
+
+    def hold(self, own: PadKeys, kems: Mapping[int, bytes]) -> None:
+        """Of a hybrid run: seal and open by these keys too, from now on. Before, nothing is sealed or opened.
+
+        Args:
+            own: This node's keys of the run.
+            kems: Peer -> its ML-KEM key of the run, checked against the roster.
+        """
+        self._own_kem, self._kems = own.kem, kems
 
     def send_sealed(self, recipients: Collection[int], subject: str, body: bytes) -> None:
-        """Seal `body` to other nodes and have the aggregator relay it."""
+        """Seal `body` to other nodes and have the aggregator relay it.
+
+        Raises:
+            ProtocolError: The run is hybrid, and one of them has shown no key for that.
+        """
         roster, node = self._kit.roster, self._kit.node
-        publics = {one: bytes.fromhex(roster.member(one).sealing_key) for one in recipients}
+        publics = {one: self._kem_of(one) + bytes.fromhex(roster.member(one).sealing_key) for one in recipients}
         sealed = seal_to_all(publics, body, {one: self._sealed(node, one, subject) for one in recipients})
         self.send_open(sealed.keys, subject, sealed.ciphertext)
 
@@ -67,10 +87,13 @@ class Mailbox:
 
         Raises:
             IntegrityError: One is not from whom it says, or does not open.
+            ProtocolError: The run is hybrid, and its keys are not agreed.
         """
         key, node = self._kit.sealing_key, self._kit.node
+        if self._hybrid and self._own_kem is None:
+            raise ProtocolError("what is sealed opens by the keys of the run, which are not agreed", where=subject)
         return {
-            sender: open_shared(key, letter.common, letter.own, self._sealed(sender, node, subject))
+            sender: open_shared(key, letter.common, letter.own, self._sealed(sender, node, subject), self._own_kem)
             for sender, letter in self.receive_open(senders, subject, wait_s=wait_s, waiting=waiting).items()
         }
 
@@ -126,6 +149,13 @@ class Mailbox:
         signed = messages.letter(*self._of_run, sender, subject, text)
         verify(bytes.fromhex(self._kit.roster.member(sender).signing_key), signed, letter.signature, where=where)
         return Opened(common, letter.own)
+
+    def _kem_of(self, recipient: int) -> bytes:
+        if not self._hybrid:
+            return b""
+        if recipient not in self._kems:
+            raise ProtocolError("has shown no key that the run seals by", where=f"node {recipient}")
+        return self._kems[recipient]
 
     def _sealed(self, sender: int, recipient: int, subject: str) -> bytes:
         return messages.sealed_part(*self._of_run, sender, recipient, subject)

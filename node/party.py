@@ -102,7 +102,7 @@ class Party:
     @cached_property
     def codec(self) -> Codec:
         """This node's codec of the run."""
-        pads = Pads(self.kit.node, self.run.digest(), self.keys.pad_secrets, self.lease)
+        pads = Pads(self.kit.node, self.run.digest(), self.keys.pairs.secrets, self.lease)
         return self.backend.codec(self.params, self.keys.shared, pads)
 
     def length(self, round_number: int) -> int:
@@ -138,7 +138,7 @@ class Party:
     def last_cohort(self) -> tuple[int, ...]:
         """Nodes in the last published sum: still there a moment ago; before the first one, all that enrolled."""
         if not self.applied:
-            return (self.kit.node, *self.keys.pad_secrets)
+            return (self.kit.node, *self.keys.pairs.peers)
         header, _ = self.client.fetch(self.applied)
         return tuple(verified_cohort(self.run, self.kit.roster, Attempt(self.applied, header.attempt), header.cohort))
 

@@ -6,7 +6,7 @@ one refuses to take part. What is in force is an entry of the ledger, and so is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +22,7 @@ from afml.core.errors import InputError, PolicyError
 from afml.ledger.reservation import Limits
 from afml.privacy.noise import honest_nodes
 from afml.privacy.ple import mu_from
+from crypto.public.suites import CLASSICAL, HYBRID, KeyAgreement
 
 FILE = "policy.toml"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -49,6 +50,7 @@ class RunRules(FiniteSettings):
     tasks: tuple[str, ...] = ("masking",)
     trusted_code: tuple[Digest, ...] = Field(default=(), description="of packages whose tasks run within the node")
     noise: tuple[Literal["distributed", "local"], ...] = ("distributed", "local")
+    key_agreement: tuple[KeyAgreement, ...] = (HYBRID, CLASSICAL)
     quorum: int = Field(default=3, ge=1, description="fewest institutions in a sum")
     site_panels: tuple[str, ...] = Field(default=(ANY,), description="fingerprints of what the data agree on")
     approval: bool = Field(default=False, description="a person must approve each run")
@@ -125,13 +127,14 @@ class Policy(FiniteSettings):
             problem = f"has {run.rounds} rounds, this site's policy allows {rules.rounds} at most"
             yield _refusal(run, problem, "have it made with fewer `afml configure --rounds`")
         if ANY not in rules.tasks and run.task.kind not in rules.tasks:
-            problem = (
-                f"trains the task {run.task.kind}, this site's policy allows {' and '.join(rules.tasks) or 'none'}"
-            )
+            problem = f"trains the task {run.task.kind}, this site's policy allows {_and(rules.tasks)}"
             yield _refusal(run, problem, f"add it to run.tasks of {FILE}, if this site wants it")
         if run.noise not in rules.noise:
-            problem = f"has {run.noise} noise, this site's policy allows {' and '.join(rules.noise) or 'none'}"
+            problem = f"has {run.noise} noise, this site's policy allows {_and(rules.noise)}"
             yield _refusal(run, problem, "have it made with another `afml configure --noise`")
+        if run.key_agreement not in rules.key_agreement:
+            problem = f"agrees on keys by {run.key_agreement}, this site's policy allows {_and(rules.key_agreement)}"
+            yield _refusal(run, problem, "have it made with another `afml configure --key-agreement`")
         if run.quorum < rules.quorum:
             problem = f"goes ahead with {run.quorum} institutions, this site's policy demands {rules.quorum} at least"
             yield _refusal(run, problem, "have it made with a larger `afml configure --quorum`")
@@ -142,9 +145,8 @@ class Policy(FiniteSettings):
             problem = "is a simulation: its noise follows from a public seed and protects nobody"
             yield _refusal(run, problem, "have it made without `afml configure --seed`")
         if self.trust.short_of_trust == "refuse" and self.counts_own_noise(run, roster, node):
-            yield _refusal(
-                run, self.short_of_trust(run, roster, node), "have it made with `afml configure --noise local`"
-            )
+            problem = self.short_of_trust(run, roster, node)
+            yield _refusal(run, problem, "have it made with `afml configure --noise local`")
 
     def trusted_at_least(self, run: RunConfig, roster: Roster, node: int) -> int:
         """Trusted institutions, this one included, in any cohort that may go ahead.
@@ -248,9 +250,8 @@ def load(kit: Path) -> Policy:
         InputError: There is none, or something in it is wrong.
     """
     if not (kit / FILE).is_file():
-        raise InputError(
-            "this site has no policy, so nothing is allowed", where=kit / FILE, cure="write one with `afml policy init`"
-        )
+        problem, cure = "this site has no policy, so nothing is allowed", "write one with `afml policy init`"
+        raise InputError(problem, where=kit / FILE, cure=cure)
     return Policy.load(kit / FILE)
 
 
@@ -266,8 +267,7 @@ def looser(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str
     return found
 
 
-_SMALLER_IS_LOOSER = ("quorum", "min_group_size")
-_FALSE_IS_LOOSER = ("approval",)
+_SMALLER_IS_LOOSER, _FALSE_IS_LOOSER = ("quorum", "min_group_size"), ("approval",)
 _LOOSER = ("all", "majority", "none", "refuse", "charge")  # of two words of one field the later is looser
 
 
@@ -290,6 +290,10 @@ def _named(budget: Budget) -> float:
     if budget.ple_sigma is not None:
         return budget.ple_sigma
     return float(mu_from(budget.epsilon or 0.0, budget.delta))
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(words) or "none"
 
 
 def _refusal(run: RunConfig, problem: str, cure: str) -> PolicyError:

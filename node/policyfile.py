@@ -9,6 +9,7 @@ from pathlib import Path
 from afml.consortium.roster import Roster
 from afml.core.errors import InputError
 from afml.core.files import write_bytes
+from crypto.public.suites import CLASSICAL
 from node.policy import ANY, FILE, Lifetime, Policy, ReleaseRules, RunRules, Trust
 
 _HEAD = """\
@@ -27,6 +28,7 @@ _WORDS = {
     "run.tasks": f'Tasks that may train on these people; "{ANY}" allows every installed one.',
     "run.trusted_code": "Code digests (run.json) of other packages' tasks that may run within the node itself.",
     "run.noise": '"distributed": institutions share the noise of a sum; "local": each adds all of it.',
+    "run.key_agreement": f'How keys may be agreed; "{CLASSICAL}" alone opens recorded traffic to a quantum computer.',
     "run.quorum": "Fewest institutions in a sum.",
     "run.site_panels": f'Fingerprints (card.json) of the data that a run may be about; "{ANY}" allows every one.',
     "run.approval": "Whether a person must approve each run (`afml run show`, `afml run approve`).",

@@ -16,7 +16,7 @@ def require_public_part(party: Party) -> None:
     """
     if party.task.has_public_part:
         return
-    blob = made_for_all(party, PUBLIC_PART, set(party.keys.pad_secrets), lambda: _made_here(party))
+    blob = made_for_all(party, PUBLIC_PART, set(party.keys.pairs.peers), lambda: _made_here(party))
     party.task.load_public(blob)
     party.keep_state()
 

@@ -61,7 +61,7 @@ class Session:
 
     def _run(self) -> Model:
         party = self._party
-        party.client.enrol(run_keys.pad_keys(party.journal).public, party.lease)
+        party.client.enrol(run_keys.pad_keys(party.journal, party.run.key_agreement).public, party.lease)
         party.tell(Event("enrolled"))
         party.news = party.client.watch()
         for state in party.news:

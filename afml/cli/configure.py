@@ -26,6 +26,7 @@ from afml.training.planning import configure as configure_run
 from afml.training.registry import find
 from afml.training.start import require_fitting
 from crypto.public.backend import BACKENDS
+from crypto.public.suites import HYBRID, PUBLIC_BYTES, KeyAgreement
 
 _PATH = click.Path(path_type=Path)
 _POSITIVE = click.FloatRange(0, min_open=True)
@@ -85,6 +86,10 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 @click.option(
     "--backend", type=click.Choice(list(BACKENDS)), default="ckks", show_default=True, help="How updates are hidden."
 )
+@click.option(
+    "--key-agreement", type=click.Choice(list(PUBLIC_BYTES)), default=HYBRID, show_default=True,
+    help="How nodes agree on keys: so that recorded traffic stays closed to quantum computers, or by X25519 alone.",
+)  # fmt: skip
 @click.option("--seed", default=None, type=int, help="Simulation only: reproducible and insecure.")
 @click.option(
     "--game-rounds",
@@ -138,9 +143,9 @@ def configure(
     budget: float | None, delta: float, rounds: int | None, epochs: float | None, sample_rate: float | None,
     clip_norm: float | None, learning_rate: float | None, start: Path | None, noise: Literal["distributed", "local"],
     quorum: int | None, max_colluding: int, max_enrolments: int | None, reserve_attempts: int, deadline: float,
-    enrolment_grace: float | None, linger: float | None, backend: str, seed: int | None, game_rounds: int | None,
-    game_share: float | None, game_file: Path | None, game_steps: int | None, min_group_size: int | None,
-    fill: str | None, phenotypes: int | None, risk_file: Path | None, patterns: int | None,
+    enrolment_grace: float | None, linger: float | None, backend: str, key_agreement: KeyAgreement, seed: int | None,
+    game_rounds: int | None, game_share: float | None, game_file: Path | None, game_steps: int | None,
+    min_group_size: int | None, fill: str | None, phenotypes: int | None, risk_file: Path | None, patterns: int | None,
 ) -> None:  # fmt: skip
     """Check the nodes' CARDS, find noise for the target PLE, write and sign the run configuration."""
     if rounds is not None and epochs is not None:
@@ -159,7 +164,8 @@ def configure(
         Terms(name=name, roster=version, ple_sigma=ple, budget_sigma=budget, delta=delta, noise=noise,
               quorum=quorum, max_colluding=max_colluding, max_enrolments=max_enrolments,
               reserve_attempts=reserve_attempts, deadline_s=deadline, enrolment_grace_s=enrolment_grace,
-              linger_s=linger, backend=backend, start="" if model is None else model.digest(), seed=seed),
+              linger_s=linger, backend=backend, key_agreement=key_agreement,
+              start="" if model is None else model.digest(), seed=seed),
     )  # fmt: skip
     if model is not None:
         require_fitting(task.load(), run, model)

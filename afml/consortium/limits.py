@@ -20,8 +20,9 @@ MAX_LETTER = 64 << 20
 key. In memory until it is whole."""
 MAX_NOTE = 256 << 10
 """Bytes of that part of any other letter: a signed head with its proof."""
-MAX_OWN = 1 << 10
-"""Bytes of the part that one recipient gets: a tag, a sealed key, a countersignature."""
+MAX_OWN = 3 << 10
+"""Bytes of the part that one recipient gets: a tag or a sealed key, 1.2 KB with ML-KEM's ciphertext; a
+countersignature."""
 MAX_SUBJECT = 40
 """Characters of a letter's subject."""
 LETTERS = 16

@@ -12,6 +12,7 @@ from afml.consortium.card import DataAgreement, Role
 from afml.core.config import FiniteSettings, Signed, canonical_json, later, require_shallow
 from afml.core.errors import ConfigError
 from crypto.public.params import MOST_BITS
+from crypto.public.suites import CLASSICAL, KeyAgreement
 
 #: Of run files; a file of another one is refused, since the same words would not mean the same.
 FORMAT: Literal[3] = 3
@@ -107,6 +108,10 @@ class RunConfig(Signed, FiniteSettings):
     noise: Literal["distributed", "local"] = "distributed"
     bits: int = Field(default=16, ge=2, le=MOST_BITS, description="of a coordinate of the sum (afml.privacy.noise)")
     backend: str = Field(default="ckks", description="how updates are hidden in the sum (crypto.public.backend)")
+    key_agreement: KeyAgreement = later(
+        CLASSICAL,
+        description="how nodes agree on the keys of the run (docs/design/postquantum.md); none: by X25519 alone",
+    )
     budget: Budget
     enrolments_per_person: int = Field(
         default=1, ge=1, description="institutions of this run that one person may be enrolled at; noise grows with it"

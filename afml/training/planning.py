@@ -18,6 +18,7 @@ from afml.privacy.budget import balance
 from afml.privacy.noise import grid_for, with_fewest_bits
 from afml.privacy.plan import PhaseShare, calibrated, planned_events
 from crypto.public.backend import public_backend
+from crypto.public.suites import HYBRID, KeyAgreement
 
 if TYPE_CHECKING:
     from afml.training.registry import InstalledTask
@@ -42,6 +43,7 @@ class Terms(FiniteSettings):
     enrolment_grace_s: float | None = Field(default=None, gt=0, description="see `RunConfig.enrolment_grace_s`")
     linger_s: float | None = Field(default=None, gt=0, description="see `RunConfig.linger_s`")
     backend: str = Field(default="ckks", description="of blind sums (crypto.public.backend)")
+    key_agreement: KeyAgreement = HYBRID
     start: str = Field(default="", description="digest of the saved model that the task begins at")
     seed: int | None = Field(default=None, description="simulation only")
 
@@ -148,6 +150,7 @@ def configure(
             max_colluding=terms.max_colluding,
             noise=terms.noise,
             backend=terms.backend,
+            key_agreement=terms.key_agreement,
             budget=Budget(delta=terms.delta, ple_sigma=terms.budget_sigma or terms.ple_sigma),
             enrolments_per_person=enrolments,
             reserve_attempts=terms.reserve_attempts,

@@ -243,7 +243,7 @@ class Enrolment(_message.Message):
     config_digest: _builtins.bytes
     node: _builtins.int
     pad_key: _builtins.bytes
-    """X25519 public key of this run, 32 bytes"""
+    """public key of this run: X25519, 32 bytes; hybrid: ML-KEM-768, 1184 bytes, before it"""
     signature: _builtins.bytes
     lease: _builtins.bytes
     """nonce of the process that speaks for the node from now on, 16 bytes"""

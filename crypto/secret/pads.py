@@ -1,10 +1,10 @@
 """Pairwise pads: what makes one node's ciphertext worthless even to a holder of the run's key.
 
-Each pair of nodes (i, j) agrees on a secret by X25519 over keys made for this run and signed by the nodes'
-identity keys. HKDF-SHA256 over (run configuration digest, round, cohort digest, attempt) and the pair gives
-an AES-256-CTR key whose stream is the pad: the lower node adds it to its words mod 2^T, the higher one
-subtracts it, so pads cancel in the sum of exactly this cohort (Bonawitz et al. 2017, without the
-double mask: a dropout means a new attempt with new pads, never the opening of a pad).
+Each pair of nodes (i, j) agrees on a secret by keys made for this run and signed by the nodes' identity keys
+(`crypto.secret.pairs`: X25519, or ML-KEM-768 beside it). HKDF-SHA256 over (run configuration digest, round, cohort
+digest, attempt) and the pair gives an AES-256-CTR key whose stream is the pad: the lower node adds it to its words
+mod 2^T, the higher one subtracts it, so pads cancel in the sum of exactly this cohort (Bonawitz et al. 2017,
+without the double mask: a dropout means a new attempt with new pads, never the opening of a pad).
 
 The cohort digest holds the nonce of every member's process, and a process makes pads where its own is there alone. So
 two processes with copies of one work folder never make the same pad (docs/design/twins.md).
@@ -19,6 +19,7 @@ from typing import NoReturn
 
 import numpy as np
 from cryptography.hazmat.primitives import hashes, hmac
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.constant_time import bytes_eq
@@ -29,43 +30,52 @@ from afml.core.errors import IntegrityError, ProtocolError
 from crypto.public.packing import centre
 from crypto.public.params import CodecParams
 from crypto.public.signing import AnyBinding
+from crypto.public.suites import CLASSICAL, HYBRID, KeyAgreement, split
 
 TAG_BYTES = 32
 
 
 class PadKeys:
-    """One node's X25519 key pair for one run. Never printed, never pickled."""
+    """One node's key pair for one run: X25519, and ML-KEM-768 where the run is hybrid. Never printed, never pickled.
 
-    def __init__(self, private: X25519PrivateKey) -> None:
-        self._private = private
+    Attributes:
+        kem: The ML-KEM half; None by X25519 alone.
+    """
+
+    def __init__(self, private: X25519PrivateKey, kem: MLKEM768PrivateKey | None = None) -> None:
+        self._private, self.kem = private, kem
 
     @classmethod
-    def generate(cls) -> PadKeys:
+    def generate(cls, agreement: KeyAgreement = CLASSICAL) -> PadKeys:
         """A fresh key pair."""
-        return cls(X25519PrivateKey.generate())
+        return cls(X25519PrivateKey.generate(), MLKEM768PrivateKey.generate() if agreement == HYBRID else None)
 
     @classmethod
     def load(cls, data: bytes) -> PadKeys:
         """The key pair that `serialise` wrote."""
-        return cls(X25519PrivateKey.from_private_bytes(data))
+        seed, private = split(data)
+        return cls(
+            X25519PrivateKey.from_private_bytes(private), MLKEM768PrivateKey.from_seed_bytes(seed) if seed else None
+        )
 
     def serialise(self) -> bytes:
-        """The private key, 32 bytes; write it with `write_secret`."""
-        return self._private.private_bytes_raw()
+        """The private key, 32 bytes, or 64 of the ML-KEM seed before them; write it with `write_secret`."""
+        return (self.kem.private_bytes_raw() if self.kem else b"") + self._private.private_bytes_raw()
 
     @property
     def public(self) -> bytes:
-        """The raw public key, 32 bytes."""
-        return self._private.public_key().public_bytes_raw()
+        """The public key (`crypto.public.suites`)."""
+        kem = self.kem.public_key().public_bytes_raw() if self.kem else b""
+        return kem + self._private.public_key().public_bytes_raw()
 
     def shared(self, peer_public: bytes, *, where: object = "pad key") -> bytes:
-        """The secret shared with the holder of `peer_public`, 32 bytes.
+        """The X25519 secret shared with the holder of `peer_public`, 32 bytes.
 
         Raises:
             IntegrityError: The peer's key is malformed or of low order (RFC 7748, section 6.1).
         """
         try:
-            return self._private.exchange(X25519PublicKey.from_public_bytes(peer_public))
+            return self._private.exchange(X25519PublicKey.from_public_bytes(split(peer_public)[1]))
         except ValueError:
             raise IntegrityError("pad key is not usable", where=where) from None
 
@@ -105,7 +115,7 @@ class Pads:
     Attributes:
         node: This node.
         config_digest: Digest of the run's configuration.
-        secrets: Peer node -> pair secret (`PadKeys.shared`).
+        secrets: Peer node -> pair secret (`crypto.secret.pairs.Pairs.secrets`).
         lease: The nonce of this process, drawn when it started and never stored; b"" where all nodes share a process.
     """
 

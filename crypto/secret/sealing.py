@@ -1,6 +1,7 @@
-"""Sealing: a message that only the holder of one X25519 key can open, or each of several holders.
+"""Sealing: a message that only the holder of one key can open, or each of several holders.
 
-Ephemeral X25519, HKDF-SHA256 over both public keys and the caller's `info`, then ChaCha20-Poly1305 with a
+By X25519: an ephemeral key, HKDF-SHA256 over both public keys and the caller's `info`. Hybrid, where the recipient has
+an ML-KEM-768 key of the run too: both secrets, by the combiner of `crypto.secret.kem`. Then ChaCha20-Poly1305 with a
 zero nonce: each key encrypts one message. It says nothing about the sender; sign the sealed bytes. A message to
 several is encrypted once, under a key drawn for it, and that key is sealed to each. Nothing binds the ciphertext
 to one key (the cipher does not commit): a sender could make it open differently for different readers, as it
@@ -14,14 +15,17 @@ from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from afml.core.errors import IntegrityError
+from crypto.public.suites import CIPHERTEXT_BYTES, X25519_BYTES, split
+from crypto.secret import kem
 
 _NONCE = bytes(12)
-_PUBLIC = 32
+_LABEL = b"afml hybrid seal v1"
 
 
 @dataclass(frozen=True)
@@ -33,31 +37,56 @@ class Shared:
 
 
 def seal(recipient_public: bytes, plaintext: bytes, info: bytes) -> bytes:
-    """Seal `plaintext` to the raw public key `recipient_public`, bound to `info`.
+    """Seal `plaintext` to a public key, bound to `info`.
+
+    Args:
+        recipient_public: X25519, 32 bytes; hybrid, after its ML-KEM key of the run (`crypto.public.suites`).
+        plaintext: The message.
+        info: What it is for.
 
     Raises:
         IntegrityError: The recipient's key is malformed or of low order.
     """
+    kem_public, dh_public = split(recipient_public)
     ephemeral = X25519PrivateKey.generate()
     public = ephemeral.public_key().public_bytes_raw()
     try:
-        secret = ephemeral.exchange(X25519PublicKey.from_public_bytes(recipient_public))
+        secret = ephemeral.exchange(X25519PublicKey.from_public_bytes(dh_public))
     except ValueError:
         raise IntegrityError("the recipient's sealing key is not usable", where="roster") from None
-    return public + ChaCha20Poly1305(_key(secret, public, recipient_public, info)).encrypt(_NONCE, plaintext, info)
+    if not kem_public:
+        return public + ChaCha20Poly1305(_key(secret, public, dh_public, info)).encrypt(_NONCE, plaintext, info)
+    made = kem.encapsulate(kem_public, where="enrolment")
+    key = kem.combine(_LABEL, made.secret, secret, (public, made.ciphertext, recipient_public, info))
+    return public + made.ciphertext + ChaCha20Poly1305(key).encrypt(_NONCE, plaintext, info)
 
 
-def open_sealed(private: X25519PrivateKey, sealed: bytes, info: bytes) -> bytes:
+def open_sealed(
+    private: X25519PrivateKey, sealed: bytes, info: bytes, kem_private: MLKEM768PrivateKey | None = None
+) -> bytes:
     """The plaintext of `seal`, for the same `info`.
+
+    Args:
+        private: The recipient's.
+        sealed: What came.
+        info: What it is for.
+        kem_private: Its ML-KEM key of the run: nothing that is sealed by X25519 alone is opened then.
 
     Raises:
         IntegrityError: Not sealed to this key, for another purpose, or altered.
     """
-    public = sealed[:_PUBLIC]
+    public, rest = sealed[:X25519_BYTES], sealed[X25519_BYTES:]
     try:
         secret = private.exchange(X25519PublicKey.from_public_bytes(public))
-        key = _key(secret, public, private.public_key().public_bytes_raw(), info)
-        return ChaCha20Poly1305(key).decrypt(_NONCE, sealed[_PUBLIC:], info)
+        own = private.public_key().public_bytes_raw()
+        if kem_private is None:
+            key = _key(secret, public, own, info)
+        else:
+            ciphertext, rest = rest[:CIPHERTEXT_BYTES], rest[CIPHERTEXT_BYTES:]
+            opened = kem_private.decapsulate(ciphertext)
+            own = kem_private.public_key().public_bytes_raw() + own
+            key = kem.combine(_LABEL, opened, secret, (public, ciphertext, own, info))
+        return ChaCha20Poly1305(key).decrypt(_NONCE, rest, info)
     except (ValueError, InvalidTag):
         raise IntegrityError("sealed message does not open with this node's key", where="sealed message") from None
 
@@ -78,14 +107,21 @@ def seal_to_all(publics: Mapping[int, bytes], plaintext: bytes, infos: Mapping[i
     return Shared(ChaCha20Poly1305(key).encrypt(_NONCE, plaintext, None), keys)
 
 
-def open_shared(private: X25519PrivateKey, ciphertext: bytes, sealed_key: bytes, info: bytes) -> bytes:
-    """The plaintext of `seal_to_all`, from the ciphertext and one recipient's sealed key.
+def open_shared(
+    private: X25519PrivateKey,
+    ciphertext: bytes,
+    sealed_key: bytes,
+    info: bytes,
+    kem_private: MLKEM768PrivateKey | None = None,
+) -> bytes:
+    """The plaintext of `seal_to_all`, from the ciphertext and one recipient's sealed key; else as `open_sealed`.
 
     Raises:
         IntegrityError: Not sealed to this key, for another purpose, or altered.
     """
     try:
-        return ChaCha20Poly1305(open_sealed(private, sealed_key, info)).decrypt(_NONCE, ciphertext, None)
+        key = open_sealed(private, sealed_key, info, kem_private)
+        return ChaCha20Poly1305(key).decrypt(_NONCE, ciphertext, None)
     except (ValueError, InvalidTag):
         raise IntegrityError("sealed message does not open with this node's key", where="sealed message") from None
 

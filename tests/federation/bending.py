@@ -190,6 +190,13 @@ def _codec(node: int) -> Codec:
     return CKKS.codec(params(), _shared_key(), pads)
 
 
+def _keys(node: int) -> RunKeys:
+    """Of the run, by X25519 alone."""
+    secrets = parties.secrets(len(NODES))[node]
+    pairs: Any = SimpleNamespace(peers=tuple(sorted(secrets)), secrets=secrets)
+    return RunKeys(_shared_key(), pairs)
+
+
 class Node:
     """One honest node: the product's own catching up and contributing over a client that a test controls."""
 
@@ -201,7 +208,7 @@ class Node:
         kit: Any = SimpleNamespace(node=number, roster=ROSTER, signing_key=KEYS[number], sealing_key=None)
         stubs: tuple[Any, ...] = (_Guard(sent), self.journal, self.client)
         self.party = Party(kit, config, trainer, *stubs, CKKS, lease=LEASES[number])
-        self.party.__dict__["keys"] = RunKeys(_shared_key(), parties.secrets(len(NODES))[number])
+        self.party.__dict__["keys"] = _keys(number)
         self.party.__dict__["codec"] = _codec(number)
         self.party.outbox = _Outbox(sent)  # type: ignore[assignment]
         met: Any = SimpleNamespace(met=set(NODES), meet=lambda *_, **__: None)  # ledgers are not what is tried here

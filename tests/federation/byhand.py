@@ -20,6 +20,8 @@ from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import FederationStub
 from crypto.ckks.run_key import RunKey
 from crypto.public.signing import sign
+from crypto.public.suites import CLASSICAL
+from crypto.secret.pads import PadKeys
 
 RECEIPT = '{"index":0,"leaf":"' + "0" * 64 + '","checkpoint":"head"}'
 
@@ -47,7 +49,10 @@ class ByHand:
         return {"run": self.config.run, "config_digest": self.config.digest()}
 
     def enrol(self) -> None:
-        pad_key = bytes([self.kit.node]) * 32
+        node = self.kit.node
+        pad_key = (
+            bytes([node]) * 32 if self.config.key_agreement == CLASSICAL else PadKeys.load(bytes([node]) * 96).public
+        )
         signed = messages.enrolment(self.config.run, self.config.digest(), self.kit.node, pad_key, self.lease)
         signature = sign(self.kit.signing_key, signed)
         request = wire.Enrolment(**self.run, node=self.kit.node, pad_key=pad_key, signature=signature,

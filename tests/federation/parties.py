@@ -25,6 +25,7 @@ from afml.training.inprocess import train_in_process
 from afml.training.task import Model
 from afml.trial.kits import make_kits
 from crypto.public.signing import sign
+from crypto.public.suites import HYBRID
 from node.workspace import Workspace, load_holdings
 from tests import warm
 from tests.holdout import fixed_holdout
@@ -158,7 +159,7 @@ class Consortium(_Places):
             "run": name, "consortium": "test", "sites": cards[0].data.features,
             "enrolled": {card.node: card.enrolled for card in cards}, "quorum": self.nodes, "max_colluding": 1,
             "budget": Budget(delta=1e-5, ple_sigma=2.0), "phases": tuple(phases), "seed": seed, "game": GAME,
-            "release": release, "deadline_s": 60.0,
+            "release": release, "deadline_s": 60.0, "key_agreement": HYBRID,
         } | ({} if "site_panel" in changes else {"data": cards[0].data}) | changes  # fmt: skip
         config = masking_run(**settings)
         self.sign(config)

@@ -42,7 +42,7 @@ def test_a_run_that_failed_takes_its_keys_along_and_is_not_begun_again(tmp_path:
     third = Client(f"127.0.0.1:{port}", load_node_kit(consortium.kit(3)), config)
     try:
         nodes = {n: consortium.start_node(n, port, "lost") for n in (1, 2)}
-        third.enrol(PadKeys.generate().public, draw_lease())
+        third.enrol(PadKeys.generate(config.key_agreement).public, draw_lease())
         for folder in runs.values():
             until(lambda folder=folder: (folder / "ckks.key").exists())
         nodes[2].kill()

@@ -21,6 +21,7 @@ from afml.core.errors import BudgetError, InputError, PolicyError
 from afml.ledger.reservation import Limits
 from afml.ledger.store import Ledger
 from node.guard import Guard
+from crypto.public.suites import CLASSICAL, HYBRID
 from node.policy import FILE, Lifetime, Policy, ReleaseRules, RunRules, Site, Terms, Trust, load, looser
 from node.policyfile import init, text, trial_policy
 from tests.ledger.helpers import Clock, open_ledger
@@ -75,6 +76,7 @@ def test_the_largest_epsilon_is_a_budget_like_any_other() -> None:
         ({"budget": Budget(delta=1e-3, ple_sigma=0.9)}, "names a delta of 0.001"),
         ({"budget": Budget(delta=1e-5, epsilon=9.0)}, "names a budget of 1.8"),
         ({"noise": "local"}, "has local noise"),
+        ({"key_agreement": "x25519"}, "agrees on keys by x25519, this site's policy allows x25519-mlkem768"),
         ({"quorum": 3}, "goes ahead with 3 institutions"),
         ({"seed": 7}, "is a simulation"),
         ({"site_panel": "ff"}, "is about the data"),
@@ -84,13 +86,15 @@ def test_the_largest_epsilon_is_a_budget_like_any_other() -> None:
 )  # fmt: skip
 def test_everything_a_policy_can_forbid(changes: dict[str, Any], said: str) -> None:
     known = run().data.fingerprint
-    rules = RunRules(rounds=4, noise=("distributed",), quorum=4, site_panels=(known,))
+    rules = RunRules(rounds=4, noise=("distributed",), key_agreement=(HYBRID,), quorum=4, site_panels=(known,))
     strict = trusting(2, 3, 4, 5, run=rules)
-    assert refusals(strict, run()) == []
-    (line,) = refusals(strict, run(**changes))
+    assert refusals(strict, run(key_agreement=HYBRID)) == []
+    (line,) = refusals(strict, run(**{"key_agreement": HYBRID, **changes}))
     assert said in line
     assert "\n" not in line
-    (line,) = refusals(trusting(2, 3, 4, 5, run=rules.model_copy(update={"tasks": ("other",)})), run())
+    (line,) = refusals(
+        trusting(2, 3, 4, 5, run=rules.model_copy(update={"tasks": ("other",)})), run(key_agreement=HYBRID)
+    )
     assert "trains the task masking" in line
 
 
@@ -161,7 +165,8 @@ def terms(policy: Policy) -> Any:
     kit = SimpleNamespace(roster=FIVE, node=1)
 
     def told(config: RunConfig) -> Terms:
-        from node.policy import terms_of
+        from crypto.public.suites import CLASSICAL, HYBRID
+from node.policy import terms_of
 
         return terms_of(policy, config, kit)  # type: ignore[arg-type]
 
@@ -260,7 +265,8 @@ policies = st.builds(
     run=st.builds(
         RunRules, ple_sigma=st.floats(0.01, 9), rounds=st.integers(1, 99), quorum=st.integers(1, 9),
         tasks=st.lists(st.sampled_from(["any", "masking", "other"]), unique=True).map(tuple), approval=st.booleans(),
-        noise=st.lists(st.sampled_from(["distributed", "local"]), unique=True).map(tuple), simulation=st.booleans(),
+        noise=st.lists(st.sampled_from(["distributed", "local"]), unique=True).map(tuple),
+        key_agreement=st.lists(st.sampled_from([HYBRID, CLASSICAL]), unique=True).map(tuple), simulation=st.booleans(),
     ),
     trust=st.builds(
         Trust, signing_keys=st.lists(st.sampled_from(sorted(KEYS.values())), unique=True).map(tuple),
@@ -285,7 +291,7 @@ def test_looser_is_one_sided(one: Policy, other: Policy) -> None:
     first, second = one.model_dump(mode="json"), other.model_dump(mode="json")
     there, back = ({line.split(":")[0] for line in looser(*pair)} for pair in ((first, second), (second, first)))
     assert looser(first, first) == looser(None, first) == []
-    lists = {"run.tasks", "run.noise", "run.site_panels", "trust.signing_keys"}
+    lists = {"run.tasks", "run.noise", "run.key_agreement", "run.site_panels", "trust.signing_keys"}
     assert there & back <= lists  # two lists may each hold what the other does not
     del first["run"]["trusted_code"]  # of a policy that is older than the rule, whose default it then meant
     trusting = Policy(run=RunRules(trusted_code=("ab" * 32,))).model_dump(mode="json")
