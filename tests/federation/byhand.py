@@ -20,7 +20,7 @@ from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import FederationStub
 from crypto.ckks.run_key import RunKey
 from crypto.public.signing import sign
-from crypto.public.suites import CLASSICAL
+from crypto.public.suites import HYBRID
 from crypto.secret.pads import PadKeys
 
 RECEIPT = '{"index":0,"leaf":"' + "0" * 64 + '","checkpoint":"head"}'
@@ -50,9 +50,9 @@ class ByHand:
 
     def enrol(self) -> None:
         node = self.kit.node
-        pad_key = (
-            bytes([node]) * 32 if self.config.key_agreement == CLASSICAL else PadKeys.load(bytes([node]) * 96).public
-        )
+        pad_key = bytes([node]) * 32
+        if self.config.key_agreement == HYBRID:
+            pad_key = PadKeys.load(bytes([node]) * 96).public
         signed = messages.enrolment(self.config.run, self.config.digest(), self.kit.node, pad_key, self.lease)
         signature = sign(self.kit.signing_key, signed)
         request = wire.Enrolment(**self.run, node=self.kit.node, pad_key=pad_key, signature=signature,

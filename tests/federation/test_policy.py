@@ -20,8 +20,8 @@ from afml.consortium.run import Budget, Phase, RunConfig
 from afml.core.errors import BudgetError, InputError, PolicyError
 from afml.ledger.reservation import Limits
 from afml.ledger.store import Ledger
-from node.guard import Guard
 from crypto.public.suites import CLASSICAL, HYBRID
+from node.guard import Guard
 from node.policy import FILE, Lifetime, Policy, ReleaseRules, RunRules, Site, Terms, Trust, load, looser
 from node.policyfile import init, text, trial_policy
 from tests.ledger.helpers import Clock, open_ledger
@@ -165,8 +165,7 @@ def terms(policy: Policy) -> Any:
     kit = SimpleNamespace(roster=FIVE, node=1)
 
     def told(config: RunConfig) -> Terms:
-        from crypto.public.suites import CLASSICAL, HYBRID
-from node.policy import terms_of
+        from node.policy import terms_of
 
         return terms_of(policy, config, kit)  # type: ignore[arg-type]
 
