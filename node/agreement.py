@@ -76,8 +76,9 @@ def compare_final(
         ModelsDiffer: Names the nodes on each side.
         IntegrityError: A letter is not from whom it says.
     """
-    mailbox.send_sealed(peers, SUBJECT, model)
-    told = mailbox.receive_sealed(peers, SUBJECT, wait_s=wait_s)
+    # Keyed, as in every Ready, where anybody reads it: whoever opens one later learns nothing.
+    mailbox.send_sealed(peers, SUBJECT, model, lasting=False)
+    told = mailbox.receive_sealed(peers, SUBJECT, wait_s=wait_s, lasting=False)
     _require_one(round_number, {node: model} | told)
     return sorted(set(peers) - set(told))
 

@@ -66,21 +66,30 @@ class Mailbox:
         """
         self._own_kem, self._kems = own.kem, kems
 
-    def send_sealed(self, recipients: Collection[int], subject: str, body: bytes) -> None:
+    def send_sealed(self, recipients: Collection[int], subject: str, body: bytes, *, lasting: bool = True) -> None:
         """Seal `body` to other nodes and have the aggregator relay it.
+
+        Args:
+            recipients: Who can open it.
+            subject: What it is about.
+            body: What it says.
+            lasting: In a hybrid run, by ML-KEM too: whoever keeps it shall not open it later either.
 
         Raises:
             ProtocolError: The run is hybrid, and one of them has shown no key for that.
         """
         roster, node = self._kit.roster, self._kit.node
-        publics = {one: self._kem_of(one) + bytes.fromhex(roster.member(one).sealing_key) for one in recipients}
+        publics = {one: bytes.fromhex(roster.member(one).sealing_key) for one in recipients}
+        if self._hybrid and lasting:
+            publics = {one: self._kem_of(one) + public for one, public in publics.items()}
         sealed = seal_to_all(publics, body, {one: self._sealed(node, one, subject) for one in recipients})
         self.send_open(sealed.keys, subject, sealed.ciphertext)
 
     def receive_sealed(
-        self, senders: Collection[int], subject: str, *, wait_s: float, waiting: Waiting = _patient
-    ) -> dict[int, bytes]:
-        """Wait for sealed letters of others, check their signatures and open them.
+        self, senders: Collection[int], subject: str, *, wait_s: float, waiting: Waiting = _patient,
+        lasting: bool = True,
+    ) -> dict[int, bytes]:  # fmt: skip
+        """Wait for sealed letters of others, check their signatures and open them; `lasting` as they were sent.
 
         Returns:
             sender -> body, of those that came in time.
@@ -89,11 +98,11 @@ class Mailbox:
             IntegrityError: One is not from whom it says, or does not open.
             ProtocolError: The run is hybrid, and its keys are not agreed.
         """
-        key, node = self._kit.sealing_key, self._kit.node
-        if self._hybrid and self._own_kem is None:
+        key, node, kem = self._kit.sealing_key, self._kit.node, self._own_kem if lasting else None
+        if self._hybrid and lasting and kem is None:
             raise ProtocolError("what is sealed opens by the keys of the run, which are not agreed", where=subject)
         return {
-            sender: open_shared(key, letter.common, letter.own, self._sealed(sender, node, subject), self._own_kem)
+            sender: open_shared(key, letter.common, letter.own, self._sealed(sender, node, subject), kem)
             for sender, letter in self.receive_open(senders, subject, wait_s=wait_s, waiting=waiting).items()
         }
 
@@ -151,8 +160,6 @@ class Mailbox:
         return Opened(common, letter.own)
 
     def _kem_of(self, recipient: int) -> bytes:
-        if not self._hybrid:
-            return b""
         if recipient not in self._kems:
             raise ProtocolError("has shown no key that the run seals by", where=f"node {recipient}")
         return self._kems[recipient]

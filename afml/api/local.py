@@ -30,6 +30,7 @@ from afml.training.task import TaskKind
 from afml.trial.kits import make_kits
 from afml.trial.parties import Parties
 from afml.trial.processes import Team
+from crypto.public.suites import KeyAgreement
 from node import policyfile
 from node.policy import load as load_policy
 from node.prepare import prepare
@@ -63,6 +64,7 @@ class RunOptions(TypedDict, total=False):
     enrolment_grace_s: float | None
     linger_s: float | None
     backend: str
+    key_agreement: KeyAgreement
     start: str
     seed: int | None
 

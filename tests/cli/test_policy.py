@@ -21,6 +21,7 @@ from afml.consortium.runfile import write_run
 from afml.core.errors import AfmlError, BudgetError, ConfigError, InputError, IntegrityError, PolicyError
 from afml.masking.chosen import genotypes
 from afml.trial.kits import make_kits
+from crypto.public.suites import CLASSICAL, HYBRID, KeyAgreement
 from node.guard import open_ledger
 from node.policy import Policy, RunRules, load
 from node.take_part import Part, checked_holdings
@@ -46,12 +47,12 @@ def place(tmp_path: Path) -> Path:
 
 def signed(
     place: Path, name: str = "run", *, sigma: float = 0.5, budget: float = 0.9, seed: int | None = None,
-    enrolled: dict[int, int] | None = None,
+    enrolled: dict[int, int] | None = None, key_agreement: KeyAgreement = HYBRID,
 ) -> Path:  # fmt: skip
     phase = Phase(name="one", rounds=3, sample_rate=1.0, clip_norm=1.0, noise_multiplier=2 / sigma, learning_rate=1.0)
     config = masking_run(
         run=name, consortium="test", sites=9, enrolled=enrolled or {1: 12, 2: 12, 3: 12}, quorum=3, phases=(phase,),
-        budget=Budget(delta=1e-5, ple_sigma=budget), seed=seed,
+        budget=Budget(delta=1e-5, ple_sigma=budget), seed=seed, key_agreement=key_agreement,
     )  # fmt: skip
     path = place / f"{name}.json"
     write_run(path, config, load_coordinator_key(place / "kits" / "coordinator"))
@@ -164,6 +165,22 @@ def test_a_mistyped_ledger_begins_none(place: Path, verb: str) -> None:
         take_part(place, place / "run.json", "--ledger", place / "boks")
     assert not (place / "boks").exists()
     assert not (place / "work" / "ledger").exists()
+
+
+def test_a_coordinator_that_signs_for_x25519_alone_is_refused_by_a_site_that_has_not_allowed_it(place: Path) -> None:
+    """A downgrade is a field of the signed run, so each site's own policy decides, before anything is spent."""
+    assert "keys: x25519-mlkem768, quorum" in call(policy, "init", "--kit", kit(place), "--trust-roster")
+    file, hybrid = signed(place, "classical", key_agreement=CLASSICAL), signed(place)
+    assert "keys by x25519-mlkem768\n" in on(place, "show", hybrid)
+    told = on(place, "show", file)
+    assert "keys by x25519\n" in told
+    assert "refused: run classical: agrees on keys by x25519, this site's policy allows x25519-mlkem768" in told
+    for refused in (lambda: on(place, "approve", file), lambda: take_part(place, file)):
+        with pytest.raises(PolicyError, match=r"agrees on keys by x25519, .* `afml configure --key-agreement`"):
+            refused()
+    (kit(place) / "policy.toml").unlink()
+    call(policy, "init", "--kit", kit(place), "--trust-roster", "--x25519")
+    assert "is approved" in on(place, "approve", file)
 
 
 def test_who_only_looks_begins_no_ledger(place: Path) -> None:

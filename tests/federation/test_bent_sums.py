@@ -164,10 +164,10 @@ class Letters:
     def __init__(self, come: dict[int, bytes]) -> None:
         self.come, self.sent = come, dict[int, bytes]()
 
-    def send_sealed(self, recipients: Sequence[int], subject: str, body: bytes) -> None:
+    def send_sealed(self, recipients: Sequence[int], subject: str, body: bytes, *, lasting: bool) -> None:
         self.sent |= dict.fromkeys(recipients, body)
 
-    def receive_sealed(self, senders: Sequence[int], subject: str, *, wait_s: float) -> dict[int, bytes]:
+    def receive_sealed(self, senders: Sequence[int], subject: str, *, wait_s: float, lasting: bool) -> dict[int, bytes]:
         return {sender: self.come[sender] for sender in senders if sender in self.come}
 
 

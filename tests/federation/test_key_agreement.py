@@ -171,6 +171,14 @@ def test_what_is_sealed_in_a_hybrid_run_needs_the_key_that_is_erased_with_it(sce
         thief.receive_sealed([1], "run-key", wait_s=60)
 
 
+def test_a_key_that_was_sealed_by_x25519_alone_is_not_taken(scene: Scene) -> None:
+    """A member that makes the run's key cannot weaken it for the others: what it sends so does not open."""
+    honest = scene.boxes[1].send_sealed
+    scene.boxes[1].send_sealed = lambda *said, **_: honest(*said, lasting=False)  # type: ignore[method-assign]
+    found = scene.agreed()
+    assert {node for node, one in found.items() if isinstance(one, IntegrityError)} == {2, 3, 4}
+
+
 def test_a_hybrid_run_seals_nothing_by_x25519_alone(scene: Scene) -> None:
     with pytest.raises(ProtocolError, match="node 2: has shown no key that the run seals by"):
         scene.boxes[1].send_sealed([2], "run-key", b"secret")

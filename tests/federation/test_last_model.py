@@ -30,10 +30,12 @@ class Withheld:
     def __init__(self, come: set[int]) -> None:
         self.come, self.said = come, b""
 
-    def send_sealed(self, recipients: Collection[int], subject: str, body: bytes) -> None:
+    def send_sealed(self, recipients: Collection[int], subject: str, body: bytes, *, lasting: bool) -> None:
         self.said = body
 
-    def receive_sealed(self, senders: Collection[int], subject: str, *, wait_s: float) -> dict[int, bytes]:
+    def receive_sealed(
+        self, senders: Collection[int], subject: str, *, wait_s: float, lasting: bool
+    ) -> dict[int, bytes]:
         return {sender: self.said for sender in senders if sender in self.come}
 
 
