@@ -1,7 +1,4 @@
-"""Keys of a hybrid run over the wire: nodes, mailboxes and the aggregator's own service; and those who cheat.
-
-Nodes are threads of this process; between them are gRPC over mutual TLS, the engine and its store.
-"""
+"""Keys of a hybrid run over mutual TLS: nodes, mailboxes and the aggregator's own service; and those who cheat."""
 
 from __future__ import annotations
 
