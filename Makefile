@@ -15,6 +15,8 @@ SITES ?= 1024
 ROUNDS ?= 20
 # A number makes the demo a simulation: the same figures each time, and noise that anybody can replay.
 SEED ?=
+# Of the options that trust less: sums (every node verifies every sum), or all.
+TRUST ?=
 OUT ?= runs/demo
 DATA ?=
 RESULTS ?= results
@@ -29,7 +31,7 @@ export MPLBACKEND := Agg
 .PHONY: help readme setup demo demo-biobank golden reproduce reproduce-quick reproduce-extended reproduce-small reproduce-attacks reproduce-attributes reproduce-examples test simulate soak fuzz check map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-evaluation bench-evaluation-large bench-peers bench-paired clean
 
 help:
-	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED=]   five institutions on this machine"
+	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED= TRUST=sums]   five institutions on this machine"
 	@echo "make demo-biobank [PEOPLE=100000]   five simulated biobanks, ten traits, one release"
 	@echo "make test     all tests        make check   types, style, layers, wire code    make simulate [SCHEDULES=10000] [HISTORIES=2000]   faults, hostile parties   make soak   real processes killed   make fuzz   damaged files"
 	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-small DATA=DIR   make reproduce-quick   make reproduce-attacks DATA=DIR   make reproduce-attributes DATA=DIR   make reproduce-examples DATA=DIR [SEEDS=20]"
@@ -53,6 +55,7 @@ setup: $(READY)
 
 demo: $(READY) $(if $(VCF),,$(READY_SIM))
 	@"$(PY)" -m afml demo --out "$(OUT)" --nodes "$(NODES)" --sites "$(SITES)" --rounds "$(ROUNDS)" \
+		$(if $(filter all sums,$(TRUST)),--verified-sums) \
 		$(if $(SEED),--simulation --seed "$(SEED)") $(if $(VCF),--vcf "$(VCF)") $(if $(PANEL),--panel "$(PANEL)")
 
 $(BIOBANK)/people.tsv: | $(READY_SIM)

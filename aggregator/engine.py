@@ -19,7 +19,8 @@ from afml.consortium import messages
 from afml.consortium.attempt import Attempt
 from afml.consortium.makers import Maker
 from afml.consortium.orders import Order
-from afml.consortium.reasons import LEAVING, Cause, Reason
+from afml.consortium.reasons import Cause, Reason
+from afml.consortium.refusal import Refusal
 from afml.consortium.roster import Roster
 from afml.consortium.run import RunConfig
 from afml.consortium.stage import Stage
@@ -145,13 +146,13 @@ class Engine:
         self._moves.makers.settle()
 
     @_decision
-    def leave(self, message: wire.LeaveNotice) -> None:
-        """A node leaves for good; an attempt it was in is given up. Said again, it changes nothing."""
-        self._membership.require_enrolled(message)
-        signed = messages.leave(message.run, message.config_digest, message.node, message.reason)
-        self._membership.require_signed(message.node, signed, message.signature)
-        reason = Reason.of(message.reason)
-        self._moves.drop(message.node, reason if reason in LEAVING else Reason.UNSPECIFIED)
+    def leave(self, message: wire.LeaveNotice, written: Callable[[Refusal], None] = lambda _: None) -> None:
+        """A node leaves for good: it costs its attempt, or the run where it refuses a sum (`written` down first)."""
+        said = self._membership.leaving(message)
+        if isinstance(said, Refusal):
+            self._moves.refusals.take(said, written)
+        else:
+            self._moves.drop(message.node, said)
 
     @_decision
     def away(self, message: wire.RunRef) -> None:

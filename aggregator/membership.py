@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from afml.consortium import messages
+from afml.consortium.reasons import LEAVING, Reason
+from afml.consortium.refusal import Refusal
 from afml.consortium.roster import Roster
 from afml.consortium.run import RunConfig
 from afml.core.errors import IntegrityError, ProtocolError
@@ -99,6 +101,23 @@ class Membership:
             verify(bytes.fromhex(self._roster.member(node).signing_key), signed, signature)
         except IntegrityError:
             raise IntegrityError(f"signature of node {node} does not match its roster key") from None
+
+    def leaving(self, message: wire.LeaveNotice) -> Reason | Refusal:
+        """Why a node leaves, or which sum it refuses, by its own signature.
+
+        Raises:
+            ProtocolError: It has not enrolled, or refuses no sum of this run.
+            IntegrityError: The signature is not the roster key's.
+        """
+        self.require_enrolled(message)
+        reason = Reason.of(message.reason)
+        if reason is Reason.SUM_NOT_VERIFIED:
+            refusal = Refusal.of(message)
+            refusal.check(self._config, self._roster)
+            return refusal
+        signed = messages.leave(message.run, message.config_digest, message.node, message.reason)
+        self.require_signed(message.node, signed, message.signature)
+        return reason if reason in LEAVING else Reason.UNSPECIFIED
 
     def remaining(self) -> set[int]:
         """Nodes that enrolled and have not left."""

@@ -14,6 +14,7 @@ from afml.core.logging import get_logger
 from afml.wire import federation_pb2 as wire
 from aggregator.makers import Makers
 from aggregator.membership import Membership
+from aggregator.refusals import Refusals
 from aggregator.store.base import Position, Store, now_ms
 
 
@@ -22,6 +23,7 @@ class Moves:
 
     Attributes:
         makers: Who makes what all nodes need.
+        refusals: What becomes of sums that nodes refuse.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class Moves:
         """`clock`: Unix milliseconds."""
         self._store, self._config, self._membership, self._clock = store, config, membership, clock
         self.makers = Makers(store, config, membership)
+        self.refusals = Refusals(store, membership, self.fail)
         self._log = get_logger().bind(run=config.run)
 
     def gather(self, attempt: Attempt, cause: Cause | None = None) -> None:

@@ -180,7 +180,7 @@ class Office:
         folder = Folder(self._place.root / RUNS / one.run)
         config = load_run(self._laid_out(self._queue.papers(one.number), folder.root), self._kit.history)
         kit = self._kit.under(config)
-        scheme = Scheme(public_backend(config.backend), run_params(config))
+        scheme = Scheme.of(config)
         store = open_store(self._place.store or folder.store, one.digest)
         try:
             run = ServedRun(config, kit.roster, scheme, store, folder)

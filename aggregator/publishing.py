@@ -6,8 +6,10 @@ import asyncio
 import json
 
 from afml.consortium.attempt import Attempt
+from afml.consortium.refusal import Refusal
 from afml.consortium.stage import Stage
 from afml.core.logging import get_logger
+from afml.core.recordfile import digest_of_records
 from aggregator.engine import Engine
 from aggregator.run import ServedRun
 from aggregator.store.base import Lost, Published
@@ -47,6 +49,14 @@ class Publisher:
         """All uploads of the cohort are there: sum them, without waiting for it."""
         self._tasks.add(asyncio.create_task(self._publish(attempt)))
 
+    def refused(self, refusal: Refusal) -> None:
+        """Write down what a node says of a sum.
+
+        Raises:
+            IntegrityError: The transcript was changed meanwhile.
+        """
+        self._transcript.add_refusal(refusal)
+
     def raise_failures(self) -> None:
         """Look after the sums that have ended.
 
@@ -85,7 +95,8 @@ class Publisher:
         if self._wanted(attempt):  # the run may have failed meanwhile
             self._run.keep(out)
             receipts = {node: json.loads(upload.receipt) for node, upload in uploads.items()}
-            self._transcript.add(self._run.config, attempt, receipts)
+            digest = digest_of_records(out) if self._run.config.verified_sums else b""
+            self._transcript.add(self._run.config, attempt, receipts, digest)
             self._engine.summed(Published(attempt, one.chunks, one.parameters))
 
     def _wanted(self, attempt: Attempt) -> bool:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from afml.consortium.kit import AggregatorKit
 from afml.consortium.run import RunConfig
-from afml.consortium.scheme import run_params
 from afml.consortium.space import aggregator_bytes, require_space
 from afml.consortium.stage import Stage
 from afml.core.errors import ConfigError, ProtocolError
@@ -26,7 +25,7 @@ from aggregator.store import open_queue, open_store
 from aggregator.store.base import Position, Store
 from aggregator.store.queue import Queue
 from aggregator.summing import Summer
-from crypto.public.backend import PublicBackend, public_backend
+from crypto.public.backend import PublicBackend
 
 QUEUE = "queue.sqlite"
 """Below the folder of an aggregator of many runs."""
@@ -64,7 +63,7 @@ def serve(
     bind_check(listen)
     folder, address = Folder(data), "{}:{}".format(*listen)
     hold_alone(data, "afml aggregator")
-    scheme = Scheme(backend or public_backend(config.backend), run_params(config))
+    scheme = Scheme.of(config, backend)
     with contextlib.closing(Summer(os.cpu_count() or 1)) as summer:
 
         async def work(opened: Store, stop: Stop) -> tuple[Position, bool]:

@@ -39,6 +39,7 @@ class Service(FederationServicer):
 
     def __init__(self, run: ServedRun, engine: Engine, publisher: Publisher, watchers: Watchers) -> None:
         self._run, self._engine, self._watchers = run, engine, watchers
+        self._publisher = publisher
         self._uploads, self._letters = Uploads(run, engine, publisher), Letters(run)
         self._letters.clear()
         self._members = Membership(run.store.members, run.config, run.roster)
@@ -71,7 +72,7 @@ class Service(FederationServicer):
 
     async def Leave(self, request: wire.LeaveNotice, context: Context) -> wire.Accepted:
         """Leave the run."""
-        await self._do(context, request, lambda: self._engine.leave(request))
+        await self._do(context, request, lambda: self._engine.leave(request, self._publisher.refused))
         return wire.Accepted()
 
     async def Away(self, request: wire.RunRef, context: Context) -> wire.Accepted:

@@ -1,4 +1,4 @@
-"""The signed record of published rounds and of orders, which auditors hold against the nodes' ledgers."""
+"""The signed record of published rounds, orders and refused sums, which auditors hold against the nodes' ledgers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from afml.consortium.attempt import Attempt
 from afml.consortium.orders import Order
+from afml.consortium.refusal import Refusal
 from afml.consortium.run import RunConfig
-from afml.ledger.transcript import Appender, GivenOrder, Record, record_for
+from afml.ledger.transcript import Appender, GivenOrder, Record, RefusedSum, record_for
 from aggregator.store.base import now_ms
 
 
 class Transcript:
-    """Appends each published round and each order once, also when a restart comes to it again.
+    """Appends each published round, order and refused sum once, also when a restart comes to it again.
 
     Args:
         path: The file.
@@ -29,18 +30,24 @@ class Transcript:
     def __init__(self, path: Path, key: Ed25519PrivateKey, keep: Callable[[Path], None] = lambda _: None) -> None:
         self._appender, self._path, self._keep = Appender(path, key), path, keep
 
-    def add(self, config: RunConfig, attempt: Attempt, receipts: Mapping[int, Mapping[str, object]]) -> None:
+    def add(
+        self, config: RunConfig, attempt: Attempt, receipts: Mapping[int, Mapping[str, object]],
+        sum_digest: bytes = b"",
+    ) -> None:  # fmt: skip
         """Record an attempt whose sum is durable.
 
         Args:
             config: The run.
             attempt: What was summed.
             receipts: node -> the receipt it sent, of every node in the sum.
+            sum_digest: Of its ciphertexts, in runs whose sums are verified.
 
         Raises:
             IntegrityError: The file was changed meanwhile, or holds another attempt of this round.
         """
-        record = record_for(config, attempt, sorted(receipts), time_ms=now_ms(), receipts=receipts)
+        record = record_for(
+            config, attempt, sorted(receipts), time_ms=now_ms(), receipts=receipts, sum_digest=sum_digest
+        )  # fmt: skip
         self._add(record)
 
     def add_order(self, order: Order) -> None:
@@ -50,6 +57,14 @@ class Transcript:
             IntegrityError: The file was changed meanwhile.
         """
         self._add(GivenOrder(order=order, time_ms=now_ms()))
+
+    def add_refusal(self, refusal: Refusal) -> None:
+        """Record what a node says of a sum, before anybody is told of it.
+
+        Raises:
+            IntegrityError: The file was changed meanwhile.
+        """
+        self._add(RefusedSum(refusal=refusal, time_ms=now_ms()))
 
     def _add(self, record: Record) -> None:
         if not self._appender.holds(record):

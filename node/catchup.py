@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afml.consortium.attempt import Attempt, Binding
+from afml.consortium.reasons import Reason
+from afml.consortium.refusal import Refusal
 from afml.consortium.run import Phase
-from afml.core.errors import IntegrityError, ModelsDiffer, ProtocolError
+from afml.consortium.scheme import further_coordinates
+from afml.core.errors import AfmlError, IntegrityError, ModelsDiffer, ProtocolError, SumNotVerified
 from afml.core.progress import Event
+from afml.core.recordfile import Digested
 from afml.training.step import apply_total
 from node.agreement import compare_final, with_sum
 from node.checks import require_own_attempt, require_plausible, require_same_folder
 from node.client import LAST_WORDS_S
+from node.journal import REFUSED
 from node.party import Party
 from node.public_part import require_public_part
 from node.room import for_state, wait_for_room
@@ -87,16 +93,31 @@ class CatchUp:
         """The exact sum of an attempt, refused unless it is this attempt's and possible."""
         party = self._party
         _, phase = party.run.phase_of(binding.round)
+        came = Digested(payloads)
         try:
             own = self._own_chunks(binding)
-            bound = party.backend.bind(payloads, own, len(binding.cohort), party.params)
-            total = party.codec.decode(bound, party.length(binding.round))
+            bound = party.backend.bind(came, own, len(binding.cohort), party.params)
+            decoded = party.codec.decode(bound, party.length(binding.round) + further_coordinates(party.run))
+            total = party.check.verified(decoded, binding)
             require_plausible(party.run, phase, binding.cohort, total)
+        except SumNotVerified as error:
+            party.log.error("sum refused", round=binding.round, attempt=binding.number, problem=str(error))
+            self._refuse(binding.attempt, came.digest())
+            raise
         except (IntegrityError, ProtocolError) as error:
             party.log.error("sum refused", round=binding.round, attempt=binding.number, problem=str(error))
             party.leave(error)
             raise
         return total
+
+    def _refuse(self, attempt: Attempt, sum_digest: bytes) -> None:
+        """Leave the run because of a sum, and keep what is signed of it: heard or not, it outlives the run."""
+        party = self._party
+        party.ended = True
+        refusal = Refusal.signed_by(party.kit.signing_key, party.kit.node, party.run, attempt, sum_digest)
+        party.journal.letters.keep_letter(REFUSED, refusal.canonical())
+        with contextlib.suppress(AfmlError):
+            party.client.leave(Reason.SUM_NOT_VERIFIED, refusal.notice)
 
     def _own_chunks(self, binding: Binding) -> Iterable[bytes] | None:
         party = self._party

@@ -98,12 +98,12 @@ class Client:
         request = wire.ReadyToken(**self._at(attempt), model=model, signature=signature, lease=lease)
         self._call(lambda: self._stub.Ready(request))
 
-    def leave(self, reason: Reason) -> None:
-        """Leave the run for good. Said for a minute, then no more: this node has left, whether or not that is heard."""
+    def leave(self, reason: Reason, refusing: wire.LeaveNotice | None = None) -> None:
+        """Leave the run for good; `refusing` says which sum it is for. Said for a minute: heard or not, it has left."""
         self.patience.at_most(LAST_WORDS_S)
         signature = self._sign(messages.leave(*self._of_run, self.node, reason.wire))
         request = wire.LeaveNotice(**self._run, node=self.node, reason=reason.wire, signature=signature)
-        self._call(lambda: self._stub.Leave(request))
+        self._call(lambda: self._stub.Leave(refusing or request))
 
     def away(self, lease: bytes) -> None:
         """Say that this node goes and may come back, once; heard where its place is that of this process."""

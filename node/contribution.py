@@ -119,7 +119,7 @@ class Contribution:
             raise
         party.journal.keep_head(receipt.checkpoint)
         party.tell_round("encrypting", binding.round)
-        return receipt, sender.store(receipt, binding, fields, party.codec, party.outbox)
+        return receipt, sender.store(receipt, binding, party.check.attach(fields, binding), party.codec, party.outbox)
 
     def _decline(self, attempt: Attempt, error: AfmlError) -> None:
         log = self._party.log

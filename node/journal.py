@@ -18,6 +18,8 @@ _STATE = struct.Struct("<8sI32s")  # what this is, last applied round, digest of
 _KIND = b"afml st2"
 _ENDED = "ended"
 HEAD = "ledger-head.txt"
+REFUSED = "refused-sum.json"
+"""Among the letters: what this node signed of a sum that it refuses."""
 
 
 def progress(folder: Path) -> tuple[int, str]:

@@ -80,6 +80,11 @@ class RunKeys:
         mac.update(hashlib.sha256(model).digest() + sums)
         return mac.finalize()
 
+    @property
+    def sum_check(self) -> bytes:
+        """What coefficients of check values come from (`crypto.secret.sumcheck`), 32 bytes."""
+        return self._derive(b"sum check")
+
     def confirmation(self, peer: int) -> bytes:
         """What tells a peer that this node holds the pair's pad secret and the run's key (`Pairs.confirmation`)."""
         return self.pairs.confirmation(peer, self._derive(b"confirm"))

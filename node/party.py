@@ -22,6 +22,7 @@ from afml.training.task import Task
 from afml.wire import federation_pb2 as wire
 from crypto.secret.backend import Backend, Codec
 from crypto.secret.pads import Pads
+from crypto.secret.sumcheck import SumCheck
 from node import keys as run_keys
 from node.agreement import NO_SUMS, require_same_model
 from node.announcements import Announcements
@@ -31,6 +32,7 @@ from node.guard import Guard
 from node.journal import Journal
 from node.mailbox import Mailbox
 from node.outbox import Outbox
+from node.sums import sum_check
 
 
 @dataclass(eq=False)
@@ -102,8 +104,16 @@ class Party:
     @cached_property
     def codec(self) -> Codec:
         """This node's codec of the run."""
-        pads = Pads(self.kit.node, self.run.digest(), self.keys.pairs.secrets, self.lease)
-        return self.backend.codec(self.params, self.keys.shared, pads)
+        return self.backend.codec(self.params, self.keys.shared, self._pads)
+
+    @cached_property
+    def check(self) -> SumCheck:
+        """What goes with this node's updates so that their sums can be verified."""
+        return sum_check(self.run, self.keys, self._pads)
+
+    @property
+    def _pads(self) -> Pads:
+        return Pads(self.kit.node, self.run.digest(), self.keys.pairs.secrets, self.lease)
 
     def length(self, round_number: int) -> int:
         """Length of the update vector of a round."""

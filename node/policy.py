@@ -56,6 +56,7 @@ class RunRules(FiniteSettings):
     approval: bool = Field(default=False, description="a person must approve each run")
     reservation_days: float = Field(default=30.0, gt=0)
     simulation: bool = Field(default=False, description="seeded runs, which protect nobody")
+    verified_sums: bool = Field(default=False, description="every sum must be verified before it is applied")
 
 
 class Trust(FiniteSettings):
@@ -144,6 +145,9 @@ class Policy(FiniteSettings):
         if run.seed is not None and not rules.simulation:
             problem = "is a simulation: its noise follows from a public seed and protects nobody"
             yield _refusal(run, problem, "have it made without `afml configure --seed`")
+        if rules.verified_sums and not run.verified_sums:
+            problem = "believes the aggregator's sums, this site's policy demands that nodes verify them"
+            yield _refusal(run, problem, "have it made with `afml configure --verified-sums`")
         if self.trust.short_of_trust == "refuse" and self.counts_own_noise(run, roster, node):
             problem = self.short_of_trust(run, roster, node)
             yield _refusal(run, problem, "have it made with `afml configure --noise local`")
@@ -267,7 +271,8 @@ def looser(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str
     return found
 
 
-_SMALLER_IS_LOOSER, _FALSE_IS_LOOSER = ("quorum", "min_group_size"), ("approval",)
+_SMALLER_IS_LOOSER = ("quorum", "min_group_size")
+_FALSE_IS_LOOSER = ("approval", "verified_sums")
 _LOOSER = ("all", "majority", "none", "refuse", "charge")  # of two words of one field the later is looser
 
 

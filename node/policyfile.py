@@ -34,6 +34,7 @@ _WORDS = {
     "run.approval": "Whether a person must approve each run (`afml run show`, `afml run approve`).",
     "run.reservation_days": "How long a run may take from its start here, pauses included.",
     "run.simulation": "Whether seeded runs are allowed. Their noise is public: they protect nobody.",
+    "run.verified_sums": "Whether nodes must verify every sum before they apply it (`afml configure --verified-sums`).",
     "trust": "Who is trusted not to tell what noise it added, and to add it; this site itself always is.",
     "trust.signing_keys": "Signing keys of such institutions (on the roster).",
     "trust.short_of_trust": 'Where too few are: "charge" what would hold if aggregation were broken, or "refuse".',

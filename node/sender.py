@@ -33,7 +33,7 @@ def store(
     Args:
         receipt: Proof that this attempt's spend is durable in the ledger.
         attempt: Round, attempt and cohort.
-        update: Clipped, noised sum in steps of the round's grid, int64 [P].
+        update: Clipped, noised sum in steps of the round's grid, with its check value, int64 [P + E].
         codec: This node's codec.
         outbox: Keeps the ciphertexts, so that a retry sends the same bytes.
 

@@ -67,6 +67,7 @@ class RunOptions(TypedDict, total=False):
     key_agreement: KeyAgreement
     start: str
     seed: int | None
+    verified_sums: bool
 
 
 class LocalConsortium:

@@ -24,9 +24,10 @@ from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.kit import AggregatorKit
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.run import Phase, RunConfig
-from afml.consortium.scheme import run_params
+from afml.consortium.scheme import further_coordinates, run_params
 from afml.core.files import write_bytes
 from afml.core.progress import Event, Tell, untold
+from afml.core.recordfile import Digested
 from afml.ledger import checkpoint as notes
 from afml.ledger.receipt import Receipt
 from afml.ledger.store import Ledger
@@ -37,8 +38,10 @@ from afml.training.start import begin
 from afml.training.step import Trainer, apply_total
 from afml.training.task import Model, Task, TaskKind
 from crypto.public.params import CodecParams
+from crypto.secret import pairs as agreed
 from crypto.secret.backend import Backend, Codec, backend
 from crypto.secret.pads import PadKeys, Pads
+from crypto.secret.sumcheck import SumCheck
 from node import sender
 from node.afterwards import evaluated_here, keep_with_model
 from node.agreement import NO_SUMS
@@ -46,10 +49,12 @@ from node.checks import require_own_attempt, require_plausible
 from node.guard import Guard, open_ledger
 from node.inuse import in_use
 from node.journal import Journal
+from node.keys import RunKeys
 from node.outbox import Outbox, Submission
 from node.policy import Site
 from node.privacy import PrivacyStatement, statement
 from node.recognise import recognise_people
+from node.sums import sum_check
 from node.workspace import Holdings, Workspace
 
 
@@ -80,6 +85,7 @@ class _Node:
     journal: Journal
     outbox: Outbox
     codec: Codec
+    check: SumCheck
 
     @property
     def number(self) -> int:
@@ -167,12 +173,17 @@ class OneProcess:
             names = prepared.people.rows(prepared.enrolled).samples
             holdings = Holdings(task, self._kind.enrolled(run, prepared), names, self._kind, prepared)
             site = Site(kit, place.kit, simulation=run.seed is not None)
-            secrets = {peer: pads[kit.node].shared(key.public) for peer, key in pads.items() if peer != kit.node}
+            publics = {peer: key.public for peer, key in pads.items() if peer != kit.node}
+            where = agreed.Place(kit.node, run.digest(), kit.roster.digest())
+            # By X25519 whatever the run says: between objects of one process nothing is sent, or recorded.
+            pairs = agreed.Pairs(where, pads[kit.node], publics, {})
+            own = Pads(kit.node, run.digest(), pairs.secrets)
             yield _Node(
                 kit, place.work, Trainer(run, task, holdings.enrolled), ledger,
                 Guard(ledger, run, names, site.terms), holdings, site, journal,
                 Outbox(journal.outbox, self._backend.upload_size(self._params)),
-                self._backend.codec(self._params, shared, Pads(kit.node, run.digest(), secrets)),
+                self._backend.codec(self._params, shared, own),
+                sum_check(run, RunKeys(shared, pairs), own),
             )  # fmt: skip
 
     def _rounds(self, task: Task, nodes: Sequence[_Node]) -> Model:
@@ -201,16 +212,20 @@ class OneProcess:
         """The exact sum of one attempt, as every node finds it."""
         require_cohort(self._run, len(nodes))
         sent = {node.number: self._contribute(node, binding) for node in nodes}
-        totals = list(self._sum([submission for _, submission in sent.values()]))
+        totals = list(summed := Digested(self._sum([submission for _, submission in sent.values()])))
         receipts = {number: receipt.to_json() for number, (receipt, _) in sent.items()}
         now = time.time_ns() // 1_000_000
-        record = record_for(self._run, binding.attempt, binding.cohort, time_ms=now, receipts=receipts)
+        digest = summed.digest() if self._run.verified_sums else b""
+        record = record_for(
+            self._run, binding.attempt, binding.cohort, time_ms=now, receipts=receipts, sum_digest=digest
+        )  # fmt: skip
         self._transcript.append(record)
         for node in nodes:
             require_own_attempt(node.number, binding.attempt, binding.cohort, node.guard.spends(binding.round))
         own = (payload for _, payload in sent[nodes[0].number][1].chunks())
         bound = self._backend.bind(totals, own, len(nodes), self._params)
-        total = nodes[0].codec.decode(bound, task.length(index))
+        decoded = nodes[0].codec.decode(bound, task.length(index) + further_coordinates(self._run))
+        total = nodes[0].check.verified(decoded, binding)
         require_plausible(self._run, phase, binding.cohort, total)
         return total
 
@@ -221,7 +236,7 @@ class OneProcess:
         fields = round_grid(self._run, binding.round).quantise(update.values, update.rounding)
         receipt = node.guard.spend(binding)
         node.journal.keep_head(receipt.checkpoint)
-        return receipt, sender.store(receipt, binding, fields, node.codec, node.outbox)
+        return receipt, sender.store(receipt, binding, node.check.attach(fields, binding), node.codec, node.outbox)
 
     def _sum(self, submissions: Sequence[Submission]) -> Iterator[bytes]:
         """What an aggregator does: add payloads chunk by chunk, without a key."""

@@ -90,6 +90,9 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
     "--key-agreement", type=click.Choice(list(PUBLIC_BYTES)), default=HYBRID, show_default=True,
     help="How nodes agree on keys: so that recorded traffic stays closed to quantum computers, or by X25519 alone.",
 )  # fmt: skip
+@click.option(
+    "--verified-sums", is_flag=True, help="Nodes verify every sum before they apply it (docs/design/verified-sums.md)."
+)
 @click.option("--seed", default=None, type=int, help="Simulation only: reproducible and insecure.")
 @click.option(
     "--game-rounds",
@@ -143,9 +146,10 @@ def configure(
     budget: float | None, delta: float, rounds: int | None, epochs: float | None, sample_rate: float | None,
     clip_norm: float | None, learning_rate: float | None, start: Path | None, noise: Literal["distributed", "local"],
     quorum: int | None, max_colluding: int, max_enrolments: int | None, reserve_attempts: int, deadline: float,
-    enrolment_grace: float | None, linger: float | None, backend: str, key_agreement: KeyAgreement, seed: int | None,
-    game_rounds: int | None, game_share: float | None, game_file: Path | None, game_steps: int | None,
-    min_group_size: int | None, fill: str | None, phenotypes: int | None, risk_file: Path | None, patterns: int | None,
+    enrolment_grace: float | None, linger: float | None, backend: str, key_agreement: KeyAgreement, verified_sums: bool,
+    seed: int | None, game_rounds: int | None, game_share: float | None, game_file: Path | None,
+    game_steps: int | None, min_group_size: int | None, fill: str | None, phenotypes: int | None,
+    risk_file: Path | None, patterns: int | None,
 ) -> None:  # fmt: skip
     """Check the nodes' CARDS, find noise for the target PLE, write and sign the run configuration."""
     if rounds is not None and epochs is not None:
@@ -164,7 +168,7 @@ def configure(
         Terms(name=name, roster=version, ple_sigma=ple, budget_sigma=budget, delta=delta, noise=noise,
               quorum=quorum, max_colluding=max_colluding, max_enrolments=max_enrolments,
               reserve_attempts=reserve_attempts, deadline_s=deadline, enrolment_grace_s=enrolment_grace,
-              linger_s=linger, backend=backend, key_agreement=key_agreement,
+              linger_s=linger, backend=backend, key_agreement=key_agreement, verified_sums=verified_sums,
               start="" if model is None else model.digest(), seed=seed),
     )  # fmt: skip
     if model is not None:

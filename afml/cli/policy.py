@@ -46,13 +46,15 @@ def policy() -> None:
     "--days", type=_POSITIVE, default=30.0, show_default=True, help="How long a run may take, pauses included."
 )
 @click.option("--x25519", is_flag=True, help="Allow runs whose recorded traffic a quantum computer would open.")
+@click.option("--verified-sums", is_flag=True, help="Nodes must verify every sum before they apply it.")
 @click.option("--simulation", is_flag=True, help="Allow seeded runs, which protect nobody.")
 @click.option("--no-release", is_flag=True, help="No file may be released.")
 @click.option("--min-group-size", type=click.IntRange(1), default=20, show_default=True, help="Of released patterns.")
 def init(
     kit: Path, lifetime: float, run_budget: float | None, delta: float, quorum: int, rounds: int,
     tasks: tuple[str, ...], trust: tuple[int, ...], trust_roster: bool, short_of_trust: Literal["charge", "refuse"],
-    approval: bool, days: float, x25519: bool, simulation: bool, no_release: bool, min_group_size: int,
+    approval: bool, days: float, x25519: bool, verified_sums: bool, simulation: bool, no_release: bool,
+    min_group_size: int,
 ) -> None:  # fmt: skip
     """Write policy.toml, explained line by line in it. Read it and change what is not your institution's will."""
     loaded = load_node_kit(kit)
@@ -62,7 +64,7 @@ def init(
             lifetime=Lifetime(ple_sigma=lifetime, delta=delta),
             run=RunRules(
                 ple_sigma=run_budget or lifetime, delta=delta, rounds=rounds, tasks=tasks, quorum=quorum,
-                approval=approval, reservation_days=days, simulation=simulation,
+                approval=approval, reservation_days=days, simulation=simulation, verified_sums=verified_sums,
                 key_agreement=(HYBRID, CLASSICAL) if x25519 else (HYBRID,),
             ),
             trust=Trust(signing_keys=_keys(loaded.roster, set(trusted) - {loaded.node}), short_of_trust=short_of_trust),
@@ -117,6 +119,7 @@ def _told(found: Policy) -> str:
         f"a run may name {rules.ple_sigma:g} sigma at delta {rules.delta:g}, {rules.rounds} rounds, "
         f"tasks: {', '.join(rules.tasks) or 'none'}, noise: {', '.join(rules.noise) or 'none'}, keys: "
         f"{', '.join(rules.key_agreement) or 'none'}, quorum {rules.quorum} or more, {rules.reservation_days:g} days"
-        f"{', after approval' if rules.approval else ''}{', simulations too' if rules.simulation else ''}; "
+        f"{', after approval' if rules.approval else ''}{', with verified sums' if rules.verified_sums else ''}"
+        f"{', simulations too' if rules.simulation else ''}; "
         + (f"releases in groups of {release.min_group_size} or more" if release.allowed else "no releases")
     )

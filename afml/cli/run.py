@@ -116,6 +116,8 @@ def consequences(policy: Policy, config: RunConfig, kit: NodeKit) -> Iterator[st
     )
     if config.task.kind == NAME:
         yield f"a release by its model may tell: {purpose(masking_settings(config).risk)}"
+    if config.verified_sums:
+        yield "nodes verify every sum before they apply it"
     if config.start:
         yield f"it begins at the saved model {config.start[:12]}"
     if config.task.code in policy.run.trusted_code:

@@ -33,6 +33,13 @@ def leave(run: str, config: bytes, node: int, reason: int) -> bytes:
     return _message("leave", run=run, config=config, node=node, reason=reason)
 
 
+def refusal(run: str, config: bytes, attempt: Attempt, node: int, sum_digest: bytes) -> bytes:
+    """A node leaves a run because the sum of an attempt, of this SHA-256, is not that of what its nodes encrypted."""
+    return _message(
+        "refusal", run=run, config=config, round=attempt.round, attempt=attempt.number, node=node, sum=sum_digest
+    )
+
+
 def decline(run: str, config: bytes, attempt: Attempt, node: int) -> bytes:
     """A node gives up an attempt whose cohort it is in."""
     return _message("decline", run=run, config=config, round=attempt.round, attempt=attempt.number, node=node)

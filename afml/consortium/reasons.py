@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 
 from afml.core.config import Settings
-from afml.core.errors import AfmlError, BudgetError, IntegrityError, ModelsDiffer, ProtocolError
+from afml.core.errors import AfmlError, BudgetError, IntegrityError, ModelsDiffer, ProtocolError, SumNotVerified
 from afml.wire import federation_pb2 as pb
 
 
@@ -22,6 +22,7 @@ class Reason(StrEnum):
     CHECK_FAILED = "check-failed"
     MODELS_DIFFER = "models-differ"
     BY_HAND = "by-hand"
+    SUM_NOT_VERIFIED = "sum-not-verified"
     LEFT = "left"
     DECLINED = "declined"
     UPLOAD_MISSED = "upload-missed"
@@ -50,6 +51,8 @@ class Reason(StrEnum):
             return cls.SPEND_REFUSED
         if isinstance(error, ModelsDiffer):
             return cls.MODELS_DIFFER
+        if isinstance(error, SumNotVerified):
+            return cls.SUM_NOT_VERIFIED
         return cls.CHECK_FAILED if isinstance(error, IntegrityError | ProtocolError) else cls.UNSPECIFIED
 
 
@@ -58,9 +61,17 @@ _OF_NODES = {
     Reason.CHECK_FAILED: "something that it was sent did not pass its checks",
     Reason.MODELS_DIFFER: "it found that nodes hold different models",
     Reason.BY_HAND: "its operator ended its part",
+    Reason.SUM_NOT_VERIFIED: "it found that a sum is not that of what its nodes encrypted",
     Reason.BAD_CIPHERTEXT: "it sent a ciphertext that cannot be added",
 }
-LEAVING = (Reason.UNSPECIFIED, Reason.SPEND_REFUSED, Reason.CHECK_FAILED, Reason.MODELS_DIFFER, Reason.BY_HAND)
+LEAVING = (
+    Reason.UNSPECIFIED,
+    Reason.SPEND_REFUSED,
+    Reason.CHECK_FAILED,
+    Reason.MODELS_DIFFER,
+    Reason.BY_HAND,
+    Reason.SUM_NOT_VERIFIED,
+)
 """What a node may give as its reason for leaving."""
 
 
@@ -69,7 +80,7 @@ class Cause(Settings):
 
     Attributes:
         reason: What happened.
-        round: The round after which models differ.
+        round: The round after which models differ, or whose sum was refused.
         sides: The nodes it is about; of models that differ, the nodes that hold each of them.
         because: The own reason of a node that left.
         count: Nodes that were there, where they were too few.
@@ -115,6 +126,8 @@ class Cause(Settings):
         left = f"{who} left ({_OF_NODES.get(self.because, 'no reason given')})"
         texts = {
             Reason.MODELS_DIFFER: different(self.round, self.sides),
+            Reason.SUM_NOT_VERIFIED: f"{who} found that the sum of round {self.round} is not that of what its nodes "
+            "encrypted",
             Reason.LEFT: left,
             Reason.DECLINED: f"{who} declined",
             Reason.UPLOAD_MISSED: f"{who} missed the upload deadline",

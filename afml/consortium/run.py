@@ -137,6 +137,10 @@ class RunConfig(Signed, FiniteSettings):
         description="digest of the saved model that the task begins at, which every node has; none: the task's own",
     )
     seed: int | None = Field(default=None, description="simulation only: marks every ledger entry insecure")
+    verified_sums: bool = later(
+        False,
+        description="every update carries a check value, and no node applies a sum that does not have its own",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

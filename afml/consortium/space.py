@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from afml.consortium.run import RunConfig
-from afml.consortium.scheme import run_params
+from afml.consortium.scheme import further_coordinates, run_params
 from afml.core.errors import ConfigError
 from crypto.public.backend import public_backend
 from crypto.public.params import CodecParams
@@ -37,7 +37,9 @@ def largest_update(run: RunConfig, backend: Packs | None = None) -> int:
     """
     params = run_params(run)
     parameters = max(1, *(phase.parameters for phase in run.phases))
-    return params.chunks(parameters) * ((backend or public_backend(run.backend)).upload_size(params) + 8)
+    return params.chunks(parameters + further_coordinates(run)) * (
+        (backend or public_backend(run.backend)).upload_size(params) + 8
+    )
 
 
 def node_bytes(run: RunConfig, backend: Packs | None = None) -> int:

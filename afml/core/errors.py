@@ -12,6 +12,7 @@
     |  `- Twin                  5  another process takes part for the same institution
     |- IntegrityError           6  stored or received data does not match its signature, digest or residual
     |  |- ModelsDiffer          6  nodes that applied the same rounds hold different models
+    |  |- SumNotVerified        6  a sum is not that of what its nodes encrypted
     |  `- Outdated              6  this institution's own ledger or work folder is older than what others have of it
     |- ReleaseError             7  a release missed its target and was refused
     `- Stopped                  0  a party was asked to stop, and did when it could
@@ -102,6 +103,10 @@ class IntegrityError(AfmlError):
 
 class ModelsDiffer(IntegrityError):
     """Nodes that applied the same rounds hold different models: somebody bent a sum, or signs what is not so."""
+
+
+class SumNotVerified(IntegrityError):
+    """A sum's check value is not its own: somebody bent the sum, or sent a check value that is not of its update."""
 
 
 class Outdated(IntegrityError):

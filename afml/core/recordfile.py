@@ -6,9 +6,10 @@ never hold more than one.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,6 +43,34 @@ def end_records(out: BinaryIO, count: int) -> None:
     out.write(_LENGTH.pack(count))
     out.flush()
     os.fsync(out.fileno())
+
+
+class Digested:
+    """Passes records on, and keeps the SHA-256 of those that went by, one after the other."""
+
+    def __init__(self, records: Iterable[bytes]) -> None:
+        self._records, self._digest = records, hashlib.sha256()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for record in self._records:
+            self._digest.update(record)
+            yield record
+
+    def digest(self) -> bytes:
+        """Of all until now, 32 bytes."""
+        return self._digest.digest()
+
+
+def digest_of_records(path: Path) -> bytes:
+    """SHA-256 of all records of a file, one after the other.
+
+    Raises:
+        IntegrityError: As `read_records`.
+    """
+    digested = Digested(read_records(path))
+    for _ in digested:
+        pass
+    return digested.digest()
 
 
 def read_records(path: Path, start: int = 0, stop: int | None = None) -> Generator[bytes]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from afml.consortium.refusal import Refusal
 from afml.consortium.roster import Roster
 from afml.core.errors import InputError
 from afml.core.files import read_text
@@ -106,17 +107,31 @@ def verify_with(ledger: Path, options: KeyOptions, files: Files) -> Verification
     """
     keys = options.resolve(ledger)
     rounds: list[transcripts.PublishedRound] = []
+    refused: list[transcripts.RefusedSum] = []
     for path in files.transcripts:
         if keys.aggregator is None:
             raise InputError("needs the aggregator's key", where=path, cure="give --roster or --aggregator-key")
         rounds += transcripts.read(path, keys.aggregator)
+        refused += transcripts.read_refusals(path, keys.aggregator)
     heads = [kept_head(path, _origin(ledger)) for path in files.heads]
     evidence = Evidence(rounds, heads, keys.peers, files.countersignatures)
     result = verify(ledger, key=keys.signer, node=keys.node, evidence=evidence)
+    result.unchecked += [_who_bent(one.refusal, rounds) for one in refused]
     if not files.transcripts:
         unseen = "hidden runs" if files.heads else "rollback, forks and hidden runs"
         result.unchecked.append(f"no transcript was given: {unseen} cannot be seen")
     return result
+
+
+def _who_bent(refusal: Refusal, rounds: Sequence[transcripts.PublishedRound]) -> str:
+    """A refused sum beside what was published, in words."""
+    place = refusal.run, refusal.config_digest, refusal.round, refusal.attempt
+    published = {r.sum for r in rounds if (r.run, r.config_digest, r.round, r.attempt) == place}
+    which = "as it was published" if refusal.sum in published else "which is another one than was published"
+    return (
+        f"who bent the sum of run {refusal.run}, round {refusal.round}, attempt {refusal.attempt}: node {refusal.node} "
+        f"refused it, {which} (SHA-256 {refusal.sum[:16]})"
+    )
 
 
 def head_name(origin: str) -> str:

@@ -1,8 +1,8 @@
-"""The aggregator's transcript: one signed line per published round and per order, which auditors hold against ledgers.
+"""The aggregator's transcript: a signed line for each published round, order and refused sum, for auditors.
 
-A transcript is a JSON-lines file. Each line is canonical JSON (sorted keys, no spaces) with the fields
-of `PublishedRound` or `GivenOrder`, `previous` (hex SHA-256 of the line before, without its newline; 64 zeros on the
-first) and `signature` (hex Ed25519 by the aggregator over "afml transcript v1\\n" and the canonical JSON
+A transcript is a JSON-lines file. Each line is canonical JSON (sorted keys, no spaces) with the fields of
+`PublishedRound`, `GivenOrder` or `RefusedSum`, `previous` (hex SHA-256 of the line before, without its newline; 64
+zeros on the first) and `signature` (hex Ed25519 by the aggregator over "afml transcript v1\\n" and the canonical JSON
 of all the other fields). So no line can be altered, dropped from the middle or moved; dropping the last
 lines shows against the ledgers and against any older copy.
 
@@ -25,8 +25,9 @@ from pydantic import Field, ValidationError
 
 from afml.consortium.attempt import Attempt
 from afml.consortium.orders import Order
+from afml.consortium.refusal import Refusal
 from afml.consortium.run import RunConfig
-from afml.core.config import Settings, canonical_json
+from afml.core.config import Settings, canonical_json, later
 from afml.core.errors import IntegrityError
 from afml.core.files import require_file, sync_folder
 from afml.privacy.noise import effective_multiplier
@@ -63,6 +64,11 @@ class PublishedRound(Settings):
     clip_norm: float = Field(gt=0)
     time_ms: int = Field(description="aggregator's clock, Unix milliseconds")
     receipts: dict[int, ReceiptRecord] = Field(default_factory=dict, description="node -> its receipt")
+    sum: str = later(
+        "",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="hex SHA-256 of its ciphertexts, one after the other; of runs whose sums are verified",
+    )
 
 
 class GivenOrder(Settings):
@@ -72,7 +78,14 @@ class GivenOrder(Settings):
     time_ms: int = Field(description="aggregator's clock, Unix milliseconds")
 
 
-Record: TypeAlias = PublishedRound | GivenOrder
+class RefusedSum(Settings):
+    """One sum that a node refused, signed by it (`Refusal.check`)."""
+
+    refusal: Refusal
+    time_ms: int = Field(description="aggregator's clock, Unix milliseconds")
+
+
+Record: TypeAlias = PublishedRound | GivenOrder | RefusedSum
 
 
 def record_for(
@@ -82,6 +95,7 @@ def record_for(
     *,
     time_ms: int,
     receipts: Mapping[int, Mapping[str, object]] | None = None,
+    sum_digest: bytes = b"",
 ) -> PublishedRound:
     """The line of one published round.
 
@@ -91,6 +105,7 @@ def record_for(
         cohort: Nodes in the sum.
         time_ms: Unix milliseconds.
         receipts: node -> `Receipt.to_json()` as received.
+        sum_digest: See `PublishedRound.sum`.
     """
     _, phase = config.phase_of(attempt.round)
     return PublishedRound(
@@ -107,7 +122,12 @@ def record_for(
         clip_norm=phase.clip_norm,
         time_ms=time_ms,
         receipts={node: ReceiptRecord.model_validate(dict(r)) for node, r in (receipts or {}).items()},
+        sum=sum_digest.hex(),
     )
+
+
+_MARKED: dict[str, type[Record]] = {"order": GivenOrder, "refusal": RefusedSum}
+"""Kinds of lines by the field that only they have; any other one is a published round."""
 
 
 def line_for(record: Record, previous: str, key: Ed25519PrivateKey) -> bytes:
@@ -136,6 +156,11 @@ def read_orders(path: Path, aggregator_key: bytes) -> list[GivenOrder]:
     return [record for record in _read(path, aggregator_key) if isinstance(record, GivenOrder)]
 
 
+def read_refusals(path: Path, aggregator_key: bytes) -> list[RefusedSum]:
+    """All refused sums of a transcript, in order; as `read`."""
+    return [record for record in _read(path, aggregator_key) if isinstance(record, RefusedSum)]
+
+
 def _read(path: Path, aggregator_key: bytes) -> list[Record]:
     require_file(path, "transcript")
     data = path.read_bytes()
@@ -154,7 +179,8 @@ def _verified(data: bytes, aggregator_key: bytes, path: Path) -> Iterator[tuple[
             signature = bytes.fromhex(fields.pop("signature"))
             signing.verify(aggregator_key, _DOMAIN + canonical_json(fields), signature, where=where)
             linked = fields.pop("previous")
-            record = (GivenOrder if "order" in fields else PublishedRound).model_validate(fields)
+            kind = next((kind for name, kind in _MARKED.items() if name in fields), PublishedRound)
+            record = kind.model_validate(fields)
         except (ValueError, KeyError, AttributeError, TypeError, ValidationError):
             raise IntegrityError("is not a transcript line", where=where) from None
         if linked != previous:
@@ -242,6 +268,8 @@ def _name(record: Record) -> tuple[str, str, int]:
     """What a line is of: kind, run, number."""
     if isinstance(record, GivenOrder):
         return "order", record.order.run, record.order.number
+    if isinstance(record, RefusedSum):
+        return "refusal of node", record.refusal.run, record.refusal.node
     return "round", record.run, record.round
 
 

@@ -110,7 +110,7 @@ def _check_policy(copy: Copy, position: int, body: Mapping[str, Any], before: di
 
 def _allows_more(name: str, old: Any, new: Any) -> bool:
     if isinstance(old, bool):
-        return bool(old != new and (name == "approval") is old)
+        return bool(old != new and (name in ("approval", "verified_sums")) is old)
     if isinstance(old, list):
         return "any" not in old and bool(set(new or ()) - set(old))
     if isinstance(old, str):

@@ -46,6 +46,7 @@ class Terms(FiniteSettings):
     key_agreement: KeyAgreement = HYBRID
     start: str = Field(default="", description="digest of the saved model that the task begins at")
     seed: int | None = Field(default=None, description="simulation only")
+    verified_sums: bool = Field(default=False, description="see `RunConfig.verified_sums`")
 
 
 class Rounds(FiniteSettings):
@@ -160,6 +161,7 @@ def configure(
             phases=plan.phases,
             start=terms.start,
             seed=terms.seed,
+            verified_sums=terms.verified_sums,
         )
     except ValidationError as error:
         raise ConfigError(complaint(error), where="run configuration") from None

@@ -125,6 +125,7 @@ class Rounds:
         game_steps: Steps of the game on the panel.
         ple: Target PLE of the whole plan, in sigma.
         noise: "distributed" or "local".
+        verified: Nodes verify every sum.
     """
 
     risk: int
@@ -132,6 +133,7 @@ class Rounds:
     game_steps: int
     ple: float
     noise: str
+    verified: bool = False
 
     @property
     def total(self) -> int:
@@ -258,6 +260,7 @@ class Demo:
                 "--run", NAME, "--ple", rounds.ple, "--rounds", rounds.risk, "--game-rounds", rounds.game,
                 "--game-steps", rounds.game_steps, "--noise", rounds.noise,
                 "--fill", self._settings.fill, *patterns, *patience, *declared, *self._seeded,
+                *(("--verified-sums",) if rounds.verified else ()),
             ])  # fmt: skip
         with step("federate", total=rounds.total, seconds=self._seconds) as running:
 

@@ -93,6 +93,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """nodes hold different models"""
     REASON_BY_HAND: _Reason.ValueType  # 4
     """its operator ended its part"""
+    REASON_SUM_NOT_VERIFIED: _Reason.ValueType  # 5
+    """a sum is not that of what its nodes encrypted; as the cause of a failed run too"""
     REASON_LEFT: _Reason.ValueType  # 16
     """Why the aggregator gave up an attempt or the run, or pauses it; it sends these only."""
     REASON_DECLINED: _Reason.ValueType  # 17
@@ -123,6 +125,8 @@ REASON_MODELS_DIFFER: Reason.ValueType  # 3
 """nodes hold different models"""
 REASON_BY_HAND: Reason.ValueType  # 4
 """its operator ended its part"""
+REASON_SUM_NOT_VERIFIED: Reason.ValueType  # 5
+"""a sum is not that of what its nodes encrypted; as the cause of a failed run too"""
 REASON_LEFT: Reason.ValueType  # 16
 """Why the aggregator gave up an attempt or the run, or pauses it; it sends these only."""
 REASON_DECLINED: Reason.ValueType  # 17
@@ -502,11 +506,17 @@ class LeaveNotice(_message.Message):
     NODE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     config_digest: _builtins.bytes
     node: _builtins.int
     reason: Global___Reason.ValueType
     signature: _builtins.bytes
+    """with a refused sum over that as well (afml/consortium/refusal.py)"""
+    @_builtins.property
+    def refused(self) -> Global___RefusedSum:
+        """SUM_NOT_VERIFIED alone"""
+
     def __init__(
         self,
         *,
@@ -515,14 +525,43 @@ class LeaveNotice(_message.Message):
         node: _builtins.int = ...,
         reason: Global___Reason.ValueType = ...,
         signature: _builtins.bytes = ...,
+        refused: Global___RefusedSum | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["refused", b"refused"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_digest", b"config_digest", "node", b"node", "reason", b"reason", "run", b"run", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_digest", b"config_digest", "node", b"node", "reason", b"reason", "refused", b"refused", "run", b"run", "signature", b"signature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LeaveNotice: _TypeAlias = LeaveNotice  # noqa: Y015
+
+@_typing.final
+class RefusedSum(_message.Message):
+    """A published sum, as it came to the node that refuses it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROUND_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    SUM_FIELD_NUMBER: _builtins.int
+    round: _builtins.int
+    attempt: _builtins.int
+    sum: _builtins.bytes
+    """SHA-256 of its ciphertexts, one after the other"""
+    def __init__(
+        self,
+        *,
+        round: _builtins.int = ...,
+        attempt: _builtins.int = ...,
+        sum: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "round", b"round", "sum", b"sum"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefusedSum: _TypeAlias = RefusedSum  # noqa: Y015
 
 @_typing.final
 class DeclineNotice(_message.Message):

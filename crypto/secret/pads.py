@@ -139,17 +139,8 @@ class Pads:
             ProtocolError: The attempt is of another run, this node is not in the cohort, a node is listed twice, a
                 pair secret is absent, or another process has joined the attempt for this node.
         """
-        where = f"round {binding.round}"
-        if binding.config_digest != self.config_digest:
-            raise ProtocolError("these pads are of another run", where=where)
-        if self.node not in binding.cohort or len(set(binding.cohort)) != len(binding.cohort):
-            raise ProtocolError(f"cohort does not list node {self.node} once", where=where)
-        if binding.lease(self.node) != self.lease:
-            raise ProtocolError(f"another process has joined this attempt for node {self.node}", where=where)
         total = np.zeros((len(chunks), 2, params.slots), dtype=np.int64)
-        for peer in sorted(set(binding.cohort) - {self.node}):
-            if peer not in self.secrets:
-                raise ProtocolError(f"no pad key of node {peer}", where=where, cure="start a new attempt without it")
+        for peer in self._peers(binding):
             total += self.pair(peer, binding, chunks, params)
         return centre(total, params.total_bits)
 
@@ -158,11 +149,42 @@ class Pads:
 
         Args and shape as `words`.
         """
-        pair = struct.pack("<2Q", *sorted((self.node, peer)))
-        context = struct.pack("<2Q", binding.round, binding.number) + binding.cohort_digest
-        key = _derive(self.secrets[peer], b"afml pad v1", self.config_digest, context + pair)
+        key = self._pair_key(peer, binding, b"afml pad v1")
         stream = _keystream(key, chunks, (len(chunks), 2, params.slots)).view(np.int64)
         return stream if self.node < peer else -stream
+
+    def element(self, binding: AnyBinding, prime: int) -> int:
+        """The sum of this node's pads of an attempt in the field of `prime`, of at most 128 bits.
+
+        Summed over the cohort they are 0. Each is 256 bits mod `prime`: 2^-128 away from uniform at most.
+
+        Raises:
+            ProtocolError: As `words`.
+        """
+        total = 0
+        for peer in self._peers(binding):
+            pad = int.from_bytes(self._pair_key(peer, binding, b"afml field pad v1"), "little")
+            total += pad if self.node < peer else -pad
+        return total % prime
+
+    def _peers(self, binding: AnyBinding) -> list[int]:
+        """The others of a cohort, once it is one that this process may make pads for; errors as `words`."""
+        where = f"round {binding.round}"
+        if binding.config_digest != self.config_digest:
+            raise ProtocolError("these pads are of another run", where=where)
+        if self.node not in binding.cohort or len(set(binding.cohort)) != len(binding.cohort):
+            raise ProtocolError(f"cohort does not list node {self.node} once", where=where)
+        if binding.lease(self.node) != self.lease:
+            raise ProtocolError(f"another process has joined this attempt for node {self.node}", where=where)
+        peers = sorted(set(binding.cohort) - {self.node})
+        if missing := [peer for peer in peers if peer not in self.secrets]:
+            raise ProtocolError(f"no pad key of node {missing[0]}", where=where, cure="start a new attempt without it")
+        return peers
+
+    def _pair_key(self, peer: int, binding: AnyBinding, label: bytes) -> bytes:
+        pair = struct.pack("<2Q", *sorted((self.node, peer)))
+        context = struct.pack("<2Q", binding.round, binding.number) + binding.cohort_digest
+        return _derive(self.secrets[peer], label, self.config_digest, context + pair)
 
     def __repr__(self) -> str:
         return f"Pads(node={self.node}, peers={sorted(self.secrets)})"

@@ -49,6 +49,18 @@ def _spends(ledger: Path, run: str) -> list[tuple[int, list[int]]]:
     return [(body["round"], body["cohort"]) for body in bodies]
 
 
+def test_sums_that_are_verified_are_the_same(tmp_path: Path) -> None:
+    trained = LocalConsortium(
+        cohorts(tmp_path, seed=1), Risk(), ple=2.0, rounds=ROUNDS, sample_rate=0.5, seed=4, verified_sums=True
+    ).train()
+    assert trained.run.verified_sums
+    prepared = {node: Workspace(work).prepared() for node, work in trained.works.items()}
+    kind = Risk()
+    plain = kind.task(trained.run, prepared[1].public)
+    train_in_process(trained.run, plain, {n: kind.enrolled(trained.run, one) for n, one in prepared.items()})
+    assert trained.model.digest() == plain.model().digest()
+
+
 def test_it_trains_to_the_bits_of_plain_sums(seeded: LocalConsortium) -> None:
     trained = seeded.train()
     prepared = {node: Workspace(work).prepared() for node, work in trained.works.items()}

@@ -63,6 +63,15 @@ def test_settings_of_the_game_are_signed_and_sized(kits: Path, tmp_path: Path) -
     assert config.phases[1].parameters < parameter_counts(SITES, MaskingSettings())[1]
 
 
+def test_sums_are_verified_where_that_is_asked_for(kits: Path, tmp_path: Path) -> None:
+    believed = _configure(kits, tmp_path / "run.json", "")
+    verified = _configure(kits, tmp_path / "verified.json", "", "--verified-sums")
+    assert not believed.verified_sums
+    assert b"verified_sums" not in believed.canonical(), "its digest is as ever"
+    assert verified.verified_sums
+    assert b'"verified_sums":true' in verified.canonical()
+
+
 def test_a_backend_is_asked_for_by_name(kits: Path, tmp_path: Path) -> None:
     assert _configure(kits, tmp_path / "run.json", "").backend == "ckks"
     assert _configure(kits, tmp_path / "run.json", "", "--backend", "ckks").backend == "ckks"

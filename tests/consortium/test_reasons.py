@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afml.consortium.reasons import LEAVING, Cause, Reason
-from afml.core.errors import BudgetError, ConfigError, IntegrityError, ModelsDiffer, ProtocolError, Superseded
+from afml.core.errors import (
+    BudgetError,
+    ConfigError,
+    IntegrityError,
+    ModelsDiffer,
+    ProtocolError,
+    SumNotVerified,
+    Superseded,
+)
 from afml.wire import federation_pb2 as wire
 
 NODES = (1, 2, 3, 4)
@@ -57,6 +65,7 @@ def test_what_a_node_gives_as_its_reason_holds_no_number() -> None:
         ProtocolError("older than attempt 2"): Reason.CHECK_FAILED,
         Superseded("late"): Reason.CHECK_FAILED,
         ModelsDiffer("sides"): Reason.MODELS_DIFFER,
+        SumNotVerified("is another one"): Reason.SUM_NOT_VERIFIED,
         ConfigError("no policy"): Reason.UNSPECIFIED,
     }
     for error, reason in given_by.items():
@@ -66,7 +75,8 @@ def test_what_a_node_gives_as_its_reason_holds_no_number() -> None:
         assert text.startswith("node 3 left (")
         assert not set("012456789") & set(text)
     fields = wire.LeaveNotice.DESCRIPTOR.fields_by_name
-    assert set(fields) == {"run", "config_digest", "node", "reason", "signature"}
+    assert set(fields) == {"run", "config_digest", "node", "reason", "signature", "refused"}
+    assert set(wire.RefusedSum.DESCRIPTOR.fields_by_name) == {"round", "attempt", "sum"}, "which sum, and no more"
     assert fields["reason"].enum_type.name == "Reason"
 
 

@@ -118,7 +118,11 @@ def test_what_is_no_ciphertext_is_refused(bad: bytes) -> None:
 TOO_LARGE = b"\xff" * ENCAPSULATION_KEY_BYTES  # coefficients of 4095, where q is 3329
 
 
-@pytest.mark.parametrize("bad", [b"", bytes(31), PUBLIC[:-1], PUBLIC + b"\0", PUBLIC[-32:], TOO_LARGE + PUBLIC[-32:]])
+@pytest.mark.parametrize(
+    "bad",
+    [b"", bytes(31), PUBLIC[:-1], PUBLIC + b"\0", PUBLIC[-32:], TOO_LARGE + PUBLIC[-32:]],
+    ids=["none", "short", "cut", "longer", "X25519 alone", "too large"],
+)
 def test_a_hybrid_run_takes_hybrid_keys_alone(bad: bytes) -> None:
     require_public_key(PUBLIC, HYBRID, where="here")
     with pytest.raises(IntegrityError, match=r"^here: "):

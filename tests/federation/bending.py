@@ -7,13 +7,14 @@ some sum, and asks who goes on to spend.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from afml.consortium import messages
 from afml.consortium.attempt import Attempt, Binding
@@ -28,7 +29,7 @@ from benchmarks.supplied import SuppliedTask, supplied_trainer
 from crypto.ckks.backend import CKKS
 from crypto.public.blind import add_payloads
 from crypto.public.params import CodecParams
-from crypto.public.payload import read_total, write_total
+from crypto.public.payload import read_total, read_upload, write_total
 from crypto.public.random import SeededRandom
 from crypto.public.signing import sign
 from crypto.secret.backend import Codec
@@ -52,14 +53,16 @@ class Spent(Exception):
 
 
 @functools.cache
-def bent_run() -> RunConfig:
+def bent_run(verified: bool = False) -> RunConfig:
     phase = Phase(name="risk", rounds=ROUNDS, sample_rate=1.0, clip_norm=1.0, noise_multiplier=4.0,
                   learning_rate=0.5, parameters=PARAMETERS)  # fmt: skip
-    return small_run(len(NODES), phases=(phase,), sites=PARAMETERS)
+    return small_run(len(NODES), phases=(phase,), sites=PARAMETERS, verified_sums=verified)
 
 
 @functools.cache
 def params() -> CodecParams:
+    """Of either run: what is verified fits the same ciphertext."""
+    assert run_params(bent_run()) == run_params(bent_run(verified=True))
     return run_params(bent_run())
 
 
@@ -86,8 +89,16 @@ class Sum:
 
     def moved(self, steps: int) -> Sum:
         """With a constant added to every coordinate of its real words, which takes no key."""
-        ciphertext, prime = read_total(params(), self.total), params().prime
-        body = (ciphertext.body + np.uint64(steps * int(params().scale) % prime)) % np.uint64(prime)
+        return self.with_body(lambda body: body + np.uint64(steps * int(params().scale) % params().prime))
+
+    def without(self, upload: bytes) -> Sum:
+        """With an update taken out, and claimed in."""
+        return self.with_body(lambda body: body + np.uint64(params().prime) - read_upload(params(), upload).body)
+
+    def with_body(self, bent: Callable[[NDArray[np.uint64]], NDArray[np.uint64]]) -> Sum:
+        """With other coefficients under its seeds."""
+        ciphertext = read_total(params(), self.total)
+        body = bent(ciphertext.body) % np.uint64(params().prime)
         return replace(self, total=write_total(params(), ciphertext.seeds, body))
 
     def instead_of(self, other: Sum) -> Sum:
@@ -124,6 +135,7 @@ class _Client:
     sums: Mapping[int, Sum] = field(default_factory=dict)
     tokens: list[wire.ReadyToken] = field(default_factory=list)
     left: list[Reason] = field(default_factory=list)
+    refused: list[wire.LeaveNotice] = field(default_factory=list)
 
     def ready(self, attempt: Attempt, model: bytes, lease: bytes) -> None:
         self.tokens.append(token(self.config, self.node, attempt, model))
@@ -133,8 +145,9 @@ class _Client:
         header = wire.AggregateHeader(round=round_number, attempt=found.attempt.number, cohort=found.tokens)
         return header, iter([found.total])
 
-    def leave(self, reason: Reason) -> None:
+    def leave(self, reason: Reason, refusing: wire.LeaveNotice | None = None) -> None:
         self.left.append(reason)
+        self.refused += [refusing] if refusing is not None else []
 
     def decline(self, attempt: Attempt) -> None:
         pass
@@ -184,9 +197,9 @@ def _shared_key() -> bytes:
 
 
 @functools.cache
-def _codec(node: int) -> Codec:
+def _codec(node: int, verified: bool) -> Codec:
     """A node's codec, loaded once for all trials."""
-    pads = Pads(node, bent_run().digest(), parties.secrets(len(NODES))[node], LEASES[node])
+    pads = Pads(node, bent_run(verified).digest(), parties.secrets(len(NODES))[node], LEASES[node])
     return CKKS.codec(params(), _shared_key(), pads)
 
 
@@ -200,8 +213,10 @@ def _keys(node: int) -> RunKeys:
 class Node:
     """One honest node: the product's own catching up and contributing over a client that a test controls."""
 
-    def __init__(self, number: int, where: Where, sent: Mapping[Binding, bytes], outbox: Path) -> None:
-        config = bent_run()
+    def __init__(
+        self, number: int, where: Where, sent: Mapping[Binding, bytes], outbox: Path, verified: bool = False
+    ) -> None:
+        config = bent_run(verified)
         trainer = supplied_trainer(config, number, node_std(config, config.phases[0]))
         self.client = _Client(number, config)
         self.journal = _Journal(where, outbox)
@@ -209,7 +224,7 @@ class Node:
         stubs: tuple[Any, ...] = (_Guard(sent), self.journal, self.client)
         self.party = Party(kit, config, trainer, *stubs, CKKS, lease=LEASES[number])
         self.party.__dict__["keys"] = _keys(number)
-        self.party.__dict__["codec"] = _codec(number)
+        self.party.__dict__["codec"] = _codec(number, verified)
         self.party.outbox = _Outbox(sent)  # type: ignore[assignment]
         met: Any = SimpleNamespace(met=set(NODES), meet=lambda *_, **__: None)  # ledgers are not what is tried here
         self.contribution = Contribution(self.party, met)
@@ -222,7 +237,7 @@ class Node:
         values = party.trainer.update(party.kit.node, binding.round).values * (1 + binding.round / 7)
         rounding = SeededRandom(party.kit.node, *binding.attempt)
         fields = round_grid(party.run, binding.round).quantise(values, rounding)
-        (payload,) = party.codec.encode(fields, binding=binding)
+        (payload,) = party.codec.encode(party.check.attach(fields, binding), binding=binding)
         return payload
 
     def join(self, attempt: Attempt) -> wire.ReadyToken:
@@ -252,9 +267,9 @@ class History:
         sent: node -> its ciphertext of every attempt.
     """
 
-    def __init__(self, folder: Path) -> None:
-        config = bent_run()
-        self._folder = folder
+    def __init__(self, folder: Path, verified: bool = False) -> None:
+        config = bent_run(verified)
+        self._folder, self._verified = folder, verified
         self.before: dict[int, Where] = {}
         self.whole: dict[int, Sum] = {}
         self.without: dict[tuple[int, int], Sum] = {}
@@ -274,10 +289,10 @@ class History:
         """A node as it stands before a round; it has paid for these attempts."""
         attempts = {(one.attempt, one.cohort) for one in paid if number in one.cohort}
         sent = {b: payload for b, payload in self.sent[number].items() if (b.attempt, b.cohort) in attempts}
-        return Node(number, self.before[round_number], sent, self._folder / str(number))
+        return Node(number, self.before[round_number], sent, self._folder / str(number), self._verified)
 
     def _sum(self, attempt: Attempt, cohort: tuple[int, ...]) -> Sum:
-        config = bent_run()
+        config = bent_run(self._verified)
         binding = Binding(config.run, config.digest(), attempt, cohort, tuple(LEASES[node] for node in cohort))
         tokens = []
         for number in cohort:

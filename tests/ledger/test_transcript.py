@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from afml.consortium.attempt import Attempt
+from afml.consortium.refusal import Refusal
 from afml.consortium.run import RunConfig
 from afml.core.errors import IntegrityError
 from afml.ledger import transcript
 from aggregator.transcript import Transcript
-from crypto.public.signing import generate_signing_key
+from crypto.public.signing import generate_signing_key, public_bytes
 from tests.ledger.case import Case
 from tests.ledger.helpers import AGGREGATOR, config, open_ledger, publish, read_transcript, spend
 
@@ -140,3 +141,25 @@ def test_what_the_aggregator_imports_loads_no_network_genome_or_accountant() -> 
     code = f"import sys, afml.ledger.transcript, aggregator.transcript; print(*({heavy!r} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.split() == []
+
+
+def test_refused_sums_stand_between_the_rounds_and_change_none(tmp_path: Path) -> None:
+    run, key = config(rounds=2).model_copy(update={"verified_sums": True}), generate_signing_key()
+    path, published = tmp_path / "t.jsonl", rounds(run, range(1, 3))
+    published = [one.model_copy(update={"sum": f"{one.round:064x}"}) for one in published]
+    refusals = [Refusal.signed_by(key, node, run, Attempt(1, 1), bytes(31) + b"\x01") for node in (2, 3)]
+    for record in (published[0], published[1]):
+        transcript.Appender(path, AGGREGATOR).append(record)
+    kept = Transcript(path, AGGREGATOR)
+    for refusal in (*refusals, refusals[0]):  # a restart comes to it again
+        kept.add_refusal(refusal)
+    assert read_transcript(path) == published
+    public = public_bytes(AGGREGATOR)
+    assert [one.refusal for one in transcript.read_refusals(path, public)] == refusals
+    assert transcript.read_orders(path, public) == []
+    assert transcript.Appender(path, AGGREGATOR).holds(published[0])
+
+
+def test_lines_of_runs_whose_sums_are_believed_are_as_ever() -> None:
+    (record,) = rounds(config(), range(1, 2))
+    assert b'"sum"' not in transcript.line_for(record, transcript.FIRST, AGGREGATOR)

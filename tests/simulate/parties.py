@@ -18,7 +18,6 @@ from typing import Any
 
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
-from afml.consortium.scheme import run_params
 from afml.consortium.stage import Stage
 from afml.core.errors import AfmlError
 from afml.core.files import hold_alone
@@ -33,7 +32,6 @@ from aggregator.summing import Summer
 from aggregator.timekeeping import keep_time
 from aggregator.transcript import Transcript
 from aggregator.watchers import Watchers
-from crypto.public.backend import public_backend
 from node.journal import progress
 from node.take_part import Part, Taken, take_part
 from node.workspace import Workspace
@@ -222,7 +220,7 @@ class Aggregator:
     async def _serve(self, process: Process) -> None:
         lock = hold_alone(self.folder.root, "afml aggregator")
         process.at_death.append(lambda: os.close(lock))
-        scheme = Scheme(public_backend(self.run.backend), run_params(self.run))
+        scheme = Scheme.of(self.run)
         store = open_store(self.folder.store, self.run.digest())
         process.at_death.append(store.close)
         self.database = store._db

@@ -62,7 +62,7 @@ class Consortium:
         return self.root / "kits" / f"node-{node}"
 
     def run_file(self, plan: Schedule) -> Path:
-        """The signed run of a schedule's size."""
+        """The signed run of a schedule's size; half of all schedules verify their sums."""
         path = self.root / f"run-{plan.nodes}-{plan.quorum}-{plan.rounds}.json"
         if not path.exists():
             write_run(path, _run(plan), self._key)
@@ -78,7 +78,7 @@ def _run(plan: Schedule) -> RunConfig:
         run="r", consortium="test", task=TASK, data=DataAgreement(kind="table", fingerprint="00", features=PARAMETERS),
         enrolled=dict.fromkeys(range(1, plan.nodes + 1), PEOPLE), quorum=plan.quorum, bits=24,
         budget=Budget(delta=1e-5, ple_sigma=50.0), reserve_attempts=RESERVE, deadline_s=DEADLINE_S, phases=(phase,),
-        seed=1,
+        seed=1, verified_sums=plan.nodes == 4,
     )  # fmt: skip
 
 
