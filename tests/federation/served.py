@@ -49,7 +49,8 @@ class Served:
         self.port, self.root = free_port(), root
         self.loop = asyncio.new_event_loop()
         started = threading.Event()
-        threading.Thread(target=self._serve, args=(started,), daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, args=(started,), daemon=True)
+        self._thread.start()
         assert started.wait(20)
         self.address = f"{name}@127.0.0.1:{self.port}" if name else f"127.0.0.1:{self.port}"
         self.clients = {node: Client(self.address, kit, self.config) for node, kit in self.kits.items()}
@@ -81,3 +82,4 @@ class Served:
         for client in self.clients.values():
             client.close()
         self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(60)  # an interpreter that ends beneath a server may not end at all
