@@ -1,15 +1,15 @@
 """A site's own policy: what its people may spend and on what, whoever else signs what. It is the last word.
 
 `policy.toml` lies in the node's kit. It is read anew before a run is entered and before every spend; a node without
-one refuses to take part. What is in force is an entry of the ledger, and so is every change (`looser` says in what).
+one refuses to take part. What is in force is an entry of the ledger, and so is every change (`node.loosening`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -257,37 +257,6 @@ def load(kit: Path) -> Policy:
         problem, cure = "this site has no policy, so nothing is allowed", "write one with `afml policy init`"
         raise InputError(problem, where=kit / FILE, cure=cure)
     return Policy.load(kit / FILE)
-
-
-def looser(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
-    """In what a policy allows more than the one before it, field by field; both as JSON values."""
-    found: list[str] = []
-    unsaid = now if before is None else Policy().model_dump(mode="json")  # of a policy older than the rule: its default
-    for table, fields in now.items():
-        for name, value in fields.items():
-            old = (before or {}).get(table, {}).get(name, unsaid[table][name])
-            if _looser(name, old, value):
-                found.append(f"{table}.{name}: {_shown(old)} -> {_shown(value)}")
-    return found
-
-
-_SMALLER_IS_LOOSER = ("quorum", "min_group_size")
-_FALSE_IS_LOOSER = ("approval", "verified_sums")
-_LOOSER = ("all", "majority", "none", "refuse", "charge")  # of two words of one field the later is looser
-
-
-def _looser(name: str, old: Any, new: Any) -> bool:
-    if isinstance(new, bool):
-        return bool(old != new and new is not (name in _FALSE_IS_LOOSER))
-    if isinstance(new, list):
-        return ANY not in old and not set(new) <= set(old)
-    if isinstance(new, str):
-        return _LOOSER.index(new) > _LOOSER.index(old)
-    return bool(new < old if name in _SMALLER_IS_LOOSER else new > old)
-
-
-def _shown(value: Any) -> str:
-    return f"{len(value)} listed" if isinstance(value, list) else str(value)
 
 
 def _named(budget: Budget) -> float:

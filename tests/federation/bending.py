@@ -206,8 +206,7 @@ def _codec(node: int, verified: bool) -> Codec:
 def _keys(node: int) -> RunKeys:
     """Of the run, by X25519 alone."""
     secrets = parties.secrets(len(NODES))[node]
-    pairs: Any = SimpleNamespace(peers=tuple(sorted(secrets)), secrets=secrets)
-    return RunKeys(_shared_key(), pairs)
+    return RunKeys(_shared_key(), SimpleNamespace(peers=tuple(sorted(secrets)), secrets=secrets))  # type: ignore[arg-type]
 
 
 class Node:
@@ -218,13 +217,11 @@ class Node:
     ) -> None:
         config = bent_run(verified)
         trainer = supplied_trainer(config, number, node_std(config, config.phases[0]))
-        self.client = _Client(number, config)
-        self.journal = _Journal(where, outbox)
+        self.client, self.journal = _Client(number, config), _Journal(where, outbox)
         kit: Any = SimpleNamespace(node=number, roster=ROSTER, signing_key=KEYS[number], sealing_key=None)
         stubs: tuple[Any, ...] = (_Guard(sent), self.journal, self.client)
         self.party = Party(kit, config, trainer, *stubs, CKKS, lease=LEASES[number])
-        self.party.__dict__["keys"] = _keys(number)
-        self.party.__dict__["codec"] = _codec(number, verified)
+        self.party.__dict__.update(keys=_keys(number), codec=_codec(number, verified))
         self.party.outbox = _Outbox(sent)  # type: ignore[assignment]
         met: Any = SimpleNamespace(met=set(NODES), meet=lambda *_, **__: None)  # ledgers are not what is tried here
         self.contribution = Contribution(self.party, met)

@@ -22,7 +22,8 @@ from afml.ledger.reservation import Limits
 from afml.ledger.store import Ledger
 from crypto.public.suites import CLASSICAL, HYBRID
 from node.guard import Guard
-from node.policy import FILE, Lifetime, Policy, ReleaseRules, RunRules, Site, Terms, Trust, load, looser
+from node.loosening import looser
+from node.policy import FILE, Lifetime, Policy, ReleaseRules, RunRules, Site, Terms, Trust, load
 from node.policyfile import init, text, trial_policy
 from tests.ledger.helpers import Clock, open_ledger
 from tests.masking_runs import masking_run

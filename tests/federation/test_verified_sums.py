@@ -20,7 +20,8 @@ from afml.core.errors import IntegrityError, ProtocolError, SumNotVerified
 from afml.privacy.noise import with_fewest_bits
 from crypto.public.payload import read_total
 from node.journal import REFUSED
-from node.policy import RunRules, looser
+from node.loosening import looser
+from node.policy import RunRules
 from tests.federation.bending import (
     LEASES,
     NODES,
