@@ -232,12 +232,13 @@ class Engine:
         self._moves.sum_if_complete(attempt)
 
     @_decision
-    def summed(self, sum_of: Published) -> None:
-        """The encrypted sum is durable: publish it and gather for the next round."""
+    def summed(self, sum_of: Published, written: Callable[[], None] = lambda: None) -> None:
+        """The encrypted sum is durable: publish it, `written` down for good, and gather for the next round."""
         self.round_seconds.append(self._clock.round_seconds)
         self._store.rounds.publish(sum_of)
         self._log.info("published", round=sum_of.attempt.round, attempt=sum_of.attempt.number)
         self._moves.end_round(sum_of.attempt)
+        written()
 
     @_decision
     def sum_failed(self, node: int, problem: str) -> None:

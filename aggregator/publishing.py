@@ -96,8 +96,11 @@ class Publisher:
             self._run.keep(out)
             receipts = {node: json.loads(upload.receipt) for node, upload in uploads.items()}
             digest = digest_of_records(out) if self._run.config.verified_sums else b""
-            self._transcript.add(self._run.config, attempt, receipts, digest)
-            self._engine.summed(Published(attempt, one.chunks, one.parameters))
+            # One decision with the row: a copy of a line whose attempt another machine gives up would end the run.
+            self._engine.summed(
+                Published(attempt, one.chunks, one.parameters),
+                lambda: self._transcript.add(self._run.config, attempt, receipts, digest),
+            )
 
     def _wanted(self, attempt: Attempt) -> bool:
         return self._run.store.position().is_at(Stage.SUMMING, attempt)

@@ -21,7 +21,7 @@ class Transcript:
     Args:
         path: The file.
         key: Of the aggregator.
-        keep: Called with the file when it may have grown.
+        keep: Called with the file when it may have grown, within the decision that it grew for.
 
     Raises:
         IntegrityError: The file was altered.

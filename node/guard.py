@@ -16,8 +16,8 @@ from afml.ledger.receipt import Receipt
 from afml.ledger.reservation import Reason, Reservation, reservation_for
 from afml.ledger.schema import begun
 from afml.ledger.store import Ledger
-from node.memory import require_grown, require_none_in_kit, require_remembered
 from node.loosening import looser
+from node.memory import require_grown, require_none_in_kit, require_remembered
 from node.policy import Policy, Terms
 from node.workspace import Workspace
 
