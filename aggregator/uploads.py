@@ -11,10 +11,12 @@ from pathlib import Path
 
 from afml.consortium.attempt import Attempt
 from afml.consortium.limits import MAX_RECEIPT
+from afml.consortium.roster import Member
 from afml.core.config import canonical_json
-from afml.core.errors import AfmlError, ProtocolError, Superseded, TransportError
+from afml.core.errors import AfmlError, IntegrityError, ProtocolError, Superseded, TransportError
 from afml.core.files import sync_folder
 from afml.core.recordfile import append_record, end_records
+from afml.ledger import checkpoint
 from afml.ledger.transcript import ReceiptRecord
 from afml.wire import federation_pb2 as wire
 from aggregator.admission import ChunkAdmission
@@ -76,7 +78,8 @@ class Uploads:
         """
         if not self._engine.expects_upload(header):
             return
-        attempt, receipt = Attempt(header.round, header.attempt), _receipt(header)
+        attempt = Attempt(header.round, header.attempt)
+        receipt = _receipt(header, self._run.roster.member(header.node))
         folder = self._run.folder.uploads(attempt)
         folder.mkdir(parents=True, exist_ok=True)
         half = self._begin(header, folder)
@@ -150,15 +153,29 @@ def _same(half: _Half, header: wire.UpdateHeader) -> bool:
     return half.header == _bare(header) and half.path.exists()
 
 
-def _receipt(header: wire.UpdateHeader) -> str:
-    """The receipt as canonical text.
+def _receipt(header: wire.UpdateHeader, member: Member) -> str:
+    """The receipt as canonical text: what enters the transcript stands under a head that its node signed.
+
+    The head vouches for the ledger's name and for the number of entries. The leaf is the node's own word until somebody
+    holds the ledger beside it (`afml.ledger.verify_spends`): no proof of inclusion comes with it.
 
     Raises:
-        ProtocolError: It is too long, or not the JSON object of a ledger receipt.
+        ProtocolError: It is too long, not the JSON object of a ledger receipt, or its head is not of this node's
+            ledger, not signed by it, or does not cover the entry.
     """
     if len(header.receipt) > MAX_RECEIPT:
         raise ProtocolError(f"the receipt of node {header.node} has more than {MAX_RECEIPT} bytes")
     try:
-        return canonical_json(ReceiptRecord.model_validate_json(header.receipt).model_dump(mode="json")).decode()
+        receipt = ReceiptRecord.model_validate_json(header.receipt)
+        text = canonical_json(receipt.model_dump(mode="json")).decode()
     except ValueError:
         raise ProtocolError(f"node {header.node} sent no ledger receipt with its update") from None
+    try:
+        head = checkpoint.verify(receipt.checkpoint, bytes.fromhex(member.signing_key))
+    except (IntegrityError, ValueError):  # ValueError: text that cannot be encoded
+        raise ProtocolError(f"the head in the receipt of node {header.node} is not signed by it") from None
+    if head.origin != member.origin:
+        raise ProtocolError(f"the head in the receipt of node {header.node} is not of its ledger")
+    if receipt.index >= head.size:
+        raise ProtocolError(f"the head in the receipt of node {header.node} does not cover entry {receipt.index}")
+    return text

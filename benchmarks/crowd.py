@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from afml.consortium import messages
@@ -25,14 +26,21 @@ from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.run import RunConfig
 from afml.consortium.scheme import run_params
 from afml.consortium.tls import channel_credentials
+from afml.core.config import canonical_json
+from afml.ledger import checkpoint
 from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import FederationStub
 from crypto.ckks.run_key import RunKey
 from crypto.public.signing import sign
 
-RECEIPT = '{"index":0,"leaf":"' + "0" * 64 + '","checkpoint":"head"}'
 MODEL = bytes(32)
 _S = 600.0
+
+
+def receipt(key: Ed25519PrivateKey, origin: str, index: int = 0, entries: int = 1) -> str:
+    """A ledger receipt whose head is signed, of a ledger that nobody keeps."""
+    head = checkpoint.sign(checkpoint.Checkpoint(origin, entries, bytes(32)), key)
+    return canonical_json({"index": index, "leaf": "0" * 64, "checkpoint": head}).decode()
 
 
 class Crowd:
@@ -146,11 +154,12 @@ class Crowd:
 
     def _upload(self, node: int, binding: Binding) -> None:
         key, count = self._kits[node].signing_key, len(self._words)
+        paid = receipt(key, self._kits[node].roster.member(node).origin)
 
         def parts() -> Iterator[wire.UpdatePart]:
             yield wire.UpdatePart(header=wire.UpdateHeader(
                 **self._same, round=binding.round, attempt=binding.number, cohort_digest=binding.cohort_digest,
-                node=node, chunks=count, parameters=self._run.phases[0].parameters, receipt=RECEIPT,
+                node=node, chunks=count, parameters=self._run.phases[0].parameters, receipt=paid,
             ))  # fmt: skip
             for index, payload in enumerate(self._chunks[node]):
                 signature = sign(key, binding.chunk_message(node, index, count, payload))

@@ -26,9 +26,10 @@ from aggregator.calls import Calls
 from aggregator.service import Service
 from aggregator.store.base import Lost, Published
 from aggregator.watchers import Watchers
+from benchmarks.crowd import receipt
 from node.statuses import AWAY
 from tests.aggregator.machine import PARAMETERS
-from tests.aggregator.test_publishing import RECEIPT, Scene
+from tests.aggregator.test_publishing import Scene
 
 
 @pytest.fixture
@@ -45,6 +46,11 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, A
     scene.machine.enrol()
     yield scene
     scene.machine.store.close()
+
+
+def paid(scene: Scene) -> str:
+    """Node 1's receipt."""
+    return receipt(scene.machine.keys[1], scene.machine.roster.member(1).origin)
 
 
 @asynccontextmanager
@@ -108,7 +114,7 @@ def test_who_asks_for_a_sum_again_and_again_and_reads_none_holds_few_of_them(sce
 def test_an_update_that_does_not_stand_where_its_sender_believes_is_a_refusal_as_others(scene: Scene) -> None:
     """Not a failing disk: a node could fill the log with those."""
     scene.machine.ready()
-    head = scene.machine.header(1, receipt=RECEIPT, first=7)
+    head = scene.machine.header(1, receipt=paid(scene), first=7)
 
     def send(stub: Any) -> grpc.RpcError:
         with pytest.raises(grpc.RpcError) as refused:
@@ -125,7 +131,7 @@ def test_an_update_that_does_not_stand_where_its_sender_believes_is_a_refusal_as
 def test_who_sends_too_slowly_is_told_to_go_on(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "SENDING_S", 0.0)
     scene.machine.ready()
-    head = scene.machine.header(1, receipt=RECEIPT)
+    head = scene.machine.header(1, receipt=paid(scene))
 
     def send(stub: Any) -> grpc.RpcError:
         over: list[bool] = []

@@ -18,12 +18,11 @@ from afml.consortium.run import RunConfig
 from afml.consortium.scheme import run_params
 from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import FederationStub
+from benchmarks.crowd import receipt
 from crypto.ckks.run_key import RunKey
 from crypto.public.signing import sign
 from crypto.public.suites import HYBRID
 from crypto.secret.pads import PadKeys
-
-RECEIPT = '{"index":0,"leaf":"' + "0" * 64 + '","checkpoint":"head"}'
 
 
 @dataclass
@@ -81,9 +80,13 @@ class ByHand:
         settings: dict[str, object] = {
             **self.run, "round": attempt.round, "attempt": attempt.number, "node": self.kit.node,
             "cohort_digest": attempt.cohort_digest, "chunks": chunks, "parameters": parameters,
-            "receipt": RECEIPT,
+            "receipt": self.receipt(),
         } | changes  # fmt: skip
         return wire.UpdatePart(header=wire.UpdateHeader(**settings))
+
+    def receipt(self, **changes: int) -> str:
+        """As of a ledger with one entry."""
+        return receipt(self.kit.signing_key, self.kit.roster.member(self.kit.node).origin, **changes)
 
     def payloads(self, words: NDArray[np.int64]) -> list[bytes]:
         """Encrypt words [chunks, 2, slots]."""

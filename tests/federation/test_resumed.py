@@ -20,11 +20,11 @@ from afml.consortium.scheme import run_params
 from afml.core.recordfile import read_records, write_records
 from afml.wire import federation_pb2 as wire
 from aggregator.store.base import Published
+from benchmarks.crowd import receipt
 from crypto.ckks.run_key import RunKey
 from crypto.public.signing import sign
 from node.client import Client
 from tests.aggregator.machine import MODEL
-from tests.federation.byhand import RECEIPT
 from tests.federation.served import NODES, Served
 
 CUT = 200_000
@@ -90,11 +90,15 @@ class Scene:
         words = np.zeros((2, params.slots), np.int64)
         self.payload = RunKey.generate(params).encrypt(words)
 
+    def receipt(self, node: int, **changes: int) -> str:
+        kit = self.served.kits[node]
+        return receipt(kit.signing_key, kit.roster.member(node).origin, **changes)
+
     def header(self, node: int) -> wire.UpdateHeader:
         config = self.served.config
         return wire.UpdateHeader(
             run=config.run, config_digest=config.digest(), round=1, attempt=1, node=node, chunks=self.count,
-            cohort_digest=self.binding.cohort_digest, parameters=PARAMETERS, receipt=RECEIPT,
+            cohort_digest=self.binding.cohort_digest, parameters=PARAMETERS, receipt=self.receipt(node),
         )  # fmt: skip
 
     def chunks(self, node: int, first: int) -> Iterator[wire.UpdateChunk]:
@@ -180,7 +184,7 @@ def test_of_another_update_nothing_is_there(scene: Scene) -> None:
     parts = [wire.UpdatePart(chunk=one) for one in scene.chunks(4, 0)]
     with pytest.raises(grpc.RpcError):
         stub.SubmitUpdate(iter([wire.UpdatePart(header=header), *parts[:2]]))
-    header.receipt = RECEIPT.replace("0", "1", 1)
+    header.receipt = scene.receipt(4, entries=2)
     assert stub.UpdateProgress(header).chunks == 0
     header.round = 2
     with pytest.raises(grpc.RpcError, match="is not open for uploads"):

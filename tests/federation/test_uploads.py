@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from afml.consortium.scheme import run_params
 from afml.trial.kits import make_kits
 from afml.trial.processes import free_port
 from afml.wire import federation_pb2 as wire
+from benchmarks.crowd import receipt
 from crypto.ckks.run_key import RunKey
 from tests.aggregator.machine import small_run
 from tests.federation.byhand import ByHand
@@ -161,6 +163,30 @@ def _unpaid(scene: Scene) -> list[wire.UpdatePart]:
     return [scene.header(receipt="{}"), *scene.chunks()]
 
 
+def _of_no_head(scene: Scene) -> list[wire.UpdatePart]:
+    bent = json.loads(scene.nodes[1].receipt()) | {"checkpoint": "head"}
+    return [scene.header(receipt=json.dumps(bent)), *scene.chunks()]
+
+
+def _of_a_bent_head(scene: Scene) -> list[wire.UpdatePart]:
+    bent = json.loads(scene.nodes[1].receipt())
+    bent["checkpoint"] = bent["checkpoint"].replace("\n1\n", "\n2\n", 1)
+    return [scene.header(receipt=json.dumps(bent)), *scene.chunks()]
+
+
+def _paid_by_another(scene: Scene) -> list[wire.UpdatePart]:
+    return [scene.header(receipt=scene.nodes[2].receipt()), *scene.chunks()]
+
+
+def _of_another_ledger(scene: Scene) -> list[wire.UpdatePart]:
+    kit = scene.nodes[1].kit
+    return [scene.header(receipt=receipt(kit.signing_key, kit.roster.member(2).origin)), *scene.chunks()]
+
+
+def _of_no_entry(scene: Scene) -> list[wire.UpdatePart]:
+    return [scene.header(receipt=scene.nodes[1].receipt(index=1)), *scene.chunks()]
+
+
 def _miscounted(scene: Scene) -> list[wire.UpdatePart]:
     header = scene.header()
     header.header.chunks = 4
@@ -195,6 +221,11 @@ BAD = [
     (_headless, "begins with its header"),
     (_two_headed, "a chunk was expected"),
     (_unpaid, "sent no ledger receipt"),
+    (_of_no_head, "the receipt of node 1 is not signed by it"),
+    (_of_a_bent_head, "the receipt of node 1 is not signed by it"),
+    (_paid_by_another, "the receipt of node 1 is not signed by it"),
+    (_of_another_ledger, "the receipt of node 1 is not of its ledger"),
+    (_of_no_entry, "does not cover entry 1"),
     (_miscounted, "announces 4 chunks, not 3"),
     (_under_a_false_name, "the certificate belongs to node 1, the message claims node 2"),
     (_of_a_future_round, "round 2, attempt 1 is not open"),

@@ -98,7 +98,7 @@ class Network:
 
 
 def _corrupted(parts: list[bytes], plan: Schedule) -> list[bytes]:
-    which = plan.random.randrange(1, len(parts))  # a chunk: a header's receipt is the node's own word, unsigned
+    which = plan.random.randrange(1, len(parts))  # a chunk: a receipt's leaf is the node's own word, unsigned
     bent = bytearray(parts[which])
     bent[plan.random.randrange(len(bent))] ^= 1 << plan.random.randrange(8)
     return [*parts[:which], bytes(bent), *parts[which + 1 :]]
