@@ -9,8 +9,10 @@ from typing import Any
 
 import grpc
 
+from afml.consortium.kit import node_of_peer
 from afml.consortium.limits import SILENCE_S
-from afml.core.errors import AfmlError, IntegrityError
+from afml.consortium.roster import Roster
+from afml.core.errors import AfmlError, IntegrityError, ProtocolError
 from afml.core.logging import get_logger
 from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import FederationServicer
@@ -26,8 +28,8 @@ _METHODS = wire.DESCRIPTOR.services_by_name["Federation"].methods
 class Front(FederationServicer):
     """Takes runs in, and finds who answers for the others. The methods of a run are added below."""
 
-    def __init__(self, office: Office) -> None:
-        self._office = office
+    def __init__(self, office: Office, roster: Roster) -> None:
+        self._office, self._roster = office, roster
 
     async def SubmitRun(self, request: wire.SignedRun, context: Context) -> wire.RunPlace:
         """Take a run that the coordinator has signed."""
@@ -37,6 +39,26 @@ class Front(FederationServicer):
             await _refuse(context, error)
             raise
 
+    async def ListRuns(self, request: wire.RunsRef, context: Context) -> wire.RunsOffered:
+        """The runs that are for the node that asks."""
+        try:
+            runs = self._office.offered(self._speaker(context, request.node))
+        except Exception as error:
+            await _refuse(context, error)
+            raise
+        return wire.RunsOffered(
+            runs=[wire.RunOffered(run=one.run, config_digest=one.digest, turn=place.turn) for one, place in runs]
+        )
+
+    async def FetchRun(self, request: wire.RunRef, context: Context) -> wire.SignedRun:
+        """One of them, as it was submitted."""
+        try:
+            papers = self._office.papers(self._speaker(context, request.node), request.config_digest)
+        except Exception as error:
+            await _refuse(context, error)
+            raise
+        return wire.SignedRun(config=papers.config, signature=papers.signature)
+
     async def find(self, about: Any, context: Context) -> Service:
         """Who answers for the run that a message is about."""
         try:
@@ -44,6 +66,13 @@ class Front(FederationServicer):
         except Exception as error:
             await _refuse(context, error)
             raise
+
+    def _speaker(self, context: Context, claimed: int) -> int:
+        """The node whose certificate a call comes under."""
+        node = node_of_peer(context.auth_context().get("x509_subject_alternative_name", ()), self._roster)
+        if node != claimed:
+            raise ProtocolError(f"the certificate belongs to node {node}, the message claims node {claimed}")
+        return node
 
 
 async def _refuse(context: Context, error: Exception) -> None:

@@ -83,6 +83,7 @@ class Office:
         self._opened: dict[int, _Opened] = {}  # by number; the one that was asked for last at the end
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._put_aside: set[int] = set()
+        self._enrolled: dict[int, frozenset[int]] = {}  # by number: nodes
 
     # -- what is asked of it -------------------------------------------------------------------------
 
@@ -123,6 +124,21 @@ class Office:
         if not found.over:
             raise NotYet(f"run {found.run} waits for its turn, behind {self._turn(digest).before} others")
         return self._open(found).desk.service
+
+    def offered(self, node: int) -> list[tuple[Submitted, wire.RunPlace]]:
+        """The runs that are not over and that enrol a node, in their order, and what becomes of each."""
+        return [(one, self._turn(one.digest)) for one in self._queue.all() if not one.over and self._enrols(one, node)]
+
+    def papers(self, node: int, digest: bytes) -> Papers:
+        """What a run was submitted as, for a node that it enrols.
+
+        Raises:
+            ProtocolError: None of this digest is here, or it does not enrol the node.
+        """
+        for one in self._queue.all():
+            if one.digest == digest and self._enrols(one, node):
+                return self._queue.papers(one.number)
+        raise ProtocolError(f"no run of this digest that enrols node {node} was submitted here")
 
     # -- its work ------------------------------------------------------------------------------------
 
@@ -202,6 +218,12 @@ class Office:
             await self._close(number)
 
     # -- inside --------------------------------------------------------------------------------------
+
+    def _enrols(self, one: Submitted, node: int) -> bool:
+        if one.number not in self._enrolled:
+            papers = self._queue.papers(one.number)  # read with care when it was submitted
+            self._enrolled[one.number] = frozenset(RunConfig.model_validate_json(papers.config).enrolled)
+        return node in self._enrolled[one.number]
 
     def _turn(self, digest: bytes) -> wire.RunPlace:
         before = 0

@@ -190,6 +190,73 @@ class RunPlace(_message.Message):
 Global___RunPlace: _TypeAlias = RunPlace  # noqa: Y015
 
 @_typing.final
+class RunsRef(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    node: _builtins.int
+    """who asks"""
+    def __init__(
+        self,
+        *,
+        node: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunsRef: _TypeAlias = RunsRef  # noqa: Y015
+
+@_typing.final
+class RunOffered(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    CONFIG_DIGEST_FIELD_NUMBER: _builtins.int
+    TURN_FIELD_NUMBER: _builtins.int
+    run: _builtins.str
+    config_digest: _builtins.bytes
+    turn: Global___Turn.ValueType
+    def __init__(
+        self,
+        *,
+        run: _builtins.str = ...,
+        config_digest: _builtins.bytes = ...,
+        turn: Global___Turn.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_digest", b"config_digest", "run", b"run", "turn", b"turn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunOffered: _TypeAlias = RunOffered  # noqa: Y015
+
+@_typing.final
+class RunsOffered(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUNS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunOffered]:
+        """in the order of their submission"""
+
+    def __init__(
+        self,
+        *,
+        runs: _abc.Iterable[Global___RunOffered] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["runs", b"runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunsOffered: _TypeAlias = RunsOffered  # noqa: Y015
+
+@_typing.final
 class RunRef(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -39,6 +39,16 @@ class FederationStub:
                 request_serializer=afml_dot_wire_dot_federation__pb2.SignedRun.SerializeToString,
                 response_deserializer=afml_dot_wire_dot_federation__pb2.RunPlace.FromString,
                 _registered_method=True)
+        self.ListRuns = channel.unary_unary(
+                '/afml.v1.Federation/ListRuns',
+                request_serializer=afml_dot_wire_dot_federation__pb2.RunsRef.SerializeToString,
+                response_deserializer=afml_dot_wire_dot_federation__pb2.RunsOffered.FromString,
+                _registered_method=True)
+        self.FetchRun = channel.unary_unary(
+                '/afml.v1.Federation/FetchRun',
+                request_serializer=afml_dot_wire_dot_federation__pb2.RunRef.SerializeToString,
+                response_deserializer=afml_dot_wire_dot_federation__pb2.SignedRun.FromString,
+                _registered_method=True)
         self.Enrol = channel.unary_unary(
                 '/afml.v1.Federation/Enrol',
                 request_serializer=afml_dot_wire_dot_federation__pb2.Enrolment.SerializeToString,
@@ -111,6 +121,20 @@ class FederationServicer:
 
     def SubmitRun(self, request, context):
         """Gives an aggregator of many runs another one. Any party may carry it there: the coordinator's signature decides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRuns(self, request, context):
+        """Of an aggregator of many runs: those that are not over and that the node which asks is enrolled in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchRun(self, request, context):
+        """One of them as it was submitted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -216,6 +240,16 @@ def add_FederationServicer_to_server(servicer, server):
                     request_deserializer=afml_dot_wire_dot_federation__pb2.SignedRun.FromString,
                     response_serializer=afml_dot_wire_dot_federation__pb2.RunPlace.SerializeToString,
             ),
+            'ListRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRuns,
+                    request_deserializer=afml_dot_wire_dot_federation__pb2.RunsRef.FromString,
+                    response_serializer=afml_dot_wire_dot_federation__pb2.RunsOffered.SerializeToString,
+            ),
+            'FetchRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.FetchRun,
+                    request_deserializer=afml_dot_wire_dot_federation__pb2.RunRef.FromString,
+                    response_serializer=afml_dot_wire_dot_federation__pb2.SignedRun.SerializeToString,
+            ),
             'Enrol': grpc.unary_unary_rpc_method_handler(
                     servicer.Enrol,
                     request_deserializer=afml_dot_wire_dot_federation__pb2.Enrolment.FromString,
@@ -309,6 +343,60 @@ class Federation:
             '/afml.v1.Federation/SubmitRun',
             afml_dot_wire_dot_federation__pb2.SignedRun.SerializeToString,
             afml_dot_wire_dot_federation__pb2.RunPlace.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/afml.v1.Federation/ListRuns',
+            afml_dot_wire_dot_federation__pb2.RunsRef.SerializeToString,
+            afml_dot_wire_dot_federation__pb2.RunsOffered.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/afml.v1.Federation/FetchRun',
+            afml_dot_wire_dot_federation__pb2.RunRef.SerializeToString,
+            afml_dot_wire_dot_federation__pb2.SignedRun.FromString,
             options,
             channel_credentials,
             insecure,
