@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from afml.consortium.stage import Stage
 from afml.core.errors import InputError
-from afml.core.metrics import Metric, of_process, one
+from afml.core.metrics import Metric, of_process, of_several, one
 from aggregator.run import folders_of_runs
 from aggregator.standing import RunStanding
 
@@ -22,7 +21,7 @@ def of_aggregator(data: Path) -> Iterator[Metric]:
         yield from of_run(standing)
     elif found := [standing for folder in folders_of_runs(data) if (standing := _standing(folder))]:
         yield one("afml_data_free_bytes", "Free space where the runs' data are.", shutil.disk_usage(data).free)
-        yield from of_runs(found)
+        yield from of_several((one.run, of_run(one)) for one in found)
 
 
 def _standing(folder: Path) -> RunStanding | None:
@@ -30,17 +29,6 @@ def _standing(folder: Path) -> RunStanding | None:
         return RunStanding.found(folder)
     except InputError:
         return None
-
-
-def of_runs(standings: Iterable[RunStanding]) -> Iterator[Metric]:
-    """Of several runs: the figures of each, told apart by a label."""
-    found: dict[str, Metric] = {}
-    for standing in standings:
-        for metric in of_run(standing):
-            samples = [({"run": standing.run, **labels}, value) for labels, value in metric.samples]
-            before = found[metric.name].samples if metric.name in found else ()
-            found[metric.name] = dataclasses.replace(metric, samples=[*before, *samples])
-    yield from found.values()
 
 
 def of_run(standing: RunStanding) -> Iterator[Metric]:

@@ -50,6 +50,7 @@ class RunStanding(Standing):
     """A run as its aggregator sees it.
 
     Attributes:
+        run: Its name.
         address: Where it is served, host:port.
         stage: See `afml.consortium.stage`.
         since: When that stage of that attempt was entered.
@@ -66,6 +67,7 @@ class RunStanding(Standing):
         parameters: Length of the longest update, as the run declares it.
     """
 
+    run: str
     address: str
     stage: Stage
     since: float

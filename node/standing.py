@@ -23,6 +23,7 @@ class PartStanding(Standing):
     """A node's part in a run.
 
     Attributes:
+        run: Name of the run.
         node: Its number.
         address: Of the aggregator, host:port.
         kind: Of the last event; "" before the first.
@@ -32,6 +33,7 @@ class PartStanding(Standing):
         rounds: Of the whole run.
     """
 
+    run: str
     node: int
     address: str
     kind: Kind | str = ""

@@ -36,6 +36,7 @@ from typing import Any
 from afml.core.children import die_with_parent
 from afml.training.foreign.process import TaskProcess
 from afml.trial.processes import Team
+from node.serving.child import Child
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 #: What commands import. None is a module of `afml.cli`: those read the tables that tests/extending adds lines to.
@@ -43,7 +44,8 @@ MODULES = (
     "afml.audit.mechanism", "afml.audit.run", "afml.data.source", "afml.genomics.partition", "afml.ledger.outside",
     "afml.masking.kind", "afml.masking.task", "afml.privacy.prv", "afml.tasks.module", "afml.training.foreign.proxy",
     "afml.training.processes.worker", "afml.trial.assess", "afml.trial.demo", "aggregator.server", "node.prepare",
-    "node.release", "node.take_part", "rich.progress", "rich.table", "scipy.optimize", "scipy.stats", "sklearn",
+    "node.release", "node.serving.daemon", "node.take_part", "rich.progress", "rich.table", "scipy.optimize",
+    "scipy.stats", "sklearn",
     "torch._dynamo",  # the first optimiser of a process loads it, which takes more than a second
 )  # fmt: skip
 #: What starts no process of its own that would be forked; each of the others is given a process that forks for it.
@@ -250,7 +252,7 @@ if __name__ == "__main__":
 
     memo.share_compositions(Path(sys.argv[2]))
 
-    Team.launch = TaskProcess.launch = warm.Popen
+    Team.launch = TaskProcess.launch = Child.launch = warm.Popen
     gc.collect()
     gc.freeze()  # collections in the children leave these pages shared
     warm._serve(socket.socket(fileno=int(sys.argv[1])))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-import threading
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
 from afml.cli.places import PRIVATE
+from afml.cli.serve import serve
+from afml.cli.stopping import stop_in_order
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.runfile import load_run
 from afml.core.logging import at_run
@@ -47,13 +47,19 @@ def leave(kit: Path, work: Path, run_file: Path, address: str, ledger: Path | No
 
 
 class _Node(click.Command):
-    """`afml node`, and `afml node leave` with options of its own."""
+    """`afml node`, and verbs behind it with options of their own.
+
+    Attributes:
+        further: Those.
+    """
+
+    further: ClassVar[dict[str, click.Command]] = {"leave": leave, "serve": serve}
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        if args[:1] == [leave.name]:
-            return leave.make_context(f"{info_name} {leave.name}", args[1:], parent, **extra)
+        if verb := self.further.get(args[0]) if args else None:
+            return verb.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
 
@@ -80,7 +86,7 @@ def node(
 ) -> None:  # fmt: skip
     """Train in one run. Restart it after a crash: it picks up where it stood, and never spends twice unrecorded.
 
-    `afml node leave` ends this institution's part in a run for good.
+    `afml node leave` ends this institution's part in a run for good; `afml node serve` is a daemon that plays many.
 
     SIGTERM: it finishes the update that it has paid for, says that it goes, and ends; a second one ends it at once.
 
@@ -108,23 +114,12 @@ def _teller(number: int, record: Tell = untold) -> Tell:
     return tell
 
 
-def _stop_in_order(stop: threading.Event) -> None:
-    """Have the first SIGTERM ask for an end, and the next one make it."""
-    at_once = signal.getsignal(signal.SIGTERM)
-
-    def asked(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, at_once)  # first: what wakes up may take its time
-        stop.set()
-
-    signal.signal(signal.SIGTERM, asked)
-
-
 def _first(part: Part, group: Group | None, record: Tell, metrics: str) -> None:
     """The process that is the node."""
     kit = load_node_kit(part.kit)
     configure_logging(f"node-{kit.node}")
     if group is None:  # torchrun ends all processes of a node together
-        _stop_in_order(part.stop)
+        stop_in_order(part.stop)
     run = load_run(part.run_file, kit.history)
     at_run(run.run)
     place = Place(kit, run, part.address, Workspace(part.work).run(run.run))

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from afml.core.progress import console
-from afml.operate.status import AggregatorStatus, ManyStatus, Status, status_of
+from afml.operate.shown import AggregatorStatus, ManyStatus, ServeStatus, Status
+from afml.operate.status import status_of
 from afml.operate.told import lines
 
 _PATH = click.Path(path_type=Path)
@@ -26,7 +27,7 @@ LOOK_S = 2.0
 def status(folder: Path, kit: Path | None, ledger: Path | None, watch: bool, as_json: bool) -> None:
     """Where runs stand: stage, round, who is awaited since when, pace, budgets, certificates' days.
 
-    FOLDER is the --data of `afml aggregator` or the --work of `afml node`.
+    FOLDER is the --data of `afml aggregator`, the --work of `afml node` or the --state of `afml node serve`.
     """
     found = status_of(folder, kit=kit, ledger=ledger)
     shown = _show(found, "", watch, as_json)
@@ -57,6 +58,6 @@ def _show(found: Status, shown: str, watch: bool, as_json: bool) -> str:
 def _over(found: Status) -> bool:
     if isinstance(found, AggregatorStatus):
         return found.standing.stage.over and found.state != "running"
-    if isinstance(found, ManyStatus):
+    if isinstance(found, ManyStatus | ServeStatus):
         return False  # it waits for more
     return bool(found.parts) and not found.running

@@ -16,6 +16,7 @@ import selectors
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from afml.core.errors import AfmlError, InputError
@@ -23,6 +24,7 @@ from afml.core.errors import AfmlError, InputError
 T = TypeVar("T")
 _PR_SET_PDEATHSIG = 1
 _READ = 1 << 20
+_END = 1 << 16  # bytes of a log in which the last line is looked for
 _child = False
 
 
@@ -187,6 +189,15 @@ def _live(pipe: int, work: Callable[[], Any] | None, make: Callable[[], Iterator
 def _how(number: int) -> str:
     name = signal.Signals(number).name
     return f"its process was ended by {name}" + (" (out of memory?)" if number == signal.SIGKILL else "")
+
+
+def complaint(log: Path) -> str:
+    """What a command of ours that ended said last into its log: the last line that starts with `afml:`, or the last."""
+    with log.open("rb") as said:
+        said.seek(max(0, log.stat().st_size - _END))
+        lines = said.read().decode(errors="replace").splitlines() or ["no output"]
+    ours = [line for line in lines if line.startswith("afml: ")]
+    return (ours[-1].removeprefix("afml: ") if ours else lines[-1])[:400]
 
 
 def died_reading(path: object, how: ChildDied, after: str = "") -> InputError:

@@ -6,6 +6,7 @@ The names and units are listed in docs/OPERATIONS.md. Format: text version 0.0.4
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import ipaddress
 import math
 import re
@@ -76,6 +77,17 @@ def _labels(labels: Mapping[str, str]) -> str:
         return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
     return "{" + ",".join(f'{name}="{quoted(value)}"' for name, value in labels.items()) + "}" if labels else ""
+
+
+def of_several(runs: Iterable[tuple[str, Iterable[Metric]]]) -> Iterator[Metric]:
+    """The figures of several runs, told apart by a label `run`."""
+    found: dict[str, Metric] = {}
+    for run, metrics in runs:
+        for metric in metrics:
+            samples = [({"run": run, **labels}, value) for labels, value in metric.samples]
+            before = found[metric.name].samples if metric.name in found else ()
+            found[metric.name] = dataclasses.replace(metric, samples=[*before, *samples])
+    yield from found.values()
 
 
 def of_process() -> Iterator[Metric]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, ValidationError
 
@@ -27,7 +27,7 @@ class Standing(Settings):
     """What every process says of itself. Times are Unix seconds by its own clock.
 
     Attributes:
-        run: Name of the run.
+        file: Its name, where it is kept.
         consortium: Whose it is.
         version: Of AFML.
         process: Its number in its own system or container.
@@ -37,7 +37,8 @@ class Standing(Settings):
         certificate_expires: When its TLS certificate does.
     """
 
-    run: str
+    file: ClassVar[str] = FILE
+
     consortium: str
     version: str
     process: int = Field(default_factory=os.getpid)
@@ -52,8 +53,8 @@ class Standing(Settings):
 
     def keep(self, folder: Path) -> None:
         """Put it into `folder`, in place of the one before; where the disk takes nothing, the old one stays."""
-        path = folder / FILE
-        staged = path.with_name(f".{os.getpid()}.{FILE}")
+        path = folder / self.file
+        staged = path.with_name(f".{os.getpid()}.{self.file}")
         try:
             staged.write_bytes(self.canonical())
             os.replace(staged, path)
@@ -67,7 +68,7 @@ class Standing(Settings):
         Raises:
             InputError: There is none, or it is of another version of AFML.
         """
-        path = require_file(folder / FILE, "standing of a run", "name the folder of a run that has been started")
+        path = require_file(folder / cls.file, "standing of a run", "name the folder of a run that has been started")
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:

@@ -6,150 +6,40 @@ import functools
 import shutil
 import time
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from afml.consortium.card import NodeCard
 from afml.consortium.kit import CERTIFICATE, load_certificate
-from afml.core.config import Settings
 from afml.core.errors import InputError
-from afml.core.standing import FILE
+from afml.core.standing import FILE, Standing
 from afml.ledger.schema import FILE as DATABASE
 from afml.ledger.summary import PlanLine, Summary, summarise
+from afml.operate.shown import (
+    AggregatorStatus,
+    BudgetStatus,
+    ManyStatus,
+    NodeStatus,
+    PartStatus,
+    Plan,
+    ServeStatus,
+    Space,
+    State,
+    Status,
+)
 from afml.operate.words import DAY_S
 from aggregator.run import Folder, folders_of_runs
 from aggregator.standing import RunStanding
 from node.journal import progress
+from node.serving.standing import ServeStanding
 from node.standing import PartStanding
 from node.workspace import Workspace
-
-State: TypeAlias = Literal["running", "silent", "stopped", "finished", "ended", "planned"]
-
-
-class Space(Settings):
-    """Bytes in a folder, and bytes free on its disk."""
-
-    used: int
-    free: int
-
-
-class AggregatorStatus(Settings):
-    """One run at its aggregator.
-
-    Attributes:
-        standing: What its process wrote last.
-        state: Whether that process still writes: "running", "silent" (nothing was written for half a minute), or
-            "stopped" in order.
-        awaited: Nodes that the run waits for.
-        waiting_s: Seconds since the stage began; None where no process runs.
-        left_s: Seconds that the rounds to come take at the pace of the last ones; None where that is not known.
-        certificate_days: Until the aggregator's certificate expires.
-        space: Of its data folder.
-    """
-
-    role: Literal["aggregator"] = "aggregator"
-    standing: RunStanding
-    state: Literal["running", "silent", "stopped"]
-    awaited: tuple[int, ...]
-    waiting_s: float | None
-    left_s: float | None
-    certificate_days: float
-    space: Space
-
-
-class Plan(Settings):
-    """What a site has set aside for a run, as its ledger says: "open" until a day, or why it is closed."""
-
-    state: str
-    until: str
-    approved: bool
-
-
-class PartStatus(Settings):
-    """A node's part in one run.
-
-    Attributes:
-        run: Its name.
-        state: "running"; "silent": its process has written nothing for half a minute; "stopped": it can be started
-            again; "finished": the model is there; "ended": for good, without a model; "planned": in the ledger alone.
-        applied: Rounds whose sum the model holds.
-        why: Why it ended or stopped; "" else.
-        standing: What its process wrote last; None where it has said nothing yet.
-        plan: In the ledger; None where nothing was set aside.
-    """
-
-    run: str
-    state: State
-    applied: int
-    why: str
-    standing: PartStanding | None
-    plan: Plan | None
-
-
-class BudgetStatus(Settings):
-    """Of the person of this site who has least left, in sigma at `delta`: sigmas add as squares.
-
-    Attributes:
-        spent: Spent, and set aside by plans that are open.
-        limit: The site's own, over all runs, as of their last spend.
-        left: Of it, for further runs.
-        delta: At which the site accounts.
-    """
-
-    spent: float
-    limit: float
-    left: float
-    delta: float
-
-
-class NodeStatus(Settings):
-    """One work folder.
-
-    Attributes:
-        node: Its number.
-        parts: In runs, in the order of their names.
-        budget: None before anything was spent, or where everybody who has spent took part in a simulation.
-        insecure: Somebody took part in a simulation, of whom no figure says anything.
-        entries: Of the ledger.
-        certificate_days: Until the node's certificate expires; None where no kit was named.
-        space: Of the work folder.
-    """
-
-    role: Literal["node"] = "node"
-    node: int
-    parts: tuple[PartStatus, ...]
-    budget: BudgetStatus | None
-    insecure: bool
-    entries: int
-    certificate_days: float | None
-    space: Space
-
-    @property
-    def running(self) -> tuple[PartStatus, ...]:
-        """Parts that a process works on."""
-        return tuple(part for part in self.parts if part.state == "running")
-
-
-class ManyStatus(Settings):
-    """An aggregator of many runs.
-
-    Attributes:
-        runs: Those that it has begun to serve, by name.
-        space: Of its folder.
-    """
-
-    role: Literal["aggregator of many runs"] = "aggregator of many runs"
-    runs: tuple[AggregatorStatus, ...]
-    space: Space
-
-
-Status: TypeAlias = AggregatorStatus | ManyStatus | NodeStatus
 
 
 def status_of(folder: Path, *, kit: Path | None = None, ledger: Path | None = None) -> Status:
     """What is to be said of a folder now.
 
     Args:
-        folder: An aggregator's data folder, or a node's work folder.
+        folder: An aggregator's data folder, a node's work folder, or that of its daemon.
         kit: Of the node: its certificate's days.
         ledger: Of the institution, where it is not in the work folder.
 
@@ -159,6 +49,8 @@ def status_of(folder: Path, *, kit: Path | None = None, ledger: Path | None = No
     """
     if (folder / FILE).is_file():
         return _aggregator(folder, time.time())
+    if (folder / ServeStanding.file).is_file():
+        return _serve(folder, time.time())
     began = [one for one in folders_of_runs(folder) if (one / FILE).is_file()]
     if began and not Workspace(folder).card.is_file():
         now = time.time()
@@ -168,7 +60,7 @@ def status_of(folder: Path, *, kit: Path | None = None, ledger: Path | None = No
         raise InputError("holds a run whose aggregator has not said where it stands", where=folder, cure=cure)
     if Workspace(folder).card.is_file():
         return _node(Workspace(folder), kit, ledger or Workspace(folder).ledger, time.time())
-    cure = "name the folder of `afml aggregator --data` or of `afml node --work`"
+    cure = "name the folder of `afml aggregator --data`, of `afml node --work` or of `afml node serve --state`"
     problem = "is neither an aggregator's nor a node's folder" if folder.is_dir() else "does not exist"
     raise InputError(problem, where=folder, cure=cure)
 
@@ -199,10 +91,26 @@ def _aggregator(folder: Path, now: float) -> AggregatorStatus:
     alive = standing.alive(now)
     return AggregatorStatus(
         standing=standing,
-        state="running" if alive else "stopped" if standing.ended else "silent",
+        state=_state(standing, now),
         awaited=tuple(node.node for node in standing.awaited),
         waiting_s=round(now - standing.since, 1) if alive else None,
         left_s=standing.seconds_left if alive else None,
+        certificate_days=round((standing.certificate_expires - now) / DAY_S, 2),
+        space=space(folder),
+    )
+
+
+def _state(standing: Standing, now: float) -> Literal["running", "silent", "stopped"]:
+    return "running" if standing.alive(now) else "stopped" if standing.ended else "silent"
+
+
+def _serve(folder: Path, now: float) -> ServeStatus:
+    standing = ServeStanding.found(folder)
+    works = [Workspace(Path(work)) for work in standing.works]
+    return ServeStatus(
+        standing=standing,
+        state=_state(standing, now),
+        works=tuple(_node(one, None, Path(standing.ledger) if standing.ledger else one.ledger, now) for one in works),
         certificate_days=round((standing.certificate_expires - now) / DAY_S, 2),
         space=space(folder),
     )

@@ -6,9 +6,10 @@ import datetime as dt
 from collections.abc import Iterator
 
 from afml.consortium.stage import Stage
-from afml.operate.status import AggregatorStatus, ManyStatus, NodeStatus, PartStatus, Status
+from afml.operate.shown import AggregatorStatus, ManyStatus, NodeStatus, PartStatus, ServeStatus, Status
 from afml.operate.words import duration, size
 from aggregator.standing import NodeStanding, RunStanding
+from node.serving.standing import ServeStanding
 
 SOON_DAYS = 30
 """Days before its end that a certificate is worth a word."""
@@ -21,6 +22,12 @@ _PARTS = {
     "planned": "approved or set aside in the ledger, and not begun",
 }
 
+_NOT_RUNNING = {
+    "waiting": "waits",
+    "aside": "was put aside: look, then start the daemon again",
+    "refused": "was refused",
+}
+
 
 def lines(status: Status) -> Iterator[str]:
     """What a terminal shows."""
@@ -28,8 +35,28 @@ def lines(status: Status) -> Iterator[str]:
         yield f"{len(status.runs)} runs; {_space(status)}"
         for one in status.runs:
             yield from ("", *_aggregator(one))
+    elif isinstance(status, ServeStatus):
+        yield from _serve(status)
     else:
         yield from _aggregator(status) if isinstance(status, AggregatorStatus) else _node(status)
+
+
+def _serve(status: ServeStatus) -> Iterator[str]:
+    at = status.standing
+    yield f"node {at.node} serves: {_process(status)}{', which is stopping in order' if at.draining else ''}"
+    yield f"{at.count('running')} of {at.at_once} places are in use; {_answers(at)}"
+    for one in at.runs:
+        if one.state != "running":
+            yield f"run {one.run}: {_NOT_RUNNING[one.state]} ({one.why})"
+    yield _space(status)
+    yield certificate(status.certificate_days)
+    for work, found in zip(at.works, status.works, strict=True):
+        yield from ("", f"{work}:", *_node(found))
+
+
+def _answers(at: ServeStanding) -> str:
+    last = f"last at {_time(at.answered)}" if at.answered else "never yet"
+    return f"aggregator {at.address} answered {last}" + (f", then not ({at.problem})" if at.problem else "")
 
 
 def _aggregator(status: AggregatorStatus) -> Iterator[str]:
@@ -47,7 +74,7 @@ def _aggregator(status: AggregatorStatus) -> Iterator[str]:
         yield f"  {_named(node)}: {node.state}{', awaited' if node.awaited else ''}"
 
 
-def _process(status: AggregatorStatus) -> str:
+def _process(status: AggregatorStatus | ServeStatus) -> str:
     at = status.standing
     if status.state == "running":
         return f"process {at.process}, since {_time(at.started)}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from afml.core.children import die_with_parent
+from afml.core.children import complaint, die_with_parent
 from afml.core.errors import AfmlError
 
 _GRACE_S = 5.0
@@ -36,9 +36,7 @@ class Child:
 
     def complaint(self) -> str:
         """The last line it wrote that starts with `afml:`, or its last line."""
-        lines = self.log.read_text(errors="replace").splitlines() or ["no output"]
-        ours = [line for line in lines if line.startswith("afml: ")]
-        return (ours[-1].removeprefix("afml: ") if ours else lines[-1])[:400]
+        return complaint(self.log)
 
 
 class ChildFailed(AfmlError):

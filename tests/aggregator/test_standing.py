@@ -12,7 +12,8 @@ from afml.consortium.stage import Stage
 from afml.core.errors import InputError
 from afml.core.metrics import text
 from afml.core.standing import FILE, STALE_S
-from afml.operate.status import ManyStatus, status_of
+from afml.operate.shown import ManyStatus
+from afml.operate.status import status_of
 from afml.operate.told import lines
 from aggregator.metrics import of_aggregator, of_run
 from aggregator.run import RUNS, Folder, ServedRun

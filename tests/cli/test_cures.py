@@ -47,6 +47,8 @@ def problem(command: str) -> str:
         if found is None:
             return f"`{command}`: there is no {words[0]!r}"
         at, words = found, words[1:]
+    if words and (further := getattr(at, "further", {}).get(words[0])):
+        at, words = further, words[1:]
     known = {name for option in at.get_params(click.Context(at)) for name in (*option.opts, *option.secondary_opts)}
     for word in words:
         option = word.split("=")[0]
@@ -67,6 +69,8 @@ def test_the_search_finds_what_is_wrong() -> None:
     assert list(literals('f"run `afml mask --kit {kit}`"')) == ["run `afml mask --kit X`"]
     assert problem("afml keys renew") == problem("afml audit verify --roster X") == problem("afml plan") == ""
     assert problem("afml audit attack --simulated") == ""
+    assert problem("afml node serve --every X") == problem("afml node leave --run X") == ""
+    assert "no --run" in problem("afml node serve --run X")
     assert "no --renew" in problem("afml consortium found --renew")
     assert "no 'renew'" in problem("afml renew")
     assert "no 'check'" in problem("afml audit check")

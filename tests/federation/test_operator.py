@@ -14,7 +14,8 @@ import pytest
 from afml.consortium.space import MARGIN, aggregator_bytes, largest_update
 from afml.core.errors import InputError
 from afml.core.standing import STALE_S
-from afml.operate.status import NodeStatus, status_of
+from afml.operate.shown import NodeStatus
+from afml.operate.status import status_of
 from afml.operate.told import lines
 from afml.trial.processes import free_port
 from aggregator.standing import RunStanding

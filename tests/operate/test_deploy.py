@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from afml.training.registry import names
+from node.serving.declared import Serve
 from tests.cli.test_cures import problem
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
-EXPOSURE = {"afml-aggregator@.service": 20, "afml-node@.service": 36}
+EXPOSURE = {"afml-aggregator@.service": 20, "afml-node@.service": 36, "afml-serve.service": 36}
 """Ten times the most that `systemd-analyze security` may find."""
 
 
@@ -52,6 +54,16 @@ def test_systemd_takes_a_unit(unit: Path, tmp_path: Path) -> None:
         ["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE[unit.name]}", "--no-pager", there],
         check=True, capture_output=True, timeout=60,
     )  # fmt: skip
+
+
+def test_the_example_of_a_daemon_is_one() -> None:
+    said = Serve.load(DEPLOY / "systemd" / "serve.toml")
+    assert said.ledger is not None
+    assert {task for one in said.work.values() for task in one.tasks} <= set(names())
+
+
+def test_a_stop_reaches_a_daemons_runs_once() -> None:
+    assert "KillMode=mixed\n" in (DEPLOY / "systemd" / "afml-serve.service").read_text()
 
 
 def _services() -> dict[str, Any]:

@@ -10,7 +10,8 @@ from afml.consortium.stage import Stage
 from afml.core.progress import Kind
 from aggregator.metrics import of_aggregator
 from aggregator.standing import NodeStanding, RunStanding
-from node.metrics import of_node
+from node.metrics import of_daemon, of_node
+from node.serving.standing import RunHere, ServeStanding
 from node.standing import PartStanding
 from tests.cli.test_cures import problem
 
@@ -41,10 +42,22 @@ def test_every_figure_is_on_the_page_and_no_other(tmp_path: Path) -> None:
         quorum=2, reason="", nodes=(node,), round_seconds=1.0, update_bytes=1, parameters=1,
     ).keep(tmp_path)  # fmt: skip
     part = PartStanding(**common, node=1, address="a:1", since=now, rounds=2)
+    serve = ServeStanding(
+        **{name: value for name, value in common.items() if name != "run"}, node=1, address="a:1", at_once=1, ledger="",
+        works=(str(tmp_path),), runs=(RunHere(run="r", state="running", why="", work=str(tmp_path)),),
+    )  # fmt: skip
+    part.keep(_made(tmp_path / "runs" / "r"))
     rows = {name: row for row in PAGE.splitlines() if row.startswith("| `") for name in METRIC.findall(row)}
     for who, metrics in (("aggregator", of_aggregator(tmp_path)), ("node", of_node(part, tmp_path))):
         made = {metric.name for metric in metrics}
         assert made == {name for name, row in rows.items() if row.split("|")[3].strip() in (who, "both")}
+    made = {metric.name for metric in of_daemon(serve, tmp_path)}
+    assert made == {name for name, row in rows.items() if row.split("|")[3].strip() in ("daemon", "node", "both")}
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
 
 
 def test_kinds_and_labels_are_named() -> None:

@@ -1,0 +1,101 @@
+"""What the daemon decides by files: which data a run is played with, what was taken, what is over."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from afml.consortium.card import NodeCard
+from afml.consortium.run import RunConfig
+from afml.core.errors import ConfigError, InputError, PolicyError
+from afml.wire import federation_pb2 as wire
+from node.serving.declared import Declared
+from node.serving.offers import MOST, Offers
+from node.serving.shelf import Shelf, over_in
+from node.workspace import Workspace
+from tests.aggregator.machine import small_run
+
+RUN = small_run()
+KIND = RUN.task.kind
+
+
+def _work(folder: Path, run: RunConfig, **changes: Any) -> Path:
+    folder.mkdir(mode=0o700)
+    card = NodeCard(node=1, data=run.data, enrolled=run.enrolled[1]).model_copy(update=changes)
+    (folder / "card.json").write_text(card.model_dump_json())
+    return folder
+
+
+def _declared(root: Path, *works: tuple[str, str], ledger: bool = True) -> Declared:
+    text = 'aggregator = "a:1"\n' + ('ledger = "ledger"\n' if ledger else "")
+    for number, (folder, kind) in enumerate(works):
+        text += f'[work.w{number}]\nfolder = "{folder}"\ntasks = ["{kind}"]\n'
+    (root / "serve.toml").write_text(text)
+    return Declared.load(root / "serve.toml")
+
+
+def test_a_run_is_played_with_the_data_that_it_was_configured_from(tmp_path: Path) -> None:
+    _work(tmp_path / "own", RUN)
+    _work(tmp_path / "fewer", RUN, enrolled=RUN.enrolled[1] + 1)
+    _work(tmp_path / "other", RUN, data=RUN.data.model_copy(update={"fingerprint": "f" * 64}))
+    everything = _declared(tmp_path, ("fewer", KIND), ("other", "any"), ("own", KIND))
+    assert everything.holding(RUN, 1).root == tmp_path / "own"
+    with pytest.raises(PolicyError, match="which no work folder here serves; add it to the tasks"):
+        _declared(tmp_path, ("own", "another")).holding(RUN, 1)
+    with pytest.raises(PolicyError, match="which no work folder for its task holds"):
+        _declared(tmp_path, ("fewer", KIND), ("other", KIND), ("own", "another")).holding(RUN, 1)
+    _work(tmp_path / "copy", RUN)
+    with pytest.raises(PolicyError, match=r"could be played from .*own and .*copy"):
+        _declared(tmp_path, ("own", KIND), ("copy", "any")).holding(RUN, 1)
+
+
+def test_several_work_folders_share_a_ledger_and_none_is_open_to_others(tmp_path: Path) -> None:
+    _work(tmp_path / "one", RUN)
+    _work(tmp_path / "two", RUN)
+    with pytest.raises(ConfigError, match="names several work folders and no ledger"):
+        _declared(tmp_path, ("one", KIND), ("two", KIND), ledger=False)
+    assert _declared(tmp_path, ("one", KIND), ledger=False).ledger is None
+    (tmp_path / "two").chmod(0o750)
+    with pytest.raises(InputError, match="open to others"):
+        _declared(tmp_path, ("one", KIND), ("two", KIND))
+
+
+def test_what_was_taken_is_known_and_what_is_over_stays_over(tmp_path: Path) -> None:
+    shelf, work = Shelf(tmp_path / "serve"), Workspace(_work(tmp_path / "work", RUN))
+    shelf.lay(RUN.digest(), (RUN.model_dump_json().encode(), b"signature"))
+    taken = shelf.take(RUN, work, 1.0)
+    assert shelf.taken() == [taken]
+    assert RunConfig.load(taken.run_file).digest() == taken.digest == RUN.digest()
+    with pytest.raises(PolicyError, match="another run of this name was taken before"):
+        shelf.take(RUN, work, 2.0)
+    shelf.forget(but=[])
+    assert not shelf.offered(RUN.digest()).exists()
+    assert taken.over == ""
+    work.run(RUN.run).mkdir(parents=True)
+    (work.run(RUN.run) / "pad.key").touch()
+    work.model(RUN.run).mkdir(parents=True)
+    assert over_in(work, RUN.run) == "", "the process died before its keys went: it begins where it stood"
+    (work.run(RUN.run) / "pad.key").unlink()
+    assert taken.over == "finished"
+    taken.end(taken.over)
+    shutil.rmtree(work.root)
+    assert [one.over for one in shelf.taken()] == ["finished"]
+
+
+def test_of_what_an_aggregator_says_only_so_much_is_read() -> None:
+    """A digest names a folder of the daemon: one of another length is none, and 64 are enough."""
+    served = [wire.RunOffered(run="r", config_digest=bytes([n]) * 32, turn=wire.TURN_SERVED) for n in range(200)]
+    said = [
+        wire.RunOffered(run="r", config_digest=b"", turn=wire.TURN_SERVED),
+        wire.RunOffered(run="r", config_digest=bytes(31), turn=wire.TURN_SERVED),
+        wire.RunOffered(run="r", config_digest=bytes(32), turn=wire.TURN_QUEUED),
+        *served,
+    ]
+    offers = Offers.__new__(Offers)
+    stub = SimpleNamespace(ListRuns=lambda asked, timeout: wire.RunsOffered(runs=said))
+    offers._address, offers._node, offers._line = "a:1", 1, SimpleNamespace(stub=stub)  # type: ignore[assignment]
+    assert [one.digest for one in offers.served()] == [one.config_digest for one in served[:MOST]]
