@@ -90,6 +90,10 @@ class Desk:
         """End all streams: nodes that still need this run look for it again."""
         await self._watchers.close()
 
+    async def stop(self) -> None:
+        """End what is being added, until nothing writes into the folder: whoever opens the run next adds anew."""
+        await self._publisher.stop()
+
     def summarise(self) -> None:
         """Write sizes and times of the run into its folder."""
         used = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

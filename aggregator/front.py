@@ -12,7 +12,7 @@ import grpc
 from afml.consortium.kit import node_of_peer
 from afml.consortium.limits import SILENCE_S
 from afml.consortium.roster import Roster
-from afml.core.errors import AfmlError, IntegrityError, ProtocolError
+from afml.core.errors import AfmlError, IntegrityError, ProtocolError, TransportError
 from afml.core.logging import get_logger
 from afml.wire import federation_pb2 as wire
 from afml.wire.federation_pb2_grpc import FederationServicer
@@ -77,7 +77,10 @@ class Front(FederationServicer):
 
 async def _refuse(context: Context, error: Exception) -> None:
     """End a call for a reason that we know; others are faults of ours."""
-    if isinstance(error, NotYet | Taken | OSError):
+    if isinstance(error, TransportError):  # what it says of the database is for the log alone
+        get_logger().warning("cannot be opened", problem=str(error))
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "the aggregator's database lets nobody in")
+    elif isinstance(error, NotYet | Taken | OSError):
         told = (error.strerror or str(error)) if isinstance(error, OSError) else error.problem
         await context.abort(grpc.StatusCode.UNAVAILABLE, told)
     elif isinstance(error, AfmlError):

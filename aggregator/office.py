@@ -19,7 +19,7 @@ from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
 from afml.consortium.scheme import run_params
 from afml.consortium.space import aggregator_bytes, require_space
-from afml.core.errors import AfmlError, ProtocolError
+from afml.core.errors import AfmlError, ProtocolError, TransportError
 from afml.core.files import write_bytes
 from afml.core.logging import get_logger
 from afml.wire import federation_pb2 as wire
@@ -37,6 +37,7 @@ MOST_QUEUED = 1000
 _CONFIG, _SIGNATURE = "run.json", "run.sig"
 _TICK_S, _AGAIN_S = 0.2, 2.0
 _ON_OFFER = 8  # runs that are over and open
+_ASIDE, _LOOK = "was put aside", "whoever operates the aggregator finds the reason in its log, and starts it again"
 
 
 class NotYet(AfmlError):
@@ -92,7 +93,7 @@ class Office:
 
         Raises:
             ProtocolError: It is no run of this consortium, signed by its coordinator, that can be served here; another
-                run has its name; or too many are waiting.
+                run has its name; too many are waiting; or it was put aside.
         """
         config = self._read(papers)
         known = {one.run: one for one in self._queue.all()}
@@ -111,7 +112,8 @@ class Office:
         """Who answers calls about a run.
 
         Raises:
-            NotYet: It was not submitted here, or its turn has not come.
+            NotYet: It was not submitted here, its turn has not come, or it was put aside.
+            TransportError: The database that keeps it lets nobody in.
             AfmlError: What is kept of it cannot be opened.
         """
         found = {one.digest: one for one in self._queue.all()}.get(digest)
@@ -121,6 +123,10 @@ class Office:
             if found.over:
                 self._opened[found.number] = self._opened.pop(found.number)
             return self._opened[found.number].desk.service
+        if found.number in self._put_aside:
+            raise NotYet(f"run {found.run} {_ASIDE}; {_LOOK}")
+        if found.number in self._tasks:
+            raise NotYet(f"run {found.run} is being opened")
         if not found.over:
             raise NotYet(f"run {found.run} waits for its turn, behind {self._turn(digest).before} others")
         return self._open(found).desk.service
@@ -180,7 +186,7 @@ class Office:
                 self._queue.end(one.number)
                 log.info("over")
                 return
-            except Taken as error:  # by a process before this one, whose session ends a little later than its queue's
+            except (Taken, TransportError) as error:  # by a process before this one, or its database lets nobody in
                 log.warning("standing by", problem=error.problem)
             except OSError as error:  # no space for a sum, or the store is gone: from there it goes on again
                 log.error("cannot be kept", problem=error.strerror or str(error))
@@ -209,8 +215,13 @@ class Office:
 
     async def _close(self, number: int) -> None:
         if (one := self._opened.pop(number, None)) is not None:
-            with contextlib.suppress(OSError), contextlib.closing(one.store):
-                await one.desk.leave()
+            with contextlib.closing(one.store):
+                try:
+                    with contextlib.suppress(OSError):
+                        await one.desk.leave()
+                finally:  # also where the store is lost: else nodes would follow a desk that hears of nothing any more
+                    await one.desk.drop()
+                    await one.desk.stop()
 
     async def _close_least_wanted(self) -> None:
         on_offer = [number for number in self._opened if number not in self._tasks]
@@ -231,8 +242,10 @@ class Office:
             if one.digest == digest:
                 if one.over or one.number in self._tasks:
                     return wire.RunPlace(turn=wire.TURN_OVER if one.over else wire.TURN_SERVED)
+                if one.number in self._put_aside:
+                    raise ProtocolError(_ASIDE, where=f"run {one.run}", cure=_LOOK)
                 return wire.RunPlace(turn=wire.TURN_QUEUED, before=before)
-            before += not one.over and one.number not in self._tasks
+            before += not one.over and one.number not in self._tasks and one.number not in self._put_aside
         raise KeyError(digest)
 
     def _read(self, papers: Papers) -> RunConfig:
@@ -247,11 +260,12 @@ class Office:
         return config
 
     def _laid_out(self, papers: Papers, folder: Path) -> Path:
-        path = folder / _CONFIG
-        if not path.exists():
-            write_bytes(folder / _SIGNATURE, papers.signature)
-            write_bytes(path, papers.config)
-        return path
+        """What the queue holds stands: a folder may be left from another run of that name, under a queue of before."""
+        for name, content in ((_SIGNATURE, papers.signature), (_CONFIG, papers.config)):
+            path = folder / name
+            if not path.exists() or path.read_bytes() != content:
+                write_bytes(path, content)
+        return folder / _CONFIG
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Coroutine
+from typing import Any
 
 from afml.consortium.attempt import Attempt
 from afml.consortium.refusal import Refusal
@@ -67,6 +69,12 @@ class Publisher:
             self._tasks.discard(task)
             task.result()
 
+    async def stop(self) -> None:
+        """End what is being done, and return once nothing writes into the folder any more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def _publish(self, attempt: Attempt) -> None:
         while self._wanted(attempt):
             try:
@@ -87,7 +95,7 @@ class Publisher:
         out = self._run.folder.sum(attempt)
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
-            await asyncio.to_thread(self._summer.sum, self._run.scheme, paths, one.chunks, out)
+            await _whole(asyncio.to_thread(self._summer.sum, self._run.scheme, paths, one.chunks, out))
         except BadCiphertext as error:
             if self._wanted(attempt):
                 self._engine.sum_failed(error.node, error.detail)
@@ -117,3 +125,13 @@ class Publisher:
             self._run.store.attempts.tokens(attempt)
         ):
             self._run.folder.clear_sums(before=attempt.round)
+
+
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Await work of a thread, which goes on when its task is cancelled: it is waited for then too."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise

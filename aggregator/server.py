@@ -78,6 +78,7 @@ def serve(
             finally:
                 await desk.drop()
                 await server.stop(grace=2)
+                await desk.stop()
 
         ended = asyncio.run(in_turns(lambda: open_store(store or folder.store, config.digest()), work))
     at, whole = ended or (None, False)

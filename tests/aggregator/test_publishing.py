@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -96,4 +97,42 @@ def test_sums_go_once_every_node_that_has_not_left_is_past_their_round(tmp_path:
     (tmp_path / "sums" / "round-5-1.part0").write_bytes(b"of a sum that was cut off")
     scene.play(1, 2, 3)
     assert scene.sums == ["round-6-1"]
+    scene.machine.store.close()
+
+
+class Slow(Disk):
+    """Adds until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+    def sum(self, scheme: object, uploads: dict[int, Path], chunks: int, out: Path) -> None:
+        self.begun.set()
+        self.may_end.wait()
+        super().sum(scheme, uploads, chunks, out)
+
+
+def test_whoever_stops_waits_for_the_thread_that_writes_and_publishes_nothing(tmp_path: Path) -> None:
+    scene, slow = Scene(tmp_path), Slow()
+    scene.machine.enrol()
+    scene.machine.ready()
+    scene.machine.upload()
+    scene.publisher._summer = slow  # type: ignore[assignment]
+
+    async def stopped() -> None:
+        scene.publisher.begin(scene.machine.attempt)
+        await asyncio.to_thread(slow.begun.wait)
+        stopping = asyncio.create_task(scene.publisher.stop())
+        while not any(task.cancelling() for task in scene.publisher._tasks):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        still = not stopping.done()
+        slow.may_end.set()
+        await stopping
+        assert still, "its part files were still being written"
+
+    asyncio.run(stopped())
+    assert scene.sums == ["round-1-1"]
+    assert scene.machine.at == ("summing", 1, 1), "whoever opens the run next makes the sum anew, and publishes it"
     scene.machine.store.close()

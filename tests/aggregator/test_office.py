@@ -1,0 +1,183 @@
+"""Many runs in one process: what becomes of one run's trouble, and of whoever waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from afml.consortium.kit import load_aggregator_kit
+from afml.core.errors import ProtocolError
+from afml.wire import federation_pb2 as wire
+from aggregator.desk import Desk
+from aggregator.front import Front
+from aggregator.office import NotYet, Office, Place
+from aggregator.store.queue import Papers, SqliteQueue, Submitted
+from tests.federation.parties import Consortium
+from tests.postgres import Server
+
+
+@pytest.fixture(scope="module")
+def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
+    made = Consortium.build(tmp_path_factory.mktemp("office"), nodes=3, people=40)
+    yield made
+    made.stop()
+
+
+def papers(consortium: Consortium, name: str) -> Papers:
+    path = consortium.run_file(name)
+    return Papers(path.read_bytes(), path.with_suffix(".sig").read_bytes())
+
+
+class NoSums:
+    """No node sends anything here."""
+
+
+async def soon(there: Callable[[], Any]) -> None:
+    async with asyncio.timeout(120):
+        while not there():
+            await asyncio.sleep(0.01)
+
+
+class Ended(Exception):
+    """A call was ended, with this status and these words."""
+
+
+class Called:
+    """A call, as far as refusing it needs one."""
+
+    async def abort(self, status: grpc.StatusCode, told: str) -> None:
+        raise Ended(status, told)
+
+
+class Watched(Office):
+    """Counts how often a run was opened, well or badly."""
+
+    tries = 0
+
+    def _open(self, one: Submitted) -> Any:
+        self.tries += 1
+        return super()._open(one)
+
+
+@contextlib.asynccontextmanager
+async def office(consortium: Consortium, data: Path, store: str = "") -> AsyncIterator[Watched]:
+    """At work, with a queue of its own in `data`."""
+    data.mkdir(exist_ok=True)
+    kit = load_aggregator_kit(consortium.kit("aggregator"))
+    with contextlib.closing(SqliteQueue(str(data / "queue.sqlite"))) as queue:
+        made = Watched(kit, Place(data, store, "here:1", 1), queue, NoSums())  # type: ignore[arg-type]
+        task = asyncio.create_task(made.work())
+        try:
+            yield made
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def desk(of: Office) -> Desk | None:
+    return of._opened[1].desk if 1 in of._opened else None
+
+
+def cut(postgres: Server, url: str) -> None:
+    """End the sessions of all aggregators."""
+    postgres.ask(
+        url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = 'afml aggregator' AND datname = current_database()",
+    )
+
+
+def test_whoever_follows_a_run_is_let_go_when_its_session_is_lost(
+    consortium: Consortium, postgres: Server, tmp_path: Path
+) -> None:
+    consortium.configure("lost", game=False)
+    url = postgres.database()
+
+    async def scene() -> None:
+        async with office(consortium, tmp_path, url) as made:
+            made.submit(papers(consortium, "lost"))
+            await soon(lambda: desk(made))
+            first = desk(made)
+            assert first is not None
+            watchers = first.service._watchers
+            following = asyncio.create_task(watchers.until(lambda: watchers.closing))  # as WatchRun does
+            cut(postgres, url)
+            await soon(lambda: desk(made) not in (None, first))
+            await asyncio.sleep(0)
+            assert following.done(), "a node would wait at a desk that hears of nothing any more"
+
+    asyncio.run(scene())
+
+
+def test_a_database_that_lets_nobody_in_puts_no_run_aside(
+    consortium: Consortium, postgres: Server, tmp_path: Path
+) -> None:
+    config, url, aside = consortium.configure("refused", game=False), postgres.database(), postgres.database()
+    name = url.split("/")[3].split("?")[0]
+
+    async def scene() -> None:
+        postgres.ask(aside, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        async with office(consortium, tmp_path, url) as made:
+            made.submit(papers(consortium, "refused"))
+            await soon(lambda: made.tries)
+            assert made.submit(papers(consortium, "refused")).turn == wire.TURN_SERVED
+            with pytest.raises(NotYet, match="run refused is being opened"):
+                made.service(config.run, config.digest())
+            postgres.ask(aside, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            await soon(lambda: desk(made))
+            made._queue.end(1)  # and now of one that is over
+            task = made._tasks.pop(1)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await made._close(1)
+            postgres.ask(aside, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            with pytest.raises(Ended) as told:
+                await Front(made).find(wire.RunRef(run=config.run, config_digest=config.digest()), Called())
+            assert told.value.args == (grpc.StatusCode.UNAVAILABLE, "the aggregator's database lets nobody in")
+
+    asyncio.run(scene())
+
+
+def test_a_run_that_was_put_aside_is_told_from_one_that_waits(consortium: Consortium, tmp_path: Path) -> None:
+    first, second = (consortium.configure(name, game=False) for name in ("altered", "behind"))
+    altered = tmp_path / "runs" / "altered" / "transcript.jsonl"
+    altered.parent.mkdir(parents=True)
+    altered.write_text("what nobody signed\n")
+
+    async def scene() -> None:
+        async with office(consortium, tmp_path) as made:
+            made.submit(papers(consortium, "altered"))
+            await soon(lambda: made._put_aside)
+            with pytest.raises(ProtocolError, match="run altered: was put aside; whoever operates the aggregator"):
+                made.submit(papers(consortium, "altered"))
+            with pytest.raises(NotYet, match="run altered was put aside"):
+                made.service("altered", first.digest())
+            assert made.submit(papers(consortium, "behind")).turn == wire.TURN_SERVED
+            await soon(lambda: 2 in made._opened)
+            assert made._turn(second.digest()).turn == wire.TURN_SERVED
+
+    asyncio.run(scene())
+
+
+def test_papers_that_another_run_of_the_name_left_are_not_taken_for_its_own(
+    consortium: Consortium, postgres: Server, tmp_path: Path
+) -> None:
+    async def served(url: str) -> bytes:
+        """The digest of what is served; the queue is of a database that was made anew."""
+        (tmp_path / "queue.sqlite").unlink(missing_ok=True)
+        async with office(consortium, tmp_path, url) as made:
+            made.submit(papers(consortium, "stale"))
+            await soon(lambda: made._opened or made._put_aside)
+            found = desk(made)
+            assert found is not None
+            return found._run.config.digest()
+
+    for attempts in (2, 5):
+        config = consortium.configure("stale", game=False, reserve_attempts=attempts)
+        assert asyncio.run(served(postgres.database())) == config.digest()
