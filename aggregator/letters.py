@@ -15,8 +15,18 @@ from functools import lru_cache
 from pathlib import Path
 
 from afml.consortium import messages
-from afml.consortium.limits import LETTERS, MAX_LETTER, MAX_NOTE, MAX_OWN, MAX_SUBJECT, MAX_WORD, PIECE
+from afml.consortium.limits import (
+    LETTERS,
+    LETTERS_PER_NODE,
+    MAX_LETTER,
+    MAX_NOTE,
+    MAX_OWN,
+    MAX_SUBJECT,
+    MAX_WORD,
+    PIECE,
+)
 from afml.consortium.makers import PUBLIC_PART, RUN_KEY
+from afml.consortium.overlap import about_overlap, letter_size
 from afml.core.errors import ProtocolError
 from afml.core.files import write_bytes
 from afml.ledger import tree
@@ -149,15 +159,18 @@ class Letters:
         if not named or len(named) != len(set(named)):
             raise ProtocolError("a letter is to nobody, or to somebody twice")
         longest = max(len(own.body) for own in header.own)
-        most = MAX_LETTER if header.subject in (RUN_KEY, PUBLIC_PART) else MAX_NOTE
+        long = header.subject in (RUN_KEY, PUBLIC_PART) or about_overlap(header.subject)
+        most = MAX_LETTER if long else MAX_NOTE
         if header.size > most or longest > MAX_OWN:
             limits = f"{most} bytes for all and {MAX_OWN} for each"
             raise ProtocolError(f"a letter under this subject may hold {limits}, not {header.size} and {longest}")
+        if about_overlap(header.subject) and header.size != letter_size(config, header.sender, header.subject):
+            raise ProtocolError("a letter about shared people is not as long as the run's people make it")
         if header.ByteSize() > MAX_WORD + len(named) * (MAX_OWN + 16):
             raise ProtocolError("a letter's header is longer than what it says")
         if self._kept.find(header.sender, header.subject):
             return False
-        if self._kept.sent_by(header.sender) >= LETTERS + len(config.nodes):
+        if self._kept.sent_by(header.sender) >= LETTERS + LETTERS_PER_NODE * len(config.nodes):
             raise ProtocolError(f"node {header.sender} has sent too many letters")
         return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from afml.consortium import messages
+from afml.consortium.overlap import about_overlap
 from afml.consortium.reasons import LEAVING, Reason
 from afml.consortium.refusal import Refusal
 from afml.consortium.roster import Roster
@@ -90,6 +91,18 @@ class Membership:
         member = self.require_enrolled(message)
         if member.left is not None:
             raise ProtocolError(f"node {message.node} has left run {message.run} ({member.left})")
+
+    def require_writing(self, message: Message, subject: str) -> None:
+        """Check that the speaker may send or read letters under a subject: a query for shared people comes before a
+        run begins, so those are of everybody in it who has not left.
+
+        Raises:
+            ProtocolError: It may not.
+        """
+        if not about_overlap(subject) or message.node in self._members.all():
+            self.require_admitted(message)
+        else:
+            self.require_run(message)
 
     def require_signed(self, node: int, signed: bytes, signature: bytes) -> None:
         """Check a node's signature.

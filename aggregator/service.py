@@ -152,9 +152,8 @@ class Service(FederationServicer):
         async def work(node: int, stream: AsyncIterator[wire.LetterPart]) -> None:
             header = (await _first(stream, "a letter")).header
             self._calls.require(context, header.sender)
-            self._members.require_admitted(
-                wire.RunRef(run=header.run, config_digest=header.config_digest, node=header.sender)
-            )  # fmt: skip
+            said = wire.RunRef(run=header.run, config_digest=header.config_digest, node=header.sender)
+            self._members.require_writing(said, header.subject)
             await self._in_time(node, self._letters.receive(header, stream))
             self._engine.letter_came(node)
 
@@ -244,7 +243,7 @@ class Service(FederationServicer):
         self._leases.require_free(request.node, request.lease)
 
     def _check_reader(self, request: wire.LettersRef) -> None:
-        self._members.require_admitted(request)
+        self._members.require_writing(request, request.subject)
         require_subject(request.subject)
 
     async def _speaking(self, context: Context, said: wire.Enrolment | wire.ReadyToken, work: Work) -> None:

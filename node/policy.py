@@ -73,6 +73,13 @@ class ReleaseRules(FiniteSettings):
     min_group_size: int = Field(default=20, ge=1)
 
 
+class OverlapRules(FiniteSettings):
+    """Whether others may look for people whom they have enrolled too."""
+
+    allowed: bool = False
+    people: int = Field(default=100_000, ge=0, description="most people that others may ask about, over all runs")
+
+
 class RosterRules(FiniteSettings):
     """Which new versions of the roster this site takes."""
 
@@ -87,6 +94,20 @@ class Policy(FiniteSettings):
     trust: Trust = Trust()
     release: ReleaseRules = ReleaseRules()
     roster: RosterRules = RosterRules()
+    overlap: OverlapRules = OverlapRules()
+
+    def require_overlap(self) -> None:
+        """Refuse a query for shared people that this site does not allow.
+
+        Raises:
+            PolicyError: Likewise.
+        """
+        if not self.overlap.allowed:
+            raise PolicyError(
+                "this site's policy does not allow to look for people enrolled elsewhere too",
+                where="overlap.allowed",
+                cure=f"allow it in {FILE}, if this site wants it (docs/design/overlap.md)",
+            )
 
     def require_release(self, min_group_size: int) -> None:
         """Refuse a release that this site does not allow.

@@ -171,29 +171,45 @@ def checked_holdings(work: Workspace, run: RunConfig, node: int, part: Part) -> 
     Raises:
         ConfigError: It is not; says what differs.
     """
+    card = declared_card(work, run, node, part.run_file)
+    require_enrolments(run, card.max_enrolments, part.run_file)
+    holdings = load_holdings(work, run, bf16=part.bf16, start_model=part.start_model, rules=load_policy(part.kit).run)
+    if len(holdings.enrolled) != run.enrolled[node]:
+        raise ConfigError(
+            f"holds {len(holdings.enrolled)} enrolled people, the run declares {run.enrolled[node]}",
+            where=work.people,
+            cure="run `afml prepare` again and configure a new run from its card",
+        )
+    return holdings
+
+
+def declared_card(work: Workspace, run: RunConfig, node: int, where: Path) -> NodeCard:
+    """The card of a work folder that is the one the run was configured from.
+
+    Args:
+        work: The folder.
+        run: The run.
+        node: Whose it is.
+        where: The run file, to blame.
+
+    Raises:
+        ConfigError: It is not; says what differs.
+    """
     work.require_prepared()
     card, enrolled = NodeCard.load(work.card), run.enrolled.get(node)
     if enrolled is None:
         cure = "have it made from this site's card too (`afml configure`)"
-        raise ConfigError(f"does not enrol node {node}, which this site is", where=part.run_file, cure=cure)
+        raise ConfigError(f"does not enrol node {node}, which this site is", where=where, cure=cure)
     work.require_drawn_for(run)
     declared = card.people(run.people)
     if (card.node, declared, card.data) != (node, enrolled, run.data):
         raise ConfigError(
             f"the run declares {enrolled} people at node {node}, this work folder's card says {declared} "
             f"({card.data.named} / {run.data.named})",
-            where=part.run_file,
+            where=where,
             cure="give the coordinator the present card.json and configure the run again",
         )
-    require_enrolments(run, card.max_enrolments, part.run_file)
-    holdings = load_holdings(work, run, bf16=part.bf16, start_model=part.start_model, rules=load_policy(part.kit).run)
-    if len(holdings.enrolled) != enrolled:
-        raise ConfigError(
-            f"holds {len(holdings.enrolled)} enrolled people, the run declares {enrolled}",
-            where=work.people,
-            cure="run `afml prepare` again and configure a new run from its card",
-        )
-    return holdings
+    return card
 
 
 def require_enrolments(run: RunConfig, most: int, where: object) -> None:

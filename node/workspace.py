@@ -4,6 +4,7 @@ work/
   data/             what the data kind stored      people.tsv    sample, the table's columns, role (train | holdout)
   card.json         what it declares in public     ledger/       every spend, of all runs
   runs/<run>/       keys and progress of one run; keys go when it ends
+  overlap/<run>/    who is enrolled elsewhere too (`afml overlap`): stays here
   models/<run>/     the trained model, its card and what the run cost (privacy.json); public but for that
   privacy/<run>.json  what the run cost            evaluation/<run>.json  how it does on held-out people: stays here
   releases/<run>/   the released files and the plan   columns/<run>.json  whose each column is: stays here
@@ -59,6 +60,10 @@ class Workspace:
     def run(self, run: str) -> Path:
         """Progress and keys of a run."""
         return self.root / "runs" / run
+
+    def overlap(self, run: str) -> Path:
+        """What a query for people enrolled elsewhere too came to, and its keys while it is under way."""
+        return self.root / "overlap" / run
 
     @property
     def models(self) -> Path:

@@ -37,6 +37,7 @@ VERBS = {
         "A signed run: read it in plain words, approve it, close it; submit, pause or end it for all.",
     ),
     "node": ("afml.cli.node", "Institution: take part in one run; `afml node leave` ends it."),
+    "overlap": ("afml.cli.overlap", "Institution: find people enrolled at two, so that one leaves them out."),
     "status": ("afml.cli.status", "Operator: where runs stand and whom they wait for."),
     "doctor": ("afml.cli.doctor", "Operator: what would keep this party from taking part, and its cure."),
     "model": ("afml.cli.model", "Look at saved models; export one for other programs."),

@@ -17,7 +17,8 @@ PIECE = 1 << 20
 """Bytes of a letter's common part in one message."""
 MAX_LETTER = 64 << 20
 """Bytes of the part of a letter that all its recipients get, under a subject of `afml.consortium.makers`: a model or a
-key. In memory until it is whole."""
+key; or of `afml.consortium.overlap`, where it is besides as long as the run's people make it. In memory until it is
+whole."""
 MAX_NOTE = 256 << 10
 """Bytes of that part of any other letter: a signed head with its proof."""
 MAX_OWN = 3 << 10
@@ -25,8 +26,8 @@ MAX_OWN = 3 << 10
 countersignature."""
 MAX_SUBJECT = 40
 """Characters of a letter's subject."""
-LETTERS = 16
-"""Letters of one sender, and one more for each node of the run; a run needs fewer."""
+LETTERS, LETTERS_PER_NODE = 16, 2
+"""Letters of one sender, and how many more for each node of the run; a run needs fewer."""
 MAX_TOLD = 300
 """Characters of a refusal in the log: it may quote what was sent."""
 

@@ -24,17 +24,20 @@ _FEWEST = 16  # sites; below it a single call tells too much
 _PANEL = 400  # people whose pairs show how alike strangers are
 
 
-def bands(panel: SitePanel, panel_dosage: NDArray[np.int8]) -> list[NDArray[np.int64]]:
+def bands(
+    panel: SitePanel, panel_dosage: NDArray[np.int8], among: NDArray[np.int64] | None = None
+) -> list[NDArray[np.int64]]:
     """The sites of every band; the same whenever they are made of the same panel.
 
     Args:
         panel: The agreed sites.
         panel_dosage: Dosages of the public panel, [panel people, sites].
+        among: Site numbers to choose from, ascending; by default `kinship_sites`.
 
     Returns:
         BANDS arrays of site numbers; none where the sites are too few or too linked to tell people apart.
     """
-    candidates = kinship_sites(panel)
+    candidates = kinship_sites(panel) if among is None else among
     people = panel_dosage[:_PANEL]
     for width in _widths(len(candidates)):
         if _bits(people[:, candidates[_spread(len(candidates), width)]]) >= _BITS:

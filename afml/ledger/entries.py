@@ -1,4 +1,4 @@
-"""What stands in a ledger: spends, reservations, releases, withdrawals, audits; canonical JSON, one leaf each.
+"""What stands in a ledger: spends, reservations, releases, withdrawals, audits and more; canonical JSON, one leaf each.
 
 Bodies hold public run facts and counts. People appear only as a keyed commitment, so that a ledger
 can be handed to an auditor; who they are stays in node-local tables (see `people`).

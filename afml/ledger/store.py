@@ -30,6 +30,7 @@ from afml.core.files import hold_together
 from afml.ledger import schema, simulation, spending
 from afml.ledger.entries import Spend
 from afml.ledger.log import Log
+from afml.ledger.overlaps import Overlaps
 from afml.ledger.people import People, Traces, load_key
 from afml.ledger.plans import Plans
 from afml.ledger.receipt import _SEAL, Receipt
@@ -58,6 +59,7 @@ class Ledger(Log):
         self._people = people
         self._release: Callable[[], object] = lambda: None
         self.plans, self.releases = Plans(self, people), Releases(self, people)
+        self.overlaps = Overlaps(self, people)
 
     @classmethod
     def open(

@@ -23,6 +23,7 @@ from afml.ledger.findings import Verification
 from afml.ledger.snapshot import snapshot
 from afml.ledger.transcript import PublishedRound
 from afml.ledger.verify_keys import Keys, keys_of
+from afml.ledger.verify_overlaps import check_overlaps
 from afml.ledger.verify_records import check_records
 from afml.ledger.verify_simulation import check_simulations
 from afml.ledger.verify_spends import Copy
@@ -77,6 +78,7 @@ def verify(folder: Path, *, key: bytes, node: int | None = None, evidence: Evide
             spends.check_accounting(copy)
             check_simulations(copy)
             plans.check_plans(copy)
+            check_overlaps(copy)
     except (sqlite3.DatabaseError, TypeError) as error:
         result.add("truncated-file", folder / "ledger.db", f"cannot be read: {error}")
     return result

@@ -55,7 +55,7 @@ def _check_enrolments(copy: Copy, person_key: bytes | None) -> dict[int, set[byt
     found, used = {}, set()
     rows = copy.database.execute("SELECT enrolment FROM entries ORDER BY idx").fetchall()
     for position, ((enrolment,), body) in enumerate(zip(rows, copy.bodies, strict=True)):
-        if body.get("kind") not in ("spend", "reservation"):
+        if body.get("kind") not in ("spend", "reservation", "overlap"):
             if enrolment is not None:
                 copy.result.add("edited-row", f"entry {position}", "its look-up columns do not repeat its text")
             continue

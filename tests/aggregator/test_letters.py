@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afml.consortium.limits import LETTERS, MAX_LETTER, MAX_NOTE, MAX_OWN, MAX_SUBJECT, PIECE
+from afml.consortium.limits import LETTERS, LETTERS_PER_NODE, MAX_LETTER, MAX_NOTE, MAX_OWN, MAX_SUBJECT, PIECE
 from afml.consortium.scheme import run_params
 from afml.core.errors import IntegrityError, ProtocolError
 from afml.wire import federation_pb2 as wire
@@ -166,7 +166,7 @@ def test_a_letter_must_be_signed_by_its_sender(machine: Machine, letters: Letter
 
 
 def test_letters_of_a_node_are_counted(machine: Machine, letters: Letters) -> None:
-    for number in range(LETTERS + len(machine.config.nodes)):
+    for number in range(LETTERS + LETTERS_PER_NODE * len(machine.config.nodes)):
         send(letters, written(machine, b"", subject=f"subject-{number}"), b"")
     with pytest.raises(ProtocolError, match="node 1 has sent too many letters"):
         send(letters, written(machine, b"", subject="one more"), b"")
