@@ -34,6 +34,28 @@ def telling_sites(panel: SitePanel) -> NDArray[np.int64]:
     return np.asarray(common[np.linspace(0, len(common) - 1, min(_MOST, len(common))).astype(np.int64)])
 
 
+def telling_bands(panel: SitePanel, panel_dosage: NDArray[np.int8], where: Path) -> list[NDArray[np.int64]]:
+    """Sites of the `BANDS` bands; the same at every institution.
+
+    Args:
+        panel: The agreed sites.
+        panel_dosage: Dosages of the public panel, [panel people, sites].
+        where: To blame.
+
+    Raises:
+        InputError: The sites are too few or too linked to tell people apart.
+    """
+    among = telling_sites(panel)
+    found = bands(panel, panel_dosage, among)[:BANDS]
+    if not found or len(among) < _APART * len(found[0]):
+        raise InputError(
+            "the agreed sites are too few or too linked to tell people apart",
+            where=where,
+            cure="have the consortium agree on a panel with more sites (`afml panel`), and run `afml prepare` again",
+        )
+    return found
+
+
 def fingerprints(folder: Path, people: NDArray[np.int64]) -> Iterator[tuple[bytes, ...]]:
     """Fingerprints of some people of a prepared institution: one of each band in which no call is missing.
 
@@ -42,19 +64,11 @@ def fingerprints(folder: Path, people: NDArray[np.int64]) -> Iterator[tuple[byte
         people: Rows of the store, ascending.
 
     Raises:
-        InputError: The agreed sites are too few or too linked to tell people apart.
+        InputError: As `telling_bands`.
     """
     files = GenotypeFiles(folder)
     store = GenotypeStore.open(files.cohort_store)
-    panel = store.panel
-    among = telling_sites(panel)
-    sites = bands(panel, GenotypeStore.open(files.panel_store).dosage(), among)[:BANDS]
-    if not sites or len(among) < _APART * len(sites[0]):
-        raise InputError(
-            "the agreed sites are too few or too linked to tell people apart",
-            where=folder,
-            cure="have the consortium agree on a panel with more sites (`afml panel`), and run `afml prepare` again",
-        )
+    sites = telling_bands(store.panel, GenotypeStore.open(files.panel_store).dosage(), folder)
     for rows in people_at_once(store):
         here = people[np.searchsorted(people, rows.start) : np.searchsorted(people, rows.stop)]
-        yield from genotype_marks(panel, sites, store.dosage(rows)[here - rows.start])
+        yield from genotype_marks(store.panel, sites, store.dosage(rows)[here - rows.start])

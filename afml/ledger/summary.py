@@ -146,8 +146,15 @@ class Summary:
     bodies: tuple[Mapping[str, object], ...]
 
     def lines(self, *kinds: str) -> tuple[str, ...]:
-        """Releases (`release`) and what became of them (`reassessment`), a line each, in the ledger's order."""
-        told = {"release": _release, "reassessment": _reassessment}
+        """Entries of some kinds, a line each, in the ledger's order.
+
+        Args:
+            kinds: Releases (`release`) and what became of them (`reassessment`), queries for shared people (`overlap`)
+                and those of others that were answered (`overlap-answer`).
+        """
+        told = {
+            "release": _release, "reassessment": _reassessment, "overlap": _overlap, "overlap-answer": _overlap_answer,
+        }  # fmt: skip
         return tuple(
             f"#{body['index']} {iso(body['time_ms'])}: {told[str(body['kind'])](body)}"
             for body in self.bodies
@@ -172,6 +179,21 @@ def _reassessment(body: Mapping[str, object]) -> str:
         f"release #{body['release']} attacked again: RR {100 * float(str(body['rr'])):.3g} %, group size allows "
         f"{100 * float(str(body['rr_bound'])):.3g} %; least joint group {body['smallest_joint_group']}, promised "
         f"{body['promised']}; promises {kept}{asked and f'; asked: {asked}'}"
+    )
+
+
+def _overlap(body: Mapping[str, object]) -> str:
+    asks, answers = (body[name] for name in ("asks", "answers"))
+    return (
+        f"query for shared people before run {body['run']}: about {body['people']} people, asks nodes {asks}, "
+        f"answers nodes {answers}; outside epsilon"
+    )
+
+
+def _overlap_answer(body: Mapping[str, object]) -> str:
+    return (
+        f"query for shared people before run {body['run']}: answered node {body['node']} about {body['people']} "
+        "people of its own"
     )
 
 

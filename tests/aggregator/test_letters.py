@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afml.consortium.limits import LETTERS, LETTERS_PER_NODE, MAX_LETTER, MAX_NOTE, MAX_OWN, MAX_SUBJECT, PIECE
+from afml.consortium.overlap import ASK, answer_to, size_of
+from afml.consortium.overlap import OWN as OWN_POINTS
 from afml.consortium.scheme import run_params
 from afml.core.errors import IntegrityError, ProtocolError
 from afml.wire import federation_pb2 as wire
@@ -234,3 +236,15 @@ def test_files_of_letters_that_are_not_on_record_go(letters: Letters, machine: M
     assert {path.relative_to(machine.path) for path in (machine.path / "letters").glob("*")} == (
         machine.store.letters.paths()
     )
+
+
+def test_letters_about_shared_people_are_as_long_as_the_people_make_them(machine: Machine, letters: Letters) -> None:
+    """And longer than other notes, in front of any training."""
+    size = size_of(machine.config.enrolled[1])
+    send(letters, written(machine, bytes(size), subject=OWN_POINTS), bytes(size))
+    assert read(letters, 2, 1, subject=OWN_POINTS)[1][1] == bytes(size)
+    for wrong in (size - 1, size + 1, 0):
+        with pytest.raises(ProtocolError, match="not as long as the run's people make it"):
+            send(letters, written(machine, bytes(wrong), subject=ASK), bytes(wrong))
+    with pytest.raises(ProtocolError, match="not as long"):
+        send(letters, written(machine, b"", subject=answer_to(99)), b"")

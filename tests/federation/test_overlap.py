@@ -1,4 +1,4 @@
-"""`afml overlap` over real processes: one institution finds whom another one has too, and nobody else finds anything."""
+"""`afml overlap` over real processes: one institution finds whom another one has too, nobody else finds anything."""
 
 from __future__ import annotations
 
