@@ -81,7 +81,7 @@ def find_overlap(kit: NodeKit, part: Part, *, tell: Tell = untold) -> Overlap:
     """
     run, work = load_run(part.run_file, kit.history), Workspace(part.work)
     with in_use(work):
-        place = work.overlap(run.run)
+        place = work.root / "overlap" / run.run
         if (place / REPORT).is_file():
             return _told(run, place)
         policy = load_policy(part.kit)

@@ -61,10 +61,6 @@ class Workspace:
         """Progress and keys of a run."""
         return self.root / "runs" / run
 
-    def overlap(self, run: str) -> Path:
-        """What a query for people enrolled elsewhere too came to, and its keys while it is under way."""
-        return self.root / "overlap" / run
-
     @property
     def models(self) -> Path:
         """The trained models of all runs, a folder each."""

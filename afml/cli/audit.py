@@ -16,7 +16,8 @@ from afml.ledger.export import export as export_files
 from afml.ledger.export import to_json
 from afml.ledger.findings import Verification, require_ok
 from afml.ledger.outside import Files, KeyOptions, name_of, verify_with
-from afml.ledger.summary import EnrolmentSummary, Summary, iso, summarise
+from afml.ledger.summary import EnrolmentSummary, Summary, summarise
+from afml.ledger.told import iso
 from afml.privacy.ple import Ple
 
 _PATH = click.Path(path_type=Path)

@@ -18,7 +18,8 @@ from afml.core.config import canonical_json
 from afml.core.files import write_bytes
 from afml.core.simulation import SIMULATION
 from afml.ledger.findings import CODES, Verification
-from afml.ledger.summary import EnrolmentSummary, PlanLine, Summary, iso
+from afml.ledger.summary import EnrolmentSummary, PlanLine, Summary
+from afml.ledger.told import iso
 
 COLUMNS = (
     "index", "time", "kind", "run", "round", "attempt", "phase", "cohort", "noise", "sample_rate",

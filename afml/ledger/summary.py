@@ -6,17 +6,16 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from afml.consortium.attempt import Attempt
 from afml.consortium.run import Budget
 from afml.core.errors import IntegrityError
-from afml.ledger.releases import verdict
 from afml.ledger.simulation import simulated
 from afml.ledger.snapshot import snapshot
 from afml.ledger.spending import accounts, fixed_plan, worst, worst_committed
+from afml.ledger.told import iso, told
 from afml.privacy.budget import Balance
 from afml.privacy.events import Event, from_json
 from afml.privacy.ple import Ple, ple
@@ -152,54 +151,9 @@ class Summary:
             kinds: Releases (`release`) and what became of them (`reassessment`), queries for shared people (`overlap`)
                 and those of others that were answered (`overlap-answer`).
         """
-        told = {
-            "release": _release, "reassessment": _reassessment, "overlap": _overlap, "overlap-answer": _overlap_answer,
-        }  # fmt: skip
         return tuple(
-            f"#{body['index']} {iso(body['time_ms'])}: {told[str(body['kind'])](body)}"
-            for body in self.bodies
-            if body["kind"] in kinds
+            f"#{body['index']} {iso(body['time_ms'])}: {told(body)}" for body in self.bodies if body["kind"] in kinds
         )
-
-
-def _release(body: Mapping[str, object]) -> str:
-    earlier = body["earlier"]
-    beside = f", with {len(earlier)} earlier releases of them" if isinstance(earlier, list) and earlier else ""
-    return (
-        f"release of run {body['run']}: {body['people']} people in {body['patterns']} patterns, least joint group "
-        f"{body['smallest_joint_group']}{beside}, promised {body['min_group_size']}"
-    )
-
-
-def _reassessment(body: Mapping[str, object]) -> str:
-    broken, target = body["broken"], body["target_rr"]
-    names = [str(name) for name in broken] if isinstance(broken, list) else []
-    kept, asked = verdict(names, None if target is None else float(str(target)))
-    return (
-        f"release #{body['release']} attacked again: RR {100 * float(str(body['rr'])):.3g} %, group size allows "
-        f"{100 * float(str(body['rr_bound'])):.3g} %; least joint group {body['smallest_joint_group']}, promised "
-        f"{body['promised']}; promises {kept}{asked and f'; asked: {asked}'}"
-    )
-
-
-def _overlap(body: Mapping[str, object]) -> str:
-    asks, answers = (body[name] for name in ("asks", "answers"))
-    return (
-        f"query for shared people before run {body['run']}: about {body['people']} people, asks nodes {asks}, "
-        f"answers nodes {answers}; outside epsilon"
-    )
-
-
-def _overlap_answer(body: Mapping[str, object]) -> str:
-    return (
-        f"query for shared people before run {body['run']}: answered node {body['node']} about {body['people']} "
-        "people of its own"
-    )
-
-
-def iso(time_ms: object) -> str:
-    """UTC time of an entry, to the second."""
-    return datetime.fromtimestamp(int(str(time_ms)) / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def summarise(folder: Path) -> Summary:
