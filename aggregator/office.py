@@ -132,8 +132,9 @@ class Office:
         return self._open(found).desk.service
 
     def offered(self, node: int) -> list[tuple[Submitted, wire.RunPlace]]:
-        """The runs that are not over and that enrol a node, in their order, and what becomes of each."""
-        return [(one, self._turn(one.digest)) for one in self._queue.all() if not one.over and self._enrols(one, node)]
+        """The runs that enrol a node and are neither over nor put aside, in their order, and what becomes of each."""
+        there = [one for one in self._queue.all() if not one.over and one.number not in self._put_aside]
+        return [(one, self._turn(one.digest)) for one in there if self._enrols(one, node)]
 
     def papers(self, node: int, digest: bytes) -> Papers:
         """What a run was submitted as, for a node that it enrols.
@@ -240,10 +241,10 @@ class Office:
         before = 0
         for one in self._queue.all():
             if one.digest == digest:
-                if one.over or one.number in self._tasks:
-                    return wire.RunPlace(turn=wire.TURN_OVER if one.over else wire.TURN_SERVED)
                 if one.number in self._put_aside:
                     raise ProtocolError(_ASIDE, where=f"run {one.run}", cure=_LOOK)
+                if one.over or one.number in self._tasks:
+                    return wire.RunPlace(turn=wire.TURN_OVER if one.over else wire.TURN_SERVED)
                 return wire.RunPlace(turn=wire.TURN_QUEUED, before=before)
             before += not one.over and one.number not in self._tasks and one.number not in self._put_aside
         raise KeyError(digest)

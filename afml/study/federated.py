@@ -81,7 +81,7 @@ def _options(settings: RunSettings, config: RunConfig) -> Options:
     return (
         "--run", config.run, "--ple", settings.ple, "--delta", settings.delta,
         "--rounds", rounds[RISK], "--game-rounds", rounds.get(GAME, 0), "--noise", config.noise,
-        "--quorum", config.quorum, "--max-colluding", config.max_colluding,
+        "--quorum", config.quorum, "--max-colluding", config.max_colluding, "--key-agreement", config.key_agreement,
         "--reserve-attempts", config.reserve_attempts, "--phenotypes", settings.phenotypes,
         "--patterns", agreed.release.patterns, "--game-steps", agreed.game.steps,
         "--min-group-size", agreed.release.min_group_size, "--fill", agreed.release.fill,

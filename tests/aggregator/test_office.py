@@ -121,6 +121,8 @@ def test_a_database_that_lets_nobody_in_puts_no_run_aside(
     config, url, aside = consortium.configure("refused", game=False), postgres.database(), postgres.database()
     name = url.split("/")[3].split("?")[0]
 
+    roster = load_aggregator_kit(consortium.kit("aggregator")).roster
+
     async def scene() -> None:
         postgres.ask(aside, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         async with office(consortium, tmp_path, url) as made:
@@ -138,7 +140,7 @@ def test_a_database_that_lets_nobody_in_puts_no_run_aside(
             await made._close(1)
             postgres.ask(aside, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
             with pytest.raises(Ended) as told:
-                await Front(made).find(wire.RunRef(run=config.run, config_digest=config.digest()), Called())
+                await Front(made, roster).find(wire.RunRef(run=config.run, config_digest=config.digest()), Called())
             assert told.value.args == (grpc.StatusCode.UNAVAILABLE, "the aggregator's database lets nobody in")
 
     asyncio.run(scene())
@@ -153,13 +155,14 @@ def test_a_run_that_was_put_aside_is_told_from_one_that_waits(consortium: Consor
     async def scene() -> None:
         async with office(consortium, tmp_path) as made:
             made.submit(papers(consortium, "altered"))
-            await soon(lambda: made._put_aside)
+            await soon(lambda: made._put_aside and not made._tasks)
             with pytest.raises(ProtocolError, match="run altered: was put aside; whoever operates the aggregator"):
                 made.submit(papers(consortium, "altered"))
             with pytest.raises(NotYet, match="run altered was put aside"):
                 made.service("altered", first.digest())
             assert made.submit(papers(consortium, "behind")).turn == wire.TURN_SERVED
             await soon(lambda: 2 in made._opened)
+            assert [one.run for one, _ in made.offered(1)] == ["behind"]
             assert made._turn(second.digest()).turn == wire.TURN_SERVED
 
     asyncio.run(scene())

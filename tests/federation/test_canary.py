@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from afml.masking.enrolled import Enrolled
 from afml.trial.processes import free_port
+from crypto.secret import kem
 from node.workspace import Workspace, load_holdings
 from tests.federation.parties import Consortium
 
@@ -77,7 +78,14 @@ class Watched:
             for path in (self.consortium.work(node) / "runs" / "run").glob("*.key"):
                 with contextlib.suppress(OSError):
                     if not path.name.startswith("."):
-                        self.secrets[f"{path.stem} key of node {node}"] = path.read_bytes()
+                        self._see(f"{path.stem} key of node {node}", path.read_bytes())
+
+    def _see(self, name: str, key: bytes) -> None:
+        if name.startswith("pairs"):  # secrets of pairs beside the ciphertexts that told them: those go over the wire
+            for peer, one in kem.from_bytes(key, where=name).items():
+                self.secrets[f"{name} for node {peer}"] = one.secret
+        else:
+            self.secrets[name] = key
 
     def _kits(self) -> None:
         for party in (*NODES, "aggregator", "coordinator"):
