@@ -180,18 +180,18 @@ def test_nobody_is_told_anything_unless_every_site_allows_it(consortium: Consort
     """And a node that was started again sends what it has sent."""
     config, port = serve(consortium, "second")
     first, second, third = order(config)
-    allow(consortium, second, OverlapRules())
+    allow(consortium, first, OverlapRules())
     before = {node: len(entries(consortium, node, "overlap-answer")) for node in ENROLLED}
-    refused = afml(*arguments(consortium, second, "second", port))
+    refused = afml(*arguments(consortium, first, "second", port))
     assert refused.returncode == 3
     assert "overlap.allowed" in refused.stderr
-    for node in (first, third):
+    for node in (third, second):  # the second one has all that it could answer the third one with
         waiting = afml(*arguments(consortium, node, "second", port, wait=1))
         assert waiting.returncode == 4, waiting.stderr
         assert "nothing is lost" in waiting.stderr
     assert {subject for _, subject in letters(consortium, "second")} == {"overlap-own", "overlap-ask"}
     assert before == {node: len(entries(consortium, node, "overlap-answer")) for node in ENROLLED}
-    allow(consortium, second, OverlapRules(allowed=True))
+    allow(consortium, first, OverlapRules(allowed=True))
     everybody(consortium, "second", port)
     assert sum(report(consortium, third, "second").shared.values()) > 0
     for node in ENROLLED:
