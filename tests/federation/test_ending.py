@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from afml.cli.node import _stop_in_order
+from afml.cli.stopping import stop_in_order
 from afml.consortium.lease import draw_lease
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.reasons import Reason
@@ -149,7 +149,7 @@ def test_the_next_sigterm_ends_a_node_even_while_the_first_one_is_being_told() -
 
     stop = Slow()
     try:
-        _stop_in_order(stop)
+        stop_in_order(stop)
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.wait(10)
     finally:

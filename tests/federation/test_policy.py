@@ -204,8 +204,7 @@ def test_the_policy_is_read_anew_before_every_spend(tmp_path: Path) -> None:
 def test_a_person_approves_the_very_configuration(tmp_path: Path) -> None:
     policy = trusting(2, 3, 4, 5, run=RunRules(approval=True))
     with open_ledger(tmp_path) as ledger:
-        config = run()
-        guard = Guard(ledger, config, PEOPLE, terms(policy))
+        guard = Guard(ledger, config := run(), PEOPLE, terms(policy))
         with pytest.raises(PolicyError, match="nobody at this site has approved it; read it with `afml run show`"):
             guard.reserve()
         ledger.plans.approve(config.run, config.digest().hex())
