@@ -62,17 +62,23 @@ class Front(FederationServicer):
     async def find(self, about: Any, context: Context) -> Service:
         """Who answers for the run that a message is about."""
         try:
-            return self._office.service(about.run, about.config_digest)
+            return self._office.service(about.run, about.config_digest, _names(context))
         except Exception as error:
             await _refuse(context, error)
             raise
 
     def _speaker(self, context: Context, claimed: int) -> int:
         """The node whose certificate a call comes under."""
-        node = node_of_peer(context.auth_context().get("x509_subject_alternative_name", ()), self._roster)
+        node = node_of_peer(_names(context), self._roster)
         if node != claimed:
             raise ProtocolError(f"the certificate belongs to node {node}, the message claims node {claimed}")
         return node
+
+
+def _names(context: Context) -> list[str]:
+    """In the certificate that a call comes under."""
+    names = context.auth_context().get("x509_subject_alternative_name", ())
+    return [name.decode("utf-8", "replace") for name in names]
 
 
 async def _refuse(context: Context, error: Exception) -> None:

@@ -15,7 +15,7 @@ def listening_options(nodes: int) -> Options:
     """Options of the aggregator's server; by the way, this process gets as many file handles as the system gives it.
 
     Args:
-        nodes: Of the run.
+        nodes: Of the run, or of all runs that are served at a time.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = limits.MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, limits.MOST_FILES)

@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from afml.consortium.kit import AggregatorKit
+from afml.consortium.kit import AggregatorKit, party_uri
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
 from afml.consortium.scheme import run_params
@@ -108,10 +108,15 @@ class Office:
         self._begin()
         return self._turn(config.digest())
 
-    def service(self, run: str, digest: bytes) -> Service:
+    def service(self, run: str, digest: bytes, caller: Collection[str]) -> Service:
         """Who answers calls about a run.
 
+        Args:
+            run, digest: Of the run.
+            caller: Names in the caller's certificate.
+
         Raises:
+            ProtocolError: The run enrols no node of these names: they open nothing.
             NotYet: It was not submitted here, its turn has not come, or it was put aside.
             TransportError: The database that keeps it lets nobody in.
             AfmlError: What is kept of it cannot be opened.
@@ -119,6 +124,10 @@ class Office:
         found = {one.digest: one for one in self._queue.all()}.get(digest)
         if found is None:
             raise NotYet(f"run {run} was not submitted here; the coordinator does it with `afml run submit`")
+        # By its number alone, of whichever version of the roster: the run's own service looks closer.
+        consortium = self._kit.roster.consortium
+        if {party_uri(consortium, f"node/{node}") for node in self._nodes(found)}.isdisjoint(caller):
+            raise ProtocolError(f"the certificate is of no node of run {run}")
         if found.number in self._opened:
             if found.over:
                 self._opened[found.number] = self._opened.pop(found.number)
@@ -134,7 +143,7 @@ class Office:
     def offered(self, node: int) -> list[tuple[Submitted, wire.RunPlace]]:
         """The runs that enrol a node and are neither over nor put aside, in their order, and what becomes of each."""
         there = [one for one in self._queue.all() if not one.over and one.number not in self._put_aside]
-        return [(one, self._turn(one.digest)) for one in there if self._enrols(one, node)]
+        return [(one, self._turn(one.digest)) for one in there if node in self._nodes(one)]
 
     def papers(self, node: int, digest: bytes) -> Papers:
         """What a run was submitted as, for a node that it enrols.
@@ -143,7 +152,7 @@ class Office:
             ProtocolError: None of this digest is here, or it does not enrol the node.
         """
         for one in self._queue.all():
-            if one.digest == digest and self._enrols(one, node):
+            if one.digest == digest and node in self._nodes(one):
                 return self._queue.papers(one.number)
         raise ProtocolError(f"no run of this digest that enrols node {node} was submitted here")
 
@@ -231,11 +240,12 @@ class Office:
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def _enrols(self, one: Submitted, node: int) -> bool:
+    def _nodes(self, one: Submitted) -> frozenset[int]:
+        """Whom a run enrols."""
         if one.number not in self._enrolled:
             papers = self._queue.papers(one.number)  # read with care when it was submitted
             self._enrolled[one.number] = frozenset(RunConfig.model_validate_json(papers.config).enrolled)
-        return node in self._enrolled[one.number]
+        return self._enrolled[one.number]
 
     def _turn(self, digest: bytes) -> wire.RunPlace:
         before = 0

@@ -49,7 +49,7 @@ def bind_check(listen: Address) -> None:
             ) from None
 
 
-async def listening(service: FederationServicer, kit: AggregatorKit, seen: Path, listen: Address) -> Any:
+async def listening(service: FederationServicer, kit: AggregatorKit, seen: Path, listen: Address, runs: int = 1) -> Any:
     """A server that has begun to answer.
 
     Args:
@@ -57,6 +57,7 @@ async def listening(service: FederationServicer, kit: AggregatorKit, seen: Path,
         kit: The aggregator's keys.
         seen: File of the certificates that parties were met with (`InForce`).
         listen: Where.
+        runs: That are served at a time, each with streams of its own.
 
     Raises:
         TransportError: The port is taken.
@@ -66,7 +67,7 @@ async def listening(service: FederationServicer, kit: AggregatorKit, seen: Path,
     certificates = InForce(kit.folder, kit.roster, seen)
     certificates.announce("aggregator", kit.tls.certificate)
     server = grpc.aio.server(
-        options=listening_options(len(kit.roster.members)), interceptors=[Peers(kit.roster, certificates)]
+        options=listening_options(len(kit.roster.members) * runs), interceptors=[Peers(kit.roster, certificates)]
     )
     add_FederationServicer_to_server(service, server)  # type: ignore[no-untyped-call]
     healthy = _Clock()

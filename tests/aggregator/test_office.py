@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from afml.consortium.kit import load_aggregator_kit
+from afml.consortium.kit import load_aggregator_kit, party_uri
 from afml.core.errors import ProtocolError
 from afml.wire import federation_pb2 as wire
 from aggregator.desk import Desk
@@ -20,6 +20,8 @@ from aggregator.office import NotYet, Office, Place
 from aggregator.store.queue import Papers, SqliteQueue, Submitted
 from tests.federation.parties import Consortium
 from tests.postgres import Server
+
+NODE_1 = [party_uri("test", "node/1")]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,9 @@ class Ended(Exception):
 
 class Called:
     """A call, as far as refusing it needs one."""
+
+    def auth_context(self) -> dict[str, tuple[bytes, ...]]:
+        return {"x509_subject_alternative_name": tuple(name.encode() for name in NODE_1)}
 
     async def abort(self, status: grpc.StatusCode, told: str) -> None:
         raise Ended(status, told)
@@ -130,7 +135,7 @@ def test_a_database_that_lets_nobody_in_puts_no_run_aside(
             await soon(lambda: made.tries)
             assert made.submit(papers(consortium, "refused")).turn == wire.TURN_SERVED
             with pytest.raises(NotYet, match="run refused is being opened"):
-                made.service(config.run, config.digest())
+                made.service(config.run, config.digest(), NODE_1)
             postgres.ask(aside, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
             await soon(lambda: desk(made))
             made._queue.end(1)  # and now of one that is over
@@ -158,8 +163,10 @@ def test_a_run_that_was_put_aside_is_told_from_one_that_waits(consortium: Consor
             await soon(lambda: made._put_aside and not made._tasks)
             with pytest.raises(ProtocolError, match="run altered: was put aside; whoever operates the aggregator"):
                 made.submit(papers(consortium, "altered"))
+            with pytest.raises(ProtocolError, match="the certificate is of no node of run altered"):
+                made.service("altered", first.digest(), [party_uri("test", "node/9")])
             with pytest.raises(NotYet, match="run altered was put aside"):
-                made.service("altered", first.digest())
+                made.service("altered", first.digest(), NODE_1)
             assert made.submit(papers(consortium, "behind")).turn == wire.TURN_SERVED
             await soon(lambda: 2 in made._opened)
             assert [one.run for one, _ in made.offered(1)] == ["behind"]
