@@ -15,6 +15,8 @@ from afml.core.errors import InputError, IntegrityError
 from afml.core.files import sync_folder
 
 FILE = "ledger.db"
+WAIT_S = 600.0
+"""Seconds to wait for another writer, who needs milliseconds of a quiet disk: a busy machine changes nothing."""
 VERSION = 2
 
 SCHEMA = """
@@ -87,7 +89,7 @@ def connect(folder: Path, origin: str, public: bytes) -> sqlite3.Connection:
             where=folder,
             cure="put the ledger back with `afml ledger restore`",
         )
-    database = sqlite3.connect(folder / FILE, isolation_level=None, check_same_thread=False, timeout=30)
+    database = sqlite3.connect(folder / FILE, isolation_level=None, check_same_thread=False, timeout=WAIT_S)
     database.execute("PRAGMA journal_mode = WAL")
     # FULL: in WAL mode, anything less may lose the last commits when the power fails.
     database.execute("PRAGMA synchronous = FULL")
@@ -114,7 +116,7 @@ def begun(folder: Path) -> bool:
     if not (folder / FILE).is_file():
         return False
     try:
-        with closing(sqlite3.connect(folder / FILE, timeout=30)) as database:
+        with closing(sqlite3.connect(folder / FILE, timeout=WAIT_S)) as database:
             return database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
     except sqlite3.DatabaseError:
         return True  # of what it was, something is left
