@@ -53,7 +53,11 @@ class Log:
         self._signed_by = signed_by
         self._lock = threading.RLock()
         self.origin = str(database.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()[0])
-        self._tree = self._load()
+        database.execute("BEGIN")  # entries and head of one moment: another process may append meanwhile
+        try:
+            self._tree = self._load()
+        finally:
+            database.execute("COMMIT")
 
     def __len__(self) -> int:
         """Entries on disk: another process may have appended since this one did."""

@@ -7,6 +7,7 @@ and the verifier checks that they agree with it.
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def connect(folder: Path, origin: str, public: bytes) -> sqlite3.Connection:
             cure="put the ledger back with `afml ledger restore`",
         )
     database = sqlite3.connect(folder / FILE, isolation_level=None, check_same_thread=False, timeout=WAIT_S)
-    database.execute("PRAGMA journal_mode = WAL")
+    _to_wal(database)
     # FULL: in WAL mode, anything less may lose the last commits when the power fails.
     database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA foreign_keys = ON")
@@ -109,6 +110,19 @@ def connect(folder: Path, origin: str, public: bytes) -> sqlite3.Connection:
         (folder / FILE).chmod(0o600)
         sync_folder(folder)
     return database
+
+
+def _to_wal(database: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging, for which alone SQLite itself does not wait where another process is at it."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def begun(folder: Path) -> bool:

@@ -81,15 +81,11 @@ class Ledger(Log):
         held = hold_together(folder, "a backup is being put back")
         try:
             database = schema.connect(folder, origin, signing.public_bytes(key))
-            owner = database.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()[0]
-            if owner != origin:
+            try:
+                opened = cls(database, key, _people(database, folder, origin), folder, clock)
+            except BaseException:
                 database.close()
-                cure = "use the kit of that institution"
-                raise IntegrityError(f"is the ledger of {owner}", where=folder, cure=cure)
-            # A new person key for an old ledger would make every earlier spend invisible.
-            empty = not database.execute("SELECT 1 FROM entries LIMIT 1").fetchone()
-            people = People(database, load_key(folder, create=empty))
-            opened = cls(database, key, people, folder, clock)
+                raise
         except BaseException as error:
             os.close(held)
             if isinstance(error, sqlite3.DatabaseError) and not schema.no_space(error):
@@ -260,3 +256,22 @@ class Ledger(Log):
 
     def _issue(self, run: str, attempt: Attempt, index: int, leaf: bytes, note: str) -> Receipt:
         return Receipt(_SEAL, run=run, attempt=attempt, index=index, leaf=leaf.hex(), checkpoint=note)
+
+
+def _people(database: sqlite3.Connection, folder: Path, origin: str) -> People:
+    """Those of the ledger in a folder, under its person key; of a new ledger one is made.
+
+    Raises:
+        IntegrityError: It is another institution's ledger.
+        InputError: The key is missing or damaged.
+    """
+    owner = database.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()[0]
+    if owner != origin:
+        raise IntegrityError(f"is the ledger of {owner}", where=folder, cure="use the kit of that institution")
+    # One key is made once: of two processes that begin a ledger at the same time one waits here.
+    database.execute("BEGIN IMMEDIATE")
+    # A new person key for an old ledger would make every earlier spend invisible.
+    empty = not database.execute("SELECT 1 FROM entries LIMIT 1").fetchone()
+    people = People(database, load_key(folder, create=empty))
+    database.execute("COMMIT")
+    return people

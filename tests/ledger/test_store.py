@@ -16,11 +16,13 @@ from afml.consortium.attempt import Attempt
 from afml.consortium.run import Budget
 from afml.core.errors import BudgetError, ConfigError, InputError, IntegrityError
 from afml.ledger import checkpoint as notes
-from afml.ledger import schema
+from afml.ledger import people, schema
 from afml.ledger.checkpoint import origin_of
 from afml.ledger.entries import spend_for
+from afml.ledger.log import Log
 from afml.ledger.receipt import Receipt
 from afml.ledger.spending import worst, worst_committed
+from afml.ledger.store import Ledger
 from afml.ledger.summary import summarise
 from afml.ledger.verify import verify
 from crypto.public.signing import generate_signing_key
@@ -270,3 +272,43 @@ def test_a_full_disk_is_one_line_and_nothing_is_written(tmp_path: Path) -> None:
         assert ledger.attempts(run.run, range(1, 61)) == done + 1
         assert ledger.attempts(run.run, range(2, 3)) == 1
     assert verify(tmp_path, key=PUBLIC, node=1).ok
+
+
+def test_of_two_processes_that_begin_a_ledger_both_have_its_one_person_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each would commit to the same people by another name, and neither would see what the other spends."""
+    write, others = people.write_secret, list[Ledger]()
+
+    def meanwhile(path: Path, key: bytes) -> None:
+        monkeypatch.setattr(people, "write_secret", write)
+        other = threading.Thread(target=lambda: others.append(open_ledger(tmp_path)))
+        other.start()
+        other.join(1.0)  # it waits, or has made a key of its own
+        write(path, key)
+        later.append(other)
+
+    later: list[threading.Thread] = []
+    monkeypatch.setattr(people, "write_secret", meanwhile)
+    with open_ledger(tmp_path) as first:
+        later[0].join()
+        with others[0] as second:
+            assert first._people._key == second._people._key == people.load_key(tmp_path, create=False)
+
+
+def test_a_ledger_that_is_written_to_is_opened_at_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its entries of before and the head of after would look like entries that were removed."""
+    with open_ledger(tmp_path) as writing:
+        run, read = config(rounds=5, z=50.0), Log.checkpoint
+        reserve(writing, run)
+
+        def meanwhile(log: Log) -> str:
+            if log is not writing and not writing.database.in_transaction:
+                monkeypatch.setattr(Log, "checkpoint", read)
+                spend(writing, run, 1)
+            return read(log)
+
+        monkeypatch.setattr(Log, "checkpoint", meanwhile)
+        with open_ledger(tmp_path) as opened:
+            assert len(opened) == len(writing) == 2
+            spend(opened, run, 2)
