@@ -69,7 +69,10 @@ class Front(FederationServicer):
 
     def _speaker(self, context: Context, claimed: int) -> int:
         """The node whose certificate a call comes under."""
-        node = node_of_peer(_names(context), self._roster)
+        try:
+            node = node_of_peer(_names(context), self._roster)
+        except TransportError as error:  # its certificate is good, and of nobody whom runs could be for
+            raise ProtocolError(error.problem, where=f"node {claimed}") from None
         if node != claimed:
             raise ProtocolError(f"the certificate belongs to node {node}, the message claims node {claimed}")
         return node

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from afml.consortium import kit
-from afml.consortium.authority import CERTIFICATE_DAYS, Authority
+from afml.consortium.authority import CERTIFICATE_DAYS, EARLY_S, Authority
 from afml.consortium.history import History, load_history
 from afml.consortium.inforce import CERTIFICATES, Since, beginning, load_since, since_file
 from afml.consortium.installing import install
@@ -23,6 +23,8 @@ from afml.core.files import write_bytes
 
 OTHERS = "others"
 """Folder of the answer that any party may install: it holds no certificate."""
+_FOLLOWED = 60
+"""Certificates of one party that may have followed each other within an hour."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,10 @@ class Answers:
     def revoke(self, party: str) -> None:
         """No certificate that a party has counts any more."""
         known = self._since.get(party)
-        since = known.since + 1 if known else 0
-        if not self.authority.certifies:  # nobody here knows when its last one began
-            since = max(since, int(time.time()))
+        # This kit may know of none, or be a backup from before the last ones. Those began so long ago, a second later
+        # for each that followed at once; when another authority's began nobody here knows.
+        last = int(time.time()) - (EARLY_S - _FOLLOWED if self.authority.certifies else 0)
+        since = max(known.since if known else 0, last) + 1
         self._since[party] = Since.signed(self.party.key, self.history.present, party, since)
 
     def write(self, out: Path, parties: Iterable[str]) -> None:

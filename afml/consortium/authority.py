@@ -20,6 +20,8 @@ from afml.core.files import read_secret, write_bytes, write_secret
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 730
+EARLY_S = 3600
+"""Seconds that a certificate begins before it is made, since clocks differ a little."""
 
 
 class Authority:
@@ -135,7 +137,7 @@ def _builder(
     subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, days: int, after: int = 0
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
-    begins = max(now - dt.timedelta(hours=1), dt.datetime.fromtimestamp(after + 1, dt.UTC))  # clocks differ a little
+    begins = max(now - dt.timedelta(seconds=EARLY_S), dt.datetime.fromtimestamp(after + 1, dt.UTC))
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -124,6 +124,10 @@ class InForce:
         roster: The consortium.
         seen: File in which it is kept what was met, so that a restart does not forget it.
         clock: Unix seconds.
+
+    Raises:
+        InputError: The kit's file of what counts is malformed.
+        IntegrityError: The coordinator has not signed all of it.
     """
 
     def __init__(self, kit: Path, roster: Roster, seen: Path, clock: Callable[[], float] = time.time) -> None:
@@ -131,7 +135,7 @@ class InForce:
         self._path, self._roster, self._seen_path = kit / CERTIFICATES, roster, seen
         self._lock = threading.Lock()
         self._stamp: object = None
-        self._stated: dict[str, int] = {}
+        self._stated = {party: one.since for party, one in load_since(kit, roster).items()}
         self._times: dict[bytes, tuple[int, int]] = {}
         self._seen: dict[str, int] = _seen_in(seen)
 
@@ -189,7 +193,7 @@ class InForce:
         return found
 
     def _reread(self) -> None:
-        """What the kit says now; a file that cannot be read changes nothing of what is known."""
+        """What the kit says now; a file that cannot be read any more changes nothing of what is known."""
         try:
             found = self._path.stat()
             stamp = (found.st_mtime_ns, found.st_ino, found.st_size)

@@ -77,8 +77,9 @@ def install(answer: Path, folder: Path, demand: Demand = "majority") -> Roster:
             _require_in_force(Path(draft), since)
     if tls == NEXT_TLS_KEY:
         write_secret(folder / kit.TLS_KEY, read_secret(folder / NEXT_TLS_KEY))
-    for name, data in files.items():
-        write_bytes(folder / name, data)
+    first = not (folder / kit.ROSTER).exists()  # a first roster comes last: what is cut off before is done again
+    for name in sorted(files, key=lambda name: first and name == kit.ROSTER):
+        write_bytes(folder / name, files[name])
     if tls == NEXT_TLS_KEY:
         (folder / NEXT_TLS_KEY).unlink()
     return roster

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from click.testing import CliRunner
 
 from afml.cli.main import cli
-from afml.consortium.inforce import load_since
-from afml.consortium.kit import load_roster
-from afml.core.errors import AfmlError, InputError
+from afml.consortium import installing, ownkeys, provision
+from afml.consortium.inforce import CERTIFICATES, InForce, load_since
+from afml.consortium.kit import CERTIFICATE, load_roster
+from afml.consortium.ownkeys import Party
+from afml.consortium.request import REQUEST
+from afml.core.errors import AfmlError, InputError, TransportError
 from tests.consortium.place import Place
 from tests.crypto.keyfiles import contents
 
@@ -78,6 +87,59 @@ def test_a_certificate_is_revoked_by_a_word_that_anybody_may_carry(place: Place)
     now = load_since(place.kit(2), roster)
     assert now["node/1"].since > before["node/1"].since
     assert now["node/2"] == before["node/2"]
+
+
+@pytest.mark.parametrize("knows", ["nothing", "less than was made"])
+def test_a_coordinator_revokes_what_its_kit_does_not_know(place: Place, tmp_path: Path, knows: str) -> None:
+    """Its kit is older than the file that says so, or came back from a backup."""
+    coordinator, roster = place.kit("coordinator"), load_roster(place.kit(2))
+    if knows == "nothing":
+        (coordinator / CERTIFICATES).unlink()
+    else:
+        shutil.copytree(coordinator, tmp_path / "backup")
+        for number in range(3):
+            ownkeys.renew(place.kit(1))
+            out = place.root / f"renewed-{number}"
+            provision.renew([place.kit(1) / REQUEST], coordinator, out, days=60)
+            installing.install(out / "node-1", place.kit(1))
+        shutil.rmtree(coordinator)
+        shutil.copytree(tmp_path / "backup", coordinator)
+    _do("consortium", "revoke", "node/1", "--kit", coordinator, "--out", place.root / "unknown")
+    _do("keys", "install", place.root / "unknown" / "others", "--kit", place.kit(2))
+    met = InForce(place.kit(2), roster, tmp_path / "seen.json")
+    with pytest.raises(TransportError, match="was renewed or revoked"):
+        met.check("node/1", (place.kit(1) / CERTIFICATE).read_bytes())
+
+
+def test_a_kit_that_cannot_say_what_was_revoked_lets_nobody_in(place: Place, tmp_path: Path) -> None:
+    (place.kit(2) / CERTIFICATES).write_text("{}")
+    with pytest.raises(InputError, match=CERTIFICATES):
+        InForce(place.kit(2), load_roster(place.kit(2)), tmp_path / "seen.json")
+
+
+def test_a_first_installation_is_done_again_wherever_it_was_cut_off(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ownkeys.make(tmp_path / "made", Party("node", "one"))
+    asked = [tmp_path / "made" / REQUEST, *(place.kit(party) / REQUEST for party in (2, 3, "aggregator"))]
+    ownkeys.make(tmp_path / "coordinator", Party("coordinator", "c"))
+    provision.found(asked, tmp_path / "coordinator", tmp_path / "out", consortium="T", days=30)
+    write = installing.write_bytes
+    for cut in range(9):
+        kit, left = tmp_path / f"kit-{cut}", iter(range(cut))
+        shutil.copytree(tmp_path / "made", kit)
+
+        def until(path: Path, data: bytes, kit: Path = kit, left: Iterator[int] = left) -> None:
+            if path.parent == kit and next(left, None) is None:
+                raise KeyboardInterrupt
+            write(path, data)
+
+        monkeypatch.setattr(installing, "write_bytes", until)
+        with contextlib.suppress(KeyboardInterrupt):
+            installing.install(tmp_path / "out" / "node-1", kit)
+        monkeypatch.setattr(installing, "write_bytes", write)
+        assert installing.install(tmp_path / "out" / "node-1", kit).version == 1
+    assert next(left, None) is not None, "the last one was not cut off"
 
 
 def test_what_is_wrong_is_one_line_and_changes_nothing(place: Place) -> None:

@@ -6,7 +6,6 @@ import copy
 import math
 import pickle
 import sqlite3
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +15,11 @@ from afml.consortium.attempt import Attempt
 from afml.consortium.run import Budget
 from afml.core.errors import BudgetError, ConfigError, InputError, IntegrityError
 from afml.ledger import checkpoint as notes
-from afml.ledger import people, schema
+from afml.ledger import schema
 from afml.ledger.checkpoint import origin_of
 from afml.ledger.entries import spend_for
-from afml.ledger.log import Log
 from afml.ledger.receipt import Receipt
 from afml.ledger.spending import worst, worst_committed
-from afml.ledger.store import Ledger
 from afml.ledger.summary import summarise
 from afml.ledger.verify import verify
 from crypto.public.signing import generate_signing_key
@@ -37,7 +34,6 @@ from tests.ledger.helpers import (
     config,
     limits,
     open_ledger,
-    reserve,
     sigma,
     spend,
 )  # fmt: skip
@@ -171,27 +167,6 @@ def test_a_tampered_or_foreign_ledger_does_not_open(tmp_path: Path) -> None:
         open_ledger(tmp_path)
 
 
-def test_two_handles_and_many_threads_make_one_chain(tmp_path: Path) -> None:
-    clock = Clock()
-    with open_ledger(tmp_path, clock=clock) as first, open_ledger(tmp_path, clock=clock) as second:
-        run = config(rounds=40, z=50.0)
-        reserve(first, run)
-        handles = [first, second, first, second]
-
-        def work(which: int) -> None:
-            for round in range(1 + which, 41, 4):
-                handles[which].append(spend_for(run, Attempt(round, 1), [1, 2, 3]), PEOPLE, limits(run))
-
-        threads = [threading.Thread(target=work, args=(which,)) for which in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(first.spends(run.run, range(1, 41))) == [Attempt(round, 1) for round in range(1, 41)]
-    with open_ledger(tmp_path) as ledger:
-        assert len(ledger) == 41
-
-
 @pytest.mark.parametrize("version", ["1", "3", "0", "one", None])
 def test_a_ledger_of_another_schema_is_refused_in_one_line(tmp_path: Path, version: str | None) -> None:
     with open_ledger(tmp_path) as ledger:
@@ -272,43 +247,3 @@ def test_a_full_disk_is_one_line_and_nothing_is_written(tmp_path: Path) -> None:
         assert ledger.attempts(run.run, range(1, 61)) == done + 1
         assert ledger.attempts(run.run, range(2, 3)) == 1
     assert verify(tmp_path, key=PUBLIC, node=1).ok
-
-
-def test_of_two_processes_that_begin_a_ledger_both_have_its_one_person_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else each would commit to the same people by another name, and neither would see what the other spends."""
-    write, others = people.write_secret, list[Ledger]()
-
-    def meanwhile(path: Path, key: bytes) -> None:
-        monkeypatch.setattr(people, "write_secret", write)
-        other = threading.Thread(target=lambda: others.append(open_ledger(tmp_path)))
-        other.start()
-        other.join(1.0)  # it waits, or has made a key of its own
-        write(path, key)
-        later.append(other)
-
-    later: list[threading.Thread] = []
-    monkeypatch.setattr(people, "write_secret", meanwhile)
-    with open_ledger(tmp_path) as first:
-        later[0].join()
-        with others[0] as second:
-            assert first._people._key == second._people._key == people.load_key(tmp_path, create=False)
-
-
-def test_a_ledger_that_is_written_to_is_opened_at_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its entries of before and the head of after would look like entries that were removed."""
-    with open_ledger(tmp_path) as writing:
-        run, read = config(rounds=5, z=50.0), Log.checkpoint
-        reserve(writing, run)
-
-        def meanwhile(log: Log) -> str:
-            if log is not writing and not writing.database.in_transaction:
-                monkeypatch.setattr(Log, "checkpoint", read)
-                spend(writing, run, 1)
-            return read(log)
-
-        monkeypatch.setattr(Log, "checkpoint", meanwhile)
-        with open_ledger(tmp_path) as opened:
-            assert len(opened) == len(writing) == 2
-            spend(opened, run, 2)
