@@ -82,11 +82,18 @@ def backup(folder: Path, out: Path) -> None:
 @click.option("--kit", type=_PATH, required=True, help="This node's kit.")
 @click.option("--head", "kept", type=_PATH, multiple=True, help="What a peer's `heads` wrote: file or folder.")
 def restore(saved: Path, folder: Path, kit: Path, kept: tuple[Path, ...]) -> None:
-    """Put BACKUP back, unless a peer or the folder it replaces holds more of the ledger: it would forget spends."""
+    """Put BACKUP back, unless a peer or the folder it replaces holds more of the ledger: it would forget spends.
+
+    A run that was under way when it was made is closed here, and its people are charged its whole plan.
+    """
     loaded = load_node_kit(kit)
     notes = [*kept_in_kit(loaded), *(kept_head(path, loaded.origin) for path in kept)]
     done = put_back(saved, folder, loaded.signing_key, loaded.origin, notes, _others(loaded))
     click.echo(f"{loaded.origin}: {done.head.size} entries are back in {folder}")
+    for run in done.lost:
+        click.echo(
+            f"run {run} was under way: what was spent in it since is not known, so it is closed here, charged whole"
+        )
     if done.unasked:
         click.echo(f"not asked: {', '.join(done.unasked)}; the next run asks them before anything is spent")
 

@@ -4,6 +4,10 @@ A backup is older than the ledger it was made of, sooner or later; put back, it 
 So a copy is put back only if it holds every head that others keep of it: those that peers hand out
 (`afml ledger heads`), and every spend, release, withdrawal and change of keys in the folder it replaces. What
 else a ledger that was begun anew may hold, before its peers stopped it, can be entered again.
+
+Peers meet before a run and after it. What was spent since the copy was made, in a run that was under way then, none of
+them has seen. So a run that is open in the copy is closed as *lost*: its people are charged its whole plan, beyond
+which this institution has spent nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -41,14 +45,16 @@ class Restored:
     """What was put back.
 
     Attributes:
-        head: Its newest head.
+        head: Its newest head, as it came back.
         asked: Institutions whose countersigned heads it holds.
         unasked: Others that this ledger has met: the next run asks them before anything is spent.
+        lost: Runs that were open in the backup: they are closed, and charged whole.
     """
 
     head: notes.Checkpoint
     asked: tuple[str, ...]
     unasked: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
 
 def back_up(ledger: Path, out: Path) -> notes.Checkpoint:
@@ -114,6 +120,7 @@ def restore(
             with _opened(staged, backup, key, origin) as copy:
                 found = _checked(copy, backup, heads, members or {})
                 _require_all_of(copy, ledger, backup)
+                found = replace(found, lost=copy.plans.close_lost())
                 copy.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         made = ledger.with_name(ledger.name + ".restored")
         made.chmod(0o700)

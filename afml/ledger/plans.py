@@ -106,6 +106,19 @@ class Plans:
             if self._database.execute(_CLOSED, (run,)).fetchone() is None:
                 self._add_closing(run, config_digest, reason)
 
+    def close_lost(self) -> tuple[str, ...]:
+        """Close every open run, charged whole: this ledger is a copy, and what was spent in them since is not in it.
+
+        Returns:
+            Their names.
+        """
+        with self._log.transaction():
+            rows = self._database.execute("SELECT run, body FROM entries WHERE kind = 'reservation' ORDER BY idx")
+            under_way = {run: json.loads(raw) for run, raw in rows.fetchall() if self.closed(run) is None}
+            for run, body in under_way.items():
+                self._add_closing(run, str(body["config_digest"]), "lost")
+        return tuple(under_way)
+
     def approve(self, run: str, config_digest: str) -> None:
         """A person at this site approves a run. Idempotent.
 

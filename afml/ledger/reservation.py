@@ -12,9 +12,10 @@ from afml.privacy.plan import planned_events
 
 DAY_MS = 86_400_000
 
-Reason = Literal["finished", "failed", "left", "expired", "by-hand"]
+Reason = Literal["finished", "failed", "left", "expired", "by-hand", "lost"]
 """Why a run is closed at a site: its model is saved; the aggregator said so; this node left; its time is
-up; somebody decided."""
+up; somebody decided; it was open in a backup that was put back, and is charged whole, since what else was
+spent in it nobody can say."""
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,8 @@ CREATE TABLE peers (
 ) STRICT;
 """
 
+LOST = "SELECT run FROM entries WHERE kind = 'closing' AND json_extract(body, '$.reason') = 'lost'"
+"""Runs that were open in a backup that was put back: their whole plan counts as spent."""
 _NO_SPACE = (
     sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_TRUNCATE,
     sqlite3.SQLITE_IOERR_SHMSIZE,

@@ -12,14 +12,18 @@ from collections.abc import Collection, Iterable, Iterator
 from afml.core.errors import BudgetError
 from afml.core.simulation import SIMULATION
 from afml.ledger.people import accounts_by_name
+from afml.ledger.schema import LOST
 from afml.ledger.spending import Account, Spent
 
 _MARK = "SELECT coalesce(json_extract(body, '$.insecure'), 0) FROM entries WHERE idx = ?"
 
-_OPEN = """
-    SELECT enrolment, run, coalesce(json_extract(body, '$.insecure'), 0) FROM entries
-    WHERE kind = 'reservation' AND run NOT IN (SELECT run FROM entries WHERE kind = 'closing')
-"""  # what is set aside may be spent at any time
+_RESERVED = """
+    SELECT enrolment, run, coalesce(json_extract(body, '$.insecure'), 0) FROM entries WHERE kind = 'reservation'
+"""
+_OPEN = f"""
+    {_RESERVED} AND (run NOT IN (SELECT run FROM entries WHERE kind = 'closing') OR run IN ({LOST}))
+"""  # what is set aside may be spent at any time, or was
+_LOST = f"{_RESERVED} AND run IN ({LOST})"
 
 
 def claim(delta: float) -> dict[str, object]:
@@ -28,8 +32,9 @@ def claim(delta: float) -> dict[str, object]:
 
 
 def simulated_runs(database: sqlite3.Connection) -> set[str]:
-    """Runs whose spends are marked insecure."""
-    return {run for _, run, insecure in _spent(database, Spent()) if insecure}
+    """Runs whose spends are marked insecure, or whose plan is that counts as spent."""
+    found = [*_spent(database, Spent()), *database.execute(_LOST)]
+    return {run for _, run, insecure in found if insecure}
 
 
 def _spent(database: sqlite3.Connection, spent: Spent) -> Iterator[tuple[int, str, bool]]:

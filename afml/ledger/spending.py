@@ -15,6 +15,7 @@ from typing import NamedTuple
 from afml.consortium.run import Budget
 from afml.ledger.entries import Spend
 from afml.ledger.people import accounts_by_name
+from afml.ledger.schema import LOST
 from afml.privacy.budget import Balance, balance
 from afml.privacy.events import Event, Gaussian, SubsampledGaussian, charged, from_json, reserved
 from afml.privacy.ple import Ple, ple
@@ -40,7 +41,7 @@ class RunSpend:
     """What one history spent in one run, and what that run had declared.
 
     Attributes:
-        spent: Events of its attempts.
+        spent: Events of its attempts; of a run that is lost its whole plan, since nobody can say what else was spent.
         plan: All that it may spend.
         budget: That the run names, while its plan is reserved; None once it is closed.
     """
@@ -186,13 +187,14 @@ def claim(found: Iterable[Account], spend: Spend, budget: Budget) -> dict[str, o
 
 @dataclass(frozen=True)
 class _Row:
-    """Of one enrolment in one run: the events of one mechanism, or its open reservation."""
+    """Of one enrolment in one run: the events of one mechanism, or its reservation while it is open, or is lost."""
 
     first: int
     run: str
     plan: tuple[Event, ...]
     event: Event | None = None
     budget: Budget | None = None
+    lost: bool = False
 
 
 def _by_enrolment(database: sqlite3.Connection, broken: bool, spent: Spent) -> dict[int, list[_Row]]:
@@ -200,6 +202,9 @@ def _by_enrolment(database: sqlite3.Connection, broken: bool, spent: Spent) -> d
     open_now = database.execute("""
         SELECT enrolment, run, plan, body, idx FROM entries
         WHERE kind = 'reservation' AND run NOT IN (SELECT run FROM entries WHERE kind = 'closing')
+    """)
+    lost = database.execute(f"""
+        SELECT enrolment, run, plan, idx FROM entries WHERE kind = 'reservation' AND run IN ({LOST})
     """)
     left: dict[str, dict[str, float]] = {}  # run -> mechanism -> noise multiplier if aggregation is broken
     for steps, _, _ in spends:
@@ -221,6 +226,8 @@ def _by_enrolment(database: sqlite3.Connection, broken: bool, spent: Spent) -> d
     for enrolment, run, plan, body, first in open_now:
         budget = Budget.model_validate(json.loads(body)["budget"])
         add(enrolment, _Row(first, run, _events(plan), budget=budget))
+    for enrolment, run, plan, first in lost:
+        add(enrolment, _Row(first, run, _events(plan), lost=True))
     return found
 
 
@@ -254,5 +261,7 @@ def _account(history: list[int], by_enrolment: dict[int, list[_Row]]) -> Account
 
 def _run(rows: list[_Row]) -> RunSpend:
     spent = tuple(row.event for row in rows if row.event is not None)
+    if any(row.lost for row in rows):
+        return RunSpend(tuple(reserved(rows[-1].plan, spent)), rows[-1].plan)
     budgets = [row.budget for row in rows if row.budget is not None]
     return RunSpend(spent, rows[-1].plan, budgets[0] if budgets else None)

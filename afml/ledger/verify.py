@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import json
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,10 +45,14 @@ class Evidence:
     peers: Mapping[str, bytes] = field(default_factory=dict)
     countersignatures: int = 0
 
-    def all_heads(self, names: Collection[str], node: int | None) -> list[str]:
-        """The heads of a ledger that others have kept, those that came with its node's updates included."""
-        nodes = [(r, spends.node_in(r, names, node)) for r in self.transcript]
-        return [*self.heads, *(r.receipts[n].checkpoint for r, n in nodes if n in r.receipts)]
+    def all_heads(self, copy: Copy, node: int | None) -> list[str]:
+        """The heads of a ledger that others have kept, those that came with its node's updates included.
+
+        Left out are those of entries that were lost with the ledger, of a run that is charged whole for it.
+        """
+        nodes = [(r, spends.node_in(r, copy.names, node)) for r in self.transcript]
+        sent = (r.receipts[n].checkpoint for r, n in nodes if n in r.receipts and not copy.lost.knows_not(r, n))
+        return [*self.heads, *sent]
 
 
 def verify(folder: Path, *, key: bytes, node: int | None = None, evidence: Evidence | None = None) -> Verification:
@@ -160,7 +164,7 @@ def _check_heads(copy: Copy, evidence: Evidence, node: int | None, key: bytes) -
     for at, (_, _, head) in zip(own, list(parsed), strict=True):
         if head is not None and head.size != at:
             result.add("edited-row", f"head of size {head.size}", f"is stored as the head of {at} entries")
-    for note in dict.fromkeys(evidence.all_heads(copy.names, node)):
+    for note in dict.fromkeys(evidence.all_heads(copy, node)):
         parsed.append((note, True, _head(copy, note, keys, "a head kept by others")))
     roots = _roots(copy.leaves, {head.size for _, _, head in parsed if head})
     result.root = roots[size].hex()

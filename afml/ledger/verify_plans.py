@@ -10,17 +10,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter as Tally
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from afml.core.config import canonical_json
 from afml.ledger import filtering
+from afml.ledger.verify_lost import LOST, Mechanisms, tally
 from afml.ledger.verify_records import renamed
 from afml.ledger.verify_spends import AGREEMENT, Copy
-
-Mechanisms = Tally[tuple[float, float]]
-"""(sample rate, noise multiplier) -> steps."""
 
 
 @dataclass
@@ -36,6 +34,7 @@ class _Run:
     budget: Mapping[str, Any] | None = None
     reserved: bool = False
     closed: bool = False
+    lost: bool = False
     approved: bool = False
 
     @property
@@ -45,11 +44,11 @@ class _Run:
     def charge(self) -> Mechanisms:
         """What other runs must leave room for."""
         charged = Mechanisms()
-        if not (self.open or self.spent):
+        if not (self.open or self.lost or self.spent):
             return charged
         for kind in self.plan | self.spent:
             full_batch = kind[0] == 1.0
-            planned = self.plan[kind] if self.open or not full_batch else 0
+            planned = self.plan[kind] if self.open or self.lost or not full_batch else 0
             charged[kind] = max(planned, self.spent[kind])
         return charged
 
@@ -76,7 +75,7 @@ def check_plans(copy: Copy) -> None:
         if kind == "approval":
             run.approved = True
         elif kind == "closing":
-            run.closed = True
+            run.closed, run.lost = True, body.get("reason") == LOST
         elif kind == "reservation":
             reservations += 1
             _begin(run, body)
@@ -91,7 +90,7 @@ def check_plans(copy: Copy) -> None:
 
 def _begin(run: _Run, body: Mapping[str, Any]) -> None:
     run.reserved, run.enrolment, run.insecure = True, str(body.get("enrolment")), bool(body.get("insecure"))
-    run.expires_ms, run.plan, run.budget = int(body.get("expires_ms", 0)), _tally(body.get("plan", ())), body
+    run.expires_ms, run.plan, run.budget = int(body.get("expires_ms", 0)), tally(body.get("plan", ())), body
 
 
 def _check_policy(copy: Copy, position: int, body: Mapping[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
@@ -169,7 +168,7 @@ def _check_limit(copy: Copy, where: str, blocks: list[Mechanisms], limit: Mappin
 
 
 def _check_spend(copy: Copy, where: str, body: Mapping[str, Any], run: _Run) -> None:
-    run.spent.update(_tally([body.get("mechanism")]))
+    run.spent.update(tally([body.get("mechanism")]))
     if not run.reserved:
         copy.result.add("unreserved-spend", where, "no plan was set aside for it")
         return
@@ -191,7 +190,7 @@ def _check_claim(
         return
     worst = 0.0
     for history in _histories(current, runs, members):
-        spent = [runs[one] for one in history if runs[one].spent]
+        spent = [runs[one] for one in history if runs[one].spent or runs[one].lost]
         blocks = [dict(_stated(one, current=one is current)) for one in spent]
         if len(blocks) > 1:  # one alone is composed as fixed, which is checked with the fixed plans
             worst = max(worst, filtering.spend(blocks, float(claim["delta"])).ple_sigma)
@@ -201,9 +200,11 @@ def _check_claim(
 
 
 def _stated(run: _Run, *, current: bool) -> Mechanisms:
-    """What a run counts in a statement of what is spent: full batches as taken, the others as planned."""
+    """What a run counts in a statement of what is spent: full batches as taken, the others as planned, all if lost."""
     if current:
         return run.spent
+    if run.lost:
+        return run.charge()
     return Mechanisms({kind: n if kind[0] == 1.0 else max(n, run.plan[kind]) for kind, n in run.spent.items()})
 
 
@@ -231,12 +232,3 @@ def _histories(run: _Run, runs: Mapping[str, _Run], members: Mapping[str, set[by
 def _full_batch(mechanisms: Mechanisms) -> float:
     """mu^2 of the full-batch steps."""
     return math.fsum(steps / z**2 for (q, z), steps in mechanisms.items() if q == 1.0)
-
-
-def _tally(events: Iterable[Any]) -> Mechanisms:
-    found = Mechanisms()
-    for event in events:
-        if isinstance(event, dict):
-            kind = float(event.get("sample_rate", 1.0)), float(event.get("noise_multiplier", 0.0))
-            found[kind] += int(event.get("steps", 1))
-    return found

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from afml.ledger import independent
 from afml.ledger.findings import Agreement, Verification
 from afml.ledger.transcript import PublishedRound
+from afml.ledger.verify_lost import Lost, tally
 from afml.ledger.verify_records import renamed
 
 AGREEMENT = 0.02
@@ -43,6 +44,11 @@ class Copy:
         """Its name, and those before an import."""
         imports = [str(body.get("origin")) for body in self.bodies if body.get("kind") == "import"]
         return [self.result.origin, *imports]
+
+    @functools.cached_property
+    def lost(self) -> Lost:
+        """Runs that were open in a backup which was put back."""
+        return Lost(self.bodies)
 
 
 def check_repeats(copy: Copy) -> None:
@@ -77,6 +83,8 @@ def check_transcript(copy: Copy, transcript: Sequence[PublishedRound], given: in
         if node is None or node not in r.cohort:
             continue
         count += 1
+        if (r.run, r.round, r.attempt) not in spends and copy.lost.excuses(r, node):
+            continue
         _check_receipt(copy, r, node, where, used)
         if (found := spends.get((r.run, r.round, r.attempt))) is None:
             code = "hidden-round" if r.run in runs else "hidden-run"
@@ -85,6 +93,9 @@ def check_transcript(copy: Copy, transcript: Sequence[PublishedRound], given: in
         _compare(copy, r, *found, where)
     if unknown:
         problem = f"{unknown} published rounds without a receipt of this ledger: its number in them is not known"
+        copy.result.unchecked.append(problem)
+    for run, rounds in copy.lost.excused.items():
+        problem = f"{rounds} rounds of run {run} are in no entry since a backup was put back: its whole plan is charged"
         copy.result.unchecked.append(problem)
     if transcript:
         copy.result.checked.append(f"{count} published rounds of this node against its ledger")
@@ -150,11 +161,12 @@ def check_accounting(copy: Copy) -> None:
         if known < sum(index < position for index in renamings):  # more names were one person's by then
             histories, known = _histories(copy, position), sum(index < position for index in renamings)
         if isinstance(mechanism, dict):
-            rate, steps = float(mechanism.get("sample_rate", 1.0)), int(mechanism.get("steps", 1))
-            tally = counts.setdefault(enrolment, Tally())
-            tally[rate, float(mechanism.get("noise_multiplier", 0.0))] += steps
+            counts.setdefault(enrolment, Tally()).update(tally([mechanism]))
         if position in wanted:
-            _recompute(copy, position, body, histories.get(enrolment, {frozenset([enrolment])}), counts)
+            charged = {name: Tally(its) for name, its in counts.items()}
+            for other, whole in copy.lost.charged(position):
+                charged.setdefault(other, Tally()).update(whole)
+            _recompute(copy, position, body, histories.get(enrolment, {frozenset([enrolment])}), charged)
     if wanted:
         copy.result.checked.append(f"{len(wanted)} recorded spends with dp-accounting")
     for position, body in enumerate(copy.bodies):
