@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from afml.consortium import messages
 from afml.consortium.roster import Roster
 from afml.core.config import Settings, Signed, later
-from afml.core.errors import InputError
+from afml.core.errors import InputError, IntegrityError
 from crypto.public.signing import verify
 
 Role = Literal["train", "holdout"]
@@ -103,7 +103,11 @@ def read_cards(paths: Sequence[Path], roster: Roster) -> list[NodeCard]:
             raise InputError(
                 f"node {card.node} is not on the roster", where=path, cure="use this consortium's cards"
             ) from None
-        verify(key, messages.node_card(card.unsigned()), bytes.fromhex(card.signature), where=path)
+        try:
+            verify(key, messages.node_card(card.unsigned()), bytes.fromhex(card.signature), where=path)
+        except IntegrityError as error:
+            cure = "where its institution has another key since, have it run `afml prepare` with its present kit"
+            raise IntegrityError(error.problem, where=path, cure=cure) from None
         cards[card.node] = card
     declared: dict[DataAgreement, list[int]] = {}
     for card in cards.values():

@@ -9,10 +9,11 @@ from click.testing import CliRunner
 
 from afml.cli.configure import configure
 from afml.consortium import messages, runfile
-from afml.consortium.card import NodeCard
+from afml.consortium.card import NodeCard, read_cards
+from afml.consortium.history import load_roster
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.run import RunConfig
-from afml.core.errors import AfmlError, ConfigError, InputError
+from afml.core.errors import AfmlError, ConfigError, InputError, IntegrityError
 from afml.masking.chosen import genotypes, masking_settings
 from afml.masking.plan import parameter_counts
 from afml.masking.settings import RISK, GameSettings, MaskingSettings
@@ -179,3 +180,12 @@ def test_components_that_the_sites_do_not_have_are_refused(kits: Path, tmp_path:
         "configure the run again"
     )
     assert not (tmp_path / "run.json").exists()
+
+
+def test_a_card_that_another_key_signed_names_the_way_out(kits: Path, tmp_path: Path) -> None:
+    """As it is once its institution has changed keys."""
+    signed = NodeCard.load(kits / "card-1.json")
+    other = sign(load_node_kit(kits / "node-2").signing_key, messages.node_card(signed.unsigned())).hex()
+    (tmp_path / "card-1.json").write_text(signed.model_copy(update={"signature": other}).model_dump_json())
+    with pytest.raises(IntegrityError, match=r"card-1\.json: signature does not match .* run `afml prepare`"):
+        read_cards([tmp_path / "card-1.json"], load_roster(kits / "coordinator"))
