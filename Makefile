@@ -28,12 +28,12 @@ export PYTHONDONTWRITEBYTECODE ?=
 # No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
 export MPLBACKEND := Agg
 
-.PHONY: help readme setup demo demo-biobank golden reproduce reproduce-quick reproduce-extended reproduce-small reproduce-attacks reproduce-attributes reproduce-examples test simulate soak fuzz check map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-evaluation bench-evaluation-large bench-peers bench-paired clean
+.PHONY: help readme setup demo demo-biobank golden reproduce reproduce-quick reproduce-extended reproduce-small reproduce-attacks reproduce-attributes reproduce-examples test simulate soak drill fuzz check map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-evaluation bench-evaluation-large bench-peers bench-paired clean
 
 help:
 	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED= TRUST=sums]   five institutions on this machine"
 	@echo "make demo-biobank [PEOPLE=100000]   five simulated biobanks, ten traits, one release"
-	@echo "make test     all tests        make check   types, style, layers, wire code    make simulate [SCHEDULES=10000] [HISTORIES=2000]   faults, hostile parties   make soak   real processes killed   make fuzz   damaged files"
+	@echo "make test     all tests        make check   types, style, layers, wire code    make simulate [SCHEDULES=10000] [HISTORIES=2000]   faults, hostile parties   make soak   real processes killed   make drill [STORE=]   everything lost and renewed in mid-run   make fuzz   damaged files"
 	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-small DATA=DIR   make reproduce-quick   make reproduce-attacks DATA=DIR   make reproduce-attributes DATA=DIR   make reproduce-examples DATA=DIR [SEEDS=20]"
 	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory, bench-genomes, bench-evaluation; bench-evaluation-large of 500,000 people; bench-peers beside NVFlare, bench-paired OLD=DIR beside an older checkout)    make setup   only the environment"
 
@@ -136,6 +136,13 @@ SOAK_ROUNDS ?= 2000
 soak: export AFML_SOAK_ROUNDS := $(SOAK_ROUNDS)
 soak: $(READY)
 	"$(PY)" -m pytest tests/federation/test_soak.py -q --timeout=0
+
+# The drill of docs/OPERATIONS.md: every machine lost in turn, everything renewed, in the middle of a run; `make test` takes
+# 150 rounds. STORE=postgresql://USER@HOST/DATABASE: two aggregators, of which one takes over.
+DRILL_ROUNDS ?= 500
+STORE ?=
+drill: $(READY)
+	@"$(PY)" -m benchmarks.drill --rounds "$(DRILL_ROUNDS)" $(if $(STORE),--store "$(STORE)")
 
 # 1,000 damaged files against a slow reader; `make test` takes every sixth.
 fuzz: export AFML_FUZZ := all
