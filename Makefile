@@ -28,12 +28,12 @@ export PYTHONDONTWRITEBYTECODE ?=
 # No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
 export MPLBACKEND := Agg
 
-.PHONY: help readme setup demo demo-biobank golden reproduce reproduce-quick reproduce-extended reproduce-small reproduce-attacks reproduce-attributes reproduce-examples test simulate soak drill fuzz check map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-evaluation bench-evaluation-large bench-peers bench-paired clean
+.PHONY: help readme setup demo demo-biobank golden reproduce reproduce-quick reproduce-extended reproduce-small reproduce-attacks reproduce-attributes reproduce-examples test simulate soak drill fuzz check docs map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-evaluation bench-evaluation-large bench-peers bench-paired clean
 
 help:
 	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED= TRUST=sums]   five institutions on this machine"
 	@echo "make demo-biobank [PEOPLE=100000]   five simulated biobanks, ten traits, one release"
-	@echo "make test     all tests        make check   types, style, layers, wire code    make simulate [SCHEDULES=10000] [HISTORIES=2000]   faults, hostile parties   make soak   real processes killed   make drill [STORE=]   everything lost and renewed in mid-run   make fuzz   damaged files"
+	@echo "make test     all tests        make check   types, style, layers, wire code    make docs   the documents as a site    make simulate [SCHEDULES=10000] [HISTORIES=2000]   faults, hostile parties   make soak   real processes killed   make drill [STORE=]   everything lost and renewed in mid-run   make fuzz   damaged files"
 	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-small DATA=DIR   make reproduce-quick   make reproduce-attacks DATA=DIR   make reproduce-attributes DATA=DIR   make reproduce-examples DATA=DIR [SEEDS=20]"
 	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory, bench-genomes, bench-evaluation; bench-evaluation-large of 500,000 people; bench-peers beside NVFlare, bench-paired OLD=DIR beside an older checkout)    make setup   only the environment"
 
@@ -160,6 +160,12 @@ check: $(READY)
 readme: $(READY)
 	"$(PY)" tools/results_table.py
 	"$(PY)" tools/examples_table.py
+
+# The documents as a site in build/site, its reference made from the code. A warning is an error.
+docs: $(READY)
+	"$(PY)" tools/reference.py
+	"$(PY)" -m sphinx -q -W --keep-going -b html -c docs/site -d build/site-doctrees . build/site
+	@echo "docs: build/site/docs/index.html"
 
 # The map in docs/ARCHITECTURE.md is the tree on disk.
 map: $(READY)

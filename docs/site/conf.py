@@ -1,0 +1,27 @@
+"""The site of the documents: `make docs`. Sphinx reads the repository's own pages where they lie.
+
+What `tools/reference.py` makes of the code stands beside them. The pages read as well without the site.
+"""
+
+project = "AFML"
+author = "the AFML authors"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+include_patterns = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/**",
+    "results/*.md",
+    "deploy/*.md",
+    "examples/*/*.md",
+]
+exclude_patterns = ["docs/site/**"]
+root_doc = "docs/index"
+nitpicky = False
+myst_heading_anchors = 4
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
+html_theme = "furo"
+html_title = "AFML"
+html_show_sourcelink = False
+html_copy_source = False

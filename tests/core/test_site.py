@@ -1,0 +1,78 @@
+"""The site of the documents is built without a warning, and its reference has all that the code has."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+
+from afml.cli.main import VERBS, cli
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    found = importlib.util.spec_from_file_location("reference", ROOT / "tools" / "reference.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_every_verb_and_option_is_in_the_reference(reference: ModuleType) -> None:
+    page = reference.commands()
+    for verb in VERBS:
+        command = cli.get_command(click.Context(cli), verb)
+        assert command is not None
+        waiting = [(f"afml {verb}", command)]
+        while waiting:
+            name, one = waiting.pop()
+            section = re.search(rf"^#+ {re.escape(name)}\n(.*?)(?=^#+ |\Z)", page, re.S | re.M)
+            assert section is not None, name
+            for option in one.params:
+                if isinstance(option, click.Option) and not option.hidden:
+                    assert option.opts[-1] in section[1], f"{name} {option.opts}"
+            if isinstance(one, click.Group):
+                subs = {sub: one.get_command(click.Context(one), sub) for sub in one.list_commands(click.Context(one))}
+                waiting += [(f"{name} {sub}", found) for sub, found in subs.items() if found and not found.hidden]
+
+
+def test_every_field_of_a_file_is_in_the_reference(reference: ModuleType) -> None:
+    page = reference.files()
+    for title, (module, name) in reference.FILES.items():
+        model = getattr(importlib.import_module(module), name)
+        section = page.split(f"## {title}\n")[1].split("\n## ")[0]
+        assert all(f"| `{field}` |" in section for field in model.model_fields), title
+
+
+def test_attributes_are_read_out_of_a_docstring(reference: ModuleType) -> None:
+    about, said = reference.described(
+        "A thing.\n\nMore of it,\nin two lines.\n\nAttributes:\n    a: First,\n        and on.\n    b, c: Both.\n"
+    )
+    assert about == "A thing. More of it, in two lines."
+    assert said == {"a": "First, and on.", "b": "Both.", "c": "Both."}
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "tools/reference.py"], cwd=ROOT, env=environment, check=True)
+    build = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-c", "docs/site"]
+    done = subprocess.run(
+        [*build, "-d", str(tmp_path / "doctrees"), ".", str(tmp_path / "site")],
+        cwd=ROOT, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > 40
+    # Nothing of it comes from elsewhere: pages are read offline.
+    loaded = re.compile(r"""<(?:script|link|img)[^>]+(?:src|href)="(https?:|//)""")
+    assert not [page.name for page in pages if loaded.search(page.read_text(encoding="utf-8"))]
