@@ -138,6 +138,7 @@ def _section(inputs: EvaluationInputs, linked: ReIdentification, about: Measured
         utility_auc=utility.auc,
         raw_auc=utility.raw_auc,
         utility_ratio=utility.ratio,
+        utility_ratio_ci95=utility.ratio_ci95 if utility.comparable else None,
         utility_ratio_chance_corrected=utility.chance_corrected,
         utility_ratio_vs_best_raw=utility.versus_best_raw,
         min_group_size=shape.smallest_group if inputs.grouped else None,

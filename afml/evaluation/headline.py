@@ -85,7 +85,7 @@ class Headline:
         measured = list(self.measured)
         for index in self.compared:
             outcome = asked.all[index]
-            (auc, _), (raw, _) = judged(as_read(told, outcome), outcome), judged(dosage, outcome)
+            auc, raw = judged(as_read(told, outcome), outcome).reached, judged(dosage, outcome).reached
             covariates = None if outcome.covariates is None else covariate_auc(outcome)
             utility = Utility(auc, raw, None, covariates, outcome.chance)
             measured[index] = Measured(self.measured[index].name, outcome, utility)

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import matplotlib
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from afml.core.files import write_bytes
 from afml.core.simulation import SIMULATION
 from afml.evaluation.attacks import ATTACKS
+from afml.evaluation.baselines import RANDOM
 from afml.evaluation.details import Details, PhenotypeDetails, every_phenotype
 from afml.evaluation.groups import ALLOWED
-from afml.evaluation.report import FrontierPoint, Report, compared_rows
-
-_COLOURS = ("#8a8f98", "#d97706", "#0f766e", "#7c3aed", "#be185d", "#2563eb", "#4d7c0f")
-_OWN = "#b91c1c"
-#: How `ReleaseSection.utility_measure` is written.
-MEASURES = {"auc": "AUC", "r2": "R²", "reconstruction": "reconstruction R²"}
+from afml.evaluation.plot import MEASURES, frontier_svg
+from afml.evaluation.report import BaselineRow, FrontierPoint, Report, compared_rows
 
 
 @dataclass(frozen=True)
@@ -41,50 +34,6 @@ class PageDetails:
     fill: Literal["major", "missing"]
     frontier: tuple[FrontierPoint, ...]
     measured: Details | None = None
-
-
-def frontier_svg(report: Report, frontier: tuple[FrontierPoint, ...]) -> str:
-    """RR (logarithmic) against utility ratio as an inline SVG that names no address."""
-    release = report.release
-    measure = MEASURES[release.utility_measure]
-    raw = "raw components" if release.utility_measure == "reconstruction" else f"raw {measure}"
-    with matplotlib.rc_context({"svg.hashsalt": "afml", "svg.fonttype": "path", "font.size": 10}):
-        figure = Figure(figsize=(8.2, 4.6), layout="constrained")
-        axes = figure.add_subplot()
-        floor = release.chance / 2
-        names = list(dict.fromkeys(point.name for point in frontier[1:]))
-        for index, name in enumerate(names):
-            points = [point for point in frontier[1:] if point.name == name]
-            colour = _COLOURS[index % len(_COLOURS)]
-            x, y = [p.utility_ratio for p in points], [max(p.rr, floor) for p in points]
-            if len(points) > 1:
-                axes.plot(x, y, "o-", color=colour, label=name, markersize=4, linewidth=1.3, alpha=0.9)
-            else:
-                axes.plot(x, y, "s", color=colour, label=name, markersize=7)
-        own = frontier[0]
-        low, high = release.rr_ci95
-        axes.errorbar(
-            [own.utility_ratio],
-            [max(own.rr, floor)],
-            yerr=[[own.rr - max(low, floor) if own.rr > floor else 0], [max(high - own.rr, 0)]],
-            fmt="*", color=_OWN, markersize=15, capsize=3, label=own.name, zorder=5,
-        )  # fmt: skip
-        axes.axhline(release.chance, color="#475569", linestyle=":", linewidth=1.2, label="chance")
-        axes.axvline(1.0, color="#cbd5e1", linewidth=1, zorder=0)
-        axes.set_yscale("log")
-        axes.set_ylim(floor * 0.9, 1.5)
-        axes.set_xlabel(f"utility ratio (released {measure} / {raw}, held-out people)")
-        axes.set_ylabel("re-identification rate")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-        axes.grid(True, which="major", color="#e2e8f0", linewidth=0.7)
-        axes.spines[["top", "right"]].set_visible(False)
-        figure.legend(loc="outside right upper", frameon=False, fontsize=9)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    svg = buffer.getvalue()
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.S)
-    # Namespaces are not needed inside HTML, and without them the page holds no address at all.
-    return re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", svg)
 
 
 def percent(value: float) -> str:
@@ -105,6 +54,15 @@ def points(value: float) -> str:
     """A difference of shares in percentage points, with its sign."""
     rounded = round(100 * value, 1)
     return f"{'+' if rounded > 0 else '−' if rounded < 0 else ''}{abs(rounded):.1f}"
+
+
+def better(report: Report) -> tuple[BaselineRow, ...]:
+    """Other ways to release the same people that beat this one: as much utility or more, at no higher RR."""
+    own = report.release
+    if not own.utility_comparable:
+        return ()
+    rows = (row for row in report.baselines if row.rr <= own.rr and row.utility_ratio >= own.utility_ratio)
+    return tuple({row.name: row for row in rows}.values())
 
 
 def _about(report: Report, details: Details) -> PhenotypeDetails | None:
@@ -148,5 +106,9 @@ def write_html(report: Report, details: PageDetails, path: Path) -> None:
         else max(more.phenotypes, key=lambda one: one.if_released.homogeneous_share, default=None),
         simulation=SIMULATION,
         plot=Markup(frontier_svg(report, details.frontier)),
+        small_plot=Markup(frontier_svg(report, details.frontier, small=True)),
+        frontier=details.frontier,
+        better=better(report),
+        rr_random=next((row.rr for row in report.baselines if (row.name, row.matched) == (RANDOM, "utility")), 0.0),
     )
     write_bytes(path, page.encode())

@@ -20,6 +20,17 @@ class Section(Settings):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class AboutSection(Section):
+    """Which run this is, and who asked."""
+
+    consortium: str
+    run: str
+    made: str = Field(pattern=r"^\d{4}-\d\d-\d\d$", description="day, UTC")
+    command: str = Field(description="of files and folders the names alone")
+    configuration: str = Field(pattern=r"^[0-9a-f]{64}$", description="digest of the signed run")
+    model: str = Field(pattern=r"^[0-9a-f]{64}$", description="digest of the trained model")
+
+
 class DataSection(Section):
     """What was evaluated."""
 
@@ -95,6 +106,11 @@ class ReleaseSection(Section):
     utility_auc: float = Share
     raw_auc: float = Share
     utility_ratio: float
+    utility_ratio_ci95: tuple[float, float] | None = Field(
+        default=None,
+        exclude_if=lambda interval: interval is None,
+        description="over as many other held-out people; models and noise as they are",
+    )
     utility_ratio_chance_corrected: float
     utility_ratio_vs_best_raw: float | None = Field(description="null where nothing is tuned: reconstruction")
     min_group_size: int | None = Field(ge=1)
@@ -171,6 +187,9 @@ class Report(Section):
         default="pooled",
         exclude_if=lambda scope: scope == "pooled",
         description="own: of one institution's file alone, which it made and keeps by itself",
+    )
+    about: AboutSection | None = Field(
+        default=None, exclude_if=lambda about: about is None, description="absent in reports of older versions"
     )
     data: DataSection
     privacy: PrivacySection

@@ -9,7 +9,8 @@ from afml.core.simulation import SIMULATION
 from afml.evaluation.details import Details, Row, every_phenotype
 from afml.evaluation.groups import ALLOWED
 from afml.evaluation.harder import Harder
-from afml.evaluation.page import MEASURES, percent
+from afml.evaluation.page import percent
+from afml.evaluation.plot import MEASURES
 from afml.evaluation.report import AttributeRow, ReleaseSection, Report, compared_rows
 
 
@@ -55,7 +56,9 @@ def _utility(release: ReleaseSection) -> list[tuple[str, str]]:
     figures = f"{MEASURES[release.utility_measure]} {release.utility_auc:.3f}, {raw} {release.raw_auc:.3f}"
     if not release.utility_comparable:
         return [("utility ratio", f"not comparable: on held-out people raw genotypes predict no phenotype ({figures})")]
-    lines = [("utility ratio", f"{release.utility_ratio:.3f} ({figures})")]
+    sure = release.utility_ratio_ci95
+    interval = "" if sure is None else f"95 %: {sure[0]:.3f} to {sure[1]:.3f}; "
+    lines = [("utility ratio", f"{release.utility_ratio:.3f} ({interval}{figures})")]
     if release.utility_measure != "reconstruction":
         lines.append(("  chance-corrected", f"{release.utility_ratio_chance_corrected:.3f}"))
     if release.utility_ratio_vs_best_raw is not None:

@@ -170,7 +170,7 @@ def _arm(data: StudyData, made: _Made, told: str, seed: int) -> Arm:
     case = _case(data, made, released, dosage)
     linked = attack_all(case, attackers())
     outcome = Outcome(made.disease, training)
-    (worth, _), (raw, _) = judged(as_read(decoder(records), outcome), outcome), judged(dosage, outcome)
+    worth, raw = judged(as_read(decoder(records), outcome), outcome).reached, judged(dosage, outcome).reached
     asked, patterns = _asked(data, dosage, seed, "super_pop" in told), len(np.unique(records, axis=0))
     return Arm(
         tells=told, method=plan.method, seed=seed, patterns=patterns,

@@ -11,21 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from afml.core.files import staged_file
-from afml.evaluation.baselines import BINNED, GROUPED_RANDOM, GROUPED_STATIC, RANDOM, RESPONSE, STATIC
-from afml.release.alternatives import NETWORK_MASKS
+from afml.evaluation import palette
 from afml.study.record import RunRecord
-from afml.study.rivals import ALL_PRIVATE, CODEBOOK, GREEDY, NETWORK, NO_DP, SENSITIVE, STATIC_SITES
 from afml.study.summary import is_plain, median
 
-OWN = "#b91c1c"
-#: name -> (colour, marker): the same in every figure.
-STYLE = {
-    RANDOM: ("#6b7280", "o"), GROUPED_RANDOM: ("#c4c8cf", "o"), STATIC: ("#d97706", "o"),
-    GROUPED_STATIC: ("#fbbf24", "o"), BINNED: ("#0f766e", "D"), RESPONSE: ("#7c3aed", "v"),
-    SENSITIVE: ("#111827", "s"), GREEDY: ("#2563eb", "s"), CODEBOOK: ("#0ea5e9", "P"), NETWORK: ("#be185d", "s"),
-    NETWORK_MASKS: ("#f472b6", "s"), NO_DP: ("#16a34a", "^"), ALL_PRIVATE: ("#4d7c0f", "X"),
-    STATIC_SITES: ("#92400e", "s"),
-}  # fmt: skip
+OWN = palette.OWN.colour
 CAUSAL_COLOURS = {5: "#2563eb", 20: "#d97706", 50: "#0f766e"}
 _FLOOR = 1e-4
 
@@ -64,11 +54,12 @@ def frontier(records: Sequence[RunRecord], ple: float = 0.9) -> Figure | None:
     figure, panels = _axes(len(causal))
     for axes, count in zip(panels, causal, strict=True):
         members = [r for r in chosen if r.settings.causal == count]
-        for name, (colour, marker) in STYLE.items():
+        for name in palette.names():
+            colour, marker, kind = palette.style_of(name)
             points = _levels(members, name)
             if points:
                 x, y = zip(*points, strict=True)
-                line = "-" if len(points) > 1 else ""
+                line = kind if len(points) > 1 else ""
                 axes.plot(x, y, line, marker=marker, color=colour, label=name, markersize=5, linewidth=1.2, alpha=0.9)
         own = [(p.utility_ratio, max(p.rr, _FLOOR)) for r in members for p in r.operating_points]
         if own:

@@ -6,16 +6,13 @@ again. In a consortium each institution assesses its own file alone, by the same
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afml import __version__
 from afml.audit.run import AuditResult, attackable, audit_run
 from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
@@ -52,14 +49,13 @@ from afml.trial.attributes import attributes_of
 from afml.trial.auditing import subject_of
 from afml.trial.bench import labels_of
 from afml.trial.parties import Traffic
+from afml.trial.provenance import about, versions
 from afml.trial.served import names_of, served
 from node.inuse import in_use
 from node.privacy import PrivacyStatement
 from node.release import make_plan
 from node.released import read_aligned, released_plan
 from node.workspace import Workspace
-
-_PACKAGES = ("torch", "opacus", "tenseal", "grpcio", "numpy", "cyvcf2", "dp-accounting", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -158,6 +154,7 @@ def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
     drawn = SitePanel.load(trial.files.site_panel).drawn_people
     report = Report(
         scope="pooled" if trial.aggregator else "own",
+        about=about(trial.config, TrainedModel.load(trial.spaces[0].model(trial.config.run))),
         data=DataSection(
             kind=trial.data_kind, people=sum(len(one.dosage) for one in inputs.institutions),
             panel=0 if drawn else len(inputs.panel), panel_drawn=drawn, sites=trial.config.data.features,
@@ -173,7 +170,7 @@ def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
         phenotype=_phenotype(trial.about),
         sampled=found.sampled,
         seconds=seconds,
-        versions=_versions(),
+        versions=versions(),
     )  # fmt: skip
     return Assessment(report, plan, found, audited)
 
@@ -285,8 +282,3 @@ def _phenotype(path: Path | None) -> PhenotypeSection:
     except ValueError:
         cure = "simulate the phenotype again"
         raise InputError("is not what `afml phenotypes` writes", where=path, cure=cure) from None
-
-
-def _versions() -> dict[str, str]:
-    found = {name: version(name) for name in _PACKAGES}
-    return {"afml": __version__, "python": platform.python_version(), "platform": platform.platform(), **found}

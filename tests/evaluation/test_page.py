@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from afml.evaluation.attacks import ATTACKS
+from afml.evaluation.baselines import BINNED, GROUPED_RANDOM, GROUPED_STATIC, RANDOM, RESPONSE, STATIC
 from afml.evaluation.details import Details
-from afml.evaluation.page import PageDetails, amount, percent, points, write_html
-from afml.evaluation.report import FrontierPoint, Report
+from afml.evaluation.page import PageDetails, amount, better, percent, points, write_html
+from afml.evaluation.palette import OWN, known, names, style_of
+from afml.evaluation.report import AboutSection, BaselineRow, FrontierPoint, Report
 from tests.evaluation.example import DETAILS, with_release
 
 
@@ -116,3 +118,64 @@ def test_every_attack_is_explained_and_an_unknown_one_is_listed(tmp_path: Path) 
     for name in ATTACKS.names():
         assert f"<td>{name}</td><td>{ATTACKS.get(name).guess}</td>" in text
     assert "<td>somebody&#39;s own</td><td></td>" in text
+
+
+def test_every_headline_has_its_interval_and_the_page_says_where_it_comes_from(report: Report, tmp_path: Path) -> None:
+    about = AboutSection(
+        consortium="north", run="first", made="2026-01-02", command="afml evaluate --out report",
+        configuration="c" * 64, model="d" * 64,
+    )  # fmt: skip
+    release = report.release.model_copy(update={"utility_ratio_ci95": (0.912, 1.034)})
+    told = report.model_copy(update={"about": about, "release": release})
+    point = FrontierPoint(name="AFML release", level="", rr=release.rr, utility_ratio=release.utility_ratio)
+    write_html(told, PageDetails("codebook", "missing", (point,)), tmp_path / "r.html")
+    text = re.sub(r"\s+", " ", (tmp_path / "r.html").read_text())
+    for phrase in (
+        "95 %: 0.912 to 1.034 over other held-out people", "Run <b>first</b> of consortium <b>north</b>, 2026-01-02",
+        "run first, north, 2026-01-02</title>", "c" * 16, "d" * 16, "Made by <code>afml evaluate --out report</code>",
+    ):  # fmt: skip
+        assert phrase in text
+    assert "c" * 17 not in text
+    assert Report.model_validate_json(told.model_dump_json()) == told
+
+
+def test_a_baseline_that_does_better_is_named(report: Report, tmp_path: Path) -> None:
+    release = report.release.model_copy(update={"rr": 0.01, "utility_ratio": 0.9, "utility_comparable": True})
+    rows = (
+        BaselineRow(name="random masking", matched="utility", rr=1.0, utility_ratio=0.95),
+        BaselineRow(name="binned risk score", matched="utility", rr=0.009, utility_ratio=0.9),
+        BaselineRow(name="static top sites", matched="utility", rr=0.009, utility_ratio=0.89),
+    )
+    told = report.model_copy(update={"release": release, "baselines": rows})
+    assert [row.name for row in better(told)] == ["binned risk score"]
+    point = FrontierPoint(name="AFML release", level="", rr=0.01, utility_ratio=0.9)
+    write_html(told, PageDetails("codebook", "missing", (point,)), tmp_path / "r.html")
+    text = re.sub(r"\s+", " ", (tmp_path / "r.html").read_text())
+    assert "<b>binned risk score</b> does better here than this release" in text
+    assert "A binned score is no VCF" in text
+
+
+def test_the_plot_has_its_points_as_a_table_and_a_form_for_phones(page: Path) -> None:
+    text = page.read_text()
+    assert len(re.findall(r"<svg", text)) == 2
+    identifiers = re.findall(r'id="(\w+)"', text)
+    drawn = [one for one in identifiers if re.fullmatch(r"[mp][0-9a-f]{10}", one)]
+    assert len(drawn) == len(set(drawn))
+    table = re.search(r"<summary>The plot as a table</summary>(.*?)</details>", text, re.S)
+    assert table is not None
+    for cell in ("keep 0.1", "0.700", "&lt;b&gt;other&lt;/b&gt;", "2.0 %"):
+        assert cell in table[1]
+
+
+def test_a_method_looks_the_same_in_every_chart_and_unlike_any_other_in_grey() -> None:
+    for chart in (
+        (RANDOM, STATIC, BINNED, RESPONSE, GROUPED_RANDOM, GROUPED_STATIC),
+        ("greedy codebook", "codebook", "network codebook", "network masks, ungrouped", "static codebook"),
+    ):  # fmt: skip
+        looks = [(style_of(name).marker, style_of(name).line) for name in chart]
+        assert len(looks) == len(set(looks))
+        assert all(known(name) for name in chart)
+    colours = {name: style_of(name).colour for name in names()}
+    one = [colour for name, colour in colours.items() if name not in ("codebook", "binned first component")]
+    assert len(one) == len(set(one))
+    assert OWN.colour not in one

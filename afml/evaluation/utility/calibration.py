@@ -30,18 +30,39 @@ class Calibration:
     slope: float | None
 
 
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What the fixed pipeline makes of records.
+
+    Attributes:
+        reached: Held-out AUC, or R^2 of a quantitative trait.
+        predicted: float64[held-out people], log-odds or values; all equal where no record varies.
+        calibration: Of a binary outcome.
+    """
+
+    reached: float
+    predicted: Float64
+    calibration: Calibration | None
+
+
 def calibration(records: Int8 | Float64, outcome: Outcome) -> Calibration:
     """Calibration of the fixed pipeline on raw or released records, int8[n, S], of a binary outcome."""
-    found = judged(as_read(records, outcome), outcome)[1]
+    found = judged(as_read(records, outcome), outcome).calibration
     assert found is not None
     return found
 
 
-def judged(records: Int8 | Float64, outcome: Outcome) -> tuple[float, Calibration | None]:
-    """Held-out AUC of the fixed pipeline on records as they are read, and its calibration if the outcome is binary."""
+def judged(records: Int8 | Float64, outcome: Outcome) -> Judged:
+    """The fixed pipeline on records as they are read."""
     features, model = features_of(records, outcome), fixed_model(outcome)
     reached = held_out(features, outcome, model)
-    return reached, None if outcome.quantitative else _calibration(features, outcome, model)
+    others = ~outcome.training
+    if features.shape[1] == 0:
+        predicted = np.zeros(int(others.sum()))
+    else:
+        told = model.predict if outcome.quantitative else model.decision_function
+        predicted = np.asarray(told(features[others]), dtype=np.float64)
+    return Judged(reached, predicted, None if outcome.quantitative else _calibration(features, outcome, model))
 
 
 def _calibration(features: Floats, outcome: Outcome, model: Any) -> Calibration:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from afml.evaluation.attacks.base import Float64, Int8
 from afml.evaluation.utility.calibration import Calibration, judged
+from afml.evaluation.utility.interval import Interval, ratio_interval
 from afml.evaluation.utility.large import Penalty
 from afml.evaluation.utility.outcome import Outcome
 from afml.evaluation.utility.pipeline import covariate_auc, fixed_model, held_out, standardise
@@ -33,6 +34,7 @@ class Utility:
             is tuned (`reconstruction`).
         covariates_auc: Fixed pipeline on covariates alone; None where there are none.
         chance: AUC 0.5, or R^2 0.
+        ratio_ci95: 95 % interval of `ratio` over held-out people (`interval`); None where there is none.
     """
 
     auc: float
@@ -40,6 +42,7 @@ class Utility:
     best_raw_auc: float | None
     covariates_auc: float | None = None
     chance: float = 0.5
+    ratio_ci95: Interval | None = None
 
     @property
     def base(self) -> float:
@@ -99,16 +102,17 @@ def utility_and_calibration(
         outcome: What is predicted.
         penalty: Of the best raw model, where it was chosen already (`penalties`).
     """
-    auc, shown = judged(as_read(released, outcome), outcome)
-    raw, true = judged(dosage, outcome)
+    shown, true = judged(as_read(released, outcome), outcome), judged(dosage, outcome)
     utility = Utility(
-        auc,
-        raw,
+        shown.reached,
+        true.reached,
         best_raw_auc(dosage, outcome, penalty),
         None if outcome.covariates is None else covariate_auc(outcome),
         outcome.chance,
+        ratio_interval(outcome.phenotype[~outcome.training], shown.predicted, true.predicted),
     )
-    return utility, None if shown is None or true is None else (shown, true)
+    both = shown.calibration, true.calibration
+    return utility, None if both[0] is None or both[1] is None else (both[0], both[1])
 
 
 def reconstruction(
