@@ -28,14 +28,14 @@ export PYTHONDONTWRITEBYTECODE ?=
 # No telemetry, no look-ups: matplotlib and friends stay inside the checkout.
 export MPLBACKEND := Agg
 
-.PHONY: help readme setup demo demo-biobank golden reproduce reproduce-quick reproduce-extended reproduce-small reproduce-attacks reproduce-attributes reproduce-examples test simulate soak drill fuzz check docs map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-evaluation bench-evaluation-large bench-peers bench-paired clean
+.PHONY: help readme setup demo demo-biobank golden reproduce reproduce-quick reproduce-extended reproduce-small reproduce-attacks reproduce-attributes reproduce-examples test simulate soak drill fuzz check docs wheel install map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-evaluation bench-evaluation-large bench-peers bench-paired clean
 
 help:
 	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED= TRUST=sums]   five institutions on this machine"
 	@echo "make demo-biobank [PEOPLE=100000]   five simulated biobanks, ten traits, one release"
 	@echo "make test     all tests        make check   types, style, layers, wire code    make docs   the documents as a site    make simulate [SCHEDULES=10000] [HISTORIES=2000]   faults, hostile parties   make soak   real processes killed   make drill [STORE=]   everything lost and renewed in mid-run   make fuzz   damaged files"
 	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-small DATA=DIR   make reproduce-quick   make reproduce-attacks DATA=DIR   make reproduce-attributes DATA=DIR   make reproduce-examples DATA=DIR [SEEDS=20]"
-	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory, bench-genomes, bench-evaluation; bench-evaluation-large of 500,000 people; bench-peers beside NVFlare, bench-paired OLD=DIR beside an older checkout)    make setup   only the environment"
+	@echo "make bench    speed figures (bench-codec, bench-privacy, bench-memory, bench-genomes, bench-evaluation; bench-evaluation-large of 500,000 people; bench-peers beside NVFlare, bench-paired OLD=DIR beside an older checkout)    make setup   only the environment   make install [PREFIX=~/.local]   afml on the path   make wheel   dist/afml-*.whl"
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "setup: no python3.11 found on PATH; install it"; exit 2; }
@@ -161,6 +161,20 @@ readme: $(READY)
 	"$(PY)" tools/results_table.py
 	"$(PY)" tools/examples_table.py
 
+# One file to install anywhere: the same source gives the same bytes.
+wheel: $(READY)
+	@"$(PY)" tools/wheel.py
+
+# `afml` on the path of the account that types this, from this checkout.
+PREFIX ?= $(HOME)/.local
+install: $(READY)
+	@mkdir -p "$(PREFIX)/bin"
+	@if [ -e "$(PREFIX)/bin/afml" ] && [ "$$(readlink "$(PREFIX)/bin/afml")" != "$(CURDIR)/.venv/bin/afml" ]; then \
+		echo "install: $(PREFIX)/bin/afml is there and not of this checkout; remove it, or give PREFIX=FOLDER"; exit 2; fi
+	@ln -sf "$(CURDIR)/.venv/bin/afml" "$(PREFIX)/bin/afml"
+	@echo "install: $(PREFIX)/bin/afml"
+	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "install: that folder is not on your path: export PATH=\"$(PREFIX)/bin:\$$PATH\"";; esac
+
 # The documents as a site in build/site, its reference made from the code. A warning is an error.
 docs: $(READY)
 	"$(PY)" tools/reference.py
@@ -210,5 +224,10 @@ bench-paired: $(READY)
 	@test -n "$(OLD)" || { echo "bench-paired: give OLD=FOLDER, a checkout of another commit"; exit 2; }
 	@"$(PY)" -m benchmarks.paired "$(OLD)" . --pairs "$(PAIRS)"
 
+# Never a ledger: what people have spent is not made again. runs/ is left as it is, and what under build/ holds one too.
 clean:
-	rm -rf .venv build runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache
+	@for made in build/*; do \
+		if [ -e "$$made" ] && find "$$made" -type d -name ledger | grep -q .; then echo "clean: kept $$made, which holds a ledger"; \
+		else rm -rf "$$made"; fi; done
+	@if [ -d runs ]; then echo "clean: kept runs/, which holds ledgers"; fi

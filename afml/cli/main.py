@@ -16,6 +16,7 @@ from types import FrameType
 import click
 
 from afml import __version__
+from afml.cli.examples import with_examples
 from afml.core.errors import AfmlError, GateError
 from afml.core.plain import plain_line
 
@@ -38,6 +39,7 @@ VERBS = {
     ),
     "node": ("afml.cli.node", "Institution: take part in one run; `afml node leave` ends it."),
     "overlap": ("afml.cli.overlap", "Institution: find people enrolled at two, so that one leaves them out."),
+    "next": ("afml.cli.next", "What comes next for a party, and who does it."),
     "status": ("afml.cli.status", "Operator: where runs stand and whom they wait for."),
     "doctor": ("afml.cli.doctor", "Operator: what would keep this party from taking part, and its cure."),
     "model": ("afml.cli.model", "Look at saved models; export one for other programs."),
@@ -53,6 +55,18 @@ VERBS = {
     "ledger": ("afml.cli.ledger", "Back up, restore and succeed a ledger; hand out kept heads."),
     "withdraw": ("afml.cli.withdraw", "Institution: people take their consent back."),
     "demo": ("afml.cli.demo", "A whole consortium on this machine."),
+    "completion": ("afml.cli.completion", "What makes a shell complete verbs and options."),
+}
+#: Who begins with them -> verbs, in the order of work.
+SECTIONS = {
+    "Try it": ("demo", "split", "phenotypes", "plan", "privacy"),
+    "Any party": ("keys", "next", "status", "doctor", "completion"),
+    "Coordinator": ("consortium", "panel", "configure"),
+    "Aggregator": ("aggregator",),
+    "Institution: before a run": ("policy", "prepare", "overlap", "run"),
+    "Institution: a run and after it": ("node", "model", "predict", "mask", "evaluate", "reassess", "withdraw"),
+    "Privacy officer": ("audit", "ledger"),
+    "Task author and study": ("task", "reproduce"),
 }
 
 
@@ -65,11 +79,20 @@ class _Verbs(click.Group):
             return None
         command = getattr(importlib.import_module(VERBS[cmd_name][0]), cmd_name)
         assert isinstance(command, click.Command)
-        return command
+        return with_examples(command, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=VERBS, ctx=ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
+        width = max(map(len, VERBS))
+        for title, verbs in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(verb.ljust(width), VERBS[verb][1]) for verb in verbs])
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
 from afml.core.errors import InputError
@@ -136,22 +138,59 @@ class EventReader:
             raise InputError("holds a line that is no event", where=self._path) from None
 
 
+#: Seconds after which a step that nobody watches on a terminal says that it is still at it.
+QUIET_S = 30.0
+
+
 class Step:
     """One running step of a command; `advance` moves its bar, `note` says what it is doing."""
 
     def __init__(self, label: str, total: int | None, progress: Progress | None) -> None:
         self.label, self.total, self._progress = label, total, progress
         self._id = progress.add_task(label, total=total) if progress else None
+        self._done, self._doing, self._started = 0, "", time.monotonic()
+
+    @property
+    def standing(self) -> str:
+        """Where it stands, in one line: what it is doing, how much is done, and how long that took and may yet take."""
+        elapsed = time.monotonic() - self._started
+        told = f"{self.label}: {self._doing}" if self._doing else self.label
+        if self.total and self._done:
+            left = elapsed * max(self.total - self._done, 0) / self._done
+            return plain_line(f"{told}: {self._done} of {self.total}, {elapsed:.0f} s so far, about {left:.0f} s left")
+        return plain_line(f"{told}: {elapsed:.0f} s so far")
 
     def advance(self, steps: int = 1) -> None:
         """Move the bar on by `steps`."""
+        self._done += steps
         if self._progress is not None and self._id is not None:
             self._progress.advance(self._id, steps)
 
     def note(self, text: str) -> None:
         """Say what is happening now."""
+        self._doing = text
         if self._progress is not None and self._id is not None:
             self._progress.update(self._id, description=plain_line(f"{self.label}: {text}"))
+
+
+@contextlib.contextmanager
+def _heard(running: Step) -> Iterator[None]:
+    """Print where a step stands every `QUIET_S` seconds: who reads a log sees that it is not stuck."""
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(QUIET_S):
+            # Past the buffer of standard output: a child that is forked just now must not inherit its lock.
+            with contextlib.suppress(OSError, ValueError):
+                os.write(sys.stdout.fileno(), f"{running.standing}\n".encode())
+
+    teller = threading.Thread(target=tell, daemon=True, name="progress")
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 @contextlib.contextmanager
@@ -159,12 +198,15 @@ def step(label: str, total: int | None = None, seconds: dict[str, float] | None 
     """Show one step while it runs; record its wall time, in seconds, under `label` in `seconds`."""
     started = time.monotonic()
     if console.is_terminal:
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+        described = TextColumn("{task.description}", markup=False)
+        columns = (SpinnerColumn(), described, BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True) as progress:
             yield Step(label, total, progress)
     else:
         print(f"{label} ...", flush=True, file=sys.stdout)
-        yield Step(label, total, None)
+        running = Step(label, total, None)
+        with _heard(running):
+            yield running
     elapsed = time.monotonic() - started
     if seconds is not None:
         seconds[label] = round(elapsed, 2)

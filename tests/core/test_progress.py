@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -73,3 +76,35 @@ def test_without_a_file_nobody_is_told() -> None:
     with events_to(None) as tell:
         assert tell is untold
         tell(Event("enrolled"))
+
+
+def test_a_step_that_nobody_watches_says_that_it_is_still_at_it() -> None:
+    code = """
+import afml.core.progress as progress
+import sys
+progress.QUIET_S = 0.01
+with progress.step("reading", total=4) as running:
+    sys.stdin.readline()
+    running.note("chr2\\x1b[2J")
+    running.advance(2)
+    sys.stdin.readline()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline() == "reading ...\n"
+        assert re.fullmatch(r"reading: \d+ s so far\n", child.stdout.readline())
+        child.stdin.write("\n")
+        child.stdin.flush()
+        told = next(line for line in child.stdout if "chr2" in line)
+        while "of 4" not in told:
+            told = child.stdout.readline()
+        assert re.fullmatch(r"reading: chr2.*: 2 of 4, \d+ s so far, about \d+ s left\n", told)
+        assert "\x1b" not in told
+        child.stdin.write("\n")
+        child.stdin.flush()
+        rest = child.stdout.read().splitlines()
+    assert rest[-1].startswith("reading: done in ")
+    assert child.returncode == 0

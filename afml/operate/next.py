@@ -1,0 +1,228 @@
+"""What comes next for a party, and who does it: read from its folders, which are only looked at.
+
+The steps of each role stand in one table, in order. A step is done when what it makes is there; the first that is not
+is what comes next. Whether a run goes on well is `afml status`, what keeps a party out is `afml doctor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from afml.consortium.kit import ROSTER
+from afml.consortium.request import REQUEST, read_request
+from afml.consortium.run import RunConfig
+from afml.core.errors import InputError
+from afml.ledger.snapshot import snapshot
+from node.policy import FILE as POLICY
+from node.policy import load
+from node.workspace import Workspace
+
+Role: TypeAlias = Literal["node", "aggregator", "coordinator"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A party's folders and files, as far as there are any.
+
+    Attributes:
+        kit: Made by `afml keys init`, or to be.
+        work: Of an institution: made by `afml prepare`, or to be.
+        run: run.json; None before there is one.
+        ledger: The institution's; None: in `work`.
+    """
+
+    kit: Path
+    work: Path | None = None
+    run: Path | None = None
+    ledger: Path | None = None
+
+    @property
+    def config(self) -> RunConfig | None:
+        """The run, whoever signed it: nothing is done here that would need to know."""
+        return None if self.run is None else RunConfig.load(self.run)
+
+    @property
+    def space(self) -> Workspace | None:
+        """The work folder."""
+        return None if self.work is None else Workspace(self.work)
+
+
+@dataclass(frozen=True)
+class Next:
+    """One step that is not done.
+
+    Attributes:
+        who: Does it: "you", or another party.
+        what: In one line.
+        command: To type, with words in capitals for what is to be filled in; "" where somebody else does it.
+    """
+
+    who: str
+    what: str
+    command: str = ""
+
+
+_Done: TypeAlias = Callable[[Place], bool]
+
+
+def _named(place: Place, name: str) -> bool:
+    return (place.kit / name).exists()
+
+
+def _carded(place: Place) -> bool:
+    return place.space is not None and place.space.card.exists()
+
+
+def _approved(place: Place) -> bool:
+    """Whether a person need not approve the run here, or has."""
+    config, space = place.config, place.space
+    if config is None or space is None or not load(place.kit).run.approval:
+        return config is not None
+    folder = place.ledger or space.ledger
+    if not folder.exists():
+        return False
+    with snapshot(folder) as database:
+        rows = database.execute("SELECT body FROM entries WHERE kind = 'approval' AND run = ?", (config.run,))
+        return any(config.digest().hex() in str(body) for (body,) in rows)
+
+
+def _trained(place: Place) -> bool:
+    config, space = place.config, place.space
+    return config is not None and space is not None and space.model(config.run).exists()
+
+
+def _released(place: Place) -> bool:
+    config, space = place.config, place.space
+    return config is not None and space is not None and (space.release(config.run) / "plan.json").exists()
+
+
+def _nothing(_: Place) -> bool:
+    return False
+
+
+_KEYS = Next("you", "make your keys", "afml keys init --out {kit} --role {role}")
+_ANSWER = Next(
+    "the coordinator",
+    "answers {kit}/request.json, which you send, with a folder; put it in, and compare fingerprints by telephone",
+    "afml keys install FOLDER --kit {kit}",
+)
+_STEPS: dict[Role, tuple[tuple[_Done, Next], ...]] = {
+    "node": (
+        (
+            lambda place: _named(place, REQUEST),
+            Next("you", "make your keys", 'afml keys init --out {kit} --name "NAME"'),
+        ),
+        (lambda place: _named(place, ROSTER), _ANSWER),
+        (
+            lambda place: _named(place, POLICY),
+            Next("you", "say what your people may spend", "afml policy init --kit {kit} --lifetime 0.9"),
+        ),
+        (
+            _carded,
+            Next(
+                "you",
+                "check and store your data; read the page about their quality that it writes",
+                "afml prepare --kit {kit} --vcf FILE --panel-vcf FILE --phenotypes FILE --work {work}",
+            ),
+        ),
+        (
+            lambda place: place.run is not None,
+            Next("the coordinator", "makes run.json and run.sig of all cards: send it {work}/card.json"),
+        ),
+        (
+            _approved,
+            Next(
+                "you",
+                "read what the run would spend (`afml run show`), and approve it",
+                "afml run approve {run} --kit {kit} --work {work}",
+            ),
+        ),
+        (
+            _trained,
+            Next("you", "take part", "afml node --kit {kit} --work {work} --run {run} --aggregator HOST:PORT"),
+        ),
+        (
+            _released,
+            Next("you", "write the de-identified file", "afml mask --kit {kit} --work {work} --run {run}"),
+        ),
+        (
+            _nothing,
+            Next(
+                "you",
+                "attack your own file before it leaves the house",
+                "afml evaluate --own {work} --run {run} --out REPORT",
+            ),
+        ),
+    ),
+    "aggregator": (
+        (lambda place: _named(place, REQUEST), _KEYS),
+        (lambda place: _named(place, ROSTER), _ANSWER),
+        (
+            lambda place: place.run is not None,
+            Next(
+                "you", "serve every run that is submitted",
+                "afml aggregator --kit {kit} --data STATE --listen 0.0.0.0:7443",
+            ),
+        ),
+        (
+            _nothing,
+            Next("you", "serve the run", "afml aggregator --kit {kit} --run {run} --data STATE --listen 0.0.0.0:7443"),
+        ),
+    ),
+    "coordinator": (
+        (lambda place: _named(place, REQUEST), _KEYS),
+        (
+            lambda place: _named(place, ROSTER),
+            Next(
+                "you",
+                "found the consortium of everybody's request.json, and send each party its folder of ANSWERS",
+                "afml consortium found REQUEST... --kit {kit} --consortium NAME --out ANSWERS",
+            ),
+        ),
+        (
+            lambda place: place.run is not None,
+            Next(
+                "you", "plan and sign a run of everybody's card.json",
+                "afml configure CARD... --kit {kit} --ple 0.9 --out run.json",
+            ),
+        ),
+        (_nothing, Next("you", "send {run} and the run.sig beside it to every institution and the aggregator")),
+    ),
+}  # fmt: skip
+
+
+def role_of(kit: Path) -> Role | None:
+    """Whose kit it is; None where there is none yet.
+
+    Raises:
+        InputError: It holds no request that could be read.
+    """
+    path = kit / REQUEST
+    if not path.exists():
+        if kit.exists() and any(kit.iterdir()):
+            cure = "make one with `afml keys init`, in a folder that is not there yet"
+            raise InputError("is not a kit: it holds no request.json", where=kit, cure=cure)
+        return None
+    return read_request(path).role
+
+
+def next_of(place: Place, role: Role | None = None) -> Next:
+    """The first step of this party that is not done.
+
+    Args:
+        place: Its folders.
+        role: Where there is no kit yet, whose it will be.
+
+    Raises:
+        InputError: A file of it is damaged.
+    """
+    role = role_of(place.kit) or role or "node"
+    words = {"kit": place.kit, "role": role, "work": place.work or "WORK", "run": place.run or "RUN.JSON"}
+    for done, following in _STEPS[role]:
+        if not done(place):
+            told = [text.format(**words) for text in (following.what, following.command)]
+            return Next(following.who, *told)
+    raise AssertionError("the last step is never done")

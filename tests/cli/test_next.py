@@ -1,0 +1,100 @@
+"""`afml next`: through the whole of a party's work, one step after the other."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from afml.cli.main import cli
+from afml.consortium.ownkeys import Party, make
+from afml.consortium.run import RunConfig
+from afml.core.errors import InputError
+from afml.operate.next import _STEPS, Next, Place, next_of
+from node.workspace import Workspace
+from tests.cli.institution import Institution
+from tests.cli.test_cures import problem
+from tests.cli.zygote import Zygote
+
+
+def told(*options: object) -> str:
+    found = CliRunner().invoke(cli, ["next", *map(str, options)], catch_exceptions=False)
+    assert found.exit_code == 0
+    return found.output
+
+
+def test_who_has_nothing_makes_keys_and_who_has_sent_them_waits(tmp_path: Path) -> None:
+    kit = tmp_path / "kit"
+    assert told("--kit", kit).startswith("you: make your keys\n  afml keys init --out ")
+    assert "--role aggregator" in told("--kit", kit, "--role", "aggregator")
+    make(kit, Party("node", "Institute A"))
+    answer = told("--kit", kit)
+    assert answer.startswith("the coordinator: answers ")
+    assert f"afml keys install FOLDER --kit {kit}" in answer
+
+
+def test_a_coordinator_founds_then_configures_then_sends(tmp_path: Path) -> None:
+    kit, run = tmp_path / "kit", tmp_path / "run.json"
+    make(kit, Party("coordinator", "C"))
+    assert "afml consortium found" in told("--kit", kit)
+    (kit / "roster.json").write_text("{}")
+    assert "afml configure CARD..." in told("--kit", kit)
+    assert next_of(Place(kit, run=run)).command == ""
+    assert "run.sig" in next_of(Place(kit, run=run)).what
+
+
+def test_an_aggregator_serves_one_run_or_all(tmp_path: Path) -> None:
+    kit = tmp_path / "kit"
+    make(kit, Party("aggregator", "S", hosts=("127.0.0.1",)))
+    (kit / "roster.json").write_text("{}")
+    assert next_of(Place(kit)).command == f"afml aggregator --kit {kit} --data STATE --listen 0.0.0.0:7443"
+    assert "--run r.json" in next_of(Place(kit, run=Path("r.json"))).command
+
+
+def test_it_prints_json(tmp_path: Path) -> None:
+    found = json.loads(told("--kit", tmp_path / "kit", "--json"))
+    assert found["who"] == "you"
+    assert problem(found["command"]) == ""
+
+
+def test_a_folder_that_is_no_kit_is_not_taken_for_one(tmp_path: Path) -> None:
+    (tmp_path / "something").write_text("else")
+    with pytest.raises(InputError, match="is not a kit"):
+        next_of(Place(tmp_path))
+
+
+def test_an_institution_is_led_from_a_policy_to_a_masked_file(good: Institution, afml: Zygote, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(good.root, tmp_path / "copy"))
+    kit, work, run = root / "kits" / "node-1", root / "work-1", tmp_path / "run.json"
+    place = Place(kit, work)
+    (kit / "policy.toml").unlink(missing_ok=True)
+    assert next_of(place).command == f"afml policy init --kit {kit} --lifetime 0.9"
+    options = ("--lifetime", 0.9, "--trust", 2, "--quorum", 2, "--approval")
+    assert afml("policy", "init", "--kit", kit, *options).code == 0
+    assert next_of(Place(kit, tmp_path / "none")).command.startswith("afml prepare ")
+    sent = f"makes run.json and run.sig of all cards: send it {work}/card.json"
+    assert next_of(place) == Next("the coordinator", sent)
+    cards = [root / f"work-{node}" / "card.json" for node in (1, 2)]
+    how = ("--noise", "local", "--quorum", 2, "--max-colluding", 0, "--rounds", 2, "--ple", 0.5, "--budget", 0.9)
+    done = afml("configure", *cards, "--kit", root / "kits" / "coordinator", "--out", run, *how)
+    assert done.code == 0, done.err
+    place = Place(kit, work, run)
+    assert next_of(place).command == f"afml run approve {run} --kit {kit} --work {work}"
+    done = afml("run", "approve", run, "--kit", kit, "--work", work)
+    assert done.code == 0, done.err
+    assert next_of(place).command.startswith("afml node --kit ")
+    space, name = Workspace(work), RunConfig.load(run).run
+    space.model(name).mkdir(parents=True)
+    assert next_of(place).command.startswith("afml mask ")
+    space.release(name).mkdir(parents=True)
+    (space.release(name) / "plan.json").write_text("{}")
+    assert next_of(place).command.startswith("afml evaluate --own ")
+
+
+def test_every_command_that_it_names_exists() -> None:
+    named = [following.command for steps in _STEPS.values() for _, following in steps if following.command]
+    assert len(named) > 10
+    assert [wrong for one in named if (wrong := problem(one.replace("{", "").replace("}", "")))] == []
