@@ -202,6 +202,9 @@ def declared_card(work: Workspace, run: RunConfig, node: int, where: Path) -> No
         raise ConfigError(f"does not enrol node {node}, which this site is", where=where, cure=cure)
     work.require_drawn_for(run)
     declared = card.people(run.people)
+    if card.node != node:
+        problem = f"is the work folder of node {card.node}, and the kit that of node {node}"
+        raise ConfigError(problem, where=work.root, cure="give --work and --kit of one institution")
     if (card.node, declared, card.data) != (node, enrolled, run.data):
         raise ConfigError(
             f"the run declares {enrolled} people at node {node}, this work folder's card says {declared} "

@@ -208,6 +208,9 @@ def assess(finished: Finished, seconds: dict[str, float] | None = None) -> Asses
     if finished.aggregator is None and len(works) != 1:
         cure = "give --own with one work folder, or --work and --aggregator of a trial"
         raise ConfigError("an institution evaluates its own file alone", where="afml evaluate", cure=cure)
+    if finished.aggregator is not None and not finished.aggregator.is_dir():
+        cure = "name the folder of `afml aggregator --data`"
+        raise ConfigError("is no folder", where=finished.aggregator, cure=cure)
     trial = Trial(
         config, works, finished.aggregator, finished.data_kind, finished.about, finished.seed, finished.groups,
         finished.attributes,

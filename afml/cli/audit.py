@@ -18,6 +18,7 @@ from afml.ledger.findings import Verification, require_ok
 from afml.ledger.outside import Files, KeyOptions, name_of, verify_with
 from afml.ledger.summary import EnrolmentSummary, Summary, summarise
 from afml.ledger.told import iso
+from afml.privacy.budget import Balance
 from afml.privacy.ple import Ple
 
 _PATH = click.Path(path_type=Path)
@@ -62,6 +63,8 @@ def show(ledger: Path, rounds: bool, as_json: bool) -> None:
     _policies(summary)
     for enrolment in summary.enrolments:
         console.print(f"enrolment {enrolment.name}: {enrolment.told}", soft_wrap=True)
+        if enrolment.balance is not None:
+            console.print(_bar(enrolment.balance), soft_wrap=True)
     _enrolments(summary)
     _plans(summary)
     for body in summary.bodies:
@@ -75,6 +78,16 @@ def show(ledger: Path, rounds: bool, as_json: bool) -> None:
         console.print(line, soft_wrap=True)
     for enrolment in summary.enrolments:
         _runs(enrolment, rounds)
+
+
+_WIDTH = 40  # of a bar, in characters
+
+
+def _bar(kept: Balance) -> str:
+    """What is used of a budget, where it adds up: in squares of sigma."""
+    used = min(1.0, (kept.spent / kept.limit) ** 2) if kept.limit > 0 else 1.0
+    full = round(used * _WIDTH)
+    return f"  [{'#' * full}{'.' * (_WIDTH - full)}] {100 * used:.0f} % used, in squares: that is how sigmas add"
 
 
 def _policies(summary: Summary) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,9 +11,10 @@ import click
 from afml.consortium.card import read_cards
 from afml.consortium.kit import load_roster
 from afml.consortium.provision import load_coordinator_key
+from afml.consortium.run import RUN_NAME, RunConfig
 from afml.consortium.runfile import write_run
 from afml.core.config import read_settings
-from afml.core.errors import ConfigError
+from afml.core.errors import AfmlError, ConfigError
 from afml.data.kind import DATA_KINDS
 from afml.masking import options as masking
 from afml.masking.chosen import NAME as MASKING
@@ -37,6 +39,7 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 @click.argument("cards", type=_PATH, nargs=-1, required=True)
 @click.option("--kit", type=_PATH, required=True, help="The coordinator's start kit.")
 @click.option("--out", type=_PATH, required=True, help="run.json to write (run.sig beside it).")
+@click.option("--force", is_flag=True, help="Write over another run that lies in --out.")
 @click.option("--run", "name", default=None, help="Name of the run; by default made from the cards.")
 @click.option("--task", "kind", default=MASKING, show_default=True, help="What the run trains: an installed task.")
 @click.option("--settings", "settings_file", type=_PATH, default=None, help="TOML or JSON of the task's settings.")
@@ -142,7 +145,8 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
     "several traits.",
 )
 def configure(
-    cards: tuple[Path, ...], kit: Path, out: Path, name: str | None, kind: str, settings_file: Path | None, ple: float,
+    cards: tuple[Path, ...], kit: Path, out: Path, force: bool, name: str | None, kind: str,
+    settings_file: Path | None, ple: float,
     budget: float | None, delta: float, rounds: int | None, epochs: float | None, sample_rate: float | None,
     clip_norm: float | None, learning_rate: float | None, start: Path | None, noise: Literal["distributed", "local"],
     quorum: int | None, max_colluding: int, max_enrolments: int | None, reserve_attempts: int, deadline: float,
@@ -154,6 +158,9 @@ def configure(
     """Check the nodes' CARDS, find noise for the target PLE, write and sign the run configuration."""
     if rounds is not None and epochs is not None:
         raise ConfigError("give one of them", where="--rounds and --epochs")
+    if name is not None and not re.fullmatch(RUN_NAME, name):
+        cure = "at most 64 letters, digits, '.', '_' and '-', a letter or digit first"
+        raise ConfigError(f"{name!r} names no folder", where="--run", cure=cure)
     roster, key = load_roster(kit), load_coordinator_key(kit)
     model, task = None if start is None else ArrayModel.load(start), find(kind, where="--task")
     found = read_cards(cards, roster)
@@ -176,6 +183,7 @@ def configure(
     if kind == MASKING:
         require_method(masking_settings(run).release.method, where=f"run {run.run}")
     unit = DATA_KINDS.get(run.data.kind, where="cards").unit
+    _require_free(out, run, force)
     write_run(out, run, key)
     noises = ", ".join(f"{p.name} {p.rounds} rounds z = {p.noise_multiplier:g}" for p in run.phases)
     click.echo(
@@ -193,3 +201,15 @@ def _given(kind: str, settings_file: Path | None, words: masking.Words, further:
             raise ConfigError("give one of them", where="--settings and options marked Masking")
         return read_settings(settings_file)
     return masking.given(words) if kind == MASKING else {}
+
+
+def _require_free(out: Path, run: RunConfig, force: bool) -> None:
+    """Refuse to write over another run: it may be sent, approved or under way."""
+    if force or not out.exists():
+        return
+    try:
+        same = RunConfig.load(out) == run
+    except AfmlError:
+        same = False
+    if not same:
+        raise ConfigError("is there, and is another run", where=out, cure="give another --out, or --force")

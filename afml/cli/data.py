@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from afml.core.errors import InputError
 from afml.core.progress import step
 from afml.genomics.partition import Parts
 from afml.genomics.partition import split as split_vcf
@@ -44,6 +45,7 @@ def split(vcf: Path, people: Path, out: Path, nodes: int, panel_people: int, see
 @click.option("--quantitative", type=click.IntRange(0), default=0, show_default=True, help="Quantitative ones.")
 @click.option("--covariates", is_flag=True, help="Sex and age beside them, which cause a tenth of each.")
 @click.option("--seed", default=1, show_default=True)
+@click.option("--force", is_flag=True, help="Write over a table that lies in --out.")
 def phenotypes(
     vcfs: tuple[Path, ...],
     panel_vcf: Path,
@@ -55,8 +57,11 @@ def phenotypes(
     quantitative: int,
     covariates: bool,
     seed: int,
+    force: bool,
 ) -> None:
     """Simulate phenotypes over all people of VCFS: a liability, or (binary) whether it is above its median."""
+    if out.exists() and not force:
+        raise InputError("is there already", where=out, cure="give another --out, or --force")
     model = Liability(sites, causal, heritability, seed, covariates)
     traits = declared_traits(binary, quantitative)
     with step("simulating the phenotype") as task:

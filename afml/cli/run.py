@@ -24,6 +24,7 @@ from afml.privacy.ple import ple
 from node.guard import enter_policy, looked_into, open_ledger, wanted
 from node.memory import keep_in_kit
 from node.policy import Policy, load, terms_of
+from node.take_part import declared_card
 from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
@@ -82,7 +83,7 @@ def approve(run_file: Path, kit: Path, work: Path, ledger: Path | None) -> None:
     for refusal in policy.refusals(config, loaded.roster, loaded.node):
         raise refusal
     space = Workspace(work)
-    space.require_drawn_for(config)
+    declared_card(space, config, loaded.node, run_file)
     with open_ledger(space, loaded, ledger) as opened:
         enter_policy(opened, policy)
         opened.plans.approve(config.run, config.digest().hex())

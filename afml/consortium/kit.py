@@ -40,6 +40,7 @@ from afml.consortium.history import ROSTER_SIGNATURE as ROSTER_SIGNATURE
 from afml.consortium.history import History, load_history
 from afml.consortium.history import load_roster as load_roster
 from afml.consortium.history import roster_message as roster_message
+from afml.consortium.request import require_role
 from afml.consortium.roster import Roster
 from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError, InputError, TransportError
@@ -224,6 +225,7 @@ def load_aggregator_kit(folder: Path, *, now: dt.datetime | None = None) -> Aggr
         InputError, IntegrityError: As `load_roster`, `load_tls`, `load_signing_key`.
     """
     require_kit(folder)
+    require_role(folder, "aggregator")
     history = load_history(folder)
     roster = history.present
     tls = load_tls(folder, roster, "aggregator", now=now)

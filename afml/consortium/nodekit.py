@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from afml.consortium import kit
 from afml.consortium.history import History, load_history
+from afml.consortium.request import require_role
 from afml.consortium.roster import Roster
 from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError, InputError
@@ -86,6 +87,7 @@ def load_node_kit(folder: Path, *, now: dt.datetime | None = None) -> NodeKit:
             belong to the roster's entry of this node; the message names the file and the cure.
     """
     kit.require_kit(folder)
+    require_role(folder, "node")
     history = load_history(folder)
     roster = history.present
     node = _node_of(folder, roster)

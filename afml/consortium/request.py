@@ -140,3 +140,15 @@ def read_request(path: Path) -> Request:
             "holds no certificate request of a P-256 key", where=path, cure="make it with `afml keys init`"
         )
     return request
+
+
+def require_role(kit: Path, role: Role) -> None:
+    """Check that a kit, as far as it says whose it is, is that of such a party.
+
+    Raises:
+        InputError: It is another's.
+    """
+    path = kit / REQUEST
+    if path.exists() and (found := read_request(path).role) != role:
+        article = {"node": "a node", "aggregator": "an aggregator", "coordinator": "a coordinator"}
+        raise InputError(f"is the kit of {article[found]}", where=kit, cure=f"give that of {article[role]}")

@@ -51,7 +51,7 @@ class Address:
         """
         name, named, place = text.rpartition("@")
         host, _, port = place.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536 or bool(named) != bool(name):
+        if not host or "/" in host or not port.isdigit() or not 0 < int(port) < 65536 or bool(named) != bool(name):
             raise InputError("is not host:port", where=f"{option} {text}", cure="for example localhost:7443")
         return cls(host.strip("[]"), int(port), name)
 

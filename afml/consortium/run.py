@@ -24,6 +24,9 @@ LEAST = 1e-6
 """Of noise and sample rates, likewise."""
 
 
+RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
 class Budget(FiniteSettings):
     """What a cohort may spend over all runs: epsilon at delta, or PLE in sigma (exactly one)."""
 
@@ -89,7 +92,7 @@ class RunConfig(Signed, FiniteSettings):
     """One run. Signed by the coordinator; its digest is in every message."""
 
     format: Literal[3] = FORMAT
-    run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="also names folders")
+    run: str = Field(pattern=RUN_NAME, description="also names folders")
     consortium: str
     roster: str = later(
         "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +142,20 @@ def _names(header: str, path: Path) -> tuple[str, ...]:
     for name in names:
         if name in ("sample", "role") or names.count(name) > 1:
             raise InputError(f"cannot have a column '{name}' here", where=path, cure="rename it")
+    _require_spelt(names, path)
     return tuple(names)
+
+
+def _require_spelt(names: Sequence[str], path: Path) -> None:
+    """Refuse a misspelt `phenotype`: otherwise only a node would, once the run is signed.
+
+    A table of other traits has other names; one that begins with the word means another column by it.
+    """
+    if PHENOTYPE in names:
+        return
+    for name in names:
+        if not name.startswith(PHENOTYPE) and get_close_matches(name.strip().lower(), [PHENOTYPE], 1, 0.85):
+            raise InputError(f"has a column '{name}' and none '{PHENOTYPE}'", where=path, cure="correct its name")
 
 
 def write_phenotypes(

@@ -54,6 +54,8 @@ class KeyOptions:
                 signer = signer or bytes.fromhex(roster.member(node).signing_key)
             except KeyError:
                 raise InputError(f"has no node {node}", where=self.roster, cure="correct --node") from None
+            if self.node is not None and self.key is None:
+                _require_own(roster, self.node, ledger)
             summing = summing or bytes.fromhex(roster.aggregator_key)
             peers = {
                 member.origin: bytes.fromhex(member.signing_key) for member in roster.members if member.node != node
@@ -165,6 +167,14 @@ def _owner(roster: Roster, ledger: Path) -> int:
         if member.origin == origin:
             return member.node
     raise InputError("is of nobody on this roster", where=ledger, cure="give the roster of its consortium, or --node")
+
+
+def _require_own(roster: Roster, node: int, ledger: Path) -> None:
+    """Refuse a ledger that calls itself another member's: one line, not a finding an entry."""
+    origin = _origin(ledger)
+    whose = [member.node for member in roster.members if member.origin == origin]
+    if whose and whose != [node]:
+        raise InputError(f"is the ledger of node {whose[0]}", where=ledger, cure=f"give --node {whose[0]}")
 
 
 def _origin(ledger: Path) -> str:

@@ -141,6 +141,7 @@ def assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
 
 
 def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
+    traffic = None if trial.aggregator is None else Traffic.load(trial.aggregator)
     if trial.aggregator is None:
         plan = released_plan(trial.spaces[0], trial.config.run)
     else:
@@ -161,7 +162,7 @@ def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
             nodes=len(trial.spaces),
         ),
         privacy=_privacy(trial, audited),
-        federation=None if trial.aggregator is None else _federation(Traffic.load(trial.aggregator)),
+        federation=None if traffic is None else _federation(traffic),
         release=found.release.model_copy(update={"method": plan.method}),
         baselines=found.baselines,
         rr_reduction_vs_random=found.rr_reduction_vs_random,
