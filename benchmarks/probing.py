@@ -232,7 +232,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         kits = sorted((given.root / "kits").glob("node-*"))
         kit = load_node_kit(kits[-1])
-        run = load_run(given.root / "run.json", kit.roster)
+        run = load_run(given.root / "run.json", kit.history)
         other = foreign(Path(folder), len(kits), run.consortium)
         strangers = Strangers((host, int(port)), other, given.seed)
         insider = Insider(given.address, kit, run, given.seed)
