@@ -26,4 +26,5 @@ def require_lease(lease: bytes, node: int) -> None:
         ProtocolError: It is none.
     """
     if len(lease) != LEASE_BYTES:
-        raise ProtocolError(f"node {node} does not say which process speaks for it")
+        cure = "update AFML there: a version of before it was asked for does not know of it"
+        raise ProtocolError(f"node {node} does not say which process speaks for it", cure=cure)

@@ -23,6 +23,7 @@ from afml.core.recordfile import write_records
 from afml.ledger import transcript
 from afml.ledger.checkpoint import origin_of
 from afml.ledger.releases import ReleaseRecord
+from afml.wire import federation_pb2 as wire
 from aggregator.store import open_queue, open_store
 from aggregator.store.base import Letter, Position, Published, Upload
 from aggregator.store.queue import Papers
@@ -112,12 +113,13 @@ def make_journal(folder: Path) -> None:
 
 
 def make(out: Path) -> None:
-    """All of it."""
+    """All of it, and the wire."""
     out.mkdir()
     make_ledger(out)
     make_store(out)
     make_journal(out / "node")
     write_records(out / "records", UPDATE)
+    (out / "wire.binpb").write_bytes(wire.DESCRIPTOR.serialized_pb)
     for lock in out.glob(f"*/{LOCK}"):
         lock.unlink()
 
