@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,7 +73,7 @@ def install(answer: Path, folder: Path, demand: Demand = "majority") -> Roster:
         for name, at in keys:
             (Path(draft) / name).symlink_to(folder.absolute() / at)
         if kit.CERTIFICATE in files:
-            _load(Path(draft), roster, asked.role)
+            _load(Path(draft), roster, asked.role, None if tls else _no_later_than_its_end(Path(draft)))
         if tls:
             _require_in_force(Path(draft), since)
     if tls == NEXT_TLS_KEY:
@@ -130,13 +131,19 @@ def _require_in_force(draft: Path, since: Mapping[str, Since]) -> None:
         )
 
 
-def _load(folder: Path, roster: Roster, role: Role) -> None:
+def _load(folder: Path, roster: Roster, role: Role, now: dt.datetime | None = None) -> None:
     if role == "node":
-        load_node_kit(folder)
+        load_node_kit(folder, now=now)
     elif role == "aggregator":
-        kit.load_aggregator_kit(folder)
+        kit.load_aggregator_kit(folder, now=now)
     else:
-        kit.load_tls(folder, roster, role)
+        kit.load_tls(folder, roster, role, now=now)
+
+
+def _no_later_than_its_end(folder: Path) -> dt.datetime:
+    """Now, or when the kit's certificate ended: it needs another one, but not from an answer that brings none."""
+    ended = kit.load_certificate(folder / kit.CERTIFICATE, "TLS certificate").not_valid_after_utc
+    return min(dt.datetime.now(dt.UTC), ended)
 
 
 def _version(folder: Path) -> int:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from afml.consortium import installing, messages, ownkeys, proposal, provision
 from afml.consortium.history import HISTORY, Demand, Version, load_history, load_roster, roster_message
+from afml.consortium.kit import CA_KEY, CERTIFICATE, load_private_key
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.ownkeys import Party
 from afml.consortium.proposal import Changes
@@ -81,3 +88,17 @@ def answer(place: Place, version: Version) -> Path:
     versions = (*load_history(place.kit("coordinator")).versions, version)
     (folder / HISTORY).write_bytes(b"".join(one.canonical() + b"\n" for one in versions))
     return folder
+
+
+def end(place: Place, party: int | str, folder: Path | None = None) -> None:
+    """A party's certificate, in its kit or in a folder, ended a minute ago, and is made as ever otherwise."""
+    path, authority = (folder or place.kit(party)) / CERTIFICATE, place.kit("coordinator")
+    before = x509.load_pem_x509_certificate(path.read_bytes())
+    key = load_private_key((authority / CA_KEY).read_bytes(), authority)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    ended = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=1)
+    builder = x509.CertificateBuilder(before.issuer, before.subject, before.public_key(), before.serial_number)
+    builder = builder.not_valid_before(before.not_valid_before_utc).not_valid_after(ended)
+    for one in before.extensions:
+        builder = builder.add_extension(one.value, one.critical)
+    path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))

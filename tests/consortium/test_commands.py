@@ -13,11 +13,11 @@ from click.testing import CliRunner
 from afml.cli.main import cli
 from afml.consortium import installing, ownkeys, provision
 from afml.consortium.inforce import CERTIFICATES, InForce, load_since
-from afml.consortium.kit import CERTIFICATE, load_roster
+from afml.consortium.kit import CERTIFICATE, load_roster, load_tls
 from afml.consortium.ownkeys import Party
 from afml.consortium.request import REQUEST
 from afml.core.errors import AfmlError, InputError, TransportError
-from tests.consortium.place import Place
+from tests.consortium.place import Place, end
 from tests.crypto.keyfiles import contents
 
 
@@ -109,6 +109,44 @@ def test_a_coordinator_revokes_what_its_kit_does_not_know(place: Place, tmp_path
     met = InForce(place.kit(2), roster, tmp_path / "seen.json")
     with pytest.raises(TransportError, match="was renewed or revoked"):
         met.check("node/1", (place.kit(1) / CERTIFICATE).read_bytes())
+
+
+def test_an_ended_certificate_keeps_nobody_from_what_renews_revokes_and_changes(place: Place) -> None:
+    """The coordinator's own, of which no run has any need, as little as a member's."""
+    coordinator = place.kit("coordinator")
+    for party in ("coordinator", 1):
+        end(place, party)
+    _do("consortium", "revoke", "node/2", "--kit", coordinator, "--out", place.root / "revoked")
+    _do("keys", "install", place.root / "revoked" / "others", "--kit", place.kit(1))
+    assert load_since(place.kit(1), load_roster(place.kit(1))) == load_since(coordinator, load_roster(coordinator))
+    _do("consortium", "rename", 3, "Åbo", "--kit", coordinator, "--out", place.root / "proposal")
+    words = [
+        "--countersigned",
+        place.word(place.root / "proposal", 3),
+        "--countersigned",
+        place.word(place.root / "proposal", 2),
+    ]
+    _do("consortium", "publish", place.root / "proposal", *words, "--kit", coordinator, "--out", place.root / "second")
+    _do("keys", "install", place.root / "second" / "node-1", "--kit", place.kit(1))
+    assert load_roster(place.kit(1)).version == load_roster(coordinator).version == 2
+    for party in ("coordinator", 1):
+        _do("keys", "renew", "--kit", place.kit(party))
+    asked = [place.kit(party) / REQUEST for party in ("coordinator", 1)]
+    _do("consortium", "rotate", *asked, "--kit", coordinator, "--out", place.root / "renewed")
+    for party, folder in ((1, "node-1"), ("coordinator", "coordinator")):
+        with pytest.raises(InputError, match="certificate expired"):
+            load_tls(place.kit(party), load_roster(coordinator), folder.replace("-", "/"))
+        _do("keys", "install", place.root / "renewed" / folder, "--kit", place.kit(party))
+        load_tls(place.kit(party), load_roster(coordinator), folder.replace("-", "/"))
+
+
+def test_a_certificate_that_has_ended_is_installed_by_nobody(place: Place) -> None:
+    ownkeys.renew(place.kit(1))
+    provision.renew([place.kit(1) / REQUEST], place.kit("coordinator"), place.root / "renewed", days=60)
+    answer, before = place.root / "renewed" / "node-1", contents(place.kit(1))
+    end(place, 1, answer)
+    assert "certificate expired" in str(_refused("keys", "install", answer, "--kit", place.kit(1)))
+    assert contents(place.kit(1)) == before
 
 
 def test_a_kit_that_cannot_say_what_was_revoked_lets_nobody_in(place: Place, tmp_path: Path) -> None:
