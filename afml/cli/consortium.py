@@ -93,7 +93,7 @@ def rename(node: int, name: str, kit: Path, out: Path) -> None:
 def countersign(proposal: Path, kit: Path, out: Path) -> None:
     """Agree to a PROPOSAL, after reading what it says. A member agrees to one successor of a version only."""
     history = load_history(kit)
-    _say(history.present, proposals.read_proposal(proposal, history).roster)
+    _say(history, proposals.read_proposal(proposal, history).roster)
     write_bytes(out, proposals.countersign(proposal, kit).canonical())
     click.echo(f"countersigned; send {out} to the coordinator")
 
@@ -119,7 +119,7 @@ def show(kit: Path, proposal: Path | None, version: int | None) -> None:
     """All versions of the roster, what each changed and who countersigned it."""
     history = load_history(kit)
     if proposal is not None:
-        _say(history.present, proposals.read_proposal(proposal, history).roster)
+        _say(history, proposals.read_proposal(proposal, history).roster)
         return
     if version is not None:
         if not 1 <= version <= len(history.versions):
@@ -157,12 +157,12 @@ def revoke(party: str, kit: Path, out: Path) -> None:
 
 
 def _proposed(changes: Changes, kit: Path, out: Path) -> None:
-    before = load_history(kit).present
+    before = load_history(kit)
     _say(before, proposals.propose(changes, kit, out))
-    click.echo(f"send {out} to every member of version {before.version}, for `afml consortium countersign`")
+    click.echo(f"send {out} to every member of version {before.present.version}, for `afml consortium countersign`")
 
 
-def _say(before: Roster, after: Roster) -> None:
+def _say(before: History, after: Roster) -> None:
     """What a version would change, and its fingerprint."""
     for line in proposals.differences(before, after):
         click.echo(line)
@@ -174,8 +174,8 @@ def _told(history: History, number: int) -> None:
     roster = version.roster
     click.echo(f"version {number}: {len(roster.members)} institutions; fingerprint {fingerprint(roster.digest())}")
     if number > 1:
-        before = history.versions[number - 2].roster
+        before = History(history.versions[: number - 1])
         for line in proposals.differences(before, roster):
             click.echo(f"  {line}")
-        signed = [f"{node} ({name})" for node, name in countersigned_by(version, before).items()]
-        click.echo(f"  countersigned by {len(signed)} of {len(before.members)}: {', '.join(signed)}")
+        signed = [f"{node} ({name})" for node, name in countersigned_by(version, before.present).items()]
+        click.echo(f"  countersigned by {len(signed)} of {len(before.present.members)}: {', '.join(signed)}")

@@ -91,6 +91,10 @@ class History:
         """Origin -> number, of every institution that ever was on it."""
         return {member.origin: member.node for version in self.versions for member in version.roster.members}
 
+    def last_entries(self) -> dict[str, Member]:
+        """Origin -> its newest entry, of every institution that ever was on it: who comes back goes on from that."""
+        return {member.origin: member for version in self.versions for member in version.roster.members}
+
     def then(self, version: Version, where: object) -> History:
         """This history with one more version.
 
@@ -115,7 +119,7 @@ class History:
                 member.origin,
             ):
                 raise IntegrityError(f"gives number {member.node} to another institution than before", where=where)
-        for member in before.members:
+        for member in self.last_entries().values():
             _check_continued(member, after, where)
         return History((*self.versions, version))
 

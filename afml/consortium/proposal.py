@@ -85,13 +85,16 @@ def propose(changes: Changes, coordinator: Path, out: Path) -> Roster:
     return roster
 
 
-def differences(before: Roster, after: Roster) -> Iterator[str]:
-    """What a version changes, in plain words."""
+def differences(history: History, after: Roster) -> Iterator[str]:
+    """What a version after a history changes, in plain words."""
+    before, ever = history.present, history.last_entries()
     old, new = ({member.origin: member for member in roster.members} for roster in (before, after))
     for origin, member in new.items():
-        known, named = old.get(origin), f"node {member.node} ({member.name})"
+        known, named = ever.get(origin), f"node {member.node} ({member.name})"
+        if origin not in old:
+            comes = "joins" if known is None else "comes back"
+            yield f"{named} {comes}; fingerprint of its key {fingerprint(bytes.fromhex(member.signing_key))}"
         if known is None:
-            yield f"{named} joins; fingerprint of its key {fingerprint(bytes.fromhex(member.signing_key))}"
             continue
         if known.name != member.name:
             yield f"node {member.node} is called {member.name}, no longer {known.name}"
@@ -216,7 +219,7 @@ def _next(history: History, changes: Changes, asked: Sequence[Request]) -> Roste
             "members": tuple(sorted(members.values(), key=lambda member: member.node)),
         }
     )
-    _check(present, roster)
+    _check(history, roster)
     return roster
 
 
@@ -227,10 +230,10 @@ def _renamed(member: Member, name: str) -> Member:
         raise InputError(complaint(error), where="name", cure="give another") from None
 
 
-def _check(present: Roster, roster: Roster) -> None:
+def _check(history: History, roster: Roster) -> None:
     if not roster.members:
         raise InputError("would have no members", where="roster", cure="leave somebody in")
-    if not list(differences(present, roster)):
+    if not list(differences(history, roster)):
         raise InputError("would change nothing", where="roster", cure="say who joins, goes, or is called otherwise")
     names = [member.name for member in roster.members]
     if len(set(names)) != len(names):

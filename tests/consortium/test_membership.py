@@ -111,6 +111,31 @@ def test_new_keys_that_the_old_one_names_come_in_by_a_version(place: Place) -> N
         load_node_kit(place.kit("successor")).under(config("first"))
 
 
+def test_who_comes_back_goes_on_from_its_last_keys(place: Place) -> None:
+    """Not from those that it gave up: whoever has them may be the reason why it did."""
+    ownkeys.make_successor(place.kit("successor"), place.kit(2))
+    changed = place.publish(place.propose("changed", requests=[place.kit("successor") / REQUEST]), [1, 2], "second")
+    place.installed(changed, 1, 3)
+    gone = place.publish(place.propose("gone", leaving=[2]), [1, 3], "third")
+    place.installed(gone, 1, 3)
+    with pytest.raises(IntegrityError, match="gives node 2 keys that do not continue those it had"):
+        place.propose("old", requests=[place.kit(2) / REQUEST])
+    old = load_history(place.kit("coordinator")).versions[0].roster.member(2)
+    members = (*load_roster(place.kit(1)).members, old)
+    sent = answer(place, forged(place, after(place, members=members), {1: 1, 3: 3}))
+    with pytest.raises(IntegrityError, match="gives node 2 keys that do not continue those it had"):
+        installing.install(sent, place.kit(1))
+    ownkeys.make_successor(place.kit("third"), place.kit("successor"))
+    offered = place.propose("back", requests=[place.kit("third") / REQUEST])
+    history = load_history(place.kit(1))
+    said = list(proposal.differences(history, proposal.read_proposal(offered, history).roster))
+    assert said[0].startswith("node 2 (Oslo) comes back; fingerprint of its key ")
+    assert said[1] == "node 2 (Oslo) has a new signing key, named by the one before"
+    place.installed(place.publish(offered, [1, 3], "fourth"), 1)
+    installing.install(place.root / "fourth" / "node-2", place.kit("third"))
+    assert load_node_kit(place.kit("third")).node == 2
+
+
 def test_a_version_needs_the_members_that_a_site_demands(place: Place) -> None:
     offered = place.propose(requests=[place.ask("Tartu")])
     with pytest.raises(IntegrityError, match=r"by 1 of 3 members, and 2 must; not by 2 \(Oslo\), 3 \(Turku\)"):
