@@ -139,8 +139,11 @@ def show(kit: Path, proposal: Path | None, version: int | None) -> None:
 @_DAYS
 def rotate(requests: tuple[Path, ...], kit: Path, out: Path, days: int) -> None:
     """Certify new TLS keys of parties on the roster (`afml keys renew`); their earlier certificates count no more."""
+    members = {member.origin for member in load_roster(kit).members}
     for party, request in provision.renew(requests, kit, out, days=days).items():
         click.echo(f"{party} {request.name}: fingerprint of its request {request.fingerprint}")
+        if request.role == "node" and request.origin not in members:
+            click.echo(f"{party} has left the consortium: its certificate is for the runs that it is still in")
     click.echo(f"compare the fingerprints with the parties, then send each its folder of {out}")
     click.echo(_OTHERS.format(out / OTHERS))
 

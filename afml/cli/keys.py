@@ -9,6 +9,7 @@ from typing import cast, get_args
 import click
 
 from afml.consortium import installing, ownkeys
+from afml.consortium.kit import load_roster
 from afml.consortium.request import REQUEST, Request, Role, fingerprint
 from afml.core.errors import InputError
 from afml.core.files import write_bytes
@@ -76,6 +77,8 @@ def install(answer: Path, kit: Path) -> None:
         return
     demand = load_policy(kit).roster.countersigned if (kit / POLICY).exists() else Policy().roster.countersigned
     roster = installing.install(answer, kit, demand)
+    if (sent := load_roster(answer)).version > roster.version:
+        click.echo(f"this institution is not on version {sent.version} of it any more, and finishes the runs it is in")
     click.echo(
         f"installed in {kit}: consortium {roster.consortium}, version {roster.version} of its roster, "
         f"{len(roster.members)} institutions"

@@ -126,10 +126,10 @@ class Answers:
             install(Path(own) / answer, self.party.folder)
 
     def _party(self, one: Request, where: object) -> str:
-        """What a certificate calls whoever asks; his keys must be those on the roster."""
+        """What a certificate calls whoever asks; his keys must be those on the roster, or those he left with."""
         roster = self.history.present
         if one.role == "node":
-            for member in roster.members:
+            for member in self.history.last_entries().values():
                 if (member.keys, member.sealing_key) == (
                     (*(change.key for change in one.lineage), one.signing_key), one.sealing_key,
                 ):  # fmt: skip

@@ -14,10 +14,11 @@ from afml.cli.main import cli
 from afml.consortium import installing, ownkeys, provision
 from afml.consortium.inforce import CERTIFICATES, InForce, load_since
 from afml.consortium.kit import CERTIFICATE, load_roster, load_tls
+from afml.consortium.nodekit import load_node_kit
 from afml.consortium.ownkeys import Party
 from afml.consortium.request import REQUEST
 from afml.core.errors import AfmlError, InputError, TransportError
-from tests.consortium.place import Place, end
+from tests.consortium.place import Place, after, answer, end, forged
 from tests.crypto.keyfiles import contents
 
 
@@ -138,6 +139,45 @@ def test_an_ended_certificate_keeps_nobody_from_what_renews_revokes_and_changes(
             load_tls(place.kit(party), load_roster(coordinator), folder.replace("-", "/"))
         _do("keys", "install", place.root / "renewed" / folder, "--kit", place.kit(party))
         load_tls(place.kit(party), load_roster(coordinator), folder.replace("-", "/"))
+
+
+def test_who_has_left_hears_of_revocations_and_renews(place: Place, tmp_path: Path) -> None:
+    """It is still in runs: it must not go on with an aggregator whose kit was stolen, nor end with its certificate."""
+    coordinator = place.kit("coordinator")
+    _do("consortium", "remove", 3, "--kit", coordinator, "--out", place.root / "proposal")
+    _published(place, "proposal", (1, 2), "second")
+    _do("consortium", "revoke", "aggregator", "--kit", coordinator, "--out", place.root / "revoked")
+    said = _do("keys", "install", place.root / "revoked" / "others", "--kit", place.kit(3))
+    assert "this institution is not on version 2 of it any more, and finishes the runs it is in" in said
+    assert "version 1 of its roster, 3 institutions" in said
+    kit = load_node_kit(place.kit(3))
+    met = InForce(place.kit(3), kit.roster, tmp_path / "seen.json")
+    with pytest.raises(TransportError, match="was renewed or revoked"):
+        met.check("aggregator", (place.kit("aggregator") / CERTIFICATE).read_bytes())
+    before = kit.tls.certificate
+    _do("keys", "renew", "--kit", place.kit(3))
+    said = _do("consortium", "rotate", place.kit(3) / REQUEST, "--kit", coordinator, "--out", place.root / "renewed")
+    assert "node/3 has left the consortium: its certificate is for the runs that it is still in" in said
+    _do("keys", "install", place.root / "renewed" / "node-3", "--kit", place.kit(3))
+    kit = load_node_kit(place.kit(3))
+    assert (kit.roster.version, kit.node) == (1, 3)
+    assert kit.tls.certificate != before
+    _do("consortium", "add", place.kit(3) / REQUEST, "--kit", coordinator, "--out", place.root / "back")
+    for node in (1, 2):
+        _do("keys", "install", place.root / "second" / f"node-{node}", "--kit", place.kit(node))
+    assert "node 3 (Turku) comes back" in _published(place, "back", (1, 2), "third")
+    said = _do("keys", "install", place.root / "third" / "node-3", "--kit", place.kit(3))
+    assert "version 3 of its roster, 3 institutions" in said
+
+
+def test_who_has_left_takes_nothing_that_too_few_signed_or_that_is_somebody_elses(place: Place) -> None:
+    without, before = after(place, members=load_roster(place.kit(1)).members[:2]), contents(place.kit(3))
+    sent = answer(place, forged(place, without, {1: 1, 2: 2}))
+    assert "certificate is not of this kit's TLS key" in str(_refused("keys", "install", sent, "--kit", place.kit(3)))
+    sent = answer(place, forged(place, without, {1: 1}))
+    (sent / CERTIFICATE).unlink()
+    assert "by 1 of 3 members, and 2 must" in str(_refused("keys", "install", sent, "--kit", place.kit(3)))
+    assert contents(place.kit(3)) == before
 
 
 def test_a_certificate_that_has_ended_is_installed_by_nobody(place: Place) -> None:
