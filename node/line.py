@@ -1,32 +1,25 @@
 """The node's line to the aggregator: with the certificate that its kit holds now, to the one that it has looked at.
 
-gRPC in Python does not show the other side's certificate. So the same way is gone first by a plain handshake; what was
-shown there is checked, whether it is the aggregator's and in force, and then gRPC trusts that one certificate alone.
+`afml.consortium.look` says why it looks first.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ssl
 import threading
-from dataclasses import replace
 from typing import Any
 
 import grpc
-from cryptography import x509
 
 from afml.consortium.connection import NODE, to
 from afml.consortium.inforce import InForce
-from afml.consortium.kit import Renewed, TlsIdentity, party_of_peer, uris
+from afml.consortium.kit import Renewed
+from afml.consortium.look import SEEN, addresses, pinned, shown_by
 from afml.consortium.nodekit import NodeKit
 from afml.consortium.route import Address
 from afml.consortium.tls import channel_credentials
 from afml.core.errors import TransportError
 from afml.wire.federation_pb2_grpc import FederationStub
-from node.reach import addresses, shake_hands
-
-SEEN = "seen.json"
-"""In the kit: from when on the certificates count that parties were met with."""
 
 
 class NotThere(grpc.RpcError):  # type: ignore[misc]
@@ -101,7 +94,7 @@ class Line:
         address, pem = found = self._found()
         if renewed or found != self._pinned:
             at = Address.of(address)
-            made = grpc.secure_channel(str(at), channel_credentials(_pinned(self._tls, pem)), [*NODE, *to(at)])
+            made = grpc.secure_channel(str(at), channel_credentials(pinned(self._tls, pem)), [*NODE, *to(at)])
             self._channels.append(made)
             self._stub = FederationStub(made)  # type: ignore[no-untyped-call]
         self._pinned, self._doubtful = found, False
@@ -116,25 +109,6 @@ class Line:
         return self._shown_at(last)
 
     def _shown_at(self, at: int) -> tuple[str, bytes]:
-        pem = shown_by(self._addresses[at], replace(self._kit, tls=self._tls), self._certificates)
+        pem = shown_by(self._addresses[at], self._tls, self._kit.roster, self._certificates)
         self._at = at
         return self._addresses[at], pem
-
-
-def shown_by(address: str, kit: NodeKit, certificates: InForce) -> bytes:
-    """The certificate that an aggregator shows, PEM.
-
-    Raises:
-        TransportError: It is refused by either side, is another party's, or does not count any more.
-        OSError: Nobody answers.
-    """
-    pem = ssl.DER_cert_to_PEM_cert(shake_hands(address, kit)).encode()
-    names = uris(x509.load_pem_x509_certificate(pem))
-    if party_of_peer(names, kit.roster) != "aggregator":
-        raise TransportError("what answers there is another party's", where=address, cure="correct --aggregator")
-    certificates.check("aggregator", pem)
-    return pem
-
-
-def _pinned(tls: TlsIdentity, pem: bytes) -> TlsIdentity:
-    return replace(tls, ca=pem)

@@ -27,7 +27,7 @@ _TOLD = {
     required=True,
     help="The coordinator's kit, or an institution's.",
 )
-@click.option("--aggregator", "address", required=True, help="host:port")
+@click.option("--aggregator", "address", required=True, help="host:port, or several behind commas.")
 def submit(run_file: Path, kit: Path, address: str) -> None:
     """Hand the run in FILE to an aggregator that serves many; again, it says where the run stands."""
     require_kit(kit)
@@ -37,6 +37,6 @@ def submit(run_file: Path, kit: Path, address: str) -> None:
     if party == "aggregator":
         cure = "use the coordinator's kit, or an institution's"
         raise InputError("is the aggregator's, whose certificate serves and never calls", where=kit, cure=cure)
-    turn, before = hand_over(run_file, address, load_tls(kit, roster, party))
+    turn, before = hand_over(run_file, address, kit, load_tls(kit, roster, party))
     told = _TOLD.get(turn) or f"waits for its turn, {before} before it; nodes may be started, and wait"
     click.echo(f"run {config.run} {told}")

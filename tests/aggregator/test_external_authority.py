@@ -17,11 +17,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from afml.consortium import installing, ownkeys, provision
 from afml.consortium.inforce import InForce
 from afml.consortium.kit import CA_KEY, CERTIFICATE, load_aggregator_kit
+from afml.consortium.look import shown_by
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.ownkeys import Party
 from afml.consortium.request import REQUEST
 from afml.core.errors import InputError
-from node.line import shown_by
 from tests.aggregator.test_peers import ask, serving, unauthenticated
 
 PARTIES = ("node-1", "node-2", "aggregator")
@@ -112,7 +112,7 @@ def test_parties_meet_by_certificates_of_another_authority(root: Path) -> None:
             kit = load_node_kit(root / "kits" / "node-1")
             assert await ask(port, kit.tls) == b"x"
             met = InForce(root / "kits" / "node-1", kit.roster, root / "met.json")
-            shown = await asyncio.to_thread(shown_by, f"127.0.0.1:{port}", kit, met)
+            shown = await asyncio.to_thread(shown_by, f"127.0.0.1:{port}", kit.tls, kit.roster, met)
             assert shown == load_aggregator_kit(root / "kits" / "aggregator").tls.certificate
             provision.revoke("node/1", root / "kits" / "coordinator", root / "revoked")
             installing.install(root / "revoked" / "others", root / "kits" / "aggregator")

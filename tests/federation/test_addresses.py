@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from afml.consortium.look import addresses
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.core.errors import TransportError
 from afml.trial.kits import make_kits
 from node import line
 from node.line import Line, NotThere
-from node.reach import addresses
 
 
 @pytest.fixture(scope="module")

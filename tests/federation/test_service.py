@@ -173,7 +173,7 @@ def _refusals(consortium: Consortium, port: int) -> None:
         forged.write_bytes(papers[0])
         forged.with_suffix(".sig").write_bytes(papers[1])
         with pytest.raises(ProtocolError, match=told) as refused:
-            submit(forged, address, kit.tls)
+            submit(forged, address, consortium.kit(1), kit.tls)
         assert str(consortium.root) not in str(refused.value)
     assert not list((consortium.root / "many").glob(".submitted*"))
     assert not (consortium.root / "many" / "runs" / "third").exists()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from afml.consortium.kit import AggregatorKit, load_aggregator_kit
+from afml.consortium.look import shake_hands
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.route import Address, Proxy, _wish, proxy_for
 from afml.core.errors import InputError
@@ -17,7 +18,7 @@ from afml.operate.checked import Checked
 from afml.operate.network import to_aggregator
 from afml.trial.kits import make_kits
 from afml.trial.processes import free_port
-from node.reach import reason, shake_hands
+from node.reach import reason
 from tests.operate import counterparts
 
 WAY = ["proxy", "name", "port", "handshake", "clock"]
@@ -109,7 +110,7 @@ def test_a_node_goes_the_way_that_grpc_takes(served: Path, monkeypatch: pytest.M
         counterparts.listener(counterparts.proxy(allows=True, asked=asked)) as between,
     ):
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{between}")
-        shake_hands(f"localhost:{port}", kit)
+        shake_hands(f"localhost:{port}", kit.tls)
         assert asked == [f"localhost:{port}"]
         assert reason(f"localhost:{port}", kit) == ""
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")

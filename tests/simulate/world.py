@@ -155,7 +155,8 @@ class World:
         patch.setattr("node.client.grpc.secure_channel", lambda *_: self.network.channel(self._speaker().node))
         patch.setattr("aggregator.summing.ProcessPoolExecutor", Pool)
         patch.setattr("node.journal.hold_alone", _held_until_death)
-        patch.setattr("node.line.shown_by", _shown)
+        shown = self.aggregator._consortium.aggregator.tls.certificate  # there is nobody to shake hands with
+        patch.setattr("node.line.shown_by", lambda *_: shown)
         patch.setattr("node.take_part.reason", lambda *_: "")
         patch.setattr("node.take_part.preflight", lambda *_: None)
         patch.setattr("node.take_part.checked_holdings", self._holdings)
@@ -246,11 +247,6 @@ def _patience() -> Any:
     from node.patience import Patience
 
     return Patience.__init__
-
-
-def _shown(_address: str, kit: Any, _certificates: Any) -> bytes:
-    """The aggregator's certificate; there is nobody to shake hands with."""
-    return bytes((kit.folder.parent / "aggregator" / "tls.pem").read_bytes())
 
 
 def _held_until_death(folder: Any, what: str) -> int:
