@@ -9,9 +9,8 @@ from typing import Any
 
 import grpc
 
-from afml.consortium.kit import node_of_peer
+from afml.consortium.kit import party_of_peer
 from afml.consortium.limits import SILENCE_S
-from afml.consortium.roster import Roster
 from afml.core.errors import AfmlError, IntegrityError, ProtocolError, TransportError
 from afml.core.logging import get_logger
 from afml.wire import federation_pb2 as wire
@@ -28,8 +27,8 @@ _METHODS = wire.DESCRIPTOR.services_by_name["Federation"].methods
 class Front(FederationServicer):
     """Takes runs in, and finds who answers for the others. The methods of a run are added below."""
 
-    def __init__(self, office: Office, roster: Roster) -> None:
-        self._office, self._roster = office, roster
+    def __init__(self, office: Office) -> None:
+        self._office = office
 
     async def SubmitRun(self, request: wire.SignedRun, context: Context) -> wire.RunPlace:
         """Take a run that the coordinator has signed."""
@@ -70,12 +69,17 @@ class Front(FederationServicer):
     def _speaker(self, context: Context, claimed: int) -> int:
         """The node whose certificate a call comes under."""
         try:
-            node = node_of_peer(_names(context), self._roster)
+            party = party_of_peer(_names(context), self._office.kit().roster)
         except TransportError as error:  # its certificate is good, and of nobody whom runs could be for
             raise ProtocolError(error.problem, where=f"node {claimed}") from None
-        if node != claimed:
-            raise ProtocolError(f"the certificate belongs to node {node}, the message claims node {claimed}")
-        return node
+        if party != f"node/{claimed}":
+            raise ProtocolError(
+                f"the certificate belongs to {party.replace('/', ' ')}, the message claims node {claimed}"
+            )
+        if claimed not in self._office.kit.nodes():
+            cure = "install the coordinator's newest answer there with `afml keys install`"
+            raise ProtocolError(f"node {claimed} is on no roster that the aggregator has", cure=cure)
+        return claimed
 
 
 def _names(context: Context) -> list[str]:

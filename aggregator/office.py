@@ -24,6 +24,7 @@ from afml.core.files import write_bytes
 from afml.core.logging import get_logger
 from afml.wire import federation_pb2 as wire
 from aggregator.desk import Desk
+from aggregator.ownkit import OwnKit
 from aggregator.run import RUNS, Folder, ServedRun
 from aggregator.scheme import Scheme
 from aggregator.service import Service
@@ -77,10 +78,13 @@ class Office:
         place: Where and how it serves.
         queue: What is remembered of the runs.
         summer: Adds the updates of all of them.
+
+    Attributes:
+        kit: The kit, with the newest version of the roster that is installed.
     """
 
     def __init__(self, kit: AggregatorKit, place: Place, queue: Queue, summer: Summer) -> None:
-        self._kit, self._place, self._queue, self._summer = kit, place, queue, summer
+        self.kit, self._place, self._queue, self._summer = OwnKit(kit), place, queue, summer
         self._opened: dict[int, _Opened] = {}  # by number; the one that was asked for last at the end
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._put_aside: set[int] = set()
@@ -125,7 +129,7 @@ class Office:
         if found is None:
             raise NotYet(f"run {run} was not submitted here; the coordinator does it with `afml run submit`")
         # By its number alone, of whichever version of the roster: the run's own service looks closer.
-        consortium = self._kit.roster.consortium
+        consortium = self.kit().roster.consortium
         if {party_uri(consortium, f"node/{node}") for node in self._nodes(found)}.isdisjoint(caller):
             raise ProtocolError(f"the certificate is of no node of run {run}")
         if found.number in self._opened:
@@ -210,8 +214,8 @@ class Office:
 
     def _open(self, one: Submitted) -> _Opened:
         folder = Folder(self._place.root / RUNS / one.run)
-        config = load_run(self._laid_out(self._queue.papers(one.number), folder.root), self._kit.history)
-        kit = self._kit.under(config)
+        config = load_run(self._laid_out(self._queue.papers(one.number), folder.root), self.kit().history)
+        kit = self.kit().under(config)
         scheme = Scheme.of(config)
         store = open_store(self._place.store or folder.store, one.digest)
         try:
@@ -262,8 +266,8 @@ class Office:
     def _read(self, papers: Papers) -> RunConfig:
         with _scratch(self._place.root) as folder:
             try:
-                config = load_run(self._laid_out(papers, folder), self._kit.history)
-                self._kit.under(config)
+                config = load_run(self._laid_out(papers, folder), self.kit().history)
+                self.kit().under(config)
                 run_params(config)
                 require_space(self._place.root, aggregator_bytes(config, public_backend(config.backend)))
             except AfmlError as error:

@@ -1,11 +1,12 @@
 """Who may speak to the aggregator at all: parties of its consortium, by certificates that are in force.
 
-It stands before every call, so that no service can forget it, and in every stream at each message: a certificate that
-is renewed or revoked meanwhile ends what it began.
+It stands before every call, so that no service can forget it, and in every stream at each message, and now and then
+while none comes: a certificate that is renewed or revoked meanwhile ends what it began. So does the aggregator's own.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,6 +22,9 @@ from afml.core.logging import get_logger
 
 Context: TypeAlias = Any  # grpc.aio.ServicerContext; grpcio ships no types
 Check: TypeAlias = Callable[[], Awaitable[None]]
+
+LOOK_S = 5.0
+"""Seconds between two looks at the certificates of a stream that says nothing."""
 
 
 class Peers(grpc.aio.ServerInterceptor):  # type: ignore[misc]
@@ -54,10 +58,17 @@ class Peers(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         async def many(request: Any, context: Context) -> AsyncIterator[Any]:
             check = self._check_of(context)
             await check()
-            async with contextlib.aclosing(inner(_checked(request, check) if asks else request, context)) as replies:
-                async for reply in replies:
-                    await check()
-                    yield reply
+            try:
+                async with (
+                    contextlib.aclosing(inner(_checked(request, check) if asks else request, context)) as replies,
+                    self._looking(context),
+                ):
+                    async for reply in replies:
+                        await check()
+                        yield reply
+            except TimeoutError:
+                await check()
+                raise
 
         kind = f"{'stream' if asks else 'unary'}_{'stream' if answers else 'unary'}_rpc_method_handler"
         generates = inspect.isasyncgenfunction(inner)  # others write to the context, as the health service's does
@@ -65,17 +76,50 @@ class Peers(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     def _check_of(self, context: Context) -> Check:
         """The check of one call's certificate, which may come out otherwise later."""
-        shown = context.auth_context()
-        names, pem = shown.get("x509_subject_alternative_name", ()), next(iter(shown.get("x509_pem_cert", ())), b"")
 
         async def check() -> None:
             try:
-                self._certificates.check(party_of_peer(names, self._roster), pem)
+                self._require(context)
             except TransportError as error:
                 get_logger().warning("refused", problem=str(error))
                 await context.abort(grpc.StatusCode.UNAUTHENTICATED, error.problem)
 
         return check
+
+    def _require(self, context: Context) -> None:
+        """Go on only where both certificates of a call count.
+
+        Raises:
+            TransportError: One does not.
+        """
+        shown = context.auth_context()
+        names, pem = shown.get("x509_subject_alternative_name", ()), next(iter(shown.get("x509_pem_cert", ())), b"")
+        self._certificates.check_own("aggregator")
+        self._certificates.check(party_of_peer(names, self._roster), pem)
+
+    @contextlib.asynccontextmanager
+    async def _looking(self, context: Context) -> AsyncIterator[None]:
+        """Look now and then, also while nothing is said.
+
+        Raises:
+            TimeoutError: A certificate does not count any more.
+        """
+        loop, following = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
+
+        def look() -> None:
+            try:
+                self._require(context)
+            except TransportError:
+                scope.reschedule(loop.time())
+            else:
+                following[:] = [loop.call_later(LOOK_S, look)]
+
+        following.append(loop.call_later(LOOK_S, look))
+        try:
+            async with asyncio.timeout(None) as scope:
+                yield
+        finally:
+            following[0].cancel()
 
 
 async def _checked(requests: AsyncIterator[Any], check: Check) -> AsyncIterator[Any]:

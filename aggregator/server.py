@@ -113,7 +113,7 @@ def serve_many(kit: AggregatorKit, data: Path, listen: Address, *, at_once: int,
 
         async def work(queue: Queue, stop: Stop) -> None:
             office = Office(kit, place, queue, summer)
-            server = await listening(Front(office, kit.roster), kit, Folder(data).seen, listen, at_once)
+            server = await listening(Front(office), kit, Folder(data).seen, listen, at_once)
             get_logger().info("serving many runs", address=place.address, count=at_once)
             try:
                 await stop.or_end(office.work())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 import grpc
 
@@ -25,6 +26,7 @@ class Announcements:
         patience: How long the aggregator may be away.
         translate: Makes an error of ours from a gRPC error.
         away: Statuses of an aggregator that is away.
+        gone: Why the aggregator at the other end does not count any more, "" where it does; its announcements end.
     """
 
     def __init__(
@@ -33,8 +35,11 @@ class Announcements:
         patience: Patience,
         translate: Callable[[grpc.RpcError], AfmlError],
         away: Collection[grpc.StatusCode] = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED),
+        gone: Callable[[], str] = lambda: "",
     ) -> None:
         self._watch, self._patience, self._translate, self._away = watch, patience, translate, away
+        self._gone = gone
+        self._stream: Any = None
         self._news = threading.Condition()
         self._latest: wire.RunState | None = None
         self._count = 0
@@ -61,6 +66,8 @@ class Announcements:
                     if self._error is not None:
                         raise self._error
                     self._patience.require_wanted()
+                    if self._stream is not None and self._gone():
+                        self._stream.cancel()  # it may be silent for hours
                     self._news.wait(_LOOK_S)  # a signal to stop wakes nobody
                 taken, state = self._count, self._latest
             yield state
@@ -68,17 +75,21 @@ class Announcements:
     def _follow(self) -> None:
         while True:
             try:
-                for state in self._watch():
+                self._stream = self._watch()
+                for state in self._stream:
+                    if self._gone():
+                        self._stream.cancel()
+                        break
                     self._patience.answered()
                     with self._news:
                         self._latest, self._count = state, self._count + 1
                         self._news.notify_all()
-                problem = "it was stopped"  # in order, perhaps to be started again
+                problem = self._gone() or "it was stopped"  # in order, perhaps to be started again
             except grpc.RpcError as error:
                 translated = self._translate(error)
                 if error.code() not in self._away:
                     return self._end(translated)
-                problem = translated.problem
+                problem = self._gone() or translated.problem
             except ValueError:  # the channel was closed: this node is done
                 return self._end(TransportError("the connection was closed"))
             try:

@@ -60,7 +60,7 @@ class Line:
             NotThere: Nobody answers, or its certificate does not count.
         """
         with self._lock:
-            if self._doubtful or not self._still_counts():
+            if self._doubtful or self.gone():
                 self._doubtful = True
                 try:
                     self._look()
@@ -70,6 +70,16 @@ class Line:
                     raise NotThere(error.problem) from None
             return self._stub
 
+    def gone(self) -> str:
+        """Why the certificate that was looked at counts no more, by what was installed meanwhile; "" where it does."""
+        pem = self._pinned[1]
+        try:
+            if pem:
+                self._certificates.check("aggregator", pem)
+        except TransportError as error:
+            return error.problem
+        return ""
+
     def doubt(self) -> None:
         """A call was not answered: look again before the next one."""
         self._doubtful = True
@@ -78,14 +88,6 @@ class Line:
         """Close it for good."""
         for channel in self._channels:
             channel.close()
-
-    def _still_counts(self) -> bool:
-        """Whether nothing was installed meanwhile by which the certificate at the other end counts no more."""
-        try:
-            self._certificates.check("aggregator", self._pinned[1])
-        except TransportError:
-            return False
-        return True
 
     def _look(self) -> None:
         renewed = self._renewed()

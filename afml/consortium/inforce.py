@@ -137,6 +137,7 @@ class InForce:
         self._stamp: object = None
         self._stated = {party: one.since for party, one in load_since(kit, roster).items()}
         self._times: dict[bytes, tuple[int, int]] = {}
+        self._own = _Own(kit)
         self._seen: dict[str, int] = _seen_in(seen)
 
     def check(self, party: str, pem: bytes) -> None:
@@ -154,17 +155,23 @@ class InForce:
             begins, ends = self._time(pem)
             self._announce(party, ends)
             if begins < max(self._stated.get(party, 0), self._seen.get(party, 0)):
-                began = dt.datetime.fromtimestamp(begins, dt.UTC)
-                raise TransportError(
-                    f"the certificate of {party} that began on {began:%Y-%m-%d %H:%M:%S} UTC was renewed or revoked",
-                    where="TLS peer",
-                    cure="install the coordinator's newest answer with `afml keys install`, or ask for one with "
-                    "`afml keys renew`",
-                )
+                raise _counts_no_more(party, begins)
             if begins > self._seen.get(party, 0):
                 self._seen[party] = begins
                 with contextlib.suppress(OSError):  # a disk that takes nothing: it is met again after a restart
                     write_bytes(self._seen_path, canonical_json(self._seen))
+
+    def check_own(self, party: str) -> None:
+        """Go on only where the certificate counts that lies in one's own kit now.
+
+        Raises:
+            TransportError: The coordinator has revoked it.
+        """
+        with self._lock:
+            self._reread()
+            begins = self._own.begins
+            if begins is not None and begins < self._stated.get(party, 0):
+                raise _counts_no_more(party, begins)
 
     def announce(self, party: str, pem: bytes) -> None:
         """Say in the log that a certificate ends soon, where it does: of oneself, too."""
@@ -205,6 +212,33 @@ class InForce:
         for party, since in stated.items():
             self._stated[party] = max(since, self._stated.get(party, 0))
         self._stamp = stamp
+
+
+class _Own:
+    """When the certificate of a kit began, Unix seconds; None where none can be read. Read when it changes."""
+
+    def __init__(self, kit: Path) -> None:
+        self._path = kit / CERTIFICATE
+        self._stamp: tuple[int, int] | None = None
+        self._begins: int | None = None
+
+    @property
+    def begins(self) -> int | None:
+        with contextlib.suppress(OSError, ValueError):
+            found = self._path.stat()
+            if (stamp := (found.st_mtime_ns, found.st_ino)) != self._stamp:
+                self._begins = beginning(x509.load_pem_x509_certificate(self._path.read_bytes()))
+                self._stamp = stamp
+        return self._begins
+
+
+def _counts_no_more(party: str, begins: int) -> TransportError:
+    began = dt.datetime.fromtimestamp(begins, dt.UTC)
+    return TransportError(
+        f"the certificate of {party} that began on {began:%Y-%m-%d %H:%M:%S} UTC was renewed or revoked",
+        where="TLS peer",
+        cure="install the coordinator's newest answer with `afml keys install`, or ask for one with `afml keys renew`",
+    )
 
 
 def _seen_in(path: Path) -> dict[str, int]:

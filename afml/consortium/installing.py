@@ -60,7 +60,7 @@ def install(answer: Path, folder: Path, demand: Demand = "majority") -> Roster:
             del source[kit.CERTIFICATE]  # another authority's is awaited
     files = {name: require_file(path, "answer").read_bytes() for name, path in source.items()}
     since = latest([*load_since(folder, roster).values(), *load_since(answer, roster).values()])
-    files = {CERTIFICATES: since_file(since), **files}
+    files[CERTIFICATES] = since_file(since)  # last: until then the certificate that goes with it is there already
     # What a run will load is loaded here first, beside the kit: the same checks, and no second version of them.
     with tempfile.TemporaryDirectory(prefix=".install.", dir=folder) as draft:
         for name, data in files.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,17 @@ from typing import Any
 import grpc
 import pytest
 
-from afml.consortium.kit import load_aggregator_kit, party_uri
+from afml.consortium import installing
+from afml.consortium.kit import load_aggregator_kit, load_roster, party_uri
+from afml.consortium.provision import load_coordinator_key
+from afml.consortium.runfile import write_run
 from afml.core.errors import ProtocolError
 from afml.wire import federation_pb2 as wire
 from aggregator.desk import Desk
 from aggregator.front import Front
 from aggregator.office import NotYet, Office, Place
 from aggregator.store.queue import Papers, SqliteQueue, Submitted
+from tests.consortium.place import Place as Members
 from tests.federation.parties import Consortium
 from tests.postgres import Server
 
@@ -60,6 +65,16 @@ class Called:
         raise Ended(status, told)
 
 
+class Asking(Called):
+    """A call under the certificate of a party."""
+
+    def __init__(self, party: str) -> None:
+        self.party = party
+
+    def auth_context(self) -> dict[str, tuple[bytes, ...]]:
+        return {"x509_subject_alternative_name": (party_uri("test", self.party).encode(),)}
+
+
 class Watched(Office):
     """Counts how often a run was opened, well or badly."""
 
@@ -71,12 +86,14 @@ class Watched(Office):
 
 
 @contextlib.asynccontextmanager
-async def office(consortium: Consortium, data: Path, store: str = "") -> AsyncIterator[Watched]:
+async def office(
+    consortium: Consortium, data: Path, store: str = "", kit: Path | None = None
+) -> AsyncIterator[Watched]:
     """At work, with a queue of its own in `data`."""
     data.mkdir(exist_ok=True)
-    kit = load_aggregator_kit(consortium.kit("aggregator"))
+    own = load_aggregator_kit(kit or consortium.kit("aggregator"))
     with contextlib.closing(SqliteQueue(str(data / "queue.sqlite"))) as queue:
-        made = Watched(kit, Place(data, store, "here:1", 1), queue, NoSums())  # type: ignore[arg-type]
+        made = Watched(own, Place(data, store, "here:1", 1), queue, NoSums())  # type: ignore[arg-type]
         task = asyncio.create_task(made.work())
         try:
             yield made
@@ -126,8 +143,6 @@ def test_a_database_that_lets_nobody_in_puts_no_run_aside(
     config, url, aside = consortium.configure("refused", game=False), postgres.database(), postgres.database()
     name = url.split("/")[3].split("?")[0]
 
-    roster = load_aggregator_kit(consortium.kit("aggregator")).roster
-
     async def scene() -> None:
         postgres.ask(aside, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         async with office(consortium, tmp_path, url) as made:
@@ -145,7 +160,7 @@ def test_a_database_that_lets_nobody_in_puts_no_run_aside(
             await made._close(1)
             postgres.ask(aside, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
             with pytest.raises(Ended) as told:
-                await Front(made, roster).find(wire.RunRef(run=config.run, config_digest=config.digest()), Called())
+                await Front(made).find(wire.RunRef(run=config.run, config_digest=config.digest()), Called())
             assert told.value.args == (grpc.StatusCode.UNAVAILABLE, "the aggregator's database lets nobody in")
 
     asyncio.run(scene())
@@ -191,3 +206,44 @@ def test_papers_that_another_run_of_the_name_left_are_not_taken_for_its_own(
     for attempts in (2, 5):
         config = consortium.configure("stale", game=False, reserve_attempts=attempts)
         assert asyncio.run(served(postgres.database())) == config.digest()
+
+
+def test_a_version_that_is_installed_meanwhile_serves_the_runs_that_name_it(
+    consortium: Consortium, tmp_path: Path
+) -> None:
+    """Nothing is started again: who joins has its runs, who leaves has those it is in, and strangers have none."""
+    place = Members(Path(shutil.copytree(consortium.root / "kits", tmp_path / "kits").parent))
+    before = consortium.configure("earlier", game=False)
+    offered = place.propose(requests=[place.ask("Late")], leaving=[3])
+    answers = place.publish(offered, [1, 2])
+    roster = load_roster(place.kit("coordinator"))
+    members = {1: 40, 2: 40, 4: 40}
+    after = before.model_copy(update={"run": "second", "roster": roster.digest().hex(), "enrolled": members})
+    write_run(tmp_path / "second.json", after, load_coordinator_key(place.kit("coordinator")))
+    later = Papers((tmp_path / "second.json").read_bytes(), (tmp_path / "second.sig").read_bytes())
+
+    async def offers(front: Front, node: int, party: str = "") -> list[str]:
+        told = await front.ListRuns(wire.RunsRef(node=node), Asking(party or f"node/{node}"))
+        return [one.run for one in told.runs]
+
+    async def scene() -> None:
+        async with office(consortium, tmp_path / "data", kit=place.kit("aggregator")) as made:
+            front = Front(made)
+            made.submit(papers(consortium, "earlier"))
+            with pytest.raises(ProtocolError, match="which this kit does not have"):
+                made.submit(later)
+            with pytest.raises(Ended, match=r"node 4 is on no roster that the aggregator has; .*`afml keys install`"):
+                await offers(front, 4)
+            installing.install(answers / "aggregator", place.kit("aggregator"))
+            assert made.submit(later).before == 0
+            assert await offers(front, 1) == ["earlier", "second"]
+            assert (await offers(front, 3), await offers(front, 4)) == (["earlier"], ["second"])
+            with pytest.raises(Ended, match="is on no roster"):
+                await offers(front, 9)
+            with pytest.raises(Ended, match="the certificate belongs to node 4, the message claims node 1"):
+                await offers(front, 1, "node/4")
+            known = made.kit()
+            (place.kit("aggregator") / "roster.json").write_text("{}")
+            assert made.kit() is known, "what is spoiled changes nothing"
+
+    asyncio.run(scene())

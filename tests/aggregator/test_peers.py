@@ -25,6 +25,7 @@ from afml.consortium.route import Address, shake_hands
 from afml.consortium.tls import channel_credentials, server_credentials
 from afml.core.errors import IntegrityError, TransportError
 from afml.trial.kits import make_kits
+from aggregator import peers
 from aggregator.peers import Peers
 
 ONE, MANY, TAKE = "/test/one", "/test/many", "/test/take"
@@ -71,8 +72,8 @@ async def serving(root: Path) -> AsyncIterator[tuple[int, _Handlers]]:
     """An aggregator's port, behind the check."""
     kit = load_aggregator_kit(root / "kits" / "aggregator")
     handlers = _Handlers()
-    peers = Peers(kit.roster, InForce(kit.folder, kit.roster, root / "seen.json"))
-    server = grpc.aio.server(handlers=[handlers], interceptors=[peers])
+    check = Peers(kit.roster, InForce(kit.folder, kit.roster, root / "seen.json"))
+    server = grpc.aio.server(handlers=[handlers], interceptors=[check])
     health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
     credentials = server_credentials(kit.tls, Renewed(kit.folder, "aggregator"))
     port = server.add_secure_port("127.0.0.1:0", credentials)
@@ -176,6 +177,34 @@ def test_a_revoked_certificate_is_refused_as_soon_as_the_word_lies_in_the_kit(ro
                 await ask(port, node(root, 1))
             renewed(root, "node-1")
             assert await ask(port, node(root, 1)) == b"x"
+
+    played(scene, root)
+
+
+@pytest.mark.parametrize("party", ["node/1", "aggregator"])
+def test_a_stream_on_which_nothing_is_said_ends_with_the_certificate_of_either_end(
+    root: Path, monkeypatch: pytest.MonkeyPatch, party: str
+) -> None:
+    """A node that waits for news for hours, say; it is told whose certificate it was."""
+    monkeypatch.setattr(peers, "LOOK_S", 0.05)
+
+    async def scene(root: Path) -> None:
+        kits = root / "kits"
+        async with serving(root) as (port, handlers), line(port, node(root, 1)) as open_line:
+            stream = open_line.unary_stream(MANY)(b"")
+            handlers.more.put_nowait(b"1")
+            assert await stream.read() == b"1"
+            silent = asyncio.create_task(stream.read())
+            provision.revoke(party, kits / "coordinator", root / "revoked")
+            installing.install(root / "revoked" / "others", kits / "aggregator")
+            with pytest.raises(grpc.aio.AioRpcError, match=rf"the certificate of {party} .* was renewed or revoked"):
+                async with asyncio.timeout(120):
+                    await silent
+            if party == "aggregator":
+                with unauthenticated():
+                    await ask(port, node(root, 2))
+            renewed(root, party.replace("/", "-"))
+            assert await ask(port, node(root, 1)) == await ask(port, node(root, 2)) == b"x"
 
     played(scene, root)
 

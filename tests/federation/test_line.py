@@ -16,12 +16,13 @@ from afml.consortium.kit import load_aggregator_kit
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.request import REQUEST
 from afml.consortium.tls import server_credentials
-from afml.core.errors import ProtocolError
+from afml.core.errors import ProtocolError, TransportError
 from afml.trial.kits import make_kits
 from afml.trial.processes import free_port
 from node.client import Client
 from node.line import Line, NotThere
 from node.patience import Patience
+from tests.federation.served import Served
 from tests.ledger.helpers import config
 
 
@@ -104,3 +105,25 @@ def test_an_aggregator_that_lacks_a_call_is_of_another_version(root: Path) -> No
         with pytest.raises(ProtocolError, match="does not know a call of this version of AFML; have both use the same"):
             client.enrolments()
         client.close()
+
+
+@pytest.mark.parametrize("party", ["aggregator", "node/1"])
+def test_a_silent_stream_ends_once_the_certificate_of_either_end_is_revoked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, party: str
+) -> None:
+    """The word lies in one kit: a node's about the aggregator, which goes on, or the aggregator's about a node."""
+    monkeypatch.setattr("aggregator.peers.LOOK_S", 0.05)
+    made = Served(tmp_path)
+    told = "aggregator" if party == "node/1" else "node-1"
+    client = Client(made.address, made.kits[1], made.config, Patience(made.address, 0.0))
+    try:
+        client.enrol(bytes(32), bytes(16))
+        news = iter(client.watch())
+        next(news)
+        provision.revoke(party, tmp_path / "kits" / "coordinator", tmp_path / "revoked")
+        installing.install(tmp_path / "revoked" / "others", tmp_path / "kits" / told)
+        with pytest.raises(TransportError, match=rf"\(the certificate of {party} that began on .* or revoked\)"):
+            next(news)
+    finally:
+        client.close()
+        made.close()
