@@ -6,7 +6,6 @@ here, however many read it. What is sealed in it the aggregator cannot read.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterator, Collection, Iterator
@@ -33,6 +32,7 @@ from afml.ledger import tree
 from afml.wire import federation_pb2 as wire
 from aggregator.run import ServedRun
 from aggregator.store.base import Letter
+from aggregator.threads import in_thread
 from crypto.public.signing import verify
 
 _AT_HAND = 128
@@ -89,16 +89,10 @@ class Letters:
         stays = False
         try:
             if path is not None:
-                writing = asyncio.create_task(asyncio.to_thread(write_bytes, path, common))
-                try:
-                    await asyncio.shield(writing)  # syncs: others go on meanwhile
-                except BaseException:  # who gives up does not end the thread
-                    await asyncio.wait([writing])
-                    raise
+                await in_thread(write_bytes, path, common)  # syncs: others go on meanwhile
+                await self._run.keep_whole(path)
             if self._kept.find(header.sender, header.subject):
                 return  # it came twice at the same time
-            if path is not None:
-                self._run.keep(path)
             name = path and path.relative_to(self._run.folder.root)
             self._kept.add(Letter(header.sender, header.subject, header.SerializeToString(deterministic=True), name))
             stays = True
@@ -115,6 +109,13 @@ class Letters:
     def there(self, ref: wire.LettersRef, senders: Collection[int]) -> list[int]:
         """Those of some senders whose letter is there, ascending."""
         return sorted(self._kept.senders(ref.subject).intersection(senders))
+
+    async def bring(self, ref: wire.LettersRef, senders: Collection[int]) -> None:
+        """Have what `deliver` reads on this machine's disk."""
+        for sender in self.there(ref, senders):
+            letter = self._opened(sender, ref.subject)
+            if letter.path is not None and ref.node in letter.places:
+                await self._run.bring_whole(self._run.folder.root / letter.path)
 
     def deliver(self, ref: wire.LettersRef, senders: Collection[int]) -> Iterator[wire.Delivery]:
         """What is in these senders' letters for the one who asks, or that nothing is; many short ones in a message."""
@@ -138,9 +139,7 @@ class Letters:
 
     def _pieces(self, name: Path | None) -> Iterator[bytes]:
         if name is not None:
-            path = self._run.folder.root / name
-            self._run.bring(path)
-            with path.open("rb") as file:
+            with (self._run.folder.root / name).open("rb") as file:
                 while piece := file.read(PIECE):
                     yield piece
 

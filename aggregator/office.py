@@ -181,8 +181,7 @@ class Office:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-            for number in list(self._opened):
-                await self._close(number)
+            await asyncio.gather(*map(self._close, list(self._opened)))
 
     def _begin(self) -> None:
         """Begin with the runs whose turn has come."""
@@ -239,8 +238,7 @@ class Office:
 
     async def _close_least_wanted(self) -> None:
         on_offer = [number for number in self._opened if number not in self._tasks]
-        for number in on_offer[:-_ON_OFFER]:
-            await self._close(number)
+        await asyncio.gather(*map(self._close, on_offer[:-_ON_OFFER]))  # together: each lets its nodes read the last
 
     # -- inside --------------------------------------------------------------------------------------
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
-from typing import Any
 
 from afml.consortium.attempt import Attempt
 from afml.consortium.refusal import Refusal
@@ -16,6 +14,7 @@ from aggregator.engine import Engine
 from aggregator.run import ServedRun
 from aggregator.store.base import Lost, Published
 from aggregator.summing import BadCiphertext, Summer
+from aggregator.threads import in_thread
 from aggregator.transcript import Transcript
 from aggregator.watchers import Watchers
 
@@ -95,13 +94,14 @@ class Publisher:
         out = self._run.folder.sum(attempt)
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
-            await _whole(asyncio.to_thread(self._summer.sum, self._run.scheme, paths, one.chunks, out))
+            await in_thread(self._summer.sum, self._run.scheme, paths, one.chunks, out)
         except BadCiphertext as error:
             if self._wanted(attempt):
                 self._engine.sum_failed(error.node, error.detail)
             return
         if self._wanted(attempt):  # the run may have failed meanwhile
-            self._run.keep(out)
+            await self._run.keep_whole(out)
+        if self._wanted(attempt):
             receipts = {node: json.loads(upload.receipt) for node, upload in uploads.items()}
             digest = digest_of_records(out) if self._run.config.verified_sums else b""
             # One decision with the row: a copy of a line whose attempt another machine gives up would end the run.
@@ -125,13 +125,3 @@ class Publisher:
             self._run.store.attempts.tokens(attempt)
         ):
             self._run.folder.clear_sums(before=attempt.round)
-
-
-async def _whole(work: Coroutine[Any, Any, None]) -> None:
-    """Await work of a thread, which goes on when its task is cancelled: it is waited for then too."""
-    task = asyncio.create_task(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)
-        raise

@@ -14,6 +14,7 @@ from afml.core.errors import ConfigError
 from afml.core.files import write_bytes
 from aggregator.scheme import Scheme
 from aggregator.store.base import Published, Store
+from aggregator.threads import in_thread
 
 RUNS = "runs"
 """Below the folder of an aggregator of many runs: a folder for each."""
@@ -114,15 +115,28 @@ class ServedRun:
     folder: Folder
 
     def keep(self, path: Path) -> None:
-        """Have a file below the folder, as far as it has grown, outlive this machine where the store can do that."""
-        self.store.files.keep(path.relative_to(self.folder.root).as_posix(), path)
-
-    def sum(self, found: Published) -> Path | None:
-        """The file of a published sum; None where nobody needs it any more."""
-        path = self.folder.sum(found.attempt)
-        self.bring(path)
-        return path if path.exists() else None
+        """Within a decision: have a file below the folder, as far as it has grown, outlive this machine."""
+        self.store.files.keep(self._name(path), path)
 
     def bring(self, path: Path) -> None:
-        """Have a file there that was kept, perhaps by another machine."""
-        self.store.files.bring(path.relative_to(self.folder.root).as_posix(), path)
+        """Before anything is served: have a file there that was kept, perhaps by another machine."""
+        self.store.files.bring(self._name(path), path)
+
+    async def keep_whole(self, path: Path) -> None:
+        """Before it is decided on: have a file that does not change any more outlive this machine."""
+        if self.store.term:  # else nobody else can have the run
+            await in_thread(self.store.files.aside.keep, self._name(path), path)
+
+    async def bring_whole(self, path: Path) -> None:
+        """While others are served: have a file there that was kept."""
+        if self.store.term and not path.exists():
+            await in_thread(self.store.files.aside.bring, self._name(path), path)
+
+    async def sum(self, found: Published) -> Path | None:
+        """The file of a published sum; None where nobody needs it any more."""
+        path = self.folder.sum(found.attempt)
+        await self.bring_whole(path)
+        return path if path.exists() else None
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder.root).as_posix()

@@ -164,7 +164,7 @@ class Service(FederationServicer):
         """Send a published encrypted sum."""
         await self._do(context, request, lambda: self._members.require_admitted(request))
         found = self._run.store.rounds.published(request.round)
-        path = self._run.sum(found) if found else None
+        path = await self._run.sum(found) if found else None
         if found is None or path is None:
             problem = "is not published" if found is None else "is kept no more: every node had applied its sum"
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"round {request.round} {problem}")
@@ -203,6 +203,7 @@ class Service(FederationServicer):
                 await asyncio.sleep(min(wait_s, _TOGETHER_S))  # letters come many at a time, and go so
             there = self._letters.there(request, missing)
             missing.difference_update(there)
+            await self._letters.bring(request, there)
             for delivery in self._letters.deliver(request, there):
                 yield delivery
 

@@ -197,6 +197,13 @@ class Files(Protocol):
     A store that only who has the files can open keeps no copies.
     """
 
+    @property
+    def aside(self) -> Files:
+        """The same for a thread of its own, while decisions are made: what the store has lost, it refuses too.
+
+        Not for a file that a decision is about to write into: its copy would stand without it.
+        """
+
     def keep(self, name: str, path: Path) -> None:
         """Keep what the file has more than its copy."""
 
@@ -206,6 +213,11 @@ class Files(Protocol):
 
 class InPlace:
     """No copies: the files stay where they are, beside the store."""
+
+    @property
+    def aside(self) -> Files:
+        """Nothing is done there either."""
+        return self
 
     def keep(self, name: str, path: Path) -> None:
         """They are kept."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from afml.core.errors import ConfigError, TransportError
-from afml.core.files import staged_file
 from aggregator.store.base import Files, Lost, Taken
+from aggregator.store.copies import TABLES as FILES
+from aggregator.store.copies import Aside, Copies
 from aggregator.store.queue import TABLES as QUEUE
 from aggregator.store.queue import SqlQueue
 from aggregator.store.sql import SCHEMA, SqlStore, begin_run, create, transaction
@@ -35,15 +35,9 @@ PATIENCE_S = 1
 """Seconds that opening waits for a process that is about to let go."""
 OLDEST = 14
 """The first PostgreSQL that ends silent sessions."""
-PIECE = 1 << 20
-"""Bytes of a file's copy in a row, at most."""
 _SERVING = """
 CREATE TABLE serving (
   one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, term INTEGER NOT NULL)
-"""
-_FILES = """
-CREATE TABLE files (
-  name TEXT, begins INTEGER, content BLOB NOT NULL, PRIMARY KEY (name, begins))
 """
 _SETTINGS: dict[str, str] = {
     "idle_session_timeout": f"{LEASE_S}s",
@@ -240,45 +234,33 @@ class PostgresqlStore(SqlStore):
 
         def begin(session: Session) -> None:
             begin_run(session, config_digest)
-            create(session, _FILES)
+            create(session, FILES)
 
         schema = f"run_{config_digest.hex()[:32]}"
         session, self.term = enter(f"postgresql:{place}", schema, config_digest[:8], begin)
         super().__init__(session)
-        self.files: Files = _Files(session)
+        self._aside = Aside(lambda: _beside(f"postgresql:{place}", schema), self.term)
+        self.files: Files = Copies(session, self._aside)
         if not self._is_of(config_digest):
             session.close()
             raise ConfigError(f"holds another run in {schema}", where=session.where, cure="name another database")
 
+    def close(self) -> None:
+        """Close both sessions."""
+        self._aside.close()
+        super().close()
 
-class _Files:
-    def __init__(self, db: Session) -> None:
-        self._db = db
 
-    def keep(self, name: str, path: Path) -> None:
-        statement = "SELECT COALESCE(MAX(begins + length(content)), 0) FROM files WHERE name=?"
-        with transaction(self._db), path.open("rb") as file:
-            (at,) = self._db.execute(statement, (name,)).fetchone()  # type: ignore[misc]
-            file.seek(at)
-            while piece := file.read(PIECE):
-                self._db.execute("INSERT INTO files VALUES (?, ?, ?)", (name, at, piece))
-                at += len(piece)
-
-    def bring(self, name: str, path: Path) -> None:
-        if path.exists():
-            return
-        pieces = self._pieces(name)
-        if (first := next(pieces, None)) is None:
-            return
-        with staged_file(path) as staged, staged.open("wb") as out:
-            out.write(first)
-            out.writelines(pieces)
-
-    def _pieces(self, name: str) -> Iterator[bytes]:
-        at = 0
-        while row := self._db.execute("SELECT content FROM files WHERE name=? AND begins=?", (name, at)).fetchone():
-            yield row[0]
-            at += len(row[0])
+def _beside(url: str, schema: str) -> Session:
+    """A session in a schema that another session of this process has for itself."""
+    session = Session(url)
+    try:
+        session.require_fit()
+        session.execute("SELECT set_config('search_path', ?, false)", (schema,))
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 class PostgresqlQueue(SqlQueue):

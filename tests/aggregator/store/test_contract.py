@@ -117,17 +117,19 @@ def test_an_upload_whose_bytes_are_lost_is_forgotten(store: Store) -> None:
     assert store.attempts.uploads(FIRST)[1].chunks == 4
 
 
-def test_a_file_that_was_kept_is_there(url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("aside", [False, True])
+def test_a_file_that_was_kept_is_there(url: str, tmp_path: Path, aside: bool) -> None:
     path = tmp_path / "transcript"
     store = open_store(url, DIGEST)
     for line in (b"first\n", b"", b"second\n"):
         with path.open("ab") as file:
             file.write(line)
-        store.files.keep("transcript", path)
+        (store.files.aside if aside else store.files).keep("transcript", path)
     store.close()
     again = open_store(url, DIGEST)
-    again.files.bring("transcript", path)
-    again.files.bring("nobody kept this", tmp_path / "other")
+    files = again.files.aside if aside else again.files
+    files.bring("transcript", path)
+    files.bring("nobody kept this", tmp_path / "other")
     again.close()
     assert path.read_bytes() == b"first\nsecond\n"
     assert not (tmp_path / "other").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from psycopg.conninfo import conninfo_to_dict
 from afml.core.errors import ConfigError, TransportError
 from aggregator.store import open_store
 from aggregator.store.base import Lost, Member, Taken
-from aggregator.store.postgresql import _SETTINGS, PIECE, PostgresqlStore, conninfo
+from aggregator.store.copies import PIECE
+from aggregator.store.postgresql import _SETTINGS, PostgresqlStore, conninfo
 from aggregator.store.sql import SCHEMA
 from tests.postgres import Server
 
@@ -106,6 +108,61 @@ def test_copies_of_files_serve_another_machine(url: str, store: PostgresqlStore,
         successor.files.keep("sums/sum", sum_file)
         assert successor._db.execute("SELECT count(*) FROM files").fetchone() == (4,)
     assert (tmp_path / "there" / "sum").read_bytes() == sum_file.read_bytes()
+
+
+def test_a_copy_in_a_thread_waits_for_no_decision_and_no_decision_for_it(
+    url: str, store: PostgresqlStore, tmp_path: Path
+) -> None:
+    """It is there before the decision ends that is open meanwhile, and stays when that one is undone."""
+    path = tmp_path / "sum"
+    path.write_bytes(b"a sum")
+    with ThreadPoolExecutor(1) as threads:
+        with contextlib.suppress(KeyError), store.transaction():
+            store.members.add(1, b"one")
+            threads.submit(store.files.aside.keep, "sums/sum", path).result(60)
+            raise KeyError
+        assert store.members.all() == {}
+        path.unlink()
+        with store.transaction():
+            store.members.add(2, b"two")
+            threads.submit(store.files.aside.bring, "sums/sum", path).result(60)
+    assert path.read_bytes() == b"a sum"
+
+
+def test_who_has_been_replaced_copies_nothing(
+    postgres: Server, url: str, store: PostgresqlStore, tmp_path: Path
+) -> None:
+    """Its session for copies lives on, and holds no lock of the run."""
+    path = tmp_path / "sum"
+    path.write_bytes(b"first")
+    aside = store.files.aside
+    aside.keep("sums/sum", path)
+    postgres.ask(url, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+    with again(url) as successor:
+        path.write_bytes(b"first and more")
+        for what in (aside.keep, aside.bring):
+            with pytest.raises(Lost, match="another process has taken the run on"):
+                what("sums/sum", path if what == aside.keep else tmp_path / "other")
+        assert successor._db.execute("SELECT content FROM files").fetchall() == [(b"first",)]
+
+
+def test_a_session_for_copies_that_was_silent_too_long_is_opened_again(
+    postgres: Server, url: str, store: PostgresqlStore, tmp_path: Path
+) -> None:
+    path = tmp_path / "sum"
+    path.write_bytes(b"first")
+    for text in (b"first", b"first, second"):
+        path.write_bytes(text)
+        store.files.aside.keep("sums/sum", path)
+        postgres.ask(
+            url,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid NOT IN"
+            " (SELECT pid FROM pg_locks WHERE locktype = 'advisory') AND application_name = 'afml aggregator'",
+        )
+    assert store._db.execute("SELECT sum(length(content)) FROM files").fetchone() == (len(b"first, second"),)
+    store.close()
+    with pytest.raises(Lost, match="the store is closed"):
+        store.files.aside.keep("sums/sum", path)
 
 
 def test_a_run_of_another_version_is_refused_and_left_alone(postgres: Server, url: str, store: PostgresqlStore) -> None:
