@@ -29,12 +29,14 @@ from afml.genomics.released import release_digest, release_files
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
 from afml.ledger.joint import Nesting
-from afml.ledger.releases import Reassessment, Standing, rr_bound, verdict
+from afml.ledger.reassessment import Reassessment, rr_bound, verdict
+from afml.ledger.releases import Standing
 from afml.ledger.store import Ledger
 from afml.masking.chosen import masking_settings
+from afml.release.package.traits import shown_label
 from afml.release.plan import ReleasePlan
 from afml.release.released import mask_alone
-from afml.release.stored import PLAN_FILE, Records
+from afml.release.stored import Records
 from node.inuse import in_use
 from node.recognise import recognise_people
 from node.released import read_records, released_plan
@@ -180,7 +182,8 @@ def _shown(records: Records, plan: ReleasePlan) -> dict[str, str]:
             where="plan.json",
             cure="put the files back as `afml mask` wrote them",
         )
-    return {person: str(pattern) for person, pattern in zip(records.people, patterns, strict=True)}
+    told = zip(records.people, patterns.tolist(), records.traits, strict=True)
+    return {person: shown_label(pattern, traits) for person, pattern, traits in told}
 
 
 def _others(work: Workspace, ledger: Ledger, standing: Standing, records: Records) -> tuple[tuple[OlderFile, ...], int]:
@@ -190,11 +193,12 @@ def _others(work: Workspace, ledger: Ledger, standing: Standing, records: Record
     found, missing = [], 0
     for index in standing.groups.earlier:
         run, digest = str(entries[index]["run"]), entries[index]["file_digest"]
-        if not (work.release(run) / PLAN_FILE).is_file() or release_digest(work.release(run)) != digest:
+        version = next((one for one in work.releases(run).all() if _digest(one.folder) == digest), None)
+        if version is None:
             missing += 1
             continue
         try:
-            other, plan = read_records(work, run), released_plan(work, run)
+            other, plan = read_records(work, run, version), released_plan(work, run, version)
         except InputError:  # of other sites than the folder was prepared for since
             missing += 1
             continue
@@ -203,6 +207,14 @@ def _others(work: Workspace, ledger: Ledger, standing: Standing, records: Record
             here, there = np.array(both, dtype=np.int64).T
             found.append(OlderFile(run, here, other.released[there], partial(mask_alone, plan)))
     return tuple(found), missing
+
+
+def _digest(folder: Path) -> str:
+    """Of the files of a version; "" where it holds none any more."""
+    try:
+        return release_digest(folder)
+    except InputError:
+        return ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from afml.core.config import canonical_json
 from afml.core.errors import ReleaseError
 from afml.core.files import staged_folder, write_bytes, write_secret
 from afml.core.simulation import SIMULATION
+from afml.data.people import PeopleTable
 from afml.genomics.files import GenotypeFiles
 from afml.genomics.release import Output
 from afml.genomics.released import release_digest, release_files
@@ -30,19 +31,37 @@ from afml.release.choices import Choices
 from afml.release.files import RELEASE_FILES, settled
 from afml.release.frontier import FrontierPoint, frontier
 from afml.release.grouping import Blocks
+from afml.release.package.manifest import Manifest, digests
+from afml.release.package.traits import TraitsOfPeople, released_traits, shown_label
 from afml.release.plan import ReleasePlan
 from afml.release.planning import plan_release
 from afml.release.released import Released, chosen, gathered, parts_of
-from afml.release.stored import PLAN_FILE
 from afml.release.suite import worst_attack
 from afml.release.table import codebook_table
+from afml.release.versions import PLAN_FILE, Version
+from crypto.public.signing import public_bytes
 from node.inuse import in_use
+from node.package import Made, fill_package, smallest_group
 from node.privacy import PrivacyStatement
 from node.recognise import recognise_people
 from node.workspace import Workspace
 
-#: What every pattern says, beside the released file.
-CODEBOOK_FILE = "codebook.tsv"
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an institution wants of a release, beside its settings.
+
+    Attributes:
+        output: In which files.
+        force: Release also where the plan says that it is not worth it.
+        nested: Tell apart only whom earlier releases of these people allow to be, and leave out who would stand out.
+        phenotypes: Traits to release beside the records: NAME, or NAME=EDGE,EDGE.
+    """
+
+    output: Output | None = None
+    force: bool = False
+    nested: bool = False
+    phenotypes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,18 +69,22 @@ class ReleaseDone:
     """What was released, in numbers that stay inside.
 
     Attributes:
-        files: Its files; indexes are beside them.
+        version: Where it is, and which release of the run.
+        files: Its records; the other files of the package are beside them.
         released: Who shows what.
         plan: The plan.
         blocks: Groups that earlier releases had made of the people in it; None where it is nested in none.
         left_out: People of the institution who are not in it, so that no joint group becomes too small.
+        smallest_group: People who share pattern and released traits, the fewest.
     """
 
+    version: Version
     files: tuple[Path, ...]
     released: Released
     plan: ReleasePlan
     blocks: int | None = None
     left_out: int = 0
+    smallest_group: int = 0
 
 
 def make_plan(work: Workspace, config: RunConfig, settings: ReleaseSettings) -> ReleasePlan:
@@ -103,16 +126,9 @@ def _table(work: Workspace, config: RunConfig, plan: ReleasePlan, panel: SitePan
 
 
 def release(
-    work: Workspace,
-    config: RunConfig,
-    settings: ReleaseSettings,
-    ledger: Ledger,
-    output: Output | None = None,
-    *,
-    force: bool = False,
-    nested: bool = False,
+    work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger, wanted: Wanted | None = None
 ) -> ReleaseDone:
-    """Write `releases/<run>/`: the released files with their indexes, the plan, and the codebook table.
+    """Write the next version of `releases/<run>/`: the package of the released files.
 
     Neither the people's genotypes nor the released ones are in memory as a whole.
 
@@ -120,67 +136,90 @@ def release(
         work: The institution's work folder.
         config: The run.
         settings: How records are released.
-        ledger: The institution's.
-        output: In which files.
-        force: Release also where the plan says that it is not worth it.
-        nested: Tell apart only whom earlier releases of these people allow to be, and leave out who would stand out.
+        ledger: The institution's; its key signs the package.
+        wanted: In which files, and what beside them.
 
     Raises:
-        ReleaseError: Too few people for the group size, alone or together with earlier releases; no plan reaches
-            `target_rr`; what recipients can expect of the plan is no better than chance.
+        ReleaseError: Too few people for the group size, alone, with the traits that are released or together with
+            earlier releases; no plan reaches `target_rr`; what recipients can expect of the plan is no better than
+            chance.
         BudgetError: Somebody in the file has withdrawn consent.
+        ConfigError: A trait to release is not declared.
     """
-    files = settled(config.data.kind, output)
+    how = wanted or Wanted()
+    files = settled(config.data.kind, how.output)
+    traits = released_traits(how.phenotypes, masking_settings(config).risk)
     with in_use(work):
         recognise_people(ledger, work)
+        people = TraitsOfPeople.of(traits, PeopleTable.load(work.people).columns, work.people)
         plan = make_plan(work, config, settings)
-        if plan.at_chance and not force:
+        if plan.at_chance and not how.force:
             raise ReleaseError(
                 plan.at_chance,
                 where=f"run {config.run}",
                 cure="train on more people or at a larger PLE, or give --force",
             )
         store = GenotypeStore.open(GenotypeFiles(work.data).cohort_store)
-        blocks = _blocks(ledger, store.samples, plan.min_group_size) if nested else None
+        blocks = _blocks(ledger, store.samples, plan.min_group_size, people, nested=how.nested)
         parts = parts_of(len(store), len(store.panel))
         released = gathered(plan, each([partial(_chosen, plan, store, rows) for rows in parts]), blocks)
-        written = _write(work, config, plan, released, ledger, files)
-        left_out = len(store) - len(released.rows)
-        return ReleaseDone(written, released, plan, None if blocks is None else len(blocks.least), left_out)
+        if traits and released.patterns_used < 2 and not how.force:
+            raise ReleaseError(
+                f"{plan.min_group_size} people who share pattern and traits leave one pattern, which says nothing",
+                where="--phenotype",
+                cure="release fewer traits, or a number in fewer bins, or more people together, or give --force",
+            )
+        made = Made(config, plan, released, people.rows(released.rows))
+        version = _write(work, made, ledger, files)
+        return ReleaseDone(
+            version, tuple(release_files(version.folder)), released, plan,
+            len(blocks.least) if blocks is not None and how.nested else None, len(store) - len(released.rows),
+            smallest_group(released.patterns, made.people.alike()),
+        )  # fmt: skip
 
 
-def _blocks(ledger: Ledger, samples: Sequence[str], k: int) -> Blocks:
-    """Whom earlier releases of these people left together."""
+def _blocks(ledger: Ledger, samples: Sequence[str], k: int, people: TraitsOfPeople, *, nested: bool) -> Blocks | None:
+    """Whom the records may tell apart: within the groups of earlier releases if it is nested, and k beside traits."""
+    alike = people.alike() if people.traits else None
+    if not nested:
+        return None if alike is None else Blocks(np.zeros(len(samples), dtype=np.int64), [k], alike)
     nesting = ledger.releases.nesting(samples, k)
-    return Blocks(np.array(nesting.block, dtype=np.int64), nesting.least)
+    if ledger.releases.told_traits():  # groups of an earlier release tell them, and patterns may not follow these
+        alike = people.alike()
+    return Blocks(np.array(nesting.block, dtype=np.int64), nesting.least, alike)
 
 
-def _write(
-    work: Workspace, config: RunConfig, plan: ReleasePlan, released: Released, ledger: Ledger, output: Output
-) -> tuple[Path, ...]:
-    """Write the folder of a release, and its entry first."""
+def _write(work: Workspace, made: Made, ledger: Ledger, output: Output) -> Version:
+    """Write the package of a release, and its entry first."""
+    config, plan, released = made.config, made.plan, made.released
     samples = GenotypeStore.open(GenotypeFiles(work.data).cohort_store).samples
     panel = SitePanel.load(GenotypeFiles(work.data).site_panel)
     statement = PrivacyStatement.load(work.privacy(config.run))
-    target = work.release(config.run)
-    with staged_folder(target) as staged:
+    version = work.releases(config.run).next()
+    with staged_folder(version.folder, replace=False) as staged:
         columns = RELEASE_FILES.get(config.data.kind).write(
             staged, panel, released.shown, shows=released.patterns, output=output,
             header=_header(config, plan, statement, panel.drawn_note),
         )  # fmt: skip
         record = ReleaseRecord(
-            run=config.run, file_digest=release_digest(staged),
-            model_digest=plan.model.digest(), min_group_size=plan.min_group_size,
+            run=config.run, file_digest=release_digest(staged), model_digest=plan.model.digest(),
+            min_group_size=plan.min_group_size, traits=tuple(one.trait.name for one in made.people.traits),
         )  # fmt: skip
         write_bytes(staged / PLAN_FILE, canonical_json(plan.to_dict()))
-        write_bytes(staged / CODEBOOK_FILE, _table(work, config, plan, panel).encode())
+        manifest = Manifest(
+            consortium=config.consortium, origin=ledger.origin, key=public_bytes(ledger.key).hex(), run=config.run,
+            version=version.number, release=record.file_digest, files={},
+        )  # fmt: skip
+        told = {"sites": len(panel), "model": _bounds(statement)}
+        fill_package(staged, manifest, made, columns, (_table(work, config, plan, panel), told))
+        manifest.model_copy(update={"files": digests(staged)}).signed(ledger.key).save(staged)
         # The record comes first: a release that nobody wrote down must not exist.
-        shown = zip(released.rows, released.patterns, strict=True)
-        ledger.releases.record(record, {samples[row]: str(pattern) for row, pattern in shown})
+        shown = zip(released.rows, released.patterns.tolist(), made.people.words(), strict=True)
+        ledger.releases.record(record, {samples[row]: shown_label(pattern, told) for row, pattern, told in shown})
         # Column order re-identifies every record: it stays beside the store, never in the release folder. By name:
         # rows are others once the folder is prepared again.
-        write_secret(work.columns(config.run), canonical_json([samples[row] for row in released.rows[columns]]))
-    return tuple(release_files(target))
+        write_secret(version.columns, canonical_json([samples[row] for row in released.rows[columns]]))
+    return version
 
 
 def _chosen(plan: ReleasePlan, store: GenotypeStore, rows: slice) -> tuple[Choices, int]:
@@ -211,6 +250,16 @@ def _privacy(statement: PrivacyStatement) -> list[str]:
     return [
         f"##afml_model_ple_sigma={statement.ple_sigma:.4f} at delta {statement.delta:g}; bounds what the MODEL reveals"
     ]
+
+
+def _bounds(statement: PrivacyStatement) -> str:
+    """The same for the card."""
+    if statement.ple_sigma is None:
+        return "The model is of a simulation: its noise came from a seed, and nothing bounds what it reveals."
+    bound = f"{statement.ple_sigma:.4f} sigma at delta {statement.delta:g}"
+    return (
+        f"The privacy-loss estimate of the model ({bound}) bounds what the model reveals, and nothing of the records."
+    )
 
 
 def _task(config: RunConfig) -> str:

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from afml.masking.model import TrainedModel
 from afml.release.plan import ReleasePlan
 from afml.release.stored import Records, StoredRelease
+from afml.release.versions import Version
 from node.workspace import Workspace
 
 
-def read_records(work: Workspace, run: str) -> Records:
-    """The released files of a run; see `StoredRelease.records`."""
-    return StoredRelease.of(work.prepared(), run).records()
+def read_records(work: Workspace, run: str, version: Version | None = None) -> Records:
+    """The released files of a run, by default of its newest release; see `StoredRelease.records`."""
+    return StoredRelease.of(work.prepared(), run, version).records()
 
 
 def read_aligned(work: Workspace, run: str) -> NDArray[np.int8]:
@@ -21,6 +22,6 @@ def read_aligned(work: Workspace, run: str) -> NDArray[np.int8]:
     return StoredRelease.of(work.prepared(), run).aligned()
 
 
-def released_plan(work: Workspace, run: str) -> ReleasePlan:
-    """The plan that this institution's released files of a run were made by; see `StoredRelease.plan`."""
-    return StoredRelease.of(work.prepared(), run).plan(TrainedModel.load(work.model(run)))
+def released_plan(work: Workspace, run: str, version: Version | None = None) -> ReleasePlan:
+    """The plan that these files were made by; see `StoredRelease.plan`."""
+    return StoredRelease.of(work.prepared(), run, version).plan(TrainedModel.load(work.model(run)))

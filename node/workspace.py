@@ -7,7 +7,7 @@ work/
   overlap/<run>/    who is enrolled elsewhere too (`afml overlap`): stays here
   models/<run>/     the trained model, its card and what the run cost (privacy.json); public but for that
   privacy/<run>.json  what the run cost            evaluation/<run>.json  how it does on held-out people: stays here
-  releases/<run>/   the released files and the plan   columns/<run>.json  whose each column is: stays here
+  releases/<run>/<n>/   versions of a release   columns/<run>/<n>.json  whose each column of theirs is: stays here
   reassessments/<run>.json  what attacks of today reached on them: stays here
 """
 
@@ -20,6 +20,7 @@ from afml.consortium.card import NodeCard, Role
 from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError, InputError
 from afml.data.prepared import Prepared
+from afml.release.versions import Versions
 from afml.training.registry import agreed
 from afml.training.start import begin
 from afml.training.task import Enrolled, Task, TaskKind
@@ -75,12 +76,12 @@ class Workspace:
         return self.root / "privacy" / f"{run}.json"
 
     def release(self, run: str) -> Path:
-        """The folder of a run's released files."""
-        return self.root / "releases" / run
+        """The folder of the newest release of a run."""
+        return self.releases(run).newest().folder
 
-    def columns(self, run: str) -> Path:
-        """Whose each column of the released files is; never leaves the institution."""
-        return self.root / "columns" / f"{run}.json"
+    def releases(self, run: str) -> Versions:
+        """What was released by a run's model, every version of it."""
+        return Versions(self.root / "releases", self.root / "columns", run)
 
     def evaluation(self, run: str) -> Path:
         """How a run's model does on this institution's own held-out people; never leaves it."""

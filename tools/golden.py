@@ -57,11 +57,11 @@ def ledger_events(path: Path) -> list[dict[str, Any]]:
 
 def released(work: Path) -> str:
     """Of the released genotypes, people in the order of the store."""
-    order = json.loads((work / "columns" / "demo.json").read_text())
+    order = json.loads((work / "columns" / "demo" / "1.json").read_text())
     lines = (work / "people.tsv").read_text().splitlines()[1:]
     rows_of = {line.split("\t")[0]: row for row, line in enumerate(lines)}
     order = [rows_of.get(person, person) for person in order]  # earlier versions have rows there, not names
-    vcf = work / "releases" / "demo" / "release.vcf.gz"
+    vcf = work / "releases" / "demo" / "1" / "release.vcf.gz"
     with pysam.VariantFile(str(vcf)) as opened:
         names = list(opened.header.samples)
         rows = [[record.pos, *(str(record.samples[name].allele_indices) for name in names)] for record in opened]

@@ -61,8 +61,9 @@ def mask(
     output: Output | None = None,
     force: bool = False,
     nested: bool = False,
+    phenotypes: Sequence[str] = (),
 ) -> ReleaseDone:
-    """`afml mask`: write an institution's de-identified records.
+    """`afml mask`: write an institution's de-identified records, as the next version of the run's package.
 
     Args:
         kit: The node's start kit.
@@ -73,6 +74,7 @@ def mask(
         output: In which files; by default one VCF.
         force: Release also where the plan says that it is not worth it.
         nested: Keep the groups of earlier releases of these people.
+        phenotypes: Traits to release beside the records: NAME, or NAME=EDGE,EDGE for the bins of a number.
 
     Raises:
         PolicyError: This institution's policy does not allow the release.
@@ -81,7 +83,7 @@ def mask(
     """
     from node.guard import enter_policy, open_ledger
     from node.policy import load as load_policy
-    from node.release import release
+    from node.release import Wanted, release
 
     loaded = load_node_kit(kit)
     config = load_run(run, loaded.history)
@@ -92,7 +94,7 @@ def mask(
     policy.require_release(settings.min_group_size)
     with closing(open_ledger(space, loaded, ledger)) as opened:
         enter_policy(opened, policy)
-        return release(space, config, settings, opened, output, force=force, nested=nested)
+        return release(space, config, settings, opened, Wanted(output, force, nested, tuple(phenotypes)))
 
 
 def reassess(

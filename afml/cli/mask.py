@@ -53,19 +53,30 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--nested", is_flag=True, help="Keep the groups of earlier releases of these people: tell apart within them alone."
 )
+@click.option(
+    "--phenotype",
+    "phenotypes",
+    multiple=True,
+    metavar="NAME[=EDGE,...]",
+    help="Release this trait of everybody beside the records, a number in bins; k counts it (docs/RELEASE.md).",
+)
 @click.option("--force", is_flag=True, help="Release also where no trait can be expected to be told from it.")
 @click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
 def mask(
     kit: Path, work: Path, run_file: Path, method: str | None, min_group_size: int | None,
     fill: Literal["major", "missing"] | None, target_rr: float | None, patterns: int | None, frontier: bool,
-    form: str | None, per_contig: bool, csi: bool, dask: str | None, nested: bool, force: bool,
-    ledger: Path | None,
+    form: str | None, per_contig: bool, csi: bool, dask: str | None, nested: bool,
+    phenotypes: tuple[str, ...], force: bool, ledger: Path | None,
 ) -> None:  # fmt: skip
-    """Mask everybody in this institution's store and write releases/RUN/release.vcf.gz, indexed; or another form."""
-    wanted = {
+    """Mask everybody in this institution's store and write a package, the next version of releases/RUN/.
+
+    It holds the records (release.vcf.gz, indexed; or another form), a card that says what they are good for and
+    what not, the codebook, and a manifest with this institution's signature. No version is written over.
+    """
+    asked = {
         "method": method, "min_group_size": min_group_size, "fill": fill, "target_rr": target_rr, "patterns": patterns
     }  # fmt: skip
-    changes = {key: value for key, value in wanted.items() if value is not None}
+    changes = {key: value for key, value in asked.items() if value is not None}
     node = load_node_kit(kit).node
     if frontier:
         with step("judging releases on public people"):
@@ -77,8 +88,9 @@ def mask(
         # Workers were started elsewhere: a path must mean the same there.
         place = work if dask is None else work.absolute()
         done = mask_file(
-            kit=kit, work=place, run=run_file, ledger=ledger, changes=changes, output=output, force=force, nested=nested
-        )
+            kit=kit, work=place, run=run_file, ledger=ledger, changes=changes, output=output, force=force,
+            nested=nested, phenotypes=phenotypes,
+        )  # fmt: skip
     result = done.released
     if done.blocks is not None:
         left = f", {done.left_out} people left out" if done.left_out else ""
@@ -89,9 +101,10 @@ def mask(
     for patterns, rr in done.plan.verified:
         click.echo(f"node {node}: attacked on panel people: {patterns} patterns, RR {100 * rr:.2g} %")
     click.echo(
-        f"node {node}: {result.patterns_used} patterns, smallest group {result.min_group_size}, "
+        f"node {node}: {result.patterns_used} patterns, smallest group {done.smallest_group}, "
         f"{100 * result.retained_fraction:.2f} % of non-major genotypes shown: {', '.join(map(str, done.files))}"
     )
+    click.echo(f"node {node}: package {done.version.folder}, version {done.version.number}")
 
 
 def _tell(points: Sequence[FrontierPoint]) -> None:

@@ -11,7 +11,7 @@ from afml.cli.places import PRIVATE
 from afml.core.errors import ConfigError, ReleaseError
 from afml.core.progress import console, step
 from afml.evaluation.reassess_lines import reassessed_lines
-from afml.ledger.releases import ASKED
+from afml.ledger.reassessment import ASKED
 from node.reassess import Today
 
 _PATH = click.Path(path_type=Path)

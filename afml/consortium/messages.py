@@ -116,3 +116,8 @@ def certificates_since(consortium: str, party: str, since: int) -> bytes:
 def roster_countersignature(roster: bytes, node: int) -> bytes:
     """A member agrees that a version of the roster (its 32-byte digest) follows the one that it is on."""
     return _message("roster-countersignature", roster=roster, node=node)
+
+
+def release_package(manifest: bytes) -> bytes:
+    """An institution signs what the files of a released package are (canonical JSON of the manifest)."""
+    return _message("release-package", manifest=hashlib.sha256(manifest).digest())

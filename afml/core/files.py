@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -47,15 +48,28 @@ def staged_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def staged_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`, its owner's alone, that takes its place when the block ends well."""
+def staged_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`, its owner's alone, that takes its place when the block ends well.
+
+    Args:
+        path: The folder to be.
+        replace: Whether one that is there already gives way.
+
+    Raises:
+        InputError: One is there already, and does not.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield staged
-        if path.exists():
+        if replace and path.exists():
             shutil.rmtree(path)
-        os.replace(staged, path)
+        try:
+            os.replace(staged, path)
+        except OSError as error:
+            if replace or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            raise InputError("is there already and is not written over", where=path, cure="start again") from None
         sync_folder(path.parent)
     finally:
         shutil.rmtree(staged, ignore_errors=True)

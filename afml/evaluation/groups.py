@@ -15,9 +15,10 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
 from afml.core.errors import InputError
-from afml.evaluation.attacks.base import Float64, Int8, Knowledge
+from afml.evaluation.attacks.base import Int8, Knowledge
 from afml.evaluation.disclosure.membership import Judged
 from afml.evaluation.rr import ReIdentification, interval
+from afml.evaluation.utility.intervals import delong, placements
 
 CLUSTERS, COMPONENTS = 5, 4
 #: The worst group's RR may be this many times the mean before the report points at it.
@@ -190,19 +191,8 @@ def _area(
         inside = others[half.outside]
         mine, theirs = half.members[members], half.others[inside]
         if len(theirs):
-            over_others.append(_placements(mine, theirs))
-            over_members.append(1 - _placements(theirs, mine))
+            over_others.append(placements(mine, theirs))
+            over_members.append(1 - placements(theirs, mine))
     if not over_others:
         return None
-    placed, beaten = np.mean(over_others, axis=0), np.concatenate(over_members)
-    auc = float(np.mean(placed))
-    variance = placed.var(ddof=1) / len(placed) + (beaten.var(ddof=1) / len(beaten) if len(beaten) > 1 else 0.0)
-    wide = 1.959964 * float(np.sqrt(variance))
-    return auc, (max(0.0, auc - wide), min(1.0, auc + wide))
-
-
-def _placements(values: Float64, among: Float64) -> Float64:
-    """Share of `among` that each value exceeds, ties counting half."""
-    ordered = np.sort(among)
-    below, not_above = np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")
-    return np.asarray((below + not_above) / (2 * len(ordered)))
+    return delong(np.mean(over_others, axis=0), np.concatenate(over_members))

@@ -57,6 +57,11 @@ class GenotypeReleases:
         """See `read_release`; the files themselves say what is masked."""
         return read_release(folder, panel)
 
+    def names(self, folder: Path) -> list[str]:
+        """Pseudonyms, in the order of the columns."""
+        with _opened(release_files(folder)[0]) as (names, _):
+            return list(names)
+
     def told(self, panel: SitePanel, shown: NDArray[np.int8], masked: int) -> list[list[str]]:
         """Genotypes as a VCF has them, `chromosome:position:REF:ALT=0/1`."""
         words = [":".join(map(str, panel.key(site))) for site in range(len(panel))]
@@ -76,7 +81,7 @@ def release_files(folder: Path) -> list[Path]:
     Raises:
         InputError: There are none.
     """
-    there = sorted(path for path in folder.glob("release*") if not path.name.endswith(_INDEXES))
+    there = sorted(path for path in folder.glob("release.*") if not path.name.endswith(_INDEXES))
     if not there:
         raise InputError("holds no release", where=folder, cure="run `afml mask` first")
     return there

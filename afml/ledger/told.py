@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from afml.ledger.releases import verdict
+from afml.ledger.reassessment import verdict
 
 
 def told(body: Mapping[str, object]) -> str:

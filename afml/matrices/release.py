@@ -188,6 +188,12 @@ class MatrixReleases:
         (path,) = release_files(folder)
         return read_matrix(path, panel, masked)
 
+    def names(self, folder: Path) -> list[str]:
+        """Pseudonyms, in the order of the rows."""
+        (path,) = release_files(folder)
+        matrix = open_matrix(path)
+        return [name for names, _ in matrix.rows(matrix.features[:1]) for name in names]
+
     def told(self, panel: SitePanel, shown: NDArray[np.int8], masked: int) -> list[list[str]]:
         """Bins as the matrix has them, `feature=-2`; the usual bin is not named where that is what is masked."""
         names, bins = Bins.of(panel).features, shown_bins(shown)

@@ -45,6 +45,10 @@ class ReleaseFiles(Protocol):
         """Read it back, [people, columns of the panel]; `masked` stands where nothing is shown."""
         ...
 
+    def names(self, folder: Path) -> list[str]:
+        """Pseudonyms of its records, in the order of its files."""
+        ...
+
     def told(self, panel: SitePanel, shown: NDArray[np.int8], masked: int) -> list[list[str]]:
         """What released records show, in the words of the files: `column=value`, a list for each record.
 

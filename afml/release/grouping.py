@@ -25,10 +25,13 @@ class Blocks:
     Attributes:
         block: Of each person; -1: left out of the file, [people].
         least: People that a pattern needs in each block where anybody in it takes it, at least k each.
+        alike: Number of what is told of each person beside the record, [people]; None: nothing. A group is then of
+            people who share it too (`beside`).
     """
 
     block: NDArray[np.int64]
     least: Sequence[int]
+    alike: NDArray[np.int64] | None = None
 
 
 def assign_groups(
@@ -112,11 +115,58 @@ def nested(choices: Choices, blocks: Blocks) -> NDArray[np.int64]:
             "earlier releases leave nobody who can be released once more",
             cure="lower `afml mask --min-group-size`, or release other people",
         )
+    if blocks.alike is not None:
+        there = np.flatnonzero(blocks.block >= 0)
+        block, least_of = blocks.block[there], np.array(blocks.least, dtype=np.int64)
+        assigned[there] = beside(
+            choices.of(there), block * (blocks.alike.max() + 1) + blocks.alike[there], least_of[block]
+        )
+        return assigned
     order = np.argsort(blocks.block, kind="stable")
     ends = np.searchsorted(blocks.block[order], np.arange(len(blocks.least) + 1))
     for start, end, least in zip(ends[:-1], ends[1:], blocks.least, strict=True):
         rows = order[start:end]
         assigned[rows] = grouped(choices.of(rows), least)
+    return assigned
+
+
+def beside(choices: Choices, alike: NDArray[np.int64], least: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Assign patterns so that enough people share a pattern *and* what else is told of them.
+
+    Everybody takes the nearest open pattern, whatever is told of the person: a pattern that depended on a trait would
+    tell it, and who learns from the file would learn that. Patterns are closed, for all, until no group is too small.
+
+    Args:
+        choices: The people and the patterns; the first pattern is empty and everybody's.
+        alike: Number of what else is told of each person, [people].
+        least: People that a group needs who are told the same as this one, [people].
+
+    Returns:
+        Pattern index per person, [people].
+
+    Raises:
+        ReleaseError: Too few people are alike, whatever they show.
+    """
+    _, first, told, everybody = np.unique(alike, return_index=True, return_inverse=True, return_counts=True)
+    needed, told = least[first], told.reshape(-1)
+    if few := int((everybody < needed).sum()):
+        raise ReleaseError(
+            f"{few} of {len(everybody)} combinations of what else is told of people are of fewer than {needed.max()}",
+            where="released traits",
+            cure="give fewer `afml mask --phenotype`, or a number in fewer bins (--phenotype NAME=EDGE)",
+        )
+    closed, (assigned, _) = np.zeros(len(choices.centroids), dtype=np.bool_), choices.nearest()
+    sizes = np.zeros((len(closed), len(everybody)), dtype=np.int64)
+    np.add.at(sizes, (assigned, told), 1)
+    while ((sizes > 0) & (sizes < needed)).any():
+        # The pattern with the smallest group goes, and its people to their next one, the empty one at last.
+        smallest = np.where(sizes > 0, sizes, len(told) + 1).min(axis=1)[1:]
+        gone = 1 + int(np.flatnonzero(smallest == smallest.min())[-1])
+        closed[gone] = True
+        members = np.flatnonzero(assigned == gone)
+        assigned[members], _ = choices.of(members).nearest(closed)
+        sizes[gone] = 0
+        np.add.at(sizes, (assigned[members], told[members]), 1)
     return assigned
 
 

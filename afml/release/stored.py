@@ -18,9 +18,10 @@ from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
 from afml.release.files import RELEASE_FILES
 from afml.release.model import ScoredModel
+from afml.release.package.traits import PHENOTYPES_FILE
 from afml.release.plan import ReleasePlan
+from afml.release.versions import PLAN_FILE, Version, Versions
 
-PLAN_FILE = "plan.json"
 _AS_RELEASED = "put the files back as `afml mask` wrote them"
 
 
@@ -32,11 +33,13 @@ class Records:
         released: The records as they lie in the files, int8 [people of the file, sites].
         people: Whose each is.
         rows: Their rows in the store; -1 for who is not there any more, int64 [people of the file].
+        traits: What phenotypes.tsv tells of each beside the record, in words; "" where there is none.
     """
 
     released: NDArray[np.int8]
     people: tuple[str, ...]
     rows: NDArray[np.int64]
+    traits: tuple[str, ...] = ()
 
     def numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Which record of the file is whose, int64 [people]; -1 for who has none in it.
@@ -67,15 +70,21 @@ class StoredRelease:
     kind: str
 
     @classmethod
-    def of(cls, prepared: Prepared, run: str) -> Self:
+    def of(cls, prepared: Prepared, run: str, version: Version | None = None) -> Self:
         """The release of a run, of an institution's prepared people.
+
+        Args:
+            prepared: The institution's data.
+            run: Name of the run.
+            version: Which one; by default the newest.
 
         Raises:
             ConfigError: These people's data are not in a work folder, where releases are kept.
         """
         if prepared.releases is None or prepared.columns is None:
             raise ConfigError("are not in a work folder, so no release is kept", where=prepared.folder)
-        return cls(prepared.releases / run, prepared.columns / f"{run}.json", prepared.folder, prepared.data.kind)
+        one = version or Versions(prepared.releases, prepared.columns, run).newest()
+        return cls(one.folder, one.columns, prepared.folder, prepared.data.kind)
 
     def plan(self, model: ScoredModel) -> ReleasePlan:
         """The plan that the files were made by.
@@ -102,7 +111,8 @@ class StoredRelease:
                 "is not the file that the table of its columns belongs to", where=self.folder, cure=_AS_RELEASED
             )
         place = {name: row for row, name in enumerate(store.samples)}
-        return Records(released, people, np.array([place.get(name, -1) for name in people], dtype=np.int64))
+        rows = np.array([place.get(name, -1) for name in people], dtype=np.int64)
+        return Records(released, people, rows, self._traits(len(people)))
 
     def aligned(self) -> NDArray[np.int8]:
         """The released files, rows in store order, int8 [people, sites].
@@ -120,6 +130,15 @@ class StoredRelease:
         aligned = np.empty_like(found.released)
         aligned[found.rows] = found.released
         return aligned
+
+    def _traits(self, people: int) -> tuple[str, ...]:
+        path = self.folder / PHENOTYPES_FILE
+        if not path.is_file():
+            return ("",) * people
+        told = tuple(line.partition("\t")[2] for line in path.read_text(encoding="utf-8").splitlines()[1:])
+        if len(told) != people:
+            raise InputError("does not tell of just the people of the file", where=path, cure=_AS_RELEASED)
+        return told
 
     def _store(self) -> GenotypeStore:
         return GenotypeStore.open(GenotypeFiles(self.data).cohort_store)

@@ -91,7 +91,7 @@ def test_a_second_demo_starts_clean_and_ends_with_a_report(finished: Path) -> No
     assert _staged(finished) == []
     assert (finished / "report.html").stat().st_size > 10_000
     for node in range(1, NODES + 1):
-        release = finished / f"node-{node}" / "releases" / "demo"
+        release = finished / f"node-{node}" / "releases" / "demo" / "1"
         with pysam.VariantFile(str(release / "release.vcf.gz")) as released:
             assert list(released.header.formats) == ["GT"]
             assert len(list(released.header.samples)) == (PEOPLE - PANEL) // NODES

@@ -23,7 +23,7 @@ from afml.training.inprocess import train_in_process
 from afml.trial.kits import make_kits
 from node.guard import open_ledger
 from node.privacy import PrivacyStatement
-from node.release import release
+from node.release import Wanted, release
 from node.workspace import Workspace, load_holdings
 from tests.cli.zygote import Outcome, Zygote
 from tests.genomics.test_drawn import write_sites
@@ -122,7 +122,7 @@ def test_an_all_private_release_says_where_its_panel_comes_from(consortium: Cons
     write_bytes(work.privacy(config.run), spent.canonical())
     with open_ledger(work, load_node_kit(consortium.root / "kits" / "node-1")) as ledger:
         model.save(work.model(config.run))
-        done = release(work, config, settings.release, ledger, force=True)
+        done = release(work, config, settings.release, ledger, Wanted(force=True))
     assert done.released.min_group_size >= 5
     header = gzip.decompress(done.files[0].read_bytes()).decode()
     assert "\n##afml_panel=panel drawn from allele frequencies: 80 people, independent sites\n" in header

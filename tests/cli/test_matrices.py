@@ -24,7 +24,7 @@ from afml.training.inprocess import train_in_process
 from afml.trial.kits import make_kits
 from node.guard import open_ledger
 from node.privacy import PrivacyStatement
-from node.release import release
+from node.release import Wanted, release
 from node.released import read_aligned
 from node.workspace import Workspace, load_holdings
 from tests.cli.zygote import Outcome, Zygote
@@ -115,7 +115,7 @@ def test_a_release_shows_bins_of_public_edges_alone(consortium: Consortium) -> N
     with open_ledger(work, load_node_kit(root / "kits" / "node-1")) as ledger:
         model.save(work.model(config.run))
         for form in ("tsv", "parquet", "h5ad"):
-            made = release(work, config, settings, ledger, Output(form), force=True)
+            made = release(work, config, settings, ledger, Wanted(Output(form), force=True))
             assert [path.name for path in made.files] == [f"release.{form}"]
             assert np.array_equal(read_aligned(work, config.run), apply_plan(made.plan, dosage).dosage)
             assert made.released.min_group_size >= 5
@@ -123,7 +123,7 @@ def test_a_release_shows_bins_of_public_edges_alone(consortium: Consortium) -> N
             assert b"SECRET" not in whole
         for output in (Output("vcf"), Output(per_contig=True)):
             with pytest.raises(ConfigError, match="data of the kind matrix"):
-                release(work, config, settings, ledger, output)
+                release(work, config, settings, ledger, Wanted(output))
     about = (work.release(config.run) / "about.json").read_text()
     assert '"masked":"an empty cell"' in about
     assert "not for distributions" in about

@@ -70,7 +70,7 @@ def test_the_page_says_what_happens(page: Page) -> None:
     assert re.search(r"a next release, nested: +\d+ groups, \d+ joint groups at most, \d+ people left out", both.out)
     assert shown.out.count("attacked again: RR") == 2
     assert "2 reassessments against the releases they are about" in verified.out
-    assert not list((page.folder / "consortium/node-1/releases/gout").glob("*.json.tmp"))
+    assert not list((page.folder / "consortium/node-1/releases/gout/1").glob("*.json.tmp"))
 
 
 def test_what_was_found_stays_in_the_work_folder(page: Page) -> None:
@@ -158,7 +158,7 @@ def test_what_cannot_be_attacked_again_is_refused_in_one_line(page: Page, tmp_pa
         line = page.afml("reassess", *NODE, run, "--untrained", *arguments, cwd=folder).complaint()
         assert said in line
         assert not re.search(r"I1-\d", line)
-    table = own / "columns/gout.json"
+    table = own / "columns/gout/1.json"
     columns = json.loads(table.read_text())
     other = next(n for n in range(1, len(columns)) if columns[n] != columns[0])
     columns[0], columns[other] = columns[other], columns[0]
@@ -166,7 +166,7 @@ def test_what_cannot_be_attacked_again_is_refused_in_one_line(page: Page, tmp_pa
     table.write_text(json.dumps(order))
     line = page.afml("reassess", *NODE, run, "--untrained", cwd=folder).complaint()
     assert "the table of whose record is which is not that of the release" in line
-    release = own / "releases/gout/release.vcf.gz"
-    release.write_bytes((own / "releases/asthma/release.vcf.gz").read_bytes())
+    release = own / "releases/gout/1/release.vcf.gz"
+    release.write_bytes((own / "releases/asthma/1/release.vcf.gz").read_bytes())
     assert page.afml("reassess", *NODE, run, "--untrained", cwd=folder).code in (2, 6)
     assert (own / "ledger/ledger.db").read_bytes() == before

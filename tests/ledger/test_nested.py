@@ -14,7 +14,8 @@ from afml.core.errors import InputError, ReleaseError
 from afml.ledger.export import to_html
 from afml.ledger.joint import Nesting, joint_groups, nested_in, standing
 from afml.ledger.people import KEY_FILE, load_key
-from afml.ledger.releases import Reassessment, ReleaseRecord, verdict
+from afml.ledger.reassessment import Reassessment, verdict
+from afml.ledger.releases import ReleaseRecord
 from afml.ledger.summary import summarise
 from afml.ledger.verify import verify
 from tests.ledger.case import Case, codes

@@ -66,6 +66,6 @@ def test_a_seeded_run_is_meant_and_marked(consortium: Parties, tmp_path: Path) -
     header = gzip.decompress((work.release("rehearsal") / "release.vcf.gz").read_bytes()).decode()
     assert "\n##afml_insecure=simulation; " in header
     assert f"\n##afml_model_ple_sigma=inf; {SIMULATION}\n" in header
-    columns = json.loads(consortium.work(1).columns("rehearsal").read_text())
+    columns = json.loads(consortium.work(1).releases("rehearsal").newest().columns.read_text())
     assert sorted(columns, key=lambda name: int(name.removeprefix("N0-"))) == [f"N0-{i}" for i in range(PEOPLE)]
     assert columns != [f"N0-{i}" for i in range(PEOPLE)]

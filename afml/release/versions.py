@@ -1,0 +1,63 @@
+"""Versions of a release: every `afml mask` of a run makes a folder of its own, and none is ever written over.
+
+    releases/RUN/1, releases/RUN/2, ...   the packages          columns/RUN/1.json, ...   whose each column is
+
+AFML once kept one release of a run, `releases/RUN` itself with `columns/RUN.json`: where it is, it is the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PLAN_FILE = "plan.json"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a release.
+
+    Attributes:
+        number: From 1.
+        folder: Of the package.
+        columns: Says whose each released column is; never leaves the institution.
+    """
+
+    number: int
+    folder: Path
+    columns: Path
+
+
+@dataclass(frozen=True)
+class Versions:
+    """All versions of the release of one run.
+
+    Attributes:
+        releases: Folder of all releases.
+        tables: Folder of the tables of their columns.
+        run: Name of the run.
+    """
+
+    releases: Path
+    tables: Path
+    run: str
+
+    def all(self) -> tuple[Version, ...]:
+        """Those that are there, the oldest first."""
+        folder = self.releases / self.run
+        names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+        found = [self._kept(int(name)) for name in names if name.isdecimal()]
+        if (folder / PLAN_FILE).is_file():
+            found.append(Version(1, folder, self.tables / f"{self.run}.json"))
+        return tuple(sorted(found, key=lambda one: one.number))
+
+    def newest(self) -> Version:
+        """The newest; where there is none, the place of the first."""
+        return max(self.all(), key=lambda one: one.number, default=self._kept(1))
+
+    def next(self) -> Version:
+        """The place of the next one."""
+        return self._kept(max((one.number for one in self.all()), default=0) + 1)
+
+    def _kept(self, number: int) -> Version:
+        return Version(number, self.releases / self.run / str(number), self.tables / self.run / f"{number}.json")

@@ -1,0 +1,151 @@
+"""A release as a package: `afml mask` from the command line, and what a recipient finds in the folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pysam
+import pytest
+
+from tests.cli.institution import listing
+from tests.cli.packages import PEOPLE, Institution, K, build
+from tests.cli.zygote import Zygote
+
+FILES = {
+    "release.vcf.gz", "release.vcf.gz.tbi", "codebook.tsv", "scores.tsv", "plan.json", "release_card.json",
+    "release_card.md", "manifest.json",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, afml: Zygote) -> Institution:
+    """With a model, and nothing released."""
+    return build(tmp_path_factory.mktemp("packages"), afml)
+
+
+def copy(of: Institution, to: Path) -> Institution:
+    return Institution(shutil.copytree(of.root, to), of.afml)
+
+
+@pytest.fixture(scope="module")
+def own(trained: Institution, tmp_path_factory: pytest.TempPathFactory) -> Institution:
+    """With a first package that tells gout, and a second one, nested in it, without a trait."""
+    made = copy(trained, tmp_path_factory.mktemp("own") / "root")
+    for words in (("--phenotype", "gout"), ("--nested",)):
+        done = made("mask", *words)
+        assert done.code == 0, done.err
+    return made
+
+
+def table(own: Institution, version: int, name: str) -> pd.DataFrame:
+    return pd.read_csv(own.package(version) / name, sep="\t", index_col="#IID")
+
+
+def test_a_package_is_one_folder_and_versions_are_kept(own: Institution, tmp_path: Path) -> None:
+    assert {path.name for path in own.package(1).iterdir()} == FILES | {"phenotypes.tsv"}
+    assert {path.name for path in own.package(2).iterdir()} == FILES
+    again = copy(own, tmp_path / "again")
+    before = listing(again.work / "releases") | listing(again.work / "columns")
+    done = again("mask", "--nested")
+    assert f"package {again.package(3)}, version 3\n" in done.out
+    after = listing(again.work / "releases") | listing(again.work / "columns")
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(before) + len(FILES) + 1
+
+
+def test_traits_are_told_by_pseudonym_and_groups_share_them(own: Institution) -> None:
+    with pysam.VariantFile(str(own.package(1) / "release.vcf.gz")) as opened:
+        names = list(opened.header.samples)
+        shown = list(zip(*([str(one["GT"]) for one in line.samples.values()] for line in opened), strict=True))
+    traits, scores = table(own, 1, "phenotypes.tsv"), table(own, 1, "scores.tsv")
+    assert list(traits.index) == list(scores.index) == names
+    groups = Counter(zip(shown, traits["gout"], strict=True))
+    card = json.loads((own.package(1) / "release_card.json").read_text())
+    assert min(groups.values()) == card["smallest_group"] >= K
+    assert card["groups"] == len(groups)
+    assert card["named_at_most"] == round(len(groups) / PEOPLE, 6)
+    assert len(set(zip(shown, scores["pattern"], strict=True))) == len(set(shown)) > 1
+    # Of each person what the institution's own table says, by the table of columns that stays.
+    rows = [line.split("\t") for line in (own.root / "data" / "traits-1.tsv").read_text().splitlines()[1:]]
+    value = {name: int(gout) for name, gout, _ in rows}
+    columns = json.loads((own.work / "columns" / "two" / "1.json").read_text())
+    assert [value[person] for person in columns] == traits["gout"].tolist()
+    whole = b"".join(path.read_bytes() for path in own.package(1).iterdir())
+    assert b"I1-" not in whole
+
+
+def test_the_card_says_what_the_package_is_good_for_and_what_not(own: Institution) -> None:
+    card = json.loads((own.package(1) / "release_card.json").read_text())
+    page = (own.package(1) / "release_card.md").read_text()
+    assert (card["run"], card["version"], card["people"], card["k"]) == ("two", 1, PEOPLE, K)
+    assert card["good_for"] == "gout, body height"
+    assert "**Not for:** allele frequencies, association or ancestry; telling who somebody is." in page
+    book = pd.read_csv(own.package(1) / "codebook.tsv", sep="\t", keep_default_na=False)
+    assert [one["shows"] for one in card["codebook"]] == book["shows"].tolist()
+    assert [one["scores"]["gout"]["sd"] for one in card["codebook"]] == book["sd_gout"].tolist()
+    counts = table(own, 1, "scores.tsv")["pattern"].value_counts()
+    assert {one["pattern"]: one["people"] for one in card["codebook"] if one["people"]} == counts.to_dict()
+    (gout,) = card["phenotypes"]["traits"]
+    kinds = table(own, 1, "phenotypes.tsv").groupby(table(own, 1, "scores.tsv")["pattern"])["gout"].transform("nunique")
+    assert gout["told_for_certain"] == pytest.approx((kinds == 1).mean(), abs=1e-4)
+    assert "k does not protect the traits" in page
+    second = (own.package(2) / "release_card.md").read_text()
+    assert "No trait of anybody is in this package" in second
+    assert json.loads((own.package(2) / "release_card.json").read_text())["phenotypes"] is None
+
+
+def test_the_ledger_counts_pattern_and_traits_together(own: Institution) -> None:
+    done = own.afml("audit", "verify", own.work / "ledger", "--roster", own.roster, "--node", 1)
+    assert "nothing found" in done.out, done.out + done.err
+    entries = json.loads(own.afml("audit", "show", own.work / "ledger", "--json").out)["entries"]
+    first, second = (one for one in entries if one["kind"] == "release")
+    card = json.loads((own.package(1) / "release_card.json").read_text())
+    assert (first["traits"], first["patterns"]) == (["gout"], card["groups"])
+    assert first["smallest_joint_group"] == card["smallest_group"]
+    assert "traits" not in second
+    assert second["smallest_joint_group"] >= K
+
+
+def test_what_k_does_not_allow_beside_traits_is_refused_and_leaves_nothing(
+    trained: Institution, tmp_path: Path
+) -> None:
+    own = copy(trained, tmp_path / "copy")
+    before = listing(own.work)
+    rows = [line.split("\t") for line in (own.root / "data" / "traits-1.tsv").read_text().splitlines()[1:]]
+    low = sorted(float(height) for _, _, height in rows)[2]  # two people are below it
+    for words, said in (
+        (("--phenotype", f"body height={low},170"), "combinations of what else is told of people are of fewer than 4"),
+        (("--phenotype", "gout", "--min-group-size", 60), "leave one pattern, which says nothing"),
+        (("--phenotype", "goutt"), "the run declares no trait 'goutt'"),
+    ):
+        line = own("mask", *words).complaint()
+        assert said in line
+        assert listing(own.work) == before
+
+
+def test_what_traits_cost_is_what_the_page_says(own: Institution, trained: Institution, tmp_path: Path) -> None:
+    """docs/RELEASE.md: five patterns, of which traits leave four, and two."""
+    assert len(json.loads((own.package(1) / "plan.json").read_text())["patterns"]) == 5
+    assert table(own, 1, "scores.tsv")["pattern"].nunique() == 4
+    both = copy(trained, tmp_path / "both")
+    done = both("mask", "--phenotype", "gout", "--phenotype", "body height=170")
+    assert done.code == 0, done.err
+    assert table(both, 1, "scores.tsv")["pattern"].nunique() == 2
+    assert list(table(both, 1, "phenotypes.tsv").columns) == ["gout", "body_height"]
+
+
+def test_an_older_release_of_one_folder_is_the_first_version(own: Institution, tmp_path: Path) -> None:
+    old = copy(own, tmp_path / "old")
+    shutil.rmtree(old.package(2))
+    first = old.work / "releases" / "two" / "1"
+    for path in first.iterdir():
+        path.rename(first.parent / path.name)
+    first.rmdir()
+    (old.work / "columns" / "two" / "1.json").rename(old.work / "columns" / "two.json")
+    shutil.rmtree(old.work / "columns" / "two")
+    assert old("reassess", "--untrained").code == 0
+    assert f"package {old.package(2)}, version 2\n" in old("mask", "--nested").out
