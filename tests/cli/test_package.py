@@ -11,6 +11,8 @@ import pandas as pd
 import pysam
 import pytest
 
+from afml.consortium.nodekit import load_node_kit
+from afml.release.package.manifest import Manifest
 from tests.cli.institution import listing
 from tests.cli.packages import PEOPLE, Institution, K, build
 from tests.cli.zygote import Zygote
@@ -136,6 +138,66 @@ def test_what_traits_cost_is_what_the_page_says(own: Institution, trained: Insti
     assert done.code == 0, done.err
     assert table(both, 1, "scores.tsv")["pattern"].nunique() == 2
     assert list(table(both, 1, "phenotypes.tsv").columns) == ["gout", "body_height"]
+
+
+def test_a_package_verifies_with_roster_or_key_and_says_in_one_line_what_failed(
+    own: Institution, tmp_path: Path
+) -> None:
+    manifest = json.loads((own.package(1) / "manifest.json").read_text())
+    for trusted in (("--roster", own.roster), ("--key", manifest["key"])):
+        done = own.afml("release", "verify", own.package(1), *trusted)
+        assert (done.code, done.err) == (0, "")
+        files = len(manifest["files"])
+        assert done.out.startswith(f"{own.package(1)}: version 1 of the release of run two: {files} files as ")
+        assert done.out.count("\n") == 1
+    package = tmp_path / "package"
+
+    def complaint(*trusted: object) -> str:
+        found = own.afml("release", "verify", package, *(trusted or ("--roster", own.roster)))
+        assert found.code in (2, 6)
+        return found.complaint()
+
+    def anew() -> None:
+        shutil.rmtree(package, ignore_errors=True)
+        shutil.copytree(own.package(1), package)
+
+    for name in sorted(FILES - {"manifest.json"} | {"phenotypes.tsv"}):
+        anew()
+        with (package / name).open("ab") as file:
+            file.write(b" ")
+        assert f"{name} is not what was signed" in complaint()
+        (package / name).unlink()
+        assert f"{name} is missing" in complaint()
+    anew()
+    (package / "readme.txt").touch()
+    assert "readme.txt was added" in complaint()
+    (package / "readme.txt").unlink()
+    (package / "codebook.tsv").unlink()
+    (package / "codebook.tsv").symlink_to(own.package(1) / "codebook.tsv")
+    assert "is no plain file" in complaint()
+    for name, value in (("version", 2), ("run", "other"), ("release", "0" * 64), ("files", {}), ("signature", "00")):
+        anew()
+        (package / "manifest.json").write_text(json.dumps(manifest | {name: value}))
+        assert "the signature is not the institution's" in complaint()
+    anew()
+    (package / "manifest.json").write_text("{")
+    assert "cannot be parsed" in complaint()
+    (package / "manifest.json").unlink()
+    assert "name the folder that `afml mask` wrote" in complaint()
+    anew()
+    assert "give --roster" in own.afml("release", "verify", package).complaint()
+    assert "the signature is not the institution's" in complaint("--key", "0" * 64)
+    assert "is no Ed25519 public key" in complaint("--key", "xyz")
+
+
+def test_whoever_signs_in_the_name_of_another_is_found_out(own: Institution, tmp_path: Path) -> None:
+    """A package signed anew by another institution's key, under either name."""
+    package = shutil.copytree(own.package(1), tmp_path / "package")
+    manifest, key = Manifest.load(package / "manifest.json"), load_node_kit(own.kit.with_name("node-2")).signing_key
+    manifest.signed(key).save(package)
+    assert "the signature is not" in own.afml("release", "verify", package, "--roster", own.roster).complaint()
+    manifest.model_copy(update={"origin": "afml/" + "0" * 32}).signed(key).save(package)
+    assert "not on the roster" in own.afml("release", "verify", package, "--roster", own.roster).complaint()
 
 
 def test_an_older_release_of_one_folder_is_the_first_version(own: Institution, tmp_path: Path) -> None:
