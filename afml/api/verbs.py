@@ -158,9 +158,16 @@ def _release_settings(config: RunConfig, changes: Mapping[str, Any] | None) -> R
 
     agreed = masking_settings(config).release
     try:
-        return type(agreed).model_validate(agreed.model_dump() | dict(changes or {}))
+        found = type(agreed).model_validate(agreed.model_dump() | dict(changes or {}))
     except ValidationError as error:
         raise ConfigError(complaint(error), where="settings of the release") from None
+    if found.min_group_size < agreed.min_group_size:
+        raise ConfigError(
+            f"groups of {found.min_group_size} people, the signed run promises {agreed.min_group_size} at least",
+            where="--min-group-size",
+            cure="leave it out, or have a run with smaller groups signed (`afml configure --min-group-size`)",
+        )
+    return found
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,12 @@ _PATH = click.Path(path_type=Path)
 @click.option("--work", type=PRIVATE, required=True, help="Work folder with the trained model.")
 @click.option("--run", "run_file", type=_PATH, required=True, help="run.json, signed.")
 @click.option("--method", type=click.Choice([AUTO, *METHODS.names()]), default=None, help="Default: the run's.")
-@click.option("--min-group-size", type=int, default=None, help="People per released pattern; default: the run's.")
+@click.option(
+    "--min-group-size",
+    type=click.IntRange(1),
+    default=None,
+    help="People per released pattern, no fewer than the run's; default: these.",
+)
 @click.option(
     "--fill",
     type=click.Choice(["major", "missing"]),

@@ -200,6 +200,13 @@ def test_whoever_signs_in_the_name_of_another_is_found_out(own: Institution, tmp
     assert "not on the roster" in own.afml("release", "verify", package, "--roster", own.roster).complaint()
 
 
+def test_groups_smaller_than_the_signed_run_promises_are_refused(own: Institution) -> None:
+    before = listing(own.work)
+    for size, said in ((K - 1, f"the signed run promises {K}"), (0, "0 is not in the range"), (-3, "-3 is not in")):
+        assert said in own("mask", "--min-group-size", size).complaint()
+    assert listing(own.work) == before
+
+
 def test_an_older_release_of_one_folder_is_the_first_version(own: Institution, tmp_path: Path) -> None:
     old = copy(own, tmp_path / "old")
     shutil.rmtree(old.package(2))
