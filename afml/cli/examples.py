@@ -49,6 +49,7 @@ EXAMPLES = {
     "model export": "afml model export work/models/first --out model.npz",
     "predict": "afml predict work/models/first --data work --out predicted.tsv",
     "mask": "afml mask --kit kit --work work --run run.json",
+    "release verify": "afml release verify package --roster roster.json",
     "evaluate": "afml evaluate --own work --run run.json --out report",
     "reassess": "afml reassess --kit kit --work work --run run.json --panel-vcf later.vcf.gz",
     "withdraw": "afml withdraw --ledger work/ledger --kit kit --person NA12878",

@@ -66,6 +66,7 @@ SECTIONS = {
     "Aggregator": ("aggregator",),
     "Institution: before a run": ("policy", "prepare", "overlap", "run"),
     "Institution: a run and after it": ("node", "model", "predict", "mask", "evaluate", "reassess", "withdraw"),
+    "Recipient": ("release",),
     "Privacy officer": ("audit", "ledger"),
     "Task author and study": ("task", "reproduce"),
 }

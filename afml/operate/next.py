@@ -96,7 +96,7 @@ def _trained(place: Place) -> bool:
 
 def _released(place: Place) -> bool:
     config, space = place.config, place.space
-    return config is not None and space is not None and (space.release(config.run) / "plan.json").exists()
+    return config is not None and space is not None and bool(space.releases(config.run).all())
 
 
 def _nothing(_: Place) -> bool:

@@ -89,8 +89,7 @@ def test_an_institution_is_led_from_a_policy_to_a_masked_file(good: Institution,
     space, name = Workspace(work), RunConfig.load(run).run
     space.model(name).mkdir(parents=True)
     assert next_of(place).command.startswith("afml mask ")
-    space.release(name).mkdir(parents=True)
-    (space.release(name) / "plan.json").write_text("{}")
+    space.releases(name).next().folder.mkdir(parents=True)
     assert next_of(place).command.startswith("afml evaluate --own ")
 
 
