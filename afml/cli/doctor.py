@@ -28,7 +28,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bri
     "--aggregator",
     "address",
     default="",
-    help="Node: the aggregator's host:port, to go all the way there.",
+    help="Node: the aggregator's host:port, or several behind commas, to go all the way there.",
 )
 @click.option("--data", type=_PATH, help="Aggregator: folder for the run's state.")
 @click.option("--listen", default="", help="Aggregator: host:port where it is to be served.")

@@ -173,6 +173,12 @@ class InForce:
             if begins is not None and begins < self._stated.get(party, 0):
                 raise _counts_no_more(party, begins)
 
+    def since(self, party: str) -> int:
+        """Unix seconds: certificates of a party that began earlier count no more."""
+        with self._lock:
+            self._reread()
+            return max(self._stated.get(party, 0), self._seen.get(party, 0))
+
     def announce(self, party: str, pem: bytes) -> None:
         """Say in the log that a certificate ends soon, where it does: of oneself, too."""
         with self._lock:

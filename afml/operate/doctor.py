@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from afml.consortium.inforce import InForce
 from afml.consortium.kit import load_roster
+from afml.consortium.look import SEEN
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.route import Address
 from afml.consortium.run import RunConfig
@@ -57,7 +59,8 @@ def _node(subject: Subject, run: RunConfig | None) -> Iterator[Checked]:
     if not subject.address:
         yield skipped("aggregator", "no --aggregator was named")
         return
-    yield from network.to_aggregator(subject.address, kit.tls if kit else None)
+    since = InForce(subject.kit, kit.roster, subject.kit / SEEN).since("aggregator") if kit else 0
+    yield from network.to_aggregator(subject.address, kit.tls if kit else None, since)
 
 
 def _of_kit(kit: NodeKit, subject: Subject, run: RunConfig | None) -> Iterator[Checked]:

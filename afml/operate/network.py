@@ -13,21 +13,60 @@ from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from afml.consortium.connection import to
+from afml.consortium.inforce import beginning
 from afml.consortium.kit import TlsIdentity
 from afml.consortium.limits import TIME_MS
+from afml.consortium.look import addresses
 from afml.consortium.route import ANSWER_S, Address, Proxy, ProxyRefused, connect, proxy_for, shake_hands
 from afml.consortium.tls import channel_credentials, refusal
-from afml.core.errors import InputError
+from afml.core.errors import InputError, TransportError
+from afml.core.plain import plain_line
 from afml.operate.checked import Checked, failed, ok, refused, skipped, warning
 from afml.operate.words import DAY_S, duration
 
+_STEPS = ("name", "port", "handshake", "clock")
 SKEW_S, MOST_SKEW_S = 10.0, 300.0
 """Seconds that clocks may differ before a word is said, and before certificates and reservations go wrong."""
 
 
-def to_aggregator(text: str, tls: TlsIdentity | None) -> Iterator[Checked]:
-    """Each step of the way to an aggregator; the steps behind one that fails are not looked at."""
-    rest = ["name", "port", "handshake", "clock"]
+def to_aggregator(text: str, tls: TlsIdentity | None, since: int = 0) -> Iterator[Checked]:
+    """Each step of the way to an aggregator; the steps behind one that fails are not looked at.
+
+    Args:
+        text: host:port; of several behind commas one is enough, and the others are told of in one line each.
+        tls: Of who goes there.
+        since: Unix seconds: the aggregator's certificates that began earlier count no more.
+    """
+    try:
+        found = addresses(text)
+    except TransportError as error:
+        yield refused("proxy", error)
+        yield from (skipped(what, "after proxy") for what in _STEPS)
+        return
+    ways = {one: list(_to_one(one, tls, since)) for one in found}
+    there = next((one for one, steps in ways.items() if _failure(steps) is None), None)
+    for one, steps in ways.items():
+        if there in (None, one):
+            yield from steps
+        else:
+            yield _other(one, _failure(steps), str(there))
+
+
+def _failure(steps: list[Checked]) -> Checked | None:
+    return next((step for step in steps if step.state == "failed"), None)
+
+
+def _other(address: str, failure: Checked | None, there: str) -> Checked:
+    """One of several addresses beside the one where the aggregator is."""
+    if failure is None:
+        return ok("address", f"{address} answers too")
+    if failure.what == "port":  # who stands by does not listen
+        return ok("address", f"{failure.told}: it stands by, or is down; {there} serves")
+    return warning("address", f"{address}: {failure.what}: {failure.told}", failure.cure)
+
+
+def _to_one(text: str, tls: TlsIdentity | None, since: int) -> Iterator[Checked]:
+    rest = list(_STEPS)
 
     def left(found: Checked) -> Iterator[Checked]:
         yield found
@@ -54,7 +93,7 @@ def to_aggregator(text: str, tls: TlsIdentity | None) -> Iterator[Checked]:
         connected.close()
         yield from (skipped(what, "without a kit that can be used") for what in rest)
         return
-    step = _greeted(connected, address, tls)
+    step = _greeted(connected, address, tls, since)
     rest.pop(0)
     if step.state == "failed":
         yield from left(step)
@@ -90,7 +129,7 @@ def _connected(address: Address, proxy: Proxy | None, what: str) -> socket.socke
         return failed(what, f"{host}:{port}: {error.strerror or error}", cure)
 
 
-def _greeted(plain: socket.socket, address: Address, tls: TlsIdentity) -> Checked:
+def _greeted(plain: socket.socket, address: Address, tls: TlsIdentity, since: int) -> Checked:
     """One handshake: whether each side takes the other's certificate, and how long the aggregator's lasts."""
     try:
         shown = shake_hands(plain, address, tls)
@@ -105,7 +144,11 @@ def _greeted(plain: socket.socket, address: Address, tls: TlsIdentity) -> Checke
     except OSError as error:
         told = f"{address} took the connection and hung up ({error.strerror or error})"
         return failed("handshake", told, "see that `afml aggregator` runs behind the load balancer or port forwarding")
-    left = (x509.load_der_x509_certificate(shown).not_valid_after_utc.timestamp() - time.time()) / DAY_S
+    certificate = x509.load_der_x509_certificate(shown)
+    if beginning(certificate) < since:
+        told = f"{address} shows a certificate of the aggregator that was renewed or revoked"
+        return failed("handshake", told, "have the aggregator's operator install its newest answer, or renew it")
+    left = (certificate.not_valid_after_utc.timestamp() - time.time()) / DAY_S
     told = f"TLS 1.3, each side takes the other's certificate; the aggregator's has {left:.0f} days left"
     if left < 30:
         return warning("handshake", told, "have the aggregator's operator renew it with `afml keys renew`")
@@ -122,6 +165,9 @@ def _clocks(address: Address, tls: TlsIdentity) -> Checked:
             said, call = health.Check.with_call(health_pb2.HealthCheckRequest(), timeout=ANSWER_S)
             after = time.time()
         except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                cure = "ask for another certificate with `afml keys renew`, and install the coordinator's answer"
+                return failed("clock", f"the aggregator refuses: {plain_line(error.details() or '')[:200]}", cure)
             cure = "see that `afml aggregator` itself listens there, with nothing between that speaks HTTP"
             return failed("clock", f"the aggregator does not say that it serves ({error.code().name})", cure)
     if said.status != health_pb2.HealthCheckResponse.SERVING:

@@ -11,7 +11,17 @@ from pathlib import Path
 
 from afml.consortium.card import NodeCard
 from afml.consortium.history import load_history
-from afml.consortium.kit import CA, CERTIFICATE, load_aggregator_kit, load_certificate, load_roster
+from afml.consortium.inforce import InForce
+from afml.consortium.kit import (
+    CA,
+    CERTIFICATE,
+    load_aggregator_kit,
+    load_certificate,
+    load_roster,
+    party_of_peer,
+    uris,
+)
+from afml.consortium.look import SEEN
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.request import REQUEST, Request, Role
 from afml.consortium.run import RunConfig
@@ -184,5 +194,22 @@ def certificates(subject: Subject) -> Iterator[Checked]:
     """Of the party, and of the consortium's authority."""
     renew = f"`afml keys renew --kit {subject.kit}`, and install the coordinator's answer with `afml keys install`"
     yield tried("certificate", lambda: certificate("certificate", subject.kit / CERTIFICATE, renew))
+    yield _in_force(subject.kit)
     anew = "have the coordinator begin a new roster with new keys of its own, and `afml keys init --like` at every node"
     yield tried("authority", lambda: certificate("authority", subject.kit / CA, anew))
+
+
+def _in_force(folder: Path) -> Checked:
+    """Whether what lies in the kit says that the party's own certificate was revoked: others refuse it then."""
+    try:
+        roster = load_roster(folder)
+        party = party_of_peer(uris(load_certificate(folder / CERTIFICATE, "certificate")), roster)
+        certificates = InForce(folder, roster, folder / SEEN)
+    except AfmlError:  # said already, of the kit or its certificate
+        return skipped("revocation", "without a kit that can be used")
+    return tried("revocation", lambda: _counting(certificates, party))
+
+
+def _counting(certificates: InForce, party: str) -> Checked:
+    certificates.check_own(party)
+    return ok("revocation", f"nothing in this kit says that the certificate of {party} was revoked")

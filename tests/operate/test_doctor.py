@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from afml.consortium import installing, provision
 from afml.consortium.kit import CERTIFICATE
 from afml.consortium.nodekit import load_node_kit
 from afml.core.errors import InputError
@@ -24,6 +25,7 @@ from node.guard import begin_ledger
 from tests.aggregator.machine import small_run
 from tests.cli.institution import listing
 from tests.cli.zygote import Zygote
+from tests.federation.served import Served
 from tests.operate import counterparts
 
 
@@ -54,6 +56,32 @@ def test_a_party_in_order(kits: Path, tmp_path: Path) -> None:
     assert "GPU" in node
     assert "GPU" not in aggregator
     assert not failures(found(kits / "coordinator"))
+
+
+def test_a_certificate_that_was_revoked(kits: Path, tmp_path: Path) -> None:
+    """Each party's own, by the word that lies in its kit; and where it does not, by what the aggregator answers."""
+    for party in ("node/1", "aggregator"):
+        out = tmp_path / party.replace("/", "-")
+        provision.revoke(party, kits / "coordinator", out)
+        installing.install(out / "others", kits / party.replace("/", "-"))
+        looks = found(kits / party.replace("/", "-"))
+        assert failures(looks) == ["revocation"]
+        assert f"the certificate of {party} that began on" in looks["revocation"].told
+        assert "`afml keys renew`" in looks["revocation"].cure
+    assert found(kits / "node-2")["revocation"].state == "ok"
+
+
+def test_a_node_that_the_aggregator_has_heard_of_before_it_did(tmp_path: Path) -> None:
+    made = Served(tmp_path)
+    try:
+        provision.revoke("node/1", tmp_path / "kits" / "coordinator", tmp_path / "revoked")
+        installing.install(tmp_path / "revoked" / "others", tmp_path / "kits" / "aggregator")
+        looks = list(examine(Subject(tmp_path / "kits" / "node-1", made.address)))
+        clock = next(checked for checked in looks if checked.what == "clock")
+        assert clock.state == "failed"
+        assert clock.told.startswith("the aggregator refuses: the certificate of node/1 that began on")
+    finally:
+        made.close()
 
 
 def test_no_kit_at_all(tmp_path: Path) -> None:

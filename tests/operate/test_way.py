@@ -8,7 +8,9 @@ import socket
 from pathlib import Path
 
 import pytest
+from cryptography.x509 import load_pem_x509_certificate
 
+from afml.consortium.inforce import beginning
 from afml.consortium.kit import AggregatorKit, load_aggregator_kit
 from afml.consortium.look import shake_hands
 from afml.consortium.nodekit import load_node_kit
@@ -45,6 +47,32 @@ def test_clocks_are_compared(served: Path, ahead_s: float | None, state: str) ->
     assert states(looks) == f"ok ok ok ok {state}"
     if state == "warning":
         assert ("behind" if ahead_s == 30.0 else "ahead of") in looks["clock"].told
+
+
+def test_of_several_addresses_one_is_enough(served: Path) -> None:
+    kit, quiet = load_node_kit(served / "node-1"), f"127.0.0.1:{free_port()}"
+    with counterparts.aggregator(load_aggregator_kit(served / "aggregator")) as port:
+        looks = list(to_aggregator(f"{quiet}, localhost:{port},nowhere.invalid:1", kit.tls))
+    assert [(checked.what, checked.state) for checked in looks] == [
+        ("address", "ok"), *((what, "ok") for what in WAY), ("address", "warning"),
+    ]  # fmt: skip
+    assert looks[0].told == f"{quiet}: Connection refused: it stands by, or is down; localhost:{port} serves"
+    assert "nowhere.invalid has no address" in looks[-1].told
+    looks = list(to_aggregator(f"{quiet},nowhere.invalid:1", kit.tls))
+    assert [checked.what for checked in looks] == WAY * 2
+    assert [checked.what for checked in looks if checked.state == "failed"] == ["port", "name"]
+    looks = list(to_aggregator(f"{quiet},", kit.tls))
+    assert [(checked.what, checked.state) for checked in looks][:2] == [("proxy", "failed"), ("name", "skipped")]
+
+
+def test_a_certificate_of_the_aggregator_that_counts_no_more(served: Path) -> None:
+    own, kit = load_node_kit(served / "node-1"), load_aggregator_kit(served / "aggregator")
+    began = beginning(load_pem_x509_certificate(kit.tls.certificate))
+    with counterparts.aggregator(kit) as port:
+        for since, state in ((began, "ok"), (began + 1, "failed")):
+            looks = {checked.what: checked for checked in to_aggregator(f"localhost:{port}", own.tls, since)}
+            assert looks["handshake"].state == state
+    assert "shows a certificate of the aggregator that was renewed or revoked" in looks["handshake"].told
 
 
 def test_a_name_without_an_address(served: Path) -> None:
