@@ -16,7 +16,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
@@ -58,33 +58,38 @@ def measure(root: Path, address: str, nodes: Sequence[int]) -> Took:
         root: Holds `kits` and `run.json`.
         address: Of the aggregator.
         nodes: All of the run.
+
+    Raises:
+        RuntimeError: One of them could not go on; says why.
     """
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(len(nodes))
     shares = [list(nodes)[index::PROCESSES] for index in range(PROCESSES)]
     results: Any = context.Queue()
     workers = [context.Process(target=_work, args=(root, address, share, barrier, results)) for share in shares]
-    for worker in workers:
-        worker.start()
-    found = [results.get(timeout=10 * WAIT_S) for _ in workers]
-    for worker in workers:
-        worker.join()
-    if failed := [one for one in found if isinstance(one, str)]:
-        raise RuntimeError("\n".join(failed))
-    every = [one for share in found for one in share]
+    every: list[Took] = []
+    try:
+        for worker in workers:
+            worker.start()
+        for _ in workers:
+            one = results.get(timeout=10 * WAIT_S)
+            if isinstance(one, str):
+                raise RuntimeError(one)
+            every += one
+    finally:  # where one node cannot go on, the others wait for it
+        for worker in workers:
+            worker.terminate()
+            worker.join()
     return Took(*(max(getattr(one, name) for one in every) for name in ("keys_s", "meet_s", "part_s")))
 
 
 def _work(root: Path, address: str, nodes: Sequence[int], barrier: Barrier, results: Any) -> None:
+    configure("nodes")
+    pool = ThreadPoolExecutor(len(nodes))
     try:
-        configure("nodes")
-        import faulthandler
-
-        faulthandler.dump_traceback_later(40, exit=True)
-        with ThreadPoolExecutor(len(nodes)) as pool:
-            results.put(list(pool.map(lambda node: _node(root, address, node, barrier), nodes)))
-    except BaseException as error:  # noqa: BLE001 whatever it is, the others are told
-        barrier.abort()
+        working = [pool.submit(_node, root, address, node, barrier) for node in nodes]
+        results.put([one.result() for one in as_completed(working)])
+    except BaseException as error:  # noqa: BLE001 whatever it is, who measures is told
         results.put(repr(error))
 
 
