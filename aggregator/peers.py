@@ -21,6 +21,8 @@ from afml.core.errors import TransportError
 from afml.core.logging import get_logger
 
 Context: TypeAlias = Any  # grpc.aio.ServicerContext; grpcio ships no types
+Look: TypeAlias = Callable[[], None]
+"""Raises TransportError where a certificate does not count any more."""
 Check: TypeAlias = Callable[[], Awaitable[None]]
 
 LOOK_S = 5.0
@@ -51,17 +53,18 @@ class Peers(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         asks, answers = handler.request_streaming, handler.response_streaming
 
         async def one(request: Any, context: Context) -> Any:
-            check = self._check_of(context)
+            check = _aborting(context, self._look_of(context))
             await check()
             return await inner(_checked(request, check) if asks else request, context)
 
         async def many(request: Any, context: Context) -> AsyncIterator[Any]:
-            check = self._check_of(context)
+            look = self._look_of(context)
+            check = _aborting(context, look)
             await check()
             try:
                 async with (
                     contextlib.aclosing(inner(_checked(request, check) if asks else request, context)) as replies,
-                    self._looking(context),
+                    _looking(look),
                 ):
                     async for reply in replies:
                         await check()
@@ -74,52 +77,54 @@ class Peers(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         generates = inspect.isasyncgenfunction(inner)  # others write to the context, as the health service's does
         return getattr(grpc, kind)(many if generates else one, **serializers)
 
-    def _check_of(self, context: Context) -> Check:
-        """The check of one call's certificate, which may come out otherwise later."""
-
-        async def check() -> None:
-            try:
-                self._require(context)
-            except TransportError as error:
-                get_logger().warning("refused", problem=str(error))
-                await context.abort(grpc.StatusCode.UNAUTHENTICATED, error.problem)
-
-        return check
-
-    def _require(self, context: Context) -> None:
-        """Go on only where both certificates of a call count.
-
-        Raises:
-            TransportError: One does not.
-        """
+    def _look_of(self, context: Context) -> Look:
+        """A look at the certificates of one call, which may come out otherwise later."""
         shown = context.auth_context()
         names, pem = shown.get("x509_subject_alternative_name", ()), next(iter(shown.get("x509_pem_cert", ())), b"")
-        self._certificates.check_own("aggregator")
-        self._certificates.check(party_of_peer(names, self._roster), pem)
-
-    @contextlib.asynccontextmanager
-    async def _looking(self, context: Context) -> AsyncIterator[None]:
-        """Look now and then, also while nothing is said.
-
-        Raises:
-            TimeoutError: A certificate does not count any more.
-        """
-        loop, following = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
 
         def look() -> None:
-            try:
-                self._require(context)
-            except TransportError:
-                scope.reschedule(loop.time())
-            else:
-                following[:] = [loop.call_later(LOOK_S, look)]
+            self._certificates.check_own("aggregator")
+            self._certificates.check(party_of_peer(names, self._roster), pem)
 
-        following.append(loop.call_later(LOOK_S, look))
+        return look
+
+
+def _aborting(context: Context, look: Look) -> Check:
+    """A look that ends the call where one of its certificates does not count."""
+
+    async def check() -> None:
         try:
-            async with asyncio.timeout(None) as scope:
-                yield
-        finally:
-            following[0].cancel()
+            look()
+        except TransportError as error:
+            get_logger().warning("refused", problem=str(error))
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, error.problem)
+
+    return check
+
+
+@contextlib.asynccontextmanager
+async def _looking(look: Look) -> AsyncIterator[None]:
+    """Look now and then, also while nothing is said.
+
+    Raises:
+        TimeoutError: A certificate does not count any more.
+    """
+    loop, following = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
+
+    def again() -> None:
+        try:
+            look()
+        except TransportError:
+            scope.reschedule(loop.time())
+        else:
+            following[:] = [loop.call_later(LOOK_S, again)]
+
+    following.append(loop.call_later(LOOK_S, again))
+    try:
+        async with asyncio.timeout(None) as scope:
+            yield
+    finally:
+        following[0].cancel()
 
 
 async def _checked(requests: AsyncIterator[Any], check: Check) -> AsyncIterator[Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,8 @@ from afml.core.errors import ProtocolError
 from afml.wire import federation_pb2 as wire
 from aggregator.desk import Desk
 from aggregator.front import Front
-from aggregator.office import NotYet, Office, Place, _Opened
-from aggregator.run import Folder, ServedRun
-from aggregator.store.base import InPlace
+from aggregator.office import NotYet, Office, Place
 from aggregator.store.queue import Papers, SqliteQueue, Submitted
-from tests.aggregator.machine import Machine
 from tests.consortium.place import Place as Members
 from tests.federation.parties import Consortium
 from tests.postgres import Server
@@ -249,71 +245,5 @@ def test_a_version_that_is_installed_meanwhile_serves_the_runs_that_name_it(
             known = made.kit()
             (place.kit("aggregator") / "roster.json").write_text("{}")
             assert made.kit() is known, "what is spoiled changes nothing"
-
-    asyncio.run(scene())
-
-
-def test_a_far_database_keeps_nobody_waiting_for_its_copies(tmp_path: Path) -> None:
-    """What is copied in a thread ends only once the loop has gone on meanwhile; who gives up waits for it."""
-    began, go, done = threading.Event(), threading.Event(), list[str]()
-
-    class Slow(InPlace):
-        def keep(self, name: str, path: Path) -> None:
-            began.set()
-            if go.wait(120):
-                done.append(name)
-
-        bring = keep
-
-    machine = Machine(tmp_path)
-    with contextlib.closing(machine.store) as store:
-        store.files, store.term = Slow(), 1  # type: ignore[misc]
-        scheme: Any = None
-        run = ServedRun(machine.config, machine.roster, scheme, store, Folder(tmp_path))
-
-        async def scene() -> None:
-            for work in (run.keep_whole, run.bring_whole):
-                began.clear()
-                go.clear()
-                copying = asyncio.create_task(work(tmp_path / "sums" / "one"))
-                await asyncio.to_thread(began.wait, 120)
-                copying.cancel()
-                await asyncio.sleep(0)
-                assert not copying.done(), "the thread still writes"
-                go.set()
-                with pytest.raises(asyncio.CancelledError):
-                    await copying
-
-        asyncio.run(scene())
-    assert done == ["sums/one"] * 2
-
-
-def test_desks_that_nobody_needs_are_closed_together(consortium: Consortium, tmp_path: Path) -> None:
-    """Each lets its nodes read the last state for half a second: a hundred of them take no longer than one."""
-
-    class Closing:
-        def __init__(self, together: asyncio.Barrier) -> None:
-            self.together, self.closed = together, False
-
-        async def leave(self) -> None:
-            await self.together.wait()
-
-        async def drop(self) -> None:
-            """Nobody follows it."""
-
-        stop = drop
-
-        def close(self) -> None:
-            self.closed = True
-
-    async def scene() -> None:
-        own, together = load_aggregator_kit(consortium.kit("aggregator")), asyncio.Barrier(12)
-        with contextlib.closing(SqliteQueue(str(tmp_path / "queue.sqlite"))) as queue:
-            made = Office(own, Place(tmp_path, "", "here:1", 1), queue, NoSums())  # type: ignore[arg-type]
-            desks: list[Any] = [Closing(together) for _ in range(20)]
-            made._opened = {number: _Opened(one, one) for number, one in enumerate(desks)}
-            async with asyncio.timeout(120):
-                await made._close_least_wanted()
-            assert [one.closed for one in desks] == [True] * 12 + [False] * 8
 
     asyncio.run(scene())

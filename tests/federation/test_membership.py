@@ -90,7 +90,8 @@ def test_a_run_goes_on_while_an_institution_joins_and_certificates_change(consor
     with grpc.secure_channel(f"127.0.0.1:{port}", channel_credentials(before), NODE) as channel:
         stub = FederationStub(channel)  # type: ignore[no-untyped-call]
         with pytest.raises(grpc.RpcError) as refused:
-            stub.ListEnrolments(wire.RunRef(run="years", config_digest=config.digest(), node=1), timeout=30)
+            asked = wire.RunRef(run="years", config_digest=config.digest(), node=1)
+            stub.ListEnrolments(asked, timeout=120, wait_for_ready=True)
     assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
     _do("run", "resume", *order)
     for n, process in nodes.items():
