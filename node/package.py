@@ -18,6 +18,7 @@ from afml.release.files import RELEASE_FILES
 from afml.release.package.book import CODEBOOK_FILE, SCORES_FILE, Book
 from afml.release.package.card import CARD_FILE, PAGE_FILE, Contents, page, release_card
 from afml.release.package.manifest import Manifest
+from afml.release.package.recipe import README_FILE, readme
 from afml.release.package.traits import PHENOTYPES_FILE, TraitsOfPeople
 from afml.release.plan import ReleasePlan
 from afml.release.released import Released
@@ -72,3 +73,4 @@ def fill_package(
     card = release_card(manifest, made.plan, Contents(patterns, people, book), uses, told)
     write_bytes(folder / CARD_FILE, (json.dumps(card, indent=2, allow_nan=False) + "\n").encode())
     write_bytes(folder / PAGE_FILE, page(card).encode())
+    write_bytes(folder / README_FILE, readme(card).encode())

@@ -6,6 +6,11 @@ from pathlib import Path
 
 import click
 
+from afml.core.errors import InputError
+from afml.core.files import require_file
+from afml.release.package.card import CARD_FILE
+from afml.release.package.recipe import RECIPES
+from afml.release.package.traits import PHENOTYPES_FILE
 from afml.release.package.verify import Trusted, verify_package
 
 _PATH = click.Path(path_type=Path)
@@ -27,3 +32,20 @@ def verify(package: Path, roster: Path | None, key: str | None) -> None:
     both.
     """
     click.echo(f"{package}: {verify_package(package, Trusted(roster, key)).line()}")
+
+
+@release.command()
+@click.argument("package", type=_PATH)
+@click.option("--with", "tool", type=click.Choice(tuple(RECIPES)), default="pandas", show_default=True)
+def recipe(package: Path, tool: str) -> None:
+    """Print how to reproduce the utility that PACKAGE states; run it with that folder as the current one.
+
+    For example: cd PACKAGE; afml release recipe . | python
+    """
+    require_file(package / CARD_FILE, "card of the package", "name the folder that `afml mask` wrote")
+    if not (package / PHENOTYPES_FILE).is_file():
+        raise InputError(
+            "tells no trait of anybody, and states no utility", where=package,
+            cure="ask the institution for a package with traits (`afml mask --phenotype`)",
+        )  # fmt: skip
+    click.echo(RECIPES[tool][1], nl=False)

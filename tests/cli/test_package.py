@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from tests.cli.zygote import Zygote
 
 FILES = {
     "release.vcf.gz", "release.vcf.gz.tbi", "codebook.tsv", "scores.tsv", "plan.json", "release_card.json",
-    "release_card.md", "manifest.json",
+    "release_card.md", "README.md", "manifest.json",
 }  # fmt: skip
 
 
@@ -138,6 +140,53 @@ def test_what_traits_cost_is_what_the_page_says(own: Institution, trained: Insti
     assert done.code == 0, done.err
     assert table(both, 1, "scores.tsv")["pattern"].nunique() == 2
     assert list(table(both, 1, "phenotypes.tsv").columns) == ["gout", "body_height"]
+
+
+def within(told: str, package: Path) -> None:
+    """What a recipe printed is what the card states, to its interval."""
+    stated = {one["trait"]: one for one in json.loads((package / "release_card.json").read_text())["utility"]}
+    lines = [line.split() for line in told.splitlines()]
+    assert [(trait, measure.lower()) for trait, measure, _ in lines] == [
+        (t, one["measure"]) for t, one in stated.items()
+    ]
+    for trait, _, value in lines:
+        low, high = stated[trait]["ci95"]
+        assert low <= float(value) <= high
+        # Much closer than that: one score is all that is regressed on, so that ranks are the same whatever the fit.
+        assert float(value) == pytest.approx(stated[trait]["value"], abs=2e-3)
+        assert (stated[trait]["measure"] == "auc") == (trait == "gout")
+
+
+@pytest.fixture(scope="module")
+def telling(trained: Institution, tmp_path_factory: pytest.TempPathFactory) -> Institution:
+    """With a package that tells gout and height, which is a number."""
+    made = copy(trained, tmp_path_factory.mktemp("telling") / "root")
+    assert made("mask", "--phenotype", "gout", "--phenotype", "body height=170").code == 0
+    return made
+
+
+@pytest.mark.parametrize(
+    ("tool", "program"), [("pandas", (sys.executable, "-")), ("plink2", ("sh", "-e")), ("R", ("Rscript", "-"))]
+)
+def test_a_recipe_reproduces_the_stated_utility(
+    own: Institution, telling: Institution, tool: str, program: tuple[str, ...]
+) -> None:
+    for needed in (program[0], *(("plink2", "awk") if tool == "plink2" else ())):
+        if shutil.which(needed) is None:
+            pytest.skip(f"no {needed}: the recipe for {tool} is not run")
+    for institution in (own, telling):
+        package = institution.package(1)
+        code = own.afml("release", "recipe", package, "--with", tool).out
+        assert code in (package / "README.md").read_text()
+        done = subprocess.run(program, input=code, cwd=package, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        within(done.stdout, package)
+        assert own.afml("release", "verify", package, "--roster", own.roster).code == 0
+
+
+def test_where_no_trait_is_told_there_is_no_recipe(own: Institution) -> None:
+    assert "nothing can be learned or tested with it alone" in (own.package(2) / "README.md").read_text()
+    assert "`afml mask --phenotype`" in own.afml("release", "recipe", own.package(2)).complaint()
 
 
 def test_a_package_verifies_with_roster_or_key_and_says_in_one_line_what_failed(

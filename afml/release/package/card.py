@@ -129,7 +129,7 @@ def page(card: Mapping[str, Any]) -> str:
         "patterns."
         for one in card["attacked_on_public_people"]
     ]
-    lines.append("- What attacks reached on these very people: publication.json says it, where the institution has.")
+    lines.append("- What attacks reach on these very people (`afml evaluate --own`) stays at the institution.")
     lines += ["", "## Traits", "", *_traits(card), "", "## What each pattern says", "", *_codebook(card)]
     return "\n".join(lines) + "\n"
 
