@@ -15,7 +15,7 @@ SITES ?= 1024
 ROUNDS ?= 20
 # A number makes the demo a simulation: the same figures each time, and noise that anybody can replay.
 SEED ?=
-# Of the options that trust less: sums (every node verifies every sum), or all.
+# Of the options that trust less: sums (every node verifies every sum), noise (it is proven, not argued), or all.
 TRUST ?=
 OUT ?= runs/demo
 DATA ?=
@@ -55,7 +55,7 @@ setup: $(READY)
 
 demo: $(READY) $(if $(VCF),,$(READY_SIM))
 	@"$(PY)" -m afml demo --out "$(OUT)" --nodes "$(NODES)" --sites "$(SITES)" --rounds "$(ROUNDS)" \
-		$(if $(filter all sums,$(TRUST)),--verified-sums) \
+		$(if $(filter all sums,$(TRUST)),--verified-sums) $(if $(filter all noise,$(TRUST)),--exact-noise) \
 		$(if $(SEED),--simulation --seed "$(SEED)") $(if $(VCF),--vcf "$(VCF)") $(if $(PANEL),--panel "$(PANEL)")
 
 $(BIOBANK)/people.tsv: | $(READY_SIM)

@@ -105,7 +105,7 @@ class Contribution:
         try:
             require_cohort(party.run, len(binding.cohort))
             update = party.trainer.update(party.kit.node, binding.round)
-            fields = round_grid(party.run, binding.round).quantise(update.values, update.rounding)
+            fields = update.rounded(round_grid(party.run, binding.round))
         except Exception:  # before the spend: it costs nothing here, and nobody need wait for the deadline
             with contextlib.suppress(AfmlError):
                 party.client.decline(binding.attempt)

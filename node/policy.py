@@ -50,6 +50,7 @@ class RunRules(FiniteSettings):
     tasks: tuple[str, ...] = ("masking",)
     trusted_code: tuple[Digest, ...] = Field(default=(), description="of packages whose tasks run within the node")
     noise: tuple[Literal["distributed", "local"], ...] = ("distributed", "local")
+    exact_noise: bool = Field(default=False, description="noise must be proven to be what is accounted")
     key_agreement: tuple[KeyAgreement, ...] = (HYBRID, CLASSICAL)
     quorum: int = Field(default=3, ge=1, description="fewest institutions in a sum")
     site_panels: tuple[str, ...] = Field(default=(ANY,), description="fingerprints of what the data agree on")
@@ -154,6 +155,9 @@ class Policy(FiniteSettings):
         if run.noise not in rules.noise:
             problem = f"has {run.noise} noise, this site's policy allows {_and(rules.noise)}"
             yield _refusal(run, problem, "have it made with another `afml configure --noise`")
+        if rules.exact_noise and not run.exact_noise:
+            problem = "draws noise as float64 has it, this site's policy demands noise that is proven"
+            yield _refusal(run, problem, "have it made with `afml configure --exact-noise`")
         if run.key_agreement not in rules.key_agreement:
             problem = f"agrees on keys by {run.key_agreement}, this site's policy allows {_and(rules.key_agreement)}"
             yield _refusal(run, problem, "have it made with another `afml configure --key-agreement`")

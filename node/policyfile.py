@@ -28,6 +28,7 @@ _WORDS = {
     "run.tasks": f'Tasks that may train on these people; "{ANY}" allows every installed one.',
     "run.trusted_code": "Code digests (run.json) of other packages' tasks that may run within the node itself.",
     "run.noise": '"distributed": institutions share the noise of a sum; "local": each adds all of it.',
+    "run.exact_noise": "Whether noise must be proven to be what is accounted (`afml configure --exact-noise`).",
     "run.key_agreement": f'How keys may be agreed; "{CLASSICAL}" alone opens recorded traffic to a quantum computer.',
     "run.quorum": "Fewest institutions in a sum.",
     "run.site_panels": f'Fingerprints (card.json) of the data that a run may be about; "{ANY}" allows every one.',

@@ -56,6 +56,7 @@ class RunOptions(TypedDict, total=False):
     budget_sigma: float | None
     delta: float
     noise: Literal["distributed", "local"]
+    exact_noise: bool
     quorum: int | None
     max_colluding: int
     max_enrolments: int | None

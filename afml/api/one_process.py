@@ -233,7 +233,7 @@ class OneProcess:
         """As `node.contribution`: compute, spend, encrypt, store, in this order."""
         node.guard.check(binding.round)
         update = node.trainer.update(node.number, binding.round)
-        fields = round_grid(self._run, binding.round).quantise(update.values, update.rounding)
+        fields = update.rounded(round_grid(self._run, binding.round))
         receipt = node.guard.spend(binding)
         node.journal.keep_head(receipt.checkpoint)
         return receipt, sender.store(receipt, binding, node.check.attach(fields, binding), node.codec, node.outbox)

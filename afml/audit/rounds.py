@@ -64,7 +64,7 @@ def play(task: MaskingTask, config: RunConfig, enrolled: Mapping[int, Enrolled],
     fields: Fields = {}
     for node in sorted(enrolled):
         update = Trainer(config, task, enrolled[node]).update(node, round_number)
-        fields[node] = grid.quantise(update.values, update.rounding)
+        fields[node] = update.rounded(grid)
     return fields
 
 

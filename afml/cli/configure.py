@@ -94,6 +94,9 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
     help="How nodes agree on keys: so that recorded traffic stays closed to quantum computers, or by X25519 alone.",
 )  # fmt: skip
 @click.option(
+    "--exact-noise", is_flag=True, help="Noise that is proven to be what is accounted (docs/design/noise.md)."
+)
+@click.option(
     "--verified-sums", is_flag=True, help="Nodes verify every sum before they apply it (docs/design/verified-sums.md)."
 )
 @click.option("--seed", default=None, type=int, help="Simulation only: reproducible and insecure.")
@@ -150,7 +153,8 @@ def configure(
     budget: float | None, delta: float, rounds: int | None, epochs: float | None, sample_rate: float | None,
     clip_norm: float | None, learning_rate: float | None, start: Path | None, noise: Literal["distributed", "local"],
     quorum: int | None, max_colluding: int, max_enrolments: int | None, reserve_attempts: int, deadline: float,
-    enrolment_grace: float | None, linger: float | None, backend: str, key_agreement: KeyAgreement, verified_sums: bool,
+    enrolment_grace: float | None, linger: float | None, backend: str, key_agreement: KeyAgreement,
+    exact_noise: bool, verified_sums: bool,
     seed: int | None, game_rounds: int | None, game_share: float | None, game_file: Path | None,
     game_steps: int | None, min_group_size: int | None, fill: str | None, phenotypes: int | None,
     risk_file: Path | None, patterns: int | None,
@@ -173,7 +177,7 @@ def configure(
         Rounds(rounds=rounds or 20, epochs=epochs, sample_rate=sample_rate, clip_norm=clip_norm,
                learning_rate=learning_rate, further=further),
         Terms(name=name, roster=version, ple_sigma=ple, budget_sigma=budget, delta=delta, noise=noise,
-              quorum=quorum, max_colluding=max_colluding, max_enrolments=max_enrolments,
+              exact_noise=exact_noise, quorum=quorum, max_colluding=max_colluding, max_enrolments=max_enrolments,
               reserve_attempts=reserve_attempts, deadline_s=deadline, enrolment_grace_s=enrolment_grace,
               linger_s=linger, backend=backend, key_agreement=key_agreement, verified_sums=verified_sums,
               start="" if model is None else model.digest(), seed=seed),

@@ -62,6 +62,7 @@ _COUNT = click.IntRange(1)
     help="What a masked genotype shows.",
 )
 @click.option("--noise", type=click.Choice(["distributed", "local"]), default="distributed", show_default=True)
+@click.option("--exact-noise", is_flag=True, help="Noise that is proven, as with `afml configure`.")
 @click.option("--verified-sums", is_flag=True, help="Nodes verify every sum, as with `afml configure`.")
 @click.option("--seed", default=1, show_default=True, help="Of data and attacks; of all with --simulation.")
 @click.option(
@@ -72,15 +73,16 @@ _COUNT = click.IntRange(1)
 def demo(
     out: Path, vcf: Path | None, people: Path | None, cohorts: Path | None, nodes: int, panel_people: int, sites: int,
     rounds: int, game_rounds: int, game_steps: int, ple: float, causal: int, phenotypes: int, quantitative: int,
-    covariates: bool, patterns: int | None, heritability: float, fill: str, noise: str, verified_sums: bool,
-    seed: int, simulation: bool,
+    covariates: bool, patterns: int | None, heritability: float, fill: str, noise: str, exact_noise: bool,
+    verified_sums: bool, seed: int, simulation: bool,
 ) -> None:  # fmt: skip
     """Run five institutions and an aggregator end to end and write the report."""
+    trust = (*(["--verified-sums"] if verified_sums else ()), *(["--exact-noise"] if exact_noise else ()))
     settings = DemoSettings(
         out=out,
         genomes=Genomes(vcf, people, panel_people, nodes, sites, cohorts),
         traits=Traits(phenotypes, quantitative, causal, heritability, covariates),
-        rounds=Rounds(rounds, game_rounds, game_steps, ple, noise, verified_sums),
+        rounds=Rounds(rounds, game_rounds, game_steps, ple, noise, trust),
         seed=seed,
         simulation=simulation,
         fill=fill,

@@ -45,6 +45,7 @@ def policy() -> None:
 @click.option(
     "--days", type=_POSITIVE, default=30.0, show_default=True, help="How long a run may take, pauses included."
 )
+@click.option("--exact-noise", is_flag=True, help="Noise must be proven to be what is accounted.")
 @click.option("--x25519", is_flag=True, help="Allow runs whose recorded traffic a quantum computer would open.")
 @click.option("--verified-sums", is_flag=True, help="Nodes must verify every sum before they apply it.")
 @click.option("--simulation", is_flag=True, help="Allow seeded runs, which protect nobody.")
@@ -53,8 +54,8 @@ def policy() -> None:
 def init(
     kit: Path, lifetime: float, run_budget: float | None, delta: float, quorum: int, rounds: int,
     tasks: tuple[str, ...], trust: tuple[int, ...], trust_roster: bool, short_of_trust: Literal["charge", "refuse"],
-    approval: bool, days: float, x25519: bool, verified_sums: bool, simulation: bool, no_release: bool,
-    min_group_size: int,
+    approval: bool, days: float, exact_noise: bool, x25519: bool, verified_sums: bool, simulation: bool,
+    no_release: bool, min_group_size: int,
 ) -> None:  # fmt: skip
     """Write policy.toml, explained line by line in it. Read it and change what is not your institution's will."""
     loaded = load_node_kit(kit)
@@ -65,7 +66,7 @@ def init(
             run=RunRules(
                 ple_sigma=run_budget or lifetime, delta=delta, rounds=rounds, tasks=tasks, quorum=quorum,
                 approval=approval, reservation_days=days, simulation=simulation, verified_sums=verified_sums,
-                key_agreement=(HYBRID, CLASSICAL) if x25519 else (HYBRID,),
+                key_agreement=(HYBRID, CLASSICAL) if x25519 else (HYBRID,), exact_noise=exact_noise,
             ),
             trust=Trust(signing_keys=_keys(loaded.roster, set(trusted) - {loaded.node}), short_of_trust=short_of_trust),
             release=ReleaseRules(allowed=not no_release, min_group_size=min_group_size),
@@ -117,7 +118,8 @@ def _told(found: Policy) -> str:
     return (
         f"a person may spend {found.lifetime.ple_sigma:g} sigma at delta {found.lifetime.delta:g} over all runs; "
         f"a run may name {rules.ple_sigma:g} sigma at delta {rules.delta:g}, {rules.rounds} rounds, "
-        f"tasks: {', '.join(rules.tasks) or 'none'}, noise: {', '.join(rules.noise) or 'none'}, keys: "
+        f"tasks: {', '.join(rules.tasks) or 'none'}, noise: {', '.join(rules.noise) or 'none'}"
+        f"{', exact' if rules.exact_noise else ''}, keys: "
         f"{', '.join(rules.key_agreement) or 'none'}, quorum {rules.quorum} or more, {rules.reservation_days:g} days"
         f"{', after approval' if rules.approval else ''}{', with verified sums' if rules.verified_sums else ''}"
         f"{', simulations too' if rules.simulation else ''}; "

@@ -111,8 +111,8 @@ def consequences(policy: Policy, config: RunConfig, kit: NodeKit) -> Iterator[st
     plan, delta = planned_events(config, own_noise=own), policy.lifetime.delta
     yield (
         f"run {config.run} of consortium {config.consortium}: task {config.task.kind}, {config.rounds} private rounds, "
-        f"{len(config.enrolled)} institutions, at least {config.quorum} in a sum, {config.noise} noise, "
-        f"keys by {config.key_agreement}"
+        f"{len(config.enrolled)} institutions, at least {config.quorum} in a sum, {config.noise} noise"
+        f"{' that is proven' if config.exact_noise else ''}, keys by {config.key_agreement}"
         + (", on the people kept out of training" if config.people == "holdout" else "")
     )
     if config.task.kind == NAME:

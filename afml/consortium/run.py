@@ -109,6 +109,10 @@ class RunConfig(Signed, FiniteSettings):
     quorum: int = Field(ge=1)
     max_colluding: int = Field(default=1, ge=0)
     noise: Literal["distributed", "local"] = "distributed"
+    exact_noise: bool = later(
+        False,
+        description="noise and rounding are those of real numbers, proven (docs/design/noise.md); none: of float64",
+    )
     bits: int = Field(default=16, ge=2, le=MOST_BITS, description="of a coordinate of the sum (afml.privacy.noise)")
     backend: str = Field(default="ckks", description="how updates are hidden in the sum (crypto.public.backend)")
     key_agreement: KeyAgreement = later(

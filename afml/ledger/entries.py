@@ -39,6 +39,7 @@ class Spend:
         published_multiplier: Noise multiplier that the run counts; by default the mechanism's. They differ where the
             site trusts too few institutions, and counts its own noise alone.
         enrolments_per_person: Nodes that one person may be enrolled at; the mechanism has a step for each.
+        exact_noise: The run's noise is proven to be that of the mechanism (docs/design/noise.md).
     """
 
     run: str
@@ -54,6 +55,7 @@ class Spend:
     insecure: bool = False
     published_multiplier: float | None = None
     enrolments_per_person: int = 1
+    exact_noise: bool = False
 
     def __post_init__(self) -> None:
         if not self.run or min(self.attempt) < 1:
@@ -87,6 +89,7 @@ class Spend:
             "plan": [event.to_json() for event in self.plan],
             "insecure": self.insecure,
             "enrolments_per_person": self.enrolments_per_person,
+            **({"exact_noise": True} if self.exact_noise else {}),
         }
 
 
@@ -120,6 +123,7 @@ def spend_for(config: RunConfig, attempt: Attempt, cohort: Sequence[int], *, own
         insecure=config.seed is not None,
         published_multiplier=phase.noise_multiplier,
         enrolments_per_person=config.enrolments_per_person,
+        exact_noise=config.exact_noise,
     )
 
 

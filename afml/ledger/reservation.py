@@ -51,6 +51,7 @@ class Reservation:
         own_noise: The site counts its own noise alone: it trusts too few of the others.
         insecure: Randomness comes from a seed (simulation).
         policy: Digest of the site's policy, hex; "" where nobody keeps one (tests, benchmarks).
+        exact_noise: The run's noise is proven to be that of the plan (docs/design/noise.md).
     """
 
     run: str
@@ -61,6 +62,7 @@ class Reservation:
     own_noise: bool = False
     insecure: bool = False
     policy: str = ""
+    exact_noise: bool = False
 
     @property
     def where(self) -> str:
@@ -77,6 +79,7 @@ class Reservation:
             "own_noise": self.own_noise,
             "insecure": self.insecure,
             "policy": self.policy,
+            **({"exact_noise": True} if self.exact_noise else {}),
             **self.limits.to_json(),
         }
 
@@ -94,6 +97,7 @@ def reservation_for(
         own_noise=own_noise,
         insecure=config.seed is not None,
         policy=policy,
+        exact_noise=config.exact_noise,
     )
 
 

@@ -242,7 +242,7 @@ def _run(run: str, spends: list[dict[str, object]], delta: float, audited: float
     weaker = [replace(line.mechanism, noise_multiplier=line.broken_multiplier) for line in lines]
     return RunLine(
         run=run,
-        noise=str(spends[0]["noise"]),
+        noise=f"{spends[0]['noise']}{', exact' if spends[0].get('exact_noise') else ''}",
         insecure=insecure,
         own=None if insecure else ple(alone, delta),
         broken=None if insecure else ple(weaker, delta),

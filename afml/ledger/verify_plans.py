@@ -28,6 +28,7 @@ class _Run:
     config_digest: object
     enrolment: str = ""
     insecure: bool = False
+    exact_noise: bool = False
     expires_ms: int = 0
     plan: Mechanisms = field(default_factory=Tally)
     spent: Mechanisms = field(default_factory=Tally)
@@ -91,6 +92,7 @@ def check_plans(copy: Copy) -> None:
 def _begin(run: _Run, body: Mapping[str, Any]) -> None:
     run.reserved, run.enrolment, run.insecure = True, str(body.get("enrolment")), bool(body.get("insecure"))
     run.expires_ms, run.plan, run.budget = int(body.get("expires_ms", 0)), tally(body.get("plan", ())), body
+    run.exact_noise = body.get("exact_noise") is True
 
 
 def _check_policy(copy: Copy, position: int, body: Mapping[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def _check_policy(copy: Copy, position: int, body: Mapping[str, Any], before: di
 
 def _allows_more(name: str, old: Any, new: Any) -> bool:
     if isinstance(old, bool):
-        return bool(old != new and (name in ("approval", "verified_sums")) is old)
+        return bool(old != new and (name in ("approval", "verified_sums", "exact_noise")) is old)
     if isinstance(old, list):
         return "any" not in old and bool(set(new or ()) - set(old))
     if isinstance(old, str):
@@ -138,6 +140,8 @@ def _check_rules(copy: Copy, where: str, body: Mapping[str, Any], run: _Run, pol
                 copy.result.add("policy-broken", where, f"{name} {budget[name]:g}, in force {most:g}")
     if run.insecure and not rules.get("simulation"):
         copy.result.add("policy-broken", where, "is a simulation, which the policy in force does not allow")
+    if rules.get("exact_noise") and not run.exact_noise:
+        copy.result.add("policy-broken", where, "its noise is float64's, the policy in force demands exact noise")
     if rules.get("approval") and not run.approved:
         copy.result.add("unapproved-run", where, "no approval stands before it")
 
@@ -176,6 +180,8 @@ def _check_spend(copy: Copy, where: str, body: Mapping[str, Any], run: _Run) -> 
         copy.result.add("spend-after-closing", where, "the run was over at this site")
     if run.enrolment != body.get("enrolment"):
         copy.result.add("unreserved-spend", where, "its plan was set aside for other people")
+    if run.exact_noise != (body.get("exact_noise") is True):
+        copy.result.add("unreserved-spend", where, "its plan was set aside for another kind of noise")
     planned, spent = _full_batch(run.plan), _full_batch(run.spent)
     if spent > planned * (1 + 1e-9) or any(n > run.plan[kind] for kind, n in run.spent.items() if kind[0] != 1.0):
         copy.result.add("beyond-plan", where, "the plan of the run was used up before")

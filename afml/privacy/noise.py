@@ -12,6 +12,9 @@ about somebody who is at m nodes, whatever is read; in distributed mode noise of
 independent ones of variance (z sqrt(m) C)^2, so the sum is computed from m such mechanisms. Both are counted as
 those m, each with multiplier z sqrt(m): for full batches that is one mechanism of multiplier z.
 
+With exact noise (`RunConfig.exact_noise`) C is the `sensitivity`: a little more than the clip norm, for what float64
+can add to what one person changes.
+
 "Broken" means that somebody reads nodes' own updates: then only each node's noise protects its
 people. docs/design/noise.md has the argument and the limits.
 """
@@ -32,8 +35,11 @@ ALARM = 1e-6
 """Chance that anything of an honest run reaches the edge of its grid's range."""
 EDGE = 7 / 8
 """Of half the range: a sum beyond it is refused, since one just beyond the range comes back near its other end."""
-#: Least noise of one node in grid steps; the smoothing error is then below 1e-137.
+#: Least noise of one node in grid steps; the smoothing error is then below 1e-68 for a coordinate and node.
 STEPS_PER_SIGMA = 4.0
+UNIT = 2.0**-53
+"""Unit roundoff of float64."""
+MOST_SLACK = 0.01
 NEGLIGIBLE = 1e-6  # of the budget's delta, over all rounds
 _UNDECLARED = 10_000_000  # coordinates that an update of an undeclared length may have
 
@@ -45,8 +51,23 @@ def honest_nodes(config: RunConfig) -> int:
 
 def node_std(config: RunConfig, phase: Phase) -> float:
     """Standard deviation of the noise that one node adds to each coordinate of its clipped sum."""
-    full, nodes = phase.noise_multiplier * phase.clip_norm, config.enrolments_per_person
+    full, nodes = phase.noise_multiplier * sensitivity(config, phase), config.enrolments_per_person
     return full * math.sqrt(nodes) if config.noise == "local" else full * nodes / math.sqrt(honest_nodes(config))
+
+
+def sensitivity(config: RunConfig, phase: Phase) -> float:
+    """What the noise is made for: the clip norm, and with exact noise whatever float64 may add to it at worst."""
+    return phase.clip_norm * (1 + slack(config, phase) if config.exact_noise else 1.0)
+
+
+def slack(config: RunConfig, phase: Phase) -> float:
+    """Bound on how much more than the clip norm one person changes a node's turned sum by, over the clip norm.
+
+    For norms, sums and the rotation in float64, whatever the order of additions: P + 4 N^2 + 300 N + 100 roundings of
+    P coordinates and the N people of the largest institution (docs/design/noise.md, Sensitivity).
+    """
+    people = float(max(config.enrolled.values()))
+    return 1.01 * UNIT * (_counted(phase) + 4 * people**2 + 300 * people + 100)
 
 
 def effective_multiplier(config: RunConfig, phase: Phase) -> float:
@@ -60,7 +81,7 @@ def effective_multiplier(config: RunConfig, phase: Phase) -> float:
 
 def broken_multiplier(config: RunConfig, phase: Phase) -> float:
     """Noise multiplier left to a node's people when its own update is read: its own noise over C."""
-    return node_std(config, phase) / phase.clip_norm
+    return node_std(config, phase) / sensitivity(config, phase)
 
 
 def require_cohort(config: RunConfig, cohort_size: int) -> None:
@@ -120,8 +141,16 @@ def grid_for(config: RunConfig, phase: Phase) -> GridChoice:
 
     Raises:
         ConfigError: Distributed noise and a step above a quarter of the node's noise, or bits that hold no sum; the
-            message names the bits that would do.
+            message names the bits that would do. Or exact noise of so many people that float64 may add much to what
+            one of them changes.
     """
+    if config.exact_noise and slack(config, phase) > MOST_SLACK:
+        raise ConfigError(
+            f"phase {phase.name}: {max(config.enrolled.values())} people or {_counted(phase)} parameters are too many "
+            "to prove that one person changes a float64 sum by little more than the clip norm",
+            where=f"run {config.run}",
+            cure="make it without `afml configure --exact-noise`",
+        )
     std, step = node_std(config, phase), _step(config, phase, config.bits)
     fine = step * STEPS_PER_SIGMA <= std * (1 + 1e-12)
     if not (fine if config.noise == "distributed" else math.isfinite(step)):
@@ -134,9 +163,9 @@ def grid_for(config: RunConfig, phase: Phase) -> GridChoice:
     grid, edge = Grid(step), int(EDGE * 2 ** (config.bits - 1))
     if config.noise == "local":  # rounding after a node's full noise is post-processing
         return GridChoice(grid, edge, 0.0)
-    # Poisson summation: each node's rounding differs from independent noise by the alias terms of its
-    # Gaussian, 2 exp(-2 pi^2 (std / step)^2) to leading order; the others are smaller by exp(-900).
-    added = 4 * math.exp(-2 * (math.pi * std / step) ** 2) * _counted(phase) * len(config.enrolled)
+    # The sum of K roundings is a rounding of the sum but for a factor within 1 +- kappa, a coordinate, with
+    # kappa = (1 + 2 exp(-pi^2 (std / step)^2) + ...)^K - 1 (docs/design/noise.md, Rounding before the sum).
+    added = 3 * math.exp(-((math.pi * std / step) ** 2)) * _counted(phase) * len(config.enrolled)
     if added * config.rounds > NEGLIGIBLE * config.budget.delta:
         raise ConfigError(
             f"phase {phase.name}: rounding adds {added:.1e} to delta in each round",
@@ -238,5 +267,7 @@ __all__ = [
     "require_cohort",
     "round_event",
     "round_grid",
+    "sensitivity",
+    "slack",
     "with_fewest_bits",
 ]

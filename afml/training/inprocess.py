@@ -48,7 +48,7 @@ def train_in_process(
         total, grid = np.zeros(task.length(index), np.int64), round_grid(config, round_number)
         for node, trainer in trainers.items():
             update = trainer.update(node, round_number)
-            total += grid.quantise(update.values, update.rounding)
+            total += update.rounded(grid)
         apply_total(task, config, round_number, config.nodes, total)
         if progress is not None:
             progress("private rounds", round_number, config.rounds)

@@ -33,6 +33,7 @@ class Terms(FiniteSettings):
     budget_sigma: float | None = Field(default=None, gt=0, description="that nodes enforce over all runs")
     delta: float = Field(default=1e-5, gt=0, lt=1, description="PLE holds for every delta' >= delta")
     noise: Literal["distributed", "local"] = "distributed"
+    exact_noise: bool = Field(default=False, description="see `RunConfig.exact_noise`")
     quorum: int | None = Field(default=None, ge=1, description="fewest nodes of a cohort; by default all")
     max_colluding: int = Field(default=1, ge=0)
     max_enrolments: int | None = Field(
@@ -150,6 +151,7 @@ def configure(
             quorum=terms.quorum or len(cards),
             max_colluding=terms.max_colluding,
             noise=terms.noise,
+            exact_noise=terms.exact_noise,
             backend=terms.backend,
             key_agreement=terms.key_agreement,
             budget=Budget(delta=terms.delta, ple_sigma=terms.budget_sigma or terms.ple_sigma),

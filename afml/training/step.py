@@ -15,19 +15,31 @@ from afml.training.clipping import clipped_part
 from afml.training.ghost import GhostTask, ghost_part
 from afml.training.processes.group import Group, SumRequest
 from afml.training.task import Enrolled, Task
+from crypto.public.grid import Grid
 from crypto.public.random import RandomSource, source
+
+_LEAST_DRAW = 2.0**-53
 
 
 class NodeUpdate(NamedTuple):
-    """A node's noised update, and the randomness that rounds it to the grid.
+    """A node's update, and the randomness that rounds it to the grid.
 
     Attributes:
-        values: Clipped sum plus noise, float64 [parameters of the round's phase].
-        rounding: For `Grid.quantise` on the round's grid (`afml.privacy.noise.round_grid`).
+        values: Clipped sum plus noise, float64 [parameters of the round's phase]; in a run with exact noise the sum
+            alone, which never leaves as it is.
+        rounding: Of rounding, and of exact noise.
+        exact_std: Standard deviation of the noise that comes with rounding, where it is exact; else 0.
     """
 
     values: NDArray[np.float64]
     rounding: RandomSource
+    exact_std: float = 0.0
+
+    def rounded(self, grid: Grid) -> NDArray[np.int64]:
+        """What is encrypted: steps of the round's grid (`afml.privacy.noise.round_grid`), int64 [parameters]."""
+        if self.exact_std > 0.0:
+            return grid.noised(self.values, self.exact_std, self.rounding)
+        return grid.quantise(self.values, self.rounding)
 
 
 @dataclass(frozen=True)
@@ -59,8 +71,10 @@ class Trainer:
         """
         stream = source(self.run.seed, "node", node, "round", round_number)
         index, phase = self.run.phase_of(round_number)
-        values = self.private_update(index, stream, node_std(self.run, phase))
-        return NodeUpdate(values, stream.child("rounding"))
+        std, rounding = node_std(self.run, phase), stream.child("rounding")
+        if self.run.exact_noise:
+            return NodeUpdate(self.batch_sum(index, stream), rounding, std)
+        return NodeUpdate(self.private_update(index, stream, std), rounding)
 
     def private_update(self, phase: int, stream: RandomSource, std: float) -> NDArray[np.float64]:
         """Poisson batch, clipped sum, noise. An empty batch gives noise alone.
@@ -73,13 +87,18 @@ class Trainer:
         Returns:
             float64 [parameters of the phase].
         """
-        drawn = stream.child("batch").uniform(len(self.enrolled))
-        batch = np.flatnonzero(drawn < self.run.phases[phase].sample_rate)
-        update = self.clipped_sum(phase, batch, stream.child("people"))
+        update = self.batch_sum(phase, stream)
         noised = stream.child("noise").normal(len(update))
         noised *= std  # in place: each of these vectors is as long as the model
         noised += update
         return noised
+
+    def batch_sum(self, phase: int, stream: RandomSource) -> NDArray[np.float64]:
+        """Clipped sum of a Poisson batch, without noise; arguments and result are those of `private_update`."""
+        drawn = stream.child("batch").uniform(len(self.enrolled))
+        # Multiples of 2^-53: nobody is drawn with more than the accounted rate, not by that much either.
+        batch = np.flatnonzero(drawn + _LEAST_DRAW <= self.run.phases[phase].sample_rate)
+        return self.clipped_sum(phase, batch, stream.child("people"))
 
     def clipped_sum(self, phase: int, batch: NDArray[np.int64], stream: RandomSource) -> NDArray[np.float64]:
         """Sum over the batch's people of gradients clipped to the phase's clip norm, without noise.

@@ -125,7 +125,7 @@ class Rounds:
         game_steps: Steps of the game on the panel.
         ple: Target PLE of the whole plan, in sigma.
         noise: "distributed" or "local".
-        verified: Nodes verify every sum.
+        trust: Options of `afml configure` that trust less.
     """
 
     risk: int
@@ -133,7 +133,7 @@ class Rounds:
     game_steps: int
     ple: float
     noise: str
-    verified: bool = False
+    trust: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -259,8 +259,7 @@ class Demo:
             consortium.configure([
                 "--run", NAME, "--ple", rounds.ple, "--rounds", rounds.risk, "--game-rounds", rounds.game,
                 "--game-steps", rounds.game_steps, "--noise", rounds.noise,
-                "--fill", self._settings.fill, *patterns, *patience, *declared, *self._seeded,
-                *(("--verified-sums",) if rounds.verified else ()),
+                "--fill", self._settings.fill, *patterns, *patience, *declared, *self._seeded, *rounds.trust,
             ])  # fmt: skip
         with step("federate", total=rounds.total, seconds=self._seconds) as running:
 

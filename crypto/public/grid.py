@@ -4,6 +4,8 @@
 so that its expectation is x / step. Nothing is clamped and nothing wraps here: words know sums mod 2^T
 (`crypto.public.packing`), and what comes out of them is a function of the sum of these integers alone.
 
+`noised` adds a node's Gaussian noise as well, to what was turned, and rounds exactly (`crypto.public.exactnoise`).
+
 In distributed-noise mode rounding happens before the sum and is not post-processing. It is harmless only
 while each node's own noise spans several grid steps, which whoever chooses the grid must see to
 (`STEPS_PER_SIGMA` in `afml.privacy.noise`).
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.errors import ConfigError, InputError
+from crypto.public import exactnoise
 from crypto.public.random import RandomSource
 from crypto.public.rotation import Rotation
 
@@ -58,9 +61,7 @@ class Grid:
         Raises:
             InputError: A value is NaN, infinite, or more than FURTHEST steps.
         """
-        given = np.asarray(values, dtype=np.float64)
-        self._require_near(given)
-        flat = given if self.rotation is None else self.rotation.turn(given)
+        flat = self._turned(values)
         integers = np.empty(flat.size, dtype=np.int64)
         # Block by block, so that temporaries stay in a core's cache; the stream of draws is the same.
         for start in range(0, flat.size, _BLOCK):
@@ -72,6 +73,27 @@ class Grid:
             whole += rng.uniform(scaled.size) < scaled
             integers[part] = whole
         return integers
+
+    def noised(self, values: NDArray[np.float64], std: float, rng: RandomSource) -> NDArray[np.int64]:
+        """Turn, add Gaussian noise, and round at random to grid steps: exactly, once the values are turned.
+
+        Args:
+            values: Coordinates, [P].
+            std: Standard deviation of the noise, positive, in units of the update.
+            rng: Randomness of noise and rounding.
+
+        Returns:
+            Grid steps, int64 [P].
+
+        Raises:
+            InputError: As `quantise`.
+        """
+        return exactnoise.noised(self._turned(values) / self.step, std / self.step, rng)
+
+    def _turned(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        given = np.asarray(values, dtype=np.float64)
+        self._require_near(given)
+        return given if self.rotation is None else self.rotation.turn(given)
 
     def _require_near(self, values: NDArray[np.float64]) -> None:
         limit = FURTHEST * self.step / math.sqrt(max(1, values.size))  # so that no rotation can go beyond it

@@ -61,6 +61,18 @@ def test_sums_that_are_verified_are_the_same(tmp_path: Path) -> None:
     assert trained.model.digest() == plain.model().digest()
 
 
+def test_noise_that_is_exact_ends_with_the_bits_of_one_process(tmp_path: Path) -> None:
+    trained = LocalConsortium(
+        cohorts(tmp_path, seed=1), Risk(), ple=2.0, rounds=ROUNDS, sample_rate=0.5, seed=4, exact_noise=True
+    ).train()
+    assert trained.run.exact_noise
+    prepared = {node: Workspace(work).prepared() for node, work in trained.works.items()}
+    kind = Risk()
+    plain = kind.task(trained.run, prepared[1].public)
+    train_in_process(trained.run, plain, {n: kind.enrolled(trained.run, one) for n, one in prepared.items()})
+    assert trained.model.digest() == plain.model().digest()
+
+
 def test_it_trains_to_the_bits_of_plain_sums(seeded: LocalConsortium) -> None:
     trained = seeded.train()
     prepared = {node: Workspace(work).prepared() for node, work in trained.works.items()}

@@ -73,6 +73,16 @@ def test_sums_are_verified_where_that_is_asked_for(kits: Path, tmp_path: Path) -
     assert b'"verified_sums":true' in verified.canonical()
 
 
+def test_noise_is_exact_where_that_is_asked_for(kits: Path, tmp_path: Path) -> None:
+    usual = _configure(kits, tmp_path / "run.json", "")
+    exact = _configure(kits, tmp_path / "exact.json", "", "--exact-noise")
+    assert not usual.exact_noise
+    assert b"exact_noise" not in usual.canonical(), "its digest is as ever"
+    assert exact.exact_noise
+    assert b'"exact_noise":true' in exact.canonical()
+    assert [phase.noise_multiplier for phase in exact.phases] == [phase.noise_multiplier for phase in usual.phases]
+
+
 def test_a_backend_is_asked_for_by_name(kits: Path, tmp_path: Path) -> None:
     assert _configure(kits, tmp_path / "run.json", "").backend == "ckks"
     assert _configure(kits, tmp_path / "run.json", "", "--backend", "ckks").backend == "ckks"

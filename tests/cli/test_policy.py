@@ -48,13 +48,13 @@ def place(tmp_path: Path) -> Path:
 def signed(
     place: Path, name: str = "run", *, sigma: float = 0.5, budget: float = 0.9, seed: int | None = None,
     enrolled: dict[int, int] | None = None, key_agreement: KeyAgreement = HYBRID,
-    verified_sums: bool = False,
+    verified_sums: bool = False, exact_noise: bool = False,
 ) -> Path:  # fmt: skip
     phase = Phase(name="one", rounds=3, sample_rate=1.0, clip_norm=1.0, noise_multiplier=2 / sigma, learning_rate=1.0)
     config = masking_run(
         run=name, consortium="test", sites=9, enrolled=enrolled or {1: 12, 2: 12, 3: 12}, quorum=3, phases=(phase,),
         budget=Budget(delta=1e-5, ple_sigma=budget), seed=seed, key_agreement=key_agreement,
-        verified_sums=verified_sums,
+        verified_sums=verified_sums, exact_noise=exact_noise,
     )  # fmt: skip
     path = place / f"{name}.json"
     write_run(path, config, load_coordinator_key(place / "kits" / "coordinator"))
@@ -109,6 +109,18 @@ def test_a_policy_demands_verified_sums(place: Path) -> None:
     shown = call(policy, "check", "--kit", kit(place), "--run", allowed)
     assert "nodes verify every sum before they apply it" in shown
     assert "run verified: allowed by this policy" in shown
+
+
+def test_a_policy_demands_noise_that_is_proven(place: Path) -> None:
+    told = call(policy, "init", "--kit", kit(place), "--trust-roster", "--exact-noise")
+    assert "noise: distributed, local, exact, keys" in told
+    assert load(kit(place)).run.exact_noise
+    with pytest.raises(PolicyError, match="does not allow it, for 1 reasons"):
+        call(policy, "check", "--kit", kit(place), "--run", signed(place))
+    allowed = signed(place, "proven", exact_noise=True)
+    shown = call(policy, "check", "--kit", kit(place), "--run", allowed)
+    assert "distributed noise that is proven, keys by" in shown
+    assert "run proven: allowed by this policy" in shown
 
 
 def test_what_no_policy_can_say(place: Path) -> None:

@@ -126,8 +126,9 @@ def test_what_nodes_say_of_a_sum_stands_in_the_transcript_and_ends_the_run(conso
 
 
 def test_an_honest_run_is_the_same_to_the_bit(consortium: Consortium) -> None:
+    """With exact noise as well."""
     name = "honest"
-    config = consortium.configure(name, game=False, verified_sums=True)
+    config = consortium.configure(name, game=False, verified_sums=True, exact_noise=True)
     port = free_port()
     server = consortium.start_aggregator(port, name)
     nodes = {number: consortium.start_node(number, port, name) for number in NODES}

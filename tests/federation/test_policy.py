@@ -260,7 +260,7 @@ policies = st.builds(
     run=st.builds(
         RunRules, ple_sigma=st.floats(0.01, 9), rounds=st.integers(1, 99), quorum=st.integers(1, 9),
         tasks=st.lists(st.sampled_from(["any", "masking", "other"]), unique=True).map(tuple), approval=st.booleans(),
-        noise=st.lists(st.sampled_from(["distributed", "local"]), unique=True).map(tuple),
+        noise=st.lists(st.sampled_from(["distributed", "local"]), unique=True).map(tuple), exact_noise=st.booleans(),
         key_agreement=st.lists(st.sampled_from([HYBRID, CLASSICAL]), unique=True).map(tuple), simulation=st.booleans(),
     ),
     trust=st.builds(

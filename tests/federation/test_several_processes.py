@@ -59,7 +59,7 @@ def _risk_by_one_process(consortium: Consortium, config: RunConfig) -> np.ndarra
         total = np.zeros(task.length(0), np.int64)
         for node in config.nodes:
             update = Trainer(config, task, held[node].enrolled).update(node, round_number)
-            total += round_grid(config, round_number).quantise(update.values, update.rounding)
+            total += update.rounded(round_grid(config, round_number))
         apply_total(task, config, round_number, config.nodes, total)
     return read_archive(io.BytesIO(task.state()))[_RISK]
 

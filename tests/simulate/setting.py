@@ -110,7 +110,7 @@ def base(round_number: int) -> NDArray[np.float64]:
 def _fields(digest: bytes, node: int, round_number: int) -> NDArray[np.int64]:
     run = _known[digest]
     update = PowersOfTwo(run, SuppliedTask(run), Nobody(), node=node).update(node, round_number)
-    return round_grid(run, round_number).quantise(update.values, update.rounding)
+    return update.rounded(round_grid(run, round_number))
 
 
 _known: dict[bytes, RunConfig] = {}

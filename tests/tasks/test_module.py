@@ -150,7 +150,7 @@ def test_nodes_apart_end_with_the_bits_of_the_reference(settings: dict[str, Any]
         total: Any = 0
         for node, task in nodes.items():
             update = Trainer(run, task, people[node]).update(node, round_number)
-            total = total + grid.quantise(update.values, update.rounding)
+            total = total + update.rounded(grid)
         for task in nodes.values():
             apply_total(task, run, round_number, run.nodes, total)
         restarted = ModuleTask(PLAIN, run)  # a node that begins again where it stood

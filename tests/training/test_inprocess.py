@@ -37,7 +37,7 @@ def test_the_in_process_sum_is_the_federations() -> None:
         updates = []
         for node in reversed(run.nodes):
             update = Trainer(run, nodes[node], people[node]).update(node, round_number)
-            updates.append(grid.quantise(update.values, update.rounding))
+            updates.append(update.rounded(grid))
         for each in nodes.values():
             apply_total(each, run, round_number, run.nodes, np.sum(updates, axis=0))
         assert len({each.digest() for each in nodes.values()}) == 1
