@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from mpmath.ctx_iv import MPIntervalContext
 from numpy.typing import NDArray
 
 from crypto.public.random import RandomSource
@@ -108,6 +107,8 @@ def _digits(words: list[int], more: RandomSource) -> Iterator[tuple[int, list[in
 
 def _by_intervals(fraction: list[float], sigma: float, digits: Iterator[tuple[int, list[int]]]) -> list[int]:
     """floor(f + sigma G + V) for both fractions f of a pair, from as many digits as it takes."""
+    from mpmath.ctx_iv import MPIntervalContext  # most processes never need it
+
     for known, words in digits:
         context = MPIntervalContext()
         context.prec = 2 * known + 64

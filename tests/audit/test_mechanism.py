@@ -70,9 +70,16 @@ def test_a_person_at_more_institutions_than_the_run_says_is_found(monkeypatch: p
     assert attack(base, 200)["alone"].mu_lower > 1.1
 
 
-def test_half_the_noise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("exact", [False, True])
+def test_half_the_noise_is_found(monkeypatch: pytest.MonkeyPatch, exact: bool) -> None:
     breaks.scale_noise(monkeypatch, 0.5)
-    assert all(result.mu_lower > 1.1 for result in attack(run(RISK_PHASE), 300).values())
+    assert all(result.mu_lower > 1.1 for result in attack(run(RISK_PHASE, exact_noise=exact), 300).values())
+
+
+def test_exact_noise_is_sound_and_seen_through_as_often_as_is_accounted() -> None:
+    result = attack(run(RISK_PHASE, exact_noise=True), 60)["alone"]
+    assert result.sound
+    assert 20 < result.false_positives + result.false_negatives < 60  # 37 at mu = 1
 
 
 def test_clipping_per_window_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,11 +33,26 @@ def test_over_turned_coordinates_it_comes_back_within_its_roundings(values: list
     assert float(np.linalg.norm(back - update)) <= allowed
 
 
+@given(st.lists(FINITE, min_size=1, max_size=70), st.binary(max_size=40))
+def test_with_next_to_no_noise_it_comes_back_within_its_roundings_too(values: list[float], seed: bytes) -> None:
+    grid, update = Grid(0.25).turned(seed), np.array(values)
+    back = grid.dequantise(grid.noised(update, 1e-9, SeededRandom(0)))
+    allowed = 0.25 * math.sqrt(update.size) + 1e-7 + 1e-12 * float(np.linalg.norm(update))
+    assert float(np.linalg.norm(back - update)) <= allowed
+
+
+def test_noise_is_in_units_of_the_update() -> None:
+    drawn = Grid(0.5).dequantise(Grid(0.5).noised(np.zeros(100_000), 3.0, SeededRandom(2)))
+    assert drawn.std() == pytest.approx(math.sqrt(9 + 0.25 / 6), rel=0.02)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1.7e308, 2.0**51])
 @pytest.mark.parametrize("grid", [Grid(0.5), Grid(0.5).turned(b"")])
 def test_values_that_are_no_numbers_are_refused(bad: float, grid: Grid) -> None:
     with pytest.raises(InputError, match="update: 1 of 3 values"):
         grid.quantise(np.array([0.0, bad, 1.0]), SeededRandom(0))
+    with pytest.raises(InputError, match="update: 1 of 3 values"):
+        grid.noised(np.array([0.0, bad, 1.0]), 1.0, SeededRandom(0))
 
 
 @pytest.mark.parametrize("step", [0.0, -1.0, math.nan, math.inf])
