@@ -88,7 +88,9 @@ class Grid:
         Raises:
             InputError: As `quantise`.
         """
-        return exactnoise.noised(self._turned(values) / self.step, std / self.step, rng)
+        turned = self._turned(values)
+        own = None if self.rotation is None else turned  # as long as the model: no third one where there are two
+        return exactnoise.noised(np.divide(turned, self.step, out=own), std / self.step, rng)
 
     def _turned(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         given = np.asarray(values, dtype=np.float64)

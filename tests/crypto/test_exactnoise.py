@@ -96,6 +96,20 @@ def test_float64_and_intervals_settle_the_same(monkeypatch: pytest.MonkeyPatch) 
     assert (noised(values, 4.3, SeededRandom(5)) == quick).all()
 
 
+def test_every_pair_has_further_digits_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    class Asked(SeededRandom):
+        def child(self, *labels: object) -> SeededRandom:
+            asked.append(labels)
+            return super().child(*labels)
+
+    monkeypatch.setattr(exactnoise, "_PAIRS", 4)
+    monkeypatch.setattr(exactnoise, "SPARE", 0.6)
+    noised(np.zeros(21), 4.0, Asked(1))
+    assert asked == [("digits", pair) for pair in range(11)]
+
+
 def _knife_edge(sigma: float) -> Iterator[tuple[list[int], int]]:
     """Words whose value is closest to a whole number from below, by their 64 digits, and that whole number."""
     for seed in range(6):
