@@ -1,13 +1,14 @@
 """From an attacker's hits and misses to a lower bound on mu or epsilon that holds with a stated confidence.
 
-Repeated independent trials: `mu_from_errors`. One run with many canaries, whose outcomes are dependent:
-`one_run_mu` (Mahloujifar, Melis, Chaudhuri 2025) and `one_run_epsilon` (Steinke, Nasr, Jagielski 2023).
+Repeated independent trials: `mu_from_errors`. Repeated runs with many canaries each: `mu_from_repeats`. One run with
+many canaries, whose outcomes are dependent: `one_run_mu` (Mahloujifar, Melis, Chaudhuri 2025) and `one_run_epsilon`
+(Steinke, Nasr, Jagielski 2023).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.special import expit, ndtr, ndtri
@@ -48,6 +49,29 @@ def mu_from_errors(false_positives: int, absent: int, false_negatives: int, pres
     false_positive_rate = error_rate_upper(false_positives, absent, each)
     false_negative_rate = error_rate_upper(false_negatives, present, each)
     return max(0.0, float(-ndtri(false_positive_rate) - ndtri(false_negative_rate)))
+
+
+def mu_from_repeats(shares: Sequence[float], confidence: float) -> float:
+    """Lower bound on mu from repeated runs, each with many canaries that were in it by coin toss.
+
+    Of a mu-GDP mechanism, no guess at a fair coin is right with probability above Phi(mu / 2) = p: the two error rates
+    of any test come to at least 2 Phi(-mu / 2) (Dong, Roth, Su 2022, Def. 2.6). That holds for each canary whatever the
+    others' coins, so the share S_r of right guesses in repeat r has expectation at most p given all that came before
+    it, however the guesses within a repeat depend on each other. The product of S_r / p then has expectation at most
+    1 and reaches 1 / (1 - confidence) with probability at most 1 - confidence (Markov's inequality): p is
+    at least (1 - confidence)^(1/N) times the geometric mean of the shares, but for that probability.
+
+    Args:
+        shares: Of right guesses, one for each repeat, in [0, 1]; the number of repeats was fixed in advance.
+        confidence: Of the bound, in (0, 1).
+
+    Returns:
+        At least 0.
+    """
+    if not len(shares) or min(shares) <= 0.0:
+        return 0.0
+    least = float(np.mean(np.log(shares))) + math.log1p(-confidence) / len(shares)
+    return max(0.0, 2.0 * float(ndtri(math.exp(least))))
 
 
 def one_run_mu(canaries: int, guesses: int, correct: int, confidence: float) -> float:

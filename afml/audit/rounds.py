@@ -60,10 +60,15 @@ def play(task: MaskingTask, config: RunConfig, enrolled: Mapping[int, Enrolled],
     Returns:
         Node -> int64 [parameters], in ascending order of nodes.
     """
+    return updates({node: Trainer(config, task, people) for node, people in enrolled.items()}, config, round_number)
+
+
+def updates(trainers: Mapping[int, Trainer], config: RunConfig, round_number: int) -> Fields:
+    """`play`, with the trainer of every node given."""
     grid = round_grid(config, round_number)
     fields: Fields = {}
-    for node in sorted(enrolled):
-        update = Trainer(config, task, enrolled[node]).update(node, round_number)
+    for node in sorted(trainers):
+        update = trainers[node].update(node, round_number)
         fields[node] = update.rounded(grid)
     return fields
 

@@ -16,83 +16,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.audit.bounds import one_run_epsilon, one_run_mu, planned_guesses
+from afml.audit.interval import Bound, accounted_mu
 from afml.audit.people import as_declared, most_spread, spread
 from afml.audit.rounds import cohort_of, honest_of, nobody, plain_total, play, together
 from afml.audit.subject import Subject
 from afml.consortium.run import Phase, RunConfig
-from afml.core.errors import ConfigError, IntegrityError
+from afml.core.errors import ConfigError
 from afml.masking.chosen import masking_settings
 from afml.masking.enrolled import Enrolled
 from afml.masking.kind import masking_task
 from afml.masking.risk import risk_inputs
 from afml.masking.settings import RISK
 from afml.masking.task import MaskingTask
-from afml.privacy.events import Event
-from afml.privacy.noise import node_std, round_event, round_grid, with_fewest_bits
-from afml.privacy.ple import ple
+from afml.privacy.noise import node_std, round_grid, with_fewest_bits
 from afml.training.step import Trainer, apply_total
 from crypto.public.random import source
 
 CANARIES = 1024
 CONFIDENCE = 0.95
-INSTRUMENT = "one-run canaries (f-DP)"
 
 _LARGEST_MATRIX = 50_000_000  # values of the canaries' gradients held in memory
 
 
 @dataclass(frozen=True)
-class AuditResult:
-    """What one audited run established.
+class AuditResult(Bound):
+    """What one audited run established; see `Bound`.
 
     Attributes:
-        mu_lower: mu of the run is at least this, in sigma, with `confidence`.
-        mu_attacked: mu accounted for the rounds that were attacked, in sigma.
-        mu_accounted: PLE accounted for all rounds of the run, in sigma.
-        mu_ceiling: What `mu_lower` would be had every guess been right. Not above `mu_attacked`: the audit
-            could not fail, more canaries are needed.
         epsilon_lower: epsilon at `delta` is at least this (the cruder analysis), with `confidence`.
         delta: Of the budget.
-        confidence: Of each bound alone.
         canaries: Canaries, each in the run with probability 1/2.
         guesses: The plans: how many canaries were guessed at.
         correct: Right guesses of each plan.
         rounds: Attacked rounds.
     """
 
-    mu_lower: float
-    mu_attacked: float
-    mu_accounted: float
-    mu_ceiling: float
     epsilon_lower: float
     delta: float
-    confidence: float
     canaries: int
     guesses: tuple[int, ...]
     correct: tuple[int, ...]
     rounds: int
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        """[audited, accounted] in sigma, for the whole run."""
-        return self.mu_lower, self.mu_accounted
-
-    @property
-    def sound(self) -> bool:
-        """Whether the accounting of the attacked rounds withstood the attack."""
-        return self.mu_lower <= self.mu_attacked
-
-    def require_sound(self) -> None:
-        """Refuse accounting that the attack has refuted.
-
-        Raises:
-            IntegrityError: The audited bound is above the accounted value.
-        """
-        if not self.sound:
-            raise IntegrityError(
-                f"the attack establishes {self.mu_lower:.3f} sigma, {self.mu_attacked:.3f} are accounted",
-                where="run audit",
-                cure="do not train with this installation; its mechanism or its accounting is broken",
-            )
+    instrument = "one-run canaries (f-DP)"
 
 
 def attackable(config: RunConfig) -> bool:
@@ -169,9 +135,7 @@ def _judge(
 ) -> AuditResult:
     """Guess by the plan, count, bound."""
     delta = config.budget.delta
-    events: list[Event] = [round_event(config, phase, phase.rounds) for phase in phases]
-    every: list[Event] = [round_event(config, phase, phase.rounds) for phase in config.phases]
-    attacked = ple(events, delta).sigma
+    attacked = accounted_mu(config, phases)
     canaries = len(scores)
     # Two plans share the error: one for a mechanism as accounted, one for one with half the noise, which a
     # few sure guesses, however right, could not tell from the first.
@@ -184,7 +148,7 @@ def _judge(
     return AuditResult(
         mu_lower=max(one_run_mu(canaries, guesses, hits, each) for guesses, hits in counted),
         mu_attacked=attacked,
-        mu_accounted=ple(every, delta).sigma,
+        mu_accounted=accounted_mu(config, config.phases),
         mu_ceiling=max(one_run_mu(canaries, guesses, guesses, each) for guesses in plans),
         epsilon_lower=max(one_run_epsilon(canaries, guesses, hits, each, delta) for guesses, hits in counted),
         delta=delta,

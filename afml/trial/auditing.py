@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from afml.audit.run import INSTRUMENT, AuditResult
+from afml.audit.interval import Bound
 from afml.audit.subject import Subject, open_subject
 from afml.consortium.card import NodeCard
 from afml.consortium.nodekit import load_node_kit
@@ -22,16 +22,23 @@ def subject_of(config: RunConfig, spaces: Sequence[Workspace]) -> Subject:
     Raises:
         InputError: A folder is not prepared, or was prepared for another run.
     """
-    prepared = {}
+    require_prepared(config, spaces)
+    return open_subject(config, {NodeCard.load(space.card).node: space.prepared() for space in spaces})
+
+
+def require_prepared(config: RunConfig, spaces: Sequence[Workspace]) -> None:
+    """Refuse work folders that are not those of a run.
+
+    Raises:
+        InputError: A folder is not prepared, or was prepared for another run.
+    """
     for space in spaces:
         card = NodeCard.load(space.card)
         if card.node not in config.enrolled or config.data != card.data:
             raise InputError("was prepared for another run", where=space.root, cure="give this run's work folders")
-        prepared[card.node] = space.prepared()
-    return open_subject(config, prepared)
 
 
-def record(kit: Path, space: Workspace, run: str, found: AuditResult) -> int:
+def record(kit: Path, space: Workspace, run: str, found: Bound) -> int:
     """Write an audit into the ledger of a work folder, signed with the node's kit; returns the entry's index."""
     with contextlib.closing(open_ledger(space, load_node_kit(kit))) as ledger:
-        return ledger.record_audit(run, found.mu_lower, confidence=found.confidence, instrument=INSTRUMENT)
+        return ledger.record_audit(run, found.mu_lower, confidence=found.confidence, instrument=found.instrument)

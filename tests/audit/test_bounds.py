@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 from scipy.stats import binom, binomtest
 
-from afml.audit.bounds import error_rate_upper, mu_from_errors, one_run_epsilon, one_run_mu, planned_guesses
+from afml.audit.bounds import (
+    error_rate_upper,
+    mu_from_errors,
+    mu_from_repeats,
+    one_run_epsilon,
+    one_run_mu,
+    planned_guesses,
+)
 
 
 @given(st.integers(1, 60), st.integers(0, 60), st.floats(0.51, 0.9999))
@@ -31,6 +38,28 @@ def test_repeated_trials_rarely_claim_too_much() -> None:
     assert mu_from_errors(0, 10_000, 0, 10_000, 0.95) > 6
     assert mu_from_errors(5, 10, 5, 10, 0.95) == 0.0
     assert mu_from_errors(10, 10, 0, 10, 0.95) == 0.0
+
+
+@given(st.lists(st.floats(0.5, 1.0), min_size=1, max_size=50), st.floats(0.5, 0.999))
+def test_repeats_refute_what_their_product_refutes(shares: list[float], confidence: float) -> None:
+    """The slow way: the largest mu whose product of S / Phi(mu/2) is 1 / (1 - confidence)."""
+    mus = np.linspace(0.0, 8.0, 8001)
+    products = np.prod(np.array(shares)[:, None] / ndtr(mus / 2), axis=0)
+    refuted = mus[products >= 1 / (1 - confidence)]
+    expected = refuted.max() if len(refuted) else 0.0
+    assert min(mu_from_repeats(shares, confidence), 8.0) == pytest.approx(expected, abs=1.1e-3)
+
+
+@pytest.mark.parametrize("together", [1, 8, 64])
+def test_repeats_rarely_claim_too_much_however_their_canaries_depend_on_each_other(together: int) -> None:
+    """2,000 audits at 90 % of an exactly mu-GDP mechanism, `together` canaries of 64 right or wrong as one."""
+    rng, mu, repeats = np.random.default_rng(3), 1.0, 40
+    right = rng.binomial(64 // together, ndtr(mu / 2), size=(2000, repeats)) * together / 64
+    claims = np.array([mu_from_repeats(list(shares), 0.9) for shares in right])
+    assert np.mean(claims > mu) <= 0.1 + 5 * math.sqrt(0.09 / 2000)
+    if together == 1:
+        assert np.mean(claims) > 0.6
+    assert mu_from_repeats([], 0.9) == mu_from_repeats([0.0, 1.0], 0.9) == mu_from_repeats([0.4] * 9, 0.9) == 0.0
 
 
 @pytest.mark.parametrize("mu", [0.3, 1.0, 2.5])

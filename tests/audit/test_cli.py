@@ -131,5 +131,33 @@ def test_attacks_a_work_folder_and_records_it_in_its_ledger(tmp_path: Path) -> N
     with contextlib.closing(open_ledger(Workspace(work), kit)) as ledger:
         body = next(iter(ledger.entries())).body
     assert (body["kind"], body["run"], body["confidence"]) == ("audit", "test", 0.95)
+    done = attack(*told[:-1], "declared", "--repeats", 30, "--kit", kit_folder)
+    assert "recorded as entry 1" in done.output, done.output
+    with contextlib.closing(open_ledger(Workspace(work), kit)) as ledger:
+        body = list(ledger.entries())[1].body
+    assert (body["confidence"], body["instrument"][:12]) == (0.995, "declared run")
     (tmp_path / "run.json").write_text(run.model_copy(update={"data": genotypes("00", 32)}).model_dump_json())
     assert isinstance(attack(*told).exception, InputError)
+    assert isinstance(attack(*told[:-1], "declared").exception, InputError)
+
+
+def test_the_declared_audit_needs_the_run_alone(tmp_path: Path) -> None:
+    done = attack("--simulated", "--instrument", "declared", "--repeats", 20)
+    assert done.exit_code == 0, done.output
+    told = " ".join(done.output.split())
+    assert "declared audit: PLE in [" in told
+    assert "20 repeats of 128 canaries" in told
+    assert "for whoever sees the sum of every round" in told
+    run = simulated.simulate(1).config
+    (tmp_path / "run.json").write_text(run.model_dump_json())
+    alone = ["--run", str(tmp_path / "run.json"), "--repeats", "9", "--json", "--instrument"]
+    found = json.loads(attack(*alone, "declared").output)
+    assert (found["declared"]["repeats"], found["run"], found["steps"]) == (9, None, [])
+    assert isinstance(attack(*alone, "run").exception, InputError)  # which hides its canaries among people
+
+
+def test_a_declared_audit_that_refutes_the_accounts_exits_with_integrity(monkeypatch: pytest.MonkeyPatch) -> None:
+    breaks.scale_noise(monkeypatch, 0.5)
+    done = attack("--simulated", "--instrument", "declared", "--repeats", 64)
+    assert isinstance(done.exception, IntegrityError)
+    assert "declared run" in str(done.exception)
