@@ -55,6 +55,7 @@ VERBS = {
     "audit": ("afml.cli.audit", "Show, verify and export a ledger."),
     "ledger": ("afml.cli.ledger", "Back up, restore and succeed a ledger; hand out kept heads."),
     "withdraw": ("afml.cli.withdraw", "Institution: people take their consent back."),
+    "version": ("afml.cli.version", "Which version is installed; --evidence: whether it is what was released."),
     "demo": ("afml.cli.demo", "A whole consortium on this machine."),
     "completion": ("afml.cli.completion", "What makes a shell complete verbs and options."),
 }
