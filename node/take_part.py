@@ -183,7 +183,7 @@ def checked_holdings(work: Workspace, run: RunConfig, node: int, part: Part) -> 
     return holdings
 
 
-def declared_card(work: Workspace, run: RunConfig, node: int, where: Path) -> NodeCard:
+def declared_card(work: Workspace, run: RunConfig, node: int, where: object) -> NodeCard:
     """The card of a work folder that is the one the run was configured from.
 
     Args:

@@ -9,7 +9,6 @@ from typing import Literal
 import click
 from pydantic import ValidationError
 
-from afml.cli.run import consequences
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.roster import Roster
 from afml.consortium.runfile import load_run
@@ -18,6 +17,7 @@ from afml.core.errors import ConfigError, InputError, PolicyError
 from crypto.public.suites import CLASSICAL, HYBRID
 from node.policy import ANY, Lifetime, Policy, ReleaseRules, RunRules, Trust, load
 from node.policyfile import init as write
+from node.signed import consequences
 
 _PATH = click.Path(path_type=Path)
 _POSITIVE = click.FloatRange(0, min_open=True)

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from afml.cli.ledger import ledger as ledger_verb
 from afml.cli.node import node
 from afml.cli.policy import policy
-from afml.cli.run import consequences
 from afml.cli.run import run as run_verb
 from afml.consortium.card import NodeCard
 from afml.consortium.nodekit import NodeKit, load_node_kit
@@ -24,6 +23,7 @@ from afml.trial.kits import make_kits
 from crypto.public.suites import CLASSICAL, HYBRID, KeyAgreement
 from node.guard import open_ledger
 from node.policy import Policy, RunRules, load
+from node.signed import consequences
 from node.take_part import Part, checked_holdings
 from node.workspace import Workspace
 from tests.masking_runs import masking_run

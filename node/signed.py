@@ -1,0 +1,157 @@
+"""A signed run at one site: read in plain words, and approved by a person, for commands and for the console."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from afml.consortium.nodekit import NodeKit, load_node_kit
+from afml.consortium.run import RunConfig
+from afml.consortium.runfile import load_run
+from afml.core.errors import BudgetError, IntegrityError
+from afml.ledger.spending import worst, worst_committed
+from afml.ledger.store import Ledger
+from afml.masking.chosen import NAME, masking_settings, purpose
+from afml.privacy.budget import balance
+from afml.privacy.events import reserved
+from afml.privacy.plan import planned_events
+from afml.privacy.ple import ple
+from node.guard import enter_policy, looked_into, open_ledger, wanted
+from node.memory import keep_in_kit
+from node.policy import Policy, load, terms_of
+from node.take_part import declared_card
+from node.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A run as the coordinator signed it, and the site that is asked.
+
+    Attributes:
+        config: The run.
+        kit: The site's, under the roster that the run was configured under.
+        policy: The site's.
+    """
+
+    config: RunConfig
+    kit: NodeKit
+    policy: Policy
+
+    @classmethod
+    def read(cls, run_file: Path, kit: Path) -> Signed:
+        """Read a run file and the kit of the site that is asked.
+
+        Raises:
+            InputError: A file is missing or malformed, or the site has no policy.
+            IntegrityError: The coordinator did not sign the run.
+            ConfigError: It is another consortium's.
+        """
+        loaded, policy = load_node_kit(kit), load(kit)
+        config = load_run(run_file, loaded.history)
+        return cls(config, loaded.under(config), policy)
+
+    def told(self, work: Path, ledger: Path | None) -> Iterator[str]:
+        """In plain words: what the run would spend of this site's people, and what would be left; writes nothing.
+
+        Args:
+            work: Folder that `afml prepare` made.
+            ledger: Of the institution, where it is not in the work folder.
+
+        Raises:
+            InputError: The folder is not prepared.
+            ConfigError: It was drawn by a seed, and the run is no simulation.
+            IntegrityError: The ledger knows less than the folder or the kit remembers.
+        """
+        space = Workspace(work)
+        space.require_prepared()
+        prepared = space.prepared(self.config.people)
+        people = prepared.people.rows(prepared.enrolled).samples
+        yield from consequences(self.policy, self.config, self.kit)
+        space.require_drawn_for(self.config)
+        with looked_into(space, self.kit, ledger) as opened:
+            yield from _standing(opened, self, people)
+
+    def approve(self, work: Path, ledger: Path | None) -> None:
+        """A person at this site approves it: signed into the site's ledger, and its head kept in the kit.
+
+        Raises:
+            PolicyError: The policy does not allow it; names the first reason.
+            BudgetError: The run is closed here.
+            ConfigError, IntegrityError, InputError: As `told`.
+        """
+        for refusal in self.policy.refusals(self.config, self.kit.roster, self.kit.node):
+            raise refusal
+        space = Workspace(work)
+        declared_card(space, self.config, self.kit.node, f"run {self.config.run}")
+        with open_ledger(space, self.kit, ledger) as opened:
+            enter_policy(opened, self.policy)
+            opened.plans.approve(self.config.run, self.config.digest().hex())
+            keep_in_kit(self.kit, opened)
+
+
+def consequences(policy: Policy, config: RunConfig, kit: NodeKit) -> Iterator[str]:
+    """What a run is, and what it costs by itself, as this site counts."""
+    own = policy.counts_own_noise(config, kit.roster, kit.node)
+    plan, delta = planned_events(config, own_noise=own), policy.lifetime.delta
+    yield (
+        f"run {config.run} of consortium {config.consortium}: task {config.task.kind}, {config.rounds} private rounds, "
+        f"{len(config.enrolled)} institutions, at least {config.quorum} in a sum, {config.noise} noise"
+        f"{' that is proven' if config.exact_noise else ''}, keys by {config.key_agreement}"
+        + (", on the people kept out of training" if config.people == "holdout" else "")
+    )
+    if config.task.kind == NAME:
+        yield f"a release by its model may tell: {purpose(masking_settings(config).risk)}"
+    if config.verified_sums:
+        yield "nodes verify every sum before they apply it"
+    if config.start:
+        yield f"it begins at the saved model {config.start[:12]}"
+    if config.task.code in policy.run.trusted_code:
+        yield "code of the task runs within this site's node, as its policy trusts it (run.trusted_code)"
+    cost = ple(plan, delta)
+    yield (
+        f"by itself it would spend at most {cost.sigma:.3f} sigma (epsilon {cost.epsilon:.3f}) at delta {delta:g} of "
+        f"each person, {config.reserve_attempts} lost attempts a phase included"
+    )
+    if own:
+        yield f"that counts this site's own noise alone: it {policy.short_of_trust(config, kit.roster, kit.node)}"
+    if config.seed is not None:
+        yield "insecure: simulation. Its noise follows from a public seed: these numbers say nothing"
+
+
+def _standing(ledger: Ledger, signed: Signed, people: Sequence[str]) -> Iterator[str]:
+    """Where the people stand, where they would stand after the run, and what stands in its way."""
+    policy, config, kit = signed.policy, signed.config, signed.kit
+    lifetime = policy.lifetime.budget
+    reservation = wanted(config, terms_of(policy, config, kit))
+    found = ledger.accounts(people)
+    spent, committed = worst(found, lifetime), worst_committed(found, lifetime)
+    after = max(
+        (
+            balance(lifetime, reserved(reservation.plan, one.run(config.run)), one.charged_elsewhere(config.run))
+            for one in found
+        ),
+        key=lambda b: b.spent,
+    )
+    yield (
+        f"{len(people)} people of this site are enrolled. The one who has spent most has spent {spent.spent:.3f} of "
+        f"{spent.limit:.3f} sigma; with what runs under way have reserved, {committed.spent:.3f}"
+    )
+    yield (
+        f"with this run: {after.spent:.3f} of {after.limit:.3f} sigma, {after.left:.3f} left, since sigmas add as "
+        "squares"
+    )
+    digest = config.digest().hex()
+    problems = [str(one) for one in policy.refusals(config, kit.roster, kit.node)]
+    try:
+        ledger.plans.consider(reservation, people)
+    except (BudgetError, IntegrityError) as refused:
+        problems.append(str(refused))
+    if policy.run.approval:
+        yield (
+            "approved" if ledger.plans.approved(config.run, digest) else "not approved yet: `afml run approve` does it"
+        )
+    for problem in problems:
+        yield f"refused: {problem}"
+    if not problems:
+        yield "nothing stands in its way at this site"
