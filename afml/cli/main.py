@@ -42,6 +42,7 @@ VERBS = {
     "next": ("afml.cli.next", "What comes next for a party, and who does it."),
     "status": ("afml.cli.status", "Operator: where runs stand and whom they wait for."),
     "doctor": ("afml.cli.doctor", "Operator: what would keep this party from taking part, and its cure."),
+    "console": ("afml.cli.console", "A local page of one party: runs, budgets, ledger, releases; approve a run."),
     "model": ("afml.cli.model", "Look at saved models; export one for other programs."),
     "predict": ("afml.cli.predict", "Institution: what a saved model says of its people."),
     "mask": ("afml.cli.mask", "Institution: write the de-identified records, as a package."),

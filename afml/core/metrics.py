@@ -134,12 +134,13 @@ def _loopback(address: str) -> tuple[str, int]:
     cure = "give an address of this machine's loopback, 127.0.0.1:9464 for one"
     if not port.isdigit() or int(port) > 65535:
         raise InputError("is not host:port", where=f"--metrics {address}", cure=cure)
-    if not _is_loopback(bare):
+    if not is_loopback(bare):
         raise InputError("could be reached from elsewhere", where=f"--metrics {address}", cure=cure)
     return ("127.0.0.1" if bare == "localhost" else bare), int(port)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host, a name or an address without brackets, can be reached from this machine alone."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -168,7 +169,7 @@ class _Reader(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer with the figures; a page that a browser was led here by gets nothing."""
         host = self.headers.get("Host", "localhost").rsplit(":", 1)[0] if "Host" in self.headers else "localhost"
-        if not _is_loopback(host.strip("[]")) or self.path.split("?")[0] != PAGE:
+        if not is_loopback(host.strip("[]")) or self.path.split("?")[0] != PAGE:
             self.send_error(404)
             return
         body = text(self.server.metrics()).encode()

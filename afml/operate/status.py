@@ -117,7 +117,7 @@ def _serve(folder: Path, now: float) -> ServeStatus:
 
 
 def _node(work: Workspace, kit: Path | None, ledger: Path, now: float) -> NodeStatus:
-    summary = _summary(ledger, _stamp(ledger)) if _stamp(ledger) else None
+    summary = summary_of(ledger)
     plans = {plan.run: plan for plan in summary.plans} if summary else {}
     there = {path.name for path in [*work.run("x").parent.glob("*"), *work.models.glob("*")] if path.is_dir()}
     return NodeStatus(
@@ -131,7 +131,17 @@ def _node(work: Workspace, kit: Path | None, ledger: Path, now: float) -> NodeSt
     )
 
 
-def _stamp(ledger: Path) -> tuple[tuple[int, int], ...]:
+def summary_of(ledger: Path) -> Summary | None:
+    """Of a ledger as it stands, composed anew where something was entered; None where none was begun.
+
+    Raises:
+        IntegrityError: It cannot be read.
+    """
+    stamp = stamp_of(ledger)
+    return _summary(ledger, stamp) if stamp else None
+
+
+def stamp_of(ledger: Path) -> tuple[tuple[int, int], ...]:
     """What changes with every entry of a ledger; nothing where none was begun. Its database is not opened."""
     found = [path.stat() for name in (DATABASE, f"{DATABASE}-wal") if (path := ledger / name).is_file()]
     return tuple((one.st_mtime_ns, one.st_size) for one in found) if any(one.st_size for one in found) else ()

@@ -55,7 +55,7 @@ def _serve(status: ServeStatus) -> Iterator[str]:
 
 
 def _answers(at: ServeStanding) -> str:
-    last = f"last at {_time(at.answered)}" if at.answered else "never yet"
+    last = f"last at {clock(at.answered)}" if at.answered else "never yet"
     return f"aggregator {at.address} answered {last}" + (f", then not ({at.problem})" if at.problem else "")
 
 
@@ -77,10 +77,10 @@ def _aggregator(status: AggregatorStatus) -> Iterator[str]:
 def _process(status: AggregatorStatus | ServeStatus) -> str:
     at = status.standing
     if status.state == "running":
-        return f"process {at.process}, since {_time(at.started)}"
+        return f"process {at.process}, since {clock(at.started)}"
     if status.state == "stopped":
-        return f"its process stopped at {_time(at.written)} ({at.ended})"
-    return f"its process has written nothing since {_time(at.written)}: it was killed, hangs, or its machine is down"
+        return f"its process stopped at {clock(at.written)} ({at.ended})"
+    return f"its process has written nothing since {clock(at.written)}: it was killed, hangs, or its machine is down"
 
 
 def _stage(at: RunStanding) -> str:
@@ -126,9 +126,9 @@ def _part(part: PartStatus) -> str:
     at = part.standing
     applied = f", {part.applied} rounds applied" if part.applied and part.state != "finished" else ""
     if part.state == "running" and at is not None:
-        doing = f"{at.doing}, since {_time(at.since)}"
+        doing = f"{at.doing}, since {clock(at.since)}"
         return f"run {part.run}: {doing}{applied}; aggregator {at.address}, process {at.process}"
-    told = _PARTS[part.state].format(written=_time(at.written) if at else "")
+    told = _PARTS[part.state].format(written=clock(at.written) if at else "")
     return f"run {part.run}: {told}{applied}" + (f" ({part.why})" if part.why and part.why != "finished" else "")
 
 
@@ -144,6 +144,6 @@ def _space(status: Status) -> str:
     return f"{size(status.space.used)} in this folder, {size(status.space.free)} free on its disk"
 
 
-def _time(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """Local time, to the second, with its zone."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

@@ -1,0 +1,102 @@
+"""Budgets for people: what is spent and set aside, how many runs like the last one still fit, and when it ends."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from afml.ledger.summary import EnrolmentSummary, Summary
+from afml.operate.words import DAY_S
+from afml.privacy.odds import Odds, odds, right_guesses
+
+_SLACK = 1e-9
+
+
+@dataclass(frozen=True)
+class Projected:
+    """What a budget in sigma allows yet. Squares add, so a run like the last one takes the square of its own PLE.
+
+    Attributes:
+        like_last: Runs like the last one that still fit beside all that is spent and set aside.
+        last: What the last one comes to by itself, in sigma.
+        ends: Day, ISO, on which the budget ends if squares go on being spent as fast as from the first round to the
+            last one; "" where all of it lies within a day, or nothing is left.
+    """
+
+    like_last: int
+    last: float
+    ends: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One enrolment's budget.
+
+    Attributes:
+        enrolment: As the ledger has it.
+        spent, reserved: Parts of the budget, 0 to 1, in squares where it is one in sigma.
+        projected: None in a simulation, or where the budget is one in epsilon.
+        odds: What the people's spend means for an attacker; empty in a simulation.
+        right: How often such an attacker guesses right at most, at even odds.
+    """
+
+    enrolment: EnrolmentSummary
+    spent: float
+    reserved: float
+    projected: Projected | None
+    odds: tuple[Odds, ...]
+    right: float
+
+
+def bars(summary: Summary) -> tuple[Bar, ...]:
+    """Of every enrolment that was spent of, in the ledger's order."""
+    return tuple(_bar(one) for one in summary.enrolments)
+
+
+def _bar(one: EnrolmentSummary) -> Bar:
+    if one.total is None or one.balance is None:
+        return Bar(one, 1.0, 0.0, None, (), 1.0)
+    balance = one.balance
+    if balance.budget.epsilon is not None:
+        spent, committed = one.total.epsilon / balance.limit, balance.spent / balance.limit
+    else:
+        spent, committed = (one.total.sigma / balance.limit) ** 2, (balance.spent / balance.limit) ** 2
+    return Bar(
+        enrolment=one,
+        spent=min(1.0, spent),
+        reserved=max(0.0, min(1.0, committed) - min(1.0, spent)),
+        projected=None if balance.budget.epsilon is not None else project(one),
+        odds=odds(one.total.sigma, one.total.epsilon),
+        right=right_guesses(one.total.sigma),
+    )
+
+
+def project(one: EnrolmentSummary) -> Projected | None:
+    """What an enrolment's budget in sigma allows yet; None before its first run, and in a simulation."""
+    own = [run.own.sigma for run in one.runs if run.own is not None and run.rounds]
+    if one.balance is None or one.total is None or not own:
+        return None
+    left, last = one.balance.left, own[-1]
+    fit = math.floor((left / last) ** 2 + _SLACK) if last > 0 else 0
+    return Projected(fit, last, _ends(one, left))
+
+
+def _ends(one: EnrolmentSummary, left: float) -> str:
+    times = sorted(dt.datetime.fromisoformat(line.time) for run in one.runs for line in run.rounds)
+    days = (times[-1] - times[0]).total_seconds() / DAY_S
+    assert one.total is not None
+    if days < 1 or left <= 0 or one.total.sigma <= 0:
+        return ""
+    to_go = left**2 / (one.total.sigma**2 / days)
+    if to_go > 36_525:  # a century: no day is meant by that
+        return ""
+    return (times[-1] + dt.timedelta(days=to_go)).date().isoformat()
+
+
+def least_left(found: Sequence[Bar]) -> Bar | None:
+    """The one whose people have least left; one in a simulation has nothing."""
+    return min(
+        found, key=lambda bar: -1.0 if bar.enrolment.balance is None else bar.enrolment.balance.left, default=None
+    )
