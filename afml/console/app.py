@@ -27,7 +27,7 @@ MOST_STREAMS = 32
 """Pages that are kept up to date at once."""
 _BEAT = 15
 """Looks without a change after which a stream says that it is there."""
-_STATIC = {"console.css": "text/css", "console.js": "text/javascript"}
+_STATIC = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
 class Console:

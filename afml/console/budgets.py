@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from afml.ledger.summary import EnrolmentSummary, Summary
@@ -20,7 +20,7 @@ class Projected:
 
     Attributes:
         like_last: Runs like the last one that still fit beside all that is spent and set aside.
-        last: What the last one comes to by itself, in sigma.
+        last: What the plan of the last one comes to by itself, in sigma.
         ends: Day, ISO, on which the budget ends if squares go on being spent as fast as from the first round to the
             last one; "" where all of it lies within a day, or nothing is left.
     """
@@ -52,10 +52,11 @@ class Bar:
 
 def bars(summary: Summary) -> tuple[Bar, ...]:
     """Of every enrolment that was spent of, in the ledger's order."""
-    return tuple(_bar(one) for one in summary.enrolments)
+    planned = {plan.run: plan.planned.sigma for plan in summary.plans if plan.planned is not None}
+    return tuple(_bar(one, planned) for one in summary.enrolments)
 
 
-def _bar(one: EnrolmentSummary) -> Bar:
+def _bar(one: EnrolmentSummary, planned: Mapping[str, float]) -> Bar:
     if one.total is None or one.balance is None:
         return Bar(one, 1.0, 0.0, None, (), 1.0)
     balance = one.balance
@@ -67,15 +68,20 @@ def _bar(one: EnrolmentSummary) -> Bar:
         enrolment=one,
         spent=min(1.0, spent),
         reserved=max(0.0, min(1.0, committed) - min(1.0, spent)),
-        projected=None if balance.budget.epsilon is not None else project(one),
+        projected=None if balance.budget.epsilon is not None else project(one, planned),
         odds=odds(one.total.sigma, one.total.epsilon),
         right=right_guesses(one.total.sigma),
     )
 
 
-def project(one: EnrolmentSummary) -> Projected | None:
-    """What an enrolment's budget in sigma allows yet; None before its first run, and in a simulation."""
-    own = [run.own.sigma for run in one.runs if run.own is not None and run.rounds]
+def project(one: EnrolmentSummary, planned: Mapping[str, float]) -> Projected | None:
+    """What an enrolment's budget in sigma allows yet; None before its first run, and in a simulation.
+
+    Args:
+        one: The enrolment.
+        planned: Run -> what its whole plan comes to by itself, in sigma: more than it has spent, while it goes on.
+    """
+    own = [max(run.own.sigma, planned.get(run.run, 0.0)) for run in one.runs if run.own is not None and run.rounds]
     if one.balance is None or one.total is None or not own:
         return None
     left, last = one.balance.left, own[-1]

@@ -16,7 +16,7 @@ from afml.console.history import Round, stretches
 from afml.console.papers import Measured
 from afml.privacy.odds import most_found
 
-_LEFT, _TOP, _WIDTH, _HEIGHT = 46.0, 12.0, 300.0, 200.0
+_LEFT, _TOP, _WIDTH, _HEIGHT = 54.0, 12.0, 240.0, 180.0
 """Of the area of a chart, in its own units; text is 12 of them high."""
 
 
@@ -135,7 +135,7 @@ def _chart(told: str, inside: Markup, across: Axis, up: Axis) -> Markup:
     side = Markup('<text class="name" x="{}" y="{}">{}</text>').format(f"{_LEFT + 6:.0f}", f"{_TOP + 12:.0f}", up[1])
     return (
         Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-            f"{_LEFT + _WIDTH + 14:.0f}", f"{_TOP + _HEIGHT + 40:.0f}", escape(told)
+            f"{_LEFT + _WIDTH + 24:.0f}", f"{_TOP + _HEIGHT + 40:.0f}", escape(told)
         )
         + Markup("").join(lines)
         + inside

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from afml.console.access import COOKIE, Access
 
 SIGN_IN = "/sign-in"
-OPEN = (SIGN_IN, "/static/console.css", "/static/console.js")
+OPEN = (SIGN_IN, "/static/console.css", "/static/console.js", "/static/icon.svg")
 """What is answered without a session; nothing in them is of the institution."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "

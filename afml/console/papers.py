@@ -10,6 +10,7 @@ from pathlib import Path
 from afml.console.view import View
 from afml.consortium.kit import CA, CERTIFICATE, load_certificate
 from afml.core.errors import AfmlError
+from afml.core.standing import Standing
 from afml.evaluation.report import BaselineRow, Report, compared_rows
 from afml.genomics.files import GenotypeFiles
 from afml.genomics.qc.report import QcReport
@@ -51,11 +52,12 @@ def certificates(view: View) -> tuple[Certificate, ...]:
         found += [_of_kit("this party, in its kit", kit / CERTIFICATE, RENEW)]
         found += [_of_kit("the consortium's authority", kit / CA, "found the consortium anew in time")]
     now = time.time()
-    standings = [(f"aggregator of run {one.standing.run}", one.standing) for one in view.aggregators()]
-    parts = [part for node in view.nodes() for part in node.parts]
-    standings += [
-        (f"node in run {p.run}", p.standing) for p in parts if p.standing is not None and p.state == "running"
+    standings: list[tuple[str, Standing]] = [
+        (f"aggregator of run {one.standing.run}", one.standing) for one in view.aggregators()
     ]
+    for part in (part for node in view.nodes() for part in node.parts):
+        if part.standing is not None and part.state == "running":
+            standings.append((f"node in run {part.run}", part.standing))
     for what, standing in standings:
         if standing.alive(now):
             found.append(_made(f"{what}, as its process uses it", standing.certificate_expires, RENEW))

@@ -5,6 +5,7 @@ Sections are what is sent again when something has changed, so each is filled by
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -222,6 +223,7 @@ class Maker:
             "duration": duration,
             "size": size,
             "clock": clock,
+            "brief": _brief,
             "iso": iso,
             "percent": _percent,
         }
@@ -275,6 +277,11 @@ class Maker:
         version = hashlib.sha256(inside.encode()).hexdigest()[:16]
         html = Markup('<section id="{}" data-version="{}">{}</section>').format(name, version, Markup(inside))
         return Made(name, version, html)
+
+
+def _brief(seconds: float) -> str:
+    """UTC, without the year: where many times stand below each other."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%m-%d %H:%M:%S")
 
 
 def _percent(share: float) -> str:

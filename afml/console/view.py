@@ -1,6 +1,7 @@
 """What is looked at: the folder of `afml status`, and beside it kit, ledger, signed runs, transcripts and reports.
 
-Everything is read anew, and at most as often as costs a fifth of a processor: a ledger's people take seconds to compose.
+Everything is read anew, and at most as often as costs a fifth of a processor: composing what people have spent takes
+seconds.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ class Fresh(Generic[T]):
                     self._error.append(error)
                 ended = self._clock()
                 self._until = ended + max(LOOK_S, (_SHARE - 1) * (ended - began))
-            for error in self._error:
-                raise error
+            for kept in self._error:
+                raise kept
             return self._found[0]
 
     def forget(self) -> None:

@@ -26,6 +26,7 @@ from afml.masking.chosen import genotypes
 from afml.trial.kits import make_kits
 from aggregator.run import Folder
 from aggregator.standing import NodeStanding, RunStanding
+from node.journal import Journal
 from node.policy import Lifetime, Policy, RunRules, Trust
 from node.policyfile import init
 from node.standing import PartStanding
@@ -66,7 +67,8 @@ def signed(root: Path, name: str, sigma: float, *, rounds: int = 8, nodes: int =
     )  # fmt: skip
     config = masking_run(
         run=name, consortium="lake-study", sites=9, enrolled=dict.fromkeys(range(1, nodes + 1), len(PEOPLE)),
-        quorum=max(1, nodes - 2), reserve_attempts=0, phases=(phase,), budget=Budget(delta=1e-5, ple_sigma=0.9), seed=None,
+        quorum=max(1, nodes - 2), reserve_attempts=0, phases=(phase,), budget=Budget(delta=1e-5, ple_sigma=0.9),
+        seed=None,
     )  # fmt: skip
     (root / "signed").mkdir(exist_ok=True)
     write_run(root / "signed" / f"{name}.json", config, load_coordinator_key(root / "kits" / "coordinator"))
@@ -87,8 +89,9 @@ def work_folder(root: Path, name: str = "work") -> Path:
 def play(ledger: Ledger, clock: Clock, config: RunConfig, rounds: int, *, close: bool = True) -> None:
     """What a node enters of a run: its plan, a spend each round, the closing."""
     digest, limits = config.digest().hex(), Limits(config.budget, LIFETIME.lifetime.budget)
+    policy = Policy.model_validate(ledger.plans.policy()).digest().hex()
     ledger.plans.approve(config.run, digest)
-    ledger.plans.reserve(reservation_for(config, limits, days=30, policy=LIFETIME.digest().hex()), PEOPLE)
+    ledger.plans.reserve(reservation_for(config, limits, days=30, policy=policy), PEOPLE)
     for number in range(1, rounds + 1):
         clock.now += 40 + 3 * (number % 4)
         cohort = [node for node in config.nodes if (node * 3 + number) % 7]
@@ -114,7 +117,10 @@ def institution(root: Path) -> Path:
         clock.now = time.time() - 600
         play(ledger, clock, runs[2], 11, close=False)
     signed(root, "autumn", 0.3)
+    for name in ("pilot", "spring"):
+        (work / "models" / name).mkdir(parents=True)
     under_way(work, kit)
+    Journal(work / "runs" / "summer").keep_state(11, bytes(32), b"")
     (root / "report").mkdir()
     report = json.loads(json.dumps(EXAMPLE))
     report["baselines"] += [
