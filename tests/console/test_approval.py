@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from afml.consortium.nodekit import load_node_kit
+from afml.consortium.runfile import load_run
 from afml.ledger.summary import summarise
 from node.memory import KIT_HEAD
 from tests.console import made
@@ -34,8 +35,6 @@ def asked(place: Path, start: Start, tmp_path: Path) -> tuple[Path, Served]:
 
 
 def digest(root: Path) -> str:
-    from afml.consortium.runfile import load_run
-
     kit = load_node_kit(root / "kits" / "node-1")
     return load_run(root / "signed" / "autumn.json", kit.history).digest().hex()
 
@@ -73,7 +72,7 @@ def test_it_enters_what_the_command_enters(asked: tuple[Path, Served], place: Pa
     assert (root / "kits" / "node-1" / KIT_HEAD).is_file()
     after = served.ask(path, Cookie=cookie).text
     assert "has approved it" in after
-    assert "<button class=\"strong\"" not in after
+    assert '<button class="strong"' not in after
     again = served.ask(path, "POST", {"csrf": csrf(page.text)}, Cookie=cookie)
     assert again.code == 303
     assert entries(root) == entries(other)
@@ -87,7 +86,9 @@ def test_a_form_of_another_page_approves_nothing(asked: tuple[Path, Served]) -> 
     assert served.ask(path, "POST", {"csrf": foreign}, Cookie=mine).code == 403
     assert served.ask(path, "POST", {"csrf": word}, Cookie=mine, Origin="http://evil.example").code == 403
     assert served.ask(path, "POST", {"csrf": word}, Cookie=mine, Origin="null").code == 403
-    assert served.ask(path, "POST", {"csrf": word}, Cookie=mine, Origin=f"http://127.0.0.1:{served.port + 1}").code == 403
+    assert (
+        served.ask(path, "POST", {"csrf": word}, Cookie=mine, Origin=f"http://127.0.0.1:{served.port + 1}").code == 403
+    )
     assert served.ask(path, "POST", {"csrf": word, "more": "x" * 9000}, Cookie=mine).code == 403
     assert served.ask(path, "POST", {"csrf": word}).code == 401
     assert served.ask(f"{path}?csrf={word}", Cookie=mine).code == 200

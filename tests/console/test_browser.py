@@ -1,4 +1,4 @@
-"""The console in a real browser: flows, live changes, no request to anybody else, and what axe-core finds of WCAG AA."""
+"""The console in a real browser: flows, live changes, no request elsewhere, and what axe-core finds of WCAG AA."""
 
 from __future__ import annotations
 

@@ -51,7 +51,13 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(served: Served) -
 
 def test_every_answer_forbids_what_a_page_does_not_need(served: Served) -> None:
     cookie = served.sign_in()
-    for path, code in (("/", 200), ("/budgets", 200), ("/sign-in", 200), ("/static/console.js", 200), ("/nothing", 404)):
+    for path, code in (
+        ("/", 200),
+        ("/budgets", 200),
+        ("/sign-in", 200),
+        ("/static/console.js", 200),
+        ("/nothing", 404),
+    ):
         answer = served.ask(path, Cookie=cookie)
         assert answer.code == code
         policy = answer.headers["content-security-policy"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
+from functools import partial
 from html import unescape
 from http.client import HTTPResponse
 from pathlib import Path
@@ -12,7 +14,9 @@ from pathlib import Path
 from afml.console.sections import PAGES
 from afml.ledger.summary import summarise
 from tests.console import made
-from tests.console.conftest import Served
+from tests.console.conftest import Served, Start
+from tests.ledger.case import Case
+from tests.ledger.helpers import Clock
 from tests.processes import until
 
 
@@ -46,19 +50,19 @@ def test_a_run_that_is_not_known_is_said_to_be(served: Served) -> None:
     assert "<script>" not in answer.text.replace('<script src="/static/console.js" defer></script>', "")
 
 
-def test_the_ledger_is_verified_and_a_damaged_one_is_found_out(site: Path, start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    import shutil
+def _verified(served: Served, cookie: str) -> bool:
+    return "being verified" not in served.ask("/ledger", Cookie=cookie).text
 
-    from tests.ledger.case import Case
-    from tests.ledger.helpers import Clock
 
+def test_the_ledger_is_verified_and_a_damaged_one_is_found_out(site: Path, start: Start, tmp_path: Path) -> None:
     work = shutil.copytree(site / "work", tmp_path / "work")
     edited = Case(work / "ledger", Path(), [], [], Clock())
-    edited.edit("UPDATE entries SET body = replace(body, '\"people\":60', '\"people\":59') WHERE idx = 3")
+    fewer = "CAST(replace(CAST(body AS TEXT), '\"people\":60', '\"people\":59') AS BLOB)"
+    edited.edit(f"UPDATE entries SET body = {fewer} WHERE idx = 3;")
     for folder, said in ((site / "work", "nothing found"), (work, "edited-row")):
         served = start(folder, "--kit", site / "kits" / "node-1")
         cookie = served.sign_in()
-        until(lambda: "being verified" not in served.ask("/ledger", Cookie=cookie).text)
+        until(partial(_verified, served, cookie))
         assert said in served.ask("/ledger", Cookie=cookie).text
 
 

@@ -1,0 +1,74 @@
+"""Rounds that are over, from a file that grows; strips against a look at every round; what a budget allows yet."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afml.console.access import SESSION_S, Access, Links
+from afml.console.budgets import bars
+from afml.console.history import Round, Transcript, stretches, took_part
+from afml.consortium.attempt import Attempt
+from afml.ledger.summary import summarise
+
+
+def line(number: int, cohort: list[int]) -> bytes:
+    fields = {"round": number, "attempt": 1, "phase": "one", "cohort": cohort, "time_ms": 1000 * number * number}
+    return json.dumps(fields).encode() + b"\n"
+
+
+def test_a_transcript_is_read_as_it_grows(tmp_path: Path) -> None:
+    path = tmp_path / "transcript.jsonl"
+    reader = Transcript(path)
+    assert reader.rounds() == ()
+    path.write_bytes(line(1, [2, 1]) + b'{"order": {}, "time_ms": 1}\n' + b"damaged\n" + line(2, [1])[:20])
+    assert [(one.attempt, one.cohort, one.seconds) for one in reader.rounds()] == [(Attempt(1, 1), (1, 2), None)]
+    with path.open("ab") as file:
+        file.write(line(2, [1])[20:])
+    assert [(one.attempt.round, one.seconds) for one in reader.rounds()] == [(1, None), (2, 3.0)]
+    path.write_bytes(line(7, [3]))  # another run's, shorter
+    assert [one.attempt.round for one in reader.rounds()] == [7]
+
+
+@given(st.lists(st.sets(st.integers(1, 4)), max_size=30))
+def test_strips_are_the_rounds(cohorts: list[set[int]]) -> None:
+    rounds = [Round(Attempt(i + 1, 1), "one", tuple(sorted(cohort)), 0.0, None) for i, cohort in enumerate(cohorts)]
+    for node in range(1, 5):
+        there = [place for first, length in stretches(rounds, node) for place in range(first, first + length)]
+        assert there == [place for place, cohort in enumerate(cohorts) if node in cohort]
+        ends = [first + length for first, length in stretches(rounds, node)]
+        assert all(first > end for end, (first, _) in zip(ends, stretches(rounds, node)[1:], strict=False))
+        assert took_part(rounds).get(node, 0) == len(there)
+
+
+def test_a_budget_is_drawn_and_projected_in_squares(site: Path) -> None:
+    summary = summarise(site / "work" / "ledger")
+    (bar,) = bars(summary)
+    spent = 0.2**2 + 0.35**2 + 0.4**2 * 11 / 30
+    assert abs(bar.spent - spent / 0.81) < 1e-6
+    assert abs(bar.reserved - 0.4**2 * 19 / 30 / 0.81) < 1e-6
+    left = 0.81 - 0.2**2 - 0.35**2 - 0.4**2
+    assert bar.projected is not None
+    assert abs(bar.projected.last - 0.4) < 1e-6
+    assert bar.projected.like_last == int(left / 0.4**2)
+
+
+def test_a_session_ends_by_itself_and_a_link_with_its_use() -> None:
+    told: list[str] = []
+    now = [0.0]
+    links = Links(told.append)
+    links.begin()
+    access = Access(links, lambda: now[0])
+    cookie = access.enter(told[-1])
+    assert cookie is not None
+    assert access.enter(told[0]) is None
+    now[0] = SESSION_S - 1
+    session = access.session(cookie)
+    assert session is not None
+    assert not session.vouches("")
+    assert session.vouches(session.csrf)
+    now[0] = SESSION_S
+    assert access.session(cookie) is None
