@@ -59,7 +59,9 @@ def kits(root: Path, nodes: int = NODES) -> Path:
     return root / "kits"
 
 
-def signed(root: Path, name: str, sigma: float, *, rounds: int = 8, nodes: int = NODES) -> RunConfig:
+def signed(
+    root: Path, name: str, sigma: float, *, rounds: int = 8, nodes: int = NODES, seed: int | None = None
+) -> RunConfig:
     """A run that comes to `sigma`, signed by the coordinator: NAME.json and NAME.sig in root/signed."""
     phase = Phase(
         name="one", rounds=rounds, sample_rate=1.0, clip_norm=1.0, noise_multiplier=math.sqrt(rounds) / sigma,
@@ -68,7 +70,7 @@ def signed(root: Path, name: str, sigma: float, *, rounds: int = 8, nodes: int =
     config = masking_run(
         run=name, consortium="lake-study", sites=9, enrolled=dict.fromkeys(range(1, nodes + 1), len(PEOPLE)),
         quorum=max(1, nodes - 2), reserve_attempts=0, phases=(phase,), budget=Budget(delta=1e-5, ple_sigma=0.9),
-        seed=None,
+        seed=seed,
     )  # fmt: skip
     (root / "signed").mkdir(exist_ok=True)
     write_run(root / "signed" / f"{name}.json", config, load_coordinator_key(root / "kits" / "coordinator"))

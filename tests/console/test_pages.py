@@ -12,7 +12,12 @@ from http.client import HTTPResponse
 from pathlib import Path
 
 from afml.console.sections import PAGES
+from afml.consortium.nodekit import load_node_kit
+from afml.ledger.store import Ledger
 from afml.ledger.summary import summarise
+from node.policy import Policy
+from tests.cli.institution import Institution
+from tests.cli.zygote import Zygote
 from tests.console import made
 from tests.console.conftest import Served, Start
 from tests.ledger.case import Case
@@ -48,6 +53,39 @@ def test_a_run_that_is_not_known_is_said_to_be(served: Served) -> None:
     answer = served.ask("/runs/%3Cscript%3E", Cookie=served.sign_in())
     assert "is not known here" in answer.text
     assert "<script>" not in answer.text.replace('<script src="/static/console.js" defer></script>', "")
+
+
+def test_a_quality_page_is_shown_and_nothing_in_it_runs(tmp_path: Path, start: Start) -> None:
+    institution = Institution(tmp_path, Zygote())
+    done = institution.prepare(1)
+    assert done.code == 0, done.err
+    served = start(institution.root / "work-1")
+    cookie = served.sign_in()
+    page = served.ask("/quality", Cookie=cookie).text
+    assert "40 people, 32 sites" in page
+    assert "they stay at the institution" in page
+    filed = served.ask("/quality/0", Cookie=cookie)
+    assert filed.code == 200
+    assert "Quality of genotypes" in filed.text
+    policy = filed.headers["content-security-policy"]
+    assert policy.startswith("sandbox; default-src 'none';")
+    assert "script" not in policy
+    assert served.ask("/quality/1", Cookie=cookie).code == 404
+
+
+def test_a_simulation_is_said_to_have_no_bound(tmp_path: Path, start: Start) -> None:
+    made.kits(tmp_path)
+    work = made.work_folder(tmp_path)
+    kit = load_node_kit(tmp_path / "kits" / "node-1")
+    with Ledger.open(work / "ledger", kit.signing_key, origin=kit.origin) as ledger:
+        ledger.plans.record_policy(Policy().model_dump(mode="json"), ())
+        made.play(ledger, made.Clock(0.0), made.signed(tmp_path, "seeded", 0.3, seed=1), 2)
+    served = start(work)
+    cookie = served.sign_in()
+    for path in ("/", "/budgets"):
+        assert "no bound" in served.ask(path, Cookie=cookie).text
+    assert "insecure: simulation" in served.ask("/budgets", Cookie=cookie).text
+    assert "Whoever sees all models" not in served.ask("/budgets", Cookie=cookie).text
 
 
 def _verified(served: Served, cookie: str) -> bool:

@@ -22,7 +22,7 @@ def test_the_named_test_exists(path: str, name: str) -> None:
 def test_every_adversary_says_what_stops_it_what_does_not_and_who_shows_it() -> None:
     sections = re.split(r"^## ", TEXT, flags=re.MULTILINE)[1:]
     adversaries = [section for section in sections if section[0].isdigit()]
-    assert len(adversaries) == 11
+    assert len(adversaries) == 12
     for section in adversaries:
         title = section.splitlines()[0]
         assert re.search(r"\*\*Shown by\*\* `tests/", section), title
