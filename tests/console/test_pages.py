@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from functools import partial
 from html import unescape
@@ -16,6 +17,7 @@ from afml.consortium.nodekit import load_node_kit
 from afml.ledger.store import Ledger
 from afml.ledger.summary import summarise
 from node.policy import Policy
+from node.serving.standing import RunHere, ServeStanding
 from tests.cli.institution import Institution
 from tests.cli.zygote import Zygote
 from tests.console import made
@@ -86,6 +88,27 @@ def test_a_simulation_is_said_to_have_no_bound(tmp_path: Path, start: Start) -> 
         assert "no bound" in served.ask(path, Cookie=cookie).text
     assert "insecure: simulation" in served.ask("/budgets", Cookie=cookie).text
     assert "Whoever sees all models" not in served.ask("/budgets", Cookie=cookie).text
+
+
+def test_a_daemon_shows_its_runs_and_what_is_on_offer_to_it(site: Path, start: Start, tmp_path: Path) -> None:
+    serve, now = tmp_path / "serve", time.time()
+    (serve / "offered" / "x").mkdir(parents=True)
+    for suffix in (".json", ".sig"):
+        shutil.copy(site / "signed" / f"autumn{suffix}", serve / "offered" / "x" / f"run{suffix}")
+    ServeStanding(
+        consortium="lake-study", version="0", started=now, written=now, certificate_expires=now + 9e6, node=1,
+        address="aggregator.example.org:7443", at_once=2, ledger="", works=(str(site / "work"),),
+        runs=(RunHere(run="autumn", state="refused", why="nobody at this site has approved it", work=""),),
+    ).keep(serve)  # fmt: skip
+    served = start(serve, "--kit", site / "kits" / "node-1")
+    cookie = served.sign_in()
+    page = words(served.ask("/", Cookie=cookie).text)
+    assert "waits for a person autumn" in page
+    assert "refused autumn nobody at this site has approved it" in page
+    assert "0.698 of 0.9 sigma" in page
+    assert "round 12 of 30" in words(served.ask("/runs/summer", Cookie=cookie).text) or "silent" in page
+    (digest,) = re.findall(r"/approve/([0-9a-f]{64})", served.ask("/", Cookie=cookie).text)
+    assert "nothing stands in its way" in served.ask(f"/approve/{digest}", Cookie=cookie).text
 
 
 def _verified(served: Served, cookie: str) -> bool:
