@@ -1,0 +1,216 @@
+"""What a dossier is made of: copies of what the parties signed, and what our own programs say of it, in one folder.
+
+    ledgers/NAME/entries.jsonl    every entry as it was written, a line each      head.txt    the newest head, countersigned
+    ledgers/NAME/kept/*.txt       heads that others keep
+    transcripts/*.jsonl           the aggregator's        roster.json, roster.sig   run.json, run.sig   the coordinator's
+    accounting.json               what each accountant says   verification.json     what `afml audit verify` finds
+    report.json, details.json     what was attacked and reached   model.json        the model's card
+    software.json                 what made this
+
+Nothing is in it about a person but what `afml audit export` hands out: enrolments by commitment and number.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from afml import __version__
+from afml.consortium.history import HISTORY, ROSTER, ROSTER_SIGNATURE, load_history
+from afml.consortium.run import RunConfig
+from afml.consortium.runfile import load_run
+from afml.core.config import canonical_json
+from afml.core.errors import ConfigError, InputError
+from afml.core.files import require_file
+from afml.evaluation.report import read_json
+from afml.ledger.export import to_json
+from afml.ledger.findings import Verification
+from afml.ledger.outside import Files, KeyOptions, kept_head, verify_with
+from afml.ledger.snapshot import readable
+from afml.ledger.spending import Account, accounts, worst
+from afml.ledger.summary import Summary, summarise
+from afml.privacy.accountant import ACCOUNTANTS, profile
+from afml.privacy.events import Event, compose
+from afml.privacy.ple import ple_of
+from afml.training.registry import code_digest
+from node.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the evidence is.
+
+    Attributes:
+        works: Work folders, one of each institution that is spoken of.
+        kit: Folder with the roster as it is installed in a kit (roster.json and what signs it).
+        run: run.json, with run.sig beside it; None where the dossier is about ledgers alone.
+        transcripts: The aggregator's.
+        heads: Signed heads that others have kept, or folders of them.
+        report: report.json of `afml demo` or `afml evaluate`, with details.json beside it; None where there is none.
+    """
+
+    works: tuple[Path, ...]
+    kit: Path
+    run: Path | None = None
+    transcripts: tuple[Path, ...] = ()
+    heads: tuple[Path, ...] = ()
+    report: Path | None = None
+
+
+def gather(sources: Sources, out: Path) -> list[Verification]:
+    """Copy and make all evidence into `out`; what the verification of each ledger found.
+
+    Raises:
+        InputError: A file is missing or wrong.
+        IntegrityError: Something that others signed does not verify.
+    """
+    config = _agreed(sources, out)
+    for number, path in enumerate(sources.transcripts, 1):
+        _copy(require_file(path, "transcript"), out / "transcripts" / f"{number}.jsonl")
+    spaces = [Workspace(work) for work in sources.works]
+    if len({space.root.resolve() for space in spaces}) < len(spaces):
+        raise InputError("names one folder twice", where="--work")
+    found, told, accounted = [], {}, {}
+    for space in spaces:
+        summary = summarise(space.ledger)
+        name = summary.origin.rpartition("/")[2]
+        if name in told:
+            raise InputError(f"holds the ledger {summary.origin} as another one does", where=space.root)
+        heads = _kept(sources.heads, summary.origin)
+        _write_ledger(space.ledger, heads, summary, out / "ledgers" / name)
+        result = verify_with(space.ledger, KeyOptions(sources.kit / ROSTER), Files(sources.transcripts, heads))
+        found.append(result)
+        told[name] = to_json(summary, result)["verification"]
+        accounted[name] = _accounting(space.ledger, summary)
+    _write(out / "verification.json", told)
+    _write(out / "accounting.json", accounted)
+    if config is not None:
+        _model(config, spaces, out)
+    _report(sources.report, out)
+    _write(out / "software.json", _software())
+    return found
+
+
+def _agreed(sources: Sources, out: Path) -> RunConfig | None:
+    """Roster and run, both checked as a node checks them."""
+    history = load_history(sources.kit)
+    present = history.versions[-1]
+    _copy(sources.kit / ROSTER, out / ROSTER)
+    (out / ROSTER_SIGNATURE).write_bytes(bytes.fromhex(present.signature))
+    if (sources.kit / HISTORY).is_file():
+        _copy(sources.kit / HISTORY, out / HISTORY)
+    if sources.run is None:
+        return None
+    config = load_run(sources.run, history)
+    _copy(sources.run, out / "run.json")
+    _copy(sources.run.with_suffix(".sig"), out / "run.sig")
+    return config
+
+
+def _kept(heads: Sequence[Path], origin: str) -> tuple[Path, ...]:
+    """Of what others keep, what is of this ledger; a dossier of several institutions names it once for all."""
+    found = []
+    for path in heads:
+        name = f"{origin.rpartition('/')[2]}.txt"
+        if path.is_dir():
+            found += [path / name] if (path / name).is_file() else []
+        elif kept_head(path, origin).split("\n", 1)[0] == origin:
+            found.append(path)
+    return tuple(found)
+
+
+def _write_ledger(folder: Path, heads: Sequence[Path], summary: Summary, out: Path) -> None:
+    with readable(folder) as database:
+        bodies = [row[0] for row in database.execute("SELECT body FROM entries ORDER BY idx")]
+        notes = [row[0] for row in database.execute("SELECT note FROM checkpoints ORDER BY size")]
+    out.mkdir(parents=True)
+    (out / "entries.jsonl").write_bytes(b"".join(body + b"\n" for body in bodies))
+    (out / "head.txt").write_text(summary.checkpoint, encoding="utf-8")
+    kept = [*notes[:-1], *(path.read_text(encoding="utf-8") for path in heads)]
+    for number, note in enumerate(dict.fromkeys(kept), 1):
+        (out / "kept").mkdir(exist_ok=True)
+        (out / "kept" / f"{number}.txt").write_text(note, encoding="utf-8")
+
+
+def _accounting(ledger: Path, summary: Summary) -> list[dict[str, Any]]:
+    """What each enrolment has spent, and what every accountant says of the person in it who has spent most."""
+    lines = []
+    with readable(ledger) as database:
+        for name in _enrolments(summary):
+            one = next(one for one in summary.enrolments if name.startswith(one.name))
+            query = "SELECT person FROM enrolled JOIN enrolments USING (enrolment) WHERE commitment = ?"
+            people = [row[0] for row in database.execute(query, (bytes.fromhex(name),))]
+            line: dict[str, Any] = {"enrolment": name, "people": one.people, "insecure": one.insecure}
+            if one.total is not None and one.balance is not None:
+                budget = one.balance.budget
+                most = max(accounts(database, people), key=lambda account: worst([account], budget).spent)
+                line |= {
+                    "delta": one.total.delta, "limit": one.balance.limit, "left": one.balance.left,
+                    "unit": "epsilon" if budget.epsilon is not None else "sigma", "committed": one.balance.spent,
+                    "spent": {"epsilon": one.total.epsilon, "ple_sigma": one.total.sigma},
+                    "broken": one.broken and {"epsilon": one.broken.epsilon, "ple_sigma": one.broken.sigma},
+                    **_opinions(most, one.total.delta),
+                }  # fmt: skip
+            lines.append(line)
+    return lines
+
+
+def _enrolments(summary: Summary) -> list[str]:
+    """Whole commitments of the enrolments that were spent on, in the order of `Summary.enrolments`."""
+    return list(dict.fromkeys(str(body["enrolment"]) for body in summary.bodies if body["kind"] == "spend"))
+
+
+def _opinions(account: Account, delta: float) -> dict[str, Any]:
+    """One history's fixed plan by every accountant that can hold it."""
+    events: list[Event] = account.events()
+    told = {}
+    for name in ACCOUNTANTS.names():
+        try:
+            found = ple_of(profile(events, delta, name), delta)
+        except ConfigError:
+            continue  # it cannot hold these events, and says nothing
+        told[name.lower().replace(" ", "_")] = {"epsilon": found.epsilon, "ple_sigma": found.sigma}
+    together = compose(events)
+    return {
+        "composition": {
+            "gaussian_mu": together.gaussian_mu,
+            "subsampled": [list(one) for one in together.subsampled],
+        },
+        "accountants": told,
+    }
+
+
+def _model(config: RunConfig, spaces: Sequence[Workspace], out: Path) -> None:
+    """The card of the run's model, which is the same at everybody who has it."""
+    cards = [space.model(config.run) / "model.json" for space in spaces]
+    held = [card for card in cards if card.is_file()]
+    if len({card.read_bytes() for card in held}) > 1:
+        raise InputError(f"hold different models of run {config.run}", where="--work")
+    if held:
+        _copy(held[0], out / "model.json")
+
+
+def _report(report: Path | None, out: Path) -> None:
+    if report is None:
+        return
+    read_json(report)
+    _copy(report, out / "report.json")
+    if (beside := report.with_name("details.json")).is_file():
+        _copy(beside, out / "details.json")
+
+
+def _software() -> dict[str, Any]:
+    found: dict[str, Any] = {"afml": __version__, "python": platform.python_version()}
+    return found | {"code": code_digest("afml", own=False)}
+
+
+def _copy(path: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_bytes(path.read_bytes())
+
+
+def _write(path: Path, value: object) -> None:
+    path.write_bytes(canonical_json(value) + b"\n")

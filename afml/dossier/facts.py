@@ -1,0 +1,342 @@
+"""Facts of a dossier: which statements are made, out of which file of the evidence, and in which words.
+
+Ids that a form or a page may ask for. ENROLMENT is the first 12 hex digits of an enrolment's commitment, NODE a number
+of the roster, PHASE a name of the run, ATTACK and GROUP names with what is no letter or digit as "-".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from afml.dossier.collector import Collector
+from afml.dossier.statements import Statements
+
+_OWN = ("own", "pooled")
+
+
+def collect(folder: Path) -> Statements:
+    """All statements that the evidence in `folder` allows."""
+    c = Collector(folder)
+    _consortium(c)
+    _run(c)
+    _ledgers(c)
+    _worst(c)
+    _transcripts(c)
+    _report(c)
+    _details(c)
+    _code(c)
+    return c.statements()
+
+
+def slug(name: str) -> str:
+    """A name as a part of an id."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _escaped(part: str) -> str:
+    return part.replace("~", "~0").replace("/", "~1")
+
+
+def _consortium(c: Collector) -> None:
+    roster = c.document("roster.json")
+    c.file("consortium.name", "roster.json", "/consortium", "", "name of the consortium")
+    c.file("consortium.roster_digest", "roster.json", "", "", "SHA-256 of the roster file")
+    c.file("consortium.coordinator_key", "roster.json", "/coordinator_key", "", "key that signs rosters and runs")
+    c.file("consortium.aggregator_key", "roster.json", "/aggregator_key", "", "key that signs the transcript")
+    for place, member in enumerate(roster["members"]):
+        node = member["node"]
+        c.file(f"institution.{node}.name", "roster.json", f"/members/{place}/name", "", f"institution {node}")
+        c.file(
+            f"institution.{node}.signing_key", "roster.json", f"/members/{place}/signing_key", "",
+            f"key that institution {node} signs its ledger with",
+        )  # fmt: skip
+
+
+_RUN = (
+    ("run.name", "/run", "", "name of the run"),
+    ("run.sites", "/data/features", "features", "features a person has in the run (sites, of genotypes)"),
+    ("run.data_kind", "/data/kind", "", "kind of data"),
+    ("run.data_fingerprint", "/data/fingerprint", "", "digest of what all institutions' data have in common"),
+    ("run.k", "/quorum", "institutions", "fewest institutions whose updates are in a published sum"),
+    ("run.max_colluding", "/max_colluding", "institutions", "institutions that may pool what they know unharmed"),
+    ("run.noise", "/noise", "", "who adds the noise"),
+    ("run.backend", "/backend", "", "how updates are hidden in the sum"),
+    ("run.task", "/task/kind", "", "what was trained"),
+    ("run.task_version", "/task/version", "", "version of the task"),
+    ("run.budget.delta", "/budget/delta", "", "delta of the run's own limit"),
+    ("run.budget.ple", "/budget/ple_sigma", "sigma", "the run's own limit for a person"),
+    ("run.budget.epsilon", "/budget/epsilon", "epsilon", "the run's own limit for a person, in epsilon"),
+    ("run.enrolments_per_person", "/enrolments_per_person", "institutions", "institutions one person may be enrolled at"),
+    ("run.reserve_attempts", "/reserve_attempts", "rounds", "lost attempts a phase that the plan has room for"),
+    ("run.seed", "/seed", "", "seed of a simulation, which protects nobody; null: none"),
+    ("release.method_planned", "/task/settings/release/method", "", "how records are to be released"),
+    ("release.k_planned", "/task/settings/release/min_group_size", "people", "least group that shares one record"),
+)
+
+
+def _run(c: Collector) -> None:
+    run = c.document("run.json")
+    if run is None:
+        return
+    for name, at, unit, words in _RUN:
+        if _has(run, at):
+            c.file(name, "run.json", at, unit, words)
+    for node in run["enrolled"]:
+        c.file(f"run.enrolled.{node}", "run.json", f"/enrolled/{node}", "people", f"people of institution {node} in it")
+    enrolled = tuple(f"run.enrolled.{node}" for node in run["enrolled"])
+    c.derived("run.people", "sum", enrolled, "people", "people whose data the model was trained on")
+    c.derived("run.institutions", "count", enrolled, "institutions", "institutions in the run")
+    for place, phase in enumerate(run["phases"]):
+        name, at = f"mechanism.{slug(phase['name'])}", f"/phases/{place}"
+        for field, unit, words in (
+            ("rounds", "rounds", "private rounds"),
+            ("sample_rate", "share", "probability that a person is in a round's batch"),
+            ("clip_norm", "L2", "most that a person adds to a sum"),
+            ("noise_multiplier", "clip norms", "standard deviation of the noise as accounted"),
+            ("parameters", "numbers", "numbers in an update"),
+        ):
+            if field in phase:
+                c.file(f"{name}.{field}", "run.json", f"{at}/{field}", unit, f"phase {phase['name']}: {words}")
+    phases = [f"mechanism.{slug(phase['name'])}" for phase in run["phases"]]
+    z, rounds = tuple(f"{p}.noise_multiplier" for p in phases), tuple(f"{p}.rounds" for p in phases)
+    c.derived("mechanism.noise_multiplier", "least", z, "clip norms", "least noise of any phase")
+    c.derived("run.rounds", "sum", rounds, "rounds", "private rounds that are planned")
+
+
+def _ledgers(c: Collector) -> None:
+    accounting, verification = c.document("accounting.json"), c.document("verification.json")
+    for ledger, enrolments in accounting.items():
+        bodies = [json.loads(line) for line in c.lines(f"ledgers/{ledger}/entries.jsonl")]
+        c.file(f"ledger.{ledger}.entries", "verification.json", f"/{ledger}/entries", "entries", "entries of the ledger")
+        c.file(f"ledger.{ledger}.root", "verification.json", f"/{ledger}/root", "", "root of its hash tree")
+        c.file(
+            f"ledger.{ledger}.verified", "verification.json", f"/{ledger}/ok", "",
+            "whether `afml audit verify` found nothing, tables of people included",
+        )  # fmt: skip
+        for number in range(len(verification[ledger]["findings"])):
+            at = f"/{ledger}/findings/{number}"
+            c.file(f"ledger.{ledger}.finding.{number + 1}", "verification.json", f"{at}/code", "", "found in the ledger")
+        for place, line in enumerate(enrolments):
+            _budget(c, f"/{ledger}/{place}", line)
+            _recorded(c, ledger, bodies, line["enrolment"])
+        _entries(c, ledger, bodies)
+
+
+_BUDGET = (
+    ("people", "/people", "people", "people who were enrolled together"),
+    ("delta", "/delta", "", "delta of their account"),
+    ("limit", "/limit", "{unit}", "what a person of them may spend over all runs"),
+    ("spent_ple", "/spent/ple_sigma", "sigma", "what the one of them who has spent most has spent at most"),
+    ("spent_epsilon", "/spent/epsilon", "epsilon", "the same as epsilon at that delta"),
+    ("committed", "/committed", "{unit}", "the same with what open runs have set aside"),
+    ("left", "/left", "{unit}", "what is left of the budget for further runs"),
+    ("broken_ple", "/broken/ple_sigma", "sigma", "what was spent if aggregation was broken"),
+    ("broken_epsilon", "/broken/epsilon", "epsilon", "the same as epsilon"),
+)
+
+
+def _budget(c: Collector, at: str, line: dict[str, Any]) -> None:
+    name = f"budget.{line['enrolment'][:12]}"
+    c.file(f"{name}.enrolment", "accounting.json", f"{at}/enrolment", "", "commitment to who they are")
+    c.file(f"{name}.insecure", "accounting.json", f"{at}/insecure", "", "whether somebody took part in a simulation")
+    for field, inside, unit, words in _BUDGET:
+        if _has(line, inside):
+            text = f"enrolment {line['enrolment'][:12]}: {words}"
+            c.file(f"{name}.{field}", "accounting.json", at + inside, unit.format(**line), text)
+    c.derived(
+        f"odds.{line['enrolment'][:12]}", "right_at_most", (f"{name}.spent_ple",), "share",
+        "an attacker who guesses 50:50 before whether a person took part is right at most this often after",
+    )  # fmt: skip
+    for accountant in line.get("accountants", {}):
+        for field, unit in (("epsilon", "epsilon"), ("ple_sigma", "sigma")):
+            inside = f"{at}/accountants/{accountant}/{field}"
+            words = f"accountant {accountant}, all plans as fixed: {field}"
+            c.file(f"{name}.{accountant}.{field}", "accounting.json", inside, unit, words)
+
+
+def _recorded(c: Collector, ledger: str, bodies: list[dict[str, Any]], enrolment: str) -> None:
+    """What the ledger itself recorded last about an enrolment, and since when it spends."""
+    name = f"budget.{enrolment[:12]}"
+    spends = [body for body in bodies if body.get("kind") == "spend" and body["enrolment"] == enrolment]
+    first, last = spends[0]["index"], spends[-1]["index"]
+    words = "what its ledger recorded with its last spend"
+    if spends[-1]["claim"]["ple_sigma"] is not None:
+        c.leaf(f"{name}.recorded_ple", ledger, (last, "/claim/ple_sigma"), "sigma", words)
+        c.leaf(f"{name}.recorded_epsilon", ledger, (last, "/claim/epsilon"), "epsilon", words)
+    c.leaf(f"{name}.first_spend", ledger, (first, "/time_ms"), "ms since 1970", "when it first spent")
+    c.leaf(f"{name}.last_spend", ledger, (last, "/time_ms"), "ms since 1970", "when it last spent")
+    pace = tuple(f"{name}.{field}" for field in ("limit", "spent_ple", "first_spend", "last_spend"))
+    if c.value(f"{name}.committed") is not None and spends[-1]["lifetime"].get("ple_sigma") is not None:
+        words = "when the budget is used up if it goes on as between its first and its last spend; null: too short a time"
+        c.derived(f"{name}.ends", "ends", pace, "ms since 1970", words)
+
+
+_RELEASE = (
+    ("model_digest", "", "the model that planned it"), ("file_digest", "", "the released file"),
+    ("people", "people", "people in it"), ("patterns", "records", "different records in it"),
+    ("min_group_size", "people", "least group that was promised"),
+    ("smallest_joint_group", "people", "least group over all files of the same people"),
+)  # fmt: skip
+_AGAIN = (
+    ("rr", "share", "re-identified by the worst attack of that day"), ("rr_bound", "share", "most that its groups allow"),
+    ("smallest_joint_group", "people", "least joint group by then"), ("promised", "people", "that was promised"),
+)  # fmt: skip
+
+
+def _entries(c: Collector, ledger: str, bodies: list[dict[str, Any]]) -> None:
+    """Policies, audits, releases, reassessments and withdrawals: each is said by the entry that holds it."""
+    withdrawn = []
+    for body in bodies:
+        index, kind = body["index"], body.get("kind")
+        name = f"ledger.{ledger}.{kind}.{index}"
+        if kind == "policy":
+            c.leaf(f"{name}.lifetime_ple", ledger, (index, "/policy/lifetime/ple_sigma"), "sigma", "lifetime budget")
+            c.leaf(f"{name}.approval", ledger, (index, "/policy/run/approval"), "", "a person must approve each run")
+        elif kind == "audit":
+            c.leaf(f"{name}.audited_ple", ledger, (index, "/mu_lower"), "sigma", f"run {body['run']}: least, by attack")
+            c.leaf(f"{name}.confidence", ledger, (index, "/confidence"), "share", "confidence of that bound")
+            c.leaf(f"{name}.instrument", ledger, (index, "/instrument"), "", "how it was attacked")
+        elif kind in ("release", "reassessment"):
+            for field, unit, words in _RELEASE if kind == "release" else _AGAIN:
+                c.leaf(f"{name}.{field}", ledger, (index, f"/{field}"), unit, f"{kind} of run {body['run']}: {words}")
+        elif kind == "closing":
+            c.leaf(f"{name}.reason", ledger, (index, "/reason"), "", f"how run {body['run']} ended here")
+        elif kind == "withdrawal":
+            withdrawn.append(f"{name}.people")
+            c.leaf(withdrawn[-1], ledger, (index, "/people"), "people", "people who withdrew consent")
+    c.derived(f"ledger.{ledger}.withdrawn", "sum", tuple(withdrawn), "people", "people who withdrew consent in all")
+
+
+def _worst(c: Collector) -> None:
+    """The enrolment of all that has spent most: what is said of the whole."""
+    lines = [line for lines in c.document("accounting.json").values() for line in lines]
+    names = [f"budget.{line['enrolment'][:12]}" for line in lines]
+    if not lines or any(line["insecure"] for line in lines):
+        return
+    spent = tuple(f"{name}.spent_ple" for name in names)
+    c.derived("privacy.ple", "most", spent, "sigma", "what the person who has spent most has spent at most")
+    c.derived(
+        "privacy.epsilon", "most", tuple(f"{name}.spent_epsilon" for name in names), "epsilon", "the same as epsilon"
+    )
+    c.derived("privacy.right_at_most", "right_at_most", ("privacy.ple",), "share", "of guesses at who took part, 50:50 before")
+    worst = max(lines, key=lambda line: line["spent"]["ple_sigma"])
+    name = f"budget.{worst['enrolment'][:12]}"
+    c.derived("privacy.delta", "same", (f"{name}.delta",), "", "delta of that account")
+    for accountant in worst["accountants"]:
+        for field, unit in (("epsilon", "epsilon"), ("ple_sigma", "sigma")):
+            words = f"accountant {accountant}, all plans as fixed: {field}"
+            c.derived(f"accountant.{accountant}.{field}", "same", (f"{name}.{accountant}.{field}",), unit, words)
+    tight = next((one for one in ("closed_form", "prv") if one in worst["accountants"]), None)
+    if tight and "pld" in worst["accountants"]:
+        of = (f"accountant.{tight}.epsilon", "accountant.pld.epsilon")
+        c.derived("accountant.difference", "difference", of, "epsilon", "first accountant less the second")
+
+
+def _transcripts(c: Collector) -> None:
+    for path in sorted((c.folder / "transcripts").glob("*.jsonl")):
+        file, name = f"transcripts/{path.name}", f"transcript.{path.stem}"
+        lines = c.lines(file)
+        rounds = [(n, json.loads(line)) for n, line in enumerate(lines, 1)]
+        published = [n for n, record in rounds if "round" in record and "cohort" in record]
+        if published:
+            c.line(f"{name}.last_round", file, (published[-1], "/round"), "rounds", "last round that was published")
+            c.line(f"{name}.run", file, (published[-1], "/run"), "", "its run")
+            c.line(f"{name}.published", file, (published[-1], "/time_ms"), "ms since 1970", "when it was published")
+
+
+_REPORT = (
+    ("data.kind", "/data/kind", "", "simulated people, or a file of real ones"),
+    ("data.people", "/data/people", "people", "private people, those kept out of training included"),
+    ("report.scope", "/scope", "", "whose report: of all institutions pooled, or of one alone"),
+    ("privacy.reported_ple", "/privacy/ple_sigma", "sigma", "as the report says it"),
+    ("privacy.reported_epsilon", "/privacy/epsilon", "epsilon", "as the report says it"),
+    ("privacy.audited_ple", "/privacy/audited_ple_lower", "sigma", "least, as an attack on the training established"),
+    ("privacy.broken_epsilon", "/privacy/epsilon_if_aggregation_broken", "epsilon", "if aggregation was broken"),
+    ("federation.rounds", "/federation/rounds", "rounds", "private rounds that ran"),
+    ("attack.worst.rr", "/release/rr", "share", "records linked to the right person by the worst attack"),
+    ("attack.worst.rr_low", "/release/rr_ci95/0", "share", "lower end of its 95 % interval"),
+    ("attack.worst.rr_high", "/release/rr_ci95/1", "share", "upper end of its 95 % interval"),
+    ("attack.known_institution.rr", "/release/rr_known_institution", "share", "the same where the institution is known"),
+    ("attack.candidates", "/release/candidates", "people", "candidates for each record"),
+    ("attack.chance", "/release/chance", "share", "right by chance"),
+    ("release.method", "/release/method", "", "how records were released"),
+    ("release.dp", "/release/dp", "", "whether records are differentially private"),
+    ("release.k", "/release/min_group_size", "people", "least group found that shares one record"),
+    ("release.patterns", "/release/patterns", "records", "different records"),
+    ("release.entropy_bits", "/release/entropy_bits", "bits", "entropy of the record of a random person"),
+    ("release.retained", "/release/retained_fraction", "share", "cells that show a genotype"),
+    ("utility.released", "/release/utility_auc", "", "of the release, held-out people"),
+    ("utility.raw", "/release/raw_auc", "", "of raw genotypes, the same people"),
+    ("utility.ratio", "/release/utility_ratio", "", "released over raw"),
+    ("phenotype.simulated", "/phenotype/simulated", "", "whether the phenotype is made up"),
+)
+
+
+def _report(c: Collector) -> None:
+    report = c.document("report.json")
+    if report is None:
+        return
+    for name, at, unit, words in _REPORT:
+        if _has(report, at):
+            c.file(name, "report.json", at, unit, words)
+    for attack in report["release"]["rr_by_attack"]:
+        at = f"/release/rr_by_attack/{_escaped(attack)}"
+        c.file(f"attack.{slug(attack)}.rr", "report.json", at, "share", f"records linked by attack {attack}")
+    for place, row in enumerate(report.get("attributes", ())):
+        name = f"attribute.{slug(row['name'])}"
+        for field in ("accuracy", "base_rate", "raw_accuracy"):
+            words = f"{row['name']} named right from released records: {field}"
+            c.file(f"{name}.{field}", "report.json", f"/attributes/{place}/{field}", "share", words)
+
+
+_DETAILS = (
+    ("membership.auc", "/membership/auc", "", "telling who is in the file from who is not, worst attack"),
+    ("membership.tpr", "/membership/tpr_at_low_fpr", "share", "members named at the rate of false alarms below"),
+    ("membership.fpr", "/membership/fpr", "share", "rate of false alarms"),
+    ("recovery.accuracy", "/harder/recovery/accuracy", "share", "genotypes of a person named right from the record"),
+    ("recovery.panel_accuracy", "/harder/recovery/panel_accuracy", "share", "without the record, from the panel"),
+    ("groups.inferred", "/harder/groups/inferred", "", "groups are clusters of genotypes, not given ones"),
+    ("groups.worst_ratio", "/harder/groups/ratio", "", "worst group's rate over the mean"),
+)
+
+
+def _details(c: Collector) -> None:
+    details = c.document("details.json")
+    if details is None:
+        return
+    for name, at, unit, words in _DETAILS:
+        if _has(details, at):
+            c.file(name, "details.json", at, unit, words)
+    groups = ((details.get("harder") or {}).get("groups") or {}).get("groups", ())
+    for place, group in enumerate(groups):
+        name, at = f"group.{slug(group['name'])}", f"/harder/groups/groups/{place}"
+        c.file(f"{name}.people", "details.json", f"{at}/people", "people", f"people of {group['name']}")
+        c.file(f"{name}.rr", "details.json", f"{at}/rr", "share", f"records linked of {group['name']}")
+        c.file(f"{name}.rr_high", "details.json", f"{at}/ci95/1", "share", "upper end of its 95 % interval")
+
+
+def _code(c: Collector) -> None:
+    if c.document("run.json") is not None:
+        c.file("code.task_digest", "run.json", "/task/code", "", "digest of the task's source, which every node checks")
+    c.file("code.afml", "software.json", "/afml", "", "version of AFML that made this dossier")
+    c.file("code.afml_digest", "software.json", "/code", "", "digest of its source as installed where this was made")
+    model = c.document("model.json")
+    if model is not None:
+        c.file("model.digest", "model.json", "/digest", "", "digest of the trained model")
+        if _has(model, "/card/trained_on"):
+            c.file("model.trained_on", "model.json", "/card/trained_on", "people", "people it was trained on")
+
+
+def _has(document: Any, at: str) -> bool:
+    """Whether a document says something at a JSON pointer."""
+    for part in at.split("/")[1:]:
+        if isinstance(document, dict) and part in document:
+            document = document[part]
+        elif isinstance(document, list) and part.isdecimal() and int(part) < len(document):
+            document = document[int(part)]
+        else:
+            return False
+    return True
