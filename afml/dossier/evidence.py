@@ -33,7 +33,6 @@ from afml.ledger.snapshot import readable
 from afml.ledger.spending import Account, accounts, worst
 from afml.ledger.summary import Summary, summarise
 from afml.privacy.accountant import ACCOUNTANTS, profile
-from afml.privacy.events import Event, compose
 from afml.privacy.ple import ple_of
 from afml.training.registry import code_digest
 from node.workspace import Workspace
@@ -148,7 +147,6 @@ def _accounting(ledger: Path, summary: Summary) -> list[dict[str, Any]]:
                 budget = one.balance.budget
                 most = max(accounts(database, people), key=lambda account: worst([account], budget).spent)
                 line |= {
-                    "delta": one.total.delta, "limit": one.balance.limit, "left": one.balance.left,
                     "unit": "epsilon" if budget.epsilon is not None else "sigma", "committed": one.balance.spent,
                     "spent": {"epsilon": one.total.epsilon, "ple_sigma": one.total.sigma},
                     "broken": one.broken and {"epsilon": one.broken.epsilon, "ple_sigma": one.broken.sigma},
@@ -165,7 +163,7 @@ def _enrolments(summary: Summary) -> list[str]:
 
 def _opinions(account: Account, delta: float) -> dict[str, Any]:
     """One history's fixed plan by every accountant that can hold it."""
-    events: list[Event] = account.events()
+    events = account.events()
     told = {}
     for name in ACCOUNTANTS.names():
         try:
@@ -173,14 +171,7 @@ def _opinions(account: Account, delta: float) -> dict[str, Any]:
         except ConfigError:
             continue  # it cannot hold these events, and says nothing
         told[name.lower().replace(" ", "_")] = {"epsilon": found.epsilon, "ple_sigma": found.sigma}
-    together = compose(events)
-    return {
-        "composition": {
-            "gaussian_mu": together.gaussian_mu,
-            "subsampled": [list(one) for one in together.subsampled],
-        },
-        "accountants": told,
-    }
+    return {"accountants": told}
 
 
 def _model(config: RunConfig, spaces: Sequence[Workspace], out: Path) -> None:

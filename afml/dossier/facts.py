@@ -126,13 +126,9 @@ def _ledgers(c: Collector) -> None:
 
 
 _BUDGET = (
-    ("people", "/people", "people", "people who were enrolled together"),
-    ("delta", "/delta", "", "delta of their account"),
-    ("limit", "/limit", "{unit}", "what a person of them may spend over all runs"),
     ("spent_ple", "/spent/ple_sigma", "sigma", "what the one of them who has spent most has spent at most"),
     ("spent_epsilon", "/spent/epsilon", "epsilon", "the same as epsilon at that delta"),
     ("committed", "/committed", "{unit}", "the same with what open runs have set aside"),
-    ("left", "/left", "{unit}", "what is left of the budget for further runs"),
     ("broken_ple", "/broken/ple_sigma", "sigma", "what was spent if aggregation was broken"),
     ("broken_epsilon", "/broken/epsilon", "epsilon", "the same as epsilon"),
 )
@@ -163,13 +159,20 @@ def _recorded(c: Collector, ledger: str, bodies: list[dict[str, Any]], enrolment
     spends = [body for body in bodies if body.get("kind") == "spend" and body["enrolment"] == enrolment]
     first, last = spends[0]["index"], spends[-1]["index"]
     words = "what its ledger recorded with its last spend"
+    c.leaf(f"{name}.people", ledger, (last, "/people"), "people", "people who were enrolled together")
+    unit = "sigma" if spends[-1]["lifetime"].get("ple_sigma") is not None else "epsilon"
+    at = "/lifetime/ple_sigma" if unit == "sigma" else "/lifetime/epsilon"
+    c.leaf(f"{name}.limit", ledger, (last, at), unit, "what a person of them may spend over all runs")
+    c.leaf(f"{name}.delta", ledger, (last, "/lifetime/delta"), "", "delta of their account")
+    left = (f"{name}.limit", f"{name}.committed")
+    c.derived(f"{name}.left", f"left_{unit}", left, unit, "what is left of the budget for further runs")
     if spends[-1]["claim"]["ple_sigma"] is not None:
         c.leaf(f"{name}.recorded_ple", ledger, (last, "/claim/ple_sigma"), "sigma", words)
         c.leaf(f"{name}.recorded_epsilon", ledger, (last, "/claim/epsilon"), "epsilon", words)
     c.leaf(f"{name}.first_spend", ledger, (first, "/time_ms"), "ms since 1970", "when it first spent")
     c.leaf(f"{name}.last_spend", ledger, (last, "/time_ms"), "ms since 1970", "when it last spent")
     pace = tuple(f"{name}.{field}" for field in ("limit", "spent_ple", "first_spend", "last_spend"))
-    if c.value(f"{name}.committed") is not None and spends[-1]["lifetime"].get("ple_sigma") is not None:
+    if unit == "sigma":
         words = "when the budget is used up if it goes on as between its first and its last spend; null: too short a time"
         c.derived(f"{name}.ends", "ends", pace, "ms since 1970", words)
 

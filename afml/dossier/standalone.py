@@ -464,6 +464,8 @@ RULES: dict[str, Callable[..., Any]] = {
     "same": lambda of: of,
     "difference": lambda a, b: a - b,
     "right_at_most": lambda mu: _phi(mu / 2),  # 1/2 + TV/2 of mu-GDP
+    "left_sigma": lambda limit, spent: math.sqrt(max(0.0, limit * limit - spent * spent)),  # squares add
+    "left_epsilon": lambda limit, spent: max(0.0, limit - spent),
     "ends": _ends,
 }
 

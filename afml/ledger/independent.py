@@ -8,6 +8,7 @@ rounding, both directions of adjacency), where the writer uses closed forms and 
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import math
 from collections.abc import Mapping
@@ -124,6 +125,13 @@ def spend(counts: Mapping[tuple[float, float], int], delta: float) -> Spend:
         counts: (sample_rate, noise_multiplier) -> steps.
         delta: Target.
     """
+    return _spend(tuple(sorted(counts.items())), delta)
+
+
+@functools.lru_cache(maxsize=256)
+def _spend(steps_of: tuple[tuple[tuple[float, float], int], ...], delta: float) -> Spend:
+    """Ledgers of one run hold the same mechanisms, and so do the first and the last check of one ledger."""
+    counts = dict(steps_of)
     total = pld.identity(value_discretization_interval=INTERVAL)
     full_batch = math.fsum(steps / z**2 for (q, z), steps in counts.items() if q == 1)
     if full_batch:
