@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from afml.dossier.standalone import RULES, entry_hash, pointed
 from afml.dossier.statements import Derived, InFile, LedgerLeaf, Statement, Statements, TranscriptLine, Value
-from afml.dossier.standalone import derive, entry_hash, pointed
 
 
 class Collector:
@@ -43,7 +43,9 @@ class Collector:
         index, at = place
         raw = self.lines(f"ledgers/{ledger}/entries.jsonl")[index]
         self._say(
-            Statement(name, pointed(json.loads(raw), at), unit, words, LedgerLeaf(ledger, index, entry_hash(raw).hex(), at))
+            Statement(
+                name, pointed(json.loads(raw), at), unit, words, LedgerLeaf(ledger, index, entry_hash(raw).hex(), at)
+            )
         )
 
     def line(self, name: str, file: str, place: tuple[int, str], unit: str, words: str) -> None:
@@ -57,7 +59,7 @@ class Collector:
         """What follows from other statements, where all of these are there and say something."""
         values = [self._said[one].value if one in self._said else None for one in of]
         if of and all(value is not None for value in values):
-            self._say(Statement(name, derive(rule, values), unit, words, Derived(rule, of)))
+            self._say(Statement(name, RULES[rule](*values), unit, words, Derived(rule, of)))
 
     def value(self, name: str) -> Value:
         """What was said under an id; None where nothing was."""

@@ -1,10 +1,14 @@
 """What a dossier is made of: copies of what the parties signed, and what our own programs say of it, in one folder.
 
-    ledgers/NAME/entries.jsonl    every entry as it was written, a line each      head.txt    the newest head, countersigned
+    ledgers/NAME/entries.jsonl    every entry as it was written, a line each
+    ledgers/NAME/head.txt         the newest head, countersigned
     ledgers/NAME/kept/*.txt       heads that others keep
-    transcripts/*.jsonl           the aggregator's        roster.json, roster.sig   run.json, run.sig   the coordinator's
-    accounting.json               what each accountant says   verification.json     what `afml audit verify` finds
-    report.json, details.json     what was attacked and reached   model.json        the model's card
+    transcripts/*.jsonl           the aggregator's
+    roster.json, run.json         the coordinator's, with .sig
+    accounting.json               what each accountant says
+    verification.json             what `afml audit verify` finds
+    report.json, details.json     what was attacked and reached
+    model.json                    the model's card
     software.json                 what made this
 
 Nothing is in it about a person but what `afml audit export` hands out: enrolments by commitment and number.

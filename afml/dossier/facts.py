@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from afml.dossier.collector import Collector
+from afml.dossier.fields import AGAIN, BUDGET, DETAILS, RELEASE, REPORT, RUN
 from afml.dossier.statements import Statements
-
-_OWN = ("own", "pooled")
 
 
 def collect(folder: Path) -> Statements:
@@ -55,33 +54,11 @@ def _consortium(c: Collector) -> None:
         )  # fmt: skip
 
 
-_RUN = (
-    ("run.name", "/run", "", "name of the run"),
-    ("run.sites", "/data/features", "features", "features a person has in the run (sites, of genotypes)"),
-    ("run.data_kind", "/data/kind", "", "kind of data"),
-    ("run.data_fingerprint", "/data/fingerprint", "", "digest of what all institutions' data have in common"),
-    ("run.k", "/quorum", "institutions", "fewest institutions whose updates are in a published sum"),
-    ("run.max_colluding", "/max_colluding", "institutions", "institutions that may pool what they know unharmed"),
-    ("run.noise", "/noise", "", "who adds the noise"),
-    ("run.backend", "/backend", "", "how updates are hidden in the sum"),
-    ("run.task", "/task/kind", "", "what was trained"),
-    ("run.task_version", "/task/version", "", "version of the task"),
-    ("run.budget.delta", "/budget/delta", "", "delta of the run's own limit"),
-    ("run.budget.ple", "/budget/ple_sigma", "sigma", "the run's own limit for a person"),
-    ("run.budget.epsilon", "/budget/epsilon", "epsilon", "the run's own limit for a person, in epsilon"),
-    ("run.enrolments_per_person", "/enrolments_per_person", "institutions", "institutions one person may be enrolled at"),
-    ("run.reserve_attempts", "/reserve_attempts", "rounds", "lost attempts a phase that the plan has room for"),
-    ("run.seed", "/seed", "", "seed of a simulation, which protects nobody; null: none"),
-    ("release.method_planned", "/task/settings/release/method", "", "how records are to be released"),
-    ("release.k_planned", "/task/settings/release/min_group_size", "people", "least group that shares one record"),
-)
-
-
 def _run(c: Collector) -> None:
     run = c.document("run.json")
     if run is None:
         return
-    for name, at, unit, words in _RUN:
+    for name, at, unit, words in RUN:
         if _has(run, at):
             c.file(name, "run.json", at, unit, words)
     for node in run["enrolled"]:
@@ -110,7 +87,9 @@ def _ledgers(c: Collector) -> None:
     accounting, verification = c.document("accounting.json"), c.document("verification.json")
     for ledger, enrolments in accounting.items():
         bodies = [json.loads(line) for line in c.lines(f"ledgers/{ledger}/entries.jsonl")]
-        c.file(f"ledger.{ledger}.entries", "verification.json", f"/{ledger}/entries", "entries", "entries of the ledger")
+        c.file(
+            f"ledger.{ledger}.entries", "verification.json", f"/{ledger}/entries", "entries", "entries of the ledger"
+        )
         c.file(f"ledger.{ledger}.root", "verification.json", f"/{ledger}/root", "", "root of its hash tree")
         c.file(
             f"ledger.{ledger}.verified", "verification.json", f"/{ledger}/ok", "",
@@ -118,27 +97,20 @@ def _ledgers(c: Collector) -> None:
         )  # fmt: skip
         for number in range(len(verification[ledger]["findings"])):
             at = f"/{ledger}/findings/{number}"
-            c.file(f"ledger.{ledger}.finding.{number + 1}", "verification.json", f"{at}/code", "", "found in the ledger")
+            c.file(
+                f"ledger.{ledger}.finding.{number + 1}", "verification.json", f"{at}/code", "", "found in the ledger"
+            )
         for place, line in enumerate(enrolments):
             _budget(c, f"/{ledger}/{place}", line)
             _recorded(c, ledger, bodies, line["enrolment"])
         _entries(c, ledger, bodies)
 
 
-_BUDGET = (
-    ("spent_ple", "/spent/ple_sigma", "sigma", "what the one of them who has spent most has spent at most"),
-    ("spent_epsilon", "/spent/epsilon", "epsilon", "the same as epsilon at that delta"),
-    ("committed", "/committed", "{unit}", "the same with what open runs have set aside"),
-    ("broken_ple", "/broken/ple_sigma", "sigma", "what was spent if aggregation was broken"),
-    ("broken_epsilon", "/broken/epsilon", "epsilon", "the same as epsilon"),
-)
-
-
 def _budget(c: Collector, at: str, line: dict[str, Any]) -> None:
     name = f"budget.{line['enrolment'][:12]}"
     c.file(f"{name}.enrolment", "accounting.json", f"{at}/enrolment", "", "commitment to who they are")
     c.file(f"{name}.insecure", "accounting.json", f"{at}/insecure", "", "whether somebody took part in a simulation")
-    for field, inside, unit, words in _BUDGET:
+    for field, inside, unit, words in BUDGET:
         if _has(line, inside):
             text = f"enrolment {line['enrolment'][:12]}: {words}"
             c.file(f"{name}.{field}", "accounting.json", at + inside, unit.format(**line), text)
@@ -147,10 +119,10 @@ def _budget(c: Collector, at: str, line: dict[str, Any]) -> None:
         "an attacker who guesses 50:50 before whether a person took part is right at most this often after",
     )  # fmt: skip
     for accountant in line.get("accountants", {}):
-        for field, unit in (("epsilon", "epsilon"), ("ple_sigma", "sigma")):
-            inside = f"{at}/accountants/{accountant}/{field}"
-            words = f"accountant {accountant}, all plans as fixed: {field}"
-            c.file(f"{name}.{accountant}.{field}", "accounting.json", inside, unit, words)
+        for field, kind, unit in (("epsilon", "epsilon", "epsilon"), ("ple", "ple_sigma", "sigma")):
+            inside = f"{at}/accountants/{accountant}/{kind}"
+            words = f"accountant {accountant}, all plans as fixed: {unit}"
+            c.file(f"{name}.{accountant}_{field}", "accounting.json", inside, unit, words)
 
 
 def _recorded(c: Collector, ledger: str, bodies: list[dict[str, Any]], enrolment: str) -> None:
@@ -173,20 +145,10 @@ def _recorded(c: Collector, ledger: str, bodies: list[dict[str, Any]], enrolment
     c.leaf(f"{name}.last_spend", ledger, (last, "/time_ms"), "ms since 1970", "when it last spent")
     pace = tuple(f"{name}.{field}" for field in ("limit", "spent_ple", "first_spend", "last_spend"))
     if unit == "sigma":
-        words = "when the budget is used up if it goes on as between its first and its last spend; null: too short a time"
+        words = (
+            "when the budget is used up if it goes on as between its first and its last spend; null: too short a time"
+        )
         c.derived(f"{name}.ends", "ends", pace, "ms since 1970", words)
-
-
-_RELEASE = (
-    ("model_digest", "", "the model that planned it"), ("file_digest", "", "the released file"),
-    ("people", "people", "people in it"), ("patterns", "records", "different records in it"),
-    ("min_group_size", "people", "least group that was promised"),
-    ("smallest_joint_group", "people", "least group over all files of the same people"),
-)  # fmt: skip
-_AGAIN = (
-    ("rr", "share", "re-identified by the worst attack of that day"), ("rr_bound", "share", "most that its groups allow"),
-    ("smallest_joint_group", "people", "least joint group by then"), ("promised", "people", "that was promised"),
-)  # fmt: skip
 
 
 def _entries(c: Collector, ledger: str, bodies: list[dict[str, Any]]) -> None:
@@ -203,7 +165,7 @@ def _entries(c: Collector, ledger: str, bodies: list[dict[str, Any]]) -> None:
             c.leaf(f"{name}.confidence", ledger, (index, "/confidence"), "share", "confidence of that bound")
             c.leaf(f"{name}.instrument", ledger, (index, "/instrument"), "", "how it was attacked")
         elif kind in ("release", "reassessment"):
-            for field, unit, words in _RELEASE if kind == "release" else _AGAIN:
+            for field, unit, words in RELEASE if kind == "release" else AGAIN:
                 c.leaf(f"{name}.{field}", ledger, (index, f"/{field}"), unit, f"{kind} of run {body['run']}: {words}")
         elif kind == "closing":
             c.leaf(f"{name}.reason", ledger, (index, "/reason"), "", f"how run {body['run']} ended here")
@@ -224,14 +186,16 @@ def _worst(c: Collector) -> None:
     c.derived(
         "privacy.epsilon", "most", tuple(f"{name}.spent_epsilon" for name in names), "epsilon", "the same as epsilon"
     )
-    c.derived("privacy.right_at_most", "right_at_most", ("privacy.ple",), "share", "of guesses at who took part, 50:50 before")
+    c.derived(
+        "privacy.right_at_most", "right_at_most", ("privacy.ple",), "share", "of guesses at who took part, 50:50 before"
+    )
     worst = max(lines, key=lambda line: line["spent"]["ple_sigma"])
     name = f"budget.{worst['enrolment'][:12]}"
     c.derived("privacy.delta", "same", (f"{name}.delta",), "", "delta of that account")
     for accountant in worst["accountants"]:
-        for field, unit in (("epsilon", "epsilon"), ("ple_sigma", "sigma")):
-            words = f"accountant {accountant}, all plans as fixed: {field}"
-            c.derived(f"accountant.{accountant}.{field}", "same", (f"{name}.{accountant}.{field}",), unit, words)
+        for field, unit in (("epsilon", "epsilon"), ("ple", "sigma")):
+            words = f"accountant {accountant}, all plans as fixed: {unit}"
+            c.derived(f"accountant.{accountant}.{field}", "same", (f"{name}.{accountant}_{field}",), unit, words)
     tight = next((one for one in ("closed_form", "prv") if one in worst["accountants"]), None)
     if tight and "pld" in worst["accountants"]:
         of = (f"accountant.{tight}.epsilon", "accountant.pld.epsilon")
@@ -250,39 +214,11 @@ def _transcripts(c: Collector) -> None:
             c.line(f"{name}.published", file, (published[-1], "/time_ms"), "ms since 1970", "when it was published")
 
 
-_REPORT = (
-    ("data.kind", "/data/kind", "", "simulated people, or a file of real ones"),
-    ("data.people", "/data/people", "people", "private people, those kept out of training included"),
-    ("report.scope", "/scope", "", "whose report: of all institutions pooled, or of one alone"),
-    ("privacy.reported_ple", "/privacy/ple_sigma", "sigma", "as the report says it"),
-    ("privacy.reported_epsilon", "/privacy/epsilon", "epsilon", "as the report says it"),
-    ("privacy.audited_ple", "/privacy/audited_ple_lower", "sigma", "least, as an attack on the training established"),
-    ("privacy.broken_epsilon", "/privacy/epsilon_if_aggregation_broken", "epsilon", "if aggregation was broken"),
-    ("federation.rounds", "/federation/rounds", "rounds", "private rounds that ran"),
-    ("attack.worst.rr", "/release/rr", "share", "records linked to the right person by the worst attack"),
-    ("attack.worst.rr_low", "/release/rr_ci95/0", "share", "lower end of its 95 % interval"),
-    ("attack.worst.rr_high", "/release/rr_ci95/1", "share", "upper end of its 95 % interval"),
-    ("attack.known_institution.rr", "/release/rr_known_institution", "share", "the same where the institution is known"),
-    ("attack.candidates", "/release/candidates", "people", "candidates for each record"),
-    ("attack.chance", "/release/chance", "share", "right by chance"),
-    ("release.method", "/release/method", "", "how records were released"),
-    ("release.dp", "/release/dp", "", "whether records are differentially private"),
-    ("release.k", "/release/min_group_size", "people", "least group found that shares one record"),
-    ("release.patterns", "/release/patterns", "records", "different records"),
-    ("release.entropy_bits", "/release/entropy_bits", "bits", "entropy of the record of a random person"),
-    ("release.retained", "/release/retained_fraction", "share", "cells that show a genotype"),
-    ("utility.released", "/release/utility_auc", "", "of the release, held-out people"),
-    ("utility.raw", "/release/raw_auc", "", "of raw genotypes, the same people"),
-    ("utility.ratio", "/release/utility_ratio", "", "released over raw"),
-    ("phenotype.simulated", "/phenotype/simulated", "", "whether the phenotype is made up"),
-)
-
-
 def _report(c: Collector) -> None:
     report = c.document("report.json")
     if report is None:
         return
-    for name, at, unit, words in _REPORT:
+    for name, at, unit, words in REPORT:
         if _has(report, at):
             c.file(name, "report.json", at, unit, words)
     for attack in report["release"]["rr_by_attack"]:
@@ -295,22 +231,11 @@ def _report(c: Collector) -> None:
             c.file(f"{name}.{field}", "report.json", f"/attributes/{place}/{field}", "share", words)
 
 
-_DETAILS = (
-    ("membership.auc", "/membership/auc", "", "telling who is in the file from who is not, worst attack"),
-    ("membership.tpr", "/membership/tpr_at_low_fpr", "share", "members named at the rate of false alarms below"),
-    ("membership.fpr", "/membership/fpr", "share", "rate of false alarms"),
-    ("recovery.accuracy", "/harder/recovery/accuracy", "share", "genotypes of a person named right from the record"),
-    ("recovery.panel_accuracy", "/harder/recovery/panel_accuracy", "share", "without the record, from the panel"),
-    ("groups.inferred", "/harder/groups/inferred", "", "groups are clusters of genotypes, not given ones"),
-    ("groups.worst_ratio", "/harder/groups/ratio", "", "worst group's rate over the mean"),
-)
-
-
 def _details(c: Collector) -> None:
     details = c.document("details.json")
     if details is None:
         return
-    for name, at, unit, words in _DETAILS:
+    for name, at, unit, words in DETAILS:
         if _has(details, at):
             c.file(name, "details.json", at, unit, words)
     groups = ((details.get("harder") or {}).get("groups") or {}).get("groups", ())

@@ -1,6 +1,6 @@
 """Verifier of a dossier. One file: Python's standard library and `cryptography`, nothing of those who made the dossier.
 
-    python verify.py [FOLDER] [--roster SHA256] [--json]
+    python verify.py [FOLDER] [--roster SHA256]
 
 It recomputes every digest, signature, Merkle proof and derived number, and bounds the epsilon of each composition from
 both sides with its own arithmetic. What it cannot do: see that a whole dossier was made up by somebody who holds all
@@ -8,27 +8,25 @@ keys. So compare the roster's digest with each institution (`--roster` refuses a
 stands on no signature of an institution is said to.
 
 Exit code 0: nothing found; 6: something was, each named with where it is; 2: it is no dossier.
-
-Formats: RFC 6962 trees, C2SP signed notes and cosignatures, RFC 6901 pointers, Ed25519 (RFC 8032).
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
-import binascii
 import decimal
 import functools
 import hashlib
+import itertools
 import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -37,9 +35,6 @@ MANIFEST, SIGNATURE, STATEMENTS = "dossier.json", "dossier.sig", "statements.jso
 SIGNED = b"afml dossier v1\n"
 FORMAT = 1
 MARGIN = 1e-6  # relative: what is stated was rounded by another machine's arithmetic
-
-
-# Digests, signatures, trees
 
 
 def canonical(value: object) -> bytes:
@@ -83,37 +78,12 @@ def roots(leaves: Sequence[bytes]) -> list[bytes]:
     return found
 
 
-def included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
-    """An inclusion proof (RFC 9162, section 2.1.3.2)."""
-    first, last, value = index, size - 1, leaf
+def _climb(first: int, last: int, start: bytes, path: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+    """Roots of the smaller and of the larger tree that a path leads to (RFC 9162, sections 2.1.3.2 and 2.1.4.2)."""
+    before = after = start
     for step in path:
         if last == 0:
-            return False
-        if first & 1 or first == last:
-            value = _node(step, value)
-            while not first & 1 and first:
-                first, last = first >> 1, last >> 1
-        else:
-            value = _node(value, step)
-        first, last = first >> 1, last >> 1
-    return 0 <= index < size and last == 0 and value == root
-
-
-def consistent(old: tuple[int, bytes], new: tuple[int, bytes], path: Sequence[bytes]) -> bool:
-    """A consistency proof of two (size, root) (RFC 9162, section 2.1.4.2)."""
-    (old_size, old_root), (size, root) = old, new
-    if old_size == size or old_size == 0:
-        return not path and (old_root == root or old_size == 0 < size)
-    steps = [old_root, *path] if old_size & (old_size - 1) == 0 else list(path)
-    if old_size > size or not steps:
-        return False
-    first, last = old_size - 1, size - 1
-    while first & 1:
-        first, last = first >> 1, last >> 1
-    before = after = steps[0]
-    for step in steps[1:]:
-        if last == 0:
-            return False
+            return None
         if first & 1 or first == last:
             before, after = _node(step, before), _node(step, after)
             while not first & 1 and first:
@@ -121,7 +91,25 @@ def consistent(old: tuple[int, bytes], new: tuple[int, bytes], path: Sequence[by
         else:
             after = _node(after, step)
         first, last = first >> 1, last >> 1
-    return last == 0 and (before, after) == (old_root, root)
+    return (before, after) if last == 0 else None
+
+
+def included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
+    """An inclusion proof."""
+    found = _climb(index, size - 1, leaf, path) if 0 <= index < size else None
+    return found is not None and found[1] == root
+
+
+def consistent(old: tuple[int, bytes], new: tuple[int, bytes], path: Sequence[bytes]) -> bool:
+    """A proof that the tree of one (size, root) begins with that of another one."""
+    (old_size, old_root), (size, root) = old, new
+    if old_size == size or old_size == 0:
+        return not path and (old_root == root or old_size == 0 < size)
+    steps = [old_root, *path] if old_size & (old_size - 1) == 0 else list(path)
+    first, last = old_size - 1, size - 1
+    while first & 1:
+        first, last = first >> 1, last >> 1
+    return old_size < size and bool(steps) and _climb(first, last, steps[0], steps[1:]) == (old_root, root)
 
 
 @dataclass(frozen=True)
@@ -136,11 +124,7 @@ class Note:
 
     @classmethod
     def read(cls, note: str) -> Note:
-        """Parse; signatures are not checked.
-
-        Raises:
-            ValueError: Not a signed note.
-        """
+        """Parse, signatures unchecked, or ValueError."""
         text, blank, tail = note.partition("\n\n")
         origin, size, root = text.split("\n")
         if not blank or not size.isdecimal():
@@ -159,18 +143,15 @@ class Note:
             for name, payload in self.lines
         )
 
-    def countersigned(self, name: str, key: str) -> int | bool | None:
-        """Unix seconds at which `name` countersigned it; False: a line that does not verify; None: no line."""
+    def countersigned(self, name: str, key: str) -> int | None:
+        """Unix seconds at which `name` countersigned it; 0: a line that does not verify; None: no line."""
         identity = hashlib.sha256(name.encode() + b"\n\x04" + bytes.fromhex(key)).digest()[:4]
         for its, payload in self.lines:
             if its == name and payload[:4] == identity:
                 seconds = int.from_bytes(payload[4:12], "big")
                 message = f"cosignature/v1\ntime {seconds}\n{self.text}".encode()
-                return seconds if signed(key, payload[12:], message) else False
+                return seconds if signed(key, payload[12:], message) else 0
         return None
-
-
-# Bounds of a composition
 
 
 CELLS = 1 << 15
@@ -183,6 +164,17 @@ _EXACT = decimal.Context(prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=deci
 
 def _phi(x: float) -> float:
     return 0.5 * math.erfc(-x / math.sqrt(2))
+
+
+def _bisected(below: Callable[[float], bool], high: float = 0.0) -> tuple[float, float]:
+    """Two neighbours of which only the first is `below`; without an upper end one is looked for."""
+    low, high = 0.0, high or 1.0
+    while below(high):
+        low, high = high, 2 * high
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if below(middle) else (low, middle)
+    return low, high
 
 
 @dataclass(frozen=True)
@@ -201,11 +193,11 @@ class Losses:
 
     def coarser(self) -> Losses:
         """On a grid of twice the step."""
-        start = self.first - (self.first % 2 == (0 if self.up else 1))  # up: (odd, even) -> even; down: (even, odd) -> even
+        start = self.first - (self.first % 2 != self.up)  # pairs are (odd, even) on the way up, else (even, odd)
         padded = [0] * (self.first - start) + self.masses
         padded += [0] * (len(padded) % 2)
         pairs = [a + b for a, b in zip(padded[::2], padded[1::2], strict=True)]
-        return self._with(2 * self.step, (start + 1) // 2 if self.up else start // 2, pairs, self.infinite)
+        return replace(self, step=2 * self.step, first=(start + self.up) // 2, masses=pairs)
 
     def plus(self, other: Losses) -> Losses:
         """The sum of two independent losses."""
@@ -214,27 +206,21 @@ class Losses:
             a = a.coarser()
         while b.step < a.step:
             b = b.coarser()
-        product = str(_EXACT.multiply(_packed(a.masses), _packed(b.masses)))
         count = len(a.masses) + len(b.masses) - 1
-        product = product.zfill(count * _DIGITS)
+        numbers = ["".join([f"{mass:0{_DIGITS}d}" for mass in one.masses]) for one in (a, b)]
+        product = str(_EXACT.multiply(*map(_EXACT.create_decimal, numbers))).zfill(count * _DIGITS)
         sums = [int(product[at : at + _DIGITS]) for at in range(0, count * _DIGITS, _DIGITS)]
         masses = [-(-one // _ONE) if self.up else one // _ONE for one in sums]
-        whole = a._with(a.step, a.first + b.first, masses, a.infinite + b.infinite).trimmed()
+        whole = replace(a, first=a.first + b.first, masses=masses, infinite=a.infinite + b.infinite).trimmed()
         while len(whole.masses) > CELLS:
             whole = whole.coarser()
         return whole
 
     def times(self, count: int) -> Losses:
         """The sum of `count` independent losses of this kind."""
-        whole, square = None, self
-        while True:
-            if count & 1:
-                whole = square if whole is None else whole.plus(square)
-            count >>= 1
-            if not count:
-                assert whole is not None
-                return whole
-            square = square.plus(square)
+        half = self.times(count // 2) if count > 1 else self
+        twice = half.plus(half) if count > 1 else self
+        return twice.plus(self) if count > 1 and count & 1 else twice
 
     def trimmed(self) -> Losses:
         """Without tails that hold next to nothing."""
@@ -245,22 +231,8 @@ class Losses:
         while right > left + 1 and high + self.masses[right - 1] <= _TAIL:
             right, high = right - 1, high + self.masses[right - 1]
         masses = self.masses[left:right]
-        if self.up:
-            masses[0] += low
-        else:
-            masses[-1] += high
-        return self._with(self.step, self.first + left, masses, self.infinite + (high if self.up else 0))
-
-    def profile(self) -> Profile:
-        """delta as a function of epsilon."""
-        return Profile(self)
-
-    def _with(self, step: float, first: int, masses: list[int], infinite: int) -> Losses:
-        return Losses(step, first, masses, infinite, self.up)
-
-
-def _packed(masses: Sequence[int]) -> decimal.Decimal:
-    return _EXACT.create_decimal("".join([f"{one:0{_DIGITS}d}" for one in masses]))
+        masses[0 if self.up else -1] += low if self.up else high
+        return replace(self, first=self.first + left, masses=masses, infinite=self.infinite + high * self.up)
 
 
 class Profile:
@@ -268,14 +240,9 @@ class Profile:
 
     def __init__(self, losses: Losses) -> None:
         self._losses = losses
-        above = weighted = 0.0
-        self._above, self._weighted = [0.0], [0.0]
-        for at in range(len(losses.masses) - 1, -1, -1):
-            mass = losses.masses[at] / _ONE
-            above += mass
-            weighted += mass * math.exp(-(losses.first + at) * losses.step)
-            self._above.append(above)
-            self._weighted.append(weighted)
+        cells = [(mass / _ONE, (losses.first + at) * losses.step) for at, mass in enumerate(losses.masses)][::-1]
+        self._above = [0.0, *itertools.accumulate(mass for mass, _ in cells)]
+        self._weighted = [0.0, *itertools.accumulate(mass * math.exp(-loss) for mass, loss in cells)]
 
     def delta(self, epsilon: float) -> float:
         """At an epsilon >= 0."""
@@ -287,28 +254,19 @@ class Profile:
 
     def epsilon(self, delta: float) -> float:
         """Smallest epsilon with no more than that delta; a hair above it where this bounds from above."""
-        low, high = 0.0, max(0.0, (self._losses.first + len(self._losses.masses)) * self._losses.step)
-        if self.delta(low) <= delta:
-            return 0.0
-        if self.delta(high) > delta:
-            return math.inf if self._losses.up else high
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.delta(middle) > delta else (low, middle)
-        return high if self._losses.up else low
+        top = max(0.0, (self._losses.first + len(self._losses.masses)) * self._losses.step)
+        if self.delta(0.0) <= delta or self.delta(top) > delta:
+            return 0.0 if self.delta(0.0) <= delta else math.inf if self._losses.up else top
+        return _bisected(lambda epsilon: self.delta(epsilon) > delta, top)[self._losses.up]
 
 
-Tails = Callable[[float], tuple[float, float]]
-"""Of a loss: the chance of no more than that, and of more."""
-
-
-def _spread(tails: Tails, low: float, high: float, up: bool) -> Losses:
-    """The loss with these tails, between `low` and `high`, on some CELLS cells."""
+def _spread(tails: Callable[[float], tuple[float, float]], low: float, high: float, up: bool) -> Losses:
+    """The loss with these chances of no more than a value and of more, on some CELLS cells."""
     step = 2.0 ** math.ceil(math.log2((high - low) / CELLS))  # so that any two grids fit each other
     first = math.floor(low / step)
     edges = [tails((first + at) * step) for at in range(math.ceil(high / step) - first + 2)]
     masses = []
-    for (below, above), (next_below, next_above) in zip(edges, edges[1:], strict=False):
+    for (below, above), (next_below, next_above) in itertools.pairwise(edges):
         mass = next_below - below if below < 0.5 else above - next_above
         slack = min(_RELATIVE * min(next_below, above), _ABSOLUTE) * _ONE + 1
         masses.append(max(0, round(mass * _ONE + (slack if up else -slack))))
@@ -361,80 +319,55 @@ def gdp_delta(mu: float, epsilon: float) -> float:
 
 def gdp_epsilon(mu: float, delta: float) -> float:
     """epsilon of mu-GDP at delta."""
-    low, high = 0.0, 1.0
-    while gdp_delta(mu, high) > delta:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if gdp_delta(mu, middle) > delta else (low, middle)
-    return high
+    return _bisected(lambda epsilon: gdp_delta(mu, epsilon) > delta)[1] if mu and gdp_delta(mu, 0.0) > delta else 0.0
 
 
 def gdp_mu(epsilon: float, delta: float) -> float:
     """mu of the GDP curve through a point."""
-    if delta <= 0 or not math.isfinite(epsilon):
+    if delta <= 0 or delta >= 1 or not math.isfinite(epsilon):
         return 0.0 if delta <= 0 else math.inf
-    if delta >= 1:
-        return math.inf
-    low, high = 0.0, 1.0
-    while gdp_delta(high, epsilon) < delta:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if gdp_delta(middle, epsilon) < delta else (low, middle)
-    return high
+    return _bisected(lambda mu: gdp_delta(mu, epsilon) < delta)[1]
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """Of what is composed as fixed: epsilon at delta, and PLE (smallest mu whose GDP curve is above it), from both sides."""
+class Bounds(NamedTuple):
+    """Of what is composed as fixed, from both sides: epsilon at delta, and PLE, in sigma."""
 
     epsilon: tuple[float, float]
     ple: tuple[float, float]
 
 
-Composition = Mapping[tuple[float, float], int]
+Steps: TypeAlias = Counter[tuple[float, float]]
 """(sample rate, noise multiplier) -> steps."""
 
 
-def bounds(composition: Composition, delta: float) -> Bounds:
+def bounds(composition: Steps, delta: float) -> Bounds:
     """Own bounds; full batches alone are exact."""
     return _bounds(tuple(sorted((q, z, n) for (q, z), n in composition.items() if n)), delta)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _bounds(parts: tuple[tuple[float, float, int], ...], delta: float) -> Bounds:
     mu = math.sqrt(math.fsum(n / z**2 for q, z, n in parts if q == 1))
     sampled = [(q, z, n) for q, z, n in parts if q < 1]
     if not sampled:
-        epsilon = gdp_epsilon(mu, delta) if mu else 0.0
-        return Bounds((epsilon, epsilon), (mu, mu))
+        return Bounds((gdp_epsilon(mu, delta),) * 2, (mu, mu))
     found: dict[bool, list[Profile]] = {True: [], False: []}
     for up in found:
         for adding in (False, True):
             whole = [_subsampled(q, z, adding, up).trimmed().times(n) for q, z, n in sampled]
             whole += [_gaussian(mu, up)] if mu else []
-            found[up].append(functools.reduce(Losses.plus, whole).profile())
+            found[up].append(Profile(functools.reduce(Losses.plus, whole)))
     low, high = (max(one.epsilon(delta) for one in found[up]) for up in (False, True))
     at = [low * i / 128 for i in range(129)]
     least = max(gdp_mu(e, max(one.delta(e) for one in found[False])) for e in at) if low > 0 else 0.0
-    if not math.isfinite(high):
-        return Bounds((low, high), (least, math.inf))
-    at = [high * i / 512 for i in range(513)]
-    tops = zip(at, at[1:], strict=False)  # between two points delta is at most that of the first
+    at = [high * i / 512 for i in range(513)] if math.isfinite(high) else [0.0, math.inf]
+    tops = itertools.pairwise(at)  # between two points delta is at most that of the first
     most = max(gdp_mu(b, max(one.delta(a) for one in found[True])) for a, b in tops)
     return Bounds((low, high), (least, most))
 
 
-# Statements
-
-
 def pointed(document: Any, at: str) -> Any:
-    """What a JSON pointer (RFC 6901) leads to.
-
-    Raises:
-        LookupError: Nothing is there.
-    """
+    """What a JSON pointer (RFC 6901) leads to, or LookupError."""
     for part in at.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(document, dict):
@@ -446,14 +379,9 @@ def pointed(document: Any, at: str) -> Any:
     return document
 
 
-_DAY_MS = 86_400_000
-
-
-def _ends(limit: float, spent: float, first: float, last: float) -> float | None:
-    """When squares of sigma, spent at the pace between two times, reach the limit; null under 30 days of pace."""
-    if last - first < 30 * _DAY_MS or spent <= 0:
-        return None
-    return math.floor(first + (last - first) * (limit / spent) ** 2)
+def _ends(limit: float, spent: float, first: int, last: int) -> int | None:
+    """When squares of sigma, spent at the pace between two times (ms), reach the limit; null under 30 days of pace."""
+    return None if last - first < 30 * 86_400_000 else math.floor(first + (last - first) * (limit / spent) ** 2)
 
 
 RULES: dict[str, Callable[..., Any]] = {
@@ -470,17 +398,404 @@ RULES: dict[str, Callable[..., Any]] = {
 }
 
 
-def derive(rule: str, values: Sequence[Any]) -> Any:
-    """What follows from values by a rule.
-
-    Raises:
-        LookupError: There is no such rule.
-    """
-    return RULES[rule](*values)
-
-
 def same(stated: Any, found: Any) -> bool:
     """Whether two values are the same, but for the last digits of a computed number."""
     if isinstance(stated, float) and isinstance(found, float):
         return math.isclose(stated, found, rel_tol=1e-12, abs_tol=1e-300)
     return type(stated) is type(found) and bool(stated == found)
+
+
+class Finding(NamedTuple):
+    """Something wrong: which kind, where, and what."""
+
+    code: str
+    where: str
+    problem: str
+
+
+Entry: TypeAlias = dict[str, Any]
+
+
+@dataclass
+class Ledger:
+    """A ledger of the dossier: whose, its entries, and in words what vouches for them."""
+
+    name: str
+    member: Entry
+    raw: list[bytes]
+    bodies: list[Entry]
+    vouched: str = "signed by nobody"
+
+    def __post_init__(self) -> None:
+        self.node, self.owner = self.member.get("node"), self.member.get("name", "nobody on the roster")
+        self.leaves = [entry_hash(line) for line in self.raw]
+        self.roots = roots(self.leaves)
+        self.lost = {body["run"] for body in self.of("closing") if body["reason"] == "lost"}
+
+    def of(self, *kinds: str) -> list[Entry]:
+        """Entries of some kinds."""
+        return [body for body in self.bodies if body["kind"] in kinds]
+
+    def composition(self, enrolment: str | None = None, run: str | None = None) -> Steps:
+        """Steps that an enrolment (a run) spent; of a lost run its whole plan."""
+        spent: dict[str, Steps] = {}
+        for body in self.of("spend"):
+            if enrolment in (None, body["enrolment"]) and run in (None, body["run"]):
+                spent.setdefault(body["run"], Counter()).update(steps_of([body["mechanism"]]))
+        for body in self.of("reservation"):
+            if body["run"] in self.lost and enrolment in (None, body["enrolment"]) and run in (None, body["run"]):
+                spent[body["run"]] = steps_of(body["plan"]) | spent.get(body["run"], Counter())
+        return sum(spent.values(), Counter())
+
+    def signed_head(self, note: Note) -> bool:
+        """Whether its owner signed a head, by the key and the name that it had at that size."""
+        key, origin = self.member.get("signing_key", ""), f"afml/{self.name}"
+        for body in reversed(self.bodies[note.size :]):
+            if body["kind"] in ("succession", "import"):
+                key, origin = body["old_key"], body.get("origin", origin)
+        return note.origin == origin and note.signed_by(key)
+
+    def holds(self, note: Note) -> bool:
+        """Whether a head is of its history."""
+        return note.size < len(self.roots) and self.roots[note.size] == note.root
+
+
+def steps_of(events: Sequence[Entry]) -> Steps:
+    """(sample rate, noise multiplier) -> steps of events in entries."""
+    found: Steps = Counter()
+    for event in events:
+        kind = float(event.get("sample_rate", 1.0)), float(event["noise_multiplier"])
+        found[kind] += int(event.get("steps", 1))
+    return found
+
+
+def keys_of(member: Entry) -> tuple[list[str], str]:
+    """The signing keys of an institution, and the name of its ledger."""
+    keys = [*(change["key"] for change in member["lineage"]), member["signing_key"]]
+    return keys, sha256(bytes.fromhex(keys[0]))[:32]
+
+
+class Check:
+    """One verification of a dossier; `roster` is the SHA-256 that roster.json must have, None any."""
+
+    def __init__(self, folder: Path, roster: str | None = None) -> None:
+        self.folder, self.pinned, self.roster = folder, roster, dict[str, Any]()
+        self.findings, self.checked, self.unchecked = list[Finding](), list[str](), list[str]()
+        self.ledgers, self.transcripts = dict[str, Ledger](), dict[str, list[bytes]]()
+        self.said, self.stands = dict[str, Any](), list[tuple[str, Any, str, str]]()
+        self.sealed = "which nobody signed"
+
+    def require(self, holds: bool, code: str, where: str, problem: str) -> bool:
+        """Record a finding unless something holds."""
+        if not holds:
+            self.findings.append(Finding(code, where, problem))
+        return holds
+
+    def json(self, file: str) -> Any:
+        """A JSON file of the dossier; None where there is none."""
+        path = self.folder / file
+        return json.loads(path.read_bytes()) if path.is_file() else None
+
+    def run(self) -> Check:
+        """Everything, in order; later parts rest on earlier ones."""
+        parts = (
+            self._roster, self._files, self._run, self._ledgers, self._transcripts, self._statements, self._proofs,
+            self._bounds, self._links,
+        )  # fmt: skip
+        for part in parts:
+            try:
+                part()
+            except (LookupError, TypeError, ValueError, AttributeError, OSError, RecursionError) as error:
+                self.require(False, "unreadable", part.__name__.strip("_"), f"{type(error).__name__}: {error}")
+        return self
+
+    def _roster(self) -> None:
+        self.roster, data = self.json("roster.json"), (self.folder / "roster.json").read_bytes()
+        message = b"afml roster v1" + hashlib.sha256(canonical(self.roster)).digest()
+        ok = signed(self.roster["coordinator_key"], (self.folder / "roster.sig").read_bytes(), message)
+        self.require(ok, "unsigned-roster", "roster.json", "the coordinator that it names did not sign it")
+        problem = f"has SHA-256 {sha256(data)}, not {self.pinned}"
+        self.require(self.pinned in (None, sha256(data)), "other-roster", "roster.json", problem)
+        for member in self.roster["members"]:
+            keys, where = keys_of(member)[0], f"roster.json, node {member['node']}"
+            for change, after in zip(member["lineage"], keys[1:], strict=True):
+                message = b"afml/v1/key-change\n" + canonical({"founder": keys[0], "key": after})
+                ok = signed(change["key"], bytes.fromhex(change["signature"]), message)
+                self.require(ok, "unsigned-roster", where, "a key did not sign the next")
+        self.checked.append(f"roster of consortium {self.roster['consortium']}, SHA-256 {sha256(data)}")
+        if self.pinned is None:
+            self.unchecked.append(
+                "whether this is the institutions' roster: compare its SHA-256 with theirs (--roster)"
+            )
+
+    def _files(self) -> None:
+        manifest = self.json(MANIFEST)
+        self.require(manifest["format"] == FORMAT, "unreadable", MANIFEST, f"is not of format {FORMAT}")
+        listed = {one["file"]: one["sha256"] for one in manifest["files"]}
+        there = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()}
+        for file in sorted(there - {*listed, MANIFEST, SIGNATURE}):
+            self.require(False, "added-file", file, "is not in the manifest")
+        for file, digest in sorted(listed.items()):
+            if self.require(file in there, "missing-file", file, "is in the manifest and not here"):
+                ok = sha256((self.folder / file).read_bytes()) == digest
+                self.require(ok, "changed-file", file, f"does not have the SHA-256 {digest[:16]} of the manifest")
+        self.checked.append(f"{len(listed)} files against the manifest")
+        if manifest.get("signer") is None:
+            self.unchecked.append("the manifest: no institution signed it")
+            return
+        member = next(one for one in self.roster["members"] if one["node"] == manifest["signer"]["node"])
+        signature = self.folder / SIGNATURE
+        message = SIGNED + (self.folder / MANIFEST).read_bytes()
+        ok = signature.is_file() and signed(member["signing_key"], signature.read_bytes(), message)
+        if self.require(ok, "unsigned-dossier", MANIFEST, f"{member['name']} did not sign it as it is"):
+            self.sealed = f"which {member['name']} signed"
+            self.checked.append(f"the manifest, signed by {member['name']} (node {member['node']})")
+
+    def _run(self) -> None:
+        if (run := self.json("run.json")) is None:
+            return
+        digest, signature = sha256(canonical(run)), (self.folder / "run.sig").read_bytes()
+        message = b"afml/v1/run-config\n" + canonical({"config": digest})
+        ok = signed(self.roster["coordinator_key"], signature, message)
+        self.require(ok, "unsigned-run", "run.json", "the coordinator on the roster did not sign it")
+        self.checked.append(f"run {run['run']}, configuration {digest[:16]}, signed by the coordinator")
+
+    def _ledgers(self) -> None:
+        members = {keys_of(member)[1]: member for member in self.roster["members"]}
+        for folder in sorted((self.folder / "ledgers").glob("*")):
+            file, raw = f"ledgers/{folder.name}", (folder / "entries.jsonl").read_bytes().split(b"\n")[:-1]
+            ledger = Ledger(folder.name, members.get(folder.name, {}), raw, [json.loads(line) for line in raw])
+            self.ledgers[folder.name] = ledger
+            self.require(folder.name in members, "unknown-ledger", file, "is of nobody on the roster")
+            self._heads(ledger, folder)
+            _entries(self, ledger)
+            if ledger.lost:
+                self.unchecked.append(f"ledger of {ledger.owner}: rounds of {sorted(ledger.lost)}, charged as planned")
+            if ledger.of("succession", "import"):
+                self.unchecked.append(f"ledger of {ledger.owner}: who vouched for its change of keys")
+
+    def _heads(self, ledger: Ledger, folder: Path) -> None:
+        """The newest head, those that others keep, and who countersigned."""
+        file, size = f"ledgers/{ledger.name}", len(ledger.leaves)
+        files = [folder / "head.txt", *sorted(folder.glob("kept/*.txt"))]
+        notes = [Note.read(path.read_text(encoding="utf-8")) for path in files]
+        ok = notes[0].size == size and ledger.holds(notes[0])
+        self.require(ok, "edited-ledger", f"{file}/entries.jsonl", f"its {size} entries are not those of head.txt")
+        vouched: dict[str, tuple[int, int]] = {}
+        for path, note in zip(files, notes, strict=True):
+            where = path.relative_to(self.folder).as_posix()
+            if self.require(ledger.signed_head(note), "wrong-key", where, f"{ledger.owner} did not sign it") and ok:
+                self.require(ledger.holds(note), "forked-head", where, "is of another history, or of a longer one")
+            for member in self.roster["members"]:
+                keys, name = keys_of(member)
+                for key in keys if name != ledger.name else ():
+                    seconds = note.countersigned(f"afml/{name}", key)
+                    problem = f"that of {member['name']} does not verify"
+                    if self.require(seconds != 0, "bad-countersignature", where, problem) and seconds:
+                        vouched[member["name"]] = max(vouched.get(member["name"], (0, 0)), (note.size, seconds))
+        ledger.vouched = f"head of {size} entries signed by {ledger.owner}" + "".join(
+            f"; countersigned by {name} at {at} entries, {datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M UTC}"
+            for name, (at, seconds) in sorted(vouched.items())
+        )
+        self.checked.append(f"ledger of {ledger.owner}: {ledger.vouched}; {len(files) - 1} kept heads")
+
+    def _transcripts(self) -> None:
+        for path in sorted((self.folder / "transcripts").glob("*.jsonl")):
+            file, previous, records = f"transcripts/{path.name}", "0" * 64, []
+            self.transcripts[file] = path.read_bytes().split(b"\n")[:-1]
+            for number, line in enumerate(self.transcripts[file], 1):
+                record, where = json.loads(line), f"{file}, line {number}"
+                signature = bytes.fromhex(record.pop("signature"))
+                ok = signed(self.roster["aggregator_key"], signature, b"afml transcript v1\n" + canonical(record))
+                self.require(ok, "unsigned-line", where, "the aggregator on the roster did not sign it")
+                self.require(record["previous"] == previous, "broken-chain", where, "does not follow the one before it")
+                previous = sha256(line)
+                records += [record] if "cohort" in record else []
+            for ledger in self.ledgers.values():
+                _published(self, ledger, records, file)
+            self.checked.append(
+                f"{file}: {len(self.transcripts[file])} lines signed by the aggregator, and each ledger"
+            )
+        if not self.transcripts:
+            self.unchecked.append("no transcript is here: runs that a ledger hides cannot be seen")
+
+    def _statements(self) -> None:
+        for one in self.json(STATEMENTS):
+            where = f"{STATEMENTS}, {one['id']}"
+            try:
+                found, ground = _ground(self, one["pointer"])
+            except (LookupError, TypeError, ValueError, OSError):
+                self.require(False, "lost-ground", where, "what it stands on is not here as it was")
+                continue
+            problem = f"says {one['value']!r}, what it stands on says {found!r}"
+            self.require(same(one["value"], found), "changed-statement", where, problem)
+            self.require(one["id"] not in self.said, "changed-statement", where, "is said twice")
+            self.said[one["id"]] = one["value"]
+            self.stands.append((one["id"], one["value"], one["unit"], ground))
+        self.checked.append(f"{len(self.said)} statements against what they stand on")
+
+    def _proofs(self) -> None:
+        proofs, pointers = self.json("proofs.json"), [one["pointer"] for one in self.json(STATEMENTS)]
+        wanted = {(one["ledger"], one["index"]) for one in pointers if one["kind"] == "ledger"}
+        for name, index in sorted(wanted):
+            ledger, path = self.ledgers[name], proofs[name]["inclusion"].get(str(index), ["00"])
+            size, steps = len(ledger.leaves), [bytes.fromhex(step) for step in path]
+            ok = index < size and included(ledger.leaves[index], index, size, steps, ledger.roots[size])
+            where = f"proofs.json, ledger of {ledger.owner}, entry {index}"
+            self.require(ok, "wrong-proof", where, "does not lead to the root that the head signs")
+        for name, ledger in self.ledgers.items():
+            for one in proofs[name]["consistency"]:
+                old, new = (one["size"], ledger.roots[one["size"]]), (len(ledger.leaves), ledger.roots[-1])
+                where = f"proofs.json, ledger of {ledger.owner}, head of {one['size']} entries"
+                ok = consistent(old, new, [bytes.fromhex(step) for step in one["path"]])
+                self.require(ok, "wrong-proof", where, "does not lead to the newest head")
+        self.checked.append(f"{len(wanted)} inclusion proofs, and of every kept head that the newest one extends it")
+
+    def _bounds(self) -> None:
+        """No statement may be below what its own ledger's spends come to at least."""
+        run, report = self.json("run.json"), self.json("report.json")
+        for ledger in self.ledgers.values():
+            spends = ledger.of("spend")
+            if any(body["insecure"] for body in spends):
+                self.unchecked.append(f"ledger of {ledger.owner}: a simulation is in it, which nothing bounds")
+                continue
+            for enrolment, last in {body["enrolment"]: body for body in spends}.items():
+                delta, name = float(last["lifetime"]["delta"]), f"budget.{enrolment[:12]}"
+                (low, high), (least, most) = own = bounds(ledger.composition(enrolment), delta)
+                for one in ("spent", "recorded", "prv", "pld", "rdp", "closed_form"):
+                    self._above(f"{name}.{one}", own)
+                told = f"epsilon in [{low:.4f}, {high:.4f}] at delta {delta:g}, PLE in [{least:.4f}, {most:.4f}] sigma"
+                self.checked.append(f"enrolment {enrolment[:12]} of {ledger.owner}, by own arithmetic: {told}")
+            for body in ledger.of("audit"):
+                steps, where = ledger.composition(run=body["run"]), f"ledger of {ledger.owner}, entry {body['index']}"
+                most = bounds(steps, float(spends[-1]["lifetime"]["delta"])).ple[1] if steps else math.inf
+                problem = f"at least {body['mu_lower']:.4g} sigma by attack, at most {most:.4g} by composition"
+                self.require(body["mu_lower"] <= most * 1.02, "audit-exceeds-accounting", where, problem)
+            if run and report and not report["privacy"]["insecure"] and (steps := ledger.composition(run=run["run"])):
+                self._above("privacy.reported", bounds(steps, float(report["privacy"]["delta"])))
+
+    def _above(self, name: str, own: Bounds) -> None:
+        for kind, (low, _) in (("ple", own.ple), ("epsilon", own.epsilon)):
+            stated, problem = self.said.get(f"{name}_{kind}"), f"is below {low:.6g}, which it comes to at least"
+            ok = not isinstance(stated, int | float) or stated >= low * (1 - MARGIN)
+            self.require(ok, "below-bound", f"{STATEMENTS}, {name}_{kind}", problem)
+
+    def _links(self) -> None:
+        """Files that name each other."""
+        run, model, told = self.json("run.json"), self.json("model.json"), self.json("verification.json")
+        if run and model:
+            card = {"config_digest": sha256(canonical(run)), "task": run["task"], **model["card"]}
+            ok = card["config_digest"] == sha256(canonical(run)) and card["task"]["code"] == run["task"]["code"]
+            self.require(ok, "other-model", "model.json/card", "is of another run, or of another code than the run's")
+        for ledger in self.ledgers.values():
+            whose, found = f"ledger of {ledger.owner}", told[ledger.name]
+            ok = (found["entries"], found["root"]) == (len(ledger.leaves), ledger.roots[-1].hex())
+            self.require(ok, "other-verification", "verification.json", f"is not of the {whose} as it is here")
+            for one in found["findings"]:
+                self.require(False, "ledger-finding", f"{whose}, {one['where']}", f"{one['code']}: {one['problem']}")
+            for body in ledger.of("release") if run and model else ():
+                ok = body["run"] != run["run"] or body["model_digest"] == model["digest"]
+                self.require(
+                    ok, "other-model", f"{whose}, entry {body['index']}", "released by another than model.json"
+                )
+
+
+def _entries(check: Check, ledger: Ledger) -> None:
+    """Entries among each other: order, clock, and spends against the plans that were set aside for them."""
+    plans, spent, closed = dict[str, Steps](), dict[str, Steps](), set[str]()
+    seen, last = set[tuple[Any, ...]](), 0
+    for index, (raw, body) in enumerate(zip(ledger.raw, ledger.bodies, strict=True)):
+        where, run = f"ledgers/{ledger.name}/entries.jsonl, entry {index}", body.get("run", "")
+        ok = body["index"] == index and canonical(body) == raw
+        check.require(ok, "moved-entry", where, f"was written as entry {body['index']}")
+        check.require(body["time_ms"] >= last, "clock-set-back", where, "is earlier than the entry before it")
+        last = body["time_ms"]
+        if body["kind"] == "reservation":
+            plans[run] = steps_of(body["plan"])
+        elif body["kind"] == "closing":
+            closed.add(run)
+        elif body["kind"] == "spend":
+            attempt = run, body["round"], body["attempt"]
+            check.require(attempt not in seen, "duplicated-spend", where, f"round {attempt[1]} of run {run}, again")
+            seen.add(attempt)
+            ok = run in plans and run not in closed
+            check.require(ok, "unreserved-spend", where, f"no plan of run {run} was open")
+            spent.setdefault(run, Counter()).update(steps_of([body["mechanism"]]))
+            over = [n for kind, n in spent[run].items() if kind[0] < 1 and n > plans.get(run, Counter())[kind]]
+            check.require(not over, "beyond-plan", where, f"the plan of run {run} was used up")
+
+
+def _published(check: Check, ledger: Ledger, records: Sequence[Entry], file: str) -> None:
+    """What the aggregator published against what this ledger holds, and the receipts that came with it."""
+    spends, used = {(b["run"], b["round"], b["attempt"]): b for b in ledger.of("spend")}, set[int]()
+    for record in records:
+        if ledger.node not in record["cohort"] or record["run"] in ledger.lost:
+            continue
+        where = f"{file}, run {record['run']}, round {record['round']}, node {ledger.node}"
+        ok = len(set(record["cohort"])) >= record["quorum"]
+        check.require(ok, "quorum-broken", where, f"{len(record['cohort'])} institutions, quorum {record['quorum']}")
+        body = spends.get((record["run"], record["round"], record["attempt"]))
+        if not check.require(body is not None, "hidden-round", where, "was published, and is not in the ledger"):
+            continue
+        assert body is not None
+        own, published = body["mechanism"]["noise_multiplier"], record["noise_multiplier"]
+        ok = body["published_multiplier"] == published and own in (published, body["broken_multiplier"])
+        check.require(ok, "changed-noise-multiplier", where, f"accounted {own}, published {published}")
+        mine = {**body, "sample_rate": body["mechanism"].get("sample_rate", 1.0)}
+        for name in ("config_digest", "cohort", "phase", "noise", "clip_norm", "sample_rate"):
+            problem = f"{name}: {mine[name]}, published {record[name]}"
+            check.require(mine[name] == record[name], "changed-spend", where, problem)
+        if (receipt := record["receipts"].get(str(ledger.node))) is not None:
+            note, index = Note.read(receipt["checkpoint"]), receipt["index"]
+            ok = index == body["index"] and index not in used and receipt["leaf"] == ledger.leaves[index].hex()
+            check.require(ok, "wrong-receipt", where, f"entry {index} did not pay for it as it is here")
+            ok = ledger.signed_head(note) and ledger.holds(note)
+            check.require(ok, "forked-head", f"{where}, receipt", f"{ledger.owner} signed no such head of this history")
+            used.add(index)
+
+
+def _ground(check: Check, pointer: Entry) -> tuple[Any, str]:
+    """What a statement stands on says, and in words what that is; an error where it is not there as it was."""
+    kind, at, file = pointer["kind"], pointer.get("at", ""), pointer.get("file", "")
+    if kind == "ledger":
+        ledger, index = check.ledgers[pointer["ledger"]], pointer["index"]
+        if ledger.leaves[index].hex() != pointer["leaf"]:
+            raise LookupError("another entry")
+        return pointed(ledger.bodies[index], at), f"entry {index} of the ledger of {ledger.owner}, {ledger.vouched}"
+    if kind == "derived":
+        of = [check.said[one] for one in pointer["of"]]
+        return RULES[pointer["rule"]](*of), f"{pointer['rule']} of {', '.join(pointer['of'])}"
+    if kind == "transcript":
+        data, by = check.transcripts[file][pointer["line"] - 1], f"line {pointer['line']}, signed by the aggregator"
+    else:
+        data, by = (check.folder / file).read_bytes(), f"in this dossier, {check.sealed}"
+        by = "signed by the coordinator" if file in ("run.json", "roster.json") else by
+    if sha256(data) != pointer["sha256"]:
+        raise LookupError("other bytes")
+    return pointed(json.loads(data), at) if at else sha256(data), f"{file}{at}, {by}"
+
+
+def lines(found: Check) -> list[str]:
+    """What was found, for people."""
+    told = [f"{name} = {value} {unit}\n    stands on {ground}" for name, value, unit, ground in found.stands]
+    told += [f"checked {one}" for one in found.checked] + [f"not checked: {one}" for one in found.unchecked]
+    told += [f"{one.code} {one.where}: {one.problem}" for one in found.findings]
+    return [*told, f"{len(found.findings)} findings" if found.findings else "nothing found"]
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Verify a dossier without anything of those who made it.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent, help="the dossier")
+    parser.add_argument("--roster", help="SHA-256 of roster.json, as the institutions say it")
+    given = parser.parse_args()
+    if not (given.folder / MANIFEST).is_file():
+        print(f"{given.folder} holds no {MANIFEST}: it is no dossier", file=sys.stderr)
+        return 2
+    found = Check(given.folder, given.roster).run()
+    print("\n".join(lines(found)))
+    return 6 if found.findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

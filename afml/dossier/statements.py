@@ -1,7 +1,7 @@
 """What a dossier says, a number at a time, each with what it stands on.
 
-`statements.json` is the list. An id is a dotted name that stays the same from dossier to dossier, so that forms, pages and
-comparisons of several institutions' packs can ask for it.
+`statements.json` is the list. An id is a dotted name that stays the same from dossier to dossier, so that forms,
+pages and comparisons of several institutions' packs can ask for it.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("afml", "crypto", "node", "aggregator", "benchmarks", "tools", "tests")
 GENERATED = ("afml/wire/",)
 LINES, PARAMETERS, METHODS = 300, 6, 15
+#: A file that must be one: an auditor is handed it alone.
+ALONE = {"afml/dossier/standalone.py": 800}
 #: Functions that may have more parameters than that, in the whole product.
 MANY = 5
 
@@ -30,8 +32,8 @@ def _parsed() -> list[tuple[str, ast.Module]]:
 
 
 def test_no_file_is_longer_than_one_subject() -> None:
-    long = {path.name: n for path in _files() if (n := path.read_text(encoding="utf-8").count("\n")) > LINES}
-    assert not long
+    lengths = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8").count("\n") for path in _files()}
+    assert not {where: n for where, n in lengths.items() if n > ALONE.get(where, LINES)}
 
 
 def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

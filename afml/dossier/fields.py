@@ -1,0 +1,96 @@
+"""Fields of run.json, accounting.json, entries, report.json and details.json that statements are made of.
+
+Each is (id, JSON pointer, unit, words), or of entries (field, unit, words).
+"""
+
+RUN = (
+    ("run.name", "/run", "", "name of the run"),
+    ("run.sites", "/data/features", "features", "features a person has in the run (sites, of genotypes)"),
+    ("run.data_kind", "/data/kind", "", "kind of data"),
+    ("run.data_fingerprint", "/data/fingerprint", "", "digest of what all institutions' data have in common"),
+    ("run.k", "/quorum", "institutions", "fewest institutions whose updates are in a published sum"),
+    ("run.max_colluding", "/max_colluding", "institutions", "institutions that may pool what they know unharmed"),
+    ("run.noise", "/noise", "", "who adds the noise"),
+    ("run.backend", "/backend", "", "how updates are hidden in the sum"),
+    ("run.task", "/task/kind", "", "what was trained"),
+    ("run.task_version", "/task/version", "", "version of the task"),
+    ("run.budget.delta", "/budget/delta", "", "delta of the run's own limit"),
+    ("run.budget.ple", "/budget/ple_sigma", "sigma", "the run's own limit for a person"),
+    ("run.budget.epsilon", "/budget/epsilon", "epsilon", "the run's own limit for a person, in epsilon"),
+    (
+        "run.enrolments_per_person",
+        "/enrolments_per_person",
+        "institutions",
+        "institutions one person may be enrolled at",
+    ),
+    ("run.reserve_attempts", "/reserve_attempts", "rounds", "lost attempts a phase that the plan has room for"),
+    ("run.seed", "/seed", "", "seed of a simulation, which protects nobody; null: none"),
+    ("release.method_planned", "/task/settings/release/method", "", "how records are to be released"),
+    ("release.k_planned", "/task/settings/release/min_group_size", "people", "least group that shares one record"),
+)
+
+
+BUDGET = (
+    ("spent_ple", "/spent/ple_sigma", "sigma", "what the one of them who has spent most has spent at most"),
+    ("spent_epsilon", "/spent/epsilon", "epsilon", "the same as epsilon at that delta"),
+    ("committed", "/committed", "{unit}", "the same with what open runs have set aside"),
+    ("broken_ple", "/broken/ple_sigma", "sigma", "what was spent if aggregation was broken"),
+    ("broken_epsilon", "/broken/epsilon", "epsilon", "the same as epsilon"),
+)
+
+
+RELEASE = (
+    ("model_digest", "", "the model that planned it"), ("file_digest", "", "the released file"),
+    ("people", "people", "people in it"), ("patterns", "records", "different records in it"),
+    ("min_group_size", "people", "least group that was promised"),
+    ("smallest_joint_group", "people", "least group over all files of the same people"),
+)  # fmt: skip
+AGAIN = (
+    ("rr", "share", "re-identified by the worst attack of that day"),
+    ("rr_bound", "share", "most that its groups allow"),
+    ("smallest_joint_group", "people", "least joint group by then"), ("promised", "people", "that was promised"),
+)  # fmt: skip
+
+
+REPORT = (
+    ("data.kind", "/data/kind", "", "simulated people, or a file of real ones"),
+    ("data.people", "/data/people", "people", "private people, those kept out of training included"),
+    ("report.scope", "/scope", "", "whose report: of all institutions pooled, or of one alone"),
+    ("privacy.reported_ple", "/privacy/ple_sigma", "sigma", "as the report says it"),
+    ("privacy.reported_epsilon", "/privacy/epsilon", "epsilon", "as the report says it"),
+    ("privacy.audited_ple", "/privacy/audited_ple_lower", "sigma", "least, as an attack on the training established"),
+    ("privacy.broken_epsilon", "/privacy/epsilon_if_aggregation_broken", "epsilon", "if aggregation was broken"),
+    ("federation.rounds", "/federation/rounds", "rounds", "private rounds that ran"),
+    ("attack.worst.rr", "/release/rr", "share", "records linked to the right person by the worst attack"),
+    ("attack.worst.rr_low", "/release/rr_ci95/0", "share", "lower end of its 95 % interval"),
+    ("attack.worst.rr_high", "/release/rr_ci95/1", "share", "upper end of its 95 % interval"),
+    (
+        "attack.known_institution.rr",
+        "/release/rr_known_institution",
+        "share",
+        "the same where the institution is known",
+    ),
+    ("attack.candidates", "/release/candidates", "people", "candidates for each record"),
+    ("attack.chance", "/release/chance", "share", "right by chance"),
+    ("release.method", "/release/method", "", "how records were released"),
+    ("release.dp", "/release/dp", "", "whether records are differentially private"),
+    ("release.k", "/release/min_group_size", "people", "least group found that shares one record"),
+    ("release.patterns", "/release/patterns", "records", "different records"),
+    ("release.entropy_bits", "/release/entropy_bits", "bits", "entropy of the record of a random person"),
+    ("release.retained", "/release/retained_fraction", "share", "cells that show a genotype"),
+    ("utility.released", "/release/utility_auc", "", "of the release, held-out people"),
+    ("utility.raw", "/release/raw_auc", "", "of raw genotypes, the same people"),
+    ("utility.ratio", "/release/utility_ratio", "", "released over raw"),
+    ("phenotype.simulated", "/phenotype/simulated", "", "whether the phenotype is made up"),
+)
+
+
+DETAILS = (
+    ("membership.auc", "/membership/auc", "", "telling who is in the file from who is not, worst attack"),
+    ("membership.tpr", "/membership/tpr_at_low_fpr", "share", "members named at the rate of false alarms below"),
+    ("membership.fpr", "/membership/fpr", "share", "rate of false alarms"),
+    ("recovery.accuracy", "/harder/recovery/accuracy", "share", "genotypes of a person named right from the record"),
+    ("recovery.panel_accuracy", "/harder/recovery/panel_accuracy", "share", "without the record, from the panel"),
+    ("groups.inferred", "/harder/groups/inferred", "", "groups are clusters of genotypes, not given ones"),
+    ("groups.worst_ratio", "/harder/groups/ratio", "", "worst group's rate over the mean"),
+)
