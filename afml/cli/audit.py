@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from afml.cli.attack import attack
+from afml.cli.dossier import dossier, is_dossier, verify_dossier
 from afml.core.progress import console
 from afml.core.simulation import SIMULATION
 from afml.ledger.export import export as export_files
@@ -41,6 +42,7 @@ def audit() -> None:
 
 
 audit.add_command(attack)
+audit.add_command(dossier)
 
 
 @audit.command()
@@ -176,7 +178,13 @@ def verify(
     ledger: Path, roster: Path | None, node: int | None, key: str | None, aggregator_key: str | None,
     transcript: tuple[Path, ...], heads: tuple[Path, ...], countersignatures: int, as_json: bool,
 ) -> None:  # fmt: skip
-    """Recompute everything LEDGER claims, with other code than wrote it. Exit code 6 on any finding."""
+    """Recompute everything LEDGER claims, with other code than wrote it. Exit code 6 on any finding.
+
+    A folder that `afml audit dossier` wrote is verified as one; the institutions' word on its roster is --roster.
+    """
+    if is_dossier(ledger):
+        verify_dossier(ledger, roster, as_json=as_json)
+        return
     keys = KeyOptions(roster, node, key, aggregator_key)
     result = verify_with(ledger, keys, Files(transcript, heads, countersignatures))
     if as_json:

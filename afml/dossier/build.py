@@ -15,7 +15,7 @@ from afml.core.files import staged_folder
 from afml.dossier import standalone
 from afml.dossier.evidence import Sources, gather
 from afml.dossier.facts import collect
-from afml.dossier.page import write_page
+from afml.dossier.page import PAGE, page
 from afml.dossier.statements import LedgerLeaf, Statements
 from afml.ledger import checkpoint as notes
 from afml.ledger import tree
@@ -52,10 +52,15 @@ def make(sources: Sources, out: Path, signer: Signer | None = None) -> list[Veri
         statements = collect(staged)
         (staged / standalone.STATEMENTS).write_bytes(statements.to_bytes())
         _write(staged / "proofs.json", _proofs(staged, statements))
-        write_page(statements, staged)
-        (staged / VERIFIER).write_bytes(Path(str(standalone.__file__)).read_bytes())
+        (staged / PAGE).write_bytes(page(statements))
+        (staged / VERIFIER).write_bytes(own_verifier())
         seal(staged, signer, own=statements.value("report.scope") == "own")
     return found
+
+
+def own_verifier() -> bytes:
+    """The verifier that a dossier carries: the file that verifies here, too."""
+    return Path(str(standalone.__file__)).read_bytes()
 
 
 def seal(folder: Path, signer: Signer | None, *, own: bool = False) -> None:

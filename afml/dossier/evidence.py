@@ -29,6 +29,7 @@ from afml.consortium.runfile import load_run
 from afml.core.config import canonical_json
 from afml.core.errors import ConfigError, InputError
 from afml.core.files import require_file
+from afml.dossier.standalone import Note
 from afml.evaluation.report import read_json
 from afml.ledger.export import to_json
 from afml.ledger.findings import Verification
@@ -86,7 +87,8 @@ def gather(sources: Sources, out: Path) -> list[Verification]:
         _write_ledger(space.ledger, heads, summary, out / "ledgers" / name)
         result = verify_with(space.ledger, KeyOptions(sources.kit / ROSTER), Files(sources.transcripts, heads))
         found.append(result)
-        told[name] = to_json(summary, result)["verification"]
+        vouched = {"countersigned": _countersigned(out / "ledgers" / name, sources.kit)}
+        told[name] = to_json(summary, result)["verification"] | vouched
         accounted[name] = _accounting(space.ledger, summary)
     _write(out / "verification.json", told)
     _write(out / "accounting.json", accounted)
@@ -136,6 +138,19 @@ def _write_ledger(folder: Path, heads: Sequence[Path], summary: Summary, out: Pa
     for number, note in enumerate(dict.fromkeys(kept), 1):
         (out / "kept").mkdir(exist_ok=True)
         (out / "kept" / f"{number}.txt").write_text(note, encoding="utf-8")
+
+
+def _countersigned(folder: Path, kit: Path) -> dict[str, list[int]]:
+    """Institution -> [entries, Unix seconds] of the newest head of a ledger that it countersigned."""
+    found: dict[str, list[int]] = {}
+    members = load_history(kit).present.members
+    for path in (folder / "head.txt", *sorted(folder.glob("kept/*.txt"))):
+        note = Note.read(path.read_text(encoding="utf-8"))
+        for member in members:
+            for key in member.keys if member.origin != note.origin else ():
+                if seconds := note.countersigned(member.origin, key):
+                    found[member.name] = max(found.get(member.name, [0, 0]), [note.size, seconds])
+    return found
 
 
 def _accounting(ledger: Path, summary: Summary) -> list[dict[str, Any]]:

@@ -95,6 +95,11 @@ def _ledgers(c: Collector) -> None:
             f"ledger.{ledger}.verified", "verification.json", f"/{ledger}/ok", "",
             "whether `afml audit verify` found nothing, tables of people included",
         )  # fmt: skip
+        for name in verification[ledger]["countersigned"]:
+            at, words = f"/{ledger}/countersigned/{_escaped(name)}", f"{name} countersigned its head"
+            c.file(f"ledger.{ledger}.countersigned.{slug(name)}", "verification.json", f"{at}/1", "s since 1970", words)
+            words = "entries that this head covers"
+            c.file(f"ledger.{ledger}.countersigned_at.{slug(name)}", "verification.json", f"{at}/0", "entries", words)
         for number in range(len(verification[ledger]["findings"])):
             at = f"/{ledger}/findings/{number}"
             c.file(
@@ -117,6 +122,10 @@ def _budget(c: Collector, at: str, line: dict[str, Any]) -> None:
     c.derived(
         f"odds.{line['enrolment'][:12]}", "right_at_most", (f"{name}.spent_ple",), "share",
         "an attacker who guesses 50:50 before whether a person took part is right at most this often after",
+    )  # fmt: skip
+    c.derived(
+        f"odds_if_broken.{line['enrolment'][:12]}", "right_at_most", (f"{name}.broken_ple",), "share",
+        "the same, were aggregation broken and this institution's own updates read",
     )  # fmt: skip
     for accountant in line.get("accountants", {}):
         for field, kind, unit in (("epsilon", "epsilon", "epsilon"), ("ple", "ple_sigma", "sigma")):

@@ -32,8 +32,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 MANIFEST, SIGNATURE, STATEMENTS = "dossier.json", "dossier.sig", "statements.json"
-SIGNED = b"afml dossier v1\n"
-FORMAT = 1
+SIGNED, FORMAT = b"afml dossier v1\n", 1
 MARGIN = 1e-6  # relative: what is stated was rounded by another machine's arithmetic
 
 
@@ -279,11 +278,8 @@ def _spread(tails: Callable[[float], tuple[float, float]], low: float, high: flo
 def _gaussian(mu: float, up: bool) -> Losses:
     """The loss of a mu-GDP Gaussian mechanism, N(mu^2 / 2, mu^2)."""
     half = mu * mu / 2
-
-    def tails(loss: float) -> tuple[float, float]:
-        return _phi((loss - half) / mu), _phi((half - loss) / mu)
-
-    return _spread(tails, half - 8.5 * mu, half + 8.5 * mu, up)
+    low, high = half - 8.5 * mu, half + 8.5 * mu
+    return _spread(lambda loss: (_phi((loss - half) / mu), _phi((half - loss) / mu)), low, high, up)
 
 
 def _subsampled(q: float, z: float, adding: bool, up: bool) -> Losses:
@@ -406,7 +402,7 @@ def same(stated: Any, found: Any) -> bool:
 
 
 class Finding(NamedTuple):
-    """Something wrong: which kind, where, and what."""
+    """Which kind, where, and what."""
 
     code: str
     where: str
@@ -424,9 +420,10 @@ class Ledger:
     member: Entry
     raw: list[bytes]
     bodies: list[Entry]
-    vouched: str = "signed by nobody"
+    vouched: str = ""
 
     def __post_init__(self) -> None:
+        self.vouchers = dict[str, list[int]]()  # institution -> entries, Unix seconds
         self.node, self.owner = self.member.get("node"), self.member.get("name", "nobody on the roster")
         self.leaves = [entry_hash(line) for line in self.raw]
         self.roots = roots(self.leaves)
@@ -486,7 +483,7 @@ class Check:
         self.sealed = "which nobody signed"
 
     def require(self, holds: bool, code: str, where: str, problem: str) -> bool:
-        """Record a finding unless something holds."""
+        """A finding unless something holds."""
         if not holds:
             self.findings.append(Finding(code, where, problem))
         return holds
@@ -593,6 +590,7 @@ class Check:
                     problem = f"that of {member['name']} does not verify"
                     if self.require(seconds != 0, "bad-countersignature", where, problem) and seconds:
                         vouched[member["name"]] = max(vouched.get(member["name"], (0, 0)), (note.size, seconds))
+        ledger.vouchers = {name: list(its) for name, its in vouched.items()}
         ledger.vouched = f"head of {size} entries signed by {ledger.owner}" + "".join(
             f"; countersigned by {name} at {at} entries, {datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M UTC}"
             for name, (at, seconds) in sorted(vouched.items())
@@ -689,7 +687,8 @@ class Check:
             self.require(ok, "other-model", "model.json/card", "is of another run, or of another code than the run's")
         for ledger in self.ledgers.values():
             whose, found = f"ledger of {ledger.owner}", told[ledger.name]
-            ok = (found["entries"], found["root"]) == (len(ledger.leaves), ledger.roots[-1].hex())
+            its = [len(ledger.leaves), ledger.roots[-1].hex(), ledger.vouchers]
+            ok = [found["entries"], found["root"], found["countersigned"]] == its
             self.require(ok, "other-verification", "verification.json", f"is not of the {whose} as it is here")
             for one in found["findings"]:
                 self.require(False, "ledger-finding", f"{whose}, {one['where']}", f"{one['code']}: {one['problem']}")

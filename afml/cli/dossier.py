@@ -1,0 +1,73 @@
+"""`afml audit dossier`: the auditor's pack of a run, and its verification."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from afml.consortium.nodekit import load_node_kit
+from afml.core.errors import IntegrityError
+from afml.core.progress import console
+from afml.dossier.build import Signer, make
+from afml.dossier.evidence import Sources
+from afml.dossier.standalone import MANIFEST, Check, lines
+from afml.dossier.verified import verified
+from afml.ledger.findings import require_ok
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--work", "works", type=_PATH, multiple=True, required=True, help="Work folder; one an institution.")
+@click.option("--kit", type=_PATH, required=True, help="Start kit: its roster, and the key that signs the dossier.")
+@click.option("--run", type=_PATH, help="The run's run.json, run.sig beside it.")
+@click.option("--transcript", "transcripts", type=_PATH, multiple=True, help="The aggregator's transcript.")
+@click.option(
+    "--head", "heads", type=_PATH, multiple=True,
+    help="A signed head that others have kept, or the folder that their `afml ledger heads` wrote.",
+)  # fmt: skip
+@click.option("--report", type=_PATH, help="report.json of `afml evaluate`, details.json beside it.")
+@click.option("--out", type=_PATH, required=True, help="Folder of the dossier; what is in it is replaced.")
+def dossier(
+    works: tuple[Path, ...], kit: Path, run: Path | None, transcripts: tuple[Path, ...], heads: tuple[Path, ...],
+    report: Path | None, out: Path,
+) -> None:  # fmt: skip
+    """Write everything that is said about a run, each number with what it stands on, and a verifier of it all."""
+    own = load_node_kit(kit)
+    found = make(Sources(works, kit, run, transcripts, heads, report), out, Signer(own.node, own.signing_key))
+    console.print(f"dossier in {out}; to be read: {out / 'dossier.html'}", soft_wrap=True, markup=False)
+    console.print(f"checked without us by: python {out / 'verify.py'}", soft_wrap=True, markup=False)
+    for result in found:
+        require_ok(result)
+
+
+def is_dossier(folder: Path) -> bool:
+    """Whether a folder is a dossier, and not a ledger."""
+    return (folder / MANIFEST).is_file()
+
+
+def verify_dossier(folder: Path, roster: Path | None, *, as_json: bool) -> None:
+    """Verify a dossier and print which statement stands on what.
+
+    Raises:
+        IntegrityError: Something was found.
+    """
+    found: Check = verified(folder, roster)
+    if as_json:
+        document = {
+            "findings": [one._asdict() for one in found.findings], "checked": found.checked,
+            "unchecked": found.unchecked, "statements": [list(one) for one in found.stands],
+        }  # fmt: skip
+        click.echo(json.dumps(document, indent=2))
+    else:
+        for line in lines(found):
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
+    if found.findings:
+        first = found.findings[0]
+        raise IntegrityError(
+            f"{first.code} at {first.where}: {first.problem}; {len(found.findings)} findings",
+            where=folder,
+            cure="ask its makers for another copy, and keep this one",
+        )

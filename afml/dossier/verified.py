@@ -1,0 +1,38 @@
+"""A dossier verified by an installed AFML: what the verifier in it does, and what needs the code that made it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from afml.core.errors import InputError
+from afml.core.files import require_file
+from afml.dossier.build import VERIFIER, own_verifier
+from afml.dossier.page import PAGE, page
+from afml.dossier.standalone import MANIFEST, STATEMENTS, Check, sha256
+from afml.dossier.statements import Statement, Statements
+
+
+def verified(folder: Path, roster: Path | None = None) -> Check:
+    """Verify the dossier in `folder`.
+
+    Args:
+        folder: It.
+        roster: The roster as the institutions tell it; None: not compared.
+
+    Raises:
+        InputError: There is no dossier, or no such roster.
+    """
+    require_file(folder / MANIFEST, "dossier", "name the folder that `afml audit dossier` wrote")
+    pinned = None if roster is None else sha256(require_file(roster, "roster").read_bytes())
+    found = Check(folder, pinned).run()
+    # Somebody may run the verifier in the dossier, and most people read the page alone.
+    carried = folder / VERIFIER
+    same = carried.is_file() and carried.read_bytes() == own_verifier()
+    found.require(same, "other-verifier", VERIFIER, "is not the verifier of the AFML that is installed here")
+    try:
+        statements = Statements(map(Statement.from_json, found.json(STATEMENTS) or ()))
+        same = (folder / PAGE).is_file() and (folder / PAGE).read_bytes() == page(statements)
+        found.require(same, "other-page", PAGE, "does not say what the statements say, or another AFML wrote it")
+    except (InputError, ValueError, TypeError, KeyError) as error:
+        found.require(False, "other-page", PAGE, f"cannot be made again from the statements: {error}")
+    return found
