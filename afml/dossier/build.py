@@ -16,6 +16,7 @@ from afml.dossier import standalone
 from afml.dossier.evidence import Sources, gather
 from afml.dossier.facts import collect
 from afml.dossier.page import PAGE, page
+from afml.dossier.paper import PAPER, print_page
 from afml.dossier.statements import LedgerLeaf, Statements
 from afml.ledger import checkpoint as notes
 from afml.ledger import tree
@@ -23,7 +24,7 @@ from afml.ledger.findings import Verification
 from crypto.public import signing
 
 VERIFIER = "verify.py"
-_STAYS = ("report.json", "details.json", "dossier.html", standalone.STATEMENTS)
+_STAYS = ("report.json", "details.json", PAGE, PAPER, standalone.STATEMENTS)
 """Of an institution's own report these are exact about its people, and stay with it."""
 
 
@@ -53,6 +54,7 @@ def make(sources: Sources, out: Path, signer: Signer | None = None) -> list[Veri
         (staged / standalone.STATEMENTS).write_bytes(statements.to_bytes())
         _write(staged / "proofs.json", _proofs(staged, statements))
         (staged / PAGE).write_bytes(page(statements))
+        print_page(staged)
         (staged / VERIFIER).write_bytes(own_verifier())
         seal(staged, signer, own=statements.value("report.scope") == "own")
     return found

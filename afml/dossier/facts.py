@@ -13,6 +13,7 @@ from typing import Any
 
 from afml.dossier.collector import Collector
 from afml.dossier.fields import AGAIN, BUDGET, DETAILS, RELEASE, REPORT, RUN
+from afml.dossier.standalone import keys_of
 from afml.dossier.statements import Statements
 
 
@@ -85,7 +86,11 @@ def _run(c: Collector) -> None:
 
 def _ledgers(c: Collector) -> None:
     accounting, verification = c.document("accounting.json"), c.document("verification.json")
+    members = c.document("roster.json")["members"]
     for ledger, enrolments in accounting.items():
+        owner = next(place for place, member in enumerate(members) if keys_of(member)[1] == ledger)
+        named = "roster.json", f"/members/{owner}/name", "", "whose it is"
+        c.file(f"ledger.{ledger}.institution", *named)
         bodies = [json.loads(line) for line in c.lines(f"ledgers/{ledger}/entries.jsonl")]
         c.file(
             f"ledger.{ledger}.entries", "verification.json", f"/{ledger}/entries", "entries", "entries of the ledger"
@@ -106,6 +111,7 @@ def _ledgers(c: Collector) -> None:
                 f"ledger.{ledger}.finding.{number + 1}", "verification.json", f"{at}/code", "", "found in the ledger"
             )
         for place, line in enumerate(enrolments):
+            c.file(f"budget.{line['enrolment'][:12]}.institution", *named)
             _budget(c, f"/{ledger}/{place}", line)
             _recorded(c, ledger, bodies, line["enrolment"])
         _entries(c, ledger, bodies)

@@ -5,7 +5,9 @@ It is a function of the statements alone, so whoever has these can make it again
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -21,7 +23,7 @@ def page(statements: Statements) -> bytes:
         loader=PackageLoader("afml.dossier"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"per100": per_hundred, "short": short, "ground": ground, "day": day}
+    environment.filters |= {"per100": per_hundred, "short": short, "down": down, "ground": ground, "day": day}
     told = environment.get_template("dossier.html.j2").render(
         v=statements.value, s=statements, budgets=_groups(statements, "budget"), ledgers=_groups(statements, "ledger"),
         attacks=_attacks(statements), groups=_groups(statements, "group"),
@@ -30,9 +32,25 @@ def page(statements: Statements) -> bytes:
     return told.encode()
 
 
-def per_hundred(share: Value) -> str:
-    """A share as so many in a hundred."""
-    return short(100 * share) if isinstance(share, int | float) else "unknown"
+def per_hundred(share: Value, *, up: bool = False) -> str:
+    """A share as so many in a hundred; `up` for what is said to be the most."""
+    if not isinstance(share, int | float):
+        return "unknown"
+    return figures(100 * share, 3, ROUND_CEILING if up else ROUND_HALF_EVEN)
+
+
+def down(value: Value) -> str:
+    """What is left: never more than there is."""
+    return figures(value, 4, ROUND_FLOOR) if isinstance(value, int | float) else short(value)
+
+
+def figures(value: float, count: int, rounding: str) -> str:
+    """A number with so many figures."""
+    if not value or not math.isfinite(value):
+        return f"{value:g}"
+    exact = Decimal(value)
+    rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - count + 1), rounding=rounding)
+    return f"{float(rounded):.{count}g}"
 
 
 def short(value: Value) -> str:
