@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from afml.dossier.build import make
+from tests.dossier.pack import Built, Hands
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return Built(tmp_path_factory.mktemp("dossier"))
+
+
+@pytest.fixture(scope="session")
+def good(built: Built) -> Path:
+    """A dossier in which nothing is wrong."""
+    folder = built.root / "dossier"
+    assert all(found.ok for found in make(built.sources, folder, built.signer))
+    return folder
+
+
+@pytest.fixture
+def hands(good: Path, built: Built, tmp_path: Path) -> Hands:
+    shutil.copytree(good, tmp_path / "dossier")
+    return Hands(tmp_path / "dossier", built)
