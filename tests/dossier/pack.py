@@ -1,4 +1,4 @@
-"""A small consortium with everything that a dossier is made of, by the product's own code; and hands to tamper with it."""
+"""A small consortium with everything that a dossier is made of, by the product's own code; and hands to tamper."""
 
 from __future__ import annotations
 
@@ -135,7 +135,8 @@ class Built:
                 entropy_bits=1.5, retained_fraction=0.1,
             ),
             baselines=(), rr_reduction_vs_random=0.5,
-            phenotype=PhenotypeSection(simulated=True, causal_sites=3, heritability=0.5, seed=1), seconds={}, versions={},
+            phenotype=PhenotypeSection(simulated=True, causal_sites=3, heritability=0.5, seed=1),
+            seconds={}, versions={},
         )  # fmt: skip
         write_json(report, self.root / "report.json")
 

@@ -1,0 +1,36 @@
+"""The verifier that a dossier carries: alone in a process, and its bounds around dp-accounting's values."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from afml.dossier import standalone
+from afml.ledger import independent
+
+
+def test_it_runs_with_nothing_of_ours(good: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", good / "verify.py"], capture_output=True, text=True, check=False, cwd="/"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("nothing found\n")
+    source = Path(str(standalone.__file__)).read_text(encoding="utf-8")
+    assert not any(
+        line.startswith(("import afml", "from afml", "from crypto.", "from node")) for line in source.splitlines()
+    )
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [{(1.0, 5.0): 20}, {(1.0, 5.2228): 20, (0.1, 1.4302): 4}, {(0.05, 1.0): 60}, {(0.5, 10.0): 30, (0.3, 5.0): 7}],
+)
+def test_its_bounds_hold_what_another_accountant_finds(steps: dict[tuple[float, float], int]) -> None:
+    found, other = standalone.bounds(Counter(steps), 1e-5), independent.spend(steps, 1e-5)
+    assert found.epsilon[0] - 1e-3 <= other.epsilon <= found.epsilon[1] + 1e-3
+    assert found.ple[0] - 1e-3 <= other.ple_sigma <= found.ple[1] + 1e-3
+    assert found.epsilon[1] - found.epsilon[0] < 0.05

@@ -1,0 +1,137 @@
+"""Tamperings, one for each kind of evidence, planted in a good dossier: each is found under its own name and place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from afml.dossier.standalone import STATEMENTS
+from afml.dossier.verified import verified
+from crypto.public.signing import generate_signing_key
+from tests.dossier.pack import Built, Hands, enrolment
+
+
+def _entry(number: int, **changes: object) -> Callable[[Hands], None]:
+    return lambda hands: hands.line(hands.ledger / "entries.jsonl", number, lambda body: {**body, **changes})
+
+
+def _line(number: int, **changes: object) -> Callable[[Hands], None]:
+    return lambda hands: hands.line(hands.folder / "transcripts" / "1.jsonl", number, lambda r: {**r, **changes})
+
+
+def _spent(hands: Hands) -> str:
+    return f"budget.{enrolment(hands.built, hands.built.kits[1])}.spent_ple"
+
+
+def _understated(hands: Hands) -> None:
+    name = _spent(hands).split(".")[1]
+
+    def change(books: dict[str, list[dict[str, object]]]) -> None:
+        for lines in books.values():
+            for one in lines:
+                if str(one["enrolment"]).startswith(name):
+                    one["spent"] = {"epsilon": 0.01, "ple_sigma": 0.01}
+
+    hands.edit("accounting.json", change)
+    hands.repoint("accounting.json")
+    hands.say(f"budget.{name}.spent_ple", 0.01)
+    hands.say(f"budget.{name}.spent_epsilon", 0.01)
+
+
+def _other_head(hands: Hands) -> None:
+    other = next(one for one in (hands.folder / "ledgers").iterdir() if one != hands.ledger)
+    (hands.ledger / "head.txt").write_bytes((other / "head.txt").read_bytes())
+
+
+def _forged_vouching(hands: Hands) -> None:
+    path = hands.ledger / "head.txt"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[-1] = lines[-1][:-8] + ("AAAAAAA=" if lines[-1].endswith("=") else "AAAAAAAA")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _append(file: str) -> Callable[[Hands], None]:
+    return lambda hands: (hands.folder / file).write_bytes((hands.folder / file).read_bytes() + b"\n# ")
+
+
+def _proof(hands: Hands) -> None:
+    def change(proofs: dict[str, dict[str, dict[str, list[str]]]]) -> None:
+        paths = proofs[hands.ledger.name]["inclusion"]
+        paths[next(iter(paths))][0] = "00" * 32
+
+    hands.edit("proofs.json", change)
+
+
+def _strangers_seal(hands: Hands) -> None:
+    hands.say("run.name", "other")
+    hands.sealed(generate_signing_key())
+
+
+CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
+    "value of a statement": (lambda h: h.say("run.k", 99), "changed-statement", "run.k"),
+    "derived statement": (lambda h: h.say("privacy.right_at_most", 0.5), "changed-statement", "privacy.right_at_most"),
+    "what a statement stands on": (lambda h: h.point("run.k", at="/nothing"), "lost-ground", "run.k"),
+    "too little said to be spent": (_understated, "below-bound", "spent_ple"),
+    "entry of a ledger": (_entry(3, people=999), "edited-ledger", "entries.jsonl"),
+    "order of entries": (_entry(2, index=7), "moved-entry", "entry 2"),
+    "entry left out": (lambda h: h.line(h.ledger / "entries.jsonl", 2, lambda _: None), "hidden-round", "round 2"),
+    "noise of an entry": (
+        _entry(1, published_multiplier=80.0), "changed-noise-multiplier", "round 1",
+    ),
+    "head of a ledger": (_other_head, "wrong-key", "head.txt"),
+    "countersignature": (_forged_vouching, "bad-countersignature", "head.txt"),
+    "clock": (_entry(2, time_ms=1), "clock-set-back", "entry 2"),
+    "line of the transcript": (_line(1, quorum=1), "unsigned-line", "line 2"),
+    "line left out": (
+        lambda h: h.line(h.folder / "transcripts" / "1.jsonl", 1, lambda _: None), "broken-chain", "line 2",
+    ),
+    "inclusion proof": (_proof, "wrong-proof", "proofs.json"),
+    "roster": (lambda h: h.edit("roster.json", lambda r: r.update(consortium="x")), "unsigned-roster", "roster.json"),
+    "run": (lambda h: h.edit("run.json", lambda r: r.update(quorum=2)), "unsigned-run", "run.json"),
+    "model": (lambda h: h.edit("model.json", lambda m: m.update(digest="00")), "other-model", "entry"),
+    "report": (
+        lambda h: h.edit("report.json", lambda r: r["release"].update(rr=0.0)), "lost-ground", "attack.worst.rr",
+    ),
+    "what the makers' verification found": (
+        lambda h: h.edit("verification.json", lambda v: v[h.ledger.name].update(root="00")), "other-verification", "v",
+    ),
+    "software": (lambda h: h.edit("software.json", lambda s: s.update(code="00")), "lost-ground", "code.afml_digest"),
+    "page": (_append("dossier.html"), "other-page", "dossier.html"),
+    "verifier": (_append("verify.py"), "other-verifier", "verify.py"),
+    "file left out": (lambda h: (h.folder / "accounting.json").unlink(), "missing-file", "accounting.json"),
+    "seal": (_strangers_seal, "unsigned-dossier", "dossier.json"),
+}  # fmt: skip
+
+
+def test_there_are_as_many_as_promised() -> None:
+    assert len(CLASSES) == 24
+
+
+@pytest.mark.parametrize("what", CLASSES)
+def test_each_is_named(what: str, hands: Hands) -> None:
+    plant, code, where = CLASSES[what]
+    plant(hands)
+    found = verified(hands.folder).findings
+    assert any(one.code == code and where in one.where for one in found), found
+
+
+@pytest.mark.parametrize("what", ["value of a statement", "too little said to be spent", "entry of a ledger"])
+def test_who_seals_it_anew_with_an_institutions_key_is_found_too(what: str, hands: Hands) -> None:
+    plant, code, _ = CLASSES[what]
+    plant(hands)
+    hands.sealed()
+    assert code in {one.code for one in verified(hands.folder).findings}
+
+
+def test_another_roster_than_the_institutions_is_found(good: Path, tmp_path: Path) -> None:
+    other = tmp_path / "roster.json"
+    other.write_text("{}")
+    assert "other-roster" in {one.code for one in verified(good, other).findings}
+
+
+def test_statements_point_to_what_is_there(good: Path, built: Built) -> None:
+    said = json.loads((good / STATEMENTS).read_bytes())
+    assert {one["pointer"]["kind"] for one in said} == {"ledger", "transcript", "file", "derived"}
