@@ -15,6 +15,8 @@ from afml.core.files import staged_folder
 from afml.dossier import standalone
 from afml.dossier.evidence import Sources, gather
 from afml.dossier.facts import collect
+from afml.dossier.forms.fill import fill_all
+from afml.dossier.forms.output import documents
 from afml.dossier.page import PAGE, page
 from afml.dossier.paper import PAPER, print_page
 from afml.dossier.statements import LedgerLeaf, Statements
@@ -24,7 +26,7 @@ from afml.ledger.findings import Verification
 from crypto.public import signing
 
 VERIFIER = "verify.py"
-_STAYS = ("report.json", "details.json", PAGE, PAPER, standalone.STATEMENTS)
+_STAYS = ("report.json", "details.json", PAGE, PAPER, standalone.STATEMENTS, "forms/")
 """Of an institution's own report these are exact about its people, and stay with it."""
 
 
@@ -55,6 +57,9 @@ def make(sources: Sources, out: Path, signer: Signer | None = None) -> list[Veri
         _write(staged / "proofs.json", _proofs(staged, statements))
         (staged / PAGE).write_bytes(page(statements))
         print_page(staged)
+        (staged / "forms").mkdir()
+        for name, document in documents(fill_all(statements)).items():
+            (staged / name).write_bytes(document)
         (staged / VERIFIER).write_bytes(own_verifier())
         seal(staged, signer, own=statements.value("report.scope") == "own")
     return found
@@ -80,7 +85,7 @@ def seal(folder: Path, signer: Signer | None, *, own: bool = False) -> None:
             "file": name,
             "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest(),
             "bytes": (folder / name).stat().st_size,
-            "leaves": not (own and name in _STAYS),
+            "leaves": not (own and name.startswith(_STAYS)),
         }
         for name in names
         if name not in (standalone.MANIFEST, standalone.SIGNATURE)

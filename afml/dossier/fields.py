@@ -24,9 +24,13 @@ RUN = (
         "institutions one person may be enrolled at",
     ),
     ("run.reserve_attempts", "/reserve_attempts", "rounds", "lost attempts a phase that the plan has room for"),
+    ("run.bits", "/bits", "bits", "bits of one number of a sum"),
+    ("run.key_agreement", "/key_agreement", "", "how institutions agree on the keys of the run"),
+    ("run.verified_sums", "/verified_sums", "", "whether every sum carries a check value"),
     ("run.seed", "/seed", "", "seed of a simulation, which protects nobody; null: none"),
     ("release.method_planned", "/task/settings/release/method", "", "how records are to be released"),
     ("release.k_planned", "/task/settings/release/min_group_size", "people", "least group that shares one record"),
+    ("release.fill", "/task/settings/release/fill", "", "what is written where a genotype is withheld"),
 )
 
 

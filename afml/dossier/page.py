@@ -5,13 +5,15 @@ It is a function of the statements alone, so whoever has these can make it again
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from afml.core.simulation import SIMULATION
+from afml.dossier.figures import figures
+from afml.dossier.forms.fill import fill_all
+from afml.dossier.forms.output import section
 from afml.dossier.statements import Derived, InFile, LedgerLeaf, Statement, Statements, TranscriptLine, Value
 
 PAGE = "dossier.html"
@@ -28,6 +30,7 @@ def page(statements: Statements) -> bytes:
         v=statements.value, s=statements, budgets=_groups(statements, "budget"), ledgers=_groups(statements, "ledger"),
         attacks=_attacks(statements), groups=_groups(statements, "group"),
         accountants=_groups(statements, "accountant"), enrolled=_enrolled(statements), simulation=SIMULATION,
+        forms=section(fill_all(statements)),
     )  # fmt: skip
     return told.encode()
 
@@ -42,15 +45,6 @@ def per_hundred(share: Value, *, up: bool = False) -> str:
 def down(value: Value) -> str:
     """What is left: never more than there is."""
     return figures(value, 4, ROUND_FLOOR) if isinstance(value, int | float) else short(value)
-
-
-def figures(value: float, count: int, rounding: str) -> str:
-    """A number with so many figures."""
-    if not value or not math.isfinite(value):
-        return f"{value:g}"
-    exact = Decimal(value)
-    rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - count + 1), rounding=rounding)
-    return f"{float(rounded):.{count}g}"
 
 
 def short(value: Value) -> str:

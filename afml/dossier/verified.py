@@ -7,6 +7,8 @@ from pathlib import Path
 from afml.core.errors import InputError
 from afml.core.files import require_file
 from afml.dossier.build import VERIFIER, own_verifier
+from afml.dossier.forms.fill import fill_all
+from afml.dossier.forms.output import documents, edited
 from afml.dossier.page import PAGE, page
 from afml.dossier.standalone import MANIFEST, STATEMENTS, Check, sha256
 from afml.dossier.statements import Statement, Statements
@@ -33,6 +35,11 @@ def verified(folder: Path, roster: Path | None = None) -> Check:
         statements = Statements(map(Statement.from_json, found.json(STATEMENTS) or ()))
         same = (folder / PAGE).is_file() and (folder / PAGE).read_bytes() == page(statements)
         found.require(same, "other-page", PAGE, "does not say what the statements say, or another AFML wrote it")
+        for name, document in documents(fill_all(statements)).items():
+            written = (folder / name).read_bytes() if (folder / name).is_file() else b""
+            where = " ".join((name, *edited(written, document)))
+            same = written == document
+            found.require(same, "other-form", where, "does not say what the statements say, or another AFML wrote it")
     except (InputError, ValueError, TypeError, KeyError) as error:
         found.require(False, "other-page", PAGE, f"cannot be made again from the statements: {error}")
     return found

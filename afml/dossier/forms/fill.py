@@ -1,0 +1,111 @@
+"""A form filled from statements: each field has a value and what it stands on, or says who is to fill it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from afml.dossier.forms.fields import Field, Form, forms
+from afml.dossier.forms.wording import parts
+from afml.dossier.statements import Statement, Statements
+
+INSTITUTION = "institution to fill"
+NOT_RECORDED = "not recorded"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A field and what stands in it.
+
+    Attributes:
+        field: What was asked.
+        text: The answer; `INSTITUTION` or `NOT_RECORDED` where there is none.
+        stands_on: Statements that the answer rests on; none where there is no answer.
+    """
+
+    field: Field
+    text: str
+    stands_on: tuple[Statement, ...] = ()
+
+    @property
+    def filled(self) -> bool:
+        """Statements answer it."""
+        return bool(self.stands_on)
+
+    def to_json(self) -> dict[str, Any]:
+        """One entry of the form's JSON."""
+        return {
+            "id": self.field.id, "section": self.field.section, "asks": self.field.asks,
+            "concerns": self.field.concerns, "filled": self.filled, "answer": self.text,
+            "stands_on": [
+                {name: value for name, value in one.to_json().items() if name != "words"} for one in self.stands_on
+            ],
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A form with its answers.
+
+    Attributes:
+        form: Its list of fields.
+        answers: One for each field, in the list's order.
+        simulation: What is spoken of was a simulation, which protects nobody.
+    """
+
+    form: Form
+    answers: tuple[Answer, ...]
+    simulation: bool = False
+
+    @property
+    def system(self) -> tuple[Answer, ...]:
+        """Those of the fields that concern the system."""
+        return tuple(one for one in self.answers if one.field.concerns == "system")
+
+    @property
+    def share(self) -> float:
+        """Of the fields that concern the system, which share the evidence fills."""
+        return sum(one.filled for one in self.system) / len(self.system)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `forms/ID.json` holds."""
+        form = self.form
+        return {
+            "form": form.id, "title": form.title, "source": form.cite, "url": form.url, "read": form.read,
+            "simulation": self.simulation, "what_was_read": form.what, "source_read_whole": form.complete,
+            "system_fields": len(self.system), "system_fields_filled": sum(one.filled for one in self.system),
+            "institution_fields": len(self.answers) - len(self.system),
+            "fields": [one.to_json() for one in self.answers],
+        }  # fmt: skip
+
+
+def fill(form: Form, statements: Statements) -> Filled:
+    """Answer every field of a form.
+
+    Args:
+        form: Which.
+        statements: All that the dossier says.
+    """
+    simulation = statements.value("run.seed") is not None
+    return Filled(form, tuple(_answer(form, field, statements) for field in form.fields), simulation)
+
+
+def fill_all(statements: Statements) -> tuple[Filled, ...]:
+    """All forms filled, in order."""
+    return tuple(fill(form, statements) for form in forms())
+
+
+def fields_filled(filled: Sequence[Filled]) -> float:
+    """The smallest share of any form (`audit.fields_filled` of bench.json)."""
+    return min(one.share for one in filled)
+
+
+def _answer(form: Form, field: Field, statements: Statements) -> Answer:
+    if field.concerns == "institution":
+        return Answer(field, INSTITUTION)
+    said = [(part, found) for part in parts(form.id).get(field.id, ()) if (found := part.said(statements)) is not None]
+    if all(part.adds for part, _ in said):
+        return Answer(field, NOT_RECORDED)
+    stands_on = {one.id: one for _, (_, ones) in said for one in ones}
+    return Answer(field, " ".join(text for _, (text, _) in said), tuple(stands_on.values()))

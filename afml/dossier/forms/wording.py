@@ -1,0 +1,118 @@
+"""Which statements answer which field, and in which words (`answers/`).
+
+A field has parts. A part is a sentence or more with the values of statements in it: `{id}` is the value of a statement
+in plain words; `{mechanism.*.rounds}` are those of all statements of that form, each with what the star stands for. A
+part is said if all its statements are there and its conditions hold; otherwise nothing of it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN
+from functools import cache
+from typing import Any
+
+from afml.dossier.figures import figures
+from afml.dossier.forms.fields import read_toml
+from afml.dossier.statements import Statement, Statements, Value
+
+_QUOTED = re.compile(r"\{([a-z0-9_.*-]+)\}")
+_DIGEST = re.compile(r"[0-9a-f]{12,}")
+#: Ends of ids of values that are said to be the most, or the least: never rounded to the better side.
+_MOST = (".ple", "epsilon", "spent_ple", "right_at_most", "rr_high", "broken_ple")
+_LEAST = (".left", "audited_ple", "rr_low")
+_ONE = {"people": "person", "entries": "entry"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of an answer.
+
+    Attributes:
+        words: With `{id}` where a value stands.
+        by: Ids of statements that it rests on beside those that it quotes.
+        when: Values that statements must have for it to be true.
+        adds: It says more about a field that another part answers, and is no answer alone.
+    """
+
+    words: str
+    by: tuple[str, ...] = ()
+    when: Mapping[str, Value] | None = None
+    adds: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Ids of all statements that it needs, each once, stars as they are."""
+        return tuple(dict.fromkeys((*_QUOTED.findall(self.words), *self.by, *(self.when or {}))))
+
+    def said(self, statements: Statements) -> tuple[str, tuple[Statement, ...]] | None:
+        """The part with its values, and what it stands on; None if something that it needs is missing or otherwise.
+
+        Args:
+            statements: All that the dossier says.
+        """
+        found = {name: _matching(name, statements) for name in self.names}
+        if not all(found.values()):
+            return None
+        if any(statements[name].value != value for name, value in (self.when or {}).items()):
+            return None
+        text = _QUOTED.sub(lambda at: ", ".join(_each(found[at[1]])), " ".join(self.words.split()))
+        return text, tuple({one.id: one for some in found.values() for _, one in some}.values())
+
+
+def in_words(statement: Statement) -> str:
+    """The value of a statement as it is read: four figures, per cent, a day, a digest's first digits; its unit."""
+    value, unit = statement.value, statement.unit
+    if value is None:
+        return "no bound" if unit in ("sigma", "epsilon") else "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return f"{value[:12]}..." if _DIGEST.fullmatch(value) and len(value) > 12 else value
+    if unit == "ms since 1970":
+        return datetime.fromtimestamp(value / 1000, UTC).date().isoformat()
+    name = statement.id
+    rounding = ROUND_CEILING if name.endswith(_MOST) else ROUND_FLOOR if name.endswith(_LEAST) else ROUND_HALF_EVEN
+    if unit == "share":
+        return f"{figures(100 * value, 3, rounding)} %"
+    text = f"{value:,}" if isinstance(value, int) else figures(value, 4, rounding)
+    if unit in ("epsilon", "L2"):
+        return text
+    return f"{text} {_ONE.get(unit, unit.removesuffix('s')) if value == 1 else unit}".strip()
+
+
+@cache
+def parts(form: str) -> Mapping[str, tuple[Part, ...]]:
+    """Parts of each field of a form that has any, by the id of the field.
+
+    Args:
+        form: Id of the form.
+    """
+    return {field: tuple(map(_part, table)) for field, table in read_toml("answers", form).items()}
+
+
+def _part(table: str | Mapping[str, Any]) -> Part:
+    if isinstance(table, str):
+        return Part(table)
+    return Part(table["words"], tuple(table.get("by", ())), table.get("when"), table.get("adds", False))
+
+
+def _matching(name: str, statements: Statements) -> list[tuple[str, Statement]]:
+    """Statements that an id means, each with what its stars stand for."""
+    if "*" not in name:
+        return [("", statements[name])] if name in statements else []
+    pattern = re.compile(re.escape(name).replace(r"\*", r"([^.]+)"))
+    return [(_label(at.groups()), one) for one in statements.values() if (at := pattern.fullmatch(one.id))]
+
+
+def _label(stars: Sequence[str]) -> str:
+    """Digests are cut: they tell two apart and mean nothing to a reader."""
+    return " ".join(star[:6] if _DIGEST.fullmatch(star) else star.replace("-", " ").replace("_", " ") for star in stars)
+
+
+def _each(found: Sequence[tuple[str, Statement]]) -> list[str]:
+    alone = len(found) == 1
+    return [in_words(one) if alone or not label else f"{in_words(one)} ({label})" for label, one in found]

@@ -1,0 +1,69 @@
+"""Statements as a dossier of a small run makes them, without a run: each stands in a made-up file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from afml.dossier.statements import InFile, Statement, Statements, Value
+
+LEDGER = "1a9ca01d4fe0f948bea0e788e5f064e9"
+BUDGET = "budget.7c560c5ff670"
+
+#: Units by the values that have them; an id stands once.
+SAID: Mapping[str, Mapping[str, Value]] = {
+    "": {
+        "consortium.name": "walk", "consortium.roster_digest": "d3" * 32, "institution.1.name": "Institute <A> & Co",
+        "institution.2.name": "Institute B", "institution.3.name": "Institute C", "run.name": "first",
+        "run.data_kind": "genotypes", "run.data_fingerprint": "6b" * 32, "run.noise": "distributed",
+        "run.backend": "ckks", "run.task": "masking",
+        "run.task_version": "0.1.0", "run.seed": None, "run.key_agreement": "x25519-mlkem768",
+        "run.verified_sums": True, "run.budget.delta": 1e-05, "privacy.delta": 1e-05, "release.fill": "missing",
+        "release.method": "codebook", "release.dp": False, "utility.released": 0.8086, "utility.raw": 0.8482,
+        "utility.ratio": 0.9533, "phenotype.simulated": True, "membership.auc": 0.5376, "groups.inferred": True,
+        "groups.worst_ratio": 1.48, "data.kind": "simulated", "code.afml": "0.1.0", "code.afml_digest": "0e" * 32,
+        "code.task_digest": "53" * 32, "model.digest": "46" * 32, "software.opacus": "1.6.0",
+        "software.tenseal": "0.3.18", "software.dp-accounting": "0.6.0",
+        f"ledger.{LEDGER}.root": "a9" * 32, f"ledger.{LEDGER}.verified": True,
+        f"ledger.{LEDGER}.release.28.file_digest": "43" * 32,
+    },
+    "people": {
+        "run.people": 904, "run.enrolled.1": 292, "run.enrolled.2": 314, "run.enrolled.3": 298, "data.people": 1200,
+        "attack.candidates": 1200, "release.k": 20, "release.k_planned": 20, "group.cluster-1.people": 655,
+        f"ledger.{LEDGER}.release.28.people": 400, f"ledger.{LEDGER}.release.28.smallest_joint_group": 20,
+        f"ledger.{LEDGER}.withdrawn": 1,
+    },
+    "institutions": {"run.k": 3, "run.max_colluding": 1, "run.enrolments_per_person": 1, "run.institutions": 3},
+    "features": {"run.sites": 1024},
+    "rounds": {"run.rounds": 24, "mechanism.risk.rounds": 20, "mechanism.game.rounds": 4, "run.reserve_attempts": 1,
+               "transcript.1.last_round": 24},
+    "share": {
+        "mechanism.risk.sample_rate": 1.0, "mechanism.game.sample_rate": 0.1, "privacy.right_at_most": 0.669,
+        "attack.worst.rr": 0.00475, "attack.worst.rr_low": 0.0022, "attack.worst.rr_high": 0.0089,
+        "attack.likelihood.rr": 0.0018, "attack.masker-aware.rr": 0.00475, "attack.known_institution.rr": 0.0227,
+        "attack.chance": 0.0008, "release.retained": 0.0007, "membership.tpr": 0.0265, "membership.fpr": 0.01,
+        "recovery.accuracy": 0.585, "recovery.panel_accuracy": 0.583, "group.cluster-1.rr": 0.007,
+        "group.cluster-1.rr_high": 0.017, f"ledger.{LEDGER}.reassessment.29.rr": 0.006,
+    },
+    "L2": {"mechanism.risk.clip_norm": 1.0, "mechanism.game.clip_norm": 1.0},
+    "clip norms": {"mechanism.risk.noise_multiplier": 5.2228, "mechanism.game.noise_multiplier": 1.4302},
+    "numbers": {"mechanism.risk.parameters": 1025, "mechanism.game.parameters": 35195},
+    "bits": {"run.bits": 11, "release.entropy_bits": 3.09},
+    "records": {"release.patterns": 10, f"ledger.{LEDGER}.release.28.patterns": 10},
+    "entries": {f"ledger.{LEDGER}.entries": 29},
+    "sigma": {"privacy.ple": 0.875, "privacy.audited_ple": 0.4762, "run.budget.ple": 0.9, f"{BUDGET}.limit": 1.2,
+              f"{BUDGET}.spent_ple": 0.875, f"{BUDGET}.left": 0.82},
+    "epsilon": {"privacy.epsilon": 3.752795749526758, "accountant.pld.epsilon": 3.7523,
+                "accountant.prv.epsilon": 3.7528, f"{BUDGET}.broken_epsilon": 9.0567},
+    "ms since 1970": {"transcript.1.published": 1795797082739},
+}  # fmt: skip
+
+
+def statements(*, without: Iterable[str] = (), **other: Value) -> Statements:
+    """All of them, some left out, some with another value (`run__noise="local"` is run.noise)."""
+    left, changed = set(without), {name.replace("__", "."): value for name, value in other.items()}
+    return Statements(
+        Statement(name, changed.get(name, value), unit, "said", InFile("run.json", "00" * 32, f"/{name}"))
+        for unit, values in SAID.items()
+        for name, value in values.items()
+        if name not in left
+    )
