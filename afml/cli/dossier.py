@@ -12,7 +12,10 @@ from afml.core.errors import IntegrityError
 from afml.core.progress import console
 from afml.dossier.build import Signer, make
 from afml.dossier.evidence import Sources
-from afml.dossier.standalone import MANIFEST, Check, lines
+from afml.dossier.forms.fill import fill_all
+from afml.dossier.forms.output import told
+from afml.dossier.standalone import MANIFEST, STATEMENTS, Check, lines
+from afml.dossier.statements import Statement, Statements
 from afml.dossier.verified import verified
 from afml.ledger.findings import require_ok
 
@@ -39,6 +42,9 @@ def dossier(
     found = make(Sources(works, kit, run, transcripts, heads, report), out, Signer(own.node, own.signing_key))
     console.print(f"dossier in {out}; to be read: {out / 'dossier.html'}", soft_wrap=True, markup=False)
     console.print(f"checked without us by: python {out / 'verify.py'}", soft_wrap=True, markup=False)
+    said = Statements(map(Statement.from_json, json.loads((out / STATEMENTS).read_bytes())))
+    for line in told(fill_all(said)):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     for result in found:
         require_ok(result)
 

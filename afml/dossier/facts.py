@@ -267,7 +267,7 @@ def _code(c: Collector) -> None:
     c.file("code.afml", "software.json", "/afml", "", "version of AFML that made this dossier")
     c.file("code.afml_digest", "software.json", "/code", "", "digest of its source as installed where this was made")
     for library in (c.document("report.json") or {}).get("versions", ()):
-        c.file(f"software.{library}", "report.json", f"/versions/{library}", "", f"version of {library} at the evaluation")
+        c.file(f"software.{library}", "report.json", f"/versions/{library}", "", f"version of {library} then")
     model = c.document("model.json")
     if model is not None:
         c.file("model.digest", "model.json", "/digest", "", "digest of the trained model")

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 
 def figures(value: float, count: int, rounding: str) -> str:
-    """A number with so many figures, rounded as `decimal` names it: up where it is said to be the most, down for the least."""
+    """A number with so many figures, rounded as `decimal` names it: up for the most, down for the least."""
     if not value or not math.isfinite(value):
         return f"{value:g}"
     exact = Decimal(value)

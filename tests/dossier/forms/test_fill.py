@@ -193,7 +193,7 @@ class _Page(HTMLParser):
 
 def test_the_section_shows_every_field_and_links_every_statement() -> None:
     filled, page = fill_all(statements()), _Page()
-    page.feed(section(filled))
+    page.feed(str(section(filled)))
     text = " ".join(page.text.split())
     for one in filled:
         for answer in one.answers:
