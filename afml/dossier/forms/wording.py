@@ -114,5 +114,7 @@ def _label(stars: Sequence[str]) -> str:
 
 
 def _each(found: Sequence[tuple[str, Statement]]) -> list[str]:
-    alone = len(found) == 1
+    alone, texts = len(found) == 1, {in_words(one) for _, one in found}
+    if len(texts) == 1 and not alone:
+        return [f"{texts.pop()} each"]
     return [in_words(one) if alone or not label else f"{in_words(one)} ({label})" for label, one in found]

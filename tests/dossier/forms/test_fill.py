@@ -147,6 +147,7 @@ def test_a_star_stands_for_every_statement_of_that_form() -> None:
     people = "292 people (1), 314 people (2), 298 people (3)"
     assert text == f"of {people} and Institute <A> & Co (1), Institute B (2), Institute C (3)"
     assert len(ones) == 6
+    assert (Part("{mechanism.*.clip_norm}").said(statements()) or "")[0] == "1 each"
     assert Part("{nothing.*.here}").said(statements()) is None
 
 
