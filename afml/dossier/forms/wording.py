@@ -21,6 +21,7 @@ from afml.dossier.statements import Statement, Statements, Value
 
 _QUOTED = re.compile(r"\{([a-z0-9_.*-]+)\}")
 _DIGEST = re.compile(r"[0-9a-f]{12,}")
+_CUT = re.compile(r"[0-9a-f]{6}( [0-9]+)?")
 #: Ends of ids of values that are said to be the most, or the least: never rounded to the better side.
 _MOST = (".ple", "epsilon", "spent_ple", "right_at_most", "rr_high", "broken_ple")
 _LEAST = (".left", "audited_ple", "rr_low")
@@ -115,6 +116,6 @@ def _label(stars: Sequence[str]) -> str:
 
 def _each(found: Sequence[tuple[str, Statement]]) -> list[str]:
     alone, texts = len(found) == 1, {in_words(one) for _, one in found}
-    if len(texts) == 1 and not alone:
-        return [f"{texts.pop()} each"]
+    if len(texts) == 1 and all(_CUT.fullmatch(label) for label, _ in found):
+        return [texts.pop()]  # the same of all ledgers: which is which tells nothing
     return [in_words(one) if alone or not label else f"{in_words(one)} ({label})" for label, one in found]

@@ -134,6 +134,7 @@ def test_values_are_told_in_plain_words(value: Value, unit: str, read: str) -> N
     ("name", "value", "unit", "read"),
     [
         ("privacy.right_at_most", 0.66913, "share", "67 %"), ("privacy.ple", 0.87501, "sigma", "0.8751 sigma"),
+        ("run.budget.ple", 0.9, "sigma", "0.9 sigma"),
         ("budget.a.left", 0.82199, "sigma", "0.8219 sigma"), ("attack.worst.rr_low", 0.0022299, "share", "0.222 %"),
         ("accountant.pld.epsilon", 3.75234, "epsilon", "3.753"), ("utility.released", 0.80859, "", "0.8086"),
     ],
@@ -147,7 +148,22 @@ def test_a_star_stands_for_every_statement_of_that_form() -> None:
     people = "292 people (1), 314 people (2), 298 people (3)"
     assert text == f"of {people} and Institute <A> & Co (1), Institute B (2), Institute C (3)"
     assert len(ones) == 6
-    assert (Part("{mechanism.*.clip_norm}").said(statements()) or "")[0] == "1 each"
+    assert (Part("{mechanism.*.clip_norm}").said(statements()) or "")[0] == "1 (risk), 1 (game)"
+
+
+def test_what_all_ledgers_have_alike_is_said_once() -> None:
+    def said(*values: int) -> Statements:
+        names = [f"ledger.{digit * 32}.entries" for digit in "abc"[: len(values)]]
+        return Statements(
+            Statement(n, v, "entries", "", InFile("f", "", "")) for n, v in zip(names, values, strict=True)
+        )
+
+    part = Part("{ledger.*.entries}")
+    assert (part.said(said(29, 29)) or "")[0] == "29 entries"
+    assert (part.said(said(29, 30)) or "")[0] == "29 entries (aaaaaa), 30 entries (bbbbbb)"
+
+
+def test_of_no_statement_of_that_form_nothing_is_said() -> None:
     assert Part("{nothing.*.here}").said(statements()) is None
 
 
