@@ -63,7 +63,7 @@ VERBS = {
 #: Who begins with them -> verbs, in the order of work.
 SECTIONS = {
     "Try it": ("demo", "split", "phenotypes", "plan", "privacy"),
-    "Any party": ("keys", "next", "status", "doctor", "completion"),
+    "Any party": ("keys", "next", "console", "status", "doctor", "version", "completion"),
     "Coordinator": ("consortium", "panel", "configure"),
     "Aggregator": ("aggregator",),
     "Institution: before a run": ("policy", "prepare", "overlap", "run"),

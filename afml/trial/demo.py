@@ -194,21 +194,22 @@ class Demo:
         Raises:
             ChildFailed: A process failed.
         """
-        settings = self._settings
-        with Team(settings.out / "logs") as team, PeakMemory(team.running) as memory:
-            consortium = Parties(team, settings.out, settings.genomes.nodes)
+        out, nodes = self._settings.out, self._settings.genomes.nodes
+        with Team(out / "logs") as team, PeakMemory(team.running) as memory:
+            consortium = Parties(team, out, nodes)
             self._make_data(team)
             self._make_traits(team)
             self._prepare(consortium)
             self._train(consortium)
-            with step("audit", seconds=self._seconds):
-                consortium.verify()
-            with step("release", seconds=self._seconds):
-                consortium.mask()
+            for name, taken in (("audit", consortium.verify), ("release", consortium.mask)):
+                with step(name, seconds=self._seconds):
+                    taken()
             self._evaluate(team, consortium)
-        found = {name: round(held / 1e9, 3) for name, held in sorted(memory.by_name.items())}
-        peak = {"peak_gb": round(memory.together / 1e9, 3), "peak_gb_by_process": found}
+        held = {name: round(peak / 1e9, 3) for name, peak in sorted(memory.by_name.items())}
+        peak = {"peak_gb": round(memory.together / 1e9, 3), "peak_gb_by_process": held}
         write_json(read_json(self.report).model_copy(update=peak), self.report)
+        with Team(out / "logs") as team, step("dossier"):
+            Parties(team, out, nodes).dossier(self.report, out / "dossier")
 
     def _make_data(self, team: Team) -> None:
         genomes, seed = self._settings.genomes, self._settings.seed

@@ -165,6 +165,12 @@ class Parties:
             jobs.append((f"verify-{n}", options))
         self._team.run_each(jobs, at_once=self._at_once)
 
+    def dossier(self, report: Path, out: Path) -> None:
+        """What an auditor gets of all of them, under the first one's signature."""
+        works = [option for n in self.nodes for option in ("--work", self.work(n).root)]
+        given = ["--run", self.run_file, "--transcript", self.aggregator / "transcript.jsonl", "--report", report]
+        self._team.run("dossier", ["audit", "dossier", *works, "--kit", self.kit("node-1"), *given, "--out", out])
+
     def mask(self) -> None:
         """Write every node's de-identified file."""
         self._each("mask", [["--run", self.run_file, "--force"]] * len(self.nodes))
