@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from afml.evaluation.attacks.base import Float64, Int8
 from afml.evaluation.utility.calibration import Calibration, judged
-from afml.evaluation.utility.interval import Interval, ratio_interval
+from afml.evaluation.utility.intervals import Interval, ratio_interval
 from afml.evaluation.utility.large import Penalty
 from afml.evaluation.utility.outcome import Outcome
 from afml.evaluation.utility.pipeline import covariate_auc, fixed_model, held_out, standardise
@@ -34,7 +34,7 @@ class Utility:
             is tuned (`reconstruction`).
         covariates_auc: Fixed pipeline on covariates alone; None where there are none.
         chance: AUC 0.5, or R^2 0.
-        ratio_ci95: 95 % interval of `ratio` over held-out people (`interval`); None where there is none.
+        ratio_ci95: 95 % interval of `ratio` over held-out people (`intervals`); None where there is none.
     """
 
     auc: float
