@@ -16,7 +16,7 @@ from typing import ClassVar
 from afml.core.children import complaint, die_with_parent
 from afml.core.errors import AfmlError
 
-_GRACE_S = 5.0
+_GRACE_S = 20.0
 
 
 def free_port() -> int:

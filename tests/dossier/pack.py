@@ -43,19 +43,29 @@ NODES = (1, 2, 3)
 LIFETIME = Budget(delta=1e-5, ple_sigma=3.0)
 MODEL = "ab" * 32
 RUN = "first"
+PHASES = (
+    Phase(name="risk", rounds=3, sample_rate=1.0, clip_norm=1.0, noise_multiplier=8.0, learning_rate=0.1),
+    Phase(name="game", rounds=2, sample_rate=0.1, clip_norm=1.0, noise_multiplier=2.0, learning_rate=0.1),
+)
 
 
 class Built:
-    """Kits, work folders, run, transcript and report of a run that is over; `sources` leads to all of it."""
+    """Kits, work folders, run, transcript and report of a run that is over; `sources` leads to all of it.
 
-    def __init__(self, root: Path) -> None:
-        self.root, self.clock = root, Clock()
-        make_kits(root / "kits", "walk", 3)
-        self.kits = {node: load_node_kit(root / "kits" / f"node-{node}") for node in NODES}
+    Args:
+        root: Folder for all of it.
+        nodes: Institutions.
+        phases: Of the run.
+    """
+
+    def __init__(self, root: Path, nodes: tuple[int, ...] = NODES, phases: tuple[Phase, ...] = PHASES) -> None:
+        self.root, self.clock, self.nodes, self.phases = root, Clock(), nodes, phases
+        make_kits(root / "kits", "walk", len(nodes))
+        self.kits = {node: load_node_kit(root / "kits" / f"node-{node}") for node in nodes}
         self.run = self._configured()
         self._trained()
         self._reported()
-        works = tuple(root / f"work-{node}" for node in NODES)
+        works = tuple(root / f"work-{node}" for node in nodes)
         self.sources = Sources(
             works, root / "kits" / "node-1", root / "run.json", (root / "transcript.jsonl",), (),
             root / "report.json",
@@ -66,11 +76,9 @@ class Built:
         return Signer(1, self.kits[1].signing_key)
 
     def _configured(self) -> Any:
-        phases = (
-            Phase(name="risk", rounds=3, sample_rate=1.0, clip_norm=1.0, noise_multiplier=8.0, learning_rate=0.1),
-            Phase(name="game", rounds=2, sample_rate=0.1, clip_norm=1.0, noise_multiplier=2.0, learning_rate=0.1),
-        )
-        run = config(RUN, consortium="walk", phases=phases, reserve_attempts=0)
+        enrolled = {node: 12 for node in self.nodes}
+        given = {"enrolled": enrolled, "quorum": len(self.nodes)} if self.nodes != NODES else {}
+        run = config(RUN, consortium="walk", phases=self.phases, reserve_attempts=0, **given)
         write_run(self.root / "run.json", run, load_coordinator_key(self.root / "kits" / "coordinator"))
         return run
 
@@ -78,16 +86,16 @@ class Built:
         run, aggregator = self.run, load_aggregator_kit(self.root / "kits" / "aggregator")
         appender = transcript.Appender(self.root / "transcript.jsonl", aggregator.signing_key)
         limits = Limits(run.budget, LIFETIME)
-        people = {node: [f"person-{node}-{i}" for i in range(12)] for node in NODES}
-        ledgers = {node: self.ledger(node) for node in NODES}
+        people = {node: [f"person-{node}-{i}" for i in range(12)] for node in self.nodes}
+        ledgers = {node: self.ledger(node) for node in self.nodes}
         for node, ledger in ledgers.items():
             ledger.plans.reserve(reservation_for(run, limits, days=30.0), people[node])
         for number in range(1, run.rounds + 1):
-            spend, receipts = spend_for(run, Attempt(number, 1), NODES), {}
+            spend, receipts = spend_for(run, Attempt(number, 1), self.nodes), {}
             for node, ledger in ledgers.items():
                 receipts[node] = ledger.append(spend, people[node], limits).to_json()
             now = int(self.clock() * 1000)
-            appender.append(transcript.record_for(run, spend.attempt, NODES, time_ms=now, receipts=receipts))
+            appender.append(transcript.record_for(run, spend.attempt, self.nodes, time_ms=now, receipts=receipts))
         for node, ledger in ledgers.items():
             ledger.plans.close(run.run, run.digest().hex(), "finished")
             ledger.releases.record(
