@@ -1,4 +1,4 @@
-"""What a dossier takes: five institutions of a run of 1,000 rounds, made, and checked by the verifier that stands alone.
+"""What a dossier takes: five institutions, a run of 1,000 rounds; made, and checked by the verifier that stands alone.
 
 Seconds of wall time of a process each, its start included; `dossier_mb` is the folder without the printed page. Figures
 under "audit". Environment: ROUNDS (1000).
@@ -26,14 +26,23 @@ def run() -> dict[str, object]:
     risk = rounds // 5
     phases = (
         Phase(name="risk", rounds=risk, sample_rate=1.0, clip_norm=1.0, noise_multiplier=40.0, learning_rate=0.1),
-        Phase(name="game", rounds=rounds - risk, sample_rate=0.1, clip_norm=1.0, noise_multiplier=8.0, learning_rate=0.1),
+        Phase(
+            name="game", rounds=rounds - risk, sample_rate=0.1, clip_norm=1.0, noise_multiplier=8.0, learning_rate=0.1
+        ),
     )
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         print(f"  five ledgers of {rounds} rounds ...", flush=True)
         built = Built(root, (1, 2, 3, 4, 5), phases)
         works = [word for node in built.nodes for word in ("--work", str(root / f"work-{node}"))]
-        given = ["--kit", root / "kits" / "node-1", "--run", root / "run.json", "--transcript", root / "transcript.jsonl"]
+        given = [
+            "--kit",
+            root / "kits" / "node-1",
+            "--run",
+            root / "run.json",
+            "--transcript",
+            root / "transcript.jsonl",
+        ]
         given += ["--report", root / "report.json", "--out", root / "dossier"]
         made = _timed([sys.executable, "-m", "afml", "audit", "dossier", *works, *map(str, given)])
         checked = _timed([sys.executable, "-I", str(root / "dossier" / "verify.py")])

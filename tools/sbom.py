@@ -78,6 +78,10 @@ def required(requirements: list[str], known: set[str]) -> set[str]:
     return found
 
 
+#: Of packages whose metadata declare nothing: what the licence file that they install says.
+_BY_FILE = {"axe-playwright-python": "MIT"}
+
+
 def licences(about: metadata.PackageMetadata) -> list[Json]:
     """CycloneDX's choice of licences for what a package says of itself; empty where it says nothing."""
     if expression := about.get("License-Expression"):
@@ -89,6 +93,8 @@ def licences(about: metadata.PackageMetadata) -> list[Json]:
     named = [one for one in named if one not in ("OSI Approved", "DFSG approved")]
     if not named and words and words != "UNKNOWN":
         named = [words.splitlines()[0].strip()]
+    if not named and (read := _BY_FILE.get(about["Name"])):
+        return [{"license": {"id": read}}]
     return [{"license": {"id": _CLASSIFIED[one]} if one in _CLASSIFIED else {"name": one}} for one in named]
 
 

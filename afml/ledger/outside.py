@@ -13,6 +13,7 @@ from afml.core.errors import InputError
 from afml.core.files import read_text
 from afml.ledger import transcript as transcripts
 from afml.ledger.findings import Verification
+from afml.ledger.schema import FILE
 from afml.ledger.snapshot import snapshot
 from afml.ledger.verify import Evidence, verify
 
@@ -54,7 +55,7 @@ class KeyOptions:
                 signer = signer or bytes.fromhex(roster.member(node).signing_key)
             except KeyError:
                 raise InputError(f"has no node {node}", where=self.roster, cure="correct --node") from None
-            if self.node is not None and self.key is None:
+            if self.node is not None and self.key is None and (ledger / FILE).is_file():
                 _require_own(roster, self.node, ledger)
             summing = summing or bytes.fromhex(roster.aggregator_key)
             peers = {

@@ -158,7 +158,7 @@ def test_keys_are_never_made_over_others(root: Path) -> None:
         (["--role", "node"], "--name: is missing"),
         (["--name", " "], "printable characters"),
         (["--name", "x" * 81], "printable characters"),
-        (["--role", "aggregator", "--host", "sum.example:7443"], "without a port"),
+        (["--role", "aggregator", "--host", "sum.example:7443"], "--host: sum.example:7443 is no DNS name"),
         (["--name", "x", "--host", "sum.example"], "hosts: are what the aggregator has"),
         (["--like", "a", "--succeed", "b"], "contradict each other"),
         (["--like", "a", "--name", "x"], "leave them out"),

@@ -152,10 +152,21 @@ def test_time_is_checked(kits: Path) -> None:
 def test_the_wrong_folder_is_refused(kits: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="kit does not exist"):
         load_node_kit(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="does not name"):
-        load_aggregator_kit(kits / "node-1")
-    with pytest.raises(InputError, match="names no node"):
-        load_node_kit(kits / "aggregator")
+    for made, load, told in (
+        ("node-1", load_aggregator_kit, "is the kit of a node; give that of an aggregator"),
+        ("aggregator", load_node_kit, "is the kit of an aggregator; give that of a node"),
+    ):
+        with pytest.raises(InputError, match=told):
+            load(kits / made)
+    # A kit that does not say whose it is: its certificate does.
+    for made, load, told in (
+        ("node-1", load_aggregator_kit, "does not name"),
+        ("aggregator", load_node_kit, "no node"),
+    ):
+        bare = Path(shutil.copytree(kits / made, tmp_path / made))
+        (bare / "request.json").unlink()
+        with pytest.raises(InputError, match=told):
+            load(bare)
 
 
 def test_peer_names_are_bound_to_the_roster(kits: Path) -> None:

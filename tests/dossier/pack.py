@@ -76,7 +76,7 @@ class Built:
         return Signer(1, self.kits[1].signing_key)
 
     def _configured(self) -> Any:
-        enrolled = {node: 12 for node in self.nodes}
+        enrolled = dict.fromkeys(self.nodes, 12)
         given = {"enrolled": enrolled, "quorum": len(self.nodes)} if self.nodes != NODES else {}
         run = config(RUN, consortium="walk", phases=self.phases, reserve_attempts=0, **given)
         write_run(self.root / "run.json", run, load_coordinator_key(self.root / "kits" / "coordinator"))

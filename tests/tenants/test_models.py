@@ -231,7 +231,7 @@ def test_an_evaluation_that_cannot_be_is_one_line_before_anything_is_spent(hospi
         ({"outcome": "quantitative"}, "'ill' is binary, not quantitative"),
         ({"target": "well"}, "name one of the outcomes ill"),
     ):
-        assert _evaluation(hospitals, "wrong", "--seed", 5, **given).returncode == 0
+        assert _evaluation(hospitals, "wrong", "--seed", 5, "--force", **given).returncode == 0
         done = hospitals.afml(
             "node", "--kit", hospitals.kit("node-1"), "--work", hospitals.work(1), "--run",
             hospitals.root / "wrong.json", "--aggregator", "127.0.0.1:9", "--simulation",
