@@ -59,6 +59,8 @@ class Standing(Settings):
             staged.write_bytes(self.canonical())
             os.replace(staged, path)
         except OSError:
+            pass
+        finally:  # also where somebody interrupts the process right here
             staged.unlink(missing_ok=True)
 
     @classmethod
