@@ -25,7 +25,7 @@ def page(statements: Statements) -> bytes:
         loader=PackageLoader("afml.dossier"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"per100": per_hundred, "short": short, "down": down, "ground": ground, "day": day}
+    environment.filters |= {"per100": per_hundred, "short": short, "down": down, "up": up, "ground": ground, "day": day}
     told = environment.get_template("dossier.html.j2").render(
         v=statements.value, s=statements, budgets=_groups(statements, "budget"), ledgers=_groups(statements, "ledger"),
         attacks=_attacks(statements), groups=_groups(statements, "group"),
@@ -45,6 +45,11 @@ def per_hundred(share: Value, *, up: bool = False) -> str:
 def down(value: Value) -> str:
     """What is left: never more than there is."""
     return figures(value, 4, ROUND_FLOOR) if isinstance(value, int | float) else short(value)
+
+
+def up(value: Value) -> str:
+    """What is spent, or the most: never less than it is."""
+    return figures(value, 4, ROUND_CEILING) if isinstance(value, int | float) else short(value)
 
 
 def short(value: Value) -> str:
