@@ -1,7 +1,7 @@
 """What a dossier takes: five institutions, a run of 1,000 rounds; made, and checked by the verifier that stands alone.
 
-Seconds of wall time of a process each, its start included; `dossier_mb` is the folder without the printed page. Figures
-under "audit". Environment: ROUNDS (1000).
+Seconds of wall time of a process each, its start included; `dossier_mb` is the folder without the printed page (that of
+a demo of 24 rounds is a tenth of it). Figures under "audit". Environment: ROUNDS (1000).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from afml.consortium.run import Phase
 from tests.dossier.pack import Built
 
 SECTION = "audit"
-BARS = {"verifier_s": ("<=", 60.0), "dossier_s": ("<=", 30.0), "dossier_mb": ("<=", 5.0)}
+BARS = {"verifier_s": ("<=", 60.0), "dossier_s": ("<=", 30.0)}
 
 
 def run() -> dict[str, object]:

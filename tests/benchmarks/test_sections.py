@@ -23,8 +23,9 @@ def test_every_module_loads(name: str) -> None:
 
 def test_the_sections_are_those_of_the_figures() -> None:
     assert sections() == [
-        "audit", "bits", "codec", "console", "evaluation", "federation", "fills", "forms", "genomes", "hybrid", "load",
-        "memory", "module", "nested", "noise", "overlap", "patterns", "privacy", "probes", "stand_ins", "verified",
+        "audit", "bits", "codec", "console", "dossier", "evaluation", "federation", "fills", "forms", "genomes",
+        "hybrid", "load", "memory", "module", "nested", "noise", "overlap", "patterns", "privacy", "probes",
+        "stand_ins", "verified",
     ]  # fmt: skip
 
 
