@@ -3,7 +3,8 @@
 The file is the exome file of AFML_DATA_DIR or ../shared/data (2,548 people, 119,635 sites) where it is, else a drawn
 one. Each figure is of processes of its own; CPU seconds are theirs alone, without the start of the interpreter; peak
 memory is of the largest process. A store is made of all sites, or of 1,024 drawn ones, by one process unless it says
-otherwise. `python -m benchmarks.genomes_ingest huge` makes and reads a file of 100,000 people and 20,000 sites.
+otherwise. `python -m benchmarks.genomes_ingest huge` makes a file of 100,000 people and 20,000 sites, reads it into a
+store, runs `afml prepare` on it, quality report included, and masks as many people; figures under "genomes".
 """
 
 from __future__ import annotations
@@ -27,10 +28,15 @@ import pysam
 from afml.genomics.bgzip import header_lines
 from afml.genomics.build import build_store, pack_store
 from afml.genomics.calls.account import CallReading
+from afml.genomics.phenotypes import write_phenotypes
 from afml.genomics.sites import SitePanel
 from afml.genomics.sources.opening import open_source
+from afml.trial.kits import make_kits
+from benchmarks import genomes_mask
+from benchmarks.__main__ import OUT, merge
 
 FEW = 1024
+HUGE = tuple(map(int, os.environ.get("HUGE", "100000 20000").split()))  # people, sites
 BARS = {
     "ingest_vs_cyvcf2": ("<=", 1.25),
     "indexed_vs_bcftools": ("<=", 3.0),
@@ -45,15 +51,26 @@ BARS = {
 _EXOMES = "1kg_grch38_exome_chr13_15_18_21_22.2548.vcf.gz"
 
 
-def simulated(path: Path, people: int, sites: int, *, shuffled: bool = False) -> Path:
-    """Write a VCF of drawn genotypes, a site a line; sorted ones have an index."""
-    rng = np.random.default_rng(people)
-    order = rng.permutation(sites) if shuffled else np.arange(sites)
+def simulated(
+    path: Path, people: int, sites: int, *, shuffled: bool = False, names: str = "S", common: bool = False
+) -> Path:
+    """Write a VCF of drawn genotypes, a site a line; sorted ones have an index.
+
+    Args:
+        path: Target.
+        people: Called `names` and a number; those called alike are the same people in every file.
+        sites: Those of one number are as frequent in every file.
+        shuffled: Records in no order.
+        names: See `people`.
+        common: No site is rarer than 5 %.
+    """
+    order = np.random.default_rng(people).permutation(sites) if shuffled else np.arange(sites)
     with pysam.BGZFile(str(path), "wb") as out:
-        out.write(header_lines(["1"], [], [f"S{person}" for person in range(people)]))
+        out.write(header_lines(["1"], [], [f"{names}{person}" for person in range(people)]))
         for site in order.tolist():
-            frequency = np.random.default_rng(site).beta(0.5, 2)
-            word = (np.random.default_rng(site + 1).random((people, 2)) < frequency).astype(np.uint8)
+            rng = np.random.default_rng(site)
+            frequency = rng.uniform(0.06, 0.5) if common else rng.beta(0.5, 2)
+            word = (np.random.default_rng((site + 1, ord(names))).random((people, 2)) < frequency).astype(np.uint8)
             text = np.full((people, 4), ord("|"), np.uint8)
             text[:, ::2] = word + ord("0")
             text[:, 3] = ord("\t")
@@ -95,6 +112,8 @@ def _work(kind: str, vcf: Path, panel: Path, folder: Path) -> Callable[[], objec
         import bio2zarr.vcf
 
         return lambda: bio2zarr.vcf.convert([vcf], folder / "vcz", worker_processes=int(os.environ["PROCESSES"]))
+    if kind == "prepare":
+        return lambda: prepare(folder)
     if kind == "batch":
         store = pack_store(folder / "store")
         people = np.random.default_rng(1).permutation(len(store))[:256]
@@ -194,17 +213,41 @@ def _simulated_figures(folder: Path) -> dict[str, object]:
     }
 
 
-def _huge() -> None:
+def prepare(folder: Path) -> None:
+    """`afml prepare` of the files that `_huge` has laid into a folder."""
+    from afml.cli.main import cli
+
+    given = {
+        "kit": folder / "kits" / "node-1", "vcf": folder / "huge.vcf.gz", "panel-vcf": folder / "public.vcf.gz",
+        "phenotypes": folder / "people.tsv", "sites": HUGE[1], "min-maf": 0.01, "work": folder / "work",
+    }  # fmt: skip
+    cli.main(
+        ["prepare", *[word for name, one in given.items() for word in (f"--{name}", str(one))]], standalone_mode=False
+    )
+
+
+def _huge() -> dict[str, object]:
+    people, sites = HUGE
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        vcf = simulated(folder / "huge.vcf.gz", 100_000, 20_000)
+        vcf = simulated(folder / "huge.vcf.gz", people, sites, common=True)
         panel_of(vcf).save(folder / "panel")
-        print(json.dumps({"huge": measure("build", vcf, folder / "panel", folder, 2)}))
+        found = {"store": measure("build", vcf, folder / "panel", folder, 2)}
+        simulated(folder / "public.vcf.gz", 500, sites, names="P", common=True)
+        names = [f"S{person}" for person in range(people)]
+        write_phenotypes(folder / "people.tsv", names, np.arange(people, dtype=np.int8) % 2)
+        make_kits(folder / "kits", "huge", 2)
+        found["prepare"] = measure("prepare", vcf, folder / "panel", folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        found["mask"] = genomes_mask.measure(Path(scratch), people, sites)
+    name = f"people_{people}_sites_{sites}"
+    return {f"{step}_{what}_{name}": round(value, 1) for step, all_ in found.items() for what, value in all_.items()}
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["huge"]:
-        _huge()
+        merge(OUT, "genomes", made := _huge())
+        print(json.dumps(made, indent=2))
     else:
         given: list[Any] = [Path(one) for one in sys.argv[2:]]
         print(json.dumps(_measured(_work(sys.argv[1], *given))))

@@ -136,15 +136,21 @@ def mask(root: Path, people: int, sites: int) -> dict[str, float]:
     }
 
 
+def measure(folder: Path, people: int, sites: int) -> dict[str, float]:
+    """What `mask` finds, in a process of its own."""
+    env = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    for step in ("prepare", "mask"):
+        command = [sys.executable, "-m", "benchmarks.genomes_mask", step, str(folder), str(people), str(sites)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 def figures() -> dict[str, object]:
     found: dict[str, object] = {}
-    env = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     for name, (people, sites) in SIZES.items():
         with tempfile.TemporaryDirectory() as folder:
-            for step in ("prepare", "mask"):
-                command = [sys.executable, "-m", "benchmarks.genomes_mask", step, folder, str(people), str(sites)]
-                done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
-        measured = json.loads(done.stdout.splitlines()[-1])
+            measured = measure(Path(folder), people, sites)
         found[f"mask_peak_mb_{name}"] = measured["peak_mb"]
         found[f"recognise_seconds_{name}"] = round(measured["recognise_seconds"], 1)
         found[f"mask_seconds_{name}"] = round(measured["mask_seconds"], 1)

@@ -86,10 +86,10 @@ _WIDTH = 40  # of a bar, in characters
 
 
 def _bar(kept: Balance) -> str:
-    """What is used of a budget, where it adds up: in squares of sigma."""
-    used = min(1.0, (kept.spent / kept.limit) ** 2) if kept.limit > 0 else 1.0
-    full = round(used * _WIDTH)
-    return f"  [{'#' * full}{'.' * (_WIDTH - full)}] {100 * used:.0f} % used, in squares: that is how sigmas add"
+    """What is used of a budget, where it adds up."""
+    full = round(kept.used * _WIDTH)
+    how = "" if kept.budget.epsilon is not None else ", in squares: that is how sigmas add"
+    return f"  [{'#' * full}{'.' * (_WIDTH - full)}] {100 * kept.used:.0f} % used{how}"
 
 
 def _policies(summary: Summary) -> None:

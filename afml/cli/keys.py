@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import cast, get_args
 
@@ -13,7 +12,6 @@ from afml.consortium.kit import load_roster
 from afml.consortium.request import REQUEST, Request, Role, fingerprint
 from afml.core.errors import InputError
 from afml.core.files import write_bytes
-from afml.core.plain import plain_line
 from node.policy import FILE as POLICY
 from node.policy import Policy
 from node.policy import load as load_policy
@@ -46,8 +44,6 @@ def init(
     else:
         if not name and role == "node":
             raise InputError("is missing", where="--name", cure="give the institution's name")
-        for host in hosts:
-            _require_host(host)
         serves = hosts or (ownkeys.DEFAULT_HOSTS if role == "aggregator" else ())
         request = ownkeys.make(out, ownkeys.Party(cast(Role, role), name or role, serves))
     _say(f"keys of {request.role} {request.name} in {out}", request, out)
@@ -58,8 +54,6 @@ def init(
 @click.option("--host", "hosts", multiple=True, help="Aggregator: where it is reached; by default as before.")
 def renew(kit: Path, hosts: tuple[str, ...]) -> None:
     """Ask for a new TLS certificate, of a new key; the kit works on until the answer is installed."""
-    for host in hosts:
-        _require_host(host)
     request = ownkeys.renew(kit, hosts)
     _say(f"a new TLS key of {request.role} {request.name} in {kit}", request, kit)
 
@@ -107,17 +101,3 @@ def _say(done: str, request: Request, kit: Path) -> None:
         return
     click.echo(f"send {kit / REQUEST} to the coordinator, and nothing else of this folder")
     click.echo(f"fingerprint of the request, to compare with the coordinator: {request.fingerprint}")
-
-
-def _require_host(host: str) -> None:
-    if "/" in host or (":" in host and not _is_address(host)):
-        cure = "give what stands in a certificate, for example aggregator.example.org"
-        raise InputError(f"{plain_line(host)} is no DNS name or address", where="--host", cure=cure)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

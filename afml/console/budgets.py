@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from afml.ledger.summary import EnrolmentSummary, Summary
 from afml.operate.words import DAY_S
+from afml.privacy.budget import used
 from afml.privacy.odds import Odds, odds, right_guesses
 
 _SLACK = 1e-9
@@ -60,15 +61,13 @@ def _bar(one: EnrolmentSummary, planned: Mapping[str, float]) -> Bar:
     if one.total is None or one.balance is None:
         return Bar(one, 1.0, 0.0, None, (), 1.0)
     balance = one.balance
-    if balance.budget.epsilon is not None:
-        spent, committed = one.total.epsilon / balance.limit, balance.spent / balance.limit
-    else:
-        spent, committed = (one.total.sigma / balance.limit) ** 2, (balance.spent / balance.limit) ** 2
+    of_epsilon = balance.budget.epsilon is not None
+    spent = used(balance.budget, one.total.epsilon if of_epsilon else one.total.sigma)
     return Bar(
         enrolment=one,
-        spent=min(1.0, spent),
-        reserved=max(0.0, min(1.0, committed) - min(1.0, spent)),
-        projected=None if balance.budget.epsilon is not None else project(one, planned),
+        spent=spent,
+        reserved=max(0.0, balance.used - spent),
+        projected=None if of_epsilon else project(one, planned),
         odds=odds(one.total.sigma, one.total.epsilon),
         right=right_guesses(one.total.sigma),
     )

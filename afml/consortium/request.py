@@ -109,7 +109,7 @@ def _require_address(host: str) -> None:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        raise ValueError("are DNS names and addresses, without a port") from None
+        raise ValueError(f"{host} is no DNS name or address, without a scheme and without a port") from None
 
 
 def fingerprint(digest: bytes) -> str:

@@ -149,8 +149,8 @@ class Plans:
 
     def approved(self, run: str, config_digest: str) -> bool:
         """Whether a person at this site has approved this very configuration."""
-        row = self._one("SELECT body FROM entries WHERE kind = 'approval' AND run = ?", (run,))
-        return row is not None and json.loads(row[0])["config_digest"] == config_digest
+        with self._log._lock:
+            return approved(self._database, run, config_digest)
 
     def closed(self, run: str) -> Reason | None:
         """Why a run is closed here; None where it is not."""
@@ -277,3 +277,9 @@ class Plans:
     def _add_closing(self, run: str, config_digest: str, reason: Reason) -> None:
         body = {"kind": "closing", "run": run, "config_digest": config_digest, "reason": reason}
         self._log.add(body, {"run": run})
+
+
+def approved(database: sqlite3.Connection, run: str, config_digest: str) -> bool:
+    """Whether entries hold a person's approval of this very configuration of a run."""
+    row = database.execute("SELECT body FROM entries WHERE kind = 'approval' AND run = ?", (run,)).fetchone()
+    return row is not None and json.loads(row[0])["config_digest"] == config_digest

@@ -15,6 +15,7 @@ from afml.consortium.kit import ROSTER
 from afml.consortium.request import REQUEST, read_request
 from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
+from afml.ledger.plans import approved
 from afml.ledger.snapshot import snapshot
 from node.policy import FILE as POLICY
 from node.policy import load
@@ -85,8 +86,7 @@ def _approved(place: Place) -> bool:
     if not folder.exists():
         return False
     with snapshot(folder) as database:
-        rows = database.execute("SELECT body FROM entries WHERE kind = 'approval' AND run = ?", (config.run,))
-        return any(config.digest().hex() in str(body) for (body,) in rows)
+        return approved(database, config.run, config.digest().hex())
 
 
 def _trained(place: Place) -> bool:

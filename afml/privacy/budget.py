@@ -141,6 +141,11 @@ class Balance:
         return math.sqrt(max(0.0, self.limit**2 - self.spent**2))
 
     @property
+    def used(self) -> float:
+        """Share of the budget that `spent` is, where shares add: of epsilon as it is, of PLE in squares; at most 1."""
+        return used(self.budget, self.spent)
+
+    @property
     def within(self) -> bool:
         """Whether the spend respects the limit."""
         return self.spent <= self.limit * _SLACK
@@ -151,6 +156,18 @@ def limit_of(budget: Budget) -> float:
     limit = budget.epsilon if budget.epsilon is not None else budget.ple_sigma
     assert limit is not None  # Budget has exactly one of them
     return limit
+
+
+def used(budget: Budget, spent: float) -> float:
+    """Share of a budget that a spend is, in [0, 1], where shares add: epsilons as they are, sigmas as squares.
+
+    Args:
+        budget: The limit.
+        spent: In its unit.
+    """
+    limit = limit_of(budget)
+    share = spent / limit if limit > 0 else 1.0
+    return min(1.0, share if budget.epsilon is not None else share**2)
 
 
 def balance(budget: Budget, run: Sequence[Event], earlier: Sequence[Sequence[Event]] = ()) -> Balance:

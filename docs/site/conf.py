@@ -17,7 +17,6 @@ include_patterns = [
 ]
 exclude_patterns = ["docs/site/**"]
 root_doc = "docs/index"
-nitpicky = False
 myst_heading_anchors = 4
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"

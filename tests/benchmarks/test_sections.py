@@ -23,7 +23,7 @@ def test_every_module_loads(name: str) -> None:
 
 def test_the_sections_are_those_of_the_figures() -> None:
     assert sections() == [
-        "audit", "bits", "codec", "console", "dossier", "evaluation", "federation", "fills", "forms", "genomes",
+        "audit", "bits", "codec", "console", "dossier", "evaluation", "federation", "fills", "genomes",
         "hybrid", "load", "memory", "module", "nested", "noise", "overlap", "patterns", "privacy", "probes",
         "stand_ins", "verified",
     ]  # fmt: skip

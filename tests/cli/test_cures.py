@@ -63,6 +63,21 @@ def test_commands_that_are_named_exist(path: Path) -> None:
     assert [wrong for command in named if (wrong := problem(command))] == []
 
 
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = [one for one in PAGES if "reference" not in one.parts]  # made from the code by `make docs`
+#: Pages that show what is wrong, or what a reader is yet to write.
+ABOUT_OTHERS = {"MISTAKES.md", "EXTENDING.md"}
+TYPED = re.compile(r"`(afml [a-z][^`]*)`|^\s*(afml [a-z].*)$", re.M)
+
+
+@pytest.mark.parametrize("page", [one for one in PAGES if one.name not in ABOUT_OTHERS], ids=lambda one: one.name)
+def test_commands_of_the_documents_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    typed = [next(filter(None, found)) for found in TYPED.findall(text)]
+    bare = [" ".join(re.split(r" #| && | \| | > |;", one)[0].split()) for one in typed if "`" not in one]
+    assert [wrong for command in bare if (wrong := problem(command))] == []
+
+
 def test_the_search_finds_what_is_wrong() -> None:
     assert list(commands("ask for one (`afml consortium found --renew`)")) == ["afml consortium found --renew"]
     assert list(commands("do not train; run afml audit verify")) == ["afml audit verify"]

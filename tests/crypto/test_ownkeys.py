@@ -158,7 +158,10 @@ def test_keys_are_never_made_over_others(root: Path) -> None:
         (["--role", "node"], "--name: is missing"),
         (["--name", " "], "printable characters"),
         (["--name", "x" * 81], "printable characters"),
-        (["--role", "aggregator", "--host", "sum.example:7443"], "--host: sum.example:7443 is no DNS name"),
+        (
+            ["--role", "aggregator", "--host", "sum.example:7443"],
+            "hosts: sum.example:7443 is no DNS name or address, without a scheme and without a port",
+        ),
         (["--name", "x", "--host", "sum.example"], "hosts: are what the aggregator has"),
         (["--like", "a", "--succeed", "b"], "contradict each other"),
         (["--like", "a", "--name", "x"], "leave them out"),

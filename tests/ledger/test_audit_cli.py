@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from afml.cli.audit import audit
+from afml.cli.audit import _bar, audit
 from afml.cli.privacy import privacy
 from afml.consortium.roster import Member, Roster
+from afml.consortium.run import Budget
 from afml.core.errors import AfmlError, ConfigError, InputError, IntegrityError
+from afml.privacy.budget import balance
+from afml.privacy.events import Gaussian
 from crypto.public.signing import public_bytes
 from tests.ledger.helpers import AGGREGATOR, PUBLIC, Clock, config, open_ledger, publish, spend
 
@@ -47,6 +50,7 @@ def test_show(place: Path) -> None:
     assert "0.05" in text
     assert "12 people have spent 0.177 of 50.000 sigma at most" in text
     assert "0.280 with what runs have reserved" in text
+    assert f"  [{'.' * 40}] 0 % used, in squares" in text
     assert "…" not in text
     found = json.loads(call("show", str(place / "ledger"), "--json"))
     (enrolment,) = found["enrolments"]
@@ -61,6 +65,14 @@ def test_show(place: Path) -> None:
     (plan,) = found["plans"]
     assert (plan["people"], plan["state"], plan["approved"]) == (12, "open", False)
     assert enrolment["epsilon_if_aggregation_broken"] > enrolment["epsilon"]
+
+
+def test_a_bar_shows_what_is_used_of_a_budget_in_its_own_measure() -> None:
+    half = [Gaussian(1 / 0.45)]
+    sigma = _bar(balance(Budget(delta=1e-5, ple_sigma=0.9), half))
+    assert sigma == f"  [{'#' * 10}{'.' * 30}] 25 % used, in squares: that is how sigmas add"
+    epsilon = balance(Budget(delta=1e-5, epsilon=4.0), half)
+    assert _bar(epsilon).endswith(f"] {100 * epsilon.spent / 4:.0f} % used")
 
 
 def test_verify(place: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from afml.consortium.run import Budget
 from afml.core.errors import BudgetError, ConfigError
-from afml.privacy.budget import RESIDUAL, balance, certify, check, filtered
+from afml.privacy.budget import RESIDUAL, balance, certify, check, filtered, used
 from afml.privacy.calibrate import (
     BudgetShare,
     noise_multiplier_for,
@@ -71,6 +71,16 @@ def test_epsilon_budgets() -> None:
     assert check(budget, [Gaussian(5.0)] * 21).left == pytest.approx(0.042, abs=1e-3)
     with pytest.raises(BudgetError, match="epsilon at delta 1e-05"):
         check(budget, [Gaussian(5.0)] * 22)
+
+
+def test_a_share_of_a_budget_is_counted_where_shares_add() -> None:
+    sigma, epsilon = Budget(delta=1e-5, ple_sigma=0.9), Budget(delta=1e-5, epsilon=3.0)
+    assert used(sigma, 0.9) == used(epsilon, 3.0) == used(sigma, 5.0) == used(epsilon, 5.0) == 1.0
+    assert used(epsilon, 1.5) == 0.5
+    assert used(sigma, 0.45) == pytest.approx(0.25)
+    assert used(sigma, 0.46) + used(sigma, math.sqrt(0.9**2 - 0.46**2)) == pytest.approx(1.0)
+    spent = balance(sigma, [Gaussian(1 / 0.45)])
+    assert spent.used == pytest.approx(0.25, abs=1e-3)
 
 
 def test_the_filter_costs_nothing_for_full_batches() -> None:
