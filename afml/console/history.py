@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +41,14 @@ class Transcript:
 
     def __init__(self, path: Path) -> None:
         self._path, self._offset, self._rounds = path, 0, list[Round]()
+        self._lock = threading.Lock()  # pages and streams ask side by side
 
     def rounds(self) -> Sequence[Round]:
         """Those of whole lines, in the order of the file."""
+        with self._lock:
+            return self._read()
+
+    def _read(self) -> Sequence[Round]:
         if not self._path.is_file():
             self._offset, self._rounds = 0, []
             return ()

@@ -122,15 +122,16 @@ def served(site: Path, start: Start) -> Served:
     return start(site / "work", "--kit", kit, "--run", site / "signed", "--report", report)
 
 
-@pytest.fixture(scope="session")
-def summing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An aggregator in mid-run."""
-    root = tmp_path_factory.mktemp("aggregator")
+@pytest.fixture
+def summing(tmp_path: Path) -> Path:
+    """An aggregator in mid-run, which goes on in some tests."""
+    root = tmp_path / "aggregator"
+    root.mkdir()
     made.aggregator(root)
     return root
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def overseen(summing: Path, start: Start) -> Served:
     """Its console."""
     return start(summing / "data", "--kit", summing / "kits" / "aggregator")

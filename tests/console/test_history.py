@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hypothesis import given
@@ -13,6 +15,7 @@ from afml.console.budgets import bars
 from afml.console.history import Round, Transcript, stretches, took_part
 from afml.consortium.attempt import Attempt
 from afml.ledger.summary import summarise
+from tests.console import made
 
 
 def line(number: int, cohort: list[int]) -> bytes:
@@ -72,3 +75,20 @@ def test_a_session_ends_by_itself_and_a_link_with_its_use() -> None:
     assert session.vouches(session.csrf)
     now[0] = SESSION_S
     assert access.session(cookie) is None
+
+
+def test_rounds_are_counted_once_whoever_asks_beside(tmp_path: Path) -> None:
+    made.aggregator(tmp_path)
+    path = next(tmp_path.rglob("transcript.jsonl"))
+    alone = Transcript(path).rounds()
+    assert len(alone) > 20
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns as often as they can
+    try:
+        for _ in range(200):
+            together = Transcript(path)
+            with ThreadPoolExecutor(4) as pool:
+                for one in [pool.submit(together.rounds) for _ in range(4)]:
+                    assert one.result() == alone
+    finally:
+        sys.setswitchinterval(before)
