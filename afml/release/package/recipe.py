@@ -35,7 +35,7 @@ for (trait in names(traits)[-1]) {
 # plink2 regresses on variants alone, so that each score becomes the dosage of a made-up one, stretched to [0, 2]. It
 # keeps its files apart: whatever is added to a package is no part of it.
 _PLINK2 = """\
-T=$(mktemp -d)
+T=$(mktemp -d); trap 'rm -rf "$T"' EXIT
 awk -F '\\t' 'NR == 1 { n = NF; for (c = 3; c <= n; c++) name[c] = substr($c, 7); next }
   { id[NR] = $1; for (c = 3; c <= n; c++) { v[c, NR] = $c
     if (NR == 2 || $c + 0 < lo[c]) lo[c] = $c + 0; if (NR == 2 || $c + 0 > hi[c]) hi[c] = $c + 0 } }
