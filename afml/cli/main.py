@@ -132,6 +132,9 @@ def main() -> None:
     except KeyboardInterrupt:
         click.echo("afml: interrupted", err=True)
         sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         click.echo(f"afml: {plain_line(error.format_message())}", err=True)
         sys.exit(2)

@@ -24,13 +24,15 @@ from afml.ledger.log import Log
 from afml.ledger.people import People
 from afml.ledger.reservation import DAY_MS, Held, Limits, Reason, Reservation, held
 from afml.ledger.spending import Account
-from afml.privacy.budget import check
+from afml.privacy.budget import balance, check
 from afml.privacy.events import Event, covers, reserved
 
 _OF_RUNS = "('spend', 'reservation', 'closing', 'approval')"
 _CLOSED = "SELECT body FROM entries WHERE kind = 'closing' AND run = ?"
 _RESERVED = "SELECT body, enrolment FROM entries WHERE kind = 'reservation' AND run = ?"
 _CURE = "start a new run under another name (`afml configure --run`)"
+_LARGER = "have it made with a larger `afml configure --budget`: it bounds earlier runs of these people too"
+_TRUST = "name in trust.signing_keys of policy.toml whose noise this site trusts: it counts its own alone"
 
 
 class Plans:
@@ -75,7 +77,8 @@ class Plans:
                 self._refuse_mixed(tokens, wanted)
             else:
                 self._require_open(wanted.run, enrolment, wanted.plan, wanted.where)
-            self._require_room(wanted.run, wanted.plan, wanted.limits, self._accounts(tokens, enrolment))
+            accounts = self._accounts(tokens, enrolment)
+            self._require_room(wanted.run, wanted.plan, wanted.limits, accounts, own_noise=wanted.own_noise)
             if found is None:
                 expires = int(self._log.clock() * 1000 + wanted.days * DAY_MS)
                 body = {
@@ -185,7 +188,8 @@ class Plans:
             else:
                 self._refuse_closed(wanted.run, wanted.where)
                 self._refuse_mixed(tokens, wanted)
-            self._require_room(wanted.run, wanted.plan, wanted.limits, self._accounts(tokens, enrolment))
+            accounts = self._accounts(tokens, enrolment)
+            self._require_room(wanted.run, wanted.plan, wanted.limits, accounts, own_noise=wanted.own_noise)
 
     # For the ledger's own transactions
 
@@ -205,7 +209,8 @@ class Plans:
             if not covers(spend.plan, [*account.run(spend.run), spend.mechanism]):
                 problem = "this step is not in what is left of the reserved plan"
                 raise BudgetError(problem, where=spend.where, cure=_CURE)
-        self._require_room(spend.run, spend.plan, limits, found)
+        own = spend.published_multiplier not in (None, spend.mechanism.noise_multiplier)
+        self._require_room(spend.run, spend.plan, limits, found, own_noise=own)
         return found
 
     def require_name(self, run: str, config_digest: str) -> None:
@@ -255,16 +260,24 @@ class Plans:
         if found.plan != plan:
             raise IntegrityError("the plan of this run has changed", where=where, cure=_CURE)
 
-    def _require_room(self, run: str, plan: Sequence[Event], limits: Limits, found: Sequence[Account]) -> None:
+    def _require_room(
+        self, run: str, plan: Sequence[Event], limits: Limits, found: Sequence[Account], *, own_noise: bool
+    ) -> None:
         """The whole plan beside everything else that these people are charged, by everybody's limits."""
+        trust = _TRUST if own_noise else ""
         for account in found:
             charge, others = reserved(plan, account.run(run)), account.charged_elsewhere(run)
-            rules = [(limits.run, "the budget that this run names"), (limits.lifetime, "this site's lifetime budget")]
+            room = balance(limits.lifetime, charge, others).within
+            rules = [
+                (limits.run, "the budget that this run names", trust or (_LARGER if room else "")),
+                (limits.lifetime, "this site's lifetime budget", trust),
+            ]
             for other, its in account.runs.items():
                 if its.budget is not None and other != run:
-                    rules.append((its.budget, f"the budget of run {other}, which is under way"))
-            for budget, whose in rules:
-                check(budget, charge, earlier=others, where=f"run {run}", whose=whose)
+                    cure = f"wait until run {other} is over, or close it here with `afml run close`"
+                    rules.append((its.budget, f"the budget of run {other}, which is under way", cure))
+            for budget, whose, cure in rules:
+                check(budget, charge, earlier=others, where=f"run {run}", whose=whose, cure=cure)
 
     def _close_expired(self, *, but: str) -> None:
         now = self._log.clock() * 1000

@@ -192,6 +192,7 @@ def check(
     earlier: Sequence[Sequence[Event]] = (),
     where: str = "privacy budget",
     whose: str = "the budget",
+    cure: str = "",
 ) -> Balance:
     """Allow a plan, or refuse it: what cannot be carried to its end is not begun.
 
@@ -201,6 +202,7 @@ def check(
         earlier: What each other run of the same people is charged.
         where: Named in the refusal.
         whose: The budget, in the words of the refusal.
+        cure: What would make the plan fit beside more noise, where there is such a thing.
 
     Returns:
         The balance after the plan.
@@ -214,16 +216,17 @@ def check(
     before = balance(budget, (), earlier)
     unit = "epsilon" if budget.epsilon is not None else "sigma"
     fits = _fitting_factor(budget, plan, earlier)
-    cure = (
-        f"{fits:.4g} times the noise would fit: have it made with a smaller `afml configure --ple`"
-        if fits is not None
-        else "no further run fits; these people have spent their budget (see `afml audit show`)"
+    louder = (
+        ""
+        if fits is None
+        else f"{fits:.4g} times the noise would fit: have it made with a smaller `afml configure --ple`"
     )
+    spent = "no further run fits; these people have spent their budget (see `afml audit show`)"
     raise BudgetError(
         f"the plan would bring the charge to {after.spent:.4g} of {after.limit:.4g} {unit} at delta {budget.delta:g}, "
         f"{whose}; charged {before.spent:.4g}, left {before.left:.4g}",
         where=where,
-        cure=cure,
+        cure="; or ".join(filter(None, (louder, cure))) or spent,
     )
 
 

@@ -125,8 +125,9 @@ def test_a_policy_and_a_lifetime_are_kept(tmp_path: Path) -> None:
         folder=tmp_path / "consortium",
     )
     tight.train()
-    with pytest.raises(BudgetError, match=r"0\.5 sigma .* the budget that this run names"):
+    with pytest.raises(BudgetError, match=r"0\.5 sigma .* the budget that this run names") as refused:
         tight.train()
+    assert "--budget" not in str(refused.value), "the lifetime leaves no room for it"
     with pytest.raises(PolicyError, match=r"0\.6"):
         tight.train(budget_sigma=2.0)
     assert _spends(tmp_path / "consortium" / "node-1" / "ledger", "run-2") == []

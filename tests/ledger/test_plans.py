@@ -72,6 +72,24 @@ def test_a_later_run_with_a_larger_budget_does_not_take_what_an_earlier_one_need
         all_of(ledger, modest)
 
 
+def test_a_refusal_names_what_would_make_the_run_fit(tmp_path: Path) -> None:
+    """A second run named its own target as the budget: it was refused for ever, of people who had plenty left."""
+    wide = Limits(Budget(delta=1e-5, ple_sigma=0.4), Budget(delta=1e-5, ple_sigma=0.9))
+    first, second = (full(name, 0.4, budget=wide.run) for name in ("first", "second"))
+    with open_ledger(tmp_path) as ledger:
+        ledger.plans.reserve(reservation_for(first, wide, days=1), PEOPLE)
+        with pytest.raises(BudgetError, match=r"left 0; have it made with a larger `afml configure --budget`"):
+            ledger.plans.reserve(reservation_for(second, wide, days=1), PEOPLE)
+        narrow = Limits(wide.run, wide.run)
+        with pytest.raises(BudgetError, match="no further run fits"):
+            ledger.plans.reserve(reservation_for(second, narrow, days=1), PEOPLE)
+        alone = reservation_for(second, wide, days=1, own_noise=True)
+        with pytest.raises(
+            BudgetError, match=r"name in trust\.signing_keys of policy\.toml whose noise this site trusts"
+        ):
+            ledger.plans.reserve(alone, PEOPLE)
+
+
 def test_the_sites_lifetime_budget_stands_above_any_run(tmp_path: Path) -> None:
     """A run signed with budget 60 after one with 0.6 took the same people to 40 sigma."""
     with open_ledger(tmp_path) as ledger:

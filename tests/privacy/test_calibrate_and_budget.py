@@ -59,6 +59,10 @@ def test_a_budget_allows_up_to_its_limit_and_says_what_would_fit() -> None:
         check(budget, spent)
     with pytest.raises(BudgetError, match=r"charged 1, left 0; no further run fits"):
         check(budget, [Gaussian(4.0)], earlier=[spent])
+    with pytest.raises(BudgetError, match=r"left 0; ask for more$"):
+        check(budget, [Gaussian(4.0)], earlier=[spent], cure="ask for more")
+    with pytest.raises(BudgetError, match=r"the noise would fit: .* `afml configure --ple`; or ask for more$"):
+        check(budget, [Gaussian(3.0)], earlier=[spent[:15]], cure="ask for more")
     with pytest.raises(BudgetError, match=r"charged 0\.9682, left 0\.25; 1\.3\d* times the noise would fit") as caught:
         check(budget, [Gaussian(3.0)], earlier=[spent[:15]])
     assert caught.value.exit_code == 3
