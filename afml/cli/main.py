@@ -16,7 +16,7 @@ from types import FrameType
 import click
 
 from afml import __version__
-from afml.cli.examples import with_examples
+from afml.cli.examples import EXAMPLES, with_examples
 from afml.core.errors import AfmlError, GateError
 from afml.core.plain import plain_line
 
@@ -120,7 +120,7 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else somebody had it ignored
         signal.signal(signal.SIGINT, _interrupted)
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="afml", standalone_mode=False)
     except AfmlError as error:
         for line in error.table if isinstance(error, GateError) else ():
             click.echo(plain_line(line))
@@ -135,6 +135,16 @@ def main() -> None:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(error.exit_code)
+    except click.MissingParameter as error:
+        words = error.ctx.command_path.removeprefix("afml ") if error.ctx else ""
+        example = f" For example: {EXAMPLES[words]}" if words in EXAMPLES else ""
+        click.echo(f"afml: {plain_line(error.format_message())}{example}", err=True)
+        sys.exit(2)
+    except click.UsageError as error:
+        told = plain_line(error.format_message())
+        quoted = " (a pattern of several files goes into quotes)" if "unexpected extra argument" in told else ""
+        click.echo(f"afml: {told}{quoted}", err=True)
+        sys.exit(2)
     except click.ClickException as error:
         click.echo(f"afml: {plain_line(error.format_message())}", err=True)
         sys.exit(2)

@@ -15,6 +15,10 @@ from afml.consortium.orders import LONGEST_S, Giver, Order, What
 from afml.consortium.provision import load_coordinator_key
 from afml.consortium.request import REQUEST, read_request
 from afml.consortium.runfile import load_run
+from afml.core.errors import InputError
+from afml.core.standing import FILE
+from aggregator.run import RUNS
+from aggregator.standing import RunStanding
 
 _PATH = click.Path(path_type=Path)
 _HELP = {
@@ -36,6 +40,7 @@ def _verb(what: What) -> click.Command:
     def give(run_file: Path, kit: Path, data: Path, seconds: float = 0.0) -> None:
         by, key = _giver(kit)
         config = load_run(run_file, load_history(kit))
+        data = _folder_of(data, config.run)
         order = Order.signed_by(key, by, config, what, number=time.time_ns() // 1_000_000, seconds=seconds)
         path = order.lay(data)
         click.echo(
@@ -46,12 +51,27 @@ def _verb(what: What) -> click.Command:
     options: list[click.Parameter] = [
         click.Argument(["run_file"], metavar="FILE", type=_PATH),
         click.Option(["--kit"], type=_PATH, required=True, help="Start kit of the coordinator or the aggregator."),
-        click.Option(["--data"], type=PRIVATE, required=True, help="The aggregator's folder of the run."),
+        click.Option(["--data"], type=PRIVATE, required=True, help="The aggregator's folder."),
     ]
     if what is What.EXTEND:
         longest = click.FloatRange(0, LONGEST_S, min_open=True)
         options.append(click.Option(["--seconds"], type=longest, required=True, help="How much longer."))
     return click.Command(what.value, callback=give, params=options, help=_HELP[what])
+
+
+def _folder_of(data: Path, run: str) -> Path:
+    """The folder of a run: `data`, or the one below it where `data` is of an aggregator of many runs.
+
+    Raises:
+        InputError: It is of another run, or its aggregator has many and not this one.
+    """
+    if (data / RUNS).is_dir():
+        if not (data / RUNS / run).is_dir():
+            raise InputError(f"has no run {run}", where=data, cure="name the folder of the aggregator that serves it")
+        return data / RUNS / run
+    if (data / FILE).exists() and (found := RunStanding.found(data).run) != run:
+        raise InputError(f"is the folder of run {found}, not of {run}", where=data, cure="correct --data")
+    return data
 
 
 def _giver(kit: Path) -> tuple[Giver, Ed25519PrivateKey]:

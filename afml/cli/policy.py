@@ -75,6 +75,10 @@ def init(
         raise ConfigError(complaint(error), where="policy") from None
     click.echo(f"policy of node {loaded.node}: {write(kit, made, loaded.roster)}")
     click.echo(_told(made))
+    if not made.trust.signing_keys:
+        click.echo(
+            "trusted to add their noise: nobody else, so that only this site's own counts; --trust NODE names others"
+        )
 
 
 @policy.command()

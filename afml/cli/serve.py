@@ -56,7 +56,9 @@ def serve(kit: Path, config: Path, state: Path, at_once: int, every_s: float, si
     """
     loaded = load_node_kit(kit)
     configure_logging(f"node-{loaded.node}")
-    post = Post(kit.absolute(), Declared.load(config), state.absolute(), at_once, every_s, simulation)
+    declared = Declared.load(config)
+    declared.require_apart(state)
+    post = Post(kit.absolute(), declared, state.absolute(), at_once, every_s, simulation)
     held = _held(state)
     daemon = Daemon(post, loaded, held, partial(_say, loaded.node))
     stop = threading.Event()

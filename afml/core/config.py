@@ -35,8 +35,9 @@ def require_shallow(value: object, depth: int) -> None:
 
 
 def complaint(error: ValidationError) -> str:
-    """The first thing that is wrong with a configuration, in one line: "key: what"."""
-    first = error.errors()[0]
+    """What is wrong with a configuration, in one line: "key: what". A misspelt key comes before one that is missing."""
+    errors = error.errors()
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     key = ".".join(str(part) for part in first["loc"])
     return ": ".join(part for part in (key, first["msg"].removeprefix("Value error, ")) if part)
 

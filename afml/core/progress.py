@@ -149,6 +149,7 @@ class Step:
         self.label, self.total, self._progress = label, total, progress
         self._id = progress.add_task(label, total=total) if progress else None
         self._done, self._doing, self._started = 0, "", time.monotonic()
+        self._advanced = self._started
 
     @property
     def standing(self) -> str:
@@ -156,13 +157,16 @@ class Step:
         elapsed = time.monotonic() - self._started
         told = f"{self.label}: {self._doing}" if self._doing else self.label
         if self.total and self._done:
-            left = elapsed * max(self.total - self._done, 0) / self._done
-            return plain_line(f"{told}: {self._done} of {self.total}, {elapsed:.0f} s so far, about {left:.0f} s left")
+            pace = (self._advanced - self._started) / self._done
+            told = f"{told}: {self._done} of {self.total}, {elapsed:.0f} s so far"
+            if self._started + elapsed - self._advanced > 2 * pace + 1:  # something that is not counted: no pace holds
+                return plain_line(told)
+            return plain_line(f"{told}, about {pace * max(self.total - self._done, 0):.0f} s left")
         return plain_line(f"{told}: {elapsed:.0f} s so far")
 
     def advance(self, steps: int = 1) -> None:
         """Move the bar on by `steps`."""
-        self._done += steps
+        self._done, self._advanced = self._done + steps, time.monotonic()
         if self._progress is not None and self._id is not None:
             self._progress.advance(self._id, steps)
 

@@ -125,9 +125,15 @@ class GenotypeData:
         note = SitePanel.load(files.site_panel).drawn_note
         counts = PersonCounts.load(files.cohort_store.parent / COUNTS_FILE)
         account = Account.load(files.cohort_store.parent / ACCOUNT_FILE)
-        table = QcReport.load(files.qc).lines()
+        report = QcReport.load(files.qc)
         seen = f"these numbers with figures: {files.qc_page}; it stays here"
-        return (*table, *account.remarks(), *counts.remarks(), *([note] if note else []), seen)
+        people = len(GenotypeStore.open(files.cohort_store))
+        empty = [
+            f"column '{name}' holds no number for anybody: no run can use it; code it as numbers (cases 1, controls 0)"
+            for name, missing in report.stays.numbers_missing.items()
+            if missing == people
+        ]
+        return (*report.lines(), *account.remarks(), *counts.remarks(), *empty, *([note] if note else []), seen)
 
     def marks(self, folder: Path) -> Iterator[tuple[bytes, ...]]:
         """Bands of sites; see `afml.genomics.marks`."""

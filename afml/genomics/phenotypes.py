@@ -53,25 +53,29 @@ def read_phenotypes(
         raise InputError("phenotype table is not text", where=path, cure="give a tab-separated table") from None
     names = _names(lines[0] if lines else "", path)
     missing, wanted = _Codes(codes), {*samples, *(person_of or ())}
+    place = names.index(PHENOTYPE) if PHENOTYPE in names else None
     rows: dict[str, list[float]] = {}
+    unreadable: dict[int, float] = {}
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
         sample, *cells = line.split("\t")
         values = [missing.parse(cell) for cell in cells]
-        place = names.index(PHENOTYPE) if PHENOTYPE in names else len(names)
-        cell = "".join(cells[place : place + 1])
-        if place < len(names) and missing.parse(cell) not in (0, 1) and not missing.declared(cell):
-            raise InputError(f"line {number} has no phenotype 0 or 1", where=path, cure="correct this line")
+        if place is not None and len(cells) <= place:
+            unreadable[number] = math.nan
+            continue
         if len(cells) != len(names):
             raise InputError(
                 f"line {number} has {len(cells) + 1} columns, the header {len(names) + 1}",
                 where=path,
                 cure="correct this line",
             )
+        if place is not None and values[place] not in (0, 1) and not missing.declared(cells[place]):
+            unreadable[number] = values[place]
         if sample in rows:
             raise InputError(f"line {number} repeats sample {sample}", where=path, cure="keep one line each")
         rows[sample] = values if sample in wanted else []  # a table may be of five institutions
+    _require_cases(unreadable, path)
     rows = _of_people({name: values for name, values in rows.items() if name in wanted}, person_of or {}, path)
     absent = [name for name in samples if name not in rows]
     if absent:
@@ -103,6 +107,21 @@ class _Codes:
         if not self._texts:
             return parse_number(cell)
         return math.nan if self.declared(cell) else parse_number(cell)
+
+
+def _require_cases(unreadable: Mapping[int, float], path: Path) -> None:
+    """Refuse a `phenotype` that is not 0 or 1 (line -> its number, NaN for none); the cure fits what is there."""
+    if not unreadable:
+        return
+    first, others = min(unreadable), len(unreadable) - 1
+    if set(unreadable.values()) == {2.0}:
+        cure = "take 1 from all if controls are 1 and cases 2, as PLINK writes them"
+    elif any(map(math.isnan, unreadable.values())):
+        cure = "write 1 for cases and 0 for controls, and leave people who are neither out with --without"
+    else:
+        cure = "correct this line"
+    more = f", nor have {others} further lines" if others else ""
+    raise InputError(f"line {first} has no phenotype 0 or 1{more}", where=path, cure=cure)
 
 
 def _require_no_codes(names: Sequence[str], table: NDArray[np.float64], path: Path) -> None:
@@ -137,6 +156,14 @@ def _of_people(rows: dict[str, list[float]], person_of: Mapping[str, str], path:
 
 def _names(header: str, path: Path) -> tuple[str, ...]:
     first, *names = header.split("\t")
+    for separator in ";,":
+        if not names and separator in header:
+            raise InputError(
+                f"columns are separated by '{separator}'", where=path, cure="save it with tabs between columns"
+            )
+    if first != "sample" and names:
+        cure = "call the first column 'sample', or add this header where there is none"
+        raise InputError(f"first line is not {_HEADER}", where=path, cure=cure)
     if first != "sample" or not names or not all(name.strip() for name in names):
         raise InputError(f"first line is not {_HEADER}", where=path, cure="add this header")
     for name in names:

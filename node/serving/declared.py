@@ -75,6 +75,15 @@ class Declared:
         pairs = tuple((Workspace(works[name]), one.tasks) for name, one in said.work.items())
         return cls(path, said.aggregator, ledger, pairs)
 
+    def require_apart(self, state: Path) -> None:
+        """Refuse a work folder as the daemon's own: whatever works in it would find it taken.
+
+        Raises:
+            InputError: `state` is one.
+        """
+        if state.resolve() in {work.root.resolve() for work, _ in self.works}:
+            raise InputError("is a work folder of data", where=state, cure="give --state a folder of its own")
+
     def require_ready(self, kit: NodeKit) -> None:
         """Refuse folders that are not prepared, or of another node.
 

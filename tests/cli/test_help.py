@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from afml.cli.examples import EXAMPLES
 from afml.cli.main import SECTIONS, VERBS, cli
 from tests.cli.test_cures import problem
+from tests.processes import afml
 
 
 def leaves(command: click.Command, words: str) -> Iterator[tuple[str, click.Command]]:
@@ -73,6 +74,14 @@ def test_a_mistyped_option_is_told_what_may_be_meant() -> None:
     with pytest.raises(click.exceptions.NoSuchOption) as found:
         cli.main(["mask", "--kti", "kit"], standalone_mode=False)
     assert "'--kit'" in found.value.format_message()
+
+
+@pytest.mark.parametrize("words", [(), ("keys",), ("audit",)])
+def test_a_verb_alone_prints_its_help_over_several_lines(words: tuple[str, ...]) -> None:
+    done = afml(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Usage: {' '.join(('afml', *words))} [OPTIONS] COMMAND")
+    assert "\\n" not in done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

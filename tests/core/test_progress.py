@@ -10,8 +10,9 @@ from typing import get_args
 
 import pytest
 
+from afml.core import progress
 from afml.core.errors import InputError
-from afml.core.progress import Event, EventReader, Kind, events_to, text_of, untold
+from afml.core.progress import Event, EventReader, Kind, Step, events_to, text_of, untold
 
 
 @pytest.mark.parametrize(
@@ -108,3 +109,15 @@ with progress.step("reading", total=4) as running:
         rest = child.stdout.read().splitlines()
     assert rest[-1].startswith("reading: done in ")
     assert child.returncode == 0
+
+
+def test_no_time_left_is_told_while_something_goes_on_that_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    running = Step("rounds", 24, None)
+    for _ in range(20):
+        now[0] += 3.0
+        running.advance()
+    assert running.standing == "rounds: 20 of 24, 60 s so far, about 12 s left"
+    now[0] += 300.0
+    assert running.standing == "rounds: 20 of 24, 360 s so far"

@@ -53,6 +53,15 @@ def test_a_run_is_played_with_the_data_that_it_was_configured_from(tmp_path: Pat
         _declared(tmp_path, ("own", KIND), ("copy", "any")).holding(RUN, 1)
 
 
+def test_a_daemon_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    _work(tmp_path / "own", RUN)
+    declared = _declared(tmp_path, ("own", KIND))
+    declared.require_apart(tmp_path / "served")
+    (tmp_path / "link").symlink_to(tmp_path / "own")
+    with pytest.raises(InputError, match="is a work folder of data; give --state a folder of its own"):
+        declared.require_apart(tmp_path / "link")
+
+
 def test_several_work_folders_share_a_ledger_and_none_is_open_to_others(tmp_path: Path) -> None:
     _work(tmp_path / "one", RUN)
     _work(tmp_path / "two", RUN)

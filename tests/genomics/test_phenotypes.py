@@ -53,6 +53,27 @@ def test_codes_for_missing_numbers_are_taken_as_declared_and_refused_where_they_
     assert read_phenotypes(path, ["a", "b"]).values[:, 1].tolist() == [-3, -9]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("sample;phenotype\na;1\n", "columns are separated by ';'; save it with tabs between columns"),
+        ("Patient\tphenotype\na\t1\n", "first line is not .*; call the first column 'sample', or add this header"),
+        (
+            "sample\tphenotype\na\t1\nb\t2\nc\t2\n",
+            "line 3 .*, nor have 1 further lines; take 1 from all if controls are 1",
+        ),
+        ("sample\tphenotype\na\t1\nb\tcase\n", "line 3 has no phenotype 0 or 1; write 1 for cases and 0 for controls"),
+        ("sample\tphenotype\na\t1\nb\t7\n", "line 3 has no phenotype 0 or 1; correct this line"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said_with_a_cure_that_fits(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "y.tsv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=told) as refused:
+        read_phenotypes(path, ["a", "b", "c"])
+    assert "Patient" not in str(refused.value), "where there is no header it would be a person's name"
+
+
 @given(st.floats(allow_infinity=False))
 def test_numbers_read_back_to_the_same_bits(value: float) -> None:
     again = parse_number(format_number(value))
