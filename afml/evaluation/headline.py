@@ -14,20 +14,19 @@ from afml.evaluation.attacks.base import Float64, Int8
 from afml.evaluation.attacks.scoring import SIDE_BY_SIDE_FROM, alone
 from afml.evaluation.inputs import EvaluationInputs, Institution
 from afml.evaluation.utility import (
+    AT_ONCE,
     Calibration,
     Outcome,
     Utility,
-    as_read,
     covariate_auc,
-    judged,
+    judged_each,
+    many,
     outcomes,
     penalties,
     reconstruction,
+    utilities_and_calibrations,
     utility_and_calibration,
 )
-
-AT_ONCE = 2
-"""Phenotypes measured side by side: each holds all genotypes as numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +82,11 @@ class Headline:
             return measure(inputs, asked, dosage, released)
         told = released if inputs.told is None else inputs.told(released)
         measured = list(self.measured)
-        for index in self.compared:
-            outcome = asked.all[index]
-            auc, raw = judged(as_read(told, outcome), outcome).reached, judged(dosage, outcome).reached
+        outcomes = [asked.all[index] for index in self.compared]
+        shown, true = judged_each(told, outcomes, released=True), judged_each(dosage, outcomes, released=False)
+        for index, outcome, auc, raw in zip(self.compared, outcomes, shown, true, strict=True):
             covariates = None if outcome.covariates is None else covariate_auc(outcome)
-            utility = Utility(auc, raw, None, covariates, outcome.chance)
+            utility = Utility(auc.reached, raw.reached, None, covariates, outcome.chance)
             measured[index] = Measured(self.measured[index].name, outcome, utility)
         return Headline(tuple(measured), self.compared)
 
@@ -150,9 +149,12 @@ def measure(inputs: EvaluationInputs, asked: Declared, dosage: Int8, released: I
         outcome, utility = reconstruction(told, dosage, inputs.components(dosage), asked.training)
         return Headline((Measured(names[0], outcome, utility),), (0,))
     chosen = penalties(dosage, asked.all)
-    work = [partial(utility_and_calibration, told, dosage, *one) for one in zip(asked.all, chosen, strict=True)]
-    here = in_child() or len(work) < 2 or dosage.size * len(work) < SIDE_BY_SIDE_FROM
-    found = [one() for one in work] if here else alone(work, min(usable_processors(), AT_ONCE))
+    if many(asked.all):
+        found = utilities_and_calibrations(told, dosage, asked.all, chosen)
+    else:
+        work = [partial(utility_and_calibration, told, dosage, *one) for one in zip(asked.all, chosen, strict=True)]
+        here = in_child() or len(work) < 2 or dosage.size * len(work) < SIDE_BY_SIDE_FROM
+        found = [one() for one in work] if here else alone(work, min(usable_processors(), AT_ONCE))
     measured = tuple(Measured(name, outcome, *one) for name, outcome, one in zip(names, asked.all, found, strict=True))
     return Headline(measured, _comparable([one.utility for one in measured], len(asked.binary)))
 

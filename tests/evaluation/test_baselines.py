@@ -252,8 +252,8 @@ def test_groups_of_many_people_are_made_side_by_side_and_are_the_same(
     def found() -> list[tuple[str, float, float]]:
         return [
             (one.label, one.auc, one.rr(baseline_suite(0)[:1]))
-            for family in grouped_families(some, weights)
-            for one in family.levels[:3]
+            for make in grouped_families(some, weights)
+            for one in make().levels[:3]
         ]
 
     here = found()
@@ -264,7 +264,7 @@ def test_groups_of_many_people_are_made_side_by_side_and_are_the_same(
 
 def test_grouped_baselines_bound_rr_in_every_file(comparands: Comparands, weights: np.ndarray) -> None:
     in_groups = dataclasses.replace(comparands, files=(200, 200), min_group_size=20)
-    families = grouped_families(in_groups, weights)
+    families = [make() for make in grouped_families(in_groups, weights)]
     assert [family.name for family in families] == [GROUPED_STATIC, GROUPED_RANDOM]
     assert grouped_families(comparands, weights) == ()
     for family in families:

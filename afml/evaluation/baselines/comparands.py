@@ -15,7 +15,7 @@ from afml.evaluation.attacks.base import MASKED, Float64, Int8
 from afml.evaluation.attacks.scoring import SIDE_BY_SIDE_FROM, alone
 from afml.evaluation.limits import LIMITS, Most
 from afml.evaluation.rr import sampled
-from afml.evaluation.utility import Outcome, origin, released_auc, share
+from afml.evaluation.utility import Outcome, many, origin, reached_by_all, released_auc, share
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +69,8 @@ class Comparands:
     def aucs(self, released: Int8) -> Float64:
         """float64[D], held-out AUC of the fixed pipeline on released records for every phenotype."""
         outcomes = [outcome for outcome, _ in self.declared]
+        if many(outcomes):
+            return reached_by_all(released, outcomes)
         workers = 1 if in_child() or released.size * len(outcomes) < SIDE_BY_SIDE_FROM else usable_processors()
         if min(workers, len(outcomes)) == 1:
             return np.array([released_auc(released, outcome) for outcome in outcomes])

@@ -86,24 +86,22 @@ def compare(
         attacks: Run on every row of the table.
         note: Told what is running.
     """
-    note("random masking")
-    random = random_masking(comparands)
-    note("static top sites and binned score")
-    families = (
-        random,
-        static_sites(comparands, weights),
-        binned_score(comparands, weights),
-        response_levels(comparands),
-        *grouped_families(comparands, weights),
-        *others,
-    )
-    random_as_much, static_as_much = _as_much(comparands, weights, release.retained)
     trial = _Trial(comparands.raw_auc, release.auc, attacks)
-    work: list[Callable[[], _Judged]] = [partial(trial.family, family) for family in families]
-    work += [
-        partial(trial.retained, name, level) for name, level in ((RANDOM, random_as_much), (STATIC, static_as_much))
+    # A family is made where it is judged: of many people in a child of its own, and only its figures come back.
+    families: list[Callable[[], Family]] = [
+        partial(random_masking, comparands),
+        partial(static_sites, comparands, weights),
+        partial(binned_score, comparands, weights),
+        partial(response_levels, comparands),
+        *grouped_families(comparands, weights),
+        *(partial(_given, family) for family in others),
     ]
-    note(f"attacks on {len(families)} baselines")
+    work: list[Callable[[], _Judged]] = [partial(trial.family, make) for make in families]
+    work += [
+        partial(trial.retained, RANDOM, partial(_random_as_much, comparands, release.retained)),
+        partial(trial.retained, STATIC, partial(_static_as_much, comparands, weights, release.retained)),
+    ]
+    note(f"{len(families)} families")
     here = in_child() or comparands.people.size < IN_CHILDREN_FROM
     judged = [one() for one in work] if here else alone(work, min(usable_processors(), AT_ONCE))
     rows = [row for row, _ in judged]
@@ -124,17 +122,18 @@ class _Trial:
     auc: float
     attacks: Sequence[Attack]
 
-    def family(self, family: Family) -> _Judged:
+    def family(self, make: Callable[[], Family]) -> _Judged:
         """Its row, matched on utility, and its levels."""
+        family = make()
         row = self._row(family.name, "utility", family.reaching(self.auc))
         if len(family.levels) > 1:
             return row, tuple(self._points(family))
         label = family.levels[0].label
         return row, (FrontierPoint(name=row.name, level=label, rr=row.rr, utility_ratio=row.utility_ratio),)
 
-    def retained(self, name: str, level: Level) -> _Judged:
+    def retained(self, name: str, make: Callable[[], Level]) -> _Judged:
         """The row of a level that shows as much."""
-        return self._row(name, "retention", level), ()
+        return self._row(name, "retention", make()), ()
 
     def _row(self, name: str, matched: Literal["utility", "retention"], level: Level) -> BaselineRow:
         ratio = share(level.auc, self.raw_auc)
@@ -151,11 +150,19 @@ class _Trial:
             yield FrontierPoint(name=family.name, level=level.label, rr=rr, utility_ratio=ratio)
 
 
-def _as_much(comparands: Comparands, weights: Float64, retained: float) -> tuple[Level, Level]:
-    """Random masking, and static top sites, that show as large a share of genotypes."""
+def _given(family: Family) -> Family:
+    return family
+
+
+def _random_as_much(comparands: Comparands, retained: float) -> Level:
+    """Random masking that shows as large a share of genotypes."""
     shown_raw = retained_fraction(comparands.dosage, comparands.fill)
-    rate = min(1.0, retained / shown_raw) if shown_raw else 1.0
+    return random_level(comparands, min(1.0, retained / shown_raw) if shown_raw else 1.0)
+
+
+def _static_as_much(comparands: Comparands, weights: Float64, retained: float) -> Level:
+    """Static top sites that show as large a share of genotypes."""
     order = ranked_sites(comparands.panel, weights)
     shown = np.cumsum([retained_fraction(comparands.dosage[:, [s]], comparands.fill) for s in order[: max(TOP_SITES)]])
     count = 1 + int(np.abs(shown / comparands.dosage.shape[1] - retained).argmin()) if len(order) else 1
-    return random_level(comparands, rate), static_level(comparands, weights, count)
+    return static_level(comparands, weights, count)

@@ -58,8 +58,9 @@ def _released(comparands: Comparands, mask: ReleaseFunction, merge: Merge) -> In
     return released[comparands.rows]
 
 
-def grouped_families(comparands: Comparands, weights: Float64) -> tuple[Family, ...]:
-    """Static top sites and random masks in groups of the release's size; none where no grouping was asked for."""
+def grouped_families(comparands: Comparands, weights: Float64) -> tuple[Callable[[], Family], ...]:
+    """What makes static top sites and random masks in groups of the release's size; none where no grouping was asked
+    for."""
     if comparands.min_group_size <= 1 or not comparands.files:
         return ()
     value, order = comparands.masked_value, ranked_sites(comparands.panel, weights)
@@ -74,6 +75,10 @@ def grouped_families(comparands: Comparands, weights: Float64) -> tuple[Family, 
 
     counts = site_counts(weights, len(order))
     return (
-        Family(GROUPED_STATIC, grouped_levels(comparands, [static(count) for count in counts])),
-        Family(GROUPED_RANDOM, grouped_levels(comparands, [random(rate) for rate in KEEP_RATES])),
+        partial(_family, comparands, GROUPED_STATIC, [static(count) for count in counts]),
+        partial(_family, comparands, GROUPED_RANDOM, [random(rate) for rate in KEEP_RATES]),
     )
+
+
+def _family(comparands: Comparands, name: str, ways: Sequence[tuple[str, ReleaseFunction, Merge]]) -> Family:
+    return Family(name, grouped_levels(comparands, ways))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from afml.evaluation.attacks.base import Float64, Int8
 from afml.evaluation.utility.outcome import Outcome
-from afml.evaluation.utility.pipeline import Floats, features_of, fixed_model, held_out
+from afml.evaluation.utility.pipeline import features_of, fixed_model, held_out
 from afml.evaluation.utility.selection import as_read
 
 
@@ -62,21 +61,24 @@ def judged(records: Int8 | Float64, outcome: Outcome) -> Judged:
     else:
         told = model.predict if outcome.quantitative else model.decision_function
         predicted = np.asarray(told(features[others]), dtype=np.float64)
-    return Judged(reached, predicted, None if outcome.quantitative else _calibration(features, outcome, model))
+    found = None
+    if not outcome.quantitative:
+        rate = np.full(len(predicted), float(outcome.phenotype[outcome.training].mean()))
+        found = calibrated(
+            model.predict_proba(features[others])[:, 1] if features.shape[1] else rate, predicted, outcome
+        )
+    return Judged(reached, predicted, found)
 
 
-def _calibration(features: Floats, outcome: Outcome, model: Any) -> Calibration:
+def calibrated(chance: Float64, odds: Float64, outcome: Outcome) -> Calibration:
+    """Calibration of predicted probabilities of held-out people, float64[held-out people], and of their log-odds."""
     train = outcome.training
     truth = outcome.phenotype[~train].astype(np.float64)
     rate = float(outcome.phenotype[train].mean())
     by_rate = float(((rate - truth) ** 2).mean())
-    if features.shape[1] == 0:
-        return Calibration(by_rate, by_rate, None)
-    chance = model.predict_proba(features[~train])[:, 1]
-    odds = model.decision_function(features[~train])
+    scale = float(odds.std())
     slope = None
-    if odds.std() > 1e-9:
-        scale = float(odds.std())
+    if scale > 1e-9:
         again = LogisticRegression(C=1e6, max_iter=1000).fit((odds / scale)[:, None], outcome.phenotype[~train])
         slope = float(again.coef_[0, 0]) / scale
     return Calibration(float(((chance - truth) ** 2).mean()), by_rate, slope)

@@ -6,19 +6,30 @@ outcome is measured, but never compared: it chooses no headline and no baseline.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from afml.core.children import in_child, usable_processors
 from afml.evaluation.attacks.base import Float64, Int8
-from afml.evaluation.utility.calibration import Calibration, judged
+from afml.evaluation.attacks.scoring import alone
+from afml.evaluation.utility.calibration import Calibration, Judged, judged
 from afml.evaluation.utility.intervals import Interval, ratio_interval
 from afml.evaluation.utility.large import Penalty
 from afml.evaluation.utility.outcome import Outcome
-from afml.evaluation.utility.pipeline import covariate_auc, fixed_model, held_out, standardise
-from afml.evaluation.utility.selection import as_read, best_raw_auc, released_auc
+from afml.evaluation.utility.pipeline import covariate_auc, features_of, fixed_model, held_out, standardise
+from afml.evaluation.utility.selection import as_read, best_raw_auc, released_auc, tuned_auc
+from afml.evaluation.utility.together import judged_each
 
+T = TypeVar("T")
+Calibrations = tuple[Calibration, Calibration] | None
+"""Of the released and of the raw model, if the outcome is binary."""
+AT_ONCE = 2
+"""Models fitted side by side: each holds genotypes as numbers."""
 #: An outcome is comparable where raw genotypes add this much AUC or R^2 to chance, or to covariates alone.
 COMPARABLE_GAIN = 0.01
 
@@ -93,7 +104,7 @@ def utility_of(released: Int8 | Float64, dosage: Int8, outcome: Outcome) -> Util
 
 def utility_and_calibration(
     released: Int8 | Float64, dosage: Int8, outcome: Outcome, penalty: Penalty | None = None
-) -> tuple[Utility, tuple[Calibration, Calibration] | None]:
+) -> tuple[Utility, Calibrations]:
     """Utility for one phenotype, and the calibration of the released and the raw model if it is binary.
 
     Args:
@@ -103,10 +114,45 @@ def utility_and_calibration(
         penalty: Of the best raw model, where it was chosen already (`penalties`).
     """
     shown, true = judged(as_read(released, outcome), outcome), judged(dosage, outcome)
+    return _beside(shown, true, best_raw_auc(dosage, outcome, penalty), outcome)
+
+
+def utilities_and_calibrations(
+    released: Int8 | Float64, dosage: Int8, outcomes: Sequence[Outcome], chosen: Sequence[Penalty | None]
+) -> list[tuple[Utility, Calibrations]]:
+    """The same for outcomes of many people: what they share is done once, the rest on every processor.
+
+    Args:
+        released: int8[n, S], or float64[n, scores] that it tells.
+        dosage: int8[n, S], raw.
+        outcomes: What is predicted, with the same split and covariates.
+        chosen: Of the best raw models, where they were chosen already.
+    """
+    both = [
+        partial(judged_each, released, outcomes, released=True),
+        partial(judged_each, dosage, outcomes, released=False),
+    ]
+    shown, true = _side_by_side(both)
+    features = features_of(dosage, outcomes[0])  # seen by all children, made once
+    best = _side_by_side(
+        [
+            partial(best_raw_auc, dosage, one) if penalty is None else partial(tuned_auc, features, one, penalty)
+            for one, penalty in zip(outcomes, chosen, strict=True)
+        ]
+    )
+    return [_beside(*found) for found in zip(shown, true, best, outcomes, strict=True)]
+
+
+def _side_by_side(work: Sequence[Callable[[], T]]) -> list[T]:
+    return [one() for one in work] if in_child() else alone(work, min(usable_processors(), AT_ONCE))
+
+
+def _beside(shown: Judged, true: Judged, best: float, outcome: Outcome) -> tuple[Utility, Calibrations]:
+    """What is reached on released and on raw records, as a utility."""
     utility = Utility(
         shown.reached,
         true.reached,
-        best_raw_auc(dosage, outcome, penalty),
+        best,
         None if outcome.covariates is None else covariate_auc(outcome),
         outcome.chance,
         ratio_interval(outcome.phenotype[~outcome.training], shown.predicted, true.predicted),

@@ -12,7 +12,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from afml.evaluation.attacks.base import MASKED, Float64, Int8, row_blocks
 from afml.evaluation.utility.large import Penalty, best_penalties, lasso_auc, many
 from afml.evaluation.utility.outcome import Outcome
-from afml.evaluation.utility.pipeline import features_of, fixed_model, held_out
+from afml.evaluation.utility.pipeline import Floats, features_of, fixed_model, held_out
 
 CROSS_VALIDATED_C = (0.001, 0.01, 0.02, 0.05, 0.1, 0.3)
 FOLDS = 3
@@ -35,14 +35,14 @@ def released_auc(released: Int8 | Float64, outcome: Outcome) -> float:
 
 def as_read(released: Int8 | Float64, outcome: Outcome) -> Int8 | Float64:
     """Released records with './.' as the recipient reads it; scores as they are."""
-    if released.dtype == np.int8 and _partly_masked(released.astype(np.int8, copy=False)):
+    if released.dtype == np.int8 and partly_masked(released.astype(np.int8, copy=False)):
         as_major = np.where(released == MASKED, 0, released).astype(np.int8)
         if _cross_validated(as_major, outcome) > _cross_validated(released, outcome):
             return as_major
     return released
 
 
-def _partly_masked(released: Int8) -> bool:
+def partly_masked(released: Int8) -> bool:
     """Whether some site is masked in some people and not in others: one that is masked in all is constant, however it
     is read."""
     masked = np.zeros(released.shape[1], dtype=np.int64)
@@ -59,9 +59,16 @@ def best_raw_auc(dosage: Int8, outcome: Outcome, penalty: Penalty | None = None)
         outcome: What is predicted.
         penalty: Chosen already (`penalties`).
     """
-    l1, size = penalty or _best(dosage, outcome)
-    features = features_of(dosage, outcome)
-    if penalty is not None and l1 and not outcome.quantitative:
+    if penalty is not None:
+        return tuned_auc(features_of(dosage, outcome), outcome, penalty)
+    best = _best(dosage, outcome)
+    return held_out(features_of(dosage, outcome), outcome, _tuned(outcome, *best))
+
+
+def tuned_auc(features: Floats, outcome: Outcome, penalty: Penalty) -> float:
+    """Held-out AUC on features [n, F] with a penalty that was chosen already."""
+    l1, size = penalty
+    if l1 and not outcome.quantitative:
         return lasso_auc(features, outcome, size)
     return held_out(features, outcome, _tuned(outcome, l1, size))
 
@@ -85,7 +92,7 @@ def _best(dosage: Int8, outcome: Outcome) -> Penalty:
     candidates = _candidates(outcome)
     people = dosage[outcome.training]
     reached = np.zeros(len(candidates))
-    for fold in _folds(outcome):
+    for fold in folds(outcome):
         features = features_of(people, fold)
         reached += [held_out(features, fold, _tuned(fold, *candidate)) for candidate in candidates]
     return candidates[int(reached.argmax())]
@@ -107,16 +114,16 @@ def _tuned(outcome: Outcome, l1: bool, size: float) -> Any:
     return LogisticRegression(C=size, max_iter=1000)
 
 
-def _folds(outcome: Outcome) -> list[Outcome]:
+def folds(outcome: Outcome) -> list[Outcome]:
     """The training people alone, split for cross-validation (a fixed split)."""
     phenotype = outcome.phenotype[outcome.training]
     smaller = len(phenotype) if outcome.quantitative else int(np.bincount(phenotype, minlength=2).min())
     if smaller < 2:
         return []
     kind = KFold if outcome.quantitative else StratifiedKFold
-    folds = kind(min(FOLDS, smaller), shuffle=True, random_state=0)
+    splits = kind(min(FOLDS, smaller), shuffle=True, random_state=0)
     result = []
-    for train, _ in folds.split(phenotype[:, None], phenotype):
+    for train, _ in splits.split(phenotype[:, None], phenotype):
         training = np.zeros(len(phenotype), dtype=bool)
         training[train] = True
         result.append(outcome.among(outcome.training, training))
@@ -125,6 +132,6 @@ def _folds(outcome: Outcome) -> list[Outcome]:
 
 def _cross_validated(dosage: Int8 | Float64, outcome: Outcome) -> float:
     people = dosage[outcome.training]
-    folds = _folds(outcome) if len(people) <= ONE_FOLD else _folds(outcome)[:1]
-    reached = [held_out(features_of(people, fold), fold, fixed_model(fold)) for fold in folds]
+    asked = folds(outcome) if len(people) <= ONE_FOLD else folds(outcome)[:1]
+    reached = [held_out(features_of(people, fold), fold, fixed_model(fold)) for fold in asked]
     return float(np.mean(reached or [outcome.chance]))
