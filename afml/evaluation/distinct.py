@@ -21,7 +21,16 @@ def distinct(rows: Int8) -> tuple[Int8, NDArray[np.int64]]:
     Returns:
         (int8[u, S] in lexicographic order, int64[n]).
     """
+    return _told_apart(rows, *_hashed(rows))
+
+
+def distinct_if_few(rows: Int8, most: int) -> tuple[Int8, NDArray[np.int64]] | None:
+    """`distinct(rows)`; None, without comparing or sorting any, where more than `most` are."""
     first, group = _hashed(rows)
+    return _told_apart(rows, first, group) if len(first) <= most else None
+
+
+def _told_apart(rows: Int8, first: NDArray[np.int64], group: NDArray[np.int64]) -> tuple[Int8, NDArray[np.int64]]:
     found = rows[first]
     for start in range(0, len(rows), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)

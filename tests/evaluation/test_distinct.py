@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afml.evaluation import distinct as module
-from afml.evaluation.distinct import counted, distinct
+from afml.evaluation.distinct import counted, distinct, distinct_if_few
 
 
 @given(st.integers(0, 40), st.integers(1, 19), st.integers(0, 2**32 - 1))
@@ -33,3 +33,12 @@ def test_a_collision_of_hashes_makes_no_rows_equal(monkeypatch: pytest.MonkeyPat
     found, index = distinct(records)
     np.testing.assert_array_equal(found, [[0, 1], [2, 1]])
     np.testing.assert_array_equal(index, [0, 1, 0])
+
+
+def test_nothing_is_told_apart_where_more_differ_than_asked() -> None:
+    records = np.array([[0, 1], [2, 1], [0, 1]], dtype=np.int8)
+    assert distinct_if_few(records, 1) is None
+    few = distinct_if_few(records, 2)
+    assert few is not None
+    for one, other in zip(few, distinct(records), strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.errors import InputError
-from afml.evaluation.distinct import distinct
+from afml.evaluation.distinct import distinct, distinct_if_few
 
 Int8 = NDArray[np.int8]
 Float64 = NDArray[np.float64]
@@ -187,8 +187,8 @@ class Case:
         if self.known_masks is not None:
             return self.known_masks
         masked = self.knowledge.mask(self.knowledge.complete(self.references))
-        found, index = distinct(masked)
-        return (found, index) if len(found) * 4 < len(masked) else (masked, np.arange(len(masked)))
+        found = distinct_if_few(masked, (len(masked) - 1) // 4)
+        return found or (masked, np.arange(len(masked)))
 
     @cached_property
     def patterns(self) -> tuple[Int8, NDArray[np.int64]]:

@@ -8,35 +8,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.evaluation.attacks.base import Case, Int8
+from afml.evaluation.attacks.deviations import Deviations, looked_up
 from afml.evaluation.attacks.likelihood import RecordLikelihood
 from afml.evaluation.attacks.scoring import Linkage, Standing, standing
-
-
-def differing_sites(left: Int8, right: Int8) -> NDArray[np.float32]:
-    """Number of sites at which two records differ: float32[len(left), len(right)], exact below 2^24 sites."""
-    varies = np.flatnonzero(((left != left[:1]).any(axis=0)) | ((right != left[:1]).any(axis=0)))
-    left, right = left[:, varies], right[:, varies]
-    same = np.zeros((len(left), len(right)), dtype=np.float32)
-    for value in np.unique(left):
-        same += (left == value).astype(np.float32) @ (right == value).astype(np.float32).T
-    return np.asarray(len(varies) - same)
 
 
 class MaskDistance:
     """Number of sites at which patterns differ from what the public model would release for candidates."""
 
     def __init__(self, case: Case) -> None:
-        self._patterns, _ = case.patterns
+        patterns, _ = case.patterns
         self._masks, self._mask_of = case.masks
+        self._unlike = Deviations(patterns)
+        # What a deviation changes of a distance from the usual record, by the value that a mask shows there.
+        shown = np.arange(-1, 3)
+        usual = self._unlike.base[self._unlike.site]
+        differs = (self._unlike.value[:, None] != shown).astype(np.float32)
+        self._change = differs - (usual[:, None] != shown)
         few = len(self._masks) * 4 < len(self._mask_of)
-        self._known = differing_sites(self._patterns, self._masks) if few else None
+        self._known = self._apart(self._masks) if few else None
+
+    def _apart(self, masks: Int8) -> NDArray[np.float32]:
+        """float32[patterns, masks], whole numbers."""
+        common = np.count_nonzero(masks != self._unlike.base, axis=1).astype(np.float32)
+        return self._unlike.added(common, looked_up(self._change, masks, self._unlike.site))
 
     def block(self, part: slice) -> NDArray[np.float32]:
         """[patterns, candidates of `part`]."""
         chosen = self._mask_of[part]
         if self._known is not None:
             return np.take(self._known, chosen, axis=1)
-        return differing_sites(self._patterns, self._masks[chosen])
+        return self._apart(self._masks[chosen])
 
 
 class MaskerAwareLinkage(Linkage):

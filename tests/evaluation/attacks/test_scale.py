@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from afml.evaluation import population as curve
-from afml.evaluation.attacks import ATTACKS, Attack, Case, baseline_suite, scoring
+from afml.evaluation.attacks import ATTACKS, Attack, Case, ReleaseFunction, baseline_suite, scoring
 from afml.evaluation.attacks.base import Int8
 from afml.evaluation.attacks.identifier import TrainedIdentifier, Training
 from afml.evaluation.attacks.likelihood import LikelihoodLinkage
-from afml.evaluation.attacks.masker_aware import MaskerAwareLinkage
+from afml.evaluation.attacks.masker_aware import MaskDistance, MaskerAwareLinkage
 from afml.evaluation.attacks.scoring import exact_terms
 from afml.evaluation.limits import Most
-from afml.evaluation.masks import random_mask
+from afml.evaluation.masks import random_mask, randomised_response
 from afml.evaluation.population import Population, rr_by_population
 from afml.evaluation.rr import attack_all, sampled
 from tests.evaluation.attacks.cases import Fill, make_case
@@ -64,6 +64,21 @@ def test_a_codebook_equals_all_pairs(fill: Fill) -> None:
     for name, scores in expected.items():
         found = ATTACKS.get(name).seeded(0).success(case)
         np.testing.assert_allclose(found, split(scores, case.truth), err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [codebook_mask, random_mask(0.02, -1, 1), random_mask(0.6, 0, 1), randomised_response(1.0, 1)],
+    ids=["codebook", "few shown", "many shown", "response"],
+)
+def test_distances_of_masks_are_counted_site_by_site(mask: ReleaseFunction) -> None:
+    case = make_case(mask, people=70, sites=160)
+    patterns, pattern_of = case.patterns
+    distance = MaskDistance(case)
+    parts = (slice(0, 33), slice(33, 70))
+    found = np.concatenate([distance.block(part) for part in parts], axis=1)
+    np.testing.assert_array_equal(found[pattern_of], all_pairs(case)[1])
+    assert found.shape == (len(patterns), 70)
 
 
 @pytest.mark.parametrize("attack", suite(), ids=lambda one: one.name)
