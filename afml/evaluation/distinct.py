@@ -30,6 +30,11 @@ def distinct_if_few(rows: Int8, most: int) -> tuple[Int8, NDArray[np.int64]] | N
     return _told_apart(rows, first, group) if len(first) <= most else None
 
 
+def largest_group(rows: Int8) -> int:
+    """How many rows of int8[n, S] are equal to each other at most: no fewer than there are, by hashes alone."""
+    return int(np.bincount(_hashed(rows)[1]).max()) if len(rows) else 0
+
+
 def _told_apart(rows: Int8, first: NDArray[np.int64], group: NDArray[np.int64]) -> tuple[Int8, NDArray[np.int64]]:
     found = rows[first]
     for start in range(0, len(rows), _AT_ONCE):
@@ -49,12 +54,12 @@ def counted(rows: Int8) -> tuple[Int8, NDArray[np.int64]]:
     return found, np.bincount(index, minlength=len(found)).astype(np.int64)
 
 
-def _hashed(rows: Int8) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(first row of each hash, int64[n] the hash of each row, numbered)."""
+def hashes(rows: Int8) -> NDArray[np.uint64]:
+    """uint64[n], equal for equal rows of int8[n, S]."""
     sites = rows.shape[1]
     words = -(-max(sites, 1) // _WORD)
     factors = np.random.default_rng(0xD1).integers(1 << 62, size=words, dtype=np.uint64) * 2 + 1
-    hashes = np.empty(len(rows), dtype=np.uint64)
+    found = np.empty(len(rows), dtype=np.uint64)
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
         padded = np.zeros((len(part), words * _WORD), dtype=np.int8)
@@ -62,8 +67,13 @@ def _hashed(rows: Int8) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         value = padded.view(np.uint64)
         # Low bits of a product depend on low bits alone: fold the high bytes of each word in first.
         folded = value ^ (value >> np.uint64(21)) ^ (value >> np.uint64(43))
-        hashes[start : start + _AT_ONCE] = (folded * factors).sum(axis=1, dtype=np.uint64)
-    _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
+        found[start : start + _AT_ONCE] = (folded * factors).sum(axis=1, dtype=np.uint64)
+    return found
+
+
+def _hashed(rows: Int8) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(first row of each hash, int64[n] the hash of each row, numbered)."""
+    _, first, group = np.unique(hashes(rows), return_index=True, return_inverse=True)
     return first.astype(np.int64), group.reshape(-1).astype(np.int64)
 
 

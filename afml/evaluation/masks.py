@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from afml.evaluation.attacks import ReleaseFunction
 from afml.evaluation.attacks.base import Int8, row_blocks
-from afml.evaluation.distinct import distinct
+from afml.evaluation.distinct import distinct, hashes, largest_group
 
 
 def random_mask(rate: float, value: int, *seed: int) -> ReleaseFunction:
@@ -21,6 +23,38 @@ def random_mask(rate: float, value: int, *seed: int) -> ReleaseFunction:
         return released
 
     return mask
+
+
+def rates_with_groups(
+    dosage: Int8, files: Sequence[int], size: int, rates: Sequence[float], value: int, *seed: int
+) -> set[float]:
+    """Rates at which `random_mask` of these genotypes leaves some file `size` people who show the same, and something.
+
+    At all others `mask_rare` leaves nothing. Random numbers are drawn once for all rates, and of records only hashes
+    are kept; two records of one hash can name a rate in vain.
+
+    Args:
+        dosage: int8[n, S], people of all files.
+        files: People of each, in the order of rows.
+        size: Least size of a group.
+        rates: Of keeping a genotype.
+        value: What a masked site shows.
+        seed: Of the masks.
+    """
+    rng = np.random.default_rng([*seed, len(dosage)])
+    found = np.empty((len(rates), len(dosage)), dtype=np.uint64)
+    for part in row_blocks(dosage):
+        draws = rng.random(dosage[part].shape)
+        for one, rate in zip(found, rates, strict=True):
+            one[part] = hashes(np.where(draws < rate, dosage[part], np.int8(value)))
+    nothing = hashes(np.full((1, dosage.shape[1]), value, dtype=np.int8))
+
+    def grouped(file: NDArray[np.uint64]) -> bool:
+        _, counts = np.unique(file[file != nothing], return_counts=True)
+        return bool((counts >= size).any())
+
+    ends = np.cumsum(files)[:-1]
+    return {rate for one, rate in zip(found, rates, strict=True) if any(map(grouped, np.split(one, ends)))}
 
 
 def static_mask(sites: NDArray[np.int64], value: int) -> ReleaseFunction:
@@ -70,6 +104,8 @@ def mask_rare(records: Int8, size: int, value: int) -> Int8:
     Where too few people show nothing, the smallest group joins them. A file of fewer than `size` people shows
     nothing at all.
     """
+    if largest_group(records) < size:  # each of them would be masked in the first turn
+        return np.full_like(records, value)
     out = records.copy()
     while True:
         patterns, group = distinct(out)
@@ -88,18 +124,20 @@ def merge_prefixes(records: Int8, sites: NDArray[np.int64], size: int, value: in
 
     The k-anonymity of a prefix tree: whoever shares too rare a pattern gives up the last, least useful site.
     """
-    out = np.full_like(records, value)
-    prefixes = _prefixes(records[:, sites], size)
+    shown = records[:, sites]
+    kept = np.full_like(shown, value)
+    prefixes = _prefixes(shown, size)
     left = np.arange(len(records))
     for depth in range(len(prefixes), 0, -1):
         group = prefixes[depth - 1][left]
         large = np.bincount(group)[group] >= size
-        kept = np.ix_(left[large], sites[:depth])
-        out[kept] = records[kept]
+        kept[left[large], :depth] = shown[left[large], :depth]
         left = left[~large]
         if not len(left):
             break
-    return mask_rare(out, size, value)
+    out = np.full_like(records, value)
+    out[:, sites] = mask_rare(kept, size, value)  # all other sites show the same of everybody
+    return out
 
 
 def _prefixes(shown: Int8, size: int) -> list[NDArray[np.int64]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from afml.evaluation.distinct import largest_group
 from afml.evaluation.masks import (
     mask_rare,
     merge_prefixes,
     random_mask,
     randomised_response,
+    rates_with_groups,
     sensitive_mask,
     static_mask,
 )
@@ -73,3 +75,62 @@ def test_prefixes_are_as_long_as_groups_allow() -> None:
     records = np.array([[1, 1], [1, 1], [1, 2], [1, 0], [2, 1], [0, 1]], dtype=np.int8)
     merged = merge_prefixes(records, np.array([0, 1]), 2, -1)
     assert merged.tolist() == [[1, 1], [1, 1], [1, -1], [1, -1], [-1, -1], [-1, -1]]
+
+
+def slow_mask_rare(records: np.ndarray, size: int, value: int) -> np.ndarray:
+    """Written out: mask what too few show; while too few show nothing, the smallest groups join them."""
+    rows = [tuple(row) for row in records.tolist()]
+    nothing = (value,) * records.shape[1]
+    rows = [row if rows.count(row) >= size else nothing for row in rows]
+    while 0 < rows.count(nothing) < size and set(rows) != {nothing}:
+        smallest = min(rows.count(row) for row in rows if row != nothing)
+        rows = [nothing if row != nothing and rows.count(row) == smallest else row for row in rows]
+    return np.array(rows, dtype=np.int8).reshape(records.shape)
+
+
+def slow_merge_prefixes(records: np.ndarray, sites: np.ndarray, size: int, value: int) -> np.ndarray:
+    """Written out: the longest prefix that so many of those who are left share, the deepest first."""
+    out, left = np.full_like(records, value), list(range(len(records)))
+    everybody = [tuple(row) for row in records[:, sites].tolist()]
+    for depth in range(len(sites), 0, -1):
+        shown = [everybody[i][:depth] for i in left]
+        for i, prefix in zip(left, shown, strict=True):
+            if shown.count(prefix) >= size:
+                out[i, sites[:depth]] = prefix
+        left = [i for i, prefix in zip(left, shown, strict=True) if shown.count(prefix) < size]
+    return slow_mask_rare(out, size, value)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("value", [0, -1])
+def test_groups_are_those_of_the_rule_written_out(seed: int, value: int) -> None:
+    rng = np.random.default_rng(seed)
+    dosage = rng.binomial(2, 0.25, size=(60, 9)).astype(np.int8)
+    for size in (1, 3, 7, 61):
+        random = random_mask(0.2 + 0.1 * seed, value, seed)(dosage)
+        np.testing.assert_array_equal(mask_rare(random, size, value), slow_mask_rare(random, size, value))
+        sites = rng.permutation(9)[: 2 + seed % 4]
+        static = static_mask(sites, value)(dosage)
+        np.testing.assert_array_equal(
+            merge_prefixes(static, sites, size, value), slow_merge_prefixes(static, sites, size, value)
+        )
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_rates_without_groups_are_those_at_which_nothing_is_left(value: int) -> None:
+    rng = np.random.default_rng(5)
+    dosage = rng.binomial(2, 0.4, size=(300, 6)).astype(np.int8)
+    rates, files, seed = (0.001, 0.05, 0.3, 0.7, 1.0), (120, 180), (1, 1, 0)
+    for size in (2, 6, 12, 40):
+        expected = set()
+        for rate in rates:
+            released = random_mask(rate, value, *seed)(dosage)
+            if any((mask_rare(file, size, value) != value).any() for file in np.split(released, [120])):
+                expected.add(rate)
+        found = rates_with_groups(dosage, files, size, rates, value, *seed)
+        assert found >= expected
+        for rate in found - expected:  # too few showed nothing, and all groups joined them
+            released = random_mask(rate, value, *seed)(dosage)
+            assert any(largest_group(file) >= size for file in np.split(released, [120]))
+    assert 1.0 in rates_with_groups(dosage, files, 2, rates, value, *seed)
+    assert rates_with_groups(dosage, files, 40, (0.001, 0.7), value, *seed) < {0.001, 0.7, 1.0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -14,7 +15,7 @@ from afml.evaluation.attacks.scoring import IN_CHILDREN_FROM, alone
 from afml.evaluation.baselines.comparands import Comparands
 from afml.evaluation.baselines.family import Family, Level, as_level
 from afml.evaluation.baselines.masked import KEEP_RATES, ranked_sites, site_counts
-from afml.evaluation.masks import mask_rare, merge_prefixes, random_mask, static_mask
+from afml.evaluation.masks import mask_rare, merge_prefixes, random_mask, rates_with_groups, static_mask
 
 GROUPED_STATIC = "static top sites, grouped"
 GROUPED_RANDOM = "random masking, grouped"
@@ -26,35 +27,53 @@ Merge = Callable[[Int8, int], Int8]
 """Merges or masks the records of one file until so many share each pattern."""
 
 
-def grouped_levels(comparands: Comparands, ways: Sequence[tuple[str, ReleaseFunction, Merge]]) -> tuple[Level, ...]:
+@dataclass(frozen=True, eq=False)
+class Way:
+    """How the records of a level are made.
+
+    Attributes:
+        label: Of the level.
+        mask: Of single records.
+        merge: How a file of masked records is merged.
+        nothing: Whether it is known that no record shows anything then.
+    """
+
+    label: str
+    mask: ReleaseFunction
+    merge: Merge
+    nothing: bool = False
+
+
+def grouped_levels(comparands: Comparands, ways: Sequence[Way]) -> tuple[Level, ...]:
     """Levels whose files are merged into groups of the release's minimum size.
 
     The attacker knows how records are merged and merges the references (and the panel) as one file, at the
     same share of its people.
-
-    Args:
-        comparands: The people.
-        ways: (label, mask, how a file of masked records is merged) of each level.
     """
     share = comparands.min_group_size * len(comparands.files) / len(comparands.people)
 
-    def level(label: str, mask: ReleaseFunction, merge: Merge, released: Int8) -> Level:
+    def level(way: Way, released: Int8) -> Level:
         return as_level(
-            comparands, label, released, lambda dosage: merge(mask(dosage), max(1, round(share * len(dosage))))
+            comparands,
+            way.label,
+            released,
+            lambda dosage: way.merge(way.mask(dosage), max(1, round(share * len(dosage)))),
         )
 
-    work = [partial(_released, comparands, mask, merge) for _, mask, merge in ways]
+    work = [partial(_released, comparands, way) for way in ways]
     # Every file is merged whole, however few of its people are then looked at.
     here = in_child() or comparands.people.size < IN_CHILDREN_FROM
     made = [one() for one in work] if here else alone(work, min(usable_processors(), AT_ONCE))
-    return tuple(level(*way, released) for way, released in zip(ways, made, strict=True))
+    return tuple(level(way, released) for way, released in zip(ways, made, strict=True))
 
 
-def _released(comparands: Comparands, mask: ReleaseFunction, merge: Merge) -> Int8:
+def _released(comparands: Comparands, way: Way) -> Int8:
     """Records of `comparands.dosage`, int8[n, S]."""
-    released = mask(comparands.people)
+    if way.nothing:
+        return np.full_like(comparands.dosage, comparands.masked_value)
+    released = way.mask(comparands.people)
     for file in np.split(released, np.cumsum(comparands.files)[:-1]):
-        file[:] = merge(file, comparands.min_group_size)
+        file[:] = way.merge(file, comparands.min_group_size)
     return released[comparands.rows]
 
 
@@ -63,22 +82,30 @@ def grouped_families(comparands: Comparands, weights: Float64) -> tuple[Callable
     for."""
     if comparands.min_group_size <= 1 or not comparands.files:
         return ()
+    return partial(_static, comparands, weights), partial(_random, comparands)
+
+
+def _static(comparands: Comparands, weights: Float64) -> Family:
     value, order = comparands.masked_value, ranked_sites(comparands.panel, weights)
 
-    def static(count: int) -> tuple[str, ReleaseFunction, Merge]:
+    def way(count: int) -> Way:
         sites = order[:count]
-        return f"{count} sites", static_mask(sites, value), lambda file, size: merge_prefixes(file, sites, size, value)
 
-    def random(rate: float) -> tuple[str, ReleaseFunction, Merge]:
-        mask = random_mask(rate, value, comparands.seed, 1, 0)
-        return f"keep {rate:.3g}", mask, lambda file, size: mask_rare(file, size, value)
+        def merge(file: Int8, size: int) -> Int8:
+            return merge_prefixes(file, sites, size, value)
+
+        return Way(f"{count} sites", static_mask(sites, value), merge)
 
     counts = site_counts(weights, len(order))
-    return (
-        partial(_family, comparands, GROUPED_STATIC, [static(count) for count in counts]),
-        partial(_family, comparands, GROUPED_RANDOM, [random(rate) for rate in KEEP_RATES]),
-    )
+    return Family(GROUPED_STATIC, grouped_levels(comparands, [way(count) for count in counts]))
 
 
-def _family(comparands: Comparands, name: str, ways: Sequence[tuple[str, ReleaseFunction, Merge]]) -> Family:
-    return Family(name, grouped_levels(comparands, ways))
+def _random(comparands: Comparands) -> Family:
+    value, seed = comparands.masked_value, (comparands.seed, 1, 0)
+    size, files = comparands.min_group_size, comparands.files
+    shown = rates_with_groups(comparands.people, files, size, KEEP_RATES, value, *seed)
+    ways = [
+        Way(f"keep {rate:.3g}", random_mask(rate, value, *seed), partial(mask_rare, value=value), rate not in shown)
+        for rate in KEEP_RATES
+    ]
+    return Family(GROUPED_RANDOM, grouped_levels(comparands, ways))
