@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from afml.audit.people import as_declared, most_spread, spread
 from afml.audit.rounds import cohort_of, honest_of, nobody, plain_total, play, together
 from afml.audit.subject import Subject
 from afml.consortium.run import Phase, RunConfig
+from afml.core.children import in_child, in_children, usable_processors
 from afml.core.errors import ConfigError
 from afml.masking.chosen import masking_settings
 from afml.masking.enrolled import Enrolled
@@ -29,12 +31,14 @@ from afml.masking.risk import risk_inputs
 from afml.masking.settings import RISK
 from afml.masking.task import MaskingTask
 from afml.privacy.noise import node_std, round_grid, with_fewest_bits
+from afml.training.device import device
 from afml.training.step import Trainer, apply_total
 from crypto.public.random import source
 
 CANARIES = 1024
 CONFIDENCE = 0.95
 
+_APART_FROM = 1 << 30  # gradients' values of a round from which on nodes are played side by side
 _LARGEST_MATRIX = 50_000_000  # values of the canaries' gradients held in memory
 
 
@@ -116,8 +120,11 @@ def audit_run(
     for round_number in range(1, attacked.rounds + 1):
         index, phase = attacked.phase_of(round_number)
         grid = round_grid(attacked, round_number)
-        known = _known(task, index, phase, real)
-        total = plain_total(play(task, attacked, joined, round_number))
+        watched = _Watched(task, attacked, round_number, index)
+        work = [partial(watched.node, node, joined[node], real[node]) for node in honest]
+        shares = in_children(work, usable_processors()) if _apart(task, index, real) else [one() for one in work]
+        known = phase.sample_rate * np.sum([one for _, one in shares], axis=0)
+        total = plain_total({node: field for node, (field, _) in zip(honest, shares, strict=True)})
         score.observe(grid.dequantise(total) - known, phase, node_std(attacked, phase) * len(honest) ** 0.5)
         # The attacker's own nodes would add what it takes off again.
         apply_total(task, attacked, round_number, cohort_of(attacked), total)
@@ -205,9 +212,23 @@ def _gradients(task: MaskingTask, people: Enrolled) -> NDArray[np.float64]:
     return np.asarray(rows)
 
 
-def _known(task: MaskingTask, index: int, phase: Phase, real: Mapping[int, Enrolled]) -> NDArray[np.float64]:
-    """What the real people are expected to add to the sum: the attacker knows their data."""
-    known = np.zeros(task.length(index))
-    for people in real.values():
-        known += Trainer(task.run, task, people).clipped_sum(index, np.arange(len(people)), source(0))
-    return known * phase.sample_rate
+@dataclass(frozen=True, eq=False)
+class _Watched:
+    """One round, at the parameters of which the task is."""
+
+    task: MaskingTask
+    run: RunConfig
+    round_number: int
+    phase: int
+
+    def node(self, node: int, joined: Enrolled, real: Enrolled) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """(what the node sends, what its real people add if all are drawn: the attacker knows their data)."""
+        sent = play(self.task, self.run, {node: joined}, self.round_number)[node]
+        everybody = np.arange(len(real))
+        return sent, Trainer(self.task.run, self.task, real).clipped_sum(self.phase, everybody, source(0))
+
+
+def _apart(task: MaskingTask, phase: int, real: Mapping[int, Enrolled]) -> bool:
+    """Whether each node's part of a round is worth a child of its own."""
+    people = sum(len(one) for one in real.values())
+    return not in_child() and device().type == "cpu" and people * task.length(phase) >= _APART_FROM

@@ -15,6 +15,7 @@ from afml.audit.run import AuditResult, audit_run
 from afml.audit.simulated import Size, simulate
 from afml.audit.subject import Subject
 from afml.consortium.run import Phase
+from afml.core.children import in_children
 from afml.core.errors import ConfigError, IntegrityError
 from afml.masking.enrolled import Enrolled
 from afml.masking.kind import masking_task
@@ -67,6 +68,22 @@ def test_a_seeded_run_gives_the_same_result_and_other_canaries_another(small: Su
     results = [audit_run(one, seed, canaries=64) for seed in (4, 4, 5)]
     assert results[0] == results[1]
     assert results[0].correct != results[2].correct
+
+
+def test_nodes_played_side_by_side_are_the_same(small: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = audit_run(small, 4)
+    children = []
+
+    def counted(work: Any, at_once: int) -> Any:
+        children.append(len(work))
+        return in_children(work, at_once)
+
+    monkeypatch.setattr(auditing, "in_children", counted)
+    assert audit_run(small, 4) == here
+    assert not children
+    monkeypatch.setattr(auditing, "_APART_FROM", 0)
+    assert audit_run(small, 4) == here
+    assert len(children) == here.rounds
 
 
 def test_sampled_rounds_and_absent_institutions(small: Subject) -> None:
