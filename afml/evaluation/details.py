@@ -28,6 +28,10 @@ class PhenotypeDetails(Section):
     utility_ratio_chance_corrected: float
     covariates_auc: float = Field(default=0.5, ge=0, le=1, description="from covariates alone; 0.5 without any")
     comparable: bool = Field(default=True, description="whether raw genotypes predict it; else ratios say nothing")
+    free_codebook_auc: float | None = Field(
+        default=None, ge=0, le=1, exclude_if=lambda auc: auc is None,
+        description="of the DP scores in as many cells as patterns; there where a release serves several",
+    )  # fmt: skip
     calibration: Calibration
     raw_calibration: Calibration
     scan: ScanAgreement
@@ -45,6 +49,10 @@ class TraitDetails(Section):
     r2_ratio: float | None = Field(ge=0, description="null where not comparable")
     r2_ratio_chance_corrected: float | None = Field(default=None, description="beyond covariates; null likewise")
     comparable: bool = Field(default=True, description="whether raw genotypes predict it")
+    free_codebook_r2: float | None = Field(
+        default=None, ge=0, le=1, exclude_if=lambda r2: r2 is None,
+        description="of the DP scores in as many cells as patterns; there where a release serves several",
+    )  # fmt: skip
 
 
 class SiteDetails(Section):
@@ -107,6 +115,7 @@ def phenotype_details(
         utility_ratio_chance_corrected=utility.chance_corrected,
         covariates_auc=utility.chance if utility.covariates_auc is None else utility.covariates_auc,
         comparable=utility.comparable,
+        free_codebook_auc=utility.free,
         calibration=calibration,
         raw_calibration=raw,
         scan=scan,
@@ -125,6 +134,7 @@ def trait_details(name: str, utility: Utility) -> TraitDetails:
         r2_ratio=utility.ratio if utility.comparable else None,
         r2_ratio_chance_corrected=utility.chance_corrected if utility.comparable else None,
         comparable=utility.comparable,
+        free_codebook_r2=utility.free,
     )
 
 
@@ -138,6 +148,7 @@ class Row:
         released, raw: Fixed pipeline, held-out people.
         covariates: Of covariates alone; None where they say nothing or there are none.
         ratio, corrected: `Utility.ratio` and `Utility.chance_corrected`; None where not comparable.
+        free: What `ratio` is of a codebook that need not show genotypes; None likewise, and where nobody asked.
     """
 
     name: str
@@ -147,6 +158,7 @@ class Row:
     covariates: float | None
     ratio: float | None
     corrected: float | None
+    free: float | None = None
 
 
 def every_phenotype(details: Details) -> tuple[Row, ...]:
@@ -160,6 +172,7 @@ def every_phenotype(details: Details) -> tuple[Row, ...]:
             None if one.covariates_auc == 0.5 else one.covariates_auc,
             one.utility_ratio if one.comparable else None,
             one.utility_ratio_chance_corrected if one.comparable else None,
+            _freely(one.free_codebook_auc, one.raw_auc) if one.comparable else None,
         )
         for number, one in enumerate(details.phenotypes, 1)
     ]
@@ -172,19 +185,38 @@ def every_phenotype(details: Details) -> tuple[Row, ...]:
             one.covariates_r2 or None,
             one.r2_ratio,
             one.r2_ratio_chance_corrected,
+            _freely(one.free_codebook_r2, one.raw_r2) if one.comparable else None,
         )
         for number, one in enumerate(details.traits, 1)
     ]
     return (*binary, *numbers)
 
 
+def _freely(reached: float | None, raw: float) -> float | None:
+    """Its ratio to raw genotypes."""
+    return None if reached is None else share(reached, raw)
+
+
 def trait_rows(details: Details) -> tuple[TraitRow, ...]:
     """The rows of report.json, binary phenotypes first; none of a release that serves one phenotype or no trait."""
     binary = [
-        TraitRow(name=one.name, kind="binary", utility_ratio_vs_best_raw=share(one.auc, one.best_raw_auc))
+        TraitRow(
+            name=one.name,
+            kind="binary",
+            utility_ratio_vs_best_raw=share(one.auc, one.best_raw_auc),
+            free_codebook_ratio=_freely(one.free_codebook_auc, one.best_raw_auc),
+        )
         for one in details.phenotypes
     ]
-    numbers = [TraitRow(name=one.name, kind="quantitative", r2_ratio=one.r2_ratio) for one in details.traits]
+    numbers = [
+        TraitRow(
+            name=one.name,
+            kind="quantitative",
+            r2_ratio=one.r2_ratio,
+            free_codebook_ratio=_freely(one.free_codebook_r2, one.raw_r2) if one.comparable else None,
+        )
+        for one in details.traits
+    ]
     rows = (*binary, *numbers)
     return rows if len(rows) > 1 else ()
 

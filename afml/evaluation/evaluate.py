@@ -18,6 +18,7 @@ from afml.evaluation.attacks.likelihood import LikelihoodLinkage
 from afml.evaluation.attacks.masker_aware import MaskerAwareLinkage
 from afml.evaluation.attributes import tells
 from afml.evaluation.baselines import Comparands, Comparison, Family, UnderTest, as_level, compare
+from afml.evaluation.baselines.binned import risk_score
 from afml.evaluation.details import (
     Details,
     GenotypeDetails,
@@ -35,6 +36,7 @@ from afml.evaluation.limits import chosen
 from afml.evaluation.population import Population, rr_by_population
 from afml.evaluation.report import AttributeRow, BaselineRow, FrontierPoint, ReleaseSection, Samples, samples
 from afml.evaluation.rr import Patterns, ReIdentification, attack_all, describe
+from afml.evaluation.utility import reached_freely
 
 Note = Callable[[str], None]
 
@@ -79,6 +81,10 @@ def evaluate(inputs: EvaluationInputs, progress: Note = lambda _: None) -> Evalu
     some = chosen(len(dosage), limits.utility_people, inputs.seed, 0x75)
     headline = measure(inputs, asked.of(some), dosage[some], case.released[some])
     shape = describe([one.released for one in files], inputs.fill)
+    if len(headline.measured) > 1:
+        weights, people = np.atleast_2d(inputs.risk_weights), dosage[some]
+        scores = np.stack([risk_score(people, inputs.panel, own) for own in weights], axis=1)
+        headline = headline.beside(reached_freely(scores, asked.of(some).all, shape.patterns))
     release = _section(inputs, linked, headline.worst, shape)
     found = Parts(asked, headline, release, linked)
     compared = _compared(inputs, case, found, dosage, progress)

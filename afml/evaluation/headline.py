@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -89,6 +90,12 @@ class Headline:
             utility = Utility(auc.reached, raw.reached, None, covariates, outcome.chance)
             measured[index] = Measured(self.measured[index].name, outcome, utility)
         return Headline(tuple(measured), self.compared)
+
+    def beside(self, free: Sequence[float]) -> Headline:
+        """With what `reached_freely` found of every phenotype."""
+        both = zip(self.measured, free, strict=True)
+        measured = tuple(replace(one, utility=replace(one.utility, free=value)) for one, value in both)
+        return replace(self, measured=measured)
 
     def rows(self, weights: Float64) -> Float64:
         """The weights of those compared, of float64[S] or [D, S] in the order of `measured`."""

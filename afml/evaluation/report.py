@@ -141,6 +141,11 @@ class TraitRow(Section):
     r2_ratio: float | None = Field(
         default=None, exclude_if=lambda ratio: ratio is None, description="quantitative; absent where not comparable"
     )
+    free_codebook_ratio: float | None = Field(
+        default=None,
+        exclude_if=lambda ratio: ratio is None,
+        description="the same ratio of the DP scores in as many cells as patterns, without genotypes",
+    )
 
 
 class AttributeRow(Section):

@@ -93,6 +93,8 @@ def _cells(one: Row) -> tuple[str, str, str, str, str]:
     ratio = "not comparable" if one.ratio is None else f"{one.ratio:.3f}"
     if one.covariates is not None and one.corrected is not None:
         ratio += f" ({one.corrected:.3f} beyond covariates)"
+    if one.free is not None:
+        ratio += f"; a codebook without genotypes {one.free:.3f}"
     alone = "-" if one.covariates is None else f"{one.covariates:.3f}"
     return one.name, f"{measure} {one.released:.3f}", f"{one.raw:.3f}", alone, ratio
 

@@ -61,6 +61,11 @@ def test_several_traits_and_the_memory_of_a_demo_are_keys_that_are_documented(re
     assert written["traits"][2:] == [
         {"name": "height", "kind": "quantitative", "r2_ratio": 0.5}, {"name": "luck", "kind": "quantitative"},
     ]  # fmt: skip
+    free = [one.model_copy(update={"free_codebook_auc": one.best_raw_auc}) for one in mixed().phenotypes]
+    numbers = [one.model_copy(update={"free_codebook_r2": one.raw_r2 / 2}) for one in mixed().traits]
+    held = trait_rows(mixed().model_copy(update={"phenotypes": tuple(free), "traits": tuple(numbers)}))
+    assert [row.free_codebook_ratio for row in held] == [1.0, 1.0, 0.5, None]  # luck cannot be compared
+    written["traits"] += [row.model_dump() for row in held]
     document = (Path(__file__).parents[2] / "docs" / "REPORT.md").read_text()
     for key in ("peak_gb", "peak_gb_by_process", *(f"traits[].{key}" for row in written["traits"] for key in row)):
         assert f"`{key}`" in document, key

@@ -46,6 +46,17 @@ def test_every_phenotype_is_named_on_page_and_terminal(tmp_path: Path) -> None:
     assert "not comparable" in printed(report, mixed(), terminal=True)
 
 
+def test_a_codebook_without_genotypes_stands_beside_every_ratio(tmp_path: Path) -> None:
+    report, gout = with_release(utility_phenotype="asthma"), mixed().phenotypes[0]
+    details = mixed().model_copy(
+        update={"phenotypes": (gout.model_copy(update={"free_codebook_auc": 0.825}), mixed().phenotypes[1])}
+    )
+    page = seen(report, details, tmp_path)
+    assert "Ratio Without genotypes gout, AUC 0.800 0.750 1.070 1.100" in page
+    assert "Without genotypes" not in seen(report, mixed(), tmp_path)
+    assert "gout: utility ratio 1.070; a codebook without genotypes 1.100, AUC" in printed(report, details)
+
+
 def test_where_nothing_can_be_compared_it_says_so(tmp_path: Path) -> None:
     report = with_release(
         utility_measure="r2", utility_phenotype="luck", utility_comparable=False, utility_auc=0.03, raw_auc=0.0,

@@ -6,6 +6,7 @@ model of raw data (`selection`), what both come to (`ratio`), and whether probab
 """
 
 from afml.evaluation.utility.calibration import Calibration, calibration, judged
+from afml.evaluation.utility.free import reached_freely
 from afml.evaluation.utility.outcome import Outcome, outcomes
 from afml.evaluation.utility.pipeline import covariate_auc, origin, raw_auc, score_auc, standardise
 from afml.evaluation.utility.ratio import (
@@ -37,6 +38,7 @@ __all__ = [
     "penalties",
     "raw_auc",
     "reached_by_all",
+    "reached_freely",
     "reconstruction",
     "released_auc",
     "score_auc",

@@ -45,6 +45,7 @@ class Utility:
             is tuned (`reconstruction`).
         covariates_auc: Fixed pipeline on covariates alone; None where there are none.
         chance: AUC 0.5, or R^2 0.
+        free: On as many values as the release has patterns, without genotypes (`free`); None where nobody asked.
         ratio_ci95: 95 % interval of `ratio` over held-out people (`intervals`); None where there is none.
     """
 
@@ -54,6 +55,7 @@ class Utility:
     covariates_auc: float | None = None
     chance: float = 0.5
     ratio_ci95: Interval | None = None
+    free: float | None = None
 
     @property
     def base(self) -> float:

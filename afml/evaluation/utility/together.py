@@ -60,7 +60,7 @@ class Design:
     @property
     def width(self) -> int:
         """Features, covariates among them."""
-        return self.shown.shape[1] + self.beside.shape[1]
+        return int(self.shown.shape[1] + self.beside.shape[1])
 
     @cached_property
     def _who(self) -> Any:
