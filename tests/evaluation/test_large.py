@@ -40,17 +40,18 @@ def test_the_solutions_are_those_of_ridge_and_lasso(study: tuple[Int8, Outcome, 
     np.testing.assert_allclose(found[:, 0, 1], few.coef_, atol=1e-5)
 
 
-def test_the_screened_fit_is_the_whole_fit(
-    study: tuple[Int8, Outcome, Outcome], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dosage, binary, _ = study
-    features, train = features_of(dosage, binary), binary.training
-    monkeypatch.setattr(large, "FIRST_COLUMNS", 2)
-    for size in (0.01, 0.1):
-        model = LogisticRegression(l1_ratio=1.0, solver="liblinear", C=size, max_iter=1000, random_state=0)
-        model.fit(features[train], binary.phenotype[train])
-        whole = roc_auc_score(binary.phenotype[~train], model.decision_function(features[~train]))
-        assert large.lasso_auc(features, binary, size) == pytest.approx(whole, abs=2e-3)
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_fits_by_bounds_are_liblinears(study: tuple[Int8, Outcome, Outcome], kind: type) -> None:
+    dosage, binary, number = study
+    rare = replace(binary, phenotype=(number.phenotype > np.quantile(number.phenotype, 0.9)).astype(np.int8))
+    features, train = features_of(dosage, binary).astype(kind), binary.training
+    asked = [(one, size) for one in (binary, rare) for size in (0.02, 0.1, 0.3)]
+    found = large.lasso_aucs(features, [one for one, _ in asked], [size for _, size in asked])
+    for (outcome, size), reached in zip(asked, found, strict=True):
+        model = LogisticRegression(l1_ratio=1.0, solver="liblinear", C=size, max_iter=1000, tol=1e-8, random_state=0)
+        model.fit(features[train], outcome.phenotype[train])
+        whole = roc_auc_score(outcome.phenotype[~train], model.decision_function(features[~train]))
+        assert reached == pytest.approx(whole, abs=2e-3)
 
 
 def test_penalties_chosen_at_once_are_as_good(

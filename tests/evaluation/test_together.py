@@ -150,11 +150,12 @@ def test_sites_that_vary_in_one_person_of_many_are_kept() -> None:
     np.testing.assert_allclose(design.shown[design.of], standardise(records, outcome.training), rtol=1e-4)
 
 
+@pytest.mark.parametrize("l1", [False, True])
 def test_utilities_of_many_people_are_those_of_one_outcome_at_a_time(
-    dosage: Int8, outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch
+    dosage: Int8, outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch, l1: bool
 ) -> None:
     released = few_kinds(dosage)
-    chosen: list[Penalty | None] = [(False, 0.05), (True, 0.1), None]
+    chosen: list[Penalty | None] = [(l1, 0.1), (True, 0.05), None]
     slow = [
         utility_and_calibration(released, dosage, one, penalty) for one, penalty in zip(outcomes, chosen, strict=True)
     ]

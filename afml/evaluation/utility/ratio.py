@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.children import in_child, usable_processors
+from afml.evaluation.attacks import scoring
 from afml.evaluation.attacks.base import Float64, Int8
-from afml.evaluation.attacks.scoring import alone
 from afml.evaluation.utility.calibration import Calibration, Judged, judged
 from afml.evaluation.utility.intervals import Interval, ratio_interval
-from afml.evaluation.utility.large import Penalty
+from afml.evaluation.utility.large import Penalty, lasso_aucs
 from afml.evaluation.utility.outcome import Outcome
-from afml.evaluation.utility.pipeline import covariate_auc, features_of, fixed_model, held_out, standardise
+from afml.evaluation.utility.pipeline import Floats, covariate_auc, features_of, fixed_model, held_out, standardise
 from afml.evaluation.utility.selection import as_read, best_raw_auc, released_auc, tuned_auc
 from afml.evaluation.utility.together import judged_each
 
@@ -136,17 +136,26 @@ def utilities_and_calibrations(
     ]
     shown, true = _side_by_side(both)
     features = features_of(dosage, outcomes[0])  # seen by all children, made once
-    best = _side_by_side(
-        [
-            partial(best_raw_auc, dosage, one) if penalty is None else partial(tuned_auc, features, one, penalty)
-            for one, penalty in zip(outcomes, chosen, strict=True)
-        ]
-    )
-    return [_beside(*found) for found in zip(shown, true, best, outcomes, strict=True)]
+    shared = [k for k, penalty in enumerate(chosen) if penalty and penalty[0] and not outcomes[k].quantitative]
+    alone = [k for k in range(len(outcomes)) if k not in shared]
+    work = [partial(_lasso, features, [outcomes[k] for k in shared], [chosen[k] for k in shared])] if shared else []
+    work += [partial(_best, features, dosage, outcomes[k], chosen[k]) for k in alone]
+    reached = _side_by_side(work)
+    best = dict(zip((*shared, *alone), (auc for some in reached for auc in some), strict=True))
+    found = zip(shown, true, (best[k] for k in range(len(outcomes))), outcomes, strict=True)
+    return [_beside(*one) for one in found]
+
+
+def _lasso(features: Floats, outcomes: Sequence[Outcome], chosen: Sequence[Penalty | None]) -> list[float]:
+    return lasso_aucs(features, outcomes, [penalty[1] for penalty in chosen if penalty is not None])
+
+
+def _best(features: Floats, dosage: Int8, outcome: Outcome, penalty: Penalty | None) -> list[float]:
+    return [best_raw_auc(dosage, outcome) if penalty is None else tuned_auc(features, outcome, penalty)]
 
 
 def _side_by_side(work: Sequence[Callable[[], T]]) -> list[T]:
-    return [one() for one in work] if in_child() else alone(work, min(usable_processors(), AT_ONCE))
+    return [one() for one in work] if in_child() else scoring.alone(work, min(usable_processors(), AT_ONCE))
 
 
 def _beside(shown: Judged, true: Judged, best: float, outcome: Outcome) -> tuple[Utility, Calibrations]:

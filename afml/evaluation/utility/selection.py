@@ -10,7 +10,7 @@ from sklearn.linear_model import Lasso, LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from afml.evaluation.attacks.base import MASKED, Float64, Int8, row_blocks
-from afml.evaluation.utility.large import Penalty, best_penalties, lasso_auc, many
+from afml.evaluation.utility.large import Penalty, best_penalties, lasso_aucs, many
 from afml.evaluation.utility.outcome import Outcome
 from afml.evaluation.utility.pipeline import Floats, features_of, fixed_model, held_out
 
@@ -69,7 +69,7 @@ def tuned_auc(features: Floats, outcome: Outcome, penalty: Penalty) -> float:
     """Held-out AUC on features [n, F] with a penalty that was chosen already."""
     l1, size = penalty
     if l1 and not outcome.quantitative:
-        return lasso_auc(features, outcome, size)
+        return lasso_aucs(features, [outcome], [size])[0]
     return held_out(features, outcome, _tuned(outcome, l1, size))
 
 
