@@ -156,7 +156,7 @@ def measure(inputs: EvaluationInputs, asked: Declared, dosage: Int8, released: I
         outcome, utility = reconstruction(told, dosage, inputs.components(dosage), asked.training)
         return Headline((Measured(names[0], outcome, utility),), (0,))
     chosen = penalties(dosage, asked.all)
-    if many(asked.all):
+    if many(asked.all, dosage.shape[1]):
         found = utilities_and_calibrations(told, dosage, asked.all, chosen)
     else:
         work = [partial(utility_and_calibration, told, dosage, *one) for one in zip(asked.all, chosen, strict=True)]

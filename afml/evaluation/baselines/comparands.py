@@ -69,7 +69,7 @@ class Comparands:
     def aucs(self, released: Int8) -> Float64:
         """float64[D], held-out AUC of the fixed pipeline on released records for every phenotype."""
         outcomes = [outcome for outcome, _ in self.declared]
-        if many(outcomes):
+        if many(outcomes, released.shape[1]):
             return reached_by_all(released, outcomes)
         workers = 1 if in_child() or released.size * len(outcomes) < SIDE_BY_SIDE_FROM else usable_processors()
         if min(workers, len(outcomes)) == 1:
