@@ -38,6 +38,20 @@ def honest_of(config: RunConfig) -> tuple[int, ...]:
     return config.nodes[: min(watched, config.quorum)]
 
 
+def observer_of(config: RunConfig) -> str:
+    """Who attacks, in words that follow "an observer who"."""
+    knows = "knows everybody else's data and every parameter"
+    if config.noise == "local":
+        count = config.enrolments_per_person
+        whose = "the own updates of one institution" if count == 1 else f"the own updates of {count} institutions"
+        return f"reads {whose} in the clear, round by round, {knows}, and lacks only the noise in them"
+    least, all_but = config.quorum, config.quorum - len(honest_of(config))
+    return (
+        f"sees the decrypted sum of every round over {least} institutions, {knows} and the noise of {all_but} of the "
+        f"{least}, and lacks only that of the others"
+    )
+
+
 def nobody(sites: int) -> Enrolled:
     """A node without people: it sends noise."""
     return Enrolled(np.zeros((0, sites), np.int8), np.zeros(0, np.int8))

@@ -67,7 +67,12 @@ class AuditResult(Bound):
 
 def attackable(config: RunConfig) -> bool:
     """Whether the run has rounds that this audit attacks."""
-    return any(phase.name == RISK for phase in config.phases)
+    return bool(attacked_phases(config))
+
+
+def attacked_phases(config: RunConfig) -> tuple[Phase, ...]:
+    """The phases of a run that this audit attacks."""
+    return tuple(phase for phase in config.phases if phase.name == RISK)
 
 
 def audit_run(
@@ -94,7 +99,7 @@ def audit_run(
     """
     config = subject.config
     risk, sites = masking_settings(config).risk, config.data.features
-    phases = tuple(phase for phase in config.phases if phase.name == RISK)
+    phases = attacked_phases(config)
     parameters = len(risk.declared) * (sites + 1 + len(risk.covariates))
     canaries = min(canaries, most_spread(sites), _LARGEST_MATRIX // max(1, parameters))
     if not phases or canaries < 2:

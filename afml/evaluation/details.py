@@ -84,6 +84,30 @@ class PopulationDetails(Section):
     by_attack: dict[str, float]
 
 
+class Chance(Section):
+    """How often the audit would have refuted a mechanism with less noise, at the most."""
+
+    noise: float = Field(gt=0, le=1, description="as a share of what is accounted")
+    found: float = Share
+
+
+class AuditDetails(Section):
+    """The attack on training that `privacy.audited_ple_lower` of report.json is from."""
+
+    instrument: str
+    observer: str = Field(description='who attacks, after "an observer who"')
+    phase: str = Field(description="whose rounds were attacked")
+    rounds: int = Field(ge=1, description="attacked rounds")
+    repeats: int = Field(ge=1, description="times that they were played")
+    canaries: int = Field(ge=2, description="made-up people, each enrolled with probability 1/2")
+    guesses: tuple[int, ...] = Field(description="plans: canaries guessed at")
+    correct: tuple[int, ...] = Field(description="right guesses of each plan")
+    confidence: float = Field(gt=0, lt=1, description="of the bound")
+    ple_attacked: float = Field(ge=0, description="sigma: accounted for the attacked rounds")
+    ple_ceiling: float = Field(ge=0, description="sigma: the bound had every guess been right")
+    power: tuple[Chance, ...]
+
+
 class Details(Section):
     """All of details.json."""
 
@@ -94,6 +118,9 @@ class Details(Section):
     genotype: GenotypeDetails
     population: tuple[PopulationDetails, ...]
     harder: Harder | None = Field(default=None, description="null in results of before it was measured")
+    audit: AuditDetails | None = Field(
+        default=None, exclude_if=lambda audit: audit is None, description="absent where training was not attacked"
+    )
 
 
 def phenotype_details(

@@ -130,12 +130,14 @@ def attacked(inputs: EvaluationInputs, dosage: Int8) -> Case:
 
 
 def _section(inputs: EvaluationInputs, linked: ReIdentification, about: Measured, shape: Patterns) -> ReleaseSection:
-    outcome, utility = about.outcome, about.utility
+    outcome, utility, home = about.outcome, about.utility, linked.known_institution
     return ReleaseSection(
         rr=linked.rr,
         rr_ci95=linked.ci95,
         rr_by_attack=dict(linked.by_attack),
-        rr_known_institution=linked.rr if linked.known_institution is None else linked.known_institution,
+        rr_known_institution=linked.rr if home is None else home.rr,
+        rr_known_institution_ci95=linked.ci95 if home is None else home.ci95,
+        chance_known_institution=linked.chance if home is None else home.chance,
         candidates=linked.candidates,
         chance=linked.chance,
         utility_measure="reconstruction" if outcome.reconstructs else "r2" if outcome.quantitative else "auc",

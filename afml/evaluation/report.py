@@ -88,6 +88,12 @@ class ReleaseSection(Section):
     rr_ci95: tuple[float, float]
     rr_by_attack: dict[str, float]
     rr_known_institution: float = Share
+    rr_known_institution_ci95: tuple[float, float] | None = Field(
+        default=None, exclude_if=lambda interval: interval is None, description="absent in reports of older versions"
+    )
+    chance_known_institution: float | None = Field(
+        default=None, ge=0, le=1, exclude_if=lambda chance: chance is None, description="likewise"
+    )
     candidates: int = Field(ge=1)
     chance: float = Share
     utility_measure: Literal["auc", "r2", "reconstruction"] = Field(

@@ -19,6 +19,21 @@ FEW_SITES = 1 / 64
 
 
 @dataclass(frozen=True)
+class KnownInstitution:
+    """What the attacks reach where the candidates are the people of the record's own file.
+
+    Attributes:
+        rr: Mean success of the attack that is worst then.
+        ci95: Its 95 % interval, see `interval`.
+        chance: Success of a guess among the people of the file, mean over records.
+    """
+
+    rr: float
+    ci95: tuple[float, float]
+    chance: float
+
+
+@dataclass(frozen=True)
 class ReIdentification:
     """What the attacks reach on one release.
 
@@ -28,8 +43,8 @@ class ReIdentification:
         by_attack: Mean success of each attack.
         candidates: Number of people the attacker chooses from.
         chance: Success of a guess among them.
-        known_institution: The worst attack when the attacker knows which file's people a record is of; None
-            where the question was not asked.
+        known_institution: The same where the attacker knows which file's people a record is of; None where the
+            question was not asked.
         records: Number of records attacked: all, or a random sample of them.
         success: Of each attack per attacked record, float64[records].
         people: int64[records], whose each attacked record is, as a candidate.
@@ -40,7 +55,7 @@ class ReIdentification:
     by_attack: Mapping[str, float]
     candidates: int
     chance: float
-    known_institution: float | None = None
+    known_institution: KnownInstitution | None = None
     records: int = 0
     success: Mapping[str, Float64] = field(default_factory=dict, compare=False, repr=False)
     people: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64), compare=False, repr=False)
@@ -85,13 +100,13 @@ def attack_all(
     """
     case = sampled(case if institution is None else _of_files(case, institution), most)
     reached: dict[str, Float64] = {}
-    at_home: dict[str, float] = {}
+    at_home: dict[str, Float64] = {}
     for attack in attacks:
         note(attack.name)
         if case.file is not None and isinstance(attack, Linkage):
             standing = attack.standing(case)
             reached[attack.name] = standing.success()
-            at_home[attack.name] = float(standing.home.success().mean()) if standing.home is not None else 0.0
+            at_home[attack.name] = np.zeros(len(case.truth)) if standing.home is None else standing.home.success()
             continue
         reached[attack.name] = attack.success(case)
         if case.file is not None:
@@ -104,7 +119,7 @@ def attack_all(
         by_attack=by_attack,
         candidates=len(case.references),
         chance=1 / len(case.references),
-        known_institution=max(at_home.values()) if at_home else None,
+        known_institution=_at_home(case, at_home) if at_home else None,
         records=len(case.released),
         success=reached,
         people=case.truth,
@@ -138,15 +153,21 @@ def _alike(patterns: Int8) -> bool:
     return float(1 - usual.mean() / len(some)) <= FEW_SITES
 
 
-def _file_by_file(attack: Attack, case: Case) -> float:
-    """Success of an attacker who knows the file and attacks each apart."""
+def _file_by_file(attack: Attack, case: Case) -> Float64:
+    """Success of an attacker who knows the file and attacks each apart, float64[records]."""
     assert case.file is not None
-    of_record = case.file[case.truth]
-    found = 0.0
+    of_record, found = case.file[case.truth], np.zeros(len(case.truth))
     for file in np.unique(of_record):
-        part = case.restricted(np.flatnonzero(of_record == file), np.flatnonzero(case.file == file))
-        found += float(attack.success(part).sum())
-    return found / len(of_record)
+        records = np.flatnonzero(of_record == file)
+        found[records] = attack.success(case.restricted(records, np.flatnonzero(case.file == file)))
+    return found
+
+
+def _at_home(case: Case, success: Mapping[str, Float64]) -> KnownInstitution:
+    assert case.file is not None
+    worst = max(success.values(), key=lambda of: float(of.mean()))
+    chance = 1 / np.bincount(case.file)[case.file[case.truth]]
+    return KnownInstitution(float(worst.mean()), interval(worst), float(chance.mean()))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ again. In a consortium each institution assesses its own file alone, by the same
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -46,7 +47,7 @@ from afml.release.plan import ReleasePlan
 from afml.release.released import mask_alone
 from afml.release.table import Decoder
 from afml.trial.attributes import attributes_of
-from afml.trial.auditing import subject_of
+from afml.trial.auditing import details_of, subject_of
 from afml.trial.bench import labels_of
 from afml.trial.parties import Traffic
 from afml.trial.provenance import about, versions
@@ -152,6 +153,8 @@ def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
     with step("attacks, utility and baselines", seconds=seconds) as running:
         found = evaluate_release(inputs, running.note)
     audited = None if trial.aggregator is None else _audited(trial, seconds)
+    if audited is not None:
+        found = replace(found, details=found.details.model_copy(update={"audit": details_of(trial.config, audited)}))
     drawn = SitePanel.load(trial.files.site_panel).drawn_people
     report = Report(
         scope="pooled" if trial.aggregator else "own",
@@ -262,7 +265,7 @@ def _privacy(trial: Trial, audited: AuditResult | None) -> PrivacySection:
         insecure=worst.insecure, epsilon=worst.epsilon, delta=worst.delta, ple_sigma=worst.ple_sigma,
         ple_at_delta=worst.ple_at_delta, ple_sigma_fixed_plan=worst.ple_sigma_fixed_plan, noise=trial.config.noise,
         epsilon_if_aggregation_broken=worst.epsilon_if_aggregation_broken,
-        audited_ple_lower=None if audited is None else round(audited.mu_lower, 4),
+        audited_ple_lower=None if audited is None else math.floor(audited.mu_lower * 1e4) / 1e4,  # a least value
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from afml.evaluation.attacks import Case, Knowledge
 from afml.evaluation.attacks.likelihood import LikelihoodLinkage
 from afml.evaluation.attacks.masker_aware import MaskerAwareLinkage
 from afml.evaluation.masks import static_mask
-from afml.evaluation.rr import attack_all, describe, interval, retained_fraction
+from afml.evaluation.rr import attack_all, clopper_pearson, describe, interval, retained_fraction
 from tests.simulated import simulate_dosage
 
 
@@ -36,7 +36,10 @@ def test_a_known_institution_narrows_the_candidates() -> None:
     files = np.repeat([0, 1, 2], [10, 20, 30])
     found = attack_all(case, [LikelihoodLinkage(), MaskerAwareLinkage()], files)
     assert found.rr == pytest.approx(1 / 60)
-    assert found.known_institution == pytest.approx(3 / 60)  # one hit in each file
+    assert found.known_institution is not None
+    assert found.known_institution.rr == pytest.approx(3 / 60)  # one hit in each file
+    assert found.known_institution.ci95 == pytest.approx(clopper_pearson(3, 60, 0.95))
+    assert found.known_institution.chance == pytest.approx(3 / 60)  # one of the people of each file
     assert (found.candidates, found.chance) == (60, 1 / 60)
     assert attack_all(case, [LikelihoodLinkage()]).known_institution is None
 
