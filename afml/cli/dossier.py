@@ -32,14 +32,17 @@ _PATH = click.Path(path_type=Path)
     help="A signed head that others have kept, or the folder that their `afml ledger heads` wrote.",
 )  # fmt: skip
 @click.option("--report", type=_PATH, help="report.json of `afml evaluate`, details.json beside it.")
+@click.option(
+    "--sbom", type=_PATH, help="Bill of materials of the release (CycloneDX JSON), to compare with what is here."
+)
 @click.option("--out", type=_PATH, required=True, help="Folder of the dossier; what is in it is replaced.")
 def dossier(
     works: tuple[Path, ...], kit: Path, run: Path | None, transcripts: tuple[Path, ...], heads: tuple[Path, ...],
-    report: Path | None, out: Path,
+    report: Path | None, sbom: Path | None, out: Path,
 ) -> None:  # fmt: skip
     """Write everything that is said about a run, each number with what it stands on, and a verifier of it all."""
     own = load_node_kit(kit)
-    found = make(Sources(works, kit, run, transcripts, heads, report), out, Signer(own.node, own.signing_key))
+    found = make(Sources(works, kit, run, transcripts, heads, report, sbom), out, Signer(own.node, own.signing_key))
     console.print(f"dossier in {out}; to be read: {out / 'dossier.html'}", soft_wrap=True, markup=False)
     console.print(f"checked without us by: python {out / 'verify.py'}", soft_wrap=True, markup=False)
     said = Statements(map(Statement.from_json, json.loads((out / STATEMENTS).read_bytes())))

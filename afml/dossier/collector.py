@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,22 @@ class Collector:
             parsed = json.loads(data) if file.endswith(".json") else None
             self._files[file] = hashlib.sha256(data).hexdigest(), parsed
         return self._files[file]
+
+
+def slug(name: str) -> str:
+    """A name as a part of an id."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def escaped(part: str) -> str:
+    """A key as a part of a JSON pointer."""
+    return part.replace("~", "~0").replace("/", "~1")
+
+
+def has(document: Any, at: str) -> bool:
+    """Whether a document says something at a JSON pointer."""
+    try:
+        pointed(document, at)
+    except (LookupError, TypeError):
+        return False
+    return True

@@ -9,14 +9,17 @@
     verification.json             what `afml audit verify` finds
     report.json, details.json     what was attacked and reached
     model.json                    the model's card
-    software.json                 what made this
+    software.json                 what made this, when, and how it compares with what was released
+    sbom.json                     bill of materials of that release, where it was given
 
 Nothing is in it about a person but what `afml audit export` hands out: enrolments by commitment and number.
 """
 
 from __future__ import annotations
 
+import hashlib
 import platform
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +40,7 @@ from afml.ledger.outside import Files, KeyOptions, kept_head, verify_with
 from afml.ledger.snapshot import readable
 from afml.ledger.spending import Account, accounts, worst
 from afml.ledger.summary import Summary, summarise
+from afml.operate.installed import PACKAGES, evidence, other_versions, read_bom
 from afml.privacy.accountant import ACCOUNTANTS, profile
 from afml.privacy.ple import ple_of
 from afml.training.registry import code_digest
@@ -54,6 +58,7 @@ class Sources:
         transcripts: The aggregator's.
         heads: Signed heads that others have kept, or folders of them.
         report: report.json of `afml demo` or `afml evaluate`, with details.json beside it; None where there is none.
+        sbom: Bill of materials of the release (CycloneDX JSON); None where there is none.
     """
 
     works: tuple[Path, ...]
@@ -62,6 +67,7 @@ class Sources:
     transcripts: tuple[Path, ...] = ()
     heads: tuple[Path, ...] = ()
     report: Path | None = None
+    sbom: Path | None = None
 
 
 def gather(sources: Sources, out: Path) -> list[Verification]:
@@ -95,7 +101,9 @@ def gather(sources: Sources, out: Path) -> list[Verification]:
     if config is not None:
         _model(config, spaces, out)
     _report(sources.report, out)
-    _write(out / "software.json", _software())
+    if sources.sbom is not None:
+        _copy(sources.sbom, out / "sbom.json")
+    _write(out / "software.json", _software(sources.sbom))
     return found
 
 
@@ -212,9 +220,20 @@ def _report(report: Path | None, out: Path) -> None:
         _copy(beside, out / "details.json")
 
 
-def _software() -> dict[str, Any]:
-    found: dict[str, Any] = {"afml": __version__, "python": platform.python_version()}
-    return found | {"code": code_digest("afml", own=False)}
+def _software(sbom: Path | None) -> dict[str, Any]:
+    """What made this: digests of what is installed, compared with its own record, and with a bill of materials."""
+    installed = evidence()
+    found: dict[str, Any] = {
+        "afml": __version__, "python": platform.python_version(), "code": code_digest("afml", own=False),
+        "made_ms": int(time.time() * 1000), "packages": {name: installed.digest(name) for name in PACKAGES},
+        "files": len(installed.files), "compared": list(installed.compared),
+    }  # fmt: skip
+    if installed.compared:
+        found["differences"] = len(installed.differences)
+    if sbom is not None:
+        listed, digest = read_bom(sbom), hashlib.sha256(sbom.read_bytes()).hexdigest()
+        found["sbom"] = {"sha256": digest, "components": len(listed), "differences": len(other_versions(listed))}
+    return found
 
 
 def _copy(path: Path, to: Path) -> None:

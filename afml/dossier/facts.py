@@ -7,12 +7,13 @@ of the roster, PHASE a name of the run, ATTACK and GROUP names with what is no l
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
-from afml.dossier.collector import Collector
-from afml.dossier.fields import AGAIN, BUDGET, DETAILS, RELEASE, REPORT, RUN
+from afml.dossier.collector import Collector, escaped, has, slug
+from afml.dossier.fields import AGAIN, BUDGET, RELEASE, RUN
+from afml.dossier.measured import measured
+from afml.dossier.ran import ran
 from afml.dossier.standalone import keys_of
 from afml.dossier.statements import Statements
 
@@ -25,19 +26,9 @@ def collect(folder: Path) -> Statements:
     _ledgers(c)
     _worst(c)
     _transcripts(c)
-    _report(c)
-    _details(c)
-    _code(c)
+    measured(c)
+    ran(c)
     return c.statements()
-
-
-def slug(name: str) -> str:
-    """A name as a part of an id."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
-def _escaped(part: str) -> str:
-    return part.replace("~", "~0").replace("/", "~1")
 
 
 def _consortium(c: Collector) -> None:
@@ -60,7 +51,7 @@ def _run(c: Collector) -> None:
     if run is None:
         return
     for name, at, unit, words in RUN:
-        if _has(run, at):
+        if has(run, at):
             c.file(name, "run.json", at, unit, words)
     for node in run["enrolled"]:
         c.file(f"run.enrolled.{node}", "run.json", f"/enrolled/{node}", "people", f"people of institution {node} in it")
@@ -98,10 +89,10 @@ def _ledgers(c: Collector) -> None:
         c.file(f"ledger.{ledger}.root", "verification.json", f"/{ledger}/root", "", "root of its hash tree")
         c.file(
             f"ledger.{ledger}.verified", "verification.json", f"/{ledger}/ok", "",
-            "whether `afml audit verify` found nothing, tables of people included",
+            "whether `afml audit verify` found nothing where this was made, tables of people included",
         )  # fmt: skip
         for name in verification[ledger]["countersigned"]:
-            at, words = f"/{ledger}/countersigned/{_escaped(name)}", f"{name} countersigned its head"
+            at, words = f"/{ledger}/countersigned/{escaped(name)}", f"{name} countersigned its head"
             c.file(f"ledger.{ledger}.countersigned.{slug(name)}", "verification.json", f"{at}/1", "s since 1970", words)
             words = "entries that this head covers"
             c.file(f"ledger.{ledger}.countersigned_at.{slug(name)}", "verification.json", f"{at}/0", "entries", words)
@@ -110,6 +101,9 @@ def _ledgers(c: Collector) -> None:
             c.file(
                 f"ledger.{ledger}.finding.{number + 1}", "verification.json", f"{at}/code", "", "found in the ledger"
             )
+        for number in range(len(verification[ledger]["unchecked"])):
+            at, name = f"/{ledger}/unchecked/{number}", f"ledger.{ledger}.unchecked.{number + 1}"
+            c.file(name, "verification.json", at, "", "what `afml audit verify` could not check")
         for place, line in enumerate(enrolments):
             c.file(f"budget.{line['enrolment'][:12]}.institution", *named)
             _budget(c, f"/{ledger}/{place}", line)
@@ -122,7 +116,7 @@ def _budget(c: Collector, at: str, line: dict[str, Any]) -> None:
     c.file(f"{name}.enrolment", "accounting.json", f"{at}/enrolment", "", "commitment to who they are")
     c.file(f"{name}.insecure", "accounting.json", f"{at}/insecure", "", "whether somebody took part in a simulation")
     for field, inside, unit, words in BUDGET:
-        if _has(line, inside):
+        if has(line, inside):
             text = f"enrolment {line['enrolment'][:12]}: {words}"
             c.file(f"{name}.{field}", "accounting.json", at + inside, unit.format(**line), text)
     c.derived(
@@ -151,6 +145,11 @@ def _recorded(c: Collector, ledger: str, bodies: list[dict[str, Any]], enrolment
     at = "/lifetime/ple_sigma" if unit == "sigma" else "/lifetime/epsilon"
     c.leaf(f"{name}.limit", ledger, (last, at), unit, "what a person of them may spend over all runs")
     c.leaf(f"{name}.delta", ledger, (last, "/lifetime/delta"), "", "delta of their account")
+    words = "an attacker who guesses 50:50 before is right at most this often once all of the limit is spent"
+    rule, of = "right_at_most", (f"{name}.limit",)
+    if unit == "epsilon":
+        rule, of = "right_at_most_epsilon", (f"{name}.limit", f"{name}.delta")
+    c.derived(f"odds_at_limit.{enrolment[:12]}", rule, of, "share", words)
     left = (f"{name}.limit", f"{name}.committed")
     c.derived(f"{name}.left", f"left_{unit}", left, unit, "what is left of the budget for further runs")
     if spends[-1]["claim"]["ple_sigma"] is not None:
@@ -227,61 +226,3 @@ def _transcripts(c: Collector) -> None:
             c.line(f"{name}.last_round", file, (published[-1], "/round"), "rounds", "last round that was published")
             c.line(f"{name}.run", file, (published[-1], "/run"), "", "its run")
             c.line(f"{name}.published", file, (published[-1], "/time_ms"), "ms since 1970", "when it was published")
-
-
-def _report(c: Collector) -> None:
-    report = c.document("report.json")
-    if report is None:
-        return
-    for name, at, unit, words in REPORT:
-        if _has(report, at):
-            c.file(name, "report.json", at, unit, words)
-    for attack in report["release"]["rr_by_attack"]:
-        at = f"/release/rr_by_attack/{_escaped(attack)}"
-        c.file(f"attack.{slug(attack)}.rr", "report.json", at, "share", f"records linked by attack {attack}")
-    for place, row in enumerate(report.get("attributes", ())):
-        name = f"attribute.{slug(row['name'])}"
-        for field in ("accuracy", "base_rate", "raw_accuracy"):
-            words = f"{row['name']} named right from released records: {field}"
-            c.file(f"{name}.{field}", "report.json", f"/attributes/{place}/{field}", "share", words)
-
-
-def _details(c: Collector) -> None:
-    details = c.document("details.json")
-    if details is None:
-        return
-    for name, at, unit, words in DETAILS:
-        if _has(details, at):
-            c.file(name, "details.json", at, unit, words)
-    groups = ((details.get("harder") or {}).get("groups") or {}).get("groups", ())
-    for place, group in enumerate(groups):
-        name, at = f"group.{slug(group['name'])}", f"/harder/groups/groups/{place}"
-        c.file(f"{name}.people", "details.json", f"{at}/people", "people", f"people of {group['name']}")
-        c.file(f"{name}.rr", "details.json", f"{at}/rr", "share", f"records linked of {group['name']}")
-        c.file(f"{name}.rr_high", "details.json", f"{at}/ci95/1", "share", "upper end of its 95 % interval")
-
-
-def _code(c: Collector) -> None:
-    if c.document("run.json") is not None:
-        c.file("code.task_digest", "run.json", "/task/code", "", "digest of the task's source, which every node checks")
-    c.file("code.afml", "software.json", "/afml", "", "version of AFML that made this dossier")
-    c.file("code.afml_digest", "software.json", "/code", "", "digest of its source as installed where this was made")
-    for library in (c.document("report.json") or {}).get("versions", ()):
-        c.file(f"software.{library}", "report.json", f"/versions/{library}", "", f"version of {library} then")
-    model = c.document("model.json")
-    if model is not None:
-        c.file("model.digest", "model.json", "/digest", "", "digest of the trained model")
-        if _has(model, "/card/trained_on"):
-            c.file("model.trained_on", "model.json", "/card/trained_on", "people", "people it was trained on")
-
-
-def _has(document: Any, at: str) -> bool:
-    """Whether a document says something at a JSON pointer."""
-    for part in at.split("/")[1:]:
-        if isinstance(document, dict) and part in document:
-            document = document[part]
-        elif isinstance(document, list) and part.isdecimal() and int(part) < len(document):
-            document = document[int(part)]
-        else:
-            return False
-    return True

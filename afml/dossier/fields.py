@@ -27,9 +27,11 @@ RUN = (
     ("run.bits", "/bits", "bits", "bits of one number of a sum"),
     ("run.key_agreement", "/key_agreement", "", "how institutions agree on the keys of the run"),
     ("run.verified_sums", "/verified_sums", "", "whether every sum carries a check value"),
+    ("run.exact_noise", "/exact_noise", "", "whether the noise is proven to be distributed as accounted"),
     ("run.seed", "/seed", "", "seed of a simulation, which protects nobody; null: none"),
     ("release.method_planned", "/task/settings/release/method", "", "how records are to be released"),
     ("release.k_planned", "/task/settings/release/min_group_size", "people", "least group that shares one record"),
+    ("attack.genotype_error", "/task/settings/game/genotype_error", "share", "errors of an attacker's own genotyping"),
     ("release.fill", "/task/settings/release/fill", "", "what is written where a genotype is withheld"),
 )
 
@@ -37,7 +39,13 @@ RUN = (
 BUDGET = (
     ("spent_ple", "/spent/ple_sigma", "sigma", "what the one of them who has spent most has spent at most"),
     ("spent_epsilon", "/spent/epsilon", "epsilon", "the same as epsilon at that delta"),
-    ("committed", "/committed", "{unit}", "the same with what open runs have set aside"),
+    (
+        "committed",
+        "/committed",
+        "{unit}",
+        "what a further run finds taken: of runs that are over full batches as they ran and batches that were drawn as "
+        "planned, lost attempts that did not occur included; of open runs the whole plan",
+    ),
     ("broken_ple", "/broken/ple_sigma", "sigma", "what was spent if aggregation was broken"),
     ("broken_epsilon", "/broken/epsilon", "epsilon", "the same as epsilon"),
 )
@@ -57,8 +65,14 @@ AGAIN = (
 
 
 REPORT = (
-    ("data.kind", "/data/kind", "", "simulated people, or a file of real ones"),
-    ("data.people", "/data/people", "people", "private people, those kept out of training included"),
+    ("report.made", "/about/made", "", "day on which the report was made, as it says"),
+    ("data.kind", "/data/kind", "", "simulated people, or a file (vcf) of people; the report's word"),
+    (
+        "data.people",
+        "/data/people",
+        "people",
+        "people whose records were attacked, those kept out of training included",
+    ),
     ("report.scope", "/scope", "", "whose report: of all institutions pooled, or of one alone"),
     ("privacy.reported_ple", "/privacy/ple_sigma", "sigma", "as the report says it"),
     ("privacy.reported_epsilon", "/privacy/epsilon", "epsilon", "as the report says it"),
@@ -72,8 +86,21 @@ REPORT = (
         "attack.known_institution.rr",
         "/release/rr_known_institution",
         "share",
-        "the same where the institution is known",
+        "the same where the institution is known, by the attack that is worst then",
     ),
+    (
+        "attack.known_institution.rr_low",
+        "/release/rr_known_institution_ci95/0",
+        "share",
+        "lower end of its 95 % interval",
+    ),
+    (
+        "attack.known_institution.rr_high",
+        "/release/rr_known_institution_ci95/1",
+        "share",
+        "upper end of its 95 % interval",
+    ),
+    ("attack.known_institution.chance", "/release/chance_known_institution", "share", "right by chance then"),
     ("attack.candidates", "/release/candidates", "people", "candidates for each record"),
     ("attack.chance", "/release/chance", "share", "right by chance"),
     ("release.method", "/release/method", "", "how records were released"),
@@ -93,8 +120,41 @@ DETAILS = (
     ("membership.auc", "/membership/auc", "", "telling who is in the file from who is not, worst attack"),
     ("membership.tpr", "/membership/tpr_at_low_fpr", "share", "members named at the rate of false alarms below"),
     ("membership.fpr", "/membership/fpr", "share", "rate of false alarms"),
+    ("membership.members", "/membership/members", "people", "people of the files that were asked about"),
+    ("membership.non_members", "/membership/non_members", "people", "people of the panel that were asked about"),
+    ("recovery.people", "/harder/recovery/people", "people", "people whose genotypes were guessed"),
     ("recovery.accuracy", "/harder/recovery/accuracy", "share", "genotypes of a person named right from the record"),
     ("recovery.panel_accuracy", "/harder/recovery/panel_accuracy", "share", "without the record, from the panel"),
     ("groups.inferred", "/harder/groups/inferred", "", "groups are clusters of genotypes, not given ones"),
-    ("groups.worst_ratio", "/harder/groups/ratio", "", "worst group's rate over the mean"),
+    ("groups.worst_ratio", "/harder/groups/ratio", "", "worst group's rate over that of the worst attack on everybody"),
+    (
+        "frequencies.mean_error",
+        "/frequencies/mean_error",
+        "share",
+        "mean error of allele frequencies read off the records",
+    ),
+    ("frequencies.panel_mean_error", "/frequencies/panel_mean_error", "share", "the same of the public panel's"),
+    ("frequencies.unseen", "/frequencies/sites_without_calls", "sites", "sites at which no record shows a genotype"),
+)
+
+
+AUDIT = (
+    ("audit.instrument", "/audit/instrument", "", "how the training was attacked"),
+    ("audit.observer", "/audit/observer", "", "who attacks: an observer who ..."),
+    ("audit.confidence", "/audit/confidence", "share", "confidence of the bound"),
+    ("audit.phase", "/audit/phase", "", "phase whose rounds were attacked"),
+    ("audit.rounds", "/audit/rounds", "rounds", "rounds that were attacked"),
+    ("audit.repeats", "/audit/repeats", "repeats", "how often these were played"),
+    ("audit.canaries", "/audit/canaries", "made-up people", "in it by coin toss, to be guessed at"),
+    ("audit.attacked_ple", "/audit/ple_attacked", "sigma", "accounted for these rounds alone"),
+    ("audit.ceiling_ple", "/audit/ple_ceiling", "sigma", "the bound, had every guess been right"),
+)
+
+
+DISCLOSURE = (
+    ("released_auc", "/auc", "", "predicted for people kept out of training, from their records (AUC)"),
+    ("raw_auc", "/raw_auc", "", "the same by the same method from their raw genotypes (AUC)"),
+    ("group_guess", "/if_released/group_guess", "share", "named right by who knows the commonest among equal records"),
+    ("file_guess", "/if_released/file_guess", "share", "named right by who knows the commonest of the file alone"),
+    ("homogeneous", "/if_released/homogeneous_share", "share", "people whose equal records all have the same"),
 )

@@ -5,18 +5,19 @@ It is a function of the statements alone, so whoever has these can make it again
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from afml.core.simulation import SIMULATION
-from afml.dossier.figures import figures
+from afml.dossier.figures import figures, in_words, moment, one_or_more
 from afml.dossier.forms.fill import fill_all
 from afml.dossier.forms.output import section
 from afml.dossier.statements import Derived, InFile, LedgerLeaf, Statement, Statements, TranscriptLine, Value
 
 PAGE = "dossier.html"
+NOBODY = 0.99
+"""A limit that lets an attacker be right this often protects nobody, and the page says so."""
 
 
 def page(statements: Statements) -> bytes:
@@ -25,21 +26,26 @@ def page(statements: Statements) -> bytes:
         loader=PackageLoader("afml.dossier"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"per100": per_hundred, "short": short, "down": down, "up": up, "ground": ground, "day": day}
+    environment.filters |= {
+        "per100": per_hundred, "short": short, "down": down, "up": up, "ground": ground, "moment": moment,
+        "whole": lambda one: in_words(one, whole=True), "units": one_or_more,
+    }  # fmt: skip
+    numbers = {name: number for number, name in enumerate(statements, 1)}
     told = environment.get_template("dossier.html.j2").render(
         v=statements.value, s=statements, budgets=_groups(statements, "budget"), ledgers=_groups(statements, "ledger"),
-        attacks=_attacks(statements), groups=_groups(statements, "group"),
-        accountants=_groups(statements, "accountant"), enrolled=_enrolled(statements), simulation=SIMULATION,
-        forms=section(fill_all(statements)),
+        attacks=_attacks(statements), groups=_groups(statements, "group"), disclosed=_groups(statements, "disclosure"),
+        accountants=[one for one in _groups(statements, "accountant") if one != "difference"],
+        enrolled=_last(statements, "run.enrolled"), power=_last(statements, "audit.power"), nobody=NOBODY,
+        simulation=SIMULATION, forms=section(fill_all(statements), numbers), numbers=numbers,
     )  # fmt: skip
     return told.encode()
 
 
-def per_hundred(share: Value, *, up: bool = False) -> str:
-    """A share as so many in a hundred; `up` for what is said to be the most."""
+def per_hundred(share: Value, rounded: str = "") -> str:
+    """A share as so many in a hundred; `rounded` is "up" for what is said to be the most, "down" for the least."""
     if not isinstance(share, int | float):
         return "unknown"
-    return figures(100 * share, 3, ROUND_CEILING if up else ROUND_HALF_EVEN)
+    return figures(100 * share, 3, {"up": ROUND_CEILING, "down": ROUND_FLOOR}.get(rounded, ROUND_HALF_EVEN))
 
 
 def down(value: Value) -> str:
@@ -63,15 +69,8 @@ def short(value: Value) -> str:
     return "none" if value is None else value
 
 
-def day(value: Value, *, milliseconds: bool = True) -> str:
-    """A moment as a date."""
-    if not isinstance(value, int | float):
-        return "unknown"
-    return datetime.fromtimestamp(value / (1000 if milliseconds else 1), UTC).strftime("%Y-%m-%d")
-
-
-def ground(statement: Statement) -> str:
-    """What a statement stands on, in a few words."""
+def ground(statement: Statement, numbers: dict[str, int]) -> str:
+    """What a statement stands on, in a few words; other statements by their numbers."""
     match statement.pointer:
         case LedgerLeaf(ledger, index, _, at):
             return f"ledger {ledger[:12]}, entry {index}, {at}"
@@ -80,7 +79,7 @@ def ground(statement: Statement) -> str:
         case InFile(file, _, at):
             return f"{file}{at}" if at else f"{file}, its SHA-256"
         case Derived(rule, of):
-            return f"{rule} of {', '.join(of[:3])}" + (f" and {len(of) - 3} more" if len(of) > 3 else "")
+            return f"{rule.replace('_', ' ')} of {', '.join(str(numbers[one]) for one in of)}"
 
 
 def _groups(statements: Statements, prefix: str) -> list[str]:
@@ -94,5 +93,6 @@ def _attacks(statements: Statements) -> list[Statement]:
     return sorted(found, key=lambda one: -float(str(one.value)))
 
 
-def _enrolled(statements: Statements) -> list[str]:
-    return [one.id.rpartition(".")[2] for one in statements.under("run.enrolled")]
+def _last(statements: Statements, prefix: str) -> list[str]:
+    """The last parts of ids under a prefix, in order."""
+    return [one.id.rpartition(".")[2] for one in statements.under(prefix)]

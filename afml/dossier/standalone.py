@@ -388,6 +388,8 @@ RULES: dict[str, Callable[..., Any]] = {
     "same": lambda of: of,
     "difference": lambda a, b: a - b,
     "right_at_most": lambda mu: _phi(mu / 2),  # 1/2 + TV/2 of mu-GDP
+    "right_at_most_epsilon": lambda epsilon, delta: 1 - (1 - delta) / (1 + math.exp(epsilon)),
+    "ratio": lambda a, b: a / b,
     "left_sigma": lambda limit, spent: math.sqrt(max(0.0, limit * limit - spent * spent)),  # squares add
     "left_epsilon": lambda limit, spent: max(0.0, limit - spent),
     "ends": _ends,
@@ -521,9 +523,7 @@ class Check:
                 self.require(ok, "unsigned-roster", where, "a key did not sign the next")
         self.checked.append(f"roster of consortium {self.roster['consortium']}, SHA-256 {sha256(data)}")
         if self.pinned is None:
-            self.unchecked.append(
-                "whether this is the institutions' roster: compare its SHA-256 with theirs (--roster)"
-            )
+            self.unchecked.append("whether this is the institutions' roster: compare its SHA-256 (--roster)")
 
     def _files(self) -> None:
         manifest = self.json(MANIFEST)
@@ -611,9 +611,7 @@ class Check:
                 records += [record] if "cohort" in record else []
             for ledger in self.ledgers.values():
                 _published(self, ledger, records, file)
-            self.checked.append(
-                f"{file}: {len(self.transcripts[file])} lines signed by the aggregator, and each ledger"
-            )
+            self.checked.append(f"{file}: {len(self.transcripts[file])} lines of the aggregator, against ledgers")
         if not self.transcripts:
             self.unchecked.append("no transcript is here: runs that a ledger hides cannot be seen")
 
@@ -681,6 +679,8 @@ class Check:
     def _links(self) -> None:
         """Files that name each other."""
         run, model, told = self.json("run.json"), self.json("model.json"), self.json("verification.json")
+        makers = "report.json, details.json, model.json, software.json: what their makers say in them, but for digests"
+        self.unchecked.append(makers)
         if run and model:
             card = {"config_digest": sha256(canonical(run)), "task": run["task"], **model["card"]}
             ok = card["config_digest"] == sha256(canonical(run)) and card["task"]["code"] == run["task"]["code"]

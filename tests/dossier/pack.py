@@ -138,7 +138,8 @@ class Built:
             federation=None,
             release=ReleaseSection(
                 rr=0.25, rr_ci95=(0.1, 0.4), rr_by_attack={"likelihood": 0.25, "hidden Markov": 0.1},
-                rr_known_institution=0.3, candidates=36, chance=1 / 36, utility_auc=0.8, raw_auc=0.8, utility_ratio=1.0,
+                rr_known_institution=0.3, rr_known_institution_ci95=(0.2, 0.5), chance_known_institution=1 / 12,
+                candidates=36, chance=1 / 36, utility_auc=0.8, raw_auc=0.8, utility_ratio=1.0,
                 utility_ratio_chance_corrected=1.0, utility_ratio_vs_best_raw=1.0, min_group_size=4, patterns=3,
                 entropy_bits=1.5, retained_fraction=0.1,
             ),

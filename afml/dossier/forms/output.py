@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 from jinja2 import Environment
@@ -30,15 +30,16 @@ def documents(filled: Sequence[Filled]) -> dict[str, bytes]:
     return made
 
 
-def section(filled: Sequence[Filled]) -> Markup:
+def section(filled: Sequence[Filled], numbers: Mapping[str, int]) -> Markup:
     """The forms as a section of the dossier's page, HTML; a statement is linked as `#its.id`.
 
     Args:
         filled: All forms.
+        numbers: Of the statements on the page, by their ids.
     """
     template = files("afml.dossier.forms").joinpath("templates/forms.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return Markup(environment.from_string(template).render(filled=filled))
+    return Markup(environment.from_string(template).render(filled=filled, numbers=numbers))
 
 
 def markdown(filled: Filled) -> str:

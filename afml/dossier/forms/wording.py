@@ -2,7 +2,8 @@
 
 A field has parts. A part is a sentence or more with the values of statements in it: `{id}` is the value of a statement
 in plain words; `{mechanism.*.rounds}` are those of all statements of that form, each with what the star stands for. A
-part is said if all its statements are there and its conditions hold; otherwise nothing of it is.
+part is said if all its statements are there and its conditions hold; otherwise nothing of it is. `<name>` stands for
+the parts of that name in `answers/phrases.toml`: what several forms say must be said alike, with all of its conditions.
 """
 
 from __future__ import annotations
@@ -10,22 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN
 from functools import cache
 from typing import Any
 
-from afml.dossier.figures import figures
+from afml.dossier.figures import DIGEST, in_words
 from afml.dossier.forms.fields import read_toml
 from afml.dossier.statements import Statement, Statements, Value
 
 _QUOTED = re.compile(r"\{([a-z0-9_.*-]+)\}")
-_DIGEST = re.compile(r"[0-9a-f]{12,}")
+_PHRASE = re.compile(r"<([a-z_]+)>")
 _CUT = re.compile(r"[0-9a-f]{6}( [0-9]+)?")
-#: Ends of ids of values that are said to be the most, or the least: never rounded to the better side.
-_MOST = (".ple", "epsilon", "spent_ple", "right_at_most", "rr_high", "broken_ple")
-_LEAST = (".left", "audited_ple", "rr_low")
-_ONE = {"people": "person", "entries": "entry"}
 
 
 @dataclass(frozen=True)
@@ -64,27 +59,6 @@ class Part:
         return text, tuple({one.id: one for some in found.values() for _, one in some}.values())
 
 
-def in_words(statement: Statement) -> str:
-    """The value of a statement as it is read: four figures, per cent, a day, a digest's first digits; its unit."""
-    value, unit = statement.value, statement.unit
-    if value is None:
-        return "no bound" if unit in ("sigma", "epsilon") else "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, str):
-        return f"{value[:12]}..." if _DIGEST.fullmatch(value) and len(value) > 12 else value
-    if unit == "ms since 1970":
-        return datetime.fromtimestamp(value / 1000, UTC).date().isoformat()
-    name = statement.id
-    rounding = ROUND_CEILING if name.endswith(_MOST) else ROUND_FLOOR if name.endswith(_LEAST) else ROUND_HALF_EVEN
-    if unit == "share":
-        return f"{figures(100 * value, 3, rounding)} %"
-    text = f"{value:,}" if isinstance(value, int) else figures(value, 4, rounding)
-    if unit in ("epsilon", "L2"):
-        return text
-    return f"{text} {_ONE.get(unit, unit.removesuffix('s')) if value == 1 else unit}".strip()
-
-
 @cache
 def parts(form: str) -> Mapping[str, tuple[Part, ...]]:
     """Parts of each field of a form that has any, by the id of the field.
@@ -92,7 +66,16 @@ def parts(form: str) -> Mapping[str, tuple[Part, ...]]:
     Args:
         form: Id of the form.
     """
-    return {field: tuple(map(_part, table)) for field, table in read_toml("answers", form).items()}
+    return {
+        field: tuple(part for one in table for part in _parts(one))
+        for field, table in read_toml("answers", form).items()
+    }
+
+
+def _parts(table: str | Mapping[str, Any]) -> tuple[Part, ...]:
+    if isinstance(table, str) and (named := _PHRASE.fullmatch(table)):
+        return tuple(map(_part, read_toml("answers", "phrases")[named[1]]))
+    return (_part(table),)
 
 
 def _part(table: str | Mapping[str, Any]) -> Part:
@@ -111,7 +94,7 @@ def _matching(name: str, statements: Statements) -> list[tuple[str, Statement]]:
 
 def _label(stars: Sequence[str]) -> str:
     """Digests are cut: they tell two apart and mean nothing to a reader."""
-    return " ".join(star[:6] if _DIGEST.fullmatch(star) else star.replace("-", " ").replace("_", " ") for star in stars)
+    return " ".join(star[:6] if DIGEST.fullmatch(star) else star.replace("-", " ").replace("_", " ") for star in stars)
 
 
 def _each(found: Sequence[tuple[str, Statement]]) -> list[str]:

@@ -1,0 +1,82 @@
+"""Facts that the report holds: what attacks reached, what an attack on the training established, what records are for.
+
+All of it is the word of whoever made report.json and details.json: without the people's data nobody can recompute it.
+What groups of equal records allow at most is counted from the ledgers' own entries where these are here.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from afml.dossier.collector import Collector, escaped, has, slug
+from afml.dossier.fields import AUDIT, DETAILS, DISCLOSURE, REPORT
+
+
+def measured(c: Collector) -> None:
+    """Statements of report.json and details.json, where they are there."""
+    if c.document("report.json") is None:
+        return
+    _report(c, c.document("report.json"))
+    _grouping(c)
+    if c.document("details.json") is not None:
+        _details(c, c.document("details.json"))
+
+
+def _report(c: Collector, report: dict[str, Any]) -> None:
+    for name, at, unit, words in REPORT:
+        if has(report, at):
+            c.file(name, "report.json", at, unit, words)
+    for attack in report["release"]["rr_by_attack"]:
+        at = f"/release/rr_by_attack/{escaped(attack)}"
+        c.file(f"attack.{slug(attack)}.rr", "report.json", at, "share", f"records linked by attack {attack}")
+    for place, row in enumerate(report.get("attributes", ())):
+        name = f"attribute.{slug(row['name'])}"
+        for field in ("accuracy", "base_rate", "raw_accuracy"):
+            words = f"{row['name']} named right from released records: {field}"
+            c.file(f"{name}.{field}", "report.json", f"/attributes/{place}/{field}", "share", words)
+
+
+def _grouping(c: Collector) -> None:
+    """Equal records cannot be told apart: of each group one is named right on average, whatever the attack."""
+    if c.document("report.json")["release"].get("min_group_size") is None:
+        return
+    words = "records that any attack names right at most where the institution is not known: different ones over people"
+    c.derived("grouping.all", "ratio", ("release.patterns", "data.people"), "share", words)
+    run = c.document("run.json")
+    newest = []
+    for ledger in c.document("accounting.json"):
+        bodies = [json.loads(line) for line in c.lines(f"ledgers/{ledger}/entries.jsonl")]
+        mine = [body["index"] for body in bodies if body["kind"] == "release" and run and body["run"] == run["run"]]
+        newest += [f"ledger.{ledger}.release.{mine[-1]}"] if mine else []
+    for field, unit, words in (
+        ("patterns", "records", "different records of each file of the run, added up over files, by the ledgers"),
+        ("people", "people", "people of these files, by the ledgers"),
+    ):
+        c.derived(f"grouping.{field}", "sum", tuple(f"{name}.{field}" for name in newest), unit, words)
+    words = "the same where it is: different records of each file, added up, over people"
+    of = ("grouping.patterns", "grouping.people")
+    c.derived("grouping.known_institution", "ratio", of, "share", words)
+
+
+def _details(c: Collector, details: dict[str, Any]) -> None:
+    for name, at, unit, words in DETAILS + AUDIT:
+        if has(details, at):
+            c.file(name, "details.json", at, unit, words)
+    for place, one in enumerate((details.get("audit") or {}).get("power", ())):
+        name, at = f"audit.power.{round(100 * one['noise'])}", f"/audit/power/{place}/found"
+        words = f"audits of this plan that find noise of {one['noise']:g} of what is accounted, at the most"
+        c.file(name, "details.json", at, "share", words)
+    for place, one in enumerate(details["phenotypes"]):
+        name = f"disclosure.{slug(one['name']) or 'phenotype'}"
+        for field, at, unit, words in DISCLOSURE:
+            if has(one, at):
+                text = f"{one['name'] or 'the phenotype'}: {words}"
+                c.file(f"{name}.{field}", "details.json", f"/phenotypes/{place}{at}", unit, text)
+    groups = ((details.get("harder") or {}).get("groups") or {}).get("groups", ())
+    for place, group in enumerate(groups):
+        name, at = f"group.{slug(group['name'])}", f"/harder/groups/groups/{place}"
+        c.file(f"{name}.people", "details.json", f"{at}/people", "people", f"people of {group['name']}")
+        words = f"records linked of {group['name']}, by the attack that does best on it"
+        c.file(f"{name}.rr", "details.json", f"{at}/rr", "share", words)
+        c.file(f"{name}.rr_high", "details.json", f"{at}/ci95/1", "share", "upper end of its 95 % interval")

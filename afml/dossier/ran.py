@@ -1,0 +1,38 @@
+"""Facts about the code: which made this dossier and the report, and what it was compared with."""
+
+from __future__ import annotations
+
+from afml.dossier.collector import Collector, has
+
+_SOFTWARE = (
+    ("code.afml", "/afml", "", "version of AFML that made this dossier"),
+    ("code.afml_digest", "/code", "", "digest of its source as installed where this was made"),
+    ("dossier.made", "/made_ms", "ms since 1970", "when this dossier was made, by the clock of who made it"),
+    ("code.files", "/files", "files", "files of AFML that were installed where this was made"),
+    ("code.compared", "/compared/0", "", "what these files were compared with; absent: with nothing"),
+    ("code.differences", "/differences", "differences", "of it that were found"),
+    ("sbom.digest", "/sbom/sha256", "", "SHA-256 of the bill of materials (SBOM) that was given"),
+    ("sbom.components", "/sbom/components", "components", "components that it lists"),
+    ("sbom.differences", "/sbom/differences", "components", "of these that are here in another version, or lacking"),
+)
+
+
+def ran(c: Collector) -> None:
+    """Statements of software.json, run.json, report.json and model.json."""
+    if c.document("run.json") is not None:
+        c.file("code.task_digest", "run.json", "/task/code", "", "digest of the task's source, which every node checks")
+    software = c.document("software.json")
+    for name, at, unit, words in _SOFTWARE:
+        if has(software, at):
+            c.file(name, "software.json", at, unit, words)
+    for package in software.get("packages", ()):
+        words = f"digest of package {package} as installed where this was made"
+        c.file(f"code.package.{package}", "software.json", f"/packages/{package}", "", words)
+    for library in (c.document("report.json") or {}).get("versions", ()):
+        words = f"version of {library} where the report was made"
+        c.file(f"software.{library}", "report.json", f"/versions/{library}", "", words)
+    model = c.document("model.json")
+    if model is not None:
+        c.file("model.digest", "model.json", "/digest", "", "digest of the trained model")
+        if has(model, "/card/trained_on"):
+            c.file("model.trained_on", "model.json", "/card/trained_on", "people", "people it was trained on")
