@@ -146,10 +146,11 @@ def _recorded(c: Collector, ledger: str, bodies: list[dict[str, Any]], enrolment
     c.leaf(f"{name}.limit", ledger, (last, at), unit, "what a person of them may spend over all runs")
     c.leaf(f"{name}.delta", ledger, (last, "/lifetime/delta"), "", "delta of their account")
     words = "an attacker who guesses 50:50 before is right at most this often once all of the limit is spent"
-    rule, of = "right_at_most", (f"{name}.limit",)
-    if unit == "epsilon":
-        rule, of = "right_at_most_epsilon", (f"{name}.limit", f"{name}.delta")
-    c.derived(f"odds_at_limit.{enrolment[:12]}", rule, of, "share", words)
+    at = f"odds_at_limit.{enrolment[:12]}"
+    if unit == "sigma":
+        c.derived(at, "right_at_most", (f"{name}.limit",), "share", words)
+    else:
+        c.derived(at, "right_at_most_epsilon", (f"{name}.limit", f"{name}.delta"), "share", words)
     left = (f"{name}.limit", f"{name}.committed")
     c.derived(f"{name}.left", f"left_{unit}", left, unit, "what is left of the budget for further runs")
     if spends[-1]["claim"]["ple_sigma"] is not None:

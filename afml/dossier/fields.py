@@ -151,6 +151,12 @@ AUDIT = (
 )
 
 
+TRAIT = (
+    ("released_r2", "/r2", "", "predicted for people kept out of training, from their records (R squared)"),
+    ("raw_r2", "/raw_r2", "", "the same by the same method from their raw genotypes (R squared)"),
+)
+
+
 DISCLOSURE = (
     ("released_auc", "/auc", "", "predicted for people kept out of training, from their records (AUC)"),
     ("raw_auc", "/raw_auc", "", "the same by the same method from their raw genotypes (AUC)"),

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from afml.dossier.collector import Collector, escaped, has, slug
-from afml.dossier.fields import AUDIT, DETAILS, DISCLOSURE, REPORT
+from afml.dossier.fields import AUDIT, DETAILS, DISCLOSURE, REPORT, TRAIT
 
 
 def measured(c: Collector) -> None:
@@ -67,12 +67,13 @@ def _details(c: Collector, details: dict[str, Any]) -> None:
         name, at = f"audit.power.{round(100 * one['noise'])}", f"/audit/power/{place}/found"
         words = f"audits of this plan that find noise of {one['noise']:g} of what is accounted, at the most"
         c.file(name, "details.json", at, "share", words)
-    for place, one in enumerate(details["phenotypes"]):
-        name = f"disclosure.{slug(one['name']) or 'phenotype'}"
-        for field, at, unit, words in DISCLOSURE:
-            if has(one, at):
-                text = f"{one['name'] or 'the phenotype'}: {words}"
-                c.file(f"{name}.{field}", "details.json", f"/phenotypes/{place}{at}", unit, text)
+    for kind, fields in (("phenotypes", DISCLOSURE), ("traits", TRAIT)):
+        for place, one in enumerate(details.get(kind, ())):
+            name = f"disclosure.{slug(one.get('name', '')) or kind.removesuffix('s')}"
+            for field, at, unit, words in fields:
+                if has(one, at):
+                    text = f"{one.get('name') or 'the ' + kind.removesuffix('s')}: {words}"
+                    c.file(f"{name}.{field}", "details.json", f"/{kind}/{place}{at}", unit, text)
     groups = ((details.get("harder") or {}).get("groups") or {}).get("groups", ())
     for place, group in enumerate(groups):
         name, at = f"group.{slug(group['name'])}", f"/harder/groups/groups/{place}"

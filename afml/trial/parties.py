@@ -101,8 +101,14 @@ class Parties:
         """Work folder of a node."""
         return Workspace(self.root / f"node-{node}")
 
-    def provision(self, name: str) -> None:
-        """Every party makes its own keys, the coordinator of consortium `name` answers, they install the answers."""
+    def provision(self, name: str, lifetime: float | None = None) -> None:
+        """Every party makes its own keys, the coordinator answers, they install the answers and write their policies.
+
+        Args:
+            name: Of the consortium.
+            lifetime: What each institution lets one of its people spend over all runs, in sigma; None: next to no
+                limit, for runs that measure what a limit would refuse.
+        """
         answers = self.root / "answers"
         parties = [*(f"node-{n}" for n in self.nodes), "aggregator"]
         self._keys([*parties, "coordinator"], lambda p: ["init", "--role", p.split("-")[0], "--name", p, "--out"])
@@ -113,7 +119,8 @@ class Parties:
         self._keys(parties, lambda party: ["install", answers / party, "--kit"])
         for n in self.nodes:  # a trial's people are made up or public, and its runs may be simulations
             roster = load_roster(self.kit(f"node-{n}"))
-            policyfile.init(self.kit(f"node-{n}"), policyfile.trial_policy(roster), roster)
+            policy = policyfile.trial_policy(roster, **({} if lifetime is None else {"ple_sigma": lifetime}))
+            policyfile.init(self.kit(f"node-{n}"), policy, roster)
 
     def prepare(self, own: Sequence[Options], shared: Options) -> None:
         """Fill every node's work folder.

@@ -20,6 +20,7 @@ from afml.core.config import canonical_json
 from afml.dossier.build import Signer, seal
 from afml.dossier.evidence import Sources
 from afml.dossier.standalone import STATEMENTS
+from afml.evaluation.details import Details, write_details
 from afml.evaluation.report import (
     DataSection,
     PhenotypeSection,
@@ -37,6 +38,7 @@ from afml.ledger.store import Ledger
 from afml.ledger.witness import NEVER, Witness
 from afml.trial.kits import make_kits
 from crypto.public.signing import public_bytes
+from tests.evaluation.example import DETAILS
 from tests.ledger.helpers import Clock, config
 
 NODES = (1, 2, 3)
@@ -148,6 +150,7 @@ class Built:
             seconds={}, versions={},
         )  # fmt: skip
         write_json(report, self.root / "report.json")
+        write_details(Details.model_validate(DETAILS), self.root / "details.json")
 
 
 class Hands:

@@ -84,6 +84,12 @@ DETAILS: dict[str, Any] = {
         "again": {"name": "greedy codebook", "patterns": 78, "smallest_group": 1, "matched": 0.02,
                   "matched_by_chance": 0.0025, "rr": 0.031, "ci95": [0.02, 0.04], "by_attack": {"likelihood": 0.031}},
     },
+    "audit": {
+        "instrument": "one-run canaries (f-DP)", "observer": "sees the decrypted sum of every round", "phase": "risk",
+        "rounds": 20, "repeats": 1, "canaries": 1024, "guesses": [204, 210], "correct": [160, 161], "confidence": 0.95,
+        "ple_attacked": 0.856, "ple_ceiling": 1.43,
+        "power": [{"noise": 0.7, "found": 0.05}, {"noise": 0.5, "found": 0.97}],
+    },
 }  # fmt: skip
 
 

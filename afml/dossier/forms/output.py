@@ -12,6 +12,13 @@ from markupsafe import Markup
 from afml.dossier.forms.fill import Filled
 from afml.dossier.forms.registry import entry
 
+NOTE = (
+    '"By design" says how the code is written to work whose digest the dossier holds; the statements beside it say only '
+    "how this run was set. Figures of attacks and of usefulness are the word of who signed the dossier. What is not "
+    "recorded the system could have answered, and this dossier's evidence does not."
+)
+"""What must be known to read an answer that stands apart from the page."""
+
 _IN_MARKDOWN = ("model_card", "data_sheet")
 
 
@@ -21,7 +28,7 @@ def documents(filled: Sequence[Filled]) -> dict[str, bytes]:
     Args:
         filled: All forms.
     """
-    made = {f"forms/{one.form.id}.json": _json(one.to_json()) for one in filled}
+    made = {f"forms/{one.form.id}.json": _json({"note": NOTE, **one.to_json()}) for one in filled}
     for one in filled:
         if one.form.id in _IN_MARKDOWN:
             made[f"forms/{one.form.id}.md"] = markdown(one).encode()
@@ -49,7 +56,7 @@ def markdown(filled: Filled) -> str:
         filled: The form.
     """
     form = filled.form
-    lines = [f"# {form.title}", "", f"Fields after: {form.cite}, {form.url}.", ""]
+    lines = [f"# {form.title}", "", f"Fields after: {form.cite}, {form.url}.", "", NOTE, ""]
     if filled.simulation:
         lines += ["**The run was a simulation with a seed: it protects nobody.**", ""]
     here = ""

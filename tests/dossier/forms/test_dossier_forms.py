@@ -16,11 +16,10 @@ from afml.dossier.forms.wording import parts
 from afml.dossier.verified import verified
 
 ROOT = Path(__file__).parents[3]
-#: What forms ask of a dossier and this one does not say: nobody withdrew, nothing was attacked again, no details.
+#: What forms ask of a dossier and this one does not say: nobody withdrew, nothing was attacked again, no settings.
 ELSEWHERE = (
-    "ledger.*.withdrawn", "ledger.*.reassessment.", "run.verified_sums", "run.key_agreement", "membership.",
-    "recovery.", "group.", "groups.", "release.fill", "software.", "privacy.audited_ple", "audit.", "disclosure.",
-    "frequencies.", "attack.genotype_error", "run.exact_noise",
+    "ledger.*.withdrawn", "ledger.*.reassessment.", "run.verified_sums", "run.key_agreement", "release.fill",
+    "software.", "attack.genotype_error", "run.exact_noise",
 )  # fmt: skip
 
 

@@ -1,0 +1,100 @@
+"""What the page says, read as a reader does: units, odds of limits, whose word a figure is, and where it leads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from afml.dossier.facts import collect
+from afml.dossier.figures import in_words
+from afml.dossier.page import page
+from afml.dossier.standalone import RULES
+from afml.dossier.statements import Derived, InFile, Statement, Statements, Value
+
+
+@pytest.fixture(scope="module")
+def said(good: Path) -> Statements:
+    return collect(good)
+
+
+def _with(said: Statements, changed: Mapping[str, Value]) -> Statements:
+    return Statements(
+        Statement(one.id, changed.get(one.id, one.value), one.unit, one.words, one.pointer) for one in said.values()
+    )
+
+
+def _text(statements: Statements) -> str:
+    return " ".join(unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", page(statements).decode(), flags=re.S)).split())
+
+
+def test_every_link_leads_somewhere_and_every_statement_has_its_number(said: Statements) -> None:
+    html = page(said).decode()
+    places = re.findall(r'\bid="([^"]+)"', html)
+    assert len(places) == len(set(places))
+    assert set(re.findall(r'href="#([^"]+)"', html)) <= set(places)
+    for number, name in enumerate(said, 1):
+        assert f'<p id="{name}"><b>{number}</b>' in html
+    assert "<script" not in html
+    assert not re.search(r'(?:src|href)="(?!#)', html)
+
+
+def test_values_have_the_units_that_people_read(said: Statements) -> None:
+    text = _text(said)
+    assert "since 1970" not in text
+    assert not re.search(r"\b1 (rounds|people|institutions|repeats|records|entries)\b", text)
+    assert in_words(said["dossier.made"], whole=True) in text
+
+
+def test_the_limit_of_a_lifetime_is_told_as_odds_and_one_that_protects_nobody_says_so(said: Statements) -> None:
+    ids = [name for name in said if name.startswith("odds_at_limit.")]
+    assert [said[one].value for one in ids] == [RULES["right_at_most"](3.0)] * 3
+    assert "93.4" in _text(said)  # Phi(1.5), never rounded down
+    assert "protects nobody: for 3 of these enrolments" not in _text(said)
+    assert "protects nobody: for 3 of these enrolments" in _text(_with(said, dict.fromkeys(ids, 0.995)))
+
+
+def test_a_bound_from_below_says_whom_it_is_about_or_that_it_shows_nothing(said: Statements) -> None:
+    text = _text(said)
+    for told in (
+        "confidence 95 %",
+        "1,024 made-up people",
+        "20 rounds of phase risk",
+        "sees the decrypted sum",
+    ):
+        assert told in text, told
+    assert "5 97" in text  # the power, noise of 70 and 50 of 100
+    bare = Statements(one for one in said.values() if not one.id.startswith("audit."))
+    assert "against which observer, it does not say" in _text(bare)
+
+
+def test_linkage_stands_beside_that_at_a_known_institution_with_interval_chance_and_what_groups_allow(
+    said: Statements,
+) -> None:
+    text = _text(said)
+    assert "25 10 to 40 2.78 8.34" in text  # of 100: rate, interval, chance, 3 records of 36 people
+    assert "30 20 to 50 8.33 25" in text  # 3 records of 12 people in each of three files
+    assert said["grouping.known_institution"].value == 9 / 36
+    pointer = said["grouping.patterns"].pointer
+    assert isinstance(pointer, Derived)
+    assert len(pointer.of) == 3
+
+
+def test_that_people_are_made_up_is_the_reports_word(said: Statements) -> None:
+    assert "That they are made up is one word in the report" in _text(said)
+    assert "By the report their data came in files" in _text(_with(said, {"data.kind": "vcf"}))
+
+
+def test_odds_of_epsilon_are_those_of_randomised_response() -> None:
+    epsilon = 1.0  # the truth is told with chance e / (1 + e): the best that epsilon-DP allows a guesser
+    assert RULES["right_at_most_epsilon"](epsilon, 0.0) == pytest.approx(2.718281828 / 3.718281828)
+    assert RULES["right_at_most_epsilon"](0.0, 0.1) == pytest.approx(0.55)  # half of delta on top of chance
+    assert RULES["ratio"](9, 36) == 0.25
+
+
+def test_a_moment_is_a_day_and_where_it_is_listed_has_its_minute() -> None:
+    one = Statement("a", 1795797082739, "ms since 1970", "", InFile("f", "", ""))
+    assert (in_words(one), in_words(one, whole=True)) == ("2026-11-27", "2026-11-27 16:31 UTC")
