@@ -17,7 +17,6 @@ from afml.masking.settings import MOST_TRAITS
 from afml.trial.memory import PeakMemory
 from afml.trial.parties import Parties
 from afml.trial.processes import Team
-from node.policy import Lifetime
 
 NAME = "demo"  # of the consortium and of its run
 MARK = ".afml-demo"
@@ -242,8 +241,7 @@ class Demo:
 
     def _prepare(self, consortium: Parties) -> None:
         with step("provision", seconds=self._seconds):
-            # What `afml policy init` proposes, or the run's own target where that is more: one run of it, and not two.
-            consortium.provision(NAME, max(Lifetime().ple_sigma, self._settings.rounds.ple))
+            consortium.provision(NAME, self._settings.rounds.ple)
         with step("prepare", seconds=self._seconds):
             own = [("--vcf", self._vcf(n)) for n in consortium.nodes]
             shared = (

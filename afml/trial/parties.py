@@ -26,6 +26,7 @@ from afml.core.files import require_file
 from afml.core.progress import EventReader, Tell, untold
 from afml.trial.processes import Child, Team, free_port
 from node import policyfile
+from node.policy import Lifetime
 from node.workspace import Workspace
 
 Options = Sequence[object]
@@ -106,8 +107,8 @@ class Parties:
 
         Args:
             name: Of the consortium.
-            lifetime: What each institution lets one of its people spend over all runs, in sigma; None: next to no
-                limit, for runs that measure what a limit would refuse.
+            lifetime: What each institution lets one of its people spend over all runs, in sigma, or what `afml policy
+                init` proposes where that is more; None: next to no limit, for runs that measure something else.
         """
         answers = self.root / "answers"
         parties = [*(f"node-{n}" for n in self.nodes), "aggregator"]
@@ -119,7 +120,8 @@ class Parties:
         self._keys(parties, lambda party: ["install", answers / party, "--kit"])
         for n in self.nodes:  # a trial's people are made up or public, and its runs may be simulations
             roster = load_roster(self.kit(f"node-{n}"))
-            policy = policyfile.trial_policy(roster, **({} if lifetime is None else {"ple_sigma": lifetime}))
+            limit = {} if lifetime is None else {"ple_sigma": max(lifetime, Lifetime().ple_sigma)}
+            policy = policyfile.trial_policy(roster, **limit)
             policyfile.init(self.kit(f"node-{n}"), policy, roster)
 
     def prepare(self, own: Sequence[Options], shared: Options) -> None:

@@ -18,6 +18,8 @@ from afml.masking.settings import RISK
 from afml.trial.auditing import record, subject_of
 from afml.trial.parties import Parties, Traffic
 from afml.trial.processes import ChildFailed, Team
+from node.policy import Lifetime
+from node.policy import load as load_policy
 from node.released import read_aligned
 from node.workspace import Workspace
 from tests.crypto.keyfiles import holders
@@ -52,7 +54,7 @@ def team(root: Path) -> Iterator[Team]:
 def consortium(team: Team, root: Path) -> Parties:
     """Kits and work folders."""
     made = Parties(team, root, NODES)
-    made.provision("test")
+    made.provision("test", 0.5)
     shared = ["--panel-vcf", root / "panel.vcf.gz", "--phenotypes", root / "phenotypes.tsv", "--sites", SITES]
     for n in made.nodes:
         fixed_holdout(made.work(n).root)
@@ -66,6 +68,11 @@ def test_every_party_made_its_own_keys(consortium: Parties) -> None:
     keys = [path for party in parties for path in consortium.kit(party).glob("*.key")]
     assert len(keys) == 3 * NODES + 2
     assert holders([consortium.kit("coordinator"), consortium.root / "answers"], keys) == []
+
+
+def test_no_institution_lets_its_people_spend_without_a_limit(consortium: Parties) -> None:
+    limits = [load_policy(consortium.kit(f"node-{n}")).lifetime.ple_sigma for n in consortium.nodes]
+    assert limits == [Lifetime().ple_sigma] * NODES  # more than was asked for, which no run of the test would fit
 
 
 @pytest.fixture(scope="module")
