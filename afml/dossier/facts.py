@@ -56,7 +56,7 @@ def _run(c: Collector) -> None:
     for node in run["enrolled"]:
         c.file(f"run.enrolled.{node}", "run.json", f"/enrolled/{node}", "people", f"people of institution {node} in it")
     enrolled = tuple(f"run.enrolled.{node}" for node in run["enrolled"])
-    c.derived("run.people", "sum", enrolled, "people", "people whose data the model was trained on")
+    c.derived("run.people", "sum", enrolled, "people", "people who were enrolled, whose data the model was trained on")
     c.derived("run.institutions", "count", enrolled, "institutions", "institutions in the run")
     for place, phase in enumerate(run["phases"]):
         name, at = f"mechanism.{slug(phase['name'])}", f"/phases/{place}"
@@ -145,12 +145,7 @@ def _recorded(c: Collector, ledger: str, bodies: list[dict[str, Any]], enrolment
     at = "/lifetime/ple_sigma" if unit == "sigma" else "/lifetime/epsilon"
     c.leaf(f"{name}.limit", ledger, (last, at), unit, "what a person of them may spend over all runs")
     c.leaf(f"{name}.delta", ledger, (last, "/lifetime/delta"), "", "delta of their account")
-    words = "an attacker who guesses 50:50 before is right at most this often once all of the limit is spent"
-    at = f"odds_at_limit.{enrolment[:12]}"
-    if unit == "sigma":
-        c.derived(at, "right_at_most", (f"{name}.limit",), "share", words)
-    else:
-        c.derived(at, "right_at_most_epsilon", (f"{name}.limit", f"{name}.delta"), "share", words)
+    _at_limit(c, enrolment, unit)
     left = (f"{name}.limit", f"{name}.committed")
     c.derived(f"{name}.left", f"left_{unit}", left, unit, "what is left of the budget for further runs")
     if spends[-1]["claim"]["ple_sigma"] is not None:
@@ -164,6 +159,14 @@ def _recorded(c: Collector, ledger: str, bodies: list[dict[str, Any]], enrolment
             "when the budget is used up if it goes on as between its first and its last spend; null: too short a time"
         )
         c.derived(f"{name}.ends", "ends", pace, "ms since 1970", words)
+
+
+def _at_limit(c: Collector, enrolment: str, unit: str) -> None:
+    """What a limit lets an attacker reach, once it is spent whole: a limit is a safeguard as far as that goes."""
+    name = f"budget.{enrolment[:12]}"
+    words = "an attacker who guesses 50:50 before is right at most this often once all of the limit is spent"
+    rule, of = ("right_at_most", ("limit",)) if unit == "sigma" else ("right_at_most_epsilon", ("limit", "delta"))
+    c.derived(f"odds_at_limit.{enrolment[:12]}", rule, tuple(f"{name}.{one}" for one in of), "share", words)
 
 
 def _entries(c: Collector, ledger: str, bodies: list[dict[str, Any]]) -> None:

@@ -9,7 +9,12 @@ RUN = (
     ("run.data_kind", "/data/kind", "", "kind of data"),
     ("run.data_fingerprint", "/data/fingerprint", "", "digest of what all institutions' data have in common"),
     ("run.k", "/quorum", "institutions", "fewest institutions whose updates are in a published sum"),
-    ("run.max_colluding", "/max_colluding", "institutions", "institutions that may pool what they know unharmed"),
+    (
+        "run.max_colluding",
+        "/max_colluding",
+        "institutions",
+        "institutions that may be in league with the aggregator and the bound still holds",
+    ),
     ("run.noise", "/noise", "", "who adds the noise"),
     ("run.backend", "/backend", "", "how updates are hidden in the sum"),
     ("run.task", "/task/kind", "", "what was trained"),
@@ -79,7 +84,12 @@ REPORT = (
     ("privacy.audited_ple", "/privacy/audited_ple_lower", "sigma", "least, as an attack on the training established"),
     ("privacy.broken_epsilon", "/privacy/epsilon_if_aggregation_broken", "epsilon", "if aggregation was broken"),
     ("federation.rounds", "/federation/rounds", "rounds", "private rounds that ran"),
-    ("attack.worst.rr", "/release/rr", "share", "records linked to the right person by the worst attack"),
+    (
+        "attack.worst.rr",
+        "/release/rr",
+        "share",
+        "records linked to the right person by the worst attack, institution not known",
+    ),
     ("attack.worst.rr_low", "/release/rr_ci95/0", "share", "lower end of its 95 % interval"),
     ("attack.worst.rr_high", "/release/rr_ci95/1", "share", "upper end of its 95 % interval"),
     (
@@ -112,7 +122,7 @@ REPORT = (
     ("utility.released", "/release/utility_auc", "", "of the release, held-out people"),
     ("utility.raw", "/release/raw_auc", "", "of raw genotypes, the same people"),
     ("utility.ratio", "/release/utility_ratio", "", "released over raw"),
-    ("phenotype.simulated", "/phenotype/simulated", "", "whether the phenotype is made up"),
+    ("phenotype.simulated", "/phenotype/simulated", "", "whether the phenotype is made up, as the report says"),
 )
 
 
@@ -160,7 +170,17 @@ TRAIT = (
 DISCLOSURE = (
     ("released_auc", "/auc", "", "predicted for people kept out of training, from their records (AUC)"),
     ("raw_auc", "/raw_auc", "", "the same by the same method from their raw genotypes (AUC)"),
-    ("group_guess", "/if_released/group_guess", "share", "named right by who knows the commonest among equal records"),
-    ("file_guess", "/if_released/file_guess", "share", "named right by who knows the commonest of the file alone"),
+    (
+        "group_guess",
+        "/if_released/group_guess",
+        "share",
+        "released with the file: named right by who knows the commonest among equal records",
+    ),
+    (
+        "file_guess",
+        "/if_released/file_guess",
+        "share",
+        "released with the file: named right by who knows the commonest of the file alone",
+    ),
     ("homogeneous", "/if_released/homogeneous_share", "share", "people whose equal records all have the same"),
 )

@@ -20,7 +20,9 @@ _SOFTWARE = (
 def ran(c: Collector) -> None:
     """Statements of software.json, run.json, report.json and model.json."""
     if c.document("run.json") is not None:
-        c.file("code.task_digest", "run.json", "/task/code", "", "digest of the task's source, which every node checks")
+        c.file(
+            "code.task_digest", "run.json", "/task/code", "", "digest of the task's source, as the signed run names it"
+        )
     software = c.document("software.json")
     for name, at, unit, words in _SOFTWARE:
         if has(software, at):
@@ -35,4 +37,6 @@ def ran(c: Collector) -> None:
     if model is not None:
         c.file("model.digest", "model.json", "/digest", "", "digest of the trained model")
         if has(model, "/card/trained_on"):
-            c.file("model.trained_on", "model.json", "/card/trained_on", "people", "people it was trained on")
+            c.file(
+                "model.trained_on", "model.json", "/card/trained_on", "people", "people it was trained on, by its card"
+            )

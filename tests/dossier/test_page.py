@@ -57,6 +57,16 @@ def test_the_limit_of_a_lifetime_is_told_as_odds_and_one_that_protects_nobody_sa
     assert "protects nobody: for 3 of these enrolments" in _text(_with(said, dict.fromkeys(ids, 0.995)))
 
 
+def test_words_are_those_of_their_own_value(said: Statements) -> None:
+    odds = {name for name, one in said.items() if "attacker who guesses" in one.words or "guesses at who" in one.words}
+    assert odds == {name for name in said if name.startswith(("odds", "privacy.right_at_most"))} - {
+        name for name in said if name.startswith("odds_if_broken")
+    }  # "the same, were ..."
+    assert {one.words for name, one in said.items() if ".recorded_" in name} == {
+        "what its ledger recorded with its last spend"
+    }
+
+
 def test_a_bound_from_below_says_whom_it_is_about_or_that_it_shows_nothing(said: Statements) -> None:
     text = _text(said)
     for told in (
