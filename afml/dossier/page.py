@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from afml.core.simulation import SIMULATION
 from afml.dossier.figures import figures, in_words, moment, one_or_more
@@ -31,12 +32,20 @@ def page(statements: Statements) -> bytes:
         "whole": lambda one: in_words(one, whole=True), "units": one_or_more,
     }  # fmt: skip
     numbers = {name: number for number, name in enumerate(statements, 1)}
+
+    def refs(*names: str) -> Markup:
+        """Numbers of the statements that a sentence or a row rests on, as links."""
+        link = Markup('<a href="#{}">{}</a>')
+        links = [link.format(name, numbers[name]) for name in names if name in numbers]
+        return Markup('<span class="refs">[{}]</span>').format(Markup(" ").join(links)) if links else Markup()
+
     told = environment.get_template("dossier.html.j2").render(
         v=statements.value, s=statements, budgets=_groups(statements, "budget"), ledgers=_groups(statements, "ledger"),
         attacks=_attacks(statements), groups=_groups(statements, "group"), disclosed=_groups(statements, "disclosure"),
         accountants=[one for one in _groups(statements, "accountant") if one != "difference"],
         enrolled=_last(statements, "run.enrolled"), power=_last(statements, "audit.power"), nobody=NOBODY,
-        simulation=SIMULATION, forms=section(fill_all(statements), numbers), numbers=numbers,
+        audits=[one.id.rpartition(".")[0] for one in statements.under("ledger") if one.id.endswith(".audited_ple")],
+        simulation=SIMULATION, refs=refs, forms=section(fill_all(statements), numbers), numbers=numbers,
     )  # fmt: skip
     return told.encode()
 
