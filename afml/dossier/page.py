@@ -21,16 +21,21 @@ NOBODY = 0.99
 """A limit that lets an attacker be right this often protects nobody, and the page says so."""
 
 
-def page(statements: Statements) -> bytes:
-    """dossier.html."""
-    environment = Environment(
+def environment() -> Environment:
+    """Templates of this folder, and how they write values."""
+    made = Environment(
         loader=PackageLoader("afml.dossier"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {
+    made.filters |= {
         "per100": per_hundred, "short": short, "down": down, "up": up, "ground": ground, "moment": moment,
         "whole": lambda one: in_words(one, whole=True), "units": one_or_more,
     }  # fmt: skip
+    return made
+
+
+def page(statements: Statements) -> bytes:
+    """dossier.html."""
     numbers = {name: number for number, name in enumerate(statements, 1)}
 
     def refs(*names: str) -> Markup:
@@ -39,7 +44,7 @@ def page(statements: Statements) -> bytes:
         links = [link.format(name, numbers[name]) for name in names if name in numbers]
         return Markup('<span class="refs">[{}]</span>').format(Markup(" ").join(links)) if links else Markup()
 
-    told = environment.get_template("dossier.html.j2").render(
+    told = environment().get_template("dossier.html.j2").render(
         v=statements.value, s=statements, budgets=_groups(statements, "budget"), ledgers=_groups(statements, "ledger"),
         attacks=_attacks(statements), groups=_groups(statements, "group"), disclosed=_groups(statements, "disclosure"),
         accountants=[one for one in _groups(statements, "accountant") if one != "difference"],
@@ -50,11 +55,11 @@ def page(statements: Statements) -> bytes:
     return told.encode()
 
 
-def per_hundred(share: Value, rounded: str = "") -> str:
-    """A share as so many in a hundred; `rounded` is "up" for what is said to be the most, "down" for the least."""
+def per_hundred(share: Value, *, up: bool = False, down: bool = False) -> str:
+    """A share as so many in a hundred; `up` for what is said to be the most, `down` for the least."""
     if not isinstance(share, int | float):
         return "unknown"
-    return figures(100 * share, 3, {"up": ROUND_CEILING, "down": ROUND_FLOOR}.get(rounded, ROUND_HALF_EVEN))
+    return figures(100 * share, 3, ROUND_CEILING if up else ROUND_FLOOR if down else ROUND_HALF_EVEN)
 
 
 def down(value: Value) -> str:
