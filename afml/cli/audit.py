@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 
 from afml.cli.attack import attack
-from afml.cli.dossier import dossier, is_dossier, verify_dossier
+from afml.cli.dossier import dossier, is_dossier, merge, verify_dossier
 from afml.core.progress import console
 from afml.core.simulation import SIMULATION
 from afml.ledger.export import export as export_files
@@ -43,6 +43,7 @@ def audit() -> None:
 
 audit.add_command(attack)
 audit.add_command(dossier)
+audit.add_command(merge)
 
 
 @audit.command()
@@ -180,7 +181,8 @@ def verify(
 ) -> None:  # fmt: skip
     """Recompute everything LEDGER claims, with other code than wrote it. Exit code 6 on any finding.
 
-    A folder that `afml audit dossier` wrote is verified as one; the institutions' word on its roster is --roster.
+    A folder that `afml audit dossier` or `afml audit merge` wrote is verified as one; the institutions' word on its
+    roster is --roster.
     """
     if is_dossier(ledger):
         verify_dossier(ledger, roster, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`afml audit dossier`: the auditor's pack of a run, and its verification."""
+"""`afml audit dossier` and `merge`: the auditor's pack of a run, those of many side by side, and their verification."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from afml.dossier.build import Signer, make
 from afml.dossier.evidence import Sources
 from afml.dossier.forms.fill import fill_all
 from afml.dossier.forms.output import told
+from afml.dossier.merged import PAGE as MERGED_PAGE
+from afml.dossier.merged import is_merged, verified_merged
+from afml.dossier.merged import merge as merge_dossiers
+from afml.dossier.merged import told as told_merged
 from afml.dossier.standalone import MANIFEST, STATEMENTS, Check, lines
 from afml.dossier.statements import Statement, Statements
 from afml.dossier.verified import verified
@@ -52,18 +56,32 @@ def dossier(
         require_ok(result)
 
 
+@click.command()
+@click.argument("dossiers", type=_PATH, nargs=-1, required=True)
+@click.option("--out", type=_PATH, required=True, help="A new folder; the dossiers are copied into it.")
+def merge(dossiers: tuple[Path, ...], out: Path) -> None:
+    """Lay DOSSIERS of one consortium's institutions side by side: what they agree on, and both sides where they do not.
+
+    Each is verified first. For an ethics board: who is missing is said, and nothing is added up that may not be.
+    """
+    made = merge_dossiers(dossiers, out)
+    console.print(f"merged in {out}; to be read: {out / MERGED_PAGE}", soft_wrap=True, markup=False)
+    for line in told_merged(made):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
 def is_dossier(folder: Path) -> bool:
-    """Whether a folder is a dossier, and not a ledger."""
-    return (folder / MANIFEST).is_file()
+    """Whether a folder is a dossier, or many merged ones, and not a ledger."""
+    return (folder / MANIFEST).is_file() or is_merged(folder)
 
 
 def verify_dossier(folder: Path, roster: Path | None, *, as_json: bool) -> None:
-    """Verify a dossier and print which statement stands on what.
+    """Verify a dossier and print which statement stands on what; of merged ones each, and the comparison.
 
     Raises:
         IntegrityError: Something was found.
     """
-    found: Check = verified(folder, roster)
+    found: Check = verified_merged(folder, roster) if is_merged(folder) else verified(folder, roster)
     if as_json:
         document = {
             "findings": [one._asdict() for one in found.findings], "checked": found.checked,

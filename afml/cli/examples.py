@@ -59,6 +59,7 @@ EXAMPLES = {
     "audit show": "afml audit show work/ledger",
     "audit verify": "afml audit verify work/ledger --roster kit/roster.json --transcript transcript.jsonl",
     "audit dossier": "afml audit dossier --work work --kit kit --run run.json --out dossier",
+    "audit merge": "afml audit merge dossier-a dossier-b dossier-c --out merged",
     "audit export": "afml audit export work/ledger --roster kit/roster.json --out statement",
     "audit attack": "afml audit attack --run run.json --work work --kit kit",
     "ledger backup": "afml ledger backup work/ledger --out backup-1",

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from afml.dossier.standalone import ends
 from afml.ledger.summary import EnrolmentSummary, Summary
-from afml.operate.words import DAY_S
 from afml.privacy.budget import used
 from afml.privacy.odds import Odds, odds, right_guesses
 
@@ -23,7 +23,7 @@ class Projected:
         like_last: Runs like the last one that still fit beside all that is spent and set aside.
         last: What the plan of the last one comes to by itself, in sigma.
         ends: Day, ISO, on which the budget ends if squares go on being spent as fast as from the first round to the
-            last one; "" where all of it lies within a day, or nothing is left.
+            last one; "" where these lie less than 30 days apart, or nothing is left, or it would last a century.
     """
 
     like_last: int
@@ -89,15 +89,13 @@ def project(one: EnrolmentSummary, planned: Mapping[str, float]) -> Projected | 
 
 
 def _ends(one: EnrolmentSummary, left: float) -> str:
+    """By the rule of the dossier, which a verifier computes again: what is said here is what is said there."""
     times = sorted(dt.datetime.fromisoformat(line.time) for run in one.runs for line in run.rounds)
-    days = (times[-1] - times[0]).total_seconds() / DAY_S
     assert one.total is not None
-    if days < 1 or left <= 0 or one.total.sigma <= 0:
-        return ""
-    to_go = left**2 / (one.total.sigma**2 / days)
-    if to_go > 36_525:  # a century: no day is meant by that
-        return ""
-    return (times[-1] + dt.timedelta(days=to_go)).date().isoformat()
+    assert one.balance is not None
+    first, last = (round(1000 * time.timestamp()) for time in (times[0], times[-1]))
+    at = ends(one.balance.limit, one.total.sigma, first, last) if left > 0 else None
+    return "" if at is None else dt.datetime.fromtimestamp(at / 1000, dt.UTC).date().isoformat()
 
 
 def least_left(found: Sequence[Bar]) -> Bar | None:

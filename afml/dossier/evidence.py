@@ -33,13 +33,14 @@ from afml.core.config import canonical_json
 from afml.core.errors import ConfigError, InputError
 from afml.core.files import require_file
 from afml.dossier.standalone import Note
+from afml.dossier.together import kept_of, require_report, require_run, require_used
 from afml.evaluation.report import read_json
 from afml.ledger.export import to_json
 from afml.ledger.findings import Verification
-from afml.ledger.outside import Files, KeyOptions, kept_head, verify_with
+from afml.ledger.outside import Files, KeyOptions, verify_with
 from afml.ledger.snapshot import readable
 from afml.ledger.spending import Account, accounts, worst
-from afml.ledger.summary import Summary, summarise
+from afml.ledger.summary import Summary, charged_enrolments, summarise
 from afml.operate.installed import PACKAGES, evidence, other_versions, read_bom
 from afml.privacy.accountant import ACCOUNTANTS, profile
 from afml.privacy.ple import ple_of
@@ -83,24 +84,29 @@ def gather(sources: Sources, out: Path) -> list[Verification]:
     spaces = [Workspace(work) for work in sources.works]
     if len({space.root.resolve() for space in spaces}) < len(spaces):
         raise InputError("names one folder twice", where="--work")
-    found, told, accounted = [], {}, {}
+    summaries = {space.root: summarise(space.ledger) for space in spaces}
+    if config is not None:
+        require_run(config, summaries)
+    found, told, accounted, used = [], {}, {}, list[Path]()
     for space in spaces:
-        summary = summarise(space.ledger)
+        summary = summaries[space.root]
         name = summary.origin.rpartition("/")[2]
         if name in told:
             raise InputError(f"holds the ledger {summary.origin} as another one does", where=space.root)
-        heads = _kept(sources.heads, summary.origin)
+        heads = kept_of(sources.heads, summary)
+        used += heads
         _write_ledger(space.ledger, heads, summary, out / "ledgers" / name)
         result = verify_with(space.ledger, KeyOptions(sources.kit / ROSTER), Files(sources.transcripts, heads))
         found.append(result)
         vouched = {"countersigned": _countersigned(out / "ledgers" / name, sources.kit)}
         told[name] = to_json(summary, result)["verification"] | vouched
         accounted[name] = _accounting(space.ledger, summary)
+    require_used(sources.heads, used)
     _write(out / "verification.json", told)
     _write(out / "accounting.json", accounted)
     if config is not None:
         _model(config, spaces, out)
-    _report(sources.report, out)
+    _report(sources, config, out)
     if sources.sbom is not None:
         _copy(sources.sbom, out / "sbom.json")
     _write(out / "software.json", _software(sources.sbom))
@@ -121,18 +127,6 @@ def _agreed(sources: Sources, out: Path) -> RunConfig | None:
     _copy(sources.run, out / "run.json")
     _copy(sources.run.with_suffix(".sig"), out / "run.sig")
     return config
-
-
-def _kept(heads: Sequence[Path], origin: str) -> tuple[Path, ...]:
-    """Of what others keep, what is of this ledger; a dossier of several institutions names it once for all."""
-    found = []
-    for path in heads:
-        name = f"{origin.rpartition('/')[2]}.txt"
-        if path.is_dir():
-            found += [path / name] if (path / name).is_file() else []
-        elif kept_head(path, origin).split("\n", 1)[0] == origin:
-            found.append(path)
-    return tuple(found)
 
 
 def _write_ledger(folder: Path, heads: Sequence[Path], summary: Summary, out: Path) -> None:
@@ -165,7 +159,7 @@ def _accounting(ledger: Path, summary: Summary) -> list[dict[str, Any]]:
     """What each enrolment has spent, and what every accountant says of the person in it who has spent most."""
     lines = []
     with readable(ledger) as database:
-        for name in _enrolments(summary):
+        for name in charged_enrolments(summary.bodies):
             one = next(one for one in summary.enrolments if name.startswith(one.name))
             query = "SELECT person FROM enrolled JOIN enrolments USING (enrolment) WHERE commitment = ?"
             people = [row[0] for row in database.execute(query, (bytes.fromhex(name),))]
@@ -181,11 +175,6 @@ def _accounting(ledger: Path, summary: Summary) -> list[dict[str, Any]]:
                 }  # fmt: skip
             lines.append(line)
     return lines
-
-
-def _enrolments(summary: Summary) -> list[str]:
-    """Whole commitments of the enrolments that were spent on, in the order of `Summary.enrolments`."""
-    return list(dict.fromkeys(str(body["enrolment"]) for body in summary.bodies if body["kind"] == "spend"))
 
 
 def _opinions(account: Account, delta: float) -> dict[str, Any]:
@@ -211,10 +200,10 @@ def _model(config: RunConfig, spaces: Sequence[Workspace], out: Path) -> None:
         _copy(held[0], out / "model.json")
 
 
-def _report(report: Path | None, out: Path) -> None:
-    if report is None:
+def _report(sources: Sources, config: RunConfig | None, out: Path) -> None:
+    if (report := sources.report) is None:
         return
-    read_json(report)
+    require_report(read_json(report), report, config, len(sources.works))
     _copy(report, out / "report.json")
     if (beside := report.with_name("details.json")).is_file():
         _copy(beside, out / "details.json")

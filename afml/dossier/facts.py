@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from afml.dossier.collector import Collector, escaped, has, slug
+from afml.dossier.course import course
 from afml.dossier.fields import AGAIN, BUDGET, RELEASE, RUN
 from afml.dossier.measured import measured
 from afml.dossier.ran import ran
 from afml.dossier.standalone import keys_of
 from afml.dossier.statements import Statements
+from afml.ledger.summary import charged_enrolments
 
 
 def collect(folder: Path) -> Statements:
@@ -109,6 +111,7 @@ def _ledgers(c: Collector) -> None:
             _budget(c, f"/{ledger}/{place}", line)
             _recorded(c, ledger, bodies, line["enrolment"])
         _entries(c, ledger, bodies)
+        course(c, ledger, members[owner]["node"], bodies)
 
 
 def _budget(c: Collector, at: str, line: dict[str, Any]) -> None:
@@ -137,17 +140,19 @@ def _budget(c: Collector, at: str, line: dict[str, Any]) -> None:
 def _recorded(c: Collector, ledger: str, bodies: list[dict[str, Any]], enrolment: str) -> None:
     """What the ledger itself recorded last about an enrolment, and since when it spends."""
     name = f"budget.{enrolment[:12]}"
-    spends = [body for body in bodies if body.get("kind") == "spend" and body["enrolment"] == enrolment]
-    first, last = spends[0]["index"], spends[-1]["index"]
-    words = "what its ledger recorded with its last spend"
+    charged = charged_enrolments(bodies)[enrolment]
+    spends, last = [body for body in charged if body["kind"] == "spend"], charged[-1]["index"]
     c.leaf(f"{name}.people", ledger, (last, "/people"), "people", "people who were enrolled together")
-    unit = "sigma" if spends[-1]["lifetime"].get("ple_sigma") is not None else "epsilon"
+    unit = "sigma" if charged[-1]["lifetime"].get("ple_sigma") is not None else "epsilon"
     at = "/lifetime/ple_sigma" if unit == "sigma" else "/lifetime/epsilon"
     c.leaf(f"{name}.limit", ledger, (last, at), unit, "what a person of them may spend over all runs")
     c.leaf(f"{name}.delta", ledger, (last, "/lifetime/delta"), "", "delta of their account")
     _at_limit(c, enrolment, unit)
     left = (f"{name}.limit", f"{name}.committed")
     c.derived(f"{name}.left", f"left_{unit}", left, unit, "what is left of the budget for further runs")
+    if not spends:
+        return  # a run was lost before its first spend that a backup holds, and is charged whole
+    first, last, words = spends[0]["index"], spends[-1]["index"], "what its ledger recorded with its last spend"
     if spends[-1]["claim"]["ple_sigma"] is not None:
         c.leaf(f"{name}.recorded_ple", ledger, (last, "/claim/ple_sigma"), "sigma", words)
         c.leaf(f"{name}.recorded_epsilon", ledger, (last, "/claim/epsilon"), "epsilon", words)
@@ -155,9 +160,7 @@ def _recorded(c: Collector, ledger: str, bodies: list[dict[str, Any]], enrolment
     c.leaf(f"{name}.last_spend", ledger, (last, "/time_ms"), "ms since 1970", "when it last spent")
     pace = tuple(f"{name}.{field}" for field in ("limit", "spent_ple", "first_spend", "last_spend"))
     if unit == "sigma":
-        words = (
-            "when the budget is used up if it goes on as between its first and its last spend; null: too short a time"
-        )
+        words = "when the budget is used up at the pace from first to last spend; null: too short a time, or a century"
         c.derived(f"{name}.ends", "ends", pace, "ms since 1970", words)
 
 
@@ -201,13 +204,14 @@ def _worst(c: Collector) -> None:
         return
     spent = tuple(f"{name}.spent_ple" for name in names)
     c.derived("privacy.ple", "most", spent, "sigma", "what the person who has spent most has spent at most")
-    c.derived(
-        "privacy.epsilon", "most", tuple(f"{name}.spent_epsilon" for name in names), "epsilon", "the same as epsilon"
-    )
+    worst = max(lines, key=lambda line: line["spent"]["ple_sigma"])
+    one_delta = len({c.value(f"{name}.delta") for name in names}) == 1  # epsilons at other deltas do not compare
+    alike = names if one_delta else [f"budget.{worst['enrolment'][:12]}"]
+    epsilons = tuple(f"{name}.spent_epsilon" for name in alike)
+    c.derived("privacy.epsilon", "most", epsilons, "epsilon", "the same as epsilon")
     c.derived(
         "privacy.right_at_most", "right_at_most", ("privacy.ple",), "share", "of guesses at who took part, 50:50 before"
     )
-    worst = max(lines, key=lambda line: line["spent"]["ple_sigma"])
     name = f"budget.{worst['enrolment'][:12]}"
     c.derived("privacy.delta", "same", (f"{name}.delta",), "", "delta of that account")
     for accountant in worst["accountants"]:

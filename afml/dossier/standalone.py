@@ -21,7 +21,7 @@ import itertools
 import json
 import math
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -332,8 +332,7 @@ class Bounds(NamedTuple):
     ple: tuple[float, float]
 
 
-Steps: TypeAlias = Counter[tuple[float, float]]
-"""(sample rate, noise multiplier) -> steps."""
+Steps: TypeAlias = Counter[tuple[float, float]]  # (sample rate, noise multiplier) -> steps
 
 
 def bounds(composition: Steps, delta: float) -> Bounds:
@@ -375,32 +374,26 @@ def pointed(document: Any, at: str) -> Any:
     return document
 
 
-def _ends(limit: float, spent: float, first: int, last: int) -> int | None:
-    """When squares of sigma, spent at the pace between two times (ms), reach the limit; null under 30 days of pace."""
-    return None if last - first < 30 * 86_400_000 else math.floor(first + (last - first) * (limit / spent) ** 2)
+def ends(limit: float, spent: float, first: int, last: int) -> int | None:
+    """When squares of sigma, spent at the pace of 30 days or more (ms), reach the limit; null a century later."""
+    day, pace = 86_400_000, last - first
+    at = first + pace * (limit / spent) ** 2 if pace >= 30 * day and spent > 0 else math.inf
+    return math.floor(at) if at < last + 36_525 * day else None
 
 
 RULES: dict[str, Callable[..., Any]] = {
-    "sum": lambda *of: sum(of),
-    "count": lambda *of: len(of),
-    "least": lambda *of: min(of),
-    "most": lambda *of: max(of),
-    "same": lambda of: of,
-    "difference": lambda a, b: a - b,
+    "sum": lambda *of: sum(of), "count": lambda *of: len(of), "least": lambda *of: min(of), "most": lambda *of: max(of),
+    "same": lambda of: of, "difference": lambda a, b: a - b, "ends": ends, "left_epsilon": lambda a, b: max(0.0, a - b),
     "right_at_most": lambda mu: _phi(mu / 2),  # 1/2 + TV/2 of mu-GDP
-    "right_at_most_epsilon": lambda epsilon, delta: 1 - (1 - delta) / (1 + math.exp(epsilon)),
-    "ratio": lambda a, b: a / b,
+    "right_at_most_epsilon": lambda epsilon, d: 1 - (1 - d) / (1 + math.exp(epsilon)), "ratio": lambda a, b: a / b,
     "left_sigma": lambda limit, spent: math.sqrt(max(0.0, limit * limit - spent * spent)),  # squares add
-    "left_epsilon": lambda limit, spent: max(0.0, limit - spent),
-    "ends": _ends,
-}
+}  # fmt: skip
 
 
 def same(stated: Any, found: Any) -> bool:
     """Whether two values are the same, but for the last digits of a computed number."""
-    if isinstance(stated, float) and isinstance(found, float):
-        return math.isclose(stated, found, rel_tol=1e-12, abs_tol=1e-300)
-    return type(stated) is type(found) and bool(stated == found)
+    near = isinstance(stated, float) and isinstance(found, float) and math.isclose(stated, found, rel_tol=1e-12)
+    return near or (type(stated) is type(found) and bool(stated == found))
 
 
 class Finding(NamedTuple):
@@ -429,19 +422,24 @@ class Ledger:
         self.node, self.owner = self.member.get("node"), self.member.get("name", "nobody on the roster")
         self.leaves = [entry_hash(line) for line in self.raw]
         self.roots = roots(self.leaves)
-        self.lost = {body["run"] for body in self.of("closing") if body["reason"] == "lost"}
+        self.names = {f"afml/{self.name}", *(body["origin"] for body in self.of("import"))}  # now, and before imports
+        self.lost, begins = dict[str, int](), 0
+        for body in self.bodies:  # run -> first of the entries that a backup lacked when it closed the run as lost
+            lost = body["kind"] == "closing" and body["reason"] == "lost"
+            self.lost |= {body["run"]: begins} if lost else {}
+            begins = begins if lost else body["index"] + 1
 
     def of(self, *kinds: str) -> list[Entry]:
         """Entries of some kinds."""
         return [body for body in self.bodies if body["kind"] in kinds]
 
-    def composition(self, enrolment: str | None = None, run: str | None = None) -> Steps:
-        """Steps that an enrolment (a run) spent; of a lost run its whole plan."""
+    def composition(self, enrolment: str | None = None, run: str | None = None, lost: bool = True) -> Steps:
+        """Steps that an enrolment (a run) spent; of a lost run its whole plan, if that is asked for."""
         spent: dict[str, Steps] = {}
         for body in self.of("spend"):
             if enrolment in (None, body["enrolment"]) and run in (None, body["run"]):
                 spent.setdefault(body["run"], Counter()).update(steps_of([body["mechanism"]]))
-        for body in self.of("reservation"):
+        for body in self.of("reservation") if lost else ():
             if body["run"] in self.lost and enrolment in (None, body["enrolment"]) and run in (None, body["run"]):
                 spent[body["run"]] = steps_of(body["plan"]) | spent.get(body["run"], Counter())
         return sum(spent.values(), Counter())
@@ -497,11 +495,10 @@ class Check:
 
     def run(self) -> Check:
         """Everything, in order; later parts rest on earlier ones."""
-        parts = (
+        for part in (
             self._roster, self._files, self._run, self._ledgers, self._transcripts, self._statements, self._proofs,
             self._bounds, self._links,
-        )  # fmt: skip
-        for part in parts:
+        ):  # fmt: skip
             try:
                 part()
             except (LookupError, TypeError, ValueError, AttributeError, OSError, RecursionError) as error:
@@ -513,8 +510,7 @@ class Check:
         message = b"afml roster v1" + hashlib.sha256(canonical(self.roster)).digest()
         ok = signed(self.roster["coordinator_key"], (self.folder / "roster.sig").read_bytes(), message)
         self.require(ok, "unsigned-roster", "roster.json", "the coordinator that it names did not sign it")
-        problem = f"has SHA-256 {sha256(data)}, not {self.pinned}"
-        self.require(self.pinned in (None, sha256(data)), "other-roster", "roster.json", problem)
+        self.require(self.pinned in (None, sha256(data)), "other-roster", "roster.json", f"has SHA-256 {sha256(data)}")
         for member in self.roster["members"]:
             keys, where = keys_of(member)[0], f"roster.json, node {member['node']}"
             for change, after in zip(member["lineage"], keys[1:], strict=True):
@@ -522,8 +518,7 @@ class Check:
                 ok = signed(change["key"], bytes.fromhex(change["signature"]), message)
                 self.require(ok, "unsigned-roster", where, "a key did not sign the next")
         self.checked.append(f"roster of consortium {self.roster['consortium']}, SHA-256 {sha256(data)}")
-        if self.pinned is None:
-            self.unchecked.append("whether this is the institutions' roster: compare its SHA-256 (--roster)")
+        self.unchecked += [] if self.pinned else ["that it is the institutions': compare its SHA-256 (--roster)"]
 
     def _files(self) -> None:
         manifest = self.json(MANIFEST)
@@ -566,10 +561,9 @@ class Check:
             self.require(folder.name in members, "unknown-ledger", file, "is of nobody on the roster")
             self._heads(ledger, folder)
             _entries(self, ledger)
-            if ledger.lost:
-                self.unchecked.append(f"ledger of {ledger.owner}: rounds of {sorted(ledger.lost)}, charged as planned")
-            if ledger.of("succession", "import"):
-                self.unchecked.append(f"ledger of {ledger.owner}: who vouched for its change of keys")
+            whose = f"ledger of {ledger.owner}: "
+            self.unchecked += [f"{whose}rounds of run {run}, charged as planned" for run in sorted(ledger.lost)]
+            self.unchecked += [f"{whose}who vouched for its {b['kind']}" for b in ledger.of("succession", "import")]
 
     def _heads(self, ledger: Ledger, folder: Path) -> None:
         """The newest head, those that others keep, and who countersigned."""
@@ -610,10 +604,9 @@ class Check:
                 previous = sha256(line)
                 records += [record] if "cohort" in record else []
             for ledger in self.ledgers.values():
-                _published(self, ledger, records, file)
-            self.checked.append(f"{file}: {len(self.transcripts[file])} lines of the aggregator, against ledgers")
-        if not self.transcripts:
-            self.unchecked.append("no transcript is here: runs that a ledger hides cannot be seen")
+                published(self, ledger, records, file)
+            self.checked.append(f"{file}: {len(records)} rounds, signed by the aggregator, against each ledger")
+        self.unchecked += [] if self.transcripts else ["no transcript is here: runs that a ledger hides cannot be seen"]
 
     def _statements(self) -> None:
         for one in self.json(STATEMENTS):
@@ -651,22 +644,24 @@ class Check:
         """No statement may be below what its own ledger's spends come to at least."""
         run, report = self.json("run.json"), self.json("report.json")
         for ledger in self.ledgers.values():
-            spends = ledger.of("spend")
-            if any(body["insecure"] for body in spends):
-                self.unchecked.append(f"ledger of {ledger.owner}: a simulation is in it, which nothing bounds")
-                continue
-            for enrolment, last in {body["enrolment"]: body for body in spends}.items():
+            spends = [b for b in ledger.of("spend", "reservation") if b["kind"] == "spend" or b["run"] in ledger.lost]
+            bounded, whose = [body for body in spends if not body["insecure"]], f"ledger of {ledger.owner}"
+            self.unchecked += [f"{whose}: simulations, which nothing bounds"] if len(bounded) < len(spends) else []
+            for enrolment, last in {body["enrolment"]: body for body in bounded}.items():
                 delta, name = float(last["lifetime"]["delta"]), f"budget.{enrolment[:12]}"
                 (low, high), (least, most) = own = bounds(ledger.composition(enrolment), delta)
-                for one in ("spent", "recorded", "prv", "pld", "rdp", "closed_form"):
+                for one in ("spent", "prv", "pld", "rdp", "closed_form"):
                     self._above(f"{name}.{one}", own)
+                self._above(f"{name}.recorded", bounds(ledger.composition(enrolment, lost=False), delta))
                 told = f"epsilon in [{low:.4f}, {high:.4f}] at delta {delta:g}, PLE in [{least:.4f}, {most:.4f}] sigma"
                 self.checked.append(f"enrolment {enrolment[:12]} of {ledger.owner}, by own arithmetic: {told}")
             for body in ledger.of("audit"):
-                steps, where = ledger.composition(run=body["run"]), f"ledger of {ledger.owner}, entry {body['index']}"
-                most = bounds(steps, float(spends[-1]["lifetime"]["delta"])).ple[1] if steps else math.inf
-                problem = f"at least {body['mu_lower']:.4g} sigma by attack, at most {most:.4g} by composition"
-                self.require(body["mu_lower"] <= most * 1.02, "audit-exceeds-accounting", where, problem)
+                its = [one for one in bounded if one["run"] == body["run"]]
+                delta = float(its[-1]["lifetime"]["delta"]) if its else 0.0
+                most = bounds(ledger.composition(run=body["run"]), delta).ple[1] if its else math.inf
+                where, least = f"{whose}, entry {body['index']}", body["mu_lower"]
+                problem = f"at least {least:.4g} sigma by attack, at most {most:.4g} by composition"
+                self.require(least <= most * 1.02, "audit-exceeds-accounting", where, problem)
             if run and report and not report["privacy"]["insecure"] and (steps := ledger.composition(run=run["run"])):
                 self._above("privacy.reported", bounds(steps, float(report["privacy"]["delta"])))
 
@@ -694,9 +689,7 @@ class Check:
                 self.require(False, "ledger-finding", f"{whose}, {one['where']}", f"{one['code']}: {one['problem']}")
             for body in ledger.of("release") if run and model else ():
                 ok = body["run"] != run["run"] or body["model_digest"] == model["digest"]
-                self.require(
-                    ok, "other-model", f"{whose}, entry {body['index']}", "released by another than model.json"
-                )
+                self.require(ok, "other-model", f"{whose}, entry {body['index']}", "is not a release by model.json")
 
 
 def _entries(check: Check, ledger: Ledger) -> None:
@@ -717,34 +710,41 @@ def _entries(check: Check, ledger: Ledger) -> None:
             attempt = run, body["round"], body["attempt"]
             check.require(attempt not in seen, "duplicated-spend", where, f"round {attempt[1]} of run {run}, again")
             seen.add(attempt)
-            ok = run in plans and run not in closed
-            check.require(ok, "unreserved-spend", where, f"no plan of run {run} was open")
+            check.require(run in plans and run not in closed, "unreserved-spend", where, f"run {run} had no open plan")
             spent.setdefault(run, Counter()).update(steps_of([body["mechanism"]]))
             over = [n for kind, n in spent[run].items() if kind[0] < 1 and n > plans.get(run, Counter())[kind]]
             check.require(not over, "beyond-plan", where, f"the plan of run {run} was used up")
 
 
-def _published(check: Check, ledger: Ledger, records: Sequence[Entry], file: str) -> None:
+def published(check: Check, ledger: Ledger, records: Sequence[Entry], file: str) -> None:
     """What the aggregator published against what this ledger holds, and the receipts that came with it."""
     spends, used = {(b["run"], b["round"], b["attempt"]): b for b in ledger.of("spend")}, set[int]()
+    left = defaultdict[str, Counter[float]](Counter)  # lost run -> steps of its plan, by sample rate
+    left |= {run: Counter(rate for rate, _ in ledger.composition(run=run).elements()) for run in ledger.lost}
     for record in records:
-        if ledger.node not in record["cohort"] or record["run"] in ledger.lost:
+        named = [n for n, its in record["receipts"].items() if its["checkpoint"].split("\n")[0] in ledger.names]
+        node = int(named[0]) if named else ledger.node  # it may have had another number then
+        if node not in record["cohort"]:
             continue
-        where = f"{file}, run {record['run']}, round {record['round']}, node {ledger.node}"
+        run, where = record["run"], f"{file}, run {record['run']}, round {record['round']}, node {node}"
         ok = len(set(record["cohort"])) >= record["quorum"]
         check.require(ok, "quorum-broken", where, f"{len(record['cohort'])} institutions, quorum {record['quorum']}")
-        body = spends.get((record["run"], record["round"], record["attempt"]))
-        if not check.require(body is not None, "hidden-round", where, "was published, and is not in the ledger"):
+        body, receipt = spends.get((run, record["round"], record["attempt"])), record["receipts"].get(str(node))
+        left[run][record["sample_rate"]] -= 1
+        charged = receipt and receipt["index"] >= ledger.lost.get(run, math.inf)
+        if body is None and charged and left[run][record["sample_rate"]] >= 0:
+            continue  # it was lost with entries that a backup lacked: the plan of its run is charged whole
+        if body is None:
+            check.require(False, "hidden-round", where, "was published, and is not in the ledger")
             continue
-        assert body is not None
-        own, published = body["mechanism"]["noise_multiplier"], record["noise_multiplier"]
-        ok = body["published_multiplier"] == published and own in (published, body["broken_multiplier"])
-        check.require(ok, "changed-noise-multiplier", where, f"accounted {own}, published {published}")
+        own, z, times = body["mechanism"]["noise_multiplier"], record["noise_multiplier"], body["enrolments_per_person"]
+        ok = body["published_multiplier"] * math.sqrt(times) == z and own in (z, body["broken_multiplier"])
+        check.require(ok, "changed-noise-multiplier", where, f"accounted {own}, published {z}")
         mine = {**body, "sample_rate": body["mechanism"].get("sample_rate", 1.0)}
         for name in ("config_digest", "cohort", "phase", "noise", "clip_norm", "sample_rate"):
             problem = f"{name}: {mine[name]}, published {record[name]}"
             check.require(mine[name] == record[name], "changed-spend", where, problem)
-        if (receipt := record["receipts"].get(str(ledger.node))) is not None:
+        if receipt is not None:
             note, index = Note.read(receipt["checkpoint"]), receipt["index"]
             ok = index == body["index"] and index not in used and receipt["leaf"] == ledger.leaves[index].hex()
             check.require(ok, "wrong-receipt", where, f"entry {index} did not pay for it as it is here")

@@ -86,6 +86,11 @@ _KINDS: dict[str, type[Pointer]] = {
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
+def kind_of(pointer: Pointer) -> str:
+    """What a pointer is called in JSON."""
+    return _NAMES[type(pointer)]
+
+
 @dataclass(frozen=True)
 class Statement:
     """One thing that a dossier says.
@@ -106,11 +111,10 @@ class Statement:
 
     def to_json(self) -> dict[str, Any]:
         """A line of `statements.json`."""
-        kind = _NAMES[type(self.pointer)]
         of = {name: list(part) if isinstance(part, tuple) else part for name, part in asdict(self.pointer).items()}
         return {
             "id": self.id, "value": self.value, "unit": self.unit, "words": self.words,
-            "pointer": {"kind": kind, **of},
+            "pointer": {"kind": kind_of(self.pointer), **of},
         }  # fmt: skip
 
     @classmethod

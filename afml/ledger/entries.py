@@ -36,7 +36,7 @@ class Spend:
         clip_norm: L2 clip norm per person, in units of the update.
         plan: Everything the run may spend, reserve included; the same in each of its entries.
         insecure: Randomness came from a seed (simulation).
-        published_multiplier: Noise multiplier that the run counts; by default the mechanism's. They differ where the
+        published_multiplier: Noise multiplier of the run's phase; by default the mechanism's. They differ where the
             site trusts too few institutions, and counts its own noise alone.
         enrolments_per_person: Nodes that one person may be enrolled at; the mechanism has a step for each.
         exact_noise: The run's noise is proven to be that of the mechanism (docs/design/noise.md).

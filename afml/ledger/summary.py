@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from afml.ledger.simulation import simulated
 from afml.ledger.snapshot import snapshot
 from afml.ledger.spending import accounts, fixed_plan, worst, worst_committed
 from afml.ledger.told import iso, told
+from afml.ledger.verify_lost import LOST
 from afml.privacy.budget import Balance
 from afml.privacy.events import Event, from_json
 from afml.privacy.ple import Ple, ple
@@ -173,10 +174,6 @@ def summarise(folder: Path) -> Summary:
 
 def _summarise(database: sqlite3.Connection) -> Summary:
     bodies = [json.loads(row[0]) for row in database.execute("SELECT body FROM entries ORDER BY idx")]
-    by_enrolment: dict[str, list[dict[str, object]]] = {}
-    for body in bodies:
-        if body["kind"] == "spend":
-            by_enrolment.setdefault(str(body["enrolment"]), []).append(body)
     audits = {str(b["run"]): float(b["mu_lower"]) for b in bodies if b["kind"] == "audit"}
     note = database.execute("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
     return Summary(
@@ -184,7 +181,7 @@ def _summarise(database: sqlite3.Connection) -> Summary:
         entries=len(bodies),
         checkpoint=note[0] if note else "",
         insecure=any(body.get("insecure") for body in bodies),
-        enrolments=tuple(_enrolment(database, name, spends, audits) for name, spends in by_enrolment.items()),
+        enrolments=tuple(_enrolment(database, name, its, audits) for name, its in charged_enrolments(bodies).items()),
         plans=_plans(bodies),
         policies=tuple(body for body in bodies if body["kind"] == "policy"),
         releases=tuple(body for body in bodies if body["kind"] == "release"),
@@ -193,20 +190,32 @@ def _summarise(database: sqlite3.Connection) -> Summary:
     )
 
 
+def charged_enrolments(bodies: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Commitment -> the entries that charge an enrolment: spends, and plans of runs that are lost, charged whole."""
+    bodies = list(bodies)
+    lost = {body["run"] for body in bodies if body["kind"] == "closing" and body["reason"] == LOST}
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for body in bodies:
+        if body["kind"] == "spend" or (body["kind"] == "reservation" and body["run"] in lost):
+            found.setdefault(str(body["enrolment"]), []).append(body)
+    return found
+
+
 def _enrolment(
-    database: sqlite3.Connection, name: str, spends: list[dict[str, object]], audits: Mapping[str, float]
+    database: sqlite3.Connection, name: str, charged: list[Mapping[str, Any]], audits: Mapping[str, float]
 ) -> EnrolmentSummary:
     query = "SELECT person FROM enrolled JOIN enrolments USING (enrolment) WHERE commitment = ?"
     tokens = [row[0] for row in database.execute(query, (bytes.fromhex(name),))]
     found, broken = accounts(database, tokens), accounts(database, tokens, broken=True)
-    lifetime = Budget.model_validate(spends[-1]["lifetime"])
+    lifetime = Budget.model_validate(charged[-1]["lifetime"])
     insecure = simulated(database, found)
-    by_run: dict[str, list[dict[str, object]]] = {}
-    for body in spends:
-        by_run.setdefault(str(body["run"]), []).append(body)
+    by_run: dict[str, list[Mapping[str, Any]]] = {}
+    for body in charged:
+        if body["kind"] == "spend":
+            by_run.setdefault(str(body["run"]), []).append(body)
     return EnrolmentSummary(
         name=name[:12],
-        people=int(str(spends[-1]["people"])),
+        people=int(str(charged[-1]["people"])),
         total=None if insecure else worst(found, lifetime).filter,
         fixed_plan=None if insecure else fixed_plan(found, lifetime.delta),
         broken=None if insecure else worst(broken, lifetime).filter,
@@ -235,7 +244,7 @@ def _plans(bodies: list[dict[str, Any]]) -> tuple[PlanLine, ...]:
     )
 
 
-def _run(run: str, spends: list[dict[str, object]], delta: float, audited: float | None) -> RunLine:
+def _run(run: str, spends: list[Mapping[str, Any]], delta: float, audited: float | None) -> RunLine:
     lines = tuple(_round(body) for body in spends)
     insecure = any(body["insecure"] for body in spends)
     alone = [line.mechanism for line in lines]
@@ -251,7 +260,7 @@ def _run(run: str, spends: list[dict[str, object]], delta: float, audited: float
     )
 
 
-def _round(body: dict[str, object]) -> RoundLine:
+def _round(body: Mapping[str, Any]) -> RoundLine:
     claim, cohort = body["claim"], body["cohort"]
     assert isinstance(cohort, list)
     return RoundLine(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sqlite3
 from collections import Counter as Tally
 from collections.abc import Collection, Mapping, Sequence
@@ -120,8 +121,11 @@ def _compare(copy: Copy, r: PublishedRound, position: int, body: dict[str, objec
     mechanism = body.get("mechanism")
     fields = mechanism if isinstance(mechanism, dict) else {}
     counted = fields.get("noise_multiplier")
+    # The entry has the run's multiplier, the transcript that of each node of a person (`effective_multiplier`).
+    run, nodes = body.get("published_multiplier"), body.get("enrolments_per_person")
+    run = run * math.sqrt(nodes) if isinstance(run, int | float) and isinstance(nodes, int) and nodes > 0 else None
     # A site that trusts too few counts its own noise alone, which is less than what was published.
-    if body.get("published_multiplier") != r.noise_multiplier or counted not in (
+    if run != r.noise_multiplier or counted not in (
         r.noise_multiplier,
         body.get("broken_multiplier"),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from afml.console.access import SESSION_S, Access, Links
 from afml.console.budgets import bars
 from afml.console.history import Round, Transcript, stretches, took_part
 from afml.consortium.attempt import Attempt
+from afml.dossier.standalone import ends
 from afml.ledger.summary import summarise
 from tests.console import made
 
@@ -57,6 +59,12 @@ def test_a_budget_is_drawn_and_projected_in_squares(site: Path) -> None:
     assert bar.projected is not None
     assert abs(bar.projected.last - 0.4) < 1e-6
     assert bar.projected.like_last == int(left / 0.4**2)
+    assert bar.enrolment.total is not None
+    times = sorted(dt.datetime.fromisoformat(line.time) for run in bar.enrolment.runs for line in run.rounds)
+    first, last = (int(1000 * time.timestamp()) for time in (times[0], times[-1]))
+    at = ends(0.9, bar.enrolment.total.sigma, first, last)  # the rule that a dossier's verifier computes again
+    assert at is not None
+    assert bar.projected.ends == dt.datetime.fromtimestamp(at / 1000, dt.UTC).date().isoformat()
 
 
 def test_a_session_ends_by_itself_and_a_link_with_its_use() -> None:

@@ -6,12 +6,18 @@ from pathlib import Path
 import pytest
 
 from afml.dossier.build import make
-from tests.dossier.pack import Built, Hands
+from tests.dossier.pack import PHASES, Built, Hands
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(tmp_path_factory.mktemp("dossier"))
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The same with full batches alone, which are accounted in no time."""
+    return Built(tmp_path_factory.mktemp("plain"), phases=PHASES[:1])
 
 
 @pytest.fixture(scope="session")

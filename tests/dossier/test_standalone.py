@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from afml.dossier import standalone
 from afml.ledger import independent
@@ -23,6 +26,26 @@ def test_it_runs_with_nothing_of_ours(good: Path) -> None:
     assert not any(
         line.startswith(("import afml", "from afml", "from crypto.", "from node")) for line in source.splitlines()
     )
+
+
+@given(st.floats(0.01, 50), st.floats(0.001, 50), st.integers(0, 4000), st.integers(0, 10**12))
+def test_a_budget_ends_where_squares_that_go_on_reach_it(limit: float, spent: float, days: int, first: int) -> None:
+    """Day by day, as slowly as can be; null where the pace is of less than 30 days, or of a century."""
+    day = 86_400_000
+    found = standalone.ends(limit, spent, first, first + days * day)
+    if days < 30:
+        assert found is None
+        return
+    whole = (limit / spent) ** 2 * days  # days until squares at this pace make the limit
+    if found is None:
+        assert whole >= days + 36_524
+    else:
+        assert found == pytest.approx(first + whole * day, abs=day)
+        assert datetime.fromtimestamp(found / 1000, UTC)  # a page writes it as a date
+
+
+def test_nothing_spent_ends_never() -> None:
+    assert standalone.ends(1.0, 0.0, 0, 10**11) is None
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from afml.core.errors import InputError, IntegrityError
 from afml.ledger import checkpoint as notes
 from afml.ledger.checkpoint import origin_of
 from afml.ledger.findings import Verification, require_ok
-from afml.ledger.verify import verify
+from afml.ledger.verify import Evidence, verify
 from afml.ledger.witness import Witness
 from crypto.public.signing import generate_signing_key, public_bytes
 from tests.ledger.case import Case, codes
@@ -23,9 +23,11 @@ from tests.ledger.helpers import (
     ORIGIN,
     PEOPLE,
     PUBLIC,
+    Clock,
     config,
     open_ledger,
     publish,
+    read_transcript,
     spend,
 )
 
@@ -41,6 +43,19 @@ def test_a_good_ledger_has_no_findings(case: Case) -> None:
     assert second.ple_sigma_recomputed == pytest.approx((6**0.5) / 8, rel=0.02)
     assert first.people == 12
     assert before == {path.name: path.read_bytes() for path in case.folder.iterdir()}  # evidence is untouched
+
+
+def test_a_run_that_counts_people_at_two_institutions_is_what_was_published(tmp_path: Path) -> None:
+    """Its entries have the multiplier of the run's phase, and its transcript that of each node of a person."""
+    run = config(enrolments_per_person=2)
+    with open_ledger(tmp_path / "ledger") as ledger:
+        paid = [spend(ledger, run, number) for number in (1, 2)]
+    found = {}
+    for name, changes in (("right", {}), ("wrong", {"noise_multiplier": 8.0})):
+        publish(tmp_path / name, run, paid, Clock(1_700_001_000.0), **changes)
+        evidence = Evidence(transcript=read_transcript(tmp_path / name))
+        found[name] = codes(verify(tmp_path / "ledger", key=PUBLIC, node=1, evidence=evidence))
+    assert found == {"right": set(), "wrong": {"changed-noise-multiplier"}}
 
 
 def test_missing_entry_in_the_middle(case: Case) -> None:
