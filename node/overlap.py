@@ -65,6 +65,11 @@ class Overlap:
     without: Path
 
 
+def queries(work: Workspace) -> Path:
+    """Where what queries told is kept, a folder for each run."""
+    return work.root / "overlap"
+
+
 def find_overlap(kit: NodeKit, part: Part, *, tell: Tell = untold) -> Overlap:
     """Take part in the query of a run; one that is finished is told again.
 
@@ -81,7 +86,7 @@ def find_overlap(kit: NodeKit, part: Part, *, tell: Tell = untold) -> Overlap:
     """
     run, work = load_run(part.run_file, kit.history), Workspace(part.work)
     with in_use(work):
-        place = work.root / "overlap" / run.run
+        place = queries(work) / run.run
         if (place / REPORT).is_file():
             return _told(run, place)
         policy = load_policy(part.kit)

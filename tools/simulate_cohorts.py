@@ -13,6 +13,9 @@ segment a random subset of the biallelic sites with MAF >= 1 % is written, so th
 and segments are not. Annotations are made up, in the form that VEP writes.
 
 Output: panel.vcf.gz, node-1.vcf.gz, ... (bgzipped, with .tbi) and people.tsv (sample, population, part).
+
+--twice N reads N people of the institutions again, 1 % of their calls wrong, and puts this second record into the file
+of the next institution, under a name of its own: twice.tsv (sample, again, part) says which.
 """
 
 from __future__ import annotations
@@ -33,6 +36,9 @@ GENERATION_YEARS = 25
 SEGMENT_BASES = 50_000
 SITES_PER_SEGMENT = 60
 MIN_MAF = 0.01
+READING_ERROR = 0.01
+CALLS = np.asarray([b"\t0|0", b"\t0|1", b"\t1|0", b"\t1|1"], dtype="S4")
+OF_DOSAGE = np.asarray([0, 1, 3])  # a place in CALLS
 CSQ = (
     '##INFO=<ID=CSQ,Number=.,Type=String,Description="Simulated consequence annotations. '
     'Format: Allele|Consequence|IMPACT|SYMBOL|Feature|SIFT|PolyPhen">'
@@ -115,8 +121,33 @@ def vcf_header(samples: Iterable[str]) -> bytes:
     return ("\n".join([*lines, "\t".join([*columns, *samples])]) + "\n").encode()
 
 
-def simulate(people: int, nodes: int, panel: int, sites: int, seed: int, folder: Path) -> None:
+class Twice:
+    """People who are at two institutions, and their second records.
+
+    Attributes:
+        people: Rows of theirs, dealt evenly to the parts of institutions.
+        parts: Part -> which of `people` are read again for it.
+    """
+
+    def __init__(self, count: int, parts: list[np.ndarray], seed: int) -> None:
+        self._rng = np.random.default_rng([seed, 1])  # apart: everybody else is the same with and without them
+        nodes = len(parts) - 1
+        drawn = [self._rng.permutation(part) for part in parts[1:]]
+        self.people = np.array([drawn[number % nodes][number // nodes] for number in range(count)], dtype=np.int64)
+        self.parts = [np.flatnonzero(np.arange(count) % nodes == (part - 2) % nodes) for part in range(nodes + 1)]
+        self.parts[0] = self.parts[0][:0]  # nobody twice in the panel
+
+    def read(self, codes: np.ndarray) -> np.ndarray:
+        """The calls of these people at one site, read again; both as places in `CALLS`, `codes` of everybody."""
+        own = codes[self.people]
+        dosage = own // 2 + own % 2
+        other = OF_DOSAGE[(dosage + self._rng.integers(1, 3, len(own))) % 3]
+        return np.where(self._rng.random(len(own)) < READING_ERROR, other, own)
+
+
+def simulate(options: argparse.Namespace, folder: Path) -> None:
     """Write every file into `folder`."""
+    people, nodes, panel, sites, seed = options.people, options.nodes, options.panel, options.sites, options.seed
     rng = np.random.default_rng(seed)
     sizes = [people // 3 + (index < people % 3) for index in range(3)]
     population = np.repeat(POPULATIONS, sizes)
@@ -126,6 +157,8 @@ def simulate(people: int, nodes: int, panel: int, sites: int, seed: int, folder:
     parts = [np.sort(order[:panel]), *(np.sort(rest[node::nodes]) for node in range(nodes))]
     names = ["panel", *(f"node-{node}" for node in range(1, nodes + 1))]
     samples = np.asarray([f"SIM{person:06d}" for person in range(people)])
+    twice = Twice(options.twice, parts, seed)
+    again = np.asarray([f"SIM{people + number:06d}" for number in range(options.twice)], dtype=samples.dtype)
 
     records: list[tuple[int, int, str, str, np.ndarray]] = []
     kept = number = 0
@@ -141,24 +174,31 @@ def simulate(people: int, nodes: int, panel: int, sites: int, seed: int, folder:
         number += 1
     records.sort(key=lambda record: record[:2])
 
-    text = np.asarray([b"\t0|0", b"\t0|1", b"\t1|0", b"\t1|1"], dtype="S4")
     paths = [folder / f"{name}.vcf.gz" for name in names]
     files = [pysam.BGZFile(str(path), "wb") for path in paths]
-    for file, part in zip(files, parts, strict=True):
-        file.write(vcf_header(samples[part]))
+    for file, part, second in zip(files, parts, twice.parts, strict=True):
+        file.write(vcf_header([*samples[part], *again[second]]))
     for chromosome, position, ref, alt, pairs in records:
         gene = f"GENE{chromosome}-{position // 5_000_000}"
         info = annotation(alt, gene, rng)
         fixed = f"{chromosome}\t{position}\t.\t{ref}\t{alt}\t.\tPASS\tCSQ={info}\tGT".encode()
-        codes = text[2 * pairs[:, 0] + pairs[:, 1]]
-        for file, part in zip(files, parts, strict=True):
-            file.write(fixed + codes[part].tobytes() + b"\n")
+        codes = 2 * pairs[:, 0] + pairs[:, 1]
+        read = twice.read(codes)
+        for file, part, second in zip(files, parts, twice.parts, strict=True):
+            file.write(fixed + CALLS[codes[part]].tobytes() + CALLS[read[second]].tobytes() + b"\n")
     for file, path in zip(files, paths, strict=True):
         file.close()
         pysam.tabix_index(str(path), preset="vcf", force=True)
     where = {int(person): name for name, part in zip(names, parts, strict=True) for person in part}
     rows = [f"{samples[person]}\t{population[person]}\t{where[person]}" for person in range(people)]
     (folder / "people.tsv").write_text("\n".join(["sample\tpop\tpart", *rows]) + "\n", encoding="utf-8")
+    if options.twice:
+        known = [
+            f"{samples[twice.people[number]]}\t{again[number]}\t{name}"
+            for name, second in zip(names, twice.parts, strict=True)
+            for number in second
+        ]
+        (folder / "twice.tsv").write_text("\n".join(["sample\tagain\tpart", *known]) + "\n", encoding="utf-8")
     print(
         f"simulated {people} people at {nodes} nodes and a panel, {len(records)} sites "
         f"({kept} with panel MAF >= {MIN_MAF:g})"
@@ -173,13 +213,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--nodes", type=int, default=5, help="institutions")
     parser.add_argument("--panel", type=int, default=500, help="people in the public panel")
     parser.add_argument("--sites", type=int, default=2000, help="least number of sites with panel MAF >= 1 %%")
+    parser.add_argument("--twice", type=int, default=0, help="of them, people who are at two institutions")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     if options.nodes < 1 or options.panel < 1 or options.people < options.panel + options.nodes or options.sites < 1:
         parser.error("needs at least one node, a panel, a site, and a person for every node beside the panel")
+    if not 0 <= options.twice <= options.people - options.panel or (options.twice and options.nodes < 2):
+        parser.error("needs two nodes, and as many people at them, for people who are at two")
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".simulate.", dir=options.out) as staged:
-        simulate(options.people, options.nodes, options.panel, options.sites, options.seed, Path(staged))
+        simulate(options, Path(staged))
         for file in sorted(Path(staged).iterdir()):
             os.replace(file, options.out / file.name)
     return 0

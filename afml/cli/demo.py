@@ -12,7 +12,8 @@ from afml.evaluation.details import read_details
 from afml.evaluation.report import read_json
 from afml.evaluation.terminal import print_report
 from afml.masking.settings import MOST_TRAITS
-from afml.trial.demo import Demo, DemoSettings, Genomes, Rounds, Traits
+from afml.trial.demo import Demo
+from afml.trial.settings import SIMULATED_PEOPLE, DemoSettings, Genomes, Rounds, Traits
 
 _PATH = click.Path(path_type=Path)
 _COUNT = click.IntRange(1)
@@ -25,6 +26,10 @@ _COUNT = click.IntRange(1)
 @click.option(
     "--cohorts", type=_PATH, default=None, help="Folder that tools/simulate_biobank.py filled: its genotypes instead."
 )
+@click.option(
+    "--simulated-people", type=_COUNT, default=SIMULATED_PEOPLE, show_default=True,
+    help="People to simulate where none of these is given.",
+)  # fmt: skip
 @click.option("--nodes", default=5, show_default=True)
 @click.option("--panel-people", type=_COUNT, default=500, show_default=True, help="People of the public panel.")
 @click.option("--sites", type=_COUNT, default=1024, show_default=True)
@@ -64,6 +69,10 @@ _COUNT = click.IntRange(1)
 @click.option("--noise", type=click.Choice(["distributed", "local"]), default="distributed", show_default=True)
 @click.option("--exact-noise", is_flag=True, help="Noise that is proven, as with `afml configure`.")
 @click.option("--verified-sums", is_flag=True, help="Nodes verify every sum, as with `afml configure`.")
+@click.option(
+    "--overlap", is_flag=True,
+    help="Look for people at two institutions before the run, as with `afml overlap`, and leave them out at one.",
+)  # fmt: skip
 @click.option("--seed", default=1, show_default=True, help="Of data and attacks; of all with --simulation.")
 @click.option(
     "--simulation",
@@ -71,22 +80,23 @@ _COUNT = click.IntRange(1)
     help="Seed noise, held-out people and column order, too: the same figures each time, and no protection.",
 )
 def demo(
-    out: Path, vcf: Path | None, people: Path | None, cohorts: Path | None, nodes: int, panel_people: int, sites: int,
-    rounds: int, game_rounds: int, game_steps: int, ple: float, causal: int, phenotypes: int, quantitative: int,
-    covariates: bool, patterns: int | None, heritability: float, fill: str, noise: str, exact_noise: bool,
-    verified_sums: bool, seed: int, simulation: bool,
+    out: Path, vcf: Path | None, people: Path | None, cohorts: Path | None, simulated_people: int, nodes: int,
+    panel_people: int, sites: int, rounds: int, game_rounds: int, game_steps: int, ple: float, causal: int,
+    phenotypes: int, quantitative: int, covariates: bool, patterns: int | None, heritability: float, fill: str,
+    noise: str, exact_noise: bool, verified_sums: bool, overlap: bool, seed: int, simulation: bool,
 ) -> None:  # fmt: skip
     """Run five institutions and an aggregator end to end and write the report."""
     trust = (*(["--verified-sums"] if verified_sums else ()), *(["--exact-noise"] if exact_noise else ()))
     settings = DemoSettings(
         out=out,
-        genomes=Genomes(vcf, people, panel_people, nodes, sites, cohorts),
+        genomes=Genomes(vcf, people, panel_people, nodes, sites, cohorts, simulated_people),
         traits=Traits(phenotypes, quantitative, causal, heritability, covariates),
         rounds=Rounds(rounds, game_rounds, game_steps, ple, noise, trust),
         seed=seed,
         simulation=simulation,
         fill=fill,
         patterns=patterns,
+        overlap=overlap,
     )
     made = Demo(settings)
     if simulation:

@@ -172,6 +172,14 @@ class AttributeRow(Section):
         return self.accuracy - self.base_rate
 
 
+class OverlapSection(Section):
+    """What was done before training about people who are enrolled at two institutions (`afml overlap`)."""
+
+    queries: int = Field(ge=1, description="runs in which they asked each other")
+    found: int = Field(ge=0, description="records whose person another institution has enrolled too, and keeps")
+    left_out: int = Field(ge=0, description="of these, records that are among an institution's data no more")
+
+
 class Samples(Section):
     """What of a large release was looked at by a random sample, and how large it was."""
 
@@ -215,6 +223,9 @@ class Report(Section):
         default=(), exclude_if=lambda rows: not rows, description="classes that were declared, or asked about"
     )
     phenotype: PhenotypeSection
+    overlap: OverlapSection | None = Field(
+        default=None, exclude_if=lambda found: found is None, description="absent where nobody asked"
+    )
     sampled: Samples | None = Field(
         default=None, exclude_if=lambda found: found is None, description="absent where everybody was looked at"
     )

@@ -48,7 +48,16 @@ def summary(report: Report, method: str) -> list[tuple[str, str]]:
         ("patterns, entropy", f"{release.patterns}, {release.entropy_bits:.2f} bits"),
         ("retained genotypes", percent(release.retained_fraction)),
         ("PLE of the model", ple),
+        *_overlap(report),
     ]
+
+
+def _overlap(report: Report) -> list[tuple[str, str]]:
+    found = report.overlap
+    if found is None:
+        return []
+    what = "enrolled here and elsewhere" if report.scope == "own" else "enrolled at two institutions"
+    return [(what, f"{found.found} found before training, {found.left_out} of them left out; outside epsilon")]
 
 
 def _utility(release: ReleaseSection) -> list[tuple[str, str]]:

@@ -49,6 +49,7 @@ from afml.release.table import Decoder
 from afml.trial.attributes import attributes_of
 from afml.trial.auditing import details_of, subject_of
 from afml.trial.bench import labels_of
+from afml.trial.overlap import overlap_of
 from afml.trial.parties import Traffic
 from afml.trial.provenance import about, versions
 from afml.trial.served import names_of, served
@@ -172,6 +173,7 @@ def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
         traits=trait_rows(found.details),
         attributes=found.attributes,
         phenotype=_phenotype(trial.about),
+        overlap=overlap_of(trial.spaces),
         sampled=found.sampled,
         seconds=seconds,
         versions=versions(),

@@ -4,166 +4,24 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from afml.core.config import canonical_json
-from afml.core.errors import ConfigError, InputError
+from afml.core.errors import InputError
 from afml.core.files import require_file, write_bytes
-from afml.core.progress import Event, step, text_of
+from afml.core.progress import Event, console, step, text_of
 from afml.evaluation.report import read_json, write_json
-from afml.genomics.partition import Parts, check_split
-from afml.masking.settings import MOST_TRAITS
 from afml.trial.memory import PeakMemory
-from afml.trial.parties import Parties
+from afml.trial.parties import Options, Parties
 from afml.trial.processes import Team
+from afml.trial.settings import DemoSettings
 
 NAME = "demo"  # of the consortium and of its run
 MARK = ".afml-demo"
-SIMULATED_PEOPLE = 2500
 PATIENCE_S = 3600
+TWICE = 20
+"""Simulated people who are planted at two institutions each, where these are looked for."""
 _SIMULATOR = Path(__file__).parents[2] / "tools" / "simulate_cohorts.py"
-
-
-@dataclass(frozen=True)
-class Genomes:
-    """Whose genotypes the demo is about.
-
-    Attributes:
-        vcf: Real genotypes to split; simulated ones without it.
-        people: Table of the people in `vcf`; both or neither.
-        cohorts: Folder of simulated ones that are there already (`tools/simulate_biobank.py`), instead.
-        panel_people: People of the public panel.
-        nodes: Institutions that the others are dealt out to.
-        sites: Most common sites that the run is about.
-    """
-
-    vcf: Path | None
-    people: Path | None
-    panel_people: int
-    nodes: int
-    sites: int
-    cohorts: Path | None = None
-
-    def check(self) -> None:
-        """Refuse what cannot be dealt out.
-
-        Raises:
-            InputError: A file is missing, is not what it should be, or holds too few people.
-            ConfigError: Too few nodes to share noise.
-        """
-        if (self.vcf is None) != (self.people is None):
-            raise InputError("--vcf and --panel go together", where="demo", cure="give both, or neither to simulate")
-        if self.nodes < 3:
-            raise ConfigError(f"{self.nodes} nodes cannot share noise", where="--nodes", cure="use 3 or more")
-        if self.cohorts is not None:
-            self._check_cohorts(self.cohorts)
-        elif self.vcf and self.people:
-            require_file(self.vcf, "VCF", "correct VCF=")
-            require_file(self.people, "people table", "correct PANEL=")
-            check_split(self.vcf, self.people, Parts(self.nodes, self.panel_people))
-        else:
-            where = "simulated cohort"
-            Parts(self.nodes, self.panel_people).require_people(SIMULATED_PEOPLE, where)
-
-    def _check_cohorts(self, folder: Path) -> None:
-        if self.vcf is not None:
-            raise InputError("give one of them", where="--vcf and --cohorts")
-        cure = "make it with tools/simulate_biobank.py, or correct --nodes"
-        for name in (*(f"node-{number}.bed" for number in range(1, self.nodes + 1)), "panel.vcf.gz", "people.tsv"):
-            require_file(folder / name, "simulated cohort", cure)
-
-    def calls(self, part: int | str, split: Path) -> Path:
-        """The file of the panel ("panel") or of an institution (its number), `split` being where parts are made."""
-        if self.cohorts is not None and isinstance(part, int):
-            return self.cohorts / f"node-{part}.bed"
-        return (self.cohorts or split) / (f"node-{part}.vcf.gz" if isinstance(part, int) else f"{part}.vcf.gz")
-
-
-@dataclass(frozen=True)
-class Traits:
-    """What is simulated of these people.
-
-    Attributes:
-        binary, quantitative: Traits in one release.
-        causal: Causal sites of each.
-        heritability: Of each.
-        covariates: Whether sex and age cause a part of each, too.
-    """
-
-    binary: int
-    quantitative: int
-    causal: int
-    heritability: float
-    covariates: bool = False
-
-    @property
-    def default(self) -> bool:
-        """Whether it is the one phenotype of a run that declares none."""
-        return (self.binary, self.quantitative, self.covariates) == (1, 0, False)
-
-    def check(self) -> None:
-        """Refuse what no release can serve.
-
-        Raises:
-            ConfigError: No trait, or too many.
-        """
-        if not 1 <= self.binary + self.quantitative <= MOST_TRAITS:
-            raise ConfigError(
-                f"a release cannot serve {self.binary + self.quantitative} phenotypes",
-                where="--phenotypes and --quantitative", cure=f"ask for 1 to {MOST_TRAITS} in all",
-            )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Rounds:
-    """How the run is trained.
-
-    Attributes:
-        risk: Private rounds of the risk model.
-        game: Private rounds of masker and identifier.
-        game_steps: Steps of the game on the panel.
-        ple: Target PLE of the whole plan, in sigma.
-        noise: "distributed" or "local".
-        trust: Options of `afml configure` that trust less.
-    """
-
-    risk: int
-    game: int
-    game_steps: int
-    ple: float
-    noise: str
-    trust: tuple[str, ...] = ()
-
-    @property
-    def total(self) -> int:
-        """Rounds of the run."""
-        return self.risk + self.game
-
-
-@dataclass(frozen=True)
-class DemoSettings:
-    """A demo.
-
-    Attributes:
-        out: Its folder.
-        genomes: Whose genotypes.
-        traits: What is simulated of them.
-        rounds: How the run is trained.
-        seed: Of data and attacks.
-        simulation: Noise, held-out people and column order come from the seed, too: nobody is protected.
-        fill: What a masked genotype shows: "missing" or "major".
-        patterns: Release patterns at most; None for as many as `afml configure` chooses.
-    """
-
-    out: Path
-    genomes: Genomes
-    traits: Traits
-    rounds: Rounds
-    seed: int
-    simulation: bool
-    fill: str = "missing"
-    patterns: int | None = None
 
 
 class Demo:
@@ -200,6 +58,8 @@ class Demo:
             self._make_data(team)
             self._make_traits(team)
             self._prepare(consortium)
+            if self._settings.overlap:
+                self._leave_out(Parties(team, out, nodes, run=out / "overlap"))
             self._train(consortium)
             for name, taken in (("audit", consortium.verify), ("release", consortium.mask)):
                 with step(name, seconds=self._seconds):
@@ -224,8 +84,10 @@ class Demo:
                 return
             running.note("simulating an out-of-Africa cohort with msprime")
             require_file(_SIMULATOR, "simulator", "run the demo from a checkout, or give --vcf and --panel")
-            sizes = ("--people", SIMULATED_PEOPLE, "--panel", genomes.panel_people, "--sites", max(2000, genomes.sites))
-            command = [sys.executable, _SIMULATOR, *sizes, *shared]
+            sites = max(2000, genomes.sites)
+            sizes = ("--people", genomes.simulated, "--panel", genomes.panel_people, "--sites", sites)
+            planted = ("--twice", TWICE) if self._settings.overlap else ()
+            command = [sys.executable, _SIMULATOR, *sizes, *planted, *shared]
             team.wait([team.start_command("simulate", list(map(str, command)))])
 
     def _make_traits(self, team: Team) -> None:
@@ -241,16 +103,32 @@ class Demo:
 
     def _prepare(self, consortium: Parties) -> None:
         with step("provision", seconds=self._seconds):
-            consortium.provision(NAME, self._settings.rounds.ple)
+            consortium.provision(NAME, self._settings.rounds.ple, overlap=self._settings.overlap)
         with step("prepare", seconds=self._seconds):
-            own = [("--vcf", self._vcf(n)) for n in consortium.nodes]
-            shared = (
-                "--panel-vcf", self._vcf("panel"), "--phenotypes", self._data / "phenotypes.tsv",
-                "--sites", self._settings.genomes.sites, *self._seeded,
-            )  # fmt: skip
-            consortium.prepare(own, shared)
+            consortium.prepare([("--vcf", self._vcf(n)) for n in consortium.nodes], self._shared)
 
-    def _train(self, consortium: Parties) -> None:
+    @property
+    def _shared(self) -> Options:
+        """What all institutions say to `afml prepare`."""
+        return (
+            "--panel-vcf", self._vcf("panel"), "--phenotypes", self._data / "phenotypes.tsv",
+            "--sites", self._settings.genomes.sites, *self._seeded,
+        )  # fmt: skip
+
+    def _leave_out(self, asking: Parties) -> None:
+        """Sign a run for the query alone; who is to leave somebody out prepares again, and has a new card."""
+        self._configure(asking, f"{NAME}-overlap")
+        with step("overlap", seconds=self._seconds):
+            lists = asking.find_overlap()
+            asking.prepare([("--vcf", self._vcf(n), "--without", lists[n]) for n in asking.nodes], self._shared)
+        left_out = sum(len(names.read_text().splitlines()) for names in lists.values())
+        planted = self._data / "twice.tsv"
+        told = f"overlap: {left_out} records are left out, of people whom another institution enrols and keeps"
+        if planted.exists():
+            told += f"; {len(planted.read_text().splitlines()) - 1} people were made to be at two"
+        console.print(f"{told}. Nobody asks about held-out people")
+
+    def _configure(self, consortium: Parties, name: str) -> None:
         rounds = self._settings.rounds
         patterns = () if self._settings.patterns is None else ("--patterns", self._settings.patterns)
         # Many people take minutes to load where all institutions share one machine.
@@ -258,10 +136,14 @@ class Demo:
         declared = () if self._settings.traits.default else ("--risk", self._data / "phenotypes.risk.json")
         with step("configure", seconds=self._seconds):
             consortium.configure([
-                "--run", NAME, "--ple", rounds.ple, "--rounds", rounds.risk, "--game-rounds", rounds.game,
+                "--run", name, "--ple", rounds.ple, "--rounds", rounds.risk, "--game-rounds", rounds.game,
                 "--game-steps", rounds.game_steps, "--noise", rounds.noise,
                 "--fill", self._settings.fill, *patterns, *patience, *declared, *self._seeded, *rounds.trust,
             ])  # fmt: skip
+
+    def _train(self, consortium: Parties) -> None:
+        rounds = self._settings.rounds
+        self._configure(consortium, NAME)
         with step("federate", total=rounds.total, seconds=self._seconds) as running:
 
             def tell(event: Event) -> None:

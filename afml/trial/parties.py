@@ -6,6 +6,7 @@ root/
   node-N/           work folder of node N
   run.json          the signed run
   aggregator/       the aggregator's data: transcript.jsonl, summary.json
+  overlap/          the same two of the run about which people at two institutions were looked for
   logs/             what every process said: NAME.log, and its events: NAME.events
 """
 
@@ -26,7 +27,8 @@ from afml.core.files import require_file
 from afml.core.progress import EventReader, Tell, untold
 from afml.trial.processes import Child, Team, free_port
 from node import policyfile
-from node.policy import Lifetime
+from node.overlap import WITHOUT, queries
+from node.policy import Lifetime, OverlapRules
 from node.workspace import Workspace
 
 Options = Sequence[object]
@@ -102,13 +104,14 @@ class Parties:
         """Work folder of a node."""
         return Workspace(self.root / f"node-{node}")
 
-    def provision(self, name: str, lifetime: float | None = None) -> None:
+    def provision(self, name: str, lifetime: float | None = None, *, overlap: bool = False) -> None:
         """Every party makes its own keys, the coordinator answers, they install the answers and write their policies.
 
         Args:
             name: Of the consortium.
             lifetime: What each institution lets one of its people spend over all runs, in sigma, or what `afml policy
                 init` proposes where that is more; None: next to no limit, for runs that measure something else.
+            overlap: Whether all sites allow the others to look for people whom they have enrolled too.
         """
         answers = self.root / "answers"
         parties = [*(f"node-{n}" for n in self.nodes), "aggregator"]
@@ -122,6 +125,8 @@ class Parties:
             roster = load_roster(self.kit(f"node-{n}"))
             limit = {} if lifetime is None else {"ple_sigma": max(lifetime, Lifetime().ple_sigma)}
             policy = policyfile.trial_policy(roster, **limit)
+            if overlap:
+                policy = policy.model_copy(update={"overlap": OverlapRules(allowed=True)})
             policyfile.init(self.kit(f"node-{n}"), policy, roster)
 
     def prepare(self, own: Sequence[Options], shared: Options) -> None:
@@ -140,6 +145,27 @@ class Parties:
             "--out", self.run_file, *options,
         ])  # fmt: skip
         return RunConfig.load(self.run_file)
+
+    def find_overlap(self) -> dict[int, Path]:
+        """Serve the run for the query alone, and ask at every node; node -> list of the people whom it is to leave out.
+
+        Raises:
+            ChildFailed: A node cannot ask or answer, or the aggregator has ended.
+        """
+        address = f"127.0.0.1:{free_port()}"
+        run = RunConfig.load(self.run_file)
+        at = ["--kit", self.kit("aggregator"), "--run", self.run_file, "--data", self.aggregator, "--listen", address]
+        serving = self._team.start("overlap-aggregator", ["aggregator", *at])
+        asking = [
+            self._team.start(f"overlap-{n}", [
+                "overlap", "--kit", self.kit(f"node-{n}"), "--work", self.work(n).root, "--run", self.run_file,
+                "--aggregator", address,
+            ])
+            for n in self.nodes
+        ]  # fmt: skip
+        self._team.wait(asking, beside=serving)
+        self._team.end([serving])
+        return {n: queries(self.work(n)) / run.run / WITHOUT for n in self.nodes}
 
     def train(self, tell: Tell = untold) -> None:
         """Serve the run and take part at every node, until all have ended.

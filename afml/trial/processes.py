@@ -90,8 +90,15 @@ class Team:
         """Process ids of the children that have not ended, by name."""
         return {child.name: child.process.pid for child in list(self._children) if child.process.returncode is None}
 
-    def wait(self, children: Sequence[Child], *, tick: Callable[[], None] = lambda: None) -> None:
+    def wait(
+        self, children: Sequence[Child], *, tick: Callable[[], None] = lambda: None, beside: Child | None = None
+    ) -> None:
         """Wait for these children; the first that fails ends the wait.
+
+        Args:
+            children: All of them.
+            tick: Called meanwhile.
+            beside: One that they need: it ends the wait if it ends.
 
         Raises:
             ChildFailed: Names the child, its complaint and its log.
@@ -105,6 +112,8 @@ class Team:
                 waiting.remove(child)
                 if code != 0:
                     raise ChildFailed(self._first_cause(child))
+            if waiting and beside is not None and beside.process.poll() is not None:
+                raise ChildFailed(self._first_cause(beside))
             tick()
             time.sleep(0.1)
 
@@ -123,8 +132,12 @@ class Team:
         self.wait(running)
 
     def stop(self) -> None:
-        """End every child still running: politely, then not."""
-        alive = [c for c in self._children if c.process.poll() is None]
+        """End every child still running."""
+        self.end(self._children)
+
+    def end(self, children: Sequence[Child]) -> None:
+        """End those of these children that still run: politely, then not."""
+        alive = [c for c in children if c.process.poll() is None]
         for child in alive:
             child.process.terminate()
         deadline = time.monotonic() + _GRACE_S

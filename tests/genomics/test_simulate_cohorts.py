@@ -69,6 +69,27 @@ def test_the_same_seed_gives_the_same_bytes(cohorts: Path, tmp_path: Path) -> No
     assert (tmp_path / "node-1.vcf.gz").read_bytes() == (cohorts / "node-1.vcf.gz").read_bytes()
 
 
+def test_people_who_are_at_two_institutions_are_read_again_at_the_next_one(cohorts: Path, tmp_path: Path) -> None:
+    options = ("--people", "300", "--nodes", "2", "--panel", "100", "--sites", "400", "--seed", "3")
+    done = run(tmp_path, *options, "--twice", "5")
+    assert done.returncode == 0, done.stderr
+    header, pairs = read_people(tmp_path / "twice.tsv")
+    assert header == ["sample", "again", "part"]
+    assert [row[2] for row in pairs.values()] == ["node-1"] * 2 + ["node-2"] * 3
+    people = read_people(tmp_path / "people.tsv")[1]
+    assert all(people[name][2] == {"node-1": "node-2", "node-2": "node-1"}[row[2]] for name, row in pairs.items())
+    assert (tmp_path / "people.tsv").read_bytes() == (cohorts / "people.tsv").read_bytes()
+    panel = build_site_panel(tmp_path / "panel.vcf.gz", SiteChoice(400))
+    calls: dict[str, np.ndarray] = {}
+    for node in (1, 2):
+        store = build_store(tmp_path / f"node-{node}.vcf.gz", panel, tmp_path / f"store-{node}")
+        calls |= dict(zip(store.samples, store.dosage(), strict=True))
+        alone = build_store(cohorts / f"node-{node}.vcf.gz", panel, tmp_path / f"alone-{node}")
+        assert np.array_equal(alone.dosage(), store.dosage()[: len(alone)]), "everybody else is as without them"
+    wrong = [float((calls[name] != calls[row[1]]).mean()) for name, row in pairs.items()]
+    assert 0.003 < np.mean(wrong) < 0.02
+
+
 def test_impossible_options_are_one_line(tmp_path: Path) -> None:
     pytest.importorskip("msprime", reason="the optional extra 'simulate' is not installed")
     done = run(tmp_path / "out", "--people", "10", "--panel", "10")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from afml.core.errors import AfmlError, ConfigError, InputError
-from afml.trial.demo import MARK, Demo, DemoSettings, Genomes, Rounds, Traits
+from afml.trial.demo import MARK, Demo
+from afml.trial.settings import DemoSettings, Genomes, Rounds, Traits
 
 GENOMES = Genomes(vcf=None, people=None, panel_people=100, nodes=3, sites=120)
 TRAITS = Traits(binary=1, quantitative=0, causal=5, heritability=0.5)

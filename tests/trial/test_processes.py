@@ -77,6 +77,18 @@ def test_a_child_that_ignores_a_polite_word_is_killed(logs: Path) -> None:
     assert child.process.returncode == -9
 
 
+def test_one_that_others_need_ends_the_wait_for_them_and_can_be_ended_alone(logs: Path) -> None:
+    with Team(logs) as team:
+        needed, other = team.start_command("needed", run(ends_with(0, "gone"))), team.start_command("other", run(WAITS))
+        with pytest.raises(ChildFailed, match="needed: "):
+            team.wait([other], beside=needed)
+        team.end([other])
+        assert other.process.poll() is not None
+        served = team.start_command("served", run(WAITS))
+        team.wait([team.start_command("one", run("print('said')"))], beside=served)
+        assert list(team.running()) == ["served"]
+
+
 def test_jobs_run_a_few_at_a_time(logs: Path, tmp_path: Path) -> None:
     """Each job leaves a mark while it runs, and counts the marks that it sees."""
     code = (
