@@ -28,6 +28,7 @@ class Fault(StrEnum):
     DISK_FULL = "disk full"
     CLOCK_JUMP = "clock jump"  # of the wall clock, days; of the aggregator's, also a sleep of the whole machine
     SLOW = "slow"  # a node computes for longer than a deadline
+    TWIN = "twin"  # a second process of a node, on a copy of its work folder: beside the first one, or before it
     RESTORE = "restore from backup"  # the aggregator's folder as it was when it last stopped, nothing published since
 
 
@@ -40,6 +41,7 @@ OF_MACHINES = (
     Fault.DISK_FULL,
     Fault.CLOCK_JUMP,
     Fault.SLOW,
+    Fault.TWIN,
     Fault.RESTORE,
 )
 

@@ -19,7 +19,7 @@ from afml.training.model import load_model
 from afml.training.step import apply_total
 from afml.wire import federation_pb2 as wire
 from crypto.public.signing import public_bytes
-from tests.simulate.actors import Killed
+from tests.simulate.actors import Killed, current
 from tests.simulate.setting import RESERVE, fault_free, fields, told, weight
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ class Watch:
 
     def spends(self, node: int) -> dict[tuple[int, int], tuple[int, ...]]:
         """(round, attempt) -> cohort of what a node's ledger holds, read beside the product."""
-        path = self._world.nodes[node].work.ledger / "ledger.db"
+        institution, here = self._world.nodes[node], current()
+        work = institution.work if here is None else institution.folder_of(here.process)
+        path = work.ledger / "ledger.db"
         if not path.exists():
             return {}
         with contextlib.closing(sqlite3.connect(path)) as ledger:

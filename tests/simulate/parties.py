@@ -12,14 +12,16 @@ import contextlib
 import contextvars
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
 from afml.consortium.stage import Stage
-from afml.core.errors import AfmlError
+from afml.core.errors import AfmlError, Outdated
 from afml.core.files import hold_alone
 from aggregator.engine import Engine
 from aggregator.orders import Orders
@@ -33,6 +35,7 @@ from aggregator.timekeeping import keep_time
 from aggregator.transcript import Transcript
 from aggregator.watchers import Watchers
 from node.journal import progress
+from node.keys import SHARED
 from node.take_part import Part, Taken, take_part
 from node.workspace import Workspace
 from tests.simulate.actors import Event, Process
@@ -69,7 +72,9 @@ class Institution:
 
     Attributes:
         taken: What came of it.
+        work: The folder that is used.
         process: The one that runs now.
+        twins: Processes on copies of the folder, and these.
         starts: How often it was started.
         errors: What ended its processes.
         slow_s: How long its next update takes.
@@ -77,6 +82,8 @@ class Institution:
 
     def __init__(self, consortium: Consortium, node: int, root: Path, run_file: Path, loop: Any) -> None:
         self.node, self.work, self._loop = node, Workspace(root / f"work-{node}"), loop
+        self.twins: dict[Process, Workspace] = {}
+        self._others: list[Workspace] = []
         self._consortium, self._run_file = consortium, run_file
         for path in (self.work.data, self.work.root):
             path.mkdir(parents=True, exist_ok=True)
@@ -89,6 +96,7 @@ class Institution:
         self.starts, self.slow_s, self.full = 0, 0.0, False
         self.ahead_s = self.furthest_s = 0.0
         self.errors: list[BaseException] = []
+        self._ended_by: BaseException | None = None
         self.gone_until = 0.0
 
     @property
@@ -108,7 +116,7 @@ class Institution:
     @property
     def late(self) -> bool:
         """Whether the run began without it."""
-        return bool(self.errors) and _LATE in str(self.errors[-1])
+        return _LATE in str(self._ended_by)
 
     async def live(self, down_s: Callable[[], float]) -> None:
         """Until it is done; `down_s`: seconds until it is started again."""
@@ -116,12 +124,49 @@ class Institution:
             self.starts += 1
             self.stop = Event()
             self.process = Process(self._loop, self._failed)
-            actor = self.process.spawn(self._main)
+            actor = self.process.spawn(partial(self._main, self.work, self.stop))
             assert actor.task is not None
             await asyncio.wait([actor.task])
             self.process.kill()
             if not self.done:
+                if self._others and isinstance(self._ended_by, Outdated):
+                    # What the operator is told to do: go on with the newer folder.
+                    self._others.append(self.work)
+                    self.work = self._others.pop(0)
                 await asyncio.sleep(max(down_s(), self.gone_until - self._loop.time()))
+
+    def clone(self) -> Workspace | None:
+        """A copy of the folder as it is now; None before what peers are shown of its ledger, or the key of the run."""
+        if not (self.work.run(self.run.run) / f"{SHARED}.key").exists() or not self.reserved():
+            return None
+        copy = Workspace(self.work.root.with_name(f"work-{self.node}-{self.starts}-{len(self._others)}"))
+        shutil.copytree(self.work.root, copy.root)
+        self._others.append(copy)
+        return copy
+
+    async def twin(self, work: Workspace, seconds: float) -> None:
+        """Another process on a copy, for so long at most."""
+        process = Process(self._loop, self._failed)
+        self.twins[process] = work
+        actor = process.spawn(partial(self._main, work, Event()))
+        assert actor.task is not None
+        await asyncio.wait([actor.task], timeout=seconds)
+        process.kill()
+
+    def folder_of(self, process: Process) -> Workspace:
+        """The folder that one of its processes works in."""
+        return self.twins.get(process, self.work)
+
+    def reserved(self) -> bool:
+        """Whether its ledger holds the reservation of the run, read beside the product."""
+        path = self.work.ledger / "ledger.db"
+        if not path.exists():
+            return False
+        with contextlib.closing(sqlite3.connect(path)) as ledger:
+            try:
+                return ledger.execute("SELECT 1 FROM entries WHERE kind = 'reservation'").fetchone() is not None
+            except sqlite3.OperationalError:  # it has no tables yet
+                return False
 
     def fill(self, full: bool) -> None:
         """Its disk has no space, or has again."""
@@ -132,13 +177,23 @@ class Institution:
         if self.process is not None and not self.process.dead:
             self.process.kill()
 
-    def _main(self) -> None:
-        part = Part(self._consortium.kit(self.node), self.work.root, self._run_file, "aggregator:1",
-                    simulation=True, stop=self.stop)  # type: ignore[arg-type]  # fmt: skip
+    def kill_all(self) -> None:
+        """Power off, twins as well; from the loop."""
+        self.kill()
+        for process in self.twins:
+            if not process.dead:
+                process.kill()
+
+    def _main(self, work: Workspace, stop: Event) -> None:
+        part = Part(self._consortium.kit(self.node), work.root, self._run_file, "aggregator:1",
+                    simulation=True, stop=stop)  # type: ignore[arg-type]  # fmt: skip
         try:
             self.taken = take_part(self.kit, part)
+            self.work = work
         except (AfmlError, OSError) as error:
             self.errors.append(error)
+            if work is self.work:
+                self._ended_by = error
 
     def _failed(self, error: BaseException) -> None:
         self.errors.append(error)

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from afml.consortium.reasons import Cause, Reason
+from afml.core.errors import Outdated
 from afml.wire import federation_pb2 as wire
 from aggregator.moves import Moves
 from aggregator.scheme import Scheme
@@ -28,6 +29,8 @@ from tests.simulate.world import World
 SCHEDULES = int(os.environ.get("AFML_SCHEDULES", "12"))
 BLOCK = 12
 """Schedules of one test: what several workers share."""
+TWINS, FORKED = 57, 80
+"""Schedules with a twin; without nonces, the second one's ledgers fork."""
 ONE = os.environ.get("AFML_SCHEDULE")
 
 
@@ -101,6 +104,18 @@ def test_schedules_draw_every_kind_of_fault(consortium: Consortium) -> None:
     assert set(drawn) == set(Fault)
 
 
+def test_a_twin_is_refused_and_whichever_folder_is_newer_goes_on(consortium: Consortium) -> None:
+    """Of this schedule: one that is refused beside its original, and then takes its place and leaves it behind."""
+    world = play(consortium, TWINS)
+    told = "\n".join(world.trace)
+    assert "a twin of node 1 begins" in told
+    assert "twin refused" in told
+    node = world.nodes[1]
+    assert [type(error) for error in node.errors] == [Outdated]
+    assert node.taken is not None
+    assert node.work.root.name != "work-1", "its operator has gone on with the copy"
+
+
 def _fails_below_quorum(moves: Moves) -> None:
     if len(moves._membership.awaited()) < moves._config.quorum:
         moves.fail(Cause(reason=Reason.TOO_FEW_LEFT))
@@ -125,9 +140,18 @@ def _twice(scheme: Scheme, adder: Any = Scheme.adder) -> Any:
     return _Twice(adder(scheme))
 
 
+class _Constant:
+    """What draws nothing."""
+
+    @staticmethod
+    def token_bytes(size: int) -> bytes:
+        return bytes(size)
+
+
 BROKEN: dict[str, tuple[str, Any, str]] = {
     "a run fails below quorum": ("aggregator.moves.Moves._pause_if_hopeless", _fails_below_quorum, "the run failed"),
     "an update is added twice": ("aggregator.scheme.Scheme.adder", _twice, "left a run that could go on"),
+    "processes of a node have one nonce": ("afml.consortium.lease.secrets", _Constant, "others hold another history"),
 }
 """Where the product is broken, how, and what the invariants say."""
 
@@ -137,7 +161,7 @@ def test_what_would_break_a_run_is_seen(consortium: Consortium, name: str, monke
     """The product broken on purpose, in one way: some schedule among a few says so."""
     place, broken, said = BROKEN[name]
     monkeypatch.setattr(place, broken)
-    for seed in range(12):
+    for seed in (*range(12), FORKED):
         try:
             play(consortium, seed)
         except AssertionError as error:

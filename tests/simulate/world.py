@@ -54,6 +54,7 @@ class World:
         self.watch = Watch(self)
         self.network.sent = self.watch.sent
         self._writes_left: dict[object, int] = {}
+        self._twins: list[asyncio.Task[None]] = []
 
     def play(self) -> None:
         """From the first start to the end, and all that must hold of it.
@@ -83,7 +84,7 @@ class World:
         await asyncio.gather(faults, whole, serving, return_exceptions=True)
         self.aggregator.kill()
         for node in self.nodes.values():
-            node.kill()
+            node.kill_all()
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()
@@ -129,10 +130,22 @@ class World:
                 victim.slept_s += plan.seconds(0, 3 * DEADLINE_S)
         elif fault is Fault.SLOW and isinstance(victim, Institution):
             victim.slow_s = plan.seconds(0, 3 * DEADLINE_S)
+        elif fault is Fault.TWIN and isinstance(victim, Institution):
+            self._clone(victim)
         elif fault is Fault.RESTORE:
             self.aggregator.kill()
             if self.aggregator.restore():
                 self.say("restored")
+
+    def _clone(self, victim: Institution) -> None:
+        """A copy goes on beside its original, or the original is off for as long as the copy has a start."""
+        if (copy := victim.clone()) is None:
+            return
+        if self.plan.random.random() < 0.5:
+            victim.kill()
+            victim.gone_until = self.loop.time() + self.plan.seconds(0, 2 * DEADLINE_S)
+        self.say(f"a twin of node {victim.node} begins")
+        self._twins.append(self.loop.create_task(victim.twin(copy, self.plan.seconds(0, 8 * DEADLINE_S))))
 
     def say(self, what: str) -> None:
         """Note what happens, for whoever reads how a history failed."""
@@ -178,7 +191,8 @@ class World:
         if actor is None:
             mine = OWNER.get() if asyncio._get_running_loop() is not None else None
             return self.aggregator if mine is not None and mine is self.aggregator.process else None
-        return next(node for node in self.nodes.values() if node.process is actor.process)
+        here = actor.process
+        return next(node for node in self.nodes.values() if node.process is here or here in node.twins)
 
     def _holdings(self, work: Any, run: Any, node: int, part: Any) -> Holdings:
         nobody: Any = None
@@ -206,7 +220,8 @@ class World:
                 if self._writes_left[here] < 0:
                     del self._writes_left[here]
                     self.say(f"{_name(here)} dies at a write")
-                    here.process.kill()
+                    actor = current()
+                    (here if actor is None else actor).process.kill()
                     raise Killed
 
         return fsync
