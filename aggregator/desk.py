@@ -14,6 +14,7 @@ from afml.core.files import write_bytes
 from afml.core.logging import get_logger
 from aggregator.engine import Engine
 from aggregator.orders import Orders
+from aggregator.pruning import prune
 from aggregator.publishing import Publisher
 from aggregator.run import ServedRun
 from aggregator.service import Service
@@ -78,12 +79,20 @@ class Desk:
                 get_logger().warning("finished", run=self._run.config.run, problem=told)
 
     async def leave(self) -> Position:
-        """Let watchers read the last state, end their streams, write the summary; returns where the run stands."""
+        """Let watchers read the last state, end their streams, write the summary, remove what nobody needs any more.
+
+        Returns:
+            Where the run stands.
+
+        Raises:
+            Lost: The store is another process's by now.
+        """
         at = self._run.store.position()
         if at.stage.over:
             await asyncio.sleep(_READ_S)
         await self._watchers.close()
         self.summarise()
+        await prune(self._run, self.service.letters)
         return at
 
     async def drop(self) -> None:

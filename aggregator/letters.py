@@ -106,6 +106,20 @@ class Letters:
         for path in set(self._run.folder.letters.glob("*")) - kept:
             path.unlink(missing_ok=True)
 
+    async def clear_long(self) -> None:
+        """Remove the files of keys, public parts and points, which nobody asks for once a run is over.
+
+        Who wrote to whom stays on record, and so do short letters, by which nodes compare models and vouch for ledgers.
+
+        Raises:
+            Lost: Another process has taken the run on.
+        """
+        long = {path for path, subject in self._kept.paths().items() if is_long(subject)}
+        if await self._run.clear({path.as_posix() for path in long}.__contains__):
+            for path in long:
+                self._kept.bare(path)
+            self._opened.cache_clear()
+
     def there(self, ref: wire.LettersRef, senders: Collection[int]) -> list[int]:
         """Those of some senders whose letter is there, ascending."""
         return sorted(self._kept.senders(ref.subject).intersection(senders))
@@ -148,6 +162,8 @@ class Letters:
         assert letter is not None, "whoever opens one has seen that it is there"
         header = wire.LetterHeader.FromString(letter.header)
         leaves, places = _leaves(header), {own.recipient: index for index, own in enumerate(header.own)}
+        if header.size and letter.path is None:
+            places = {}  # its file is gone: it holds nothing for anybody
         return _Opened(header, letter.path, places, tree.root_of(leaves), tree.inclusion_proofs(leaves))
 
     def _wanted(self, header: wire.LetterHeader) -> bool:
@@ -158,8 +174,7 @@ class Letters:
         if not named or len(named) != len(set(named)):
             raise ProtocolError("a letter is to nobody, or to somebody twice")
         longest = max(len(own.body) for own in header.own)
-        long = header.subject in (RUN_KEY, PUBLIC_PART) or about_overlap(header.subject)
-        most = MAX_LETTER if long else MAX_NOTE
+        most = MAX_LETTER if is_long(header.subject) else MAX_NOTE
         if header.size > most or longest > MAX_OWN:
             limits = f"{most} bytes for all and {MAX_OWN} for each"
             raise ProtocolError(f"a letter under this subject may hold {limits}, not {header.size} and {longest}")
@@ -172,6 +187,11 @@ class Letters:
         if self._kept.sent_by(header.sender) >= LETTERS + LETTERS_PER_NODE * len(config.nodes):
             raise ProtocolError(f"node {header.sender} has sent too many letters")
         return True
+
+
+def is_long(subject: str) -> bool:
+    """Whether letters under a subject may hold more than a note."""
+    return subject in (RUN_KEY, PUBLIC_PART) or about_overlap(subject)
 
 
 def require_subject(subject: str) -> None:

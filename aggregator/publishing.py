@@ -84,7 +84,7 @@ class Publisher:
                 self._log.error("cannot be kept", round=attempt.round, problem=error.strerror or str(error))
                 await asyncio.sleep(RETRY_S)
         self.clear_uploads()
-        self._clear_passed(attempt)
+        await self._clear_passed(attempt)
         await self._watchers.notify()
 
     async def _sum(self, attempt: Attempt) -> None:
@@ -118,10 +118,10 @@ class Publisher:
         at = self._run.store.position()
         self._run.folder.clear_uploads(keep=at.attempt if at.stage in (Stage.OPEN, Stage.SUMMING) else None)
 
-    def _clear_passed(self, attempt: Attempt) -> None:
+    async def _clear_passed(self, attempt: Attempt) -> None:
         """Whoever was ready for a round has applied all sums before it: once everybody was, nobody asks for them."""
         members = self._run.store.members.all()
         if {node for node, member in members.items() if member.left is None} <= set(
             self._run.store.attempts.tokens(attempt)
         ):
-            self._run.folder.clear_sums(before=attempt.round)
+            await self._run.clear_sums(before=attempt.round)

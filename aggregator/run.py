@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError
 from afml.core.files import write_bytes
 from aggregator.scheme import Scheme
-from aggregator.store.base import Published, Store
+from aggregator.store.base import Lost, Published, Store
 from aggregator.threads import in_thread
 
 RUNS = "runs"
@@ -97,10 +98,10 @@ class Folder:
             if keep is None or folder != self.uploads(keep):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def clear_sums(self, before: int) -> None:
-        """Remove the sums of all rounds before one, and what is left of making them."""
-        for path in (self.root / "sums").glob("round-*"):
-            if int(path.name.removeprefix("round-").split("-")[0]) < before:
+    def clear(self, unwanted: Callable[[str], bool]) -> None:
+        """Remove sums and letters of these names (relative to the folder), and what is left of making them."""
+        for path in (*(self.root / "sums").glob("round-*"), *self.letters.glob("*")):
+            if unwanted(path.relative_to(self.root).as_posix()):
                 path.unlink(missing_ok=True)
 
 
@@ -137,6 +138,29 @@ class ServedRun:
         path = self.folder.sum(found.attempt)
         await self.bring_whole(path)
         return path if path.exists() else None
+
+    async def clear_sums(self, before: int) -> bool:
+        """Remove the sums of all rounds before one; as `clear`."""
+        return await self.clear(lambda name: name.startswith("sums/") and int(name.split("-")[1]) < before)
+
+    async def clear(self, unwanted: Callable[[str], bool]) -> bool:
+        """Remove sums and letters of these names, the copies first: what is there tells what has copies.
+
+        Returns:
+            Whether it is done; while a database cannot be reached everything stays, and can be removed later.
+
+        Raises:
+            Lost: Another process has taken the run on.
+        """
+        if self.store.term:
+            try:
+                await in_thread(self.store.files.aside.drop, unwanted)
+            except Lost:
+                raise
+            except OSError:
+                return False
+        self.folder.clear(unwanted)
+        return True
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder.root).as_posix()

@@ -40,8 +40,8 @@ class Service(FederationServicer):
     def __init__(self, run: ServedRun, engine: Engine, publisher: Publisher, watchers: Watchers) -> None:
         self._run, self._engine, self._watchers = run, engine, watchers
         self._publisher = publisher
-        self._uploads, self._letters = Uploads(run, engine, publisher), Letters(run)
-        self._letters.clear()
+        self._uploads, self.letters = Uploads(run, engine, publisher), Letters(run)
+        self.letters.clear()
         self._members = Membership(run.store.members, run.config, run.roster)
         self._calls, self._turns = Calls(run), Turns()
         self._told: set[int] = set()
@@ -154,7 +154,7 @@ class Service(FederationServicer):
             self._calls.require(context, header.sender)
             said = wire.RunRef(run=header.run, config_digest=header.config_digest, node=header.sender)
             self._members.require_writing(said, header.subject)
-            await self._in_time(node, self._letters.receive(header, stream))
+            await self._in_time(node, self.letters.receive(header, stream))
             self._engine.letter_came(node)
 
         await self._receive(context, Kind.LETTER, parts, work)
@@ -196,15 +196,15 @@ class Service(FederationServicer):
             return self._watchers.closing or turn.over
 
         def some() -> bool:
-            return over() or bool(self._letters.there(request, missing))
+            return over() or bool(self.letters.there(request, missing))
 
         while missing and await self._watchers.within(wait_s, some) and not over():
-            if missing - set(self._letters.there(request, missing)):
+            if missing - set(self.letters.there(request, missing)):
                 await asyncio.sleep(min(wait_s, _TOGETHER_S))  # letters come many at a time, and go so
-            there = self._letters.there(request, missing)
+            there = self.letters.there(request, missing)
             missing.difference_update(there)
-            await self._letters.bring(request, there)
-            for delivery in self._letters.deliver(request, there):
+            await self.letters.bring(request, there)
+            for delivery in self.letters.deliver(request, there):
                 yield delivery
 
     async def last_words(self) -> None:

@@ -8,6 +8,7 @@ stands.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,11 +165,14 @@ class Letters(Protocol):
     def sent_by(self, sender: int) -> int:
         """How many letters of a node are kept."""
 
-    def paths(self) -> set[Path]:
-        """Files of letters, below the run's folder."""
+    def paths(self) -> dict[Path, str]:
+        """Files of letters, below the run's folder -> their subjects."""
 
     def add(self, letter: Letter) -> None:
         """Record a letter."""
+
+    def bare(self, path: Path) -> None:
+        """Forget the file of a letter: its header stays."""
 
 
 class Orders(Protocol):
@@ -192,10 +196,7 @@ class Makers(Protocol):
 
 
 class Files(Protocol):
-    """Copies of a run's files, for a process on another machine that takes the run over. A file only grows.
-
-    A store that only who has the files can open keeps no copies.
-    """
+    """Copies of a run's files, for a process on another machine that takes the run over. A file only grows."""
 
     @property
     def aside(self) -> Files:
@@ -210,9 +211,12 @@ class Files(Protocol):
     def bring(self, name: str, path: Path) -> None:
         """Put a file there out of its copy, where none is there and a copy is."""
 
+    def drop(self, unwanted: Callable[[str], bool]) -> None:
+        """Remove the copies of files of these names."""
+
 
 class InPlace:
-    """No copies: the files stay where they are, beside the store."""
+    """No copies: the files stay where they are, beside a store that nobody else can open."""
 
     @property
     def aside(self) -> Files:
@@ -224,6 +228,9 @@ class InPlace:
 
     def bring(self, name: str, path: Path) -> None:
         """They are there."""
+
+    def drop(self, unwanted: Callable[[str], bool]) -> None:
+        """There are none."""
 
 
 class Taken(AfmlError):

@@ -47,6 +47,11 @@ class Copies:
         """Put a file there out of its copy, where none is there and a copy is."""
         _bring(self._db, name, path)
 
+    def drop(self, unwanted: Callable[[str], bool]) -> None:
+        """Remove the copies of files of these names."""
+        with transaction(self._db):
+            _drop(self._db, unwanted)
+
 
 class Aside:
     """By a session of its own, which is opened when it is first needed, and again when the server has ended it.
@@ -80,6 +85,11 @@ class Aside:
         if not path.exists():
             with self._in_term() as session:
                 _bring(session, name, path)
+
+    def drop(self, unwanted: Callable[[str], bool]) -> None:
+        """Remove the copies of files of these names. Errors as of `keep`."""
+        with self._in_term() as session:
+            _drop(session, unwanted)
 
     def close(self) -> None:
         """Close the session, and open none any more."""
@@ -132,6 +142,12 @@ def _bring(db: Connection, name: str, path: Path) -> None:
     with staged_file(path) as staged, staged.open("wb") as out:
         out.write(first)
         out.writelines(pieces)
+
+
+def _drop(db: Connection, unwanted: Callable[[str], bool]) -> None:
+    names = [name for (name,) in db.execute("SELECT DISTINCT name FROM files").fetchall()]
+    for name in filter(unwanted, names):
+        db.execute("DELETE FROM files WHERE name=?", (name,))
 
 
 def _pieces(db: Connection, name: str) -> Iterator[bytes]:

@@ -246,12 +246,16 @@ class _Letters(_Part):
     def sent_by(self, sender: int) -> int:
         return int(self._db.execute("SELECT count(*) FROM letters WHERE sender=?", (sender,)).fetchone()[0])
 
-    def paths(self) -> set[Path]:
-        return {Path(row[0]) for row in self._db.execute("SELECT path FROM letters WHERE path IS NOT NULL")}
+    def paths(self) -> dict[Path, str]:
+        rows = self._db.execute("SELECT path, subject FROM letters WHERE path IS NOT NULL")
+        return {Path(path): subject for path, subject in rows}
 
     def add(self, letter: Letter) -> None:
         row = (letter.sender, letter.subject, letter.header, str(letter.path) if letter.path else None)
         self._db.execute("INSERT INTO letters VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
+
+    def bare(self, path: Path) -> None:
+        self._db.execute("UPDATE letters SET path=NULL WHERE path=?", (str(path),))
 
 
 class _Orders(_Part):

@@ -61,6 +61,7 @@ class Watched:
     def __init__(self, consortium: Consortium) -> None:
         self.consortium = consortium
         self.secrets: dict[str, bytes] = {}
+        self._went: dict[str, bytes] = {}
         self.config = consortium.configure()
         port = free_port()
         processes = [consortium.start_aggregator(port), *(consortium.start_node(n, port) for n in NODES)]
@@ -73,7 +74,13 @@ class Watched:
         self._kits()
 
     def _look(self) -> None:
-        """Run keys exist only while the run does."""
+        """Run keys exist only while the run does, and so do sums and long letters at the aggregator."""
+        for folder in ("sums", "letters"):
+            for path in (self.consortium.data() / folder).glob("[!.]*"):
+                name = str(path.relative_to(self.consortium.root))
+                if name not in self._went:
+                    with contextlib.suppress(OSError):
+                        self._went[name] = path.read_bytes()
         for node in NODES:
             for path in (self.consortium.work(node) / "runs" / "run").glob("*.key"):
                 with contextlib.suppress(OSError):
@@ -98,11 +105,11 @@ class Watched:
                 self.secrets[f"{path.name} of {party}"] = raw
 
     def seen(self) -> dict[str, bytes]:
-        """Logs of all parties, and every byte that the aggregator keeps."""
+        """Logs of all parties, and every byte that the aggregator keeps or has kept."""
         root = self.consortium.root
         logs = {path.name: path.read_bytes() for path in root.glob("*.log")}
         files = [path for path in self.consortium.data().rglob("*") if path.is_file()]
-        return logs | {str(path.relative_to(root)): path.read_bytes() for path in files}
+        return logs | self._went | {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")

@@ -130,9 +130,8 @@ def test_after_the_end_both_sides_say_so(finished: Consortium, afml: Zygote) -> 
 
 def test_the_room_that_a_doctor_asks_for_was_enough(finished: Consortium) -> None:
     run = finished.configure(game=False, seed=None, deadline_s=600.0)
-    used = sum(path.stat().st_size for path in (finished.data() / "sums").iterdir())
-    assert 0 < used <= 2 * largest_update(run) < aggregator_bytes(run) - MARGIN
-    assert [path.name for path in (finished.data() / "sums").iterdir()] == ["round-3-1"], "the others are passed"
+    assert 2 * largest_update(run) < aggregator_bytes(run) - MARGIN
+    assert list((finished.data() / "sums").iterdir()) == [], "everybody has the model"
     assert not list(finished.work(1).glob("runs/*/outbox/*"))
 
 

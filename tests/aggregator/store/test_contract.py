@@ -164,6 +164,15 @@ def test_the_first_letter_of_a_subject_stands(store: Store) -> None:
     assert store.letters.sent_by(1) == 2
 
 
+def test_a_letter_whose_file_is_gone_is_still_on_record(store: Store) -> None:
+    store.letters.add(LETTER)
+    store.letters.add(Letter(2, "hello", b"header", Path("letters/2-ab")))
+    assert store.letters.paths() == {Path("letters/1-ab"): "run-key", Path("letters/2-ab"): "hello"}
+    store.letters.bare(Path("letters/1-ab"))
+    assert store.letters.find(1, "run-key") == Letter(1, "run-key", b"header")
+    assert store.letters.paths() == {Path("letters/2-ab"): "hello"}
+
+
 def fill(store: Store) -> None:
     store.members.add(2, b"two")
     store.members.mark_left(2, "tired")

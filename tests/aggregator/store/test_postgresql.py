@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator
@@ -12,11 +13,13 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from afml.core.errors import ConfigError, TransportError
+from aggregator.run import Folder, ServedRun
 from aggregator.store import open_store
 from aggregator.store.base import Lost, Member, Taken
 from aggregator.store.copies import PIECE
 from aggregator.store.postgresql import _SETTINGS, PostgresqlStore, conninfo
 from aggregator.store.sql import SCHEMA
+from tests.aggregator.machine import small_run
 from tests.postgres import Server
 
 DIGEST = bytes(range(32))
@@ -110,6 +113,23 @@ def test_copies_of_files_serve_another_machine(url: str, store: PostgresqlStore,
     assert (tmp_path / "there" / "sum").read_bytes() == sum_file.read_bytes()
 
 
+def test_copies_go_with_the_files_that_they_are_of(url: str, store: PostgresqlStore, tmp_path: Path) -> None:
+    """Also by another machine than the one that made them, which has no file to go by."""
+    path = tmp_path / "file"
+    path.write_bytes(b"a sum" * PIECE)
+    for name in ("sums/round-1-1", "sums/round-2-1", "letters/1-ab"):
+        store.files.keep(name, path)
+    store.close()
+    with again(url) as successor:
+        run = ServedRun(small_run(), None, None, successor, Folder(tmp_path / "there"))  # type: ignore[arg-type]
+        assert asyncio.run(run.clear_sums(before=2))
+        assert successor._db.execute("SELECT DISTINCT name FROM files ORDER BY name").fetchall() == [
+            ("letters/1-ab",), ("sums/round-2-1",),
+        ]  # fmt: skip
+        successor.files.drop(lambda name: name.startswith("letters/"))
+        assert successor._db.execute("SELECT DISTINCT name FROM files").fetchall() == [("sums/round-2-1",)]
+
+
 def test_a_copy_in_a_thread_waits_for_no_decision_and_no_decision_for_it(
     url: str, store: PostgresqlStore, tmp_path: Path
 ) -> None:
@@ -143,6 +163,8 @@ def test_who_has_been_replaced_copies_nothing(
         for what in (aside.keep, aside.bring):
             with pytest.raises(Lost, match="another process has taken the run on"):
                 what("sums/sum", path if what == aside.keep else tmp_path / "other")
+        with pytest.raises(Lost, match="another process has taken the run on"):
+            aside.drop(lambda _: True)
         assert successor._db.execute("SELECT content FROM files").fetchall() == [(b"first",)]
 
 
