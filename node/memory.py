@@ -1,9 +1,9 @@
 """What a work folder remembers of its institution's ledger: a ledger that knows less was deleted or rolled back.
 
 The ledger's own head says that its entries belong together, not that they are all. Every run leaves the
-head after its last spend beside its keys; what people decide by hand (a withdrawal, the closing of a run) leaves one
-in the kit, since nobody else hears of it before the next run. A ledger must hold all of these heads before it is used
-again, and a backup before it is put back.
+head after its last spend beside its keys; what people decide by hand (a withdrawal, a release, the closing of a run)
+leaves one in the kit, since nobody else hears of it before the next run. A ledger must hold all of these heads before
+it is used again, and a backup before it is put back.
 """
 
 from __future__ import annotations

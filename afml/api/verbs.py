@@ -82,6 +82,7 @@ def mask(
         ConfigError: A setting is wrong.
     """
     from node.guard import enter_policy, open_ledger
+    from node.memory import keep_in_kit
     from node.policy import load as load_policy
     from node.release import Wanted, release
 
@@ -94,7 +95,9 @@ def mask(
     policy.require_release(settings.min_group_size)
     with closing(open_ledger(space, loaded, ledger)) as opened:
         enter_policy(opened, policy)
-        return release(space, config, settings, opened, Wanted(output, force, nested, tuple(phenotypes)))
+        done = release(space, config, settings, opened, Wanted(output, force, nested, tuple(phenotypes)))
+        keep_in_kit(loaded, opened)  # peers hear of it in the next run
+        return done
 
 
 def reassess(
@@ -120,6 +123,7 @@ def reassess(
         InputError: The files are not those that were released, or a file of public people cannot be used.
     """
     from node.guard import open_ledger
+    from node.memory import keep_in_kit
     from node.reassess import Today as Nothing
     from node.reassess import reassess_release
 
@@ -128,7 +132,9 @@ def reassess(
     space = Workspace(require_private(work))
     space.require_prepared()
     with closing(open_ledger(space, loaded, ledger)) as opened:
-        return reassess_release(space, config, opened, today or Nothing(), note)
+        done = reassess_release(space, config, opened, today or Nothing(), note)
+        keep_in_kit(loaded, opened)  # as of a release
+        return done
 
 
 def release_frontier(

@@ -114,6 +114,19 @@ def test_the_ledger_counts_pattern_and_traits_together(own: Institution) -> None
     assert second["smallest_joint_group"] >= K
 
 
+def test_a_ledger_that_forgets_a_release_is_refused_by_the_kit(own: Institution, tmp_path: Path) -> None:
+    """Peers hear of a release in the next run; until then its own kit alone knows that there is a later head."""
+    again = copy(own, tmp_path / "again")
+    before = shutil.copytree(again.work / "ledger", tmp_path / "before")
+    assert again("mask", "--nested").code == 0
+    shutil.rmtree(again.work / "ledger")
+    shutil.copytree(before, again.work / "ledger")
+    done = again("mask", "--nested")
+    assert done.code == 6, done.out
+    assert "an old copy was put back" in done.err
+    assert not again.package(4).exists()
+
+
 def test_what_k_does_not_allow_beside_traits_is_refused_and_leaves_nothing(
     trained: Institution, tmp_path: Path
 ) -> None:
