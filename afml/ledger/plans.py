@@ -23,6 +23,7 @@ from afml.ledger.entries import Spend
 from afml.ledger.log import Log
 from afml.ledger.people import People
 from afml.ledger.reservation import DAY_MS, Held, Limits, Reason, Reservation, held
+from afml.ledger.schema import tell_lost
 from afml.ledger.spending import Account
 from afml.privacy.budget import balance, check
 from afml.privacy.events import Event, covers, reserved
@@ -120,6 +121,7 @@ class Plans:
             under_way = {run: json.loads(raw) for run, raw in rows.fetchall() if self.closed(run) is None}
             for run, body in under_way.items():
                 self._add_closing(run, str(body["config_digest"]), "lost")
+            tell_lost(self._database)
         return tuple(under_way)
 
     def approve(self, run: str, config_digest: str) -> None:

@@ -19,6 +19,9 @@ FILE = "ledger.db"
 WAIT_S = 600.0
 """Seconds to wait for another writer, who needs milliseconds of a quiet disk: a busy machine changes nothing."""
 VERSION = 2
+WITH_LOST = 3
+"""Version of a ledger in which a run is closed as lost. The tables are those of `VERSION`; but an AFML that knows of no
+such closing would charge the run what it spent, and not its whole plan, and that one reads `VERSION` alone."""
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -108,6 +111,7 @@ def connect(folder: Path, origin: str, public: bytes) -> sqlite3.Connection:
         database.execute(meta, (str(VERSION), origin, public.hex()))
     database.execute("COMMIT")
     require_version(database, folder)
+    tell_lost(database)  # closings of before there was a number for them
     if created:
         (folder / FILE).chmod(0o600)
         sync_folder(folder)
@@ -157,6 +161,12 @@ def require_begun(folder: Path) -> None:
         )
 
 
+def tell_lost(database: sqlite3.Connection) -> None:
+    """Give a ledger in which a run is closed as lost the number by which an AFML that cannot read it refuses it."""
+    told = f"UPDATE meta SET value = ? WHERE name = 'version' AND value = ? AND EXISTS ({LOST})"
+    database.execute(told, (str(WITH_LOST), str(VERSION)))
+
+
 def require_version(database: sqlite3.Connection, folder: Path) -> None:
     """Refuse a ledger whose tables may mean something else than they do here.
 
@@ -164,10 +174,11 @@ def require_version(database: sqlite3.Connection, folder: Path) -> None:
         InputError: Its schema is newer, or of no known version.
     """
     row = database.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
-    if row != (str(VERSION),):
-        newer = row is not None and row[0].isdigit() and int(row[0]) > VERSION
+    if row not in ((str(VERSION),), (str(WITH_LOST),)):
+        newer = row is not None and row[0].isdigit() and int(row[0]) > WITH_LOST
+        known = f"versions {VERSION} and {WITH_LOST}"
         raise InputError(
-            f"has schema version {row[0] if row else 'unknown'}, and this AFML reads version {VERSION} alone",
+            f"has schema version {row[0] if row else 'unknown'}, and this AFML reads {known} alone",
             where=folder / FILE,
             cure="update AFML here" if newer else "use the version of AFML that wrote it",
         )

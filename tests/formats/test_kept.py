@@ -27,7 +27,7 @@ from crypto.public.signing import public_bytes
 from node.journal import Journal, progress
 from node.outbox import Outbox
 from tests.formats import state
-from tests.ledger.helpers import Clock, open_ledger, sigma, spend
+from tests.ledger.helpers import Clock, config, open_ledger, reserve, sigma, spend
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,24 @@ def test_a_ledger_that_was_kept_is_believed_and_goes_on(kept: Path) -> None:
         spend(ledger, second, 2, people=state.PEOPLE[:5])
         assert sigma(ledger, state.PEOPLE[:1]) > before
     back_up(kept / "ledger", kept / "backup")
+
+
+def _number(ledger: Path) -> str:
+    with closing(sqlite3.connect(ledger / "ledger.db")) as database:
+        return str(database.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()[0])
+
+
+def test_a_ledger_in_which_a_run_was_lost_is_refused_by_what_would_charge_it_less(kept: Path, tmp_path: Path) -> None:
+    """An AFML of before such closings reads number 2 alone; the kept ledger was written before there was a 3."""
+    assert _number(kept / "ledger") == "2"
+    open_ledger(kept / "ledger", key=state.KEY, clock=Clock(1_700_100_000.0)).close()
+    assert _number(kept / "ledger") == "3"
+    assert verify(kept / "ledger", key=public_bytes(state.KEY), node=1).findings == []
+    with open_ledger(tmp_path / "new") as ledger:
+        reserve(ledger, config("run"), state.PEOPLE)
+        assert _number(tmp_path / "new") == "2", "others still share it with an older AFML"
+        ledger.plans.close_lost()
+        assert _number(tmp_path / "new") == "3"
 
 
 def test_the_verifier_finds_nothing_in_it(kept: Path) -> None:

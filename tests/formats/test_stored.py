@@ -22,7 +22,7 @@ from afml.consortium.run import FORMAT, RunConfig
 from afml.consortium.runfile import load_run
 from afml.core.config import Signed, later
 from afml.core.errors import AfmlError, ConfigError, InputError
-from afml.ledger.schema import VERSION
+from afml.ledger.schema import WITH_LOST
 from tests.formats.make import STORED
 from tests.ledger.helpers import open_ledger
 
@@ -100,10 +100,10 @@ def test_a_spoiled_signature_is_no_matter_of_formats(stored: Path) -> None:
         load_run(stored / "run.json", load_history(STORED))
 
 
-@pytest.mark.parametrize(("number", "cure"), [(VERSION + 1, "update AFML here"), (1, "use the version of AFML that")])
+@pytest.mark.parametrize(("number", "cure"), [(WITH_LOST + 1, "update AFML here"), (1, "use the version of AFML that")])
 def test_a_ledger_of_another_format_says_who_has_to_do_something(tmp_path: Path, number: int, cure: str) -> None:
     open_ledger(tmp_path / "ledger").close()
     with closing(sqlite3.connect(tmp_path / "ledger" / "ledger.db")) as database, database:
         database.execute("UPDATE meta SET value = ? WHERE name = 'version'", (str(number),))
-    with pytest.raises(InputError, match=f"has schema version {number}, and this AFML reads version .*{cure}"):
+    with pytest.raises(InputError, match=f"has schema version {number}, and this AFML reads versions .*{cure}"):
         open_ledger(tmp_path / "ledger")

@@ -167,7 +167,7 @@ def test_a_tampered_or_foreign_ledger_does_not_open(tmp_path: Path) -> None:
         open_ledger(tmp_path)
 
 
-@pytest.mark.parametrize("version", ["1", "3", "0", "one", None])
+@pytest.mark.parametrize("version", ["1", "4", "0", "one", None])
 def test_a_ledger_of_another_schema_is_refused_in_one_line(tmp_path: Path, version: str | None) -> None:
     with open_ledger(tmp_path) as ledger:
         spend(ledger, config(), 1)
