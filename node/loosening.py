@@ -20,7 +20,7 @@ def looser(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str
     return found
 
 
-_SMALLER_IS_LOOSER = ("quorum", "min_group_size")
+_SMALLER_IS_LOOSER = ("quorum", "min_group_size", "target_utility")
 _FALSE_IS_LOOSER = ("approval", "verified_sums", "exact_noise")
 _LOOSER = ("all", "majority", "none", "refuse", "charge")  # of two words of one field the later is looser
 

@@ -72,6 +72,8 @@ class ReleaseRules(FiniteSettings):
 
     allowed: bool = True
     min_group_size: int = Field(default=20, ge=1)
+    target_rr: float = Field(default=1.0, gt=0, le=1, description="records that attacks may name in what is published")
+    target_utility: float = Field(default=0.0, ge=0, description="least utility ratio of what is published")
 
 
 class OverlapRules(FiniteSettings):
@@ -122,11 +124,9 @@ class Policy(FiniteSettings):
         if not self.release.allowed:
             raise PolicyError("releases are not allowed by this site's policy", where="release.allowed")
         if min_group_size < self.release.min_group_size:
-            raise PolicyError(
-                f"groups of {min_group_size} people, this site's policy demands {self.release.min_group_size} at least",
-                where="release.min_group_size",
-                cure="release with a larger `afml mask --min-group-size`",
-            )
+            least, cure = self.release.min_group_size, "release with a larger `afml mask --min-group-size`"
+            problem = f"groups of {min_group_size} people, this site's policy demands {least} at least"
+            raise PolicyError(problem, where="release.min_group_size", cure=cure)
 
     def refusals(self, run: RunConfig, roster: Roster, node: int) -> Iterator[PolicyError]:
         """Everything in a run that this policy does not allow, in plain words.

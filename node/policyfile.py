@@ -47,6 +47,8 @@ _WORDS = {
     "release": "What a released file must be like.",
     "release.allowed": "Whether files may be released at all.",
     "release.min_group_size": "Fewest people who share a released pattern.",
+    "release.target_rr": "Share of records that attacks may name where a file is published (`afml release publish`).",
+    "release.target_utility": "Least utility ratio of a file that is published; 0: any.",
 }
 
 

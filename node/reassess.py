@@ -33,13 +33,11 @@ from afml.ledger.reassessment import Reassessment, rr_bound, verdict
 from afml.ledger.releases import Standing
 from afml.ledger.store import Ledger
 from afml.masking.chosen import masking_settings
-from afml.release.package.traits import shown_label
-from afml.release.plan import ReleasePlan
 from afml.release.released import mask_alone
 from afml.release.stored import Records
 from node.inuse import in_use
 from node.recognise import recognise_people
-from node.released import read_records, released_plan
+from node.released import read_records, released_plan, shown_labels
 from node.workspace import Workspace
 
 #: Share of the panel's sites that a file of public people may lack.
@@ -136,7 +134,7 @@ def reassess_release(
         release_files(work.release(config.run))
         recognise_people(ledger, work)
         records, plan = read_records(work, config.run), released_plan(work, config.run)
-        standing = ledger.releases.standing(release_digest(work.release(config.run)), _shown(records, plan))
+        standing = ledger.releases.standing(release_digest(work.release(config.run)), shown_labels(records, plan))
         others, missing = _others(work, ledger, standing, records)
         store = GenotypeStore.open(GenotypeFiles(work.data).cohort_store)
         panel = GenotypeStore.open(GenotypeFiles(work.data).panel_store)
@@ -167,23 +165,6 @@ def reassess_release(
 def _file(work: Workspace, run: str) -> Path:
     """Where what attacks of today reached is kept; it never leaves the institution."""
     return work.root / "reassessments" / f"{run}.json"
-
-
-def _shown(records: Records, plan: ReleasePlan) -> dict[str, str]:
-    """Whose record shows which pattern of the plan.
-
-    Raises:
-        InputError: A record shows none.
-    """
-    patterns = plan.pattern_of(records.released)
-    if unknown := int((patterns < 0).sum()):
-        raise InputError(
-            f"{unknown} records of the release show no pattern of its plan",
-            where="plan.json",
-            cure="put the files back as `afml mask` wrote them",
-        )
-    told = zip(records.people, patterns.tolist(), records.traits, strict=True)
-    return {person: shown_label(pattern, traits) for person, pattern, traits in told}
 
 
 def _others(work: Workspace, ledger: Ledger, standing: Standing, records: Records) -> tuple[tuple[OlderFile, ...], int]:

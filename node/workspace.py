@@ -8,6 +8,7 @@ work/
   models/<run>/     the trained model, its card and what the run cost (privacy.json); public but for that
   privacy/<run>.json  what the run cost            evaluation/<run>.json  how it does on held-out people: stays here
   releases/<run>/<n>/   versions of a release   columns/<run>/<n>.json  whose each column of theirs is: stays here
+  assessments/<run>/<n>.json  the evaluation of a version, before it is published: stays here
   reassessments/<run>.json  what attacks of today reached on them: stays here
 """
 
@@ -82,6 +83,10 @@ class Workspace:
     def releases(self, run: str) -> Versions:
         """What was released by a run's model, every version of it."""
         return Versions(self.root / "releases", self.root / "columns", run)
+
+    def assessment(self, run: str, version: int) -> Path:
+        """The evaluation of one version of a release; never leaves the institution."""
+        return self.root / "assessments" / run / f"{version}.json"
 
     def evaluation(self, run: str) -> Path:
         """How a run's model does on this institution's own held-out people; never leaves it."""

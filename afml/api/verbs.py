@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from afml.masking.settings import ReleaseSettings
     from afml.release.frontier import FrontierPoint
     from afml.trial.assess import Assessment
+    from node.publish import PublicationDone
     from node.reassess import ReassessmentDone, Today
     from node.release import ReleaseDone
 
@@ -98,6 +99,39 @@ def mask(
         done = release(space, config, settings, opened, Wanted(output, force, nested, tuple(phenotypes)))
         keep_in_kit(loaded, opened)  # peers hear of it in the next run
         return done
+
+
+def publish(
+    *, kit: Path, work: Path, run: Path, ledger: Path | None = None, version: int | None = None, force: bool = False
+) -> PublicationDone:
+    """`afml release publish`: say, signed, that a package was evaluated and may leave the house.
+
+    Args:
+        kit: The node's start kit.
+        work: Work folder with the package.
+        run: run.json, signed.
+        ledger: The institution's ledger; by default the one in the work folder.
+        version: Which release of the run; by default the newest.
+        force: Publish also where a target is missed, and sign that.
+
+    Raises:
+        InputError: It was not evaluated as it is now, or is published already.
+        IntegrityError: It is not what this institution signed.
+        PolicyError: This institution's policy does not allow the release.
+        ReleaseError: A promise is not kept, or a target is missed.
+    """
+    from node.guard import enter_policy, open_ledger
+    from node.policy import load as load_policy
+    from node.publish import publish_release
+
+    loaded = load_node_kit(kit)
+    config = load_run(run, loaded.history)
+    space = Workspace(require_private(work))
+    space.require_prepared()
+    policy = load_policy(kit)
+    with closing(open_ledger(space, loaded, ledger)) as opened:
+        enter_policy(opened, policy)
+        return publish_release(space, config, policy, opened, version, force=force)
 
 
 def reassess(

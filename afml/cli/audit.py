@@ -77,7 +77,7 @@ def show(ledger: Path, rounds: bool, as_json: bool) -> None:
             console.print(f"{body['origin']}, {proof}", soft_wrap=True)
         if body["kind"] == "withdrawal":
             console.print(f"#{body['index']} {iso(body['time_ms'])}: {body['people']} people withdrew consent")
-    for line in summary.lines("release", "reassessment", "overlap", "overlap-answer"):
+    for line in summary.lines("release", "publication", "reassessment", "overlap", "overlap-answer"):
         console.print(line, soft_wrap=True)
     for enrolment in summary.enrolments:
         _runs(enrolment, rounds)

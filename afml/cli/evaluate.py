@@ -67,7 +67,8 @@ def evaluate(
     Pools everybody in one process, which only a trial on open or simulated data may do.
 
     With --own, attack and score the file of one institution with what it holds itself. The report is exact
-    about its people and stays there; `--task release-evaluation` of `afml configure` adds up what may leave.
+    about its people and stays there, also in WORK/assessments for `afml release publish`; `--task
+    release-evaluation` of `afml configure` adds up what may leave.
 
     With --attack-bench, attack any released VCF: masked or synthetic genotypes, of AFML or of another tool.
     """
@@ -97,5 +98,7 @@ def evaluate(
     found = assess(finished, json.loads(seconds.read_text()) if seconds else {})
     found.write(out)
     print_report(found.report, found.plan.method, console, found.evaluation.details)
+    if found.kept is not None:
+        console.print(f"kept for `afml release publish`: {found.kept}", markup=False, highlight=False, soft_wrap=True)
     if found.audited is not None:
         found.audited.require_sound()

@@ -51,6 +51,7 @@ EXAMPLES = {
     "model export": "afml model export work/models/first --out model.npz",
     "predict": "afml predict work/models/first --data work --out predicted.tsv",
     "mask": "afml mask --kit kit --work work --run run.json",
+    "release publish": "afml release publish --kit kit --work work --run run.json",
     "release recipe": "afml release recipe package --with pandas",
     "release verify": "afml release verify package --roster roster.json",
     "evaluate": "afml evaluate --own work --run run.json --out report",

@@ -46,7 +46,7 @@ VERBS = {
     "model": ("afml.cli.model", "Look at saved models; export one for other programs."),
     "predict": ("afml.cli.predict", "Institution: what a saved model says of its people."),
     "mask": ("afml.cli.mask", "Institution: write the de-identified records, as a package."),
-    "release": ("afml.cli.release", "Recipient: check a released package, and reproduce its utility."),
+    "release": ("afml.cli.release", "Publish a released package; recipient: check it, and reproduce its utility."),
     "reassess": ("afml.cli.reassess", "Institution: attack released files again, with what is public today."),
     "evaluate": ("afml.cli.evaluate", "Attack and score releases of a trial; write the report."),
     "reproduce": ("afml.cli.reproduce", "Run the study of docs/ANALYSIS_PLAN.md; resumable."),

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from afml.api.verbs import publish as publish_package
+from afml.cli.places import PRIVATE
 from afml.core.errors import InputError
 from afml.core.files import require_file
 from afml.release.package.card import CARD_FILE
@@ -18,7 +20,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.group()
 def release() -> None:
-    """Released packages: check one, use one."""
+    """Released packages: publish one, check one, use one."""
 
 
 @release.command()
@@ -28,10 +30,32 @@ def release() -> None:
 def verify(package: Path, roster: Path | None, key: str | None) -> None:
     """Check signature and digests of PACKAGE, a folder; exit code 6 and one line that says what is wrong.
 
+    Says also which targets it was held against before it was published, or that nothing says that it was.
+
     Roster or key come from the consortium, by another way than the package: whoever could change that could change
     both.
     """
-    click.echo(f"{package}: {verify_package(package, Trusted(roster, key)).line()}")
+    what, published = verify_package(package, Trusted(roster, key)).lines()
+    click.echo(f"{package}: {what}\n{package}: {published}")
+
+
+@release.command()
+@click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
+@click.option("--work", type=PRIVATE, required=True, help="Work folder that holds the package.")
+@click.option("--run", "run_file", type=_PATH, required=True, help="run.json, signed.")
+@click.option("--version", type=click.IntRange(1), help="Which release of the run.  [default: the newest]")
+@click.option("--force", is_flag=True, help="Publish also where a target is missed; publication.json says so.")
+@click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
+def publish(
+    kit: Path, work: Path, run_file: Path, version: int | None, force: bool, ledger: Path | None
+) -> None:  # fmt: skip
+    """Say, signed, that a package was evaluated and may leave the house: writes publication.json into it.
+
+    Refused is what `afml evaluate --own` has not seen as it is now, and what misses what the run or this site's
+    policy asks (group size, re-identification rate, utility); exit code 7. It is entered in the ledger.
+    """
+    done = publish_package(kit=kit, work=work, run=run_file, ledger=ledger, version=version, force=force)
+    click.echo(f"{done.version.folder}: {done.publication.line()}")
 
 
 @release.command()

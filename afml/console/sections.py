@@ -142,7 +142,7 @@ def _ledger(shown: Shown, _: str) -> Context:
 def _releases(shown: Shown, _: str) -> Context:
     summary = shown.view.summary()
     found = papers.releases(summary) if summary is not None else ()
-    again = summary.lines("reassessment") if summary is not None else ()
+    again = summary.lines("publication", "reassessment") if summary is not None else ()
     return {"releases": found, "again": again}
 
 

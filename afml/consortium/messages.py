@@ -121,3 +121,8 @@ def roster_countersignature(roster: bytes, node: int) -> bytes:
 def release_package(manifest: bytes) -> bytes:
     """An institution signs what the files of a released package are (canonical JSON of the manifest)."""
     return _message("release-package", manifest=hashlib.sha256(manifest).digest())
+
+
+def release_publication(publication: bytes) -> bytes:
+    """An institution signs that a package may leave the house (canonical JSON of its publication)."""
+    return _message("release-publication", publication=hashlib.sha256(publication).digest())

@@ -35,6 +35,7 @@ CODES = {
     "wrong-joint-group": "a release made other joint groups than its entry says",
     "small-joint-group": "a release made a joint group that is smaller than was promised",
     "wrong-reassessment": "a reassessment tells something else of its release than the tables do",
+    "wrong-publication": "a publication is of no release before it, or accepts what it says was met",
     "wrong-overlap": "a query for shared people was answered without inputs committed to first, or twice",
     "edited-peer": "what is remembered of another institution is not what that institution signed",
     "edited-meta": "the ledger's name or key is not the one that its entries and heads have",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from afml.core.errors import InputError, ReleaseError
 from afml.ledger import simulation
 from afml.ledger.joint import JointGroups, Nesting, joint_groups, nested_in, standing
 from afml.ledger.log import Log
 from afml.ledger.people import People, accounts_by_name
+from afml.ledger.publication import PublicationRecord
 from afml.ledger.reassessment import Reassessment, rr_bound
 
 
@@ -159,25 +161,17 @@ class Releases:
         Raises:
             InputError: No release of this file is recorded, or other people show other patterns in it.
         """
-        query = "SELECT idx, body FROM entries WHERE kind = 'release' ORDER BY idx DESC"
-        for index, raw in self._log.database.execute(query):
-            body = json.loads(raw)
-            if body["file_digest"] == file_digest:
-                past, promises = self._released()
-                numbers = _numbers(patterns)
-                if {self._people.token(name): numbers[label] for name, label in patterns.items()} != past[index]:
-                    raise InputError(
-                        "the table of whose record is which is not that of the release",
-                        where=f"release {file_digest[:12]}",
-                        cure="put the work folder back as it was when the files were released",
-                    )
-                groups = standing(index, past, promises)
-                return Standing(index, str(body["run"]), file_digest, int(body["min_group_size"]), groups)
-        raise InputError(
-            f"the ledger knows no released file with digest {file_digest[:12]}",
-            where=self._log.folder,
-            cure="name the ledger that the release was recorded in with --ledger, or the files as they were released",
-        )
+        index, body = self._entry(file_digest)
+        past, promises = self._released()
+        numbers = _numbers(patterns)
+        if {self._people.token(name): numbers[label] for name, label in patterns.items()} != past[index]:
+            raise InputError(
+                "the table of whose record is which is not that of the release",
+                where=f"release {file_digest[:12]}",
+                cure="put the work folder back as it was when the files were released",
+            )
+        groups = standing(index, past, promises)
+        return Standing(index, str(body["run"]), file_digest, int(body["min_group_size"]), groups)
 
     def record_reassessment(self, found: Reassessment) -> list[str]:
         """Record what today's attacks found of a released file.
@@ -211,6 +205,44 @@ class Releases:
             }
             self._log.add(body, {"run": of["run"]})
         return broken
+
+    def record_publication(self, found: PublicationRecord) -> int:
+        """Record that a released file may leave the house; once, however often it is asked in the same words.
+
+        Args:
+            found: What it was held against.
+
+        Returns:
+            Index of the ledger entry.
+
+        Raises:
+            InputError: No release of this file is recorded.
+        """
+        with self._log.transaction():
+            index, of = self._entry(found.file_digest)
+            body = {**found.to_json(), "run": of["run"], "insecure": of["insecure"], "release": index}
+            query = "SELECT idx, body FROM entries WHERE kind = 'publication' AND run = ? ORDER BY idx DESC"
+            for at, raw in self._log.database.execute(query, (of["run"],)):
+                if body.items() <= json.loads(raw).items():
+                    return int(at)
+            return self._log.add(body, {"run": of["run"]})[0]
+
+    def _entry(self, file_digest: str) -> tuple[int, dict[str, Any]]:
+        """The newest release of a file, and its entry.
+
+        Raises:
+            InputError: There is none.
+        """
+        query = "SELECT idx, body FROM entries WHERE kind = 'release' ORDER BY idx DESC"
+        for index, raw in self._log.database.execute(query):
+            body = json.loads(raw)
+            if body["file_digest"] == file_digest:
+                return int(index), body
+        raise InputError(
+            f"the ledger knows no released file with digest {file_digest[:12]}",
+            where=self._log.folder,
+            cure="name the ledger that the release was recorded in with --ledger, or the files as they were released",
+        )
 
     def _released(self) -> tuple[dict[int, dict[bytes, int]], dict[int, int]]:
         """release -> person -> pattern; release -> group size that it promised."""

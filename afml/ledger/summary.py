@@ -149,8 +149,8 @@ class Summary:
         """Entries of some kinds, a line each, in the ledger's order.
 
         Args:
-            kinds: Releases (`release`) and what became of them (`reassessment`), queries for shared people (`overlap`)
-                and those of others that were answered (`overlap-answer`).
+            kinds: Releases (`release`) and what became of them (`publication`, `reassessment`), queries for shared
+                people (`overlap`) and those of others that were answered (`overlap-answer`).
         """
         return tuple(
             f"#{body['index']} {iso(body['time_ms'])}: {told(body)}" for body in self.bodies if body["kind"] in kinds

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from afml.ledger.publication import told as published
 from afml.ledger.reassessment import verdict
 
 
@@ -56,6 +57,7 @@ def _overlap_answer(body: Mapping[str, object]) -> str:
 TOLD: dict[str, Callable[[Mapping[str, object]], str]] = {
     "release": _release,
     "reassessment": _reassessment,
+    "publication": published,
     "overlap": _overlap,
     "overlap-answer": _overlap_answer,
 }

@@ -116,7 +116,8 @@ def _allows_more(name: str, old: Any, new: Any) -> bool:
         return "any" not in old and bool(set(new or ()) - set(old))
     if isinstance(old, str):
         return bool(old != new and new == "charge")
-    return bool(new < old) if name in ("quorum", "min_group_size") else bool(new > old)
+    least = name in ("quorum", "min_group_size", "target_utility")
+    return bool(new < old) if least else bool(new > old)
 
 
 def _check_rules(copy: Copy, where: str, body: Mapping[str, Any], run: _Run, policy: dict[str, Any] | None) -> None:

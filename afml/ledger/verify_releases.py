@@ -44,6 +44,7 @@ def check_released(copy: Copy, person_key: bytes | None) -> dict[int, set[bytes]
             _check_joint(copy, index, released)
     copy.result.checked.append(f"{len(entries)} releases against the people they are about, and their joint groups")
     _check_reassessments(copy, released, entries)
+    _check_publications(copy, entries)
     return {index: set(rows) for index, rows in released.items()}
 
 
@@ -85,6 +86,19 @@ def _check_reassessments(copy: Copy, released: Files, entries: dict[int, dict[st
         if body.get("broken") != [name for name, one in zip(PROMISES, missed, strict=True) if one]:
             copy.result.add("wrong-reassessment", f"entry {index}", "says of a promise what its figures do not")
     copy.result.checked.append(f"{len(found)} reassessments against the releases they are about")
+
+
+def _check_publications(copy: Copy, entries: dict[int, dict[str, object]]) -> None:
+    """Each is of a release before it, and no target is both met and missed."""
+    found = [(i, body) for i, body in enumerate(copy.bodies) if body.get("kind") == "publication"]
+    for index, body in found:
+        release, met, missed = (body.get(name) for name in ("release", "met", "missed"))
+        of = entries.get(release, {}) if isinstance(release, int) and release < index else {}
+        if not of or (of.get("run"), of.get("insecure")) != (body.get("run"), body.get("insecure")):
+            copy.result.add("wrong-publication", f"entry {index}", "is of no release before it")
+        elif not isinstance(met, list) or not isinstance(missed, list) or set(map(str, met)) & set(map(str, missed)):
+            copy.result.add("wrong-publication", f"entry {index}", "says of a target that it was met and missed")
+    copy.result.checked.append(f"{len(found)} publications against the releases that they are of")
 
 
 def _joint(copy: Copy, own: int, released: Files, before: int) -> tuple[int, int]:

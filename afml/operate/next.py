@@ -17,6 +17,7 @@ from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
 from afml.ledger.plans import approved
 from afml.ledger.snapshot import snapshot
+from afml.release.package.manifest import PUBLICATION_FILE
 from node.policy import FILE as POLICY
 from node.policy import load
 from node.workspace import Workspace
@@ -99,6 +100,19 @@ def _released(place: Place) -> bool:
     return config is not None and space is not None and bool(space.releases(config.run).all())
 
 
+def _evaluated(place: Place) -> bool:
+    config, space = place.config, place.space
+    if config is None or space is None:
+        return False
+    number = space.releases(config.run).newest().number
+    return space.assessment(config.run, number).exists() or _published(place)
+
+
+def _published(place: Place) -> bool:
+    config, space = place.config, place.space
+    return config is not None and space is not None and (space.release(config.run) / PUBLICATION_FILE).exists()
+
+
 def _nothing(_: Place) -> bool:
     return False
 
@@ -149,13 +163,22 @@ _STEPS: dict[Role, tuple[tuple[_Done, Next], ...]] = {
             Next("you", "write the de-identified file", "afml mask --kit {kit} --work {work} --run {run}"),
         ),
         (
-            _nothing,
+            _evaluated,
             Next(
                 "you",
                 "attack your own file before it leaves the house",
                 "afml evaluate --own {work} --run {run} --out REPORT",
             ),
         ),
+        (
+            _published,
+            Next(
+                "you",
+                "read REPORT/report.html, and say that the package may leave the house",
+                "afml release publish --kit {kit} --work {work} --run {run}",
+            ),
+        ),
+        (_nothing, Next("you", "send the folder {package} to whoever is to have it")),
     ),
     "aggregator": (
         (lambda place: _named(place, REQUEST), _KEYS),
@@ -221,6 +244,8 @@ def next_of(place: Place, role: Role | None = None) -> Next:
     """
     role = role_of(place.kit) or role or "node"
     words = {"kit": place.kit, "role": role, "work": place.work or "WORK", "run": place.run or "RUN.JSON"}
+    config, space = place.config, place.space
+    words["package"] = "RELEASE" if config is None or space is None else space.release(config.run)
     for done, following in _STEPS[role]:
         if not done(place):
             told = [text.format(**words) for text in (following.what, following.command)]

@@ -12,18 +12,16 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from afml.audit.run import AuditResult, attackable, audit_run
 from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
 from afml.core.files import require_file, require_private
 from afml.core.progress import step
-from afml.data.people import PeopleTable
 from afml.evaluation.details import trait_rows, write_details
 from afml.evaluation.evaluate import Evaluation
 from afml.evaluation.evaluate import evaluate as evaluate_release
-from afml.evaluation.inputs import EvaluationInputs, Institution, OtherRelease
+from afml.evaluation.inputs import EvaluationInputs, OtherRelease
 from afml.evaluation.page import PageDetails, write_html
 from afml.evaluation.report import (
     DataSection,
@@ -34,15 +32,15 @@ from afml.evaluation.report import (
     write_json,
 )
 from afml.genomics.files import GenotypeFiles
-from afml.genomics.released import release_files
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
 from afml.masking.chosen import masking_settings
-from afml.masking.enrolled import select
 from afml.masking.model import TrainedModel
 from afml.masking.settings import MaskingSettings
 from afml.release.alternatives import Basis, by_each_method, network_masks
 from afml.release.method import METHODS
+from afml.release.package.assessed import Assessed, files_of
+from afml.release.package.manifest import PUBLICATION_FILE
 from afml.release.plan import ReleasePlan
 from afml.release.released import mask_alone
 from afml.release.table import Decoder
@@ -51,12 +49,13 @@ from afml.trial.auditing import details_of, subject_of
 from afml.trial.bench import labels_of
 from afml.trial.overlap import overlap_of
 from afml.trial.parties import Traffic
+from afml.trial.people import people_of
 from afml.trial.provenance import about, versions
 from afml.trial.served import names_of, served
 from node.inuse import in_use
 from node.privacy import PrivacyStatement
 from node.release import make_plan
-from node.released import read_aligned, released_plan
+from node.released import released_plan
 from node.workspace import Workspace
 
 
@@ -104,12 +103,15 @@ class Assessment:
         plan: The release's.
         evaluation: Behind the report.
         audited: The attack on training; None where no round can be attacked, or nobody else's people are at hand.
+        kept: Where the work folder keeps it, for `afml release publish`; None of a trial, of a release that is no
+            package, and of one that is published already.
     """
 
     report: Report
     plan: ReleasePlan
     evaluation: Evaluation
     audited: AuditResult | None
+    kept: Path | None = None
 
     def write(self, out: Path) -> None:
         """Write report.json, details.json and report.html into a folder.
@@ -144,6 +146,7 @@ def assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
 
 def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
     traffic = None if trial.aggregator is None else Traffic.load(trial.aggregator)
+    files = files_of(trial.spaces[0].release(trial.config.run)) if trial.aggregator is None else None
     if trial.aggregator is None:
         plan = released_plan(trial.spaces[0], trial.config.run)
     else:
@@ -178,7 +181,19 @@ def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
         seconds=seconds,
         versions=versions(),
     )  # fmt: skip
-    return Assessment(report, plan, found, audited)
+    return Assessment(report, plan, found, audited, None if files is None else _kept(trial, report, files))
+
+
+def _kept(trial: Trial, report: Report, files: tuple[str, str]) -> Path | None:
+    """Keep an institution's evaluation of a package, of the very files that were there before it was read."""
+    version = trial.spaces[0].releases(trial.config.run).newest()
+    if (version.folder / PUBLICATION_FILE).exists():
+        return None  # the publication names the one that it stands on
+    path = trial.spaces[0].assessment(trial.config.run, version.number)
+    release, manifest = files
+    configuration = trial.config.digest().hex()
+    Assessed(configuration=configuration, release=release, manifest=manifest, report=report).save(path)
+    return path
 
 
 def _audited(trial: Trial, seconds: dict[str, float]) -> AuditResult | None:
@@ -188,10 +203,10 @@ def _audited(trial: Trial, seconds: dict[str, float]) -> AuditResult | None:
 
 def _inputs(trial: Trial, plan: ReleasePlan) -> EvaluationInputs:
     settings = trial.settings
-    institutions = _institutions(trial)
+    pooled = people_of(trial.config.run, trial.spaces, settings.risk, own=trial.aggregator is None)
+    institutions, tables = pooled.institutions, pooled.tables
     store = GenotypeStore.open(trial.files.panel_store)
     panel = store.dosage()
-    tables = [PeopleTable.load(space.people) for space in trial.spaces]
     names = [name for table in tables for name in table.samples]
     model = TrainedModel.load(trial.spaces[0].model(trial.config.run))
     smallest = min(trial.config.enrolled.values())
@@ -224,39 +239,6 @@ def _others(plan: ReleasePlan, model: TrainedModel, basis: Basis) -> tuple[Other
         *by_each_method(model, basis, [name for name in METHODS.names() if name != plan.method]),
     )
     return tuple(OtherRelease(one.name, one.mask, one.released) for one in found)
-
-
-def _institutions(trial: Trial) -> tuple[Institution, ...]:
-    """Everybody, held once: what each institution has are rows of one array, raw and released."""
-    for space in trial.spaces:
-        space.require_prepared()
-        release_files(space.release(trial.config.run))
-    stores = [GenotypeStore.open(GenotypeFiles(space.data).cohort_store) for space in trial.spaces]
-    ends = np.cumsum([len(store) for store in stores])
-    dosage = np.empty((int(ends[-1]), len(stores[0].panel)), dtype=np.int8)
-    released = np.empty_like(dosage)
-    parts = [slice(int(end) - len(store), int(end)) for end, store in zip(ends, stores, strict=True)]
-    for space, store, part in zip(trial.spaces, stores, parts, strict=True):
-        dosage[part] = store.dosage()
-        released[part] = read_aligned(space, trial.config.run)
-    return tuple(
-        _institution(space, trial, dosage[part], released[part])
-        for space, part in zip(trial.spaces, parts, strict=True)
-    )
-
-
-def _institution(space: Workspace, trial: Trial, dosage: NDArray[np.int8], released: NDArray[np.int8]) -> Institution:
-    risk = trial.settings.risk
-    people = PeopleTable.load(space.people)
-    everybody = select(dosage, lambda name: people.columns.column(name, where=space.people), risk, where=space.people)
-    targets = everybody.phenotype.reshape(len(dosage), -1)
-    targets = targets[:, : len(risk.diseases)]  # classes of attributes, learned against the rest, come after them
-    number = np.array([trait.kind == "quantitative" for trait in risk.diseases], dtype=np.bool_)
-    return Institution(
-        dosage, targets[:, ~number].astype(np.int8), people.enrolled, released,
-        traits=targets[:, number].astype(np.float64) if number.any() else None,
-        covariates=None if everybody.covariates is None else everybody.covariates.astype(np.float64),
-    )  # fmt: skip
 
 
 def _privacy(trial: Trial, audited: AuditResult | None) -> PrivacySection:

@@ -14,6 +14,7 @@ from afml.core.errors import InputError, ReleaseError
 from afml.ledger.export import to_html
 from afml.ledger.joint import Nesting, joint_groups, nested_in, standing
 from afml.ledger.people import KEY_FILE, load_key
+from afml.ledger.publication import PublicationRecord
 from afml.ledger.reassessment import Reassessment, verdict
 from afml.ledger.releases import ReleaseRecord
 from afml.ledger.summary import summarise
@@ -173,6 +174,43 @@ def test_what_a_ledger_tells_wrongly_of_releases_is_found(
 ) -> None:
     case.rewrite(entry, **changes)
     assert code in codes(verify(case.folder, key=PUBLIC))
+
+
+def published(release: str = "aa", **changes: object) -> PublicationRecord:
+    fields = {"manifest": "bb" * 32, "assessment": "cc" * 32, "met": ("group size",), "missed": ("utility ratio",)}
+    return PublicationRecord(release * 32, **{**fields, **changes})  # type: ignore[arg-type]
+
+
+def test_a_publication_is_of_a_release_and_entered_once(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as ledger:
+        index = ledger.releases.record(record("aa", 1), {"a": "l", "b": "r"})
+        with pytest.raises(InputError, match="knows no released file with digest dddddddddddd"):
+            ledger.releases.record_publication(published("dd"))
+        first = ledger.releases.record_publication(published())
+        assert ledger.releases.record_publication(published()) == first
+        assert ledger.releases.record_publication(published(missed=())) == first + 1
+        (body, _) = [entry.body for entry in ledger.entries() if entry.kind == "publication"]
+        assert body["release"] == index
+    assert verify(tmp_path, key=PUBLIC).ok
+    line = f"release #{index} published: group size met; MISSED, and published nevertheless: utility ratio"
+    assert summarise(tmp_path).lines("publication")[0].endswith(line)
+    assert line in to_html(summarise(tmp_path), verify(tmp_path, key=PUBLIC))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"release": 1}, {"release": "0"}, {"release": None}, {"run": "run-2"}, {"insecure": True},
+        {"met": ["utility ratio"]}, {"met": "group size"}, {"missed": None},
+    ],
+)  # fmt: skip
+def test_what_a_publication_tells_wrongly_is_found(tmp_path: Path, changes: dict[str, object]) -> None:
+    with open_ledger(tmp_path) as ledger:
+        ledger.releases.record(record("aa", 1), {"a": "l", "b": "r"})
+        ledger.releases.record_publication(published())
+    case = Case(tmp_path, tmp_path, [], [], Clock())
+    case.rewrite(1, **changes)
+    assert "wrong-publication" in codes(verify(case.folder, key=PUBLIC))
 
 
 def test_a_release_of_nobody_is_a_finding(case: Case) -> None:

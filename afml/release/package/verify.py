@@ -9,7 +9,8 @@ from afml.consortium.roster import Roster
 from afml.core.errors import ConfigError, IntegrityError
 from afml.core.files import require_file
 from afml.genomics.released import release_digest
-from afml.release.package.manifest import MANIFEST_FILE, Manifest, digests
+from afml.release.package.manifest import MANIFEST_FILE, PUBLICATION_FILE, Manifest, digest_of, digests
+from afml.release.package.publication import Publication
 
 _ANEW = "ask the institution for the package once more, and do not use this one"
 _NAMED = 3
@@ -67,15 +68,19 @@ class Verified:
     Attributes:
         manifest: Its own.
         by: Who signed it.
+        publication: What it was held against before it left the house; None where nothing says so.
     """
 
     manifest: Manifest
     by: str
+    publication: Publication | None = None
 
-    def line(self) -> str:
-        """In one line."""
-        one = self.manifest
-        return f"version {one.version} of the release of run {one.run}: {len(one.files)} files as {self.by} signed them"
+    def lines(self) -> tuple[str, str]:
+        """What it is, and whether it was evaluated before it left the house."""
+        one, word = self.manifest, self.publication
+        what = f"version {one.version} of the release of run {one.run}: {len(one.files)} files as {self.by} signed them"
+        absent = f"not published: no {PUBLICATION_FILE} is in it, so nobody says that it was evaluated first"
+        return what, absent if word is None else word.line()
 
 
 def verify_package(folder: Path, trusted: Trusted) -> Verified:
@@ -94,6 +99,21 @@ def verify_package(folder: Path, trusted: Trusted) -> Verified:
     manifest = Manifest.load(path)
     key, by = trusted.key_of(manifest)
     manifest.require_signed(key, path)
+    require_whole(folder, manifest, _ANEW)
+    return Verified(manifest, by, _published(folder, manifest, key))
+
+
+def require_whole(folder: Path, manifest: Manifest, cure: str) -> None:
+    """Refuse a package that is not what its manifest says.
+
+    Args:
+        folder: The package.
+        manifest: Its own, whoever signed it.
+        cure: What to do then.
+
+    Raises:
+        IntegrityError: A file is missing, changed or added.
+    """
     found = digests(folder)
     wrong = [f"{name} is missing" for name in manifest.files if name not in found]
     wrong += [
@@ -102,7 +122,23 @@ def verify_package(folder: Path, trusted: Trusted) -> Verified:
     wrong += [f"{name} was added" for name in found if name not in manifest.files]
     if wrong:
         more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
-        raise IntegrityError(f"{', '.join(wrong[:_NAMED])}{more}", where=folder, cure=_ANEW)
+        raise IntegrityError(f"{', '.join(wrong[:_NAMED])}{more}", where=folder, cure=cure)
     if release_digest(folder) != manifest.release:
-        raise IntegrityError("the records are not those of the manifest", where=folder, cure=_ANEW)
-    return Verified(manifest, by)
+        raise IntegrityError("the records are not those of the manifest", where=folder, cure=cure)
+
+
+def _published(folder: Path, manifest: Manifest, key: bytes) -> Publication | None:
+    """The institution's word that the package may leave the house; None where there is none.
+
+    Raises:
+        InputError: It cannot be read.
+        IntegrityError: The signature is not the institution's, or it is of another package.
+    """
+    path = folder / PUBLICATION_FILE
+    if not path.is_file():
+        return None
+    found = Publication.load(path)
+    found.require_signed(key, path)
+    if not found.of(manifest) or found.manifest != digest_of(folder / MANIFEST_FILE):
+        raise IntegrityError("is of another package", where=path, cure=_ANEW)
+    return found

@@ -1,0 +1,187 @@
+"""`afml evaluate --own`, then `afml release publish`: what may leave the house, and what it says of itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from afml.consortium.nodekit import load_node_kit
+from afml.release.package.manifest import Manifest, digests
+from afml.release.package.publication import Publication
+from tests.cli.institution import listing
+from tests.cli.packages import Institution, K, build
+from tests.cli.zygote import Outcome, Zygote
+
+
+def copy(of: Institution, to: Path) -> Institution:
+    return Institution(shutil.copytree(of.root, to), of.afml)
+
+
+def evaluated(own: Institution, out: Path) -> Outcome:
+    run = own.root / "consortium" / "runs" / "two" / "run.json"
+    return own.afml("evaluate", "--own", own.work, "--run", run, "--out", out)
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory, afml: Zygote) -> Institution:
+    """With a package that tells gout, evaluated."""
+    root = tmp_path_factory.mktemp("publish")
+    made = build(root, afml)
+    assert made("mask", "--phenotype", "gout").code == 0
+    before = listing(made.work)
+    assert "has not been evaluated; run `afml evaluate --own" in made("release", "publish").complaint()
+    assert listing(made.work) == before
+    done = evaluated(made, root / "report")
+    assert done.code == 0, done.err
+    assert f"kept for `afml release publish`: {made.work / 'assessments' / 'two' / '1.json'}\n" in done.out
+    return made
+
+
+@pytest.fixture
+def own(ready: Institution, tmp_path: Path) -> Institution:
+    return copy(ready, tmp_path / "root")
+
+
+def asks(own: Institution, **targets: float) -> None:
+    """The site's policy, with targets."""
+    policy = own.kit / "policy.toml"
+    lines = policy.read_text().splitlines()
+    for name, value in targets.items():
+        (at,) = (number for number, line in enumerate(lines) if line.startswith(f"{name} = "))
+        lines[at] = f"{name} = {value}"
+    policy.write_text("\n".join(lines) + "\n")
+
+
+def entries(own: Institution, kind: str) -> list[dict[str, object]]:
+    shown = json.loads(own.afml("audit", "show", own.work / "ledger", "--json").out)["entries"]
+    return [one for one in shown if one["kind"] == kind]
+
+
+def verified(own: Institution) -> Outcome:
+    return own.afml("release", "verify", own.package(1), "--roster", own.roster)
+
+
+def test_what_was_evaluated_is_published_signed_entered_and_verified(own: Institution) -> None:
+    assert "not published: no publication.json is in it" in verified(own).out
+    done = own("release", "publish")
+    assert done.code == 0, done.err
+    publication = Publication.load(own.package(1) / "publication.json")
+    says = f"published {publication.made}, evaluated first: group size at least {K}, joint groups at least {K} met"
+    assert done.out == f"{own.package(1)}: {says}\n"
+    assert verified(own).out.splitlines()[1] == f"{own.package(1)}: {says}"
+    ((entry,), (release,)) = entries(own, "publication"), entries(own, "release")
+    assert (entry["release"], entry["met"], entry["missed"]) == (release["index"], ["group size", "joint groups"], [])
+    assert (entry["manifest"], entry["assessment"]) == (publication.manifest, publication.assessment)
+    checked = own.afml("audit", "verify", own.work / "ledger", "--roster", own.roster, "--node", 1)
+    assert "nothing found" in checked.out, checked.out + checked.err
+    assert f"release #{release['index']} published" in own.afml("audit", "show", own.work / "ledger").out
+    # Nothing exact about the people leaves: targets and digests do.
+    report = json.loads((own.work / "assessments" / "two" / "1.json").read_text())["report"]
+    assert str(report["release"]["rr"]) not in (own.package(1) / "publication.json").read_text()
+    before = listing(own.work)
+    assert "is published already, and nothing is written over" in own("release", "publish", "--force").complaint()
+    assert listing(own.work) == before
+
+
+def test_a_published_package_keeps_the_evaluation_that_it_stands_on(own: Institution, tmp_path: Path) -> None:
+    assert own("release", "publish").code == 0
+    kept = (own.work / "assessments" / "two" / "1.json").read_bytes()
+    done = evaluated(own, tmp_path / "again")
+    assert done.code == 0, done.err
+    assert "kept for" not in done.out
+    assert (own.work / "assessments" / "two" / "1.json").read_bytes() == kept
+
+
+def test_a_missed_target_is_refused_and_accepted_only_in_writing(own: Institution) -> None:
+    asks(own, target_rr=0.0001, target_utility=9.0)
+    before = {name: digest for name, digest in listing(own.work).items() if not name.startswith("ledger/")}
+    line = own("release", "publish").complaint()
+    assert "re-identification rate at most 0.01 % is asked: attacks name " in line
+    assert "utility ratio at least 9 is asked: it is " in line
+    assert "or accept it knowingly with --force" in line
+    assert entries(own, "publication") == []
+    after = {name: digest for name, digest in listing(own.work).items() if not name.startswith("ledger/")}
+    assert after == before
+    done = own("release", "publish", "--force")
+    assert done.code == 0, done.err
+    says = "MISSED, and published nevertheless: re-identification rate at most 0.01 %, utility ratio at least 9"
+    assert says in done.out
+    assert says in verified(own).out
+    (entry,) = entries(own, "publication")
+    assert entry["missed"] == ["re-identification rate", "utility ratio"]
+    assert "MISSED" in own.afml("audit", "show", own.work / "ledger").out
+
+
+def test_a_rate_is_met_where_groups_allow_no_more(own: Institution) -> None:
+    card = json.loads((own.package(1) / "release_card.json").read_text())
+    asks(own, target_rr=card["groups"] / card["people"])
+    done = own("release", "publish")
+    assert done.code == 0, done.err
+    assert "re-identification rate at most" in done.out
+    assert "MISSED" not in done.out
+
+
+def test_no_promise_is_forced(own: Institution) -> None:
+    asks(own, min_group_size=K + 1)
+    assert f"this site's policy demands {K + 1} at least" in own("release", "publish", "--force").complaint()
+    assert not (own.package(1) / "publication.json").exists()
+
+
+def test_what_was_changed_since_is_refused(own: Institution) -> None:
+    path = own.package(1) / "codebook.tsv"
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"\n")
+    assert "codebook.tsv is not what was signed" in own("release", "publish").complaint()
+    path.write_bytes(whole)
+    manifest = own.package(1) / "manifest.json"
+    signed = manifest.read_bytes()
+    other = load_node_kit(own.kit.with_name("node-2")).signing_key
+    found = json.loads(signed)
+    Manifest.model_validate(found).signed(other).save(own.package(1))
+    assert "is not signed by this institution's key" in own("release", "publish").complaint()
+    # Signed anew, over another file: whole and signed, and not what was evaluated.
+    path.write_bytes(whole + b"\n")
+    key = load_node_kit(own.kit).signing_key
+    Manifest.model_validate(found | {"files": digests(own.package(1))}).signed(key).save(own.package(1))
+    assert "is not the package that was evaluated" in own("release", "publish").complaint()
+    assert entries(own, "publication") == []
+
+
+def test_a_second_version_is_evaluated_by_itself(own: Institution, tmp_path: Path) -> None:
+    assert own("mask", "--nested").code == 0
+    assert "has not been evaluated" in own("release", "publish").complaint()
+    assert "run two has no version 3" in own("release", "publish", "--version", 3).complaint()
+    done = own("release", "publish", "--version", 1)
+    assert done.code == 0, done.err
+    assert evaluated(own, tmp_path / "second").code == 0
+    assert own("release", "publish").code == 0
+    assert Publication.load(own.package(2) / "publication.json").version == 2
+
+
+def test_whoever_receives_it_finds_a_publication_of_others_out(own: Institution) -> None:
+    assert own("release", "publish").code == 0
+    path = own.package(1) / "publication.json"
+    word = Publication.load(path)
+    other, key = (load_node_kit(own.kit.with_name(f"node-{node}")).signing_key for node in (2, 1))
+    for changed, said in (
+        (word.model_copy(update={"verdicts": ()}), "the signature is not the institution's"),
+        (word.signed(other), "the signature is not the institution's"),
+        (word.model_copy(update={"version": 2}).signed(key), "is of another package"),
+        (word.model_copy(update={"manifest": "0" * 64}).signed(key), "is of another package"),
+    ):
+        changed.save(own.package(1))
+        found = verified(own)
+        assert found.code == 6
+        assert said in found.complaint()
+
+
+def test_a_publication_that_was_entered_and_not_written_is_asked_for_again(own: Institution) -> None:
+    """As a crash between ledger and file leaves it."""
+    assert own("release", "publish").code == 0
+    (own.package(1) / "publication.json").unlink()
+    assert own("release", "publish").code == 0
+    assert len(entries(own, "publication")) == 1
+    assert (own.package(1) / "publication.json").exists()
