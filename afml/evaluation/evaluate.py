@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from afml.evaluation.agreement import agreed, frequency_agreement, trend_z
-from afml.evaluation.attacks import Case, Knowledge, baseline_suite, full_suite, reference_profiles
+from afml.evaluation.attacks import KNOWING, Case, Knowledge, baseline_suite, full_suite, reference_profiles
 from afml.evaluation.attacks.base import Int8
 from afml.evaluation.attacks.likelihood import LikelihoodLinkage
 from afml.evaluation.attacks.masker_aware import MaskerAwareLinkage
@@ -32,9 +32,18 @@ from afml.evaluation.disclosure import GenotypeInference, chosen_sites, homogene
 from afml.evaluation.harder import harder
 from afml.evaluation.headline import Declared, Headline, Measured, declared, measure
 from afml.evaluation.inputs import EvaluationInputs, OtherRelease, stacked, taken
+from afml.evaluation.known import known_traits
 from afml.evaluation.limits import chosen
 from afml.evaluation.population import Population, rr_by_population
-from afml.evaluation.report import AttributeRow, BaselineRow, FrontierPoint, ReleaseSection, Samples, samples
+from afml.evaluation.report import (
+    AttributeRow,
+    BaselineRow,
+    FrontierPoint,
+    KnownTraits,
+    ReleaseSection,
+    Samples,
+    samples,
+)
 from afml.evaluation.rr import Patterns, ReIdentification, attack_all, describe
 from afml.evaluation.utility import reached_freely
 
@@ -75,6 +84,8 @@ def evaluate(inputs: EvaluationInputs, progress: Note = lambda _: None) -> Evalu
     asked = declared(files)
     case = attacked(inputs, dosage)
     attacks = full_suite(inputs.seed) if inputs.train_identifier else baseline_suite(inputs.seed)
+    if case.traits is not None:
+        attacks = (*attacks, *(KNOWING.get(name).seeded(inputs.seed) for name in KNOWING.names()))
     institution = np.repeat(np.arange(len(files)), [len(one.dosage) for one in files])
     linked = attack_all(case, attacks, institution, lambda name: progress(f"attack: {name}"), limits.attacks)
     progress("utility")
@@ -85,11 +96,11 @@ def evaluate(inputs: EvaluationInputs, progress: Note = lambda _: None) -> Evalu
         weights, people = np.atleast_2d(inputs.risk_weights), dosage[some]
         scores = np.stack([risk_score(people, inputs.panel, own) for own in weights], axis=1)
         headline = headline.beside(reached_freely(scores, asked.of(some).all, shape.patterns))
-    release = _section(inputs, linked, headline.worst, shape)
+    release = _section(inputs, linked, headline.worst, shape, known_traits(case, linked))
     found = Parts(asked, headline, release, linked)
     compared = _compared(inputs, case, found, dosage, progress)
     details = _details(inputs, case, dosage, found, progress)
-    own = FrontierPoint(name="AFML release", level="", rr=release.rr, utility_ratio=compared.own)
+    own = FrontierPoint(name="AFML release", level="", rr=release.rr_by_genotypes, utility_ratio=compared.own)
     sampled = samples(inputs.limits, len(dosage), linked.records)
     points = (own, *compared.frontier)
     attributes = _attributes(inputs, asked, case, dosage, progress)
@@ -126,10 +137,14 @@ def attacked(inputs: EvaluationInputs, dosage: Int8) -> Case:
         rng=np.random.default_rng([inputs.seed, 0xEF]),
     )
     released = stacked([one.released for one in inputs.institutions])
-    return Case(released, references, np.arange(len(dosage)), knowledge)
+    told = [one.told for one in inputs.institutions if one.told is not None]
+    traits = np.concatenate(told) if told else None
+    return Case(released, references, np.arange(len(dosage)), knowledge, traits=traits)
 
 
-def _section(inputs: EvaluationInputs, linked: ReIdentification, about: Measured, shape: Patterns) -> ReleaseSection:
+def _section(
+    inputs: EvaluationInputs, linked: ReIdentification, about: Measured, shape: Patterns, traits: KnownTraits | None
+) -> ReleaseSection:
     outcome, utility, home = about.outcome, about.utility, linked.known_institution
     return ReleaseSection(
         rr=linked.rr,
@@ -153,6 +168,7 @@ def _section(inputs: EvaluationInputs, linked: ReIdentification, about: Measured
         patterns=shape.patterns,
         entropy_bits=shape.entropy_bits,
         retained_fraction=shape.retained_fraction,
+        known_traits=traits,
     )
 
 
@@ -191,7 +207,7 @@ def _compared(inputs: EvaluationInputs, case: Case, found: Parts, dosage: Int8, 
     )
     return compare(
         comparands,
-        UnderTest(about.utility.auc, release.rr, release.retained_fraction),
+        UnderTest(about.utility.auc, release.rr_by_genotypes, release.retained_fraction),
         weights=headline.rows(inputs.risk_weights),
         others=[_family(comparands, other, inputs) for other in inputs.others],
         attacks=baseline_suite(inputs.seed),

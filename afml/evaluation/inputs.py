@@ -28,6 +28,8 @@ class Institution:
         released: int8[n, S], -1 = './.'.
         traits: float64[n, Q], quantitative traits, where there are any.
         covariates: float64[n, C], known beside genotypes and never released, where there are any.
+        told: int64[n], the combination of traits that the release tells of each beside the record, where it tells some;
+            equal numbers are equal traits at all institutions.
     """
 
     dosage: Int8
@@ -36,6 +38,7 @@ class Institution:
     released: Int8
     traits: Float64 | None = None
     covariates: Float64 | None = None
+    told: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         people = len(self.dosage)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from afml.core.files import write_bytes
 from afml.core.simulation import SIMULATION
-from afml.evaluation.attacks import ATTACKS
+from afml.evaluation.attacks import ATTACKS, KNOWING
 from afml.evaluation.baselines import RANDOM
 from afml.evaluation.details import Details, PhenotypeDetails, every_phenotype
 from afml.evaluation.groups import ALLOWED
@@ -61,7 +61,7 @@ def better(report: Report) -> tuple[BaselineRow, ...]:
     own = report.release
     if not own.utility_comparable:
         return ()
-    rows = (row for row in report.baselines if row.rr <= own.rr and row.utility_ratio >= own.utility_ratio)
+    rows = (row for row in report.baselines if row.rr <= own.rr_by_genotypes and row.utility_ratio >= own.utility_ratio)
     return tuple({row.name: row for row in rows}.values())
 
 
@@ -93,7 +93,12 @@ def write_html(report: Report, details: PageDetails, path: Path) -> None:
     page = environment.get_template("report.html.j2").render(
         report=report,
         details=details,
-        attacks={name: ATTACKS.get(name).guess for name in report.release.rr_by_attack if name in ATTACKS},
+        attacks={
+            name: known.get(name).guess
+            for known in (ATTACKS, KNOWING)
+            for name in report.release.rr_by_attack
+            if name in known
+        },
         measures=MEASURES,
         more=more,
         harder=None if more is None else more.harder,

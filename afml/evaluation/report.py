@@ -81,6 +81,17 @@ class FederationSection(Section):
     aggregator_rss_mb: float = Field(ge=0, description="peak resident memory, 10^6 bytes")
 
 
+class KnownTraits(Section):
+    """What somebody reaches who knows the traits that a release tells, of everybody: what releasing them costs."""
+
+    rr: float = Share
+    rr_ci95: tuple[float, float]
+    chance: float = Share
+    combinations: int = Field(ge=1, description="of released traits, that somebody has")
+    groups: int = Field(ge=1, description="of different records together with released traits, over all files")
+    rr_by_genotypes: float = Field(ge=0, le=1, description="worst attack of those that know genotypes alone")
+
+
 class ReleaseSection(Section):
     """How far released records can be linked to people, and what they are good for."""
 
@@ -123,8 +134,16 @@ class ReleaseSection(Section):
     patterns: int = Field(ge=1)
     entropy_bits: float = Field(ge=0)
     retained_fraction: float = Share
+    known_traits: KnownTraits | None = Field(
+        default=None, exclude_if=lambda found: found is None, description="absent where no trait is told"
+    )
     method: str = Field(default="", description="how records were released: codebook or network")
     dp: Literal[False] = False
+
+    @property
+    def rr_by_genotypes(self) -> float:
+        """Of the worst attack that knows no released trait: what baselines, which tell none, are compared with."""
+        return self.rr if self.known_traits is None else self.known_traits.rr_by_genotypes
 
 
 class BaselineRow(Section):

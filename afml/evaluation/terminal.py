@@ -37,6 +37,7 @@ def summary(report: Report, method: str) -> list[tuple[str, str]]:
         ("re-identification rate", f"{percent(release.rr)} (95 %: {percent(low)} to {percent(high)})"),
         *known,
         ("  chance", f"{percent(release.chance)}, {release.candidates} candidates"),
+        *_known_traits(release),
         *(
             [("  less than random masking", f"{percent(report.rr_reduction_vs_random)} at matched utility")]
             if release.utility_comparable
@@ -58,6 +59,16 @@ def _overlap(report: Report) -> list[tuple[str, str]]:
         return []
     what = "enrolled here and elsewhere" if report.scope == "own" else "enrolled at two institutions"
     return [(what, f"{found.found} found before training, {found.left_out} of them left out; outside epsilon")]
+
+
+def _known_traits(release: ReleaseSection) -> list[tuple[str, str]]:
+    """What releasing traits costs."""
+    found = release.known_traits
+    if found is None:
+        return []
+    low, high = found.rr_ci95
+    told = f"{percent(found.rr)} (95 %: {percent(low)} to {percent(high)}), chance {percent(found.chance)}"
+    return [("  if released traits are known", f"{told}; by genotypes alone {percent(found.rr_by_genotypes)}")]
 
 
 def _utility(release: ReleaseSection) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,13 +61,18 @@ def people_of(run: str, spaces: Sequence[Workspace], risk: RiskSettings, *, own:
         everybody = store.dosage()
         dosage[part] = everybody if len(everybody) == len(order) else everybody[one.rows[order]]
         released[part] = one.released[order]
+    words = [word for one, order in zip(records, orders, strict=True) for word in np.array(one.traits)[order]]
+    told = np.unique(words, return_inverse=True)[1].reshape(-1) if any(words) else None
     tables = tuple(
         PeopleTable.load(space.people).rows(one.rows[order])
         for space, one, order in zip(spaces, records, orders, strict=True)
     )
     return Pooled(
         tuple(
-            _institution(space, risk, table, (dosage[part], released[part]))
+            replace(
+                _institution(space, risk, table, (dosage[part], released[part])),
+                told=None if told is None else told[part].astype(np.int64),
+            )
             for space, table, part in zip(spaces, tables, parts, strict=True)
         ),
         tables,

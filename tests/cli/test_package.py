@@ -97,6 +97,11 @@ def test_the_card_says_what_the_package_is_good_for_and_what_not(own: Institutio
     kinds = table(own, 1, "phenotypes.tsv").groupby(table(own, 1, "scores.tsv")["pattern"])["gout"].transform("nunique")
     assert gout["told_for_certain"] == pytest.approx((kinds == 1).mean(), abs=1e-4)
     assert "k does not protect the traits" in page
+    told, patterns = card["phenotypes"], table(own, 1, "scores.tsv")["pattern"].nunique()
+    assert (told["combinations"], told["named_by_traits_alone"]) == (2, round(2 / PEOPLE, 6))
+    assert told["named_by_genotypes_alone"] == round(patterns / PEOPLE, 6)
+    assert f"guesses right for {200 / PEOPLE:.3g} % of the records (2 combinations over people)" in page
+    assert f"for {100 * card['named_at_most']:.3g} % at most, and who has genotypes alone, for" in page
     second = (own.package(2) / "release_card.md").read_text()
     assert "No trait of anybody is in this package" in second
     assert json.loads((own.package(2) / "release_card.json").read_text())["phenotypes"] is None

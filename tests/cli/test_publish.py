@@ -78,6 +78,13 @@ def test_what_was_evaluated_is_published_signed_entered_and_verified(own: Instit
     checked = own.afml("audit", "verify", own.work / "ledger", "--roster", own.roster, "--node", 1)
     assert "nothing found" in checked.out, checked.out + checked.err
     assert f"release #{release['index']} published" in own.afml("audit", "show", own.work / "ledger").out
+    # The attacker who knows the traits is among those that it was held against.
+    text = (own.work / "assessments" / "two" / "1.json").read_text()
+    cost = json.loads(text)["report"]["release"]["known_traits"]
+    card = json.loads((own.package(1) / "release_card.json").read_text())
+    assert (cost["combinations"], cost["groups"]) == (2, card["groups"])
+    assert cost["chance"] == pytest.approx(card["phenotypes"]["named_by_traits_alone"], abs=1e-6)
+    assert cost["chance"] <= cost["rr"] <= card["named_at_most"] + 1e-6
     # Nothing exact about the people leaves: targets and digests do.
     report = json.loads((own.work / "assessments" / "two" / "1.json").read_text())["report"]
     assert str(report["release"]["rr"]) not in (own.package(1) / "publication.json").read_text()

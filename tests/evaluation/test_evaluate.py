@@ -66,6 +66,28 @@ def test_one_release_from_end_to_end(inputs: EvaluationInputs) -> None:
     assert evaluate(inputs).release == release  # the same seed gives the same numbers
 
 
+def test_what_it_costs_to_tell_traits_beside_the_records(inputs: EvaluationInputs) -> None:
+    asked = replace(inputs, others=(), population=(1,), asked_people=50, asked_sites=(3, 9))
+    ends = np.cumsum([len(one.dosage) for one in inputs.institutions])
+    kinds = np.split(np.arange(300) % 7, ends[:-1])
+    telling = tuple(replace(one, told=kind) for one, kind in zip(inputs.institutions, kinds, strict=True))
+    alone, found = evaluate(asked), evaluate(replace(asked, institutions=telling))
+    assert alone.release.known_traits is None
+    cost = found.release.known_traits
+    assert cost is not None
+    assert cost.combinations == 7
+    assert cost.chance == pytest.approx(7 / 300)
+    assert cost.groups <= 3 * 7
+    assert cost.chance < cost.rr == found.release.rr <= cost.groups / 300 + 1e-9
+    assert cost.rr_ci95[0] < cost.rr < cost.rr_ci95[1]
+    # Whoever knows genotypes alone, and what the release is compared with, stand where they stood.
+    assert cost.rr_by_genotypes == alone.release.rr
+    assert (found.baselines, found.rr_reduction_vs_random) == (alone.baselines, alone.rr_reduction_vs_random)
+    assert found.frontier == alone.frontier
+    # An institution that knows the file as well names more than who does not.
+    assert found.release.rr_known_institution >= found.release.rr
+
+
 def test_two_phenotypes_and_a_trait_in_one_release(inputs: EvaluationInputs) -> None:
     rng = np.random.default_rng(5)
     both = []

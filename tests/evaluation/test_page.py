@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from afml.evaluation.attacks import ATTACKS
+from afml.evaluation.attacks import ATTACKS, KNOWING
 from afml.evaluation.baselines import BINNED, GROUPED_RANDOM, GROUPED_STATIC, RANDOM, RESPONSE, STATIC
 from afml.evaluation.details import Details
 from afml.evaluation.page import PageDetails, amount, better, percent, points, write_html
 from afml.evaluation.palette import OWN, known, names, style_of
 from afml.evaluation.report import AboutSection, BaselineRow, FrontierPoint, Report
+from afml.evaluation.terminal import summary
 from tests.evaluation.example import DETAILS, with_release
 
 
@@ -179,3 +180,26 @@ def test_a_method_looks_the_same_in_every_chart_and_unlike_any_other_in_grey() -
     one = [colour for name, colour in colours.items() if name not in ("codebook", "binned first component")]
     assert len(one) == len(set(one))
     assert OWN.colour not in one
+
+
+def test_what_it_costs_to_tell_traits_stands_on_page_and_terminal(tmp_path: Path) -> None:
+    cost = {
+        "rr": 0.04, "rr_ci95": (0.03, 0.06), "chance": 0.02, "combinations": 6, "groups": 30, "rr_by_genotypes": 0.01,
+    }  # fmt: skip
+    report = with_release(known_traits=cost, rr=0.04, rr_by_attack={"known traits": 0.04, "likelihood": 0.01})
+    point = FrontierPoint(name="AFML release", level="", rr=0.0, utility_ratio=1.0)
+
+    def written(one: Report) -> str:
+        write_html(one, PageDetails("masks", "major", (point,)), tmp_path / "r.html")
+        return (tmp_path / "r.html").read_text()
+
+    text = re.sub(r"\s+", " ", written(report))
+    assert f"<td>known traits</td><td>{KNOWING.get('known traits').guess}</td>" in text
+    assert "names 4.0 % of the records" in text
+    assert "(95 %: 3.0 % to 6.0 %), 2.0 % by guessing among those with the same traits" in text
+    assert "groups of equal records with equal traits / people" in text
+    assert (
+        "  if released traits are known",
+        "4.0 % (95 %: 3.0 % to 6.0 %), chance 2.0 %; by genotypes alone 1.0 %",
+    ) in (summary(report, "codebook"))
+    assert "traits known" not in written(with_release())

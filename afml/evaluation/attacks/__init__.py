@@ -2,7 +2,8 @@
 
 An attack sees the released records, reference profiles of the candidates, the public panel and the public
 release function; it never sees a private genotype. Its success is the probability, per record, that its
-best guess is right. A new one is a module with a class that is an `AttackKind`, and one line in `ATTACKS`.
+best guess is right. Those of `KNOWING` know what a release tells beside the records, too. A new one is a module with a
+class that is an `AttackKind`, and one line in `ATTACKS`.
 """
 
 from afml.core.registry import Registry
@@ -10,6 +11,7 @@ from afml.evaluation.attacks.base import Attack, AttackKind, Case, Knowledge, Re
 
 __all__ = [
     "ATTACKS",
+    "KNOWING",
     "Attack",
     "AttackKind",
     "Case",
@@ -32,6 +34,13 @@ ATTACKS: Registry[AttackKind] = Registry(
         "trained identifier": "afml.evaluation.attacks.identifier:TrainedIdentifier",
     },
 )
+
+
+KNOWING: Registry[AttackKind] = Registry(
+    "attack of somebody who knows more than genotypes",
+    {"known traits": "afml.evaluation.attacks.known_traits:KnownTraitsLinkage"},
+)
+"""Attacks on releases that tell more than records: run where there is what they know."""
 
 
 def full_suite(seed: int = 0) -> tuple[Attack, ...]:

@@ -157,6 +157,8 @@ class Case:
         known_masks: `masks` where somebody has computed them already.
         file: int64[m], the file (0, 1, ...) whose people each candidate is one of, equal ones side by side; None
             where nobody asks what knowing the file is worth.
+        traits: int64[m], the combination of released traits (0, 1, ...) that each candidate has, where the release
+            tells of every record which one its person has; None where it tells no trait.
     """
 
     released: Int8
@@ -165,6 +167,7 @@ class Case:
     knowledge: Knowledge
     known_masks: tuple[Int8, NDArray[np.int64]] | None = None
     file: NDArray[np.int64] | None = None
+    traits: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         sites = self.knowledge.panel.shape[1]
@@ -176,6 +179,8 @@ class Case:
             len(self.truth) and not -1 <= self.truth.min() <= self.truth.max() < len(self.references)
         ):
             raise InputError("every record needs the index of its candidate", cure="align truth with the references")
+        if self.traits is not None and self.traits.shape != (len(self.references),):
+            raise InputError("every candidate needs the traits that are told", cure="give them for all or for none")
 
     @cached_property
     def masks(self) -> tuple[Int8, NDArray[np.int64]]:
@@ -232,7 +237,7 @@ class Case:
         rows, index = self.masks
         return Case(
             self.released[records], self.references[candidates], position[self.truth[records]], self.knowledge,
-            (rows, index[candidates]),
+            (rows, index[candidates]), traits=None if self.traits is None else self.traits[candidates],
         )  # fmt: skip
 
 

@@ -104,7 +104,15 @@ def _phenotypes(contents: Contents) -> dict[str, Any]:
         }
         for at, one in enumerate(people.traits)
     ]
-    return {"traits": told, "combinations": int(people.alike().max()) + 1, "cost": COST}
+    combinations = int(people.alike().max()) + 1
+    shown = len(np.unique(contents.patterns))
+    return {
+        "traits": told,
+        "combinations": combinations,
+        "named_by_traits_alone": round(combinations / len(contents.patterns), 6),
+        "named_by_genotypes_alone": round(shown / len(contents.patterns), 6),
+        "cost": COST,
+    }
 
 
 def page(card: Mapping[str, Any]) -> str:
@@ -144,7 +152,23 @@ def _traits(card: Mapping[str, Any]) -> list[str]:
     told = card["phenotypes"]
     if told is None:
         return ["No trait of anybody is in this package: what a record says of traits is its pattern's score."]
-    lines = [told["cost"], "", "| trait | in phenotypes.tsv | given away by the pattern alone |", "|---|---|---|"]
+    alone, genotypes, both = (
+        f"{100 * value:.3g} %"
+        for value in (told["named_by_traits_alone"], told["named_by_genotypes_alone"], card["named_at_most"])
+    )
+    cost = (
+        f"Somebody who knows these traits of everybody, and nothing else, guesses right for {alone} of the records "
+        f"({told['combinations']} combinations over people); who has everybody's genotypes as well, for {both} at "
+        f"most, and who has genotypes alone, for {genotypes} at most."
+    )
+    lines = [
+        told["cost"],
+        "",
+        cost,
+        "",
+        "| trait | in phenotypes.tsv | given away by the pattern alone |",
+        "|---|---|---|",
+    ]
     lines += [
         f"| {one['name']} | {_told(one)} | {100 * one['told_for_certain']:.3g} % of people |" for one in told["traits"]
     ]
