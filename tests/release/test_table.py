@@ -80,6 +80,27 @@ def test_the_recipe_reads_a_released_file_as_its_table_says(
     assert read == pytest.approx(mean[released.patterns[order], 0], rel=1e-4)
 
 
+def test_the_recipe_for_r(plan: ReleasePlan, tmp_path: Path) -> None:
+    """Its block of the page, on a file of the package's kind."""
+    if shutil.which("Rscript") is None:
+        pytest.skip("no Rscript: the recipe is not run")
+    panel = sites_panel(SITES)
+    released = apply_plan(plan, dosages(60, SITES, seed=4))
+    order = write_release(tmp_path, panel, released.shown, header=["##afml_use=test"], shows=released.patterns)
+    told = GENOTYPES.told(panel, released.shown, plan.masked)
+    (tmp_path / "codebook.tsv").write_text(codebook_table(plan, PANEL, ["my gout"], told))
+    (block,) = re.findall(r"```r\n(.*?)```", RECIPE.read_text(encoding="utf-8"), re.DOTALL)
+    mean, _ = expected(plan, PANEL)
+    score = mean[released.patterns[order], 0]
+    ill = (score + np.random.default_rng(1).normal(size=60) > score.mean()).astype(int)
+    given = f"phenotype <- c({', '.join(map(str, ill))})\ntraining <- seq_len(60) <= 45\n"
+    told_back = "\nwrite(features[[1]], 'features.txt', ncolumns = 1)\nwrite(coef(model)[2], 'effect.txt')\n"
+    subprocess.run(["Rscript", "-"], input=given + block + told_back, cwd=tmp_path, check=True, text=True)
+    np.testing.assert_allclose(np.loadtxt(tmp_path / "features.txt"), score, rtol=1e-4, atol=1e-6)
+    model = LogisticRegression(C=np.inf).fit(score[:45, None], ill[:45])
+    assert float((tmp_path / "effect.txt").read_text()) == pytest.approx(model.coef_[0, 0], rel=1e-2)
+
+
 def test_the_recipe_for_plink2(plan: ReleasePlan, tmp_path: Path) -> None:
     """Its script is run where there is awk, and what follows where there is plink2."""
     if shutil.which("awk") is None:
