@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.run import RunConfig
@@ -63,14 +64,26 @@ class Signed:
             ConfigError: It was drawn by a seed, and the run is no simulation.
             IntegrityError: The ledger knows less than the folder or the kit remembers.
         """
+        yield from consequences(self.policy, self.config, self.kit)
+        yield from self.standing(work, ledger).lines()
+
+    def standing(self, work: Path, ledger: Path | None) -> Standing:
+        """Where the people stand, where they would stand after the run, and what stands in its way; writes nothing.
+
+        Args:
+            work: Folder that `afml prepare` made.
+            ledger: Of the institution, where it is not in the work folder.
+
+        Raises:
+            InputError, ConfigError, IntegrityError: As `told`.
+        """
         space = Workspace(work)
         space.require_prepared()
         prepared = space.prepared(self.config.people)
         people = prepared.people.rows(prepared.enrolled).samples
-        yield from consequences(self.policy, self.config, self.kit)
         space.require_drawn_for(self.config)
         with looked_into(space, self.kit, ledger) as opened:
-            yield from _standing(opened, self, people)
+            return _standing(opened, self, people)
 
     def approve(self, work: Path, ledger: Path | None) -> None:
         """A person at this site approves it: signed into the site's ledger, and its head kept in the kit.
@@ -88,6 +101,88 @@ class Signed:
             enter_policy(opened, self.policy)
             opened.plans.approve(self.config.run, self.config.digest().hex())
             keep_in_kit(self.kit, opened)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a run would mean for the enrolled people of a site; of the one who has spent most, in sigma.
+
+    Attributes:
+        enrolled: People.
+        spent: Sigma.
+        committed: The same with what runs under way have reserved.
+        limit: What the policy allows over all runs.
+        after: Spent after this run.
+        left: After this run.
+        approval: Whether a person has to approve it, and has.
+        problems: What stands in its way.
+    """
+
+    enrolled: int
+    spent: float
+    committed: float
+    limit: float
+    after: float
+    left: float
+    approval: Literal["not asked", "missing", "given"]
+    problems: tuple[str, ...]
+
+    def lines(self) -> Iterator[str]:
+        """In plain words."""
+        yield (
+            f"{self.enrolled} people of this site are enrolled. The one who has spent most has spent {self.spent:.3f} "
+            f"of {self.limit:.3f} sigma; with what runs under way have reserved, {self.committed:.3f}"
+        )
+        yield (
+            f"with this run: {self.after:.3f} of {self.limit:.3f} sigma, {self.left:.3f} left, since sigmas add "
+            "as squares"
+        )
+        if self.approval != "not asked":
+            yield "approved" if self.approval == "given" else "not approved yet: `afml run approve` does it"
+        for problem in self.problems:
+            yield f"refused: {problem}"
+        if not self.problems:
+            yield "nothing stands in its way at this site"
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "enrolled": self.enrolled,
+            "spent_ple_sigma": self.spent,
+            "committed_ple_sigma": self.committed,
+            "after_ple_sigma": self.after,
+            "limit_ple_sigma": self.limit,
+            "left_ple_sigma": self.left,
+            "approval": self.approval,
+            "refusals": list(self.problems),
+        }
+
+
+def cost(policy: Policy, config: RunConfig, kit: NodeKit) -> dict[str, Any]:
+    """What a run is, and what it costs by itself, as this site counts: `consequences` for programs."""
+    own, delta = policy.counts_own_noise(config, kit.roster, kit.node), policy.lifetime.delta
+    spent = ple(planned_events(config, own_noise=own), delta)
+    return {
+        "run": config.run,
+        "consortium": config.consortium,
+        "configuration": config.digest().hex(),
+        "task": config.task.kind,
+        "people": config.people,
+        "rounds": config.rounds,
+        "reserve_attempts": config.reserve_attempts,
+        "institutions": len(config.enrolled),
+        "quorum": config.quorum,
+        "noise": config.noise,
+        "exact_noise": config.exact_noise,
+        "verified_sums": config.verified_sums,
+        "key_agreement": config.key_agreement,
+        "start": config.start or None,
+        "insecure": config.seed is not None,
+        "own_noise": own,
+        "ple_sigma": spent.sigma,
+        "epsilon": spent.epsilon,
+        "delta": delta,
+    }
 
 
 def consequences(policy: Policy, config: RunConfig, kit: NodeKit) -> Iterator[str]:
@@ -119,8 +214,7 @@ def consequences(policy: Policy, config: RunConfig, kit: NodeKit) -> Iterator[st
         yield "insecure: simulation. Its noise follows from a public seed: these numbers say nothing"
 
 
-def _standing(ledger: Ledger, signed: Signed, people: Sequence[str]) -> Iterator[str]:
-    """Where the people stand, where they would stand after the run, and what stands in its way."""
+def _standing(ledger: Ledger, signed: Signed, people: Sequence[str]) -> Standing:
     policy, config, kit = signed.policy, signed.config, signed.kit
     lifetime = policy.lifetime.budget
     reservation = wanted(config, terms_of(policy, config, kit))
@@ -133,25 +227,13 @@ def _standing(ledger: Ledger, signed: Signed, people: Sequence[str]) -> Iterator
         ),
         key=lambda b: b.spent,
     )
-    yield (
-        f"{len(people)} people of this site are enrolled. The one who has spent most has spent {spent.spent:.3f} of "
-        f"{spent.limit:.3f} sigma; with what runs under way have reserved, {committed.spent:.3f}"
-    )
-    yield (
-        f"with this run: {after.spent:.3f} of {after.limit:.3f} sigma, {after.left:.3f} left, since sigmas add as "
-        "squares"
-    )
-    digest = config.digest().hex()
     problems = [str(one) for one in policy.refusals(config, kit.roster, kit.node)]
     try:
         ledger.plans.consider(reservation, people)
     except (BudgetError, IntegrityError) as refused:
         problems.append(str(refused))
-    if policy.run.approval:
-        yield (
-            "approved" if ledger.plans.approved(config.run, digest) else "not approved yet: `afml run approve` does it"
-        )
-    for problem in problems:
-        yield f"refused: {problem}"
-    if not problems:
-        yield "nothing stands in its way at this site"
+    given = policy.run.approval and ledger.plans.approved(config.run, config.digest().hex())
+    return Standing(
+        len(people), spent.spent, committed.spent, after.limit, after.spent, after.left,
+        "not asked" if not policy.run.approval else "given" if given else "missing", tuple(problems),
+    )  # fmt: skip

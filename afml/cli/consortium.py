@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -115,18 +118,29 @@ def publish(proposal: Path, countersigned: tuple[Path, ...], kit: Path, out: Pat
 @click.option("--kit", type=_PATH, required=True, help="Any party's kit.")
 @click.option("--proposal", type=_PATH, help="What this proposal would change.")
 @click.option("--version", type=int, help="Print this version's roster, as JSON.")
-def show(kit: Path, proposal: Path | None, version: int | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(kit: Path, proposal: Path | None, version: int | None, as_json: bool) -> None:
     """All versions of the roster, what each changed and who countersigned it."""
     history = load_history(kit)
     if proposal is not None:
-        _say(history, proposals.read_proposal(proposal, history).roster)
+        after = proposals.read_proposal(proposal, history).roster
+        if as_json:
+            click.echo(json.dumps(_version(after, proposals.differences(history, after)), indent=2))
+        else:
+            _say(history, after)
         return
     if version is not None:
         if not 1 <= version <= len(history.versions):
             raise InputError(f"there are versions 1 to {len(history.versions)}", where="--version")
         click.echo(history.versions[version - 1].roster.canonical().decode())
         return
-    for number in range(1, len(history.versions) + 1):
+    numbers = range(1, len(history.versions) + 1)
+    if as_json:
+        members = [{"node": member.node, "name": member.name} for member in load_roster(kit).members]
+        told = {"versions": [_document(history, number) for number in numbers], "members": members}
+        click.echo(json.dumps(told, indent=2))
+        return
+    for number in numbers:
         _told(history, number)
     for member in load_roster(kit).members:
         click.echo(f"node {member.node}: {member.name}")
@@ -182,3 +196,24 @@ def _told(history: History, number: int) -> None:
             click.echo(f"  {line}")
         signed = [f"{node} ({name})" for node, name in countersigned_by(version, before.present).items()]
         click.echo(f"  countersigned by {len(signed)} of {len(before.present.members)}: {', '.join(signed)}")
+
+
+def _version(roster: Roster, changes: Iterable[str]) -> dict[str, Any]:
+    """A version of a roster, for programs."""
+    return {
+        "version": roster.version,
+        "consortium": roster.consortium,
+        "institutions": len(roster.members),
+        "fingerprint": fingerprint(roster.digest()),
+        "changes": list(changes),
+    }
+
+
+def _document(history: History, number: int) -> dict[str, Any]:
+    """The same of one that is in force, with who countersigned it: node -> name."""
+    version = history.versions[number - 1]
+    if number == 1:
+        return _version(version.roster, []) | {"countersigned_by": {}}
+    before = History(history.versions[: number - 1])
+    names = {str(node): name for node, name in countersigned_by(version, before.present).items()}
+    return _version(version.roster, proposals.differences(before, version.roster)) | {"countersigned_by": names}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +15,7 @@ from afml.api.verbs import release_frontier
 from afml.cli.places import PRIVATE
 from afml.consortium.nodekit import load_node_kit
 from afml.core.cluster import on_cluster
+from afml.core.errors import ConfigError
 from afml.core.progress import step
 from afml.genomics.release import Output
 from afml.release.files import forms
@@ -51,6 +54,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--frontier", is_flag=True, help="Say what more and fewer patterns would tell and give away; write nothing."
 )
+@click.option("--json", "as_json", is_flag=True, help="With --frontier: print JSON.")
 @click.option("--form", type=click.Choice(forms()), default=None, help="Of the files.  [default: vcf; of a matrix tsv]")
 @click.option("--per-contig", is_flag=True, help="A file for each contig.")
 @click.option("--csi", is_flag=True, help="Index a VCF by CSI, not TBI; longer contigs than TBI holds always are.")
@@ -70,6 +74,7 @@ _PATH = click.Path(path_type=Path)
 def mask(
     kit: Path, work: Path, run_file: Path, method: str | None, min_group_size: int | None,
     fill: Literal["major", "missing"] | None, target_rr: float | None, patterns: int | None, frontier: bool,
+    as_json: bool,
     form: str | None, per_contig: bool, csi: bool, dask: str | None, nested: bool,
     phenotypes: tuple[str, ...], force: bool, ledger: Path | None,
 ) -> None:  # fmt: skip
@@ -86,8 +91,13 @@ def mask(
     if frontier:
         with step("judging releases on public people"):
             points = release_frontier(kit=kit, work=work, run=run_file, changes=changes)
-        _tell(points)
+        if as_json:
+            click.echo(json.dumps([asdict(one) for one in points], indent=2, allow_nan=False))
+        else:
+            _tell(points)
         return
+    if as_json:
+        raise ConfigError("goes with --frontier", where="--json", cure="release_card.json of the package says the rest")
     with step(f"masking node {node}"), on_cluster(dask, work):
         output = Output(form, per_contig=per_contig, csi=csi)
         # Workers were started elsewhere: a path must mean the same there.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,6 +17,7 @@ from afml.training.modelpage import markdown, model_card
 from afml.training.shelf import model_folders
 
 _PATH = click.Path(path_type=Path)
+_LISTED = ("run", "digest", "version", "start", "ple_sigma", "numbers")
 
 
 @click.group()
@@ -35,7 +37,8 @@ def show(folder: Path, shelf: tuple[Path, ...], as_json: bool) -> None:
 
 @model.command(name="list")
 @click.argument("places", type=_PATH, nargs=-1, required=True)
-def list_(places: tuple[Path, ...]) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(places: tuple[Path, ...], as_json: bool) -> None:
     """One line for each model in PLACES: folders of models, or folders that hold such folders.
 
     Those that are damaged are named at the end.
@@ -43,17 +46,21 @@ def list_(places: tuple[Path, ...]) -> None:
     for place in places:
         if not place.is_dir():
             raise InputError("is no folder", where=place, cure="check the path")
-    click.echo("run\tdigest\tversion\tstart\tple_sigma\tnumbers")
-    damaged = list[Path]()
+    found, damaged = list[dict[str, Any]](), list[Path]()
     for folder in model_folders(places):
         try:
             card = model_card(folder, places)
         except AfmlError:
             damaged.append(folder)
             continue
-        cells = [card[name] for name in ("run", "digest")]
-        cells += [card.get("version"), card.get("start"), card.get("ple_sigma"), card["numbers"]]
-        click.echo("\t".join(_cell(cell) for cell in cells))
+        found.append({"folder": str(folder), **{name: card.get(name) for name in _LISTED}})
+    if as_json:
+        told = {"models": found, "damaged": list(map(str, damaged))}
+        click.echo(json.dumps(told, indent=2, allow_nan=False))
+    else:
+        click.echo(
+            "\n".join("\t".join(cells) for cells in (_LISTED, *([_cell(one[n]) for n in _LISTED] for one in found)))
+        )
     if damaged:
         raise IntegrityError(
             "cannot be read; whatever else there is, is listed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -16,7 +17,7 @@ from afml.genomics.calls.account import CallReading
 from afml.genomics.calls.quality import Filters, QualityPolicy
 from afml.genomics.calls.site_calls import Rules
 from afml.genomics.choice import SiteChoice, choose_sites
-from afml.genomics.panelfile import Panel, difference, facts, read_panel, write_panel
+from afml.genomics.panelfile import Panel, difference, facts, read_panel, summary, write_panel
 from afml.genomics.panels import panel_assembly
 from afml.genomics.presets import CPG, PRESETS
 
@@ -79,24 +80,33 @@ def create(
 
 @panel.command()
 @click.argument("file", metavar="PANEL", type=_PATH)
-def show(file: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(file: Path, as_json: bool) -> None:
     """What PANEL holds: digest, sites, people, how the sites were chosen."""
     found = read_panel(file)
     found.require_whole()
+    if as_json:
+        click.echo(json.dumps(summary(found), indent=2, allow_nan=False))
+        return
     _tell(found)
 
 
 @panel.command()
 @click.argument("one", type=_PATH)
 @click.argument("other", type=_PATH)
-def diff(one: Path, other: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def diff(one: Path, other: Path, as_json: bool) -> None:
     """How two panels differ; exit code 0 where they do not, else 1."""
-    lines = difference(read_panel(one), read_panel(other))
-    for line in lines:
-        click.echo(line)
+    first, second = read_panel(one), read_panel(other)
+    lines = difference(first, second)
+    if as_json:
+        told = {"same": not lines, "one": first.digest(), "other": second.digest(), "differences": lines}
+        click.echo(json.dumps(told, indent=2))
+    else:
+        for line in lines or ["the same panel"]:
+            click.echo(line)
     if lines:
         sys.exit(1)
-    click.echo("the same panel")
 
 
 def _tell(found: Panel) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 from pydantic import ValidationError
@@ -17,7 +18,7 @@ from afml.core.errors import ConfigError, InputError, PolicyError
 from crypto.public.suites import CLASSICAL, HYBRID
 from node.policy import ANY, Lifetime, Policy, ReleaseRules, RunRules, Trust, load
 from node.policyfile import init as write
-from node.signed import consequences
+from node.signed import consequences, cost
 
 _PATH = click.Path(path_type=Path)
 _POSITIVE = click.FloatRange(0, min_open=True)
@@ -84,28 +85,42 @@ def init(
 @policy.command()
 @click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
 @click.option("--run", "run_file", type=_PATH, help="run.json, signed: say what the policy says to it.")
-def check(kit: Path, run_file: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(kit: Path, run_file: Path | None, as_json: bool) -> None:
     """Read the policy and say what it means; with --run, whether it allows that run. Exit code 3 where it does not."""
     loaded, found = load_node_kit(kit), load(kit)
-    click.echo(_told(found))
-    trusted = {member.signing_key: member.node for member in loaded.roster.members}
-    strangers = [key for key in found.trust.signing_keys if key not in trusted]
-    named = sorted(trusted[key] for key in found.trust.signing_keys if key in trusted)
-    click.echo(f"trusted on this roster: {', '.join(f'node {n}' for n in named) or 'nobody'}", nl=not strangers)
-    if strangers:
-        click.echo(f"; and {len(strangers)} keys that are not on it")
-    if run_file is None:
-        return
-    run = load_run(run_file, loaded.history)
-    loaded = loaded.under(run)
-    refusals = list(found.refusals(run, loaded.roster, loaded.node))
-    for line in consequences(found, run, loaded):
-        click.echo(line)
-    for refusal in refusals:
-        click.echo(f"refused: {refusal.problem}")
-    if refusals:
+    run = None if run_file is None else load_run(run_file, loaded.history)
+    under = loaded if run is None else loaded.under(run)
+    refusals = [] if run is None else [one.problem for one in found.refusals(run, under.roster, under.node)]
+    if as_json:
+        about = None if run is None else cost(found, run, under) | {"refusals": refusals}
+        told = {"policy": found.model_dump(mode="json"), **_trusted(found, loaded.roster), "run": about}
+        click.echo(json.dumps(told, indent=2, allow_nan=False))
+    else:
+        _print(found, loaded.roster)
+        for line in () if run is None else (*consequences(found, run, under), *(f"refused: {r}" for r in refusals)):
+            click.echo(line)
+    if run is not None and refusals:
         raise PolicyError(f"this site's policy does not allow it, for {len(refusals)} reasons", where=f"run {run.run}")
-    click.echo(f"run {run.run}: allowed by this policy")
+    if run is not None and not as_json:
+        click.echo(f"run {run.run}: allowed by this policy")
+
+
+def _trusted(found: Policy, roster: Roster) -> dict[str, Any]:
+    """Whom a policy trusts: nodes on the roster, and how many keys are of nobody on it."""
+    nodes = {member.signing_key: member.node for member in roster.members}
+    named = sorted(nodes[key] for key in found.trust.signing_keys if key in nodes)
+    return {"trusted_nodes": named, "keys_not_on_roster": len(found.trust.signing_keys) - len(named)}
+
+
+def _print(found: Policy, roster: Roster) -> None:
+    click.echo(_told(found))
+    trusted = _trusted(found, roster)
+    strangers = trusted["keys_not_on_roster"]
+    named = ", ".join(f"node {node}" for node in trusted["trusted_nodes"]) or "nobody"
+    click.echo(f"trusted on this roster: {named}", nl=not strangers)
+    if strangers:
+        click.echo(f"; and {strangers} keys that are not on it")
 
 
 def _keys(roster: Roster, nodes: Iterable[int]) -> tuple[str, ...]:
@@ -128,4 +143,6 @@ def _told(found: Policy) -> str:
         f"{', after approval' if rules.approval else ''}{', with verified sums' if rules.verified_sums else ''}"
         f"{', simulations too' if rules.simulation else ''}; "
         + (f"releases in groups of {release.min_group_size} or more" if release.allowed else "no releases")
+        + (f", published at RR {100 * release.target_rr:.3g} % or less" if release.target_rr < 1 else "")
+        + (f", published at utility ratio {release.target_utility:g} or more" if release.target_utility else "")
     )

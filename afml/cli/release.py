@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -27,7 +28,8 @@ def release() -> None:
 @click.argument("package", type=_PATH)
 @click.option("--roster", type=_PATH, help="The consortium's roster.json: says whose key is whose.")
 @click.option("--key", help="The institution's signing key, hex, instead of a roster.")
-def verify(package: Path, roster: Path | None, key: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(package: Path, roster: Path | None, key: str | None, as_json: bool) -> None:
     """Check signature and digests of PACKAGE, a folder; exit code 6 and one line that says what is wrong.
 
     Says also which targets it was held against before it was published, or that nothing says that it was.
@@ -35,7 +37,13 @@ def verify(package: Path, roster: Path | None, key: str | None) -> None:
     Roster or key come from the consortium, by another way than the package: whoever could change that could change
     both.
     """
-    what, published = verify_package(package, Trusted(roster, key)).lines()
+    found = verify_package(package, Trusted(roster, key))
+    if as_json:
+        word = None if found.publication is None else found.publication.model_dump(mode="json")
+        told = {"signed_by": found.by, "manifest": found.manifest.model_dump(mode="json"), "publication": word}
+        click.echo(json.dumps(told, indent=2))
+        return
+    what, published = found.lines()
     click.echo(f"{package}: {what}\n{package}: {published}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ from afml.consortium.nodekit import load_node_kit
 from afml.consortium.runfile import load_run
 from node.guard import open_ledger
 from node.memory import keep_in_kit
-from node.signed import Signed
+from node.signed import Signed, cost
 from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
@@ -44,9 +45,15 @@ run.add_command(submit)
 @_places
 @run.command()
 @click.argument("run_file", metavar="FILE", type=_PATH)
-def show(run_file: Path, kit: Path, work: Path, ledger: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(run_file: Path, kit: Path, work: Path, ledger: Path | None, as_json: bool) -> None:
     """In plain words: what the run in FILE would spend of this site's people, and what would be left."""
-    for line in Signed.read(run_file, kit).told(work, ledger):
+    signed = Signed.read(run_file, kit)
+    if as_json:
+        told = cost(signed.policy, signed.config, signed.kit) | signed.standing(work, ledger).to_json()
+        click.echo(json.dumps(told, indent=2, allow_nan=False))
+        return
+    for line in signed.told(work, ledger):
         click.echo(line)
 
 

@@ -18,7 +18,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,22 +175,37 @@ def read_panel(path: Path) -> Panel:
     return Panel(path, about, sites, people)
 
 
+def summary(panel: Panel) -> dict[str, Any]:
+    """What a panel is, JSON values."""
+    sites = panel.sites
+    return {
+        "digest": panel.digest(),
+        "sites_digest": sites.digest(),
+        "build": panel.about.assembly().build or None,
+        "sites": len(sites),
+        "indels": sum(len(ref) != len(alt) for ref, alt in zip(sites.ref, sites.alt, strict=True)),
+        "annotated": int((sites.annotations[:, 1:] > 0).any(axis=1).sum()),
+        "contigs": dict(Counter(sites.chrom)),
+        "least_maf": float(sites.maf.min(initial=0.5)),
+        "most_maf": float(sites.maf.max(initial=0.0)),
+        "people": len(panel.people),
+        "drawn": sites.drawn_note or None,
+        "waterfall": {what: number for what, number in panel.about.waterfall if number},
+    }
+
+
 def facts(panel: Panel) -> list[tuple[str, str]]:
     """(what, value) of a panel, for people to read."""
-    sites = panel.sites
-    contigs = Counter(sites.chrom)
-    indels = sum(len(ref) != len(alt) for ref, alt in zip(sites.ref, sites.alt, strict=True))
-    people = sites.drawn_note or f"{len(panel.people)} people"
-    annotated = int((sites.annotations[:, 1:] > 0).any(axis=1).sum())
+    told = summary(panel)
     return [
-        ("digest", panel.digest()),
-        ("digest of the sites", sites.digest()),
-        ("build", panel.about.assembly().build or "not said"),
-        ("sites", f"{len(sites)}, {indels} of them indels, {annotated} annotated"),
-        ("contigs", ", ".join(f"{name} ({number})" for name, number in contigs.items())),
-        ("frequencies", f"{sites.maf.min(initial=0.5):.4f} to {sites.maf.max(initial=0.0):.4f}"),
-        ("people", people),
-        *((what, str(number)) for what, number in panel.about.waterfall if number),
+        ("digest", told["digest"]),
+        ("digest of the sites", told["sites_digest"]),
+        ("build", told["build"] or "not said"),
+        ("sites", f"{told['sites']}, {told['indels']} of them indels, {told['annotated']} annotated"),
+        ("contigs", ", ".join(f"{name} ({number})" for name, number in told["contigs"].items())),
+        ("frequencies", f"{told['least_maf']:.4f} to {told['most_maf']:.4f}"),
+        ("people", told["drawn"] or f"{told['people']} people"),
+        *((what, str(number)) for what, number in told["waterfall"].items()),
     ]
 
 

@@ -12,6 +12,7 @@ from afml.consortium.nodekit import load_node_kit
 from afml.release.package.manifest import Manifest, digests
 from afml.release.package.publication import Publication
 from tests.cli.institution import listing
+from tests.cli.jsonpage import keys
 from tests.cli.packages import Institution, K, build
 from tests.cli.zygote import Outcome, Zygote
 
@@ -72,6 +73,9 @@ def test_what_was_evaluated_is_published_signed_entered_and_verified(own: Instit
     says = f"published {publication.made}, evaluated first: group size at least {K}, joint groups at least {K} met"
     assert done.out == f"{own.package(1)}: {says}\n"
     assert verified(own).out.splitlines()[1] == f"{own.package(1)}: {says}"
+    told = json.loads(own.afml("release", "verify", own.package(1), "--roster", own.roster, "--json").out)
+    assert set(told) == keys("release verify")
+    assert told["publication"] == json.loads((own.package(1) / "publication.json").read_text())
     ((entry,), (release,)) = entries(own, "publication"), entries(own, "release")
     assert (entry["release"], entry["met"], entry["missed"]) == (release["index"], ["group size", "joint groups"], [])
     assert (entry["manifest"], entry["assessment"]) == (publication.manifest, publication.assessment)

@@ -29,6 +29,7 @@ from afml.training.inprocess import train_in_process
 from afml.trial.processes import free_port
 from node.released import read_aligned
 from node.workspace import Workspace, load_holdings
+from tests.cli.jsonpage import keys
 from tests.cli.zygote import Zygote
 from tests.federation.parties import SITES, Consortium
 
@@ -91,6 +92,9 @@ def test_one_release_serves_both_and_the_report_tells_of_each(consortium: Consor
     assert done.code == 0, done.err
     line = r"^ +\d +\d+\.\d % +\d+\.?\d* % / +\d+\.?\d* % +(codebook|static)$"
     assert re.search(line, done.out, re.MULTILINE), done.out
+    where = ("--kit", consortium.kit(1), "--work", consortium.work(1), "--run", run)
+    points = json.loads(afml("mask", *where, "--frontier", "--json").out)
+    assert [set(one) for one in points] == [keys("mask --frontier")] * (len(done.out.splitlines()) - 1)
     assert not Workspace(consortium.work(1)).release("mixed").exists()
     for node in (1, 2, 3):
         done = afml("mask", "--kit", consortium.kit(node), "--work", consortium.work(node), "--run", run, "--force")

@@ -24,6 +24,7 @@ from afml.training.inprocess import train_in_process
 from afml.training.model import ArrayModel
 from afml.training.shelf import find_model
 from node.workspace import Workspace
+from tests.cli.jsonpage import keys
 from tests.tenants.hospitals import NODES, Hospitals
 
 
@@ -75,6 +76,10 @@ def test_a_model_folder_says_what_it_is_and_what_it_cost(hospitals: Hospitals, t
     assert json.loads((folders[0] / "privacy.json").read_text())["insecure"] is True
     listed = hospitals.done("model", "list", hospitals.work(1) / "models")
     assert f"first\t{card['digest']}\t1\t-\t-" in listed
+    told = json.loads(hospitals.done("model", "list", hospitals.work(1) / "models", "--json"))
+    assert set(told) == keys("model list")
+    (first,) = (one for one in told["models"] if one["run"] == "first")
+    assert (first["digest"], first["folder"], told["damaged"]) == (card["digest"], str(folders[0]), [])
 
 
 @pytest.mark.usefixtures("trained")
