@@ -69,8 +69,7 @@ def publish_release(
     with in_use(work):
         one = _version(work, config.run, version)
         manifest = _own(one, ledger)
-        kept = work.assessment(config.run, one.number)
-        report = _assessed(kept, one, config).report
+        report = _assessed(one, config).report
         records, plan = read_records(work, config.run, one), released_plan(work, config.run, one)
         policy.require_release(plan.min_group_size)
         labels = shown_labels(records, plan)
@@ -82,7 +81,7 @@ def publish_release(
         publication = Publication(
             consortium=manifest.consortium, origin=manifest.origin, key=manifest.key, run=config.run,
             version=one.number, release=manifest.release, manifest=digest_of(one.folder / MANIFEST_FILE),
-            assessment=digest_of(kept), made=f"{datetime.now(UTC):%Y-%m-%d}", verdicts=verdicts,
+            assessment=digest_of(one.assessment), made=f"{datetime.now(UTC):%Y-%m-%d}", verdicts=verdicts,
         ).signed(ledger.key)  # fmt: skip
         record = PublicationRecord(
             manifest.release, publication.manifest, publication.assessment,
@@ -129,16 +128,16 @@ def _own(version: Version, ledger: Ledger) -> Manifest:
     return manifest
 
 
-def _assessed(path: Path, version: Version, config: RunConfig) -> Assessed:
+def _assessed(version: Version, config: RunConfig) -> Assessed:
     """The evaluation of the package as it is now.
 
     Raises:
         InputError: There is none.
     """
     cure = "run `afml evaluate --own WORK --run RUN --out REPORT` first"
-    if not path.exists():
+    if not version.assessment.exists():
         raise InputError("has not been evaluated", where=version.folder, cure=cure)
-    kept = Assessed.load(path)
+    kept = Assessed.load(version.assessment)
     if (kept.release, kept.manifest) != files_of(version.folder):
         raise InputError("is not the package that was evaluated", where=version.folder, cure=cure)
     if kept.configuration != config.digest().hex():

@@ -84,10 +84,6 @@ class Workspace:
         """What was released by a run's model, every version of it."""
         return Versions(self.root / "releases", self.root / "columns", run)
 
-    def assessment(self, run: str, version: int) -> Path:
-        """The evaluation of one version of a release; never leaves the institution."""
-        return self.root / "assessments" / run / f"{version}.json"
-
     def evaluation(self, run: str) -> Path:
         """How a run's model does on this institution's own held-out people; never leaves it."""
         return self.root / "evaluation" / f"{run}.json"

@@ -104,8 +104,7 @@ def _evaluated(place: Place) -> bool:
     config, space = place.config, place.space
     if config is None or space is None:
         return False
-    number = space.releases(config.run).newest().number
-    return space.assessment(config.run, number).exists() or _published(place)
+    return space.releases(config.run).newest().assessment.exists() or _published(place)
 
 
 def _published(place: Place) -> bool:

@@ -189,11 +189,10 @@ def _kept(trial: Trial, report: Report, files: tuple[str, str]) -> Path | None:
     version = trial.spaces[0].releases(trial.config.run).newest()
     if (version.folder / PUBLICATION_FILE).exists():
         return None  # the publication names the one that it stands on
-    path = trial.spaces[0].assessment(trial.config.run, version.number)
     release, manifest = files
     configuration = trial.config.digest().hex()
-    Assessed(configuration=configuration, release=release, manifest=manifest, report=report).save(path)
-    return path
+    Assessed(configuration=configuration, release=release, manifest=manifest, report=report).save(version.assessment)
+    return version.assessment
 
 
 def _audited(trial: Trial, seconds: dict[str, float]) -> AuditResult | None:

@@ -91,8 +91,9 @@ def test_an_institution_is_led_from_a_policy_to_a_masked_file(good: Institution,
     assert next_of(place).command.startswith("afml mask ")
     space.releases(name).next().folder.mkdir(parents=True)
     assert next_of(place).command.startswith("afml evaluate --own ")
-    space.assessment(name, 1).parent.mkdir(parents=True)
-    space.assessment(name, 1).touch()
+    kept = space.releases(name).newest().assessment
+    kept.parent.mkdir(parents=True)
+    kept.touch()
     assert next_of(place).command == f"afml release publish --kit {kit} --work {work} --run {run}"
     (space.release(name) / "publication.json").touch()
     assert next_of(place).what == f"send the folder {space.release(name)} to whoever is to have it"
