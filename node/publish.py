@@ -20,6 +20,7 @@ from afml.release.package.publication import PROMISES, Asked, Found, Judged, Pub
 from afml.release.package.verify import require_whole
 from afml.release.versions import Version
 from crypto.public.signing import public_bytes
+from node.guard import enter_policy
 from node.inuse import in_use
 from node.policy import Policy
 from node.released import read_records, released_plan, shown_labels
@@ -67,14 +68,13 @@ def publish_release(
         ReleaseError: A promise is not kept, or a target is missed.
     """
     with in_use(work):
-        one = _version(work, config.run, version)
+        one, kept = evaluated(work, config, version)
         manifest = _own(one, ledger)
-        report = _assessed(one, config).report
         records, plan = read_records(work, config.run, one), released_plan(work, config.run, one)
         policy.require_release(plan.min_group_size)
         labels = shown_labels(records, plan)
         joint = ledger.releases.standing(manifest.release, labels).groups
-        found = Found(tuple(Counter(labels.values()).values()), (joint.smallest, joint.promised), report)
+        found = Found(tuple(Counter(labels.values()).values()), (joint.smallest, joint.promised), kept.report)
         judged = judge(_asked(config, policy), found)
         _refuse(judged, one.folder, force=force)
         verdicts = tuple(each.verdict for each in judged)
@@ -88,10 +88,27 @@ def publish_release(
             tuple(each.target for each in verdicts if each.met),
             tuple(each.target for each in verdicts if not each.met),
         )  # fmt: skip
+        enter_policy(ledger, policy)
         # The record comes first: what nobody wrote down must not leave. A crash in between is mended by asking again.
         ledger.releases.record_publication(record)
         publication.save(one.folder)
         return PublicationDone(one, publication)
+
+
+def evaluated(work: Workspace, config: RunConfig, version: int | None = None) -> tuple[Version, Assessed]:
+    """A package that is not published yet, with its evaluation as it is now; reads no ledger.
+
+    Args:
+        work: The institution's work folder.
+        config: The run.
+        version: Which release of it; None: the newest.
+
+    Raises:
+        InputError: There is no such package, it is published already, or it was not evaluated as it is now.
+    """
+    one = _version(work, config.run, version)
+    require_file(one.folder / MANIFEST_FILE, "manifest of the package", "run `afml mask` first")
+    return one, _assessed(one, config)
 
 
 def _version(work: Workspace, run: str, number: int | None) -> Version:
@@ -115,10 +132,9 @@ def _own(version: Version, ledger: Ledger) -> Manifest:
     """The manifest of a package that is whole and signed by this very institution.
 
     Raises:
-        InputError: There is none.
         IntegrityError: It is another's, or the files are not those that were signed.
     """
-    path = require_file(version.folder / MANIFEST_FILE, "manifest of the package", "run `afml mask` first")
+    path = version.folder / MANIFEST_FILE
     manifest, key = Manifest.load(path), public_bytes(ledger.key)
     try:
         manifest.require_signed(key, path)

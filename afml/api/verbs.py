@@ -120,17 +120,17 @@ def publish(
         PolicyError: This institution's policy does not allow the release.
         ReleaseError: A promise is not kept, or a target is missed.
     """
-    from node.guard import enter_policy, open_ledger
+    from node.guard import open_ledger
     from node.policy import load as load_policy
-    from node.publish import publish_release
+    from node.publish import evaluated, publish_release
 
     loaded = load_node_kit(kit)
     config = load_run(run, loaded.history)
     space = Workspace(require_private(work))
     space.require_prepared()
     policy = load_policy(kit)
+    evaluated(space, config, version)  # before a ledger is begun where none is
     with closing(open_ledger(space, loaded, ledger)) as opened:
-        enter_policy(opened, policy)
         return publish_release(space, config, policy, opened, version, force=force)
 
 

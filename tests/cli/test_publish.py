@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from afml.consortium.nodekit import load_node_kit
-from afml.release.package.manifest import Manifest, digests
+from afml.release.package.manifest import Manifest, digest_of, digests
 from afml.release.package.publication import Publication
 from tests.cli.institution import listing
 from tests.cli.jsonpage import keys
@@ -109,11 +109,12 @@ def test_a_published_package_keeps_the_evaluation_that_it_stands_on(own: Institu
 def test_a_missed_target_is_refused_and_accepted_only_in_writing(own: Institution) -> None:
     asks(own, target_rr=0.0001, target_utility=9.0)
     before = {name: digest for name, digest in listing(own.work).items() if not name.startswith("ledger/")}
+    known = len(entries(own, "policy"))
     line = own("release", "publish").complaint()
     assert "re-identification rate at most 0.01 % is asked: attacks name " in line
     assert "utility ratio at least 9 is asked: it is " in line
     assert "or accept it knowingly with --force" in line
-    assert entries(own, "publication") == []
+    assert (entries(own, "publication"), len(entries(own, "policy"))) == ([], known)
     after = {name: digest for name, digest in listing(own.work).items() if not name.startswith("ledger/")}
     assert after == before
     done = own("release", "publish", "--force")
@@ -142,22 +143,29 @@ def test_no_promise_is_forced(own: Institution) -> None:
 
 
 def test_what_was_changed_since_is_refused(own: Institution) -> None:
-    path = own.package(1) / "codebook.tsv"
-    whole = path.read_bytes()
+    path, kept = own.package(1) / "codebook.tsv", own.work / "assessments" / "two" / "1.json"
+    whole, assessed = path.read_bytes(), json.loads(kept.read_text())
     path.write_bytes(whole + b"\n")
+    before = listing(own.work)
     assert "codebook.tsv is not what was signed" in own("release", "publish").complaint()
-    path.write_bytes(whole)
-    manifest = own.package(1) / "manifest.json"
-    signed = manifest.read_bytes()
-    other = load_node_kit(own.kit.with_name("node-2")).signing_key
-    found = json.loads(signed)
-    Manifest.model_validate(found).signed(other).save(own.package(1))
-    assert "is not signed by this institution's key" in own("release", "publish").complaint()
     # Signed anew, over another file: whole and signed, and not what was evaluated.
-    path.write_bytes(whole + b"\n")
-    key = load_node_kit(own.kit).signing_key
-    Manifest.model_validate(found | {"files": digests(own.package(1))}).signed(key).save(own.package(1))
+    manifest = Manifest.load(own.package(1) / "manifest.json")
+    key, other = (load_node_kit(own.kit.with_name(f"node-{node}")).signing_key for node in (1, 2))
+    manifest.model_copy(update={"files": digests(own.package(1))}).signed(key).save(own.package(1))
     assert "is not the package that was evaluated" in own("release", "publish").complaint()
+    # What another signed, even where somebody made the evaluation look like one of it.
+    path.write_bytes(whole)
+    manifest.signed(other).save(own.package(1))
+    found = assessed | {"manifest": digest_of(own.package(1) / "manifest.json")}
+    kept.write_text(json.dumps(found))
+    assert "is not signed by this institution's key" in own("release", "publish").complaint()
+    # Another run file, of the same name.
+    manifest.save(own.package(1))
+    kept.write_text(json.dumps(assessed | {"configuration": "0" * 64}))
+    assert "was evaluated under another run.json" in own("release", "publish").complaint()
+    kept.write_text(json.dumps(assessed))
+    path.write_bytes(whole + b"\n")
+    assert set(listing(own.work)) == set(before)
     assert entries(own, "publication") == []
 
 
