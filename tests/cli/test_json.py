@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from afml.cli.main import cli
+from afml.core.errors import AfmlError
 from tests.cli.institution import SITES, Institution
 from tests.cli.jsonpage import keys
 from tests.cli.zygote import Zygote
@@ -18,7 +19,8 @@ from tests.cli.zygote import Zygote
 
 def said(*words: object, code: int = 0) -> str:
     found = CliRunner().invoke(cli, list(map(str, words)))
-    assert found.exit_code == code, found.output + repr(found.exception)
+    refused = found.exception.exit_code if isinstance(found.exception, AfmlError) else found.exit_code
+    assert refused == code, found.output + repr(found.exception)
     return found.stdout
 
 

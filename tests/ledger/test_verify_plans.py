@@ -72,6 +72,17 @@ def test_policies_are_entries_and_so_is_what_they_loosen(tmp_path: Path) -> None
     assert [(f.code, f.problem) for f in result.findings] == [("unnamed-loosening", "run.quorum: 3 before")]
 
 
+def test_targets_of_what_is_published_loosen_in_their_own_directions(tmp_path: Path) -> None:
+    strict: dict[str, Any] = {"release": {"target_rr": 0.01, "target_utility": 0.9}}
+    loose: dict[str, Any] = {"release": {"target_rr": 0.5, "target_utility": 0.5}}
+    with open_ledger(tmp_path) as ledger:
+        ledger.plans.record_policy(loose, [])
+        ledger.plans.record_policy(strict, [])
+        ledger.plans.record_policy(loose, [])
+    told = [(f.where, f.problem) for f in verify(tmp_path, key=PUBLIC).findings]
+    assert told == [("entry 2", f"release.target_{name} before") for name in ("rr: 0.01", "utility: 0.9")]
+
+
 def test_a_plan_under_another_policy_than_the_one_in_force(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         ledger.plans.record_policy(
