@@ -122,6 +122,7 @@ _ANSWER = Next(
     "answers {kit}/request.json, which you send, with a folder; put it in, and compare fingerprints by telephone",
     "afml keys install FOLDER --kit {kit}",
 )
+_SEND = Next("you", "send the folder {package} to whoever is to have it")
 _STEPS: dict[Role, tuple[tuple[_Done, Next], ...]] = {
     "node": (
         (
@@ -177,7 +178,7 @@ _STEPS: dict[Role, tuple[tuple[_Done, Next], ...]] = {
                 "afml release publish --kit {kit} --work {work} --run {run}",
             ),
         ),
-        (_nothing, Next("you", "send the folder {package} to whoever is to have it")),
+        (_nothing, _SEND),
     ),
     "aggregator": (
         (lambda place: _named(place, REQUEST), _KEYS),
@@ -243,10 +244,10 @@ def next_of(place: Place, role: Role | None = None) -> Next:
     """
     role = role_of(place.kit) or role or "node"
     words = {"kit": place.kit, "role": role, "work": place.work or "WORK", "run": place.run or "RUN.JSON"}
-    config, space = place.config, place.space
-    words["package"] = "RELEASE" if config is None or space is None else space.release(config.run)
     for done, following in _STEPS[role]:
         if not done(place):
+            if following is _SEND and place.space is not None and (config := place.config) is not None:
+                words["package"] = place.space.release(config.run)
             told = [text.format(**words) for text in (following.what, following.command)]
             return Next(following.who, *told)
     raise AssertionError("the last step is never done")

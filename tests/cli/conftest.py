@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli import packages
 from tests.cli.institution import Institution, listing
 from tests.cli.zygote import Zygote
 
@@ -36,3 +37,9 @@ def untouched(good: Institution) -> Iterator[None]:
 @pytest.fixture
 def scratch(tmp_path: Path) -> Path:
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, afml: Zygote) -> packages.Institution:
+    """With a model of two traits, and nothing released."""
+    return packages.build(tmp_path_factory.mktemp("packages"), afml)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,11 @@ class Institution:
         run = self.root / "consortium" / "runs" / "two" / "run.json"
         where = ("--kit", self.kit, "--work", self.work, "--run", run)
         return self.afml(*words[:count], *where, *words[count:])
+
+
+def copy(of: Institution, to: Path) -> Institution:
+    """The same in another folder, to be spoiled."""
+    return Institution(shutil.copytree(of.root, to), of.afml)
 
 
 def build(root: Path, zygote: Zygote) -> Institution:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,8 @@ from afml.release.package.manifest import Manifest, digest_of, digests
 from afml.release.package.publication import Publication
 from tests.cli.institution import listing
 from tests.cli.jsonpage import keys
-from tests.cli.packages import Institution, K, build
-from tests.cli.zygote import Outcome, Zygote
-
-
-def copy(of: Institution, to: Path) -> Institution:
-    return Institution(shutil.copytree(of.root, to), of.afml)
+from tests.cli.packages import Institution, K, copy
+from tests.cli.zygote import Outcome
 
 
 def evaluated(own: Institution, out: Path) -> Outcome:
@@ -27,10 +22,10 @@ def evaluated(own: Institution, out: Path) -> Outcome:
 
 
 @pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory, afml: Zygote) -> Institution:
+def ready(trained: Institution, tmp_path_factory: pytest.TempPathFactory) -> Institution:
     """With a package that tells gout, evaluated."""
     root = tmp_path_factory.mktemp("publish")
-    made = build(root, afml)
+    made = copy(trained, root / "root")
     assert made("mask", "--phenotype", "gout").code == 0
     before = listing(made.work)
     assert "has not been evaluated; run `afml evaluate --own" in made("release", "publish").complaint()
