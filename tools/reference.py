@@ -41,6 +41,8 @@ FILES = {
     "Gates of `afml prepare`": ("afml.genomics.qc.settings", "GateSettings"),
     "qc.json: the quality of an institution's genotypes": ("afml.genomics.qc.report", "QcReport"),
     "report.json: what was evaluated": ("afml.evaluation.report", "Report"),
+    "manifest.json of a released package": ("afml.release.package.manifest", "Manifest"),
+    "publication.json of a released package": ("afml.release.package.publication", "Publication"),
 }
 
 
@@ -94,7 +96,8 @@ def files() -> str:
 
 def _model(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[str]:
     seen.add(model)
-    about, said = described(inspect.getdoc(model) or "")
+    about, _ = described(inspect.getdoc(model) or "")
+    said = {key: words for one in reversed(model.__mro__) for key, words in described(_own(one))[1].items()}
     yield from (f"**{model.__name__}.** {about}", "", "| key | type | default | |", "|---|---|---|---|")
     inside: list[type[BaseModel]] = []
     for key, info in model.model_fields.items():
@@ -105,6 +108,11 @@ def _model(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[str]:
     for one in inside:
         if one not in seen:
             yield from _model(one, seen)
+
+
+def _own(model: type) -> str:
+    """A class's own docstring, not an inherited one."""
+    return inspect.cleandoc(vars(model).get("__doc__") or "")
 
 
 def described(docstring: str) -> tuple[str, dict[str, str]]:
