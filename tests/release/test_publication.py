@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afml.release.package.publication import Asked, Found, Judged, judge, missed
+from node.loosening import looser
+from node.policy import Policy, ReleaseRules
 from tests.evaluation.example import with_release
 
 
@@ -52,3 +54,12 @@ def test_a_utility_is_met_by_the_lower_end(release: dict[str, object], met: bool
     judged = judge(Asked(1, utility=0.9), found(**release))
     assert verdict(judged, "utility ratio") is met
     assert bool(missed(judged)) is not met
+
+
+def test_targets_of_what_is_published_loosen_in_their_own_directions() -> None:
+    strict, loose = (
+        Policy(release=ReleaseRules(target_rr=rr, target_utility=utility)) for rr, utility in ((0.01, 0.9), (0.5, 0.5))
+    )
+    values = strict.model_dump(mode="json"), loose.model_dump(mode="json")
+    assert looser(*values) == ["release.target_rr: 0.01 -> 0.5", "release.target_utility: 0.9 -> 0.5"]
+    assert looser(*reversed(values)) == []
