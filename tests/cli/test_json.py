@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from afml.cli.main import cli
+from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError
 from tests.cli.institution import SITES, Institution
 from tests.cli.jsonpage import keys
@@ -43,8 +44,10 @@ def signed(good: Institution, afml: Zygote, tmp_path_factory: pytest.TempPathFac
 def test_run_show(signed: Path) -> None:
     words = ("run", "show", signed / "run.json", "--kit", signed / "kits" / "node-1", "--work", signed / "work-1")
     lines, found = said(*words), json.loads(said(*words, "--json"))
+    config = RunConfig.load(signed / "run.json")
     assert set(found) == keys("run show")
-    assert (found["rounds"], found["quorum"], found["noise"], found["approval"]) == (2, 2, "local", "missing")
+    assert (found["quorum"], found["noise"], found["approval"]) == (2, "local", "missing")
+    assert (found["rounds"], found["configuration"]) == (config.rounds, config.digest().hex())
     assert f"would spend at most {found['ple_sigma']:.3f} sigma (epsilon {found['epsilon']:.3f})" in lines
     assert f"{found['enrolled']} people of this site are enrolled" in lines
     after = f"with this run: {found['after_ple_sigma']:.3f} of {found['limit_ple_sigma']:.3f} sigma"
