@@ -116,17 +116,13 @@ class ReleaseSection(Section):
         default=None, exclude_if=lambda name: name is None, description="which phenotype utility is about, by name"
     )
     utility_comparable: bool = Field(
-        default=True,
-        exclude_if=bool,
-        description="false where raw genotypes predict no phenotype, so that no ratio or baseline means anything",
+        default=True, exclude_if=bool, description="false where raw genotypes predict nothing: no ratio means anything"
     )
     utility_auc: float = Share
     raw_auc: float = Share
     utility_ratio: float
     utility_ratio_ci95: tuple[float, float] | None = Field(
-        default=None,
-        exclude_if=lambda interval: interval is None,
-        description="over as many other held-out people; models and noise as they are",
+        default=None, exclude_if=lambda interval: interval is None, description="over as many other held-out people"
     )
     utility_ratio_chance_corrected: float
     utility_ratio_vs_best_raw: float | None = Field(description="null where nothing is tuned: reconstruction")
