@@ -101,7 +101,8 @@ class Engine:
             self._moves.returned(message.node, message.lease)
             return
         if self._store.position().stage is not Stage.ENROLLING:
-            raise ProtocolError(f"enrolment of run {message.run} is closed")
+            cure = "this node is not in it: `afml run close` frees what it has set aside"
+            raise ProtocolError(f"enrolment of run {message.run} is closed", cure=cure)
         self._store.members.add(message.node, message.SerializeToString(deterministic=True))
         self._log.info("enrolled", node=message.node)
         if set(self._store.members.all()) == set(self._config.nodes):

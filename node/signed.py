@@ -10,10 +10,11 @@ from typing import Any, Literal
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
-from afml.core.errors import BudgetError, IntegrityError
+from afml.core.errors import BudgetError, ConfigError, InputError, IntegrityError
 from afml.ledger.spending import worst, worst_committed
 from afml.ledger.store import Ledger
 from afml.masking.chosen import NAME, masking_settings, purpose
+from afml.masking.enrolled import require_columns
 from afml.privacy.budget import balance
 from afml.privacy.events import reserved
 from afml.privacy.plan import planned_events
@@ -79,25 +80,27 @@ class Signed:
         """
         space = Workspace(work)
         space.require_prepared()
-        prepared = space.prepared(self.config.people)
-        people = prepared.people.rows(prepared.enrolled).samples
+        people = _enrolled(space, self.config)
         space.require_drawn_for(self.config)
+        unfit = _unfit(space, self.config, self.kit.node)
         with looked_into(space, self.kit, ledger) as opened:
-            return _standing(opened, self, people)
+            return _standing(opened, self, people, unfit)
 
     def approve(self, work: Path, ledger: Path | None) -> None:
         """A person at this site approves it: signed into the site's ledger, and its head kept in the kit.
 
         Raises:
             PolicyError: The policy does not allow it; names the first reason.
-            BudgetError: The run is closed here.
+            BudgetError: The run is closed here, or what it would spend does not fit.
             ConfigError, IntegrityError, InputError: As `told`.
         """
         for refusal in self.policy.refusals(self.config, self.kit.roster, self.kit.node):
             raise refusal
         space = Workspace(work)
         declared_card(space, self.config, self.kit.node, f"run {self.config.run}")
+        people = _enrolled(space, self.config)
         with open_ledger(space, self.kit, ledger) as opened:
+            opened.plans.consider(wanted(self.config, terms_of(self.policy, self.config, self.kit)), people)
             enter_policy(opened, self.policy)
             opened.plans.approve(self.config.run, self.config.digest().hex())
             keep_in_kit(self.kit, opened)
@@ -131,7 +134,7 @@ class Standing:
         """In plain words."""
         yield (
             f"{self.enrolled} people of this site are enrolled. The one who has spent most has spent {self.spent:.3f} "
-            f"of {self.limit:.3f} sigma; with what runs under way have reserved, {self.committed:.3f}"
+            f"of {self.limit:.3f} sigma; {self.committed:.3f} with what was set aside for runs and still counts"
         )
         yield (
             f"with this run: {self.after:.3f} of {self.limit:.3f} sigma, {self.left:.3f} left, since sigmas add "
@@ -196,7 +199,10 @@ def consequences(policy: Policy, config: RunConfig, kit: NodeKit) -> Iterator[st
         + (", on the people kept out of training" if config.people == "holdout" else "")
     )
     if config.task.kind == NAME:
-        yield f"a release by its model may tell: {purpose(masking_settings(config).risk)}"
+        risk = masking_settings(config).risk
+        yield f"a release by its model may tell: {purpose(risk)}; it shows everybody here, who is held out too"
+        if risk.columns:
+            yield f"of each person it reads, beside genotypes: {', '.join(risk.columns)}"
     if config.verified_sums:
         yield "nodes verify every sum before they apply it"
     if config.start:
@@ -214,7 +220,25 @@ def consequences(policy: Policy, config: RunConfig, kit: NodeKit) -> Iterator[st
         yield "insecure: simulation. Its noise follows from a public seed: these numbers say nothing"
 
 
-def _standing(ledger: Ledger, signed: Signed, people: Sequence[str]) -> Standing:
+def _enrolled(space: Workspace, config: RunConfig) -> Sequence[str]:
+    """Ids of those whom the run trains on."""
+    prepared = space.prepared(config.people)
+    return prepared.people.rows(prepared.enrolled).samples
+
+
+def _unfit(space: Workspace, config: RunConfig, node: int) -> tuple[str, ...]:
+    """What of this folder's data is not what the run wants: its card, and the columns that a masking run declares."""
+    try:
+        declared_card(space, config, node, f"run {config.run}")
+        if config.task.kind == NAME:
+            prepared = space.prepared(config.people)
+            require_columns(prepared.people, masking_settings(config).risk, where=prepared.table)
+    except (ConfigError, InputError) as refused:
+        return (str(refused),)
+    return ()
+
+
+def _standing(ledger: Ledger, signed: Signed, people: Sequence[str], unfit: Sequence[str]) -> Standing:
     policy, config, kit = signed.policy, signed.config, signed.kit
     lifetime = policy.lifetime.budget
     reservation = wanted(config, terms_of(policy, config, kit))
@@ -227,7 +251,7 @@ def _standing(ledger: Ledger, signed: Signed, people: Sequence[str]) -> Standing
         ),
         key=lambda b: b.spent,
     )
-    problems = [str(one) for one in policy.refusals(config, kit.roster, kit.node)]
+    problems = [*(str(one) for one in policy.refusals(config, kit.roster, kit.node)), *unfit]
     try:
         ledger.plans.consider(reservation, people)
     except (BudgetError, IntegrityError) as refused:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from afml.core.errors import InputError
 from afml.data.columns import Trait
+from afml.data.people import PeopleTable
 from afml.masking.settings import RiskSettings
 
 #: A quantitative trait in units of two spreads has a typical residual of one half, as cases and controls have.
@@ -157,3 +158,18 @@ def select(
     if risk.covariates:
         covariates = np.stack([one.scaled(column(one.name)) for one in risk.covariates], axis=1).astype(np.float32)
     return Enrolled(dosage, phenotype, covariates)
+
+
+def require_columns(people: PeopleTable, risk: RiskSettings, *, where: Path) -> None:
+    """Refuse a table that lacks what a run declares, as `select` would.
+
+    Args:
+        people: All of an institution, held-out ones too: their columns are needed after training.
+        risk: Declares the columns.
+        where: The table, to blame.
+
+    Raises:
+        InputError: As `select`.
+    """
+    nobody = np.zeros((len(people.samples), 0), np.int8)
+    select(nobody, lambda name: people.columns.column(name, where=where), risk, where=where)

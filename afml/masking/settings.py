@@ -85,6 +85,12 @@ class RiskSettings(Settings):
         return (*self.diseases, *(trait for one in learned for trait in one.one_against_rest))
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of what is read of each person beside genotypes."""
+        learned = [one.name for one in self.attributes if one.source == "people"]
+        return (*(one.name for one in self.diseases), *learned, *(one.name for one in self.covariates))
+
+    @property
     def scores(self) -> int:
         """Numbers per person that a release should tell: of all that is learned, then of the components."""
         return len(self.declared) + self.kept_components

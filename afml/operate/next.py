@@ -17,6 +17,7 @@ from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
 from afml.ledger.plans import approved
 from afml.ledger.snapshot import snapshot
+from afml.masking.chosen import NAME
 from afml.release.package.manifest import PUBLICATION_FILE
 from node.policy import FILE as POLICY
 from node.policy import load
@@ -68,6 +69,7 @@ class Next:
 
 
 _Done: TypeAlias = Callable[[Place], bool]
+_Step: TypeAlias = tuple[_Done, Next]
 
 
 def _named(place: Place, name: str) -> bool:
@@ -123,7 +125,20 @@ _ANSWER = Next(
     "afml keys install FOLDER --kit {kit}",
 )
 _SEND = Next("you", "send the folder {package} to whoever is to have it")
-_STEPS: dict[Role, tuple[tuple[_Done, Next], ...]] = {
+_RELEASE: _Step = (
+    _released,
+    Next("you", "write the de-identified file", "afml mask --kit {kit} --work {work} --run {run}"),
+)
+_LOOK: _Step = (
+    _nothing,
+    Next(
+        "you",
+        "look at the model; `afml predict` tells what it says of your people, `afml audit verify` what it has cost",
+        "afml model show {model}",
+    ),
+)
+"""What comes after a run whose model makes no release."""
+_STEPS: dict[Role, tuple[_Step, ...]] = {
     "node": (
         (
             lambda place: _named(place, REQUEST),
@@ -132,7 +147,7 @@ _STEPS: dict[Role, tuple[tuple[_Done, Next], ...]] = {
         (lambda place: _named(place, ROSTER), _ANSWER),
         (
             lambda place: _named(place, POLICY),
-            Next("you", "say what your people may spend", "afml policy init --kit {kit} --lifetime 0.9"),
+            Next("you", "say what your people may spend, and whose noise counts", "afml policy init --kit {kit} --lifetime 0.9 --trust NODE"),
         ),
         (
             _carded,
@@ -158,10 +173,7 @@ _STEPS: dict[Role, tuple[tuple[_Done, Next], ...]] = {
             _trained,
             Next("you", "take part", "afml node --kit {kit} --work {work} --run {run} --aggregator HOST:PORT"),
         ),
-        (
-            _released,
-            Next("you", "write the de-identified file", "afml mask --kit {kit} --work {work} --run {run}"),
-        ),
+        _RELEASE,
         (
             _evaluated,
             Next(
@@ -244,10 +256,16 @@ def next_of(place: Place, role: Role | None = None) -> Next:
     """
     role = role_of(place.kit) or role or "node"
     words = {"kit": place.kit, "role": role, "work": place.work or "WORK", "run": place.run or "RUN.JSON"}
-    for done, following in _STEPS[role]:
+    steps, space = _STEPS[role], place.space
+    config = place.config if role == "node" else None
+    if config is not None and config.task.kind != NAME:
+        steps = (*steps[: steps.index(_RELEASE)], _LOOK)
+    for done, following in steps:
         if not done(place):
-            if following is _SEND and place.space is not None and (config := place.config) is not None:
-                words["package"] = place.space.release(config.run)
+            if config is not None and space is not None:
+                words["model"] = space.model(config.run)
+                if following is _SEND:
+                    words["package"] = space.release(config.run)
             told = [text.format(**words) for text in (following.what, following.command)]
             return Next(following.who, *told)
     raise AssertionError("the last step is never done")

@@ -71,7 +71,7 @@ def test_an_institution_is_led_from_a_policy_to_a_masked_file(good: Institution,
     kit, work, run = root / "kits" / "node-1", root / "work-1", tmp_path / "run.json"
     place = Place(kit, work)
     (kit / "policy.toml").unlink(missing_ok=True)
-    assert next_of(place).command == f"afml policy init --kit {kit} --lifetime 0.9"
+    assert next_of(place).command == f"afml policy init --kit {kit} --lifetime 0.9 --trust NODE"
     options = ("--lifetime", 0.9, "--trust", 2, "--quorum", 2, "--approval")
     assert afml("policy", "init", "--kit", kit, *options).code == 0
     assert next_of(Place(kit, tmp_path / "none")).command.startswith("afml prepare ")
@@ -89,6 +89,14 @@ def test_an_institution_is_led_from_a_policy_to_a_masked_file(good: Institution,
     space, name = Workspace(work), RunConfig.load(run).run
     space.model(name).mkdir(parents=True)
     assert next_of(place).command.startswith("afml mask ")
+    config = RunConfig.load(run)
+    other = config.model_copy(update={"task": config.task.model_copy(update={"kind": "statistics"})})
+    (tmp_path / "other.json").write_text(other.model_dump_json())
+    allowed = (kit / "policy.toml").read_text()
+    (kit / "policy.toml").write_text(allowed.replace("approval = true", "approval = false"))
+    shown = next_of(Place(kit, work, tmp_path / "other.json"))
+    (kit / "policy.toml").write_text(allowed)
+    assert (shown.who, shown.command) == ("you", f"afml model show {space.model(name)}"), "such a run has no release"
     space.releases(name).next().folder.mkdir(parents=True)
     assert next_of(place).command.startswith("afml evaluate --own ")
     kept = space.releases(name).newest().assessment

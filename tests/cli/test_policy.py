@@ -30,6 +30,7 @@ from tests.masking_runs import masking_run
 
 PEOPLE = [f"s{i}" for i in range(12)]
 NODES = 3
+PEOPLE_TSV = "sample\trole\tphenotype\n" + "".join(f"{name}\ttrain\t1\n" for name in PEOPLE)
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def place(tmp_path: Path) -> Path:
     work = tmp_path / "work"
     (work / "data").mkdir(parents=True)
     work.chmod(0o700)
-    (work / "people.tsv").write_text("sample\trole\n" + "".join(f"{name}\ttrain\n" for name in PEOPLE))
+    (work / "people.tsv").write_text(PEOPLE_TSV)
     card = NodeCard(node=1, data=genotypes("00", 9), enrolled=len(PEOPLE))
     (work / "card.json").write_text(card.model_dump_json())
     return tmp_path
@@ -160,6 +161,31 @@ def test_a_run_above_the_policy_is_shown_with_every_reason_and_not_approved(plac
     with pytest.raises(PolicyError, match="for 2 reasons"):
         call(policy, "check", "--kit", kit(place), "--run", file)
     call(policy, "check", "--kit", kit(place), "--run", signed(place))
+
+
+def test_a_run_that_does_not_fit_is_not_approved(place: Path) -> None:
+    """It was approved by people whom `afml run show` had just told that it is refused."""
+    call(policy, "init", "--kit", kit(place), "--trust-roster", "--approval", "--lifetime", 0.4, "--run-budget", 0.9)
+    file = signed(place)
+    assert "this site's lifetime budget" in on(place, "show", file)
+    with pytest.raises(BudgetError, match="this site's lifetime budget"):
+        on(place, "approve", file)
+    with open_ledger(Workspace(place / "work"), loaded(place)) as ledger:
+        assert not list(ledger.entries())
+
+
+def test_what_the_data_lack_is_told_before_the_run(place: Path) -> None:
+    call(policy, "init", "--kit", kit(place), "--trust-roster")
+    file, people = signed(place), place / "work" / "people.tsv"
+    assert "of each person it reads, beside genotypes: phenotype\n" in on(place, "show", file)
+    people.write_text(PEOPLE_TSV.replace("\t1\n", "\t\n", 2))
+    assert "people.tsv: column 'phenotype' holds no number for 2 of 12 people" in on(place, "show", file)
+    people.write_text(PEOPLE_TSV.replace("phenotype", "gout"))
+    assert "people.tsv: has no column 'phenotype'" in on(place, "show", file)
+    people.write_text(PEOPLE_TSV)
+    card = NodeCard(node=2, data=genotypes("00", 9), enrolled=len(PEOPLE))
+    (place / "work" / "card.json").write_text(card.model_dump_json())
+    assert "is the work folder of node 2, and the kit that of node 1" in on(place, "show", file)
 
 
 def test_too_little_trust_is_told_with_what_it_costs(place: Path) -> None:

@@ -70,6 +70,7 @@ def release_card(
         "method": plan.method,
         "reason": plan.reason,
         "good_for": uses[0],
+        "at_chance": plan.at_chance or None,
         "not_for": list(uses[1]),
         "k": plan.min_group_size,
         "smallest_group": int(groups.min()),
@@ -122,8 +123,9 @@ def page(card: Mapping[str, Any]) -> str:
         f"Consortium {card['consortium']}, institution `{card['institution']}`. {card['people']} people, "
         f"{card['sites']} columns, in {sum(one['people'] > 0 for one in card['codebook'])} patterns; the records are "
         f"`{card['release'][:12]}`.", "",
-        f"**Good for:** {card['good_for']}. Every record says of these what its pattern does (below); learn from that, "
-        "not from the columns.", "",
+        *([f"**Released although {card['at_chance']}.**", ""] if card["at_chance"] else []),
+        f"**{'Made' if card['at_chance'] else 'Good'} for:** {card['good_for']}. Every record says of these what its "
+        "pattern does (below); learn from that, not from the columns.", "",
         f"**Not for:** {'; '.join(card['not_for'])}.", "",
         f"A masked value is {card['masked']}.", "",
         "## What protects people", "",

@@ -80,6 +80,7 @@ def readme(card: Mapping[str, Any]) -> str:
         "    afml release verify . --roster roster.json", "",
         "The roster comes from the consortium, not with the package. `scores.tsv` has what the codebook says of "
         "every record: train on these scores, and not on the columns of the released file, nearly all masked.", "",
+        *([f"**Released although {card['at_chance']}.**", ""] if card["at_chance"] else []),
     ]  # fmt: skip
     if card["phenotypes"] is None:
         lines.append("The package tells no trait of anybody, so nothing can be learned or tested with it alone.")
