@@ -40,6 +40,7 @@ def test_every_page_of_an_institution_is_filled(served: Served, site: Path) -> N
     assert enrolment.told in said["/budgets"]
     assert "PLE [not audited, 0.350] sigma" in said["/budgets"]
     assert "sigmas add as squares" in said["/budgets"]
+    assert "is right at most 59.3 % of the time" in said["/budgets"]
     assert re.search(r"about \d+ projected end \d{4}-\d\d-\d\d", said["/budgets"])
     assert "k = 20 promised 20" in said["/releases"]
     assert "binned score" in said["/releases"]
