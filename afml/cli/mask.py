@@ -121,6 +121,9 @@ def mask(
         f"{100 * result.retained_fraction:.2f} % of non-major genotypes shown: {', '.join(map(str, done.files))}"
     )
     click.echo(f"node {node}: package {done.version.folder}, version {done.version.number}")
+    if not phenotypes and done.version.number == 1:
+        told = "it tells no trait of anybody; a later release with --phenotype may single people out and be refused"
+        click.echo(f"node {node}: {told}")
 
 
 def _tell(points: Sequence[FrontierPoint]) -> None:

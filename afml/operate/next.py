@@ -147,7 +147,11 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
         (lambda place: _named(place, ROSTER), _ANSWER),
         (
             lambda place: _named(place, POLICY),
-            Next("you", "say what your people may spend, and whose noise counts", "afml policy init --kit {kit} --lifetime 0.9 --trust NODE"),
+            Next(
+                "you",
+                "say what your people may spend, and whose noise counts",
+                "afml policy init --kit {kit} --lifetime 0.9 --trust NODE",
+            ),
         ),
         (
             _carded,
