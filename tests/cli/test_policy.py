@@ -5,81 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from pydantic import ValidationError
 
 from afml.cli.ledger import ledger as ledger_verb
 from afml.cli.node import node
 from afml.cli.policy import policy
-from afml.cli.run import run as run_verb
-from afml.consortium.card import NodeCard
-from afml.consortium.nodekit import NodeKit, load_node_kit
-from afml.consortium.provision import load_coordinator_key
-from afml.consortium.run import Budget, Phase, RunConfig
-from afml.consortium.runfile import write_run
+from afml.consortium.run import Budget, RunConfig
 from afml.core.errors import AfmlError, BudgetError, ConfigError, InputError, IntegrityError, PolicyError
-from afml.masking.chosen import genotypes
-from afml.trial.kits import make_kits
-from crypto.public.suites import CLASSICAL, HYBRID, KeyAgreement
+from crypto.public.suites import CLASSICAL
 from node.guard import open_ledger
 from node.policy import Policy, RunRules, load
 from node.signed import consequences
 from node.take_part import Part, checked_holdings
 from node.workspace import Workspace
+from tests.cli.officer import call, desk, kit, loaded, on, signed
 from tests.masking_runs import masking_run
-
-PEOPLE = [f"s{i}" for i in range(12)]
-NODES = 3
-PEOPLE_TSV = "sample\trole\tphenotype\n" + "".join(f"{name}\ttrain\t1\n" for name in PEOPLE)
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Kits of three nodes, and a work folder as `afml prepare` leaves it, as far as `afml run` reads it."""
-    make_kits(tmp_path / "kits", "test", NODES)
-    work = tmp_path / "work"
-    (work / "data").mkdir(parents=True)
-    work.chmod(0o700)
-    (work / "people.tsv").write_text(PEOPLE_TSV)
-    card = NodeCard(node=1, data=genotypes("00", 9), enrolled=len(PEOPLE))
-    (work / "card.json").write_text(card.model_dump_json())
-    return tmp_path
-
-
-def signed(
-    place: Path, name: str = "run", *, sigma: float = 0.5, budget: float = 0.9, seed: int | None = None,
-    enrolled: dict[int, int] | None = None, key_agreement: KeyAgreement = HYBRID,
-    verified_sums: bool = False, exact_noise: bool = False,
-) -> Path:  # fmt: skip
-    phase = Phase(name="one", rounds=3, sample_rate=1.0, clip_norm=1.0, noise_multiplier=2 / sigma, learning_rate=1.0)
-    config = masking_run(
-        run=name, consortium="test", sites=9, enrolled=enrolled or {1: 12, 2: 12, 3: 12}, quorum=3, phases=(phase,),
-        budget=Budget(delta=1e-5, ple_sigma=budget), seed=seed, key_agreement=key_agreement,
-        verified_sums=verified_sums, exact_noise=exact_noise,
-    )  # fmt: skip
-    path = place / f"{name}.json"
-    write_run(path, config, load_coordinator_key(place / "kits" / "coordinator"))
-    return path
-
-
-def call(command: object, *arguments: object) -> str:
-    done = CliRunner().invoke(command, [str(one) for one in arguments])  # type: ignore[arg-type]
-    if isinstance(done.exception, AfmlError):
-        raise done.exception
-    assert done.exit_code == 0, (done.output, done.exception)
-    return done.output
-
-
-def kit(place: Path) -> Path:
-    return place / "kits" / "node-1"
-
-
-def on(place: Path, verb: str, file: Path, *more: object) -> str:
-    return call(run_verb, verb, file, "--kit", kit(place), "--work", place / "work", *more)
-
-
-def loaded(place: Path) -> NodeKit:
-    return load_node_kit(kit(place))
+    return desk(tmp_path)
 
 
 def test_a_policy_is_written_explained_and_checked(place: Path) -> None:
@@ -161,31 +106,6 @@ def test_a_run_above_the_policy_is_shown_with_every_reason_and_not_approved(plac
     with pytest.raises(PolicyError, match="for 2 reasons"):
         call(policy, "check", "--kit", kit(place), "--run", file)
     call(policy, "check", "--kit", kit(place), "--run", signed(place))
-
-
-def test_a_run_that_does_not_fit_is_not_approved(place: Path) -> None:
-    """It was approved by people whom `afml run show` had just told that it is refused."""
-    call(policy, "init", "--kit", kit(place), "--trust-roster", "--approval", "--lifetime", 0.4, "--run-budget", 0.9)
-    file = signed(place)
-    assert "this site's lifetime budget" in on(place, "show", file)
-    with pytest.raises(BudgetError, match="this site's lifetime budget"):
-        on(place, "approve", file)
-    with open_ledger(Workspace(place / "work"), loaded(place)) as ledger:
-        assert not list(ledger.entries())
-
-
-def test_what_the_data_lack_is_told_before_the_run(place: Path) -> None:
-    call(policy, "init", "--kit", kit(place), "--trust-roster")
-    file, people = signed(place), place / "work" / "people.tsv"
-    assert "of each person it reads, beside genotypes: phenotype\n" in on(place, "show", file)
-    people.write_text(PEOPLE_TSV.replace("\t1\n", "\t\n", 2))
-    assert "people.tsv: column 'phenotype' holds no number for 2 of 12 people" in on(place, "show", file)
-    people.write_text(PEOPLE_TSV.replace("phenotype", "gout"))
-    assert "people.tsv: has no column 'phenotype'" in on(place, "show", file)
-    people.write_text(PEOPLE_TSV)
-    card = NodeCard(node=2, data=genotypes("00", 9), enrolled=len(PEOPLE))
-    (place / "work" / "card.json").write_text(card.model_dump_json())
-    assert "is the work folder of node 2, and the kit that of node 1" in on(place, "show", file)
 
 
 def test_too_little_trust_is_told_with_what_it_costs(place: Path) -> None:
