@@ -1,4 +1,4 @@
-"""Verifier of a dossier. One file: Python's standard library and `cryptography`, nothing of those who made the dossier.
+"""Verifier of a dossier. One file: Python's standard library and `cryptography`, nothing else of the dossier's makers.
 
     python verify.py [FOLDER] [--roster SHA256]
 
@@ -586,7 +586,7 @@ class Check:
                         vouched[member["name"]] = max(vouched.get(member["name"], (0, 0)), (note.size, seconds))
         ledger.vouchers = {name: list(its) for name, its in vouched.items()}
         ledger.vouched = f"head of {size} entries signed by {ledger.owner}" + "".join(
-            f"; countersigned by {name} at {at} entries, {datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M UTC}"
+            f"; countersigned by {name} up to entry {at - 1}, {datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M UTC}"
             for name, (at, seconds) in sorted(vouched.items())
         )
         self.checked.append(f"ledger of {ledger.owner}: {ledger.vouched}; {len(files) - 1} kept heads")

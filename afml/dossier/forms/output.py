@@ -13,9 +13,10 @@ from afml.dossier.forms.fill import Filled
 from afml.dossier.forms.registry import entry
 
 NOTE = (
-    '"By design" says how the code is written to work whose digest the dossier holds; the statements beside it say '
-    "only how this run was set. Figures of attacks and of usefulness are the word of who signed the dossier. What is "
-    "not recorded the system could have answered, and this dossier's evidence does not."
+    '"By design" says how the code is written to work whose digest the dossier holds, by the word of its makers: '
+    "nothing in the dossier shows it. The statements beside it say only how this run was set. Figures of attacks and "
+    "of usefulness are the word of who signed the dossier. What is not recorded the system could have answered, and "
+    "this dossier's evidence does not."
 )
 """What must be known to read an answer that stands apart from the page."""
 
