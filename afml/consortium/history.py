@@ -157,7 +157,6 @@ def load_history(folder: Path) -> History:
         InputError: Missing or malformed, or the present version is not among them.
         IntegrityError: One of them does not follow from the one before, or is not signed by the coordinator it names.
     """
-    require_file(folder / ROSTER, "the coordinator's answer", "put it in with `afml keys install FOLDER --kit KIT`")
     roster, path = Roster.load(folder / ROSTER), folder / HISTORY
     if roster.version == 1:
         signature = require_file(folder / ROSTER_SIGNATURE, "roster signature", INSTALL).read_bytes()

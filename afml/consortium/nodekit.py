@@ -88,6 +88,7 @@ def load_node_kit(folder: Path, *, now: dt.datetime | None = None) -> NodeKit:
     """
     kit.require_kit(folder)
     require_role(folder, "node")
+    require_file(folder / kit.ROSTER, "the coordinator's answer", "put it in with `afml keys install FOLDER --kit KIT`")
     history = load_history(folder)
     roster = history.present
     node = _node_of(folder, roster)

@@ -122,6 +122,7 @@ REPORT = (
     ("utility.released", "/release/utility_auc", "", "of the release, held-out people"),
     ("utility.raw", "/release/raw_auc", "", "of raw genotypes, the same people"),
     ("utility.ratio", "/release/utility_ratio", "", "released over raw"),
+    ("utility.ratio_vs_best_raw", "/release/utility_ratio_vs_best_raw", "", "released over the best raw model"),
     ("phenotype.simulated", "/phenotype/simulated", "", "whether the phenotype is made up, as the report says"),
 )
 

@@ -46,7 +46,8 @@ def page(statements: Statements) -> bytes:
 
     told = environment().get_template("dossier.html.j2").render(
         v=statements.value, s=statements, budgets=_groups(statements, "budget"), ledgers=_groups(statements, "ledger"),
-        attacks=_attacks(statements), groups=_groups(statements, "group"), disclosed=_groups(statements, "disclosure"),
+        attacks=_attacks(statements), others=_groups(statements, "baseline"), groups=_groups(statements, "group"),
+        disclosed=_groups(statements, "disclosure"),
         accountants=[one for one in _groups(statements, "accountant") if one != "difference"],
         enrolled=_last(statements, "run.enrolled"), power=_last(statements, "audit.power"), nobody=NOBODY,
         audits=[one.id.rpartition(".")[0] for one in statements.under("ledger") if one.id.endswith(".audited_ple")],

@@ -16,7 +16,7 @@ from afml.core.files import staged_file
 
 
 class Work:
-    def main(self, standalone_mode):
+    def main(self, prog_name, standalone_mode):
         with staged_file(Path(sys.argv[1])) as staged:
             staged.write_text("half of it")
             try:

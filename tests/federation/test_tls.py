@@ -91,3 +91,34 @@ def _python(code: str) -> None:
         [sys.executable, "-c", code], cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+
+
+_FORKING = """
+import os, subprocess, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+import afml, grpc
+answer = grpc.unary_unary_rpc_method_handler(lambda request, context: request)
+server = grpc.server(ThreadPoolExecutor(4))
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a", {"b": answer}),))
+port, over = server.add_insecure_port("127.0.0.1:0"), threading.Event()
+server.start()
+def ask():
+    while not over.is_set():
+        with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            channel.unary_unary("/a/b")(b"x")
+        time.sleep(0.003)
+asking = [threading.Thread(target=ask, daemon=True) for _ in range(6)]
+for one in asking:
+    one.start()
+print({subprocess.run(["true"], preexec_fn=os.getpid).returncode for _ in range(600)}, flush=True)
+over.set()
+for one in asking:
+    one.join()
+os._exit(0)
+"""
+
+
+def test_children_are_started_whole_while_something_is_connected() -> None:
+    """gRPC's own handlers around a fork aborted one child in a hundred before it became another program."""
+    done = subprocess.run([sys.executable, "-c", _FORKING], cwd=REPOSITORY, capture_output=True, text=True, timeout=600)
+    assert done.stdout == "{0}\n", done.stderr
