@@ -32,7 +32,7 @@ def _report(c: Collector, report: dict[str, Any]) -> None:
         c.file(f"attack.{slug(attack)}.rr", "report.json", at, "share", f"records linked by attack {attack}")
     for place, row in enumerate(report.get("baselines", ())):
         name, at = f"baseline.{slug(row['name'] + ' ' + row['matched'])}", f"/baselines/{place}"
-        words = f"{row['name']}, at the same {row['matched']} as the release"
+        words = f"{row['name']}, by {row['matched']}"
         c.file(f"{name}.rr", "report.json", f"{at}/rr", "share", words)
         c.file(f"{name}.ratio", "report.json", f"{at}/utility_ratio", "", f"{words}: released over raw")
     for place, row in enumerate(report.get("attributes", ())):
