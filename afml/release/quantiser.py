@@ -8,6 +8,8 @@ all other patterns towards them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,7 @@ LLOYD_STEPS = 6
 #: Trial centroids of a new pattern: score quantiles, or cluster centres where there are several scores.
 _LEVELS, _LEVELS_MANY = 24, 64
 _CLUSTER_STEPS = 10
+_CANDIDATES_AT_ONCE = 256
 
 
 def learn(
@@ -45,8 +48,7 @@ def learn(
     """
     points = np.asarray(score, dtype=np.float64).reshape(len(dosage), -1)  # [people, scores]
     has = contains(dosage, pool)  # [people, candidates]
-    carriers = np.ascontiguousarray(has.T, dtype=np.float64)
-    short = carriers.astype(np.float32)
+    carried = np.ascontiguousarray(has.T)  # [candidates, people]
     levels = _levels(points)
     to_levels = squared_distance(points, levels)  # [people, levels]
     sites = [{site for site, _ in pattern} for pattern in pool]
@@ -56,8 +58,8 @@ def learn(
     while len(chosen) < patterns - 1 and free.any():
         _, now = Choices(points, open_patterns(has[:, chosen]), centroids).nearest()
         saved = np.maximum(now[:, None] - to_levels, 0.0)
-        gain = carriers @ saved / len(points)  # [candidates, levels]
-        attracted = short @ (saved > 0).astype(np.float32) / np.float64(len(points))  # counts: exact
+        gain = _sums(carried, saved) / len(points)  # [candidates, levels]
+        attracted = _sums(carried, (saved > 0).astype(np.float32)) / np.float64(len(points))  # counts: exact
         gain[(attracted < min_share) | ~free[:, None]] = 0.0
         # Rounded, so that machines whose sums differ in the last bits choose alike.
         gain = np.round(gain / max(float(points.var()), 1e-300), 9)
@@ -69,6 +71,15 @@ def learn(
         centroids = lloyd(points, has[:, chosen], started, steps=LLOYD_STEPS, empty_moves=False)
         free &= np.array([not (own & sites[candidate]) for own in sites])
     return Codebook(dosage.shape[1], ((), *(pool[index] for index in chosen)), centroids)
+
+
+def _sums(carried: NDArray[np.bool_], values: NDArray[Any]) -> NDArray[Any]:
+    """Sums over each candidate's carriers, [candidates, columns]: only a few candidates are numbers at a time."""
+    out = np.empty((len(carried), values.shape[1]), values.dtype)
+    for start in range(0, len(carried), _CANDIDATES_AT_ONCE):
+        part = slice(start, start + _CANDIDATES_AT_ONCE)
+        out[part] = carried[part].astype(values.dtype) @ values
+    return out
 
 
 def _levels(points: NDArray[np.float64]) -> NDArray[np.float64]:
