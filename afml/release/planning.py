@@ -9,14 +9,14 @@ privacy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afml.masking.settings import ReleaseSettings
-from afml.release.method import AUTO, METHODS, asked_for
+from afml.release.method import AUTO, METHODS, ReleaseMethod, asked_for
 from afml.release.model import ScoredModel
 from afml.release.plan import ReleasePlan
 from afml.release.public import learning_people
@@ -59,11 +59,7 @@ def plan_release(
     """
     file_people = people_per_file or _FILE_PEOPLE
     methods = asked_for(settings.method, model, settings.patterns, settings.fill)
-    ground = Ground(model, panel_dosage, settings, file_people)
-    trials = [ground.hold(method, settings.patterns) for method in methods]
-    if settings.method == AUTO and all(trial.by_expectation for trial in trials):
-        for trial in sorted(trials, key=_choice, reverse=True)[:_PROMISING]:
-            trials += _with_fewer(ground, trial)
+    trials = _tried(Ground(model, panel_dosage, settings, file_people), methods, settings)
     best = max(trials, key=_choice)
     chosen = settings.model_copy(update={"method": best.method})
     reason = _reason(settings, trials, best)
@@ -101,6 +97,15 @@ def untried_plan(
         fill=settings.fill,
         reason=f"{method.name}, untried",
     )
+
+
+def _tried(ground: Ground, methods: Sequence[ReleaseMethod], settings: ReleaseSettings) -> list[Trial]:
+    """Every method held on the same ground, whose many people are gone before the plan is made of as many."""
+    trials = [ground.hold(method, settings.patterns) for method in methods]
+    if settings.method == AUTO and all(trial.by_expectation for trial in trials):
+        for trial in sorted(trials, key=_choice, reverse=True)[:_PROMISING]:
+            trials += _with_fewer(ground, trial)
+    return trials
 
 
 def _choice(trial: Trial) -> tuple[float, int]:
