@@ -82,7 +82,7 @@ def work_folder(root: Path, name: str = "work") -> Path:
     work = root / name
     (work / "data").mkdir(parents=True)
     work.chmod(0o700)
-    (work / "people.tsv").write_text("sample\trole\n" + "".join(f"{one}\ttrain\n" for one in PEOPLE))
+    (work / "people.tsv").write_text("sample\trole\tphenotype\n" + "".join(f"{one}\ttrain\t1\n" for one in PEOPLE))
     card = NodeCard(node=1, data=genotypes("00", 9), enrolled=len(PEOPLE))
     (work / "card.json").write_text(card.model_dump_json())
     return work
