@@ -14,7 +14,7 @@ from afml.core.errors import BudgetError, ConfigError, InputError, IntegrityErro
 from afml.ledger.spending import worst, worst_committed
 from afml.ledger.store import Ledger
 from afml.masking.chosen import NAME, masking_settings, purpose
-from afml.masking.enrolled import require_columns
+from afml.masking.enrolled import read_columns
 from afml.privacy.budget import balance
 from afml.privacy.events import reserved
 from afml.privacy.plan import planned_events
@@ -82,7 +82,11 @@ class Signed:
         space.require_prepared()
         people = _enrolled(space, self.config)
         space.require_drawn_for(self.config)
-        unfit = _unfit(space, self.config, self.kit.node)
+        unfit = []
+        try:
+            _require_fit(space, self.config, self.kit.node)
+        except (ConfigError, InputError) as refused:
+            unfit = [str(refused)]
         with looked_into(space, self.kit, ledger) as opened:
             return _standing(opened, self, people, unfit)
 
@@ -92,12 +96,12 @@ class Signed:
         Raises:
             PolicyError: The policy does not allow it; names the first reason.
             BudgetError: The run is closed here, or what it would spend does not fit.
-            ConfigError, IntegrityError, InputError: As `told`.
+            ConfigError, IntegrityError, InputError: As `told`; also where the data lack what the run declares.
         """
         for refusal in self.policy.refusals(self.config, self.kit.roster, self.kit.node):
             raise refusal
         space = Workspace(work)
-        declared_card(space, self.config, self.kit.node, f"run {self.config.run}")
+        _require_fit(space, self.config, self.kit.node)
         people = _enrolled(space, self.config)
         with open_ledger(space, self.kit, ledger) as opened:
             opened.plans.consider(wanted(self.config, terms_of(self.policy, self.config, self.kit)), people)
@@ -226,16 +230,16 @@ def _enrolled(space: Workspace, config: RunConfig) -> Sequence[str]:
     return prepared.people.rows(prepared.enrolled).samples
 
 
-def _unfit(space: Workspace, config: RunConfig, node: int) -> tuple[str, ...]:
-    """What of this folder's data is not what the run wants: its card, and the columns that a masking run declares."""
-    try:
-        declared_card(space, config, node, f"run {config.run}")
-        if config.task.kind == NAME:
-            prepared = space.prepared(config.people)
-            require_columns(prepared.people, masking_settings(config).risk, where=prepared.table)
-    except (ConfigError, InputError) as refused:
-        return (str(refused),)
-    return ()
+def _require_fit(space: Workspace, config: RunConfig, node: int) -> None:
+    """Refuse a folder that is not the one the run was configured from, or lacks a column that a masking run declares.
+
+    Raises:
+        ConfigError, InputError: It is not, or does.
+    """
+    declared_card(space, config, node, f"run {config.run}")
+    if config.task.kind == NAME:
+        prepared = space.prepared(config.people)
+        read_columns(prepared.people, masking_settings(config).risk, where=prepared.table)
 
 
 def _standing(ledger: Ledger, signed: Signed, people: Sequence[str], unfit: Sequence[str]) -> Standing:

@@ -160,11 +160,11 @@ def select(
     return Enrolled(dosage, phenotype, covariates)
 
 
-def require_columns(people: PeopleTable, risk: RiskSettings, *, where: Path) -> None:
-    """Refuse a table that lacks what a run declares, as `select` would.
+def read_columns(people: PeopleTable, risk: RiskSettings, *, where: Path) -> Enrolled:
+    """`select` of a whole table without genotypes; held-out people's columns are needed after training.
 
     Args:
-        people: All of an institution, held-out ones too: their columns are needed after training.
+        people: All of an institution.
         risk: Declares the columns.
         where: The table, to blame.
 
@@ -172,4 +172,4 @@ def require_columns(people: PeopleTable, risk: RiskSettings, *, where: Path) -> 
         InputError: As `select`.
     """
     nobody = np.zeros((len(people.samples), 0), np.int8)
-    select(nobody, lambda name: people.columns.column(name, where=where), risk, where=where)
+    return select(nobody, lambda name: people.columns.column(name, where=where), risk, where=where)

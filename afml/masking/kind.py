@@ -23,7 +23,7 @@ from afml.masking.chosen import (
     masking_settings,
     parsed,
 )
-from afml.masking.enrolled import Enrolled, select
+from afml.masking.enrolled import Enrolled, read_columns
 from afml.masking.model import TrainedModel
 from afml.masking.plan import parameter_counts, plan_phases, wish_of
 from afml.masking.public import PublicSide, public_digest
@@ -90,8 +90,7 @@ class MaskingKind:
         risk = self.settings(run.task.settings).risk
         people, table, files = prepared.people, prepared.table, GenotypeFiles(prepared.folder)
         # Held-out people's columns are needed after training, when the budget is spent: refuse now what fails then.
-        nobody = np.zeros((len(people.samples), 0), np.int8)
-        every = select(nobody, lambda name: people.columns.column(name, where=table), risk, where=table)
+        every = read_columns(people, risk, where=table)
         rows = prepared.enrolled
         dosage = GenotypeStore.open(files.cohort_store).dosage(rows)
         public = public_digest(SitePanel.load(files.site_panel), GenotypeStore.open(files.panel_store).dosage())

@@ -8,7 +8,7 @@ import pytest
 
 from afml.cli.policy import policy
 from afml.consortium.card import NodeCard
-from afml.core.errors import BudgetError
+from afml.core.errors import BudgetError, InputError
 from afml.masking.chosen import genotypes
 from node.guard import open_ledger
 from node.workspace import Workspace
@@ -39,6 +39,8 @@ def test_what_the_data_lack_is_told_before_the_run(place: Path) -> None:
     assert "people.tsv: column 'phenotype' holds no number for 2 of 12 people" in on(place, "show", file)
     people.write_text(PEOPLE_TSV.replace("phenotype", "gout"))
     assert "people.tsv: has no column 'phenotype'" in on(place, "show", file)
+    with pytest.raises(InputError, match=r"people\.tsv: has no column 'phenotype'"):
+        on(place, "approve", file)
     people.write_text(PEOPLE_TSV)
     card = NodeCard(node=2, data=genotypes("00", 9), enrolled=len(PEOPLE))
     (place / "work" / "card.json").write_text(card.model_dump_json())
