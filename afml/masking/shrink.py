@@ -9,7 +9,9 @@ statistics (lassosum: Mak et al. 2017, eq. 2):
 
 with b the marginals, R the panel correlation of the projected features, s the weight of the identity
 (the panel is small), and lambda a fixed multiple of the noise of b, which is public: that of the
-mechanism plus that of sampling people.
+mechanism plus that of sampling people. Only sites whose own marginal exceeds lambda take part (screening, Fan, Lv
+2008): at a site that the institutions lack the marginal is noise around 0, and the panel's LD would read that as an
+effect against its neighbours'.
 """
 
 from __future__ import annotations
@@ -107,14 +109,20 @@ def sparse_weights(
         [sites], rounded to a millionth of the largest, so that machines whose linear algebra differs in the
         last bits agree.
     """
-    used = np.sort(np.argsort(-np.abs(marginal), kind="stable")[:_SCREENED])
-    features = panel_features[:, used].astype(np.float64)
+    penalty = PENALTY_SIGMAS * noise
+    strongest = np.sort(np.argsort(-np.abs(marginal), kind="stable")[:_SCREENED])
+    speaking = np.abs(marginal[strongest]) > penalty
+    if not speaking.any():  # the strongest marginals are still the best guess there is
+        speaking[:] = True
+    used = strongest[speaking]
+    features = panel_features[:, strongest].astype(np.float64)
+    unit_variance = float(np.mean(np.square(features).sum(axis=0)))
+    features = features[:, speaking]
     correlation = features.T @ features
-    correlation *= (1.0 - LD_SHRINKAGE) / max(float(np.mean(np.diag(correlation))), 1e-300)
+    correlation *= (1.0 - LD_SHRINKAGE) / max(unit_variance, 1e-300)
     correlation[np.diag_indices(len(used))] += LD_SHRINKAGE
-    joint = joint_lasso(marginal[used], correlation, PENALTY_SIGMAS * noise)
+    joint = joint_lasso(marginal[used], correlation, penalty)
     if not joint.any():
-        # Nothing stands out of the noise: the strongest marginals are still the best guess there is.
         joint = marginal[used]
     joint = soft_threshold(joint, kept)
     unit = float(np.abs(joint).max()) * 1e-6

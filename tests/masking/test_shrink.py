@@ -47,6 +47,18 @@ def test_weights_below_the_noise_still_give_the_strongest_sites() -> None:
     assert not sparse_weights(np.zeros(12), 1.0, features, kept=3).any()
 
 
+def test_a_site_that_nobody_has_takes_nothing_from_its_neighbours() -> None:
+    panel = dosages(400, 30, seed=8)
+    features = PanelStatistics.from_panel(panel, 0).features(panel)
+    correlation = features.T @ features / np.mean(np.sum(features.astype(float) ** 2, axis=0))
+    marginal = correlation[:, 10].astype(np.float64)
+    linked = int(np.argsort(-np.abs(np.where(np.arange(30) == 10, 0, marginal)))[0])
+    marginal[linked] = 0.001  # its calls are not there: noise, whatever the panel's LD says that it should be
+    weights = sparse_weights(marginal, 0.02, features, kept=30)
+    assert weights[linked] == 0
+    assert np.argmax(weights) == 10
+
+
 def test_marginal_noise_matches_a_simulation() -> None:
     rng, people, variance, rounds, std = np.random.default_rng(0), 400, 0.04, 5, 6.0
     feature = rng.normal(scale=variance**0.5, size=(3000, people))

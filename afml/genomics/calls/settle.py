@@ -24,6 +24,10 @@ from afml.genomics.sites import SitePanel
 OTHER_STRAND_ODDS = 1000.0
 """How many times likelier the other strand must make a palindromic site's calls before it is left out; and its own
 strand, before it is taken, where other sites of the file are on the other one."""
+PANEL_ALLELES = 1000
+"""Alleles that the panel's frequency counts as read from. A panel's people are a draw and a cohort is a little apart from
+them: near one half the frequency of however many people says nothing of the strand. (The model of Balding, Nichols 1995
+with F_ST = 0.001, as between neighbouring populations.)"""
 MIXED = 0.01
 """Share of flipped sites, of all that have calls, from which on a file's strands count as mixed."""
 LEAST_ALLELES = 20
@@ -140,11 +144,17 @@ def _palindromes(panel: SitePanel, tally: Tally, ploidy: NDArray[np.uint8], rows
 
 
 def _other_strand(copies: int, alleles: int, frequency: float) -> float:
-    """Log of how many times likelier so many copies of ALT are under 1 - frequency (binomial); 0 of too few alleles."""
+    """Log of how many times likelier so many copies of ALT are on the other strand; 0 of too few alleles.
+
+    Beta-binomial, about the panel's frequency there and 1 - that here.
+    """
     if alleles < LEAST_ALLELES:
         return 0.0
     share = min(max(frequency, 1e-4), 1 - 1e-4)
-    return (alleles - 2 * copies) * math.log(share / (1 - share))
+    alt, ref = PANEL_ALLELES * share, PANEL_ALLELES * (1 - share)
+    others = alleles - copies
+    turned = math.lgamma(copies + ref) + math.lgamma(others + alt)
+    return turned - math.lgamma(copies + alt) - math.lgamma(others + ref)
 
 
 def _sexes(

@@ -69,6 +69,7 @@ class PanelStatistics:
             directions, _ = np.linalg.qr((vectors[:, -kept:].T @ standard).astype(np.float64).T)
             directions = np.ascontiguousarray(directions.T.astype(np.float32))
         standard -= (standard @ directions.T) @ directions
+        standard[dosage < 0] = 0.0  # as in `features`
         median = float(np.median(np.linalg.norm(standard, axis=1)))
         factor = MEDIAN_FEATURE_NORM / median if median > 0 else 1.0
         variance_of_features = float(np.mean(np.square(standard, out=standard))) * factor**2
@@ -84,10 +85,16 @@ class PanelStatistics:
         return _standardise(dosage, self.mean, self.scale)
 
     def features(self, dosage: NDArray[np.int8]) -> NDArray[np.float32]:
-        """Standardised dosages without the ancestry directions, scaled to a public length. [people, sites]"""
+        """Standardised dosages without the ancestry directions, scaled to a public length; a missing call becomes 0.
+
+        It is 0 after the directions are taken out, which is the genotype to be expected of the person's ancestry. Were it
+        the panel's mean before, what is left would be the ancestry itself: a site that no institution has would then be
+        associated with every trait that goes with ancestry, and take the weight of those that have calls. [people, sites]
+        """
         standard = self.standardise(dosage)
         standard -= (standard @ self.components.T) @ self.components
         standard *= np.float32(self.norm_factor)
+        standard[dosage < 0] = 0.0
         return standard
 
 

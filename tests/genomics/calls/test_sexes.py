@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from afml.core.errors import InputError
 from afml.genomics.calls import tally as told
 from afml.genomics.calls.account import Sexes
 from afml.genomics.calls.ploidy import Ploidy, ploidy_at
-from afml.genomics.calls.settle import Settled, settle
+from afml.genomics.calls.settle import PANEL_ALLELES, Settled, _other_strand, settle
 from afml.genomics.calls.sexes import Sex, read_sexes
 from afml.genomics.calls.site_calls import Rules
 from tests.genomics.calls.lines import Taken, panel_of
@@ -125,6 +126,26 @@ def test_an_ambiguous_strand_is_left_out_by_frequency() -> None:
     assert (found.calls[0] == -1).all()
     assert np.array_equal(found.calls[1:], before[1:])
     assert found.tally.absent() == {"A/T or C/G whose frequency says the other strand": 1}
+
+
+def test_near_one_half_however_many_people_say_nothing_of_the_strand() -> None:
+    people = 20_000
+    panel = panel_of("22 10 A T", "22 20 A T", "22 30 A T", alt_frequency=[0.505, 0.48, 0.4])
+
+    def line(pos: int, frequency: float) -> str:
+        alts = round(people * frequency)
+        return f"22 {pos} . A T . . . GT " + " ".join(["1/1"] * alts + ["0/0"] * (people - alts))
+
+    found = Taken(panel, people).add([line(10, 0.495), line(20, 0.51), line(30, 0.6)])
+    settled(found)
+    assert [bool((calls == -1).all()) for calls in found.calls] == [False, False, True]
+
+
+def test_odds_of_the_other_strand_equal_those_of_a_library() -> None:
+    for copies, alleles, frequency in ((3, 40, 0.9), (700, 2000, 0.6), (99_000, 200_000, 0.505), (0, 20, 0.5)):
+        alt, ref = PANEL_ALLELES * frequency, PANEL_ALLELES * (1 - frequency)
+        here, there = (stats.betabinom.logpmf(copies, alleles, *pair) for pair in ((alt, ref), (ref, alt)))
+        assert _other_strand(copies, alleles, frequency) == pytest.approx(there - here, abs=1e-6)
 
 
 def test_beside_sites_of_the_other_strand_an_ambiguous_one_must_be_told_by_its_frequency() -> None:
