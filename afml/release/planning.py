@@ -87,7 +87,7 @@ def untried_plan(
         people_per_file: People of the smallest file to come.
     """
     method = METHODS.get(settings.method)
-    people = learning_people(model, panel, method.mosaics(settings.patterns))
+    people = learning_people(model, panel, method.mosaics(settings.patterns), near=method.many)
     share = settings.min_group_size / people_per_file
     return ReleasePlan(
         model=model,

@@ -29,7 +29,8 @@ def expected(plan: ReleasePlan, panel: NDArray[np.int8]) -> tuple[NDArray[np.flo
         plan: The plan.
         panel: Panel dosages, [people, sites].
     """
-    public = learning_people(plan.model, panel, METHODS.get(plan.method).mosaics(len(plan.codebook.patterns)))
+    method = METHODS.get(plan.method)
+    public = learning_people(plan.model, panel, method.mosaics(len(plan.codebook.patterns)), near=method.many)
     patterns, scores = len(plan.codebook.patterns), plan.model.risk_score(panel[:1]).size
     people = np.zeros(patterns)
     sums, squares = np.zeros((patterns, scores)), np.zeros((patterns, scores))

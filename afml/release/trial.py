@@ -105,13 +105,13 @@ class Ground:
         """Try a method with so many patterns, in groups of the same share of the people as in the file to come."""
         share, mosaics = self.settings.min_group_size / self.file_people, method.mosaics(patterns)
         if mosaics not in self._learned:
-            self._learned[mosaics] = learning_people(self.model, self.panel[::2], mosaics)
+            self._learned[mosaics] = learning_people(self.model, self.panel[::2], mosaics, near=method.many)
         people = self._learned[mosaics]
         contained = self._contained_in(method, f"learned with {mosaics}", people)
         codebook = method.learn(self.model, people, contained, patterns, share)
         judged, whom = self._judged, "judged"
         if method.many:  # a group of thousands of patterns needs more people than a panel has
-            judged = with_mosaics(self.model, self.panel[1::2], _JUDGED_MANY * patterns, "trial")
+            judged = with_mosaics(self.model, self.panel[1::2], _JUDGED_MANY * patterns, "trial", near=True)
             whom = f"judged for {patterns}"
         size = max(1, min(round(share * len(judged)), len(judged)))
         points = method.points(self.model, codebook, judged)

@@ -1,4 +1,4 @@
-"""Public people: mosaics of anybody with anybody, or of people who are alike where a release keeps ancestry."""
+"""Public people: mosaics of anybody with anybody, or of people who are alike: where a release keeps ancestry, and for many patterns."""
 
 from __future__ import annotations
 
@@ -52,5 +52,10 @@ def test_mosaics_stay_within_a_population_where_components_are_kept(model: Train
     assert [set(others) for others in few] == [{0, 1, 2, 3} - {row} for row in range(4)]  # never with oneself
     plain = replace(keeping, card=model.card)
     assert alike(plain, panel) is None
+    near = alike(plain, panel, near=True)  # as for many patterns, whatever the model keeps
+    assert near is not None
+    assert ((near < HALF) == (np.arange(2 * HALF) < HALF)[:, None]).all()
+    pure = keeping.risk_score(learning_people(plain, panel, 400, near=True))[:, -1]
+    assert (np.abs(pure - gap) < 0.15 * width).mean() < 0.02
     mixed = keeping.risk_score(learning_people(plain, panel, 400))[:, -1]
     assert (np.abs(mixed - gap) < 0.15 * width).mean() > 0.1

@@ -36,7 +36,8 @@ def plan(request: pytest.FixtureRequest, model: TrainedModel) -> ReleasePlan:
 
 def test_a_pattern_says_what_the_public_people_who_take_it_score(plan: ReleasePlan) -> None:
     mean, deviation = expected(plan, PANEL)
-    people = learning_people(plan.model, PANEL, METHODS.get(plan.method).mosaics(8))
+    method = METHODS.get(plan.method)
+    people = learning_people(plan.model, PANEL, method.mosaics(8), near=method.many)
     score = plan.model.risk_score(people)
     taken = plan.codebook.assign(people, score)
     for index in range(len(plan.codebook.patterns)):
