@@ -1,4 +1,4 @@
-"""Public people: mosaics of anybody with anybody, or of people who are alike: where a release keeps ancestry, and for many patterns."""
+"""Public people: mosaics of anybody with anybody, or of people who are alike where a release tells ancestry."""
 
 from __future__ import annotations
 

@@ -25,9 +25,9 @@ OTHER_STRAND_ODDS = 1000.0
 """How many times likelier the other strand must make a palindromic site's calls before it is left out; and its own
 strand, before it is taken, where other sites of the file are on the other one."""
 PANEL_ALLELES = 1000
-"""Alleles that the panel's frequency counts as read from. A panel's people are a draw and a cohort is a little apart from
-them: near one half the frequency of however many people says nothing of the strand. (The model of Balding, Nichols 1995
-with F_ST = 0.001, as between neighbouring populations.)"""
+"""Alleles that the panel's frequency counts as read from. A panel's people are a draw and a cohort is a little apart
+from them: near one half the frequency of however many people says nothing of the strand. (The model of Balding, Nichols
+1995 with F_ST = 0.001, as between neighbouring populations.)"""
 MIXED = 0.01
 """Share of flipped sites, of all that have calls, from which on a file's strands count as mixed."""
 LEAST_ALLELES = 20

@@ -87,9 +87,10 @@ class PanelStatistics:
     def features(self, dosage: NDArray[np.int8]) -> NDArray[np.float32]:
         """Standardised dosages without the ancestry directions, scaled to a public length; a missing call becomes 0.
 
-        It is 0 after the directions are taken out, which is the genotype to be expected of the person's ancestry. Were it
-        the panel's mean before, what is left would be the ancestry itself: a site that no institution has would then be
-        associated with every trait that goes with ancestry, and take the weight of those that have calls. [people, sites]
+        It is 0 after the directions are taken out, which is the genotype to be expected of the person's ancestry. Were
+        it the panel's mean before, what is left would be the ancestry itself: a site that no institution has would then
+        be associated with every trait that goes with ancestry, and take the weight of those that have calls.
+        [people, sites]
         """
         standard = self.standardise(dosage)
         standard -= (standard @ self.components.T) @ self.components

@@ -108,7 +108,7 @@ def metadata(scan: Scan, table: bytes) -> str:
         "effect": f"of one copy of the effect allele on {unit}, by a linear model",
         "effect_allele": "the panel's minor allele",
         "effect_allele_frequency": "of the public panel, not of the people scanned",
-        "n": "declared enrolment; a missing call counts as the panel's mean",
+        "n": "declared enrolment; a missing call counts as what is expected of the person's ancestry",
         "standard_error": "of sampling people and of the differential privacy noise; noise_share is the noise's part "
         "of its square",
         "followed": "1 where the last release, with less noise, looked again; of these sites it alone speaks",

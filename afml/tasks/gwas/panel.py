@@ -107,8 +107,12 @@ class Ancestry:
         along = standardised @ self.directions.T / self.spread
         return np.asarray(np.clip(along, -FARTHEST_COMPONENT, FARTHEST_COMPONENT))
 
-    def removed(self, standardised: Float64) -> Float64:
-        """Dosages without what these directions say of them, [people, sites]."""
+    def removed(self, standardised: Float64, missing: NDArray[np.bool_]) -> Float64:
+        """Dosages without what these directions say of them, [people, sites].
+
+        A missing call is 0 here, what is to be expected of the person's ancestry. Where it stood at the mean, the
+        ancestry itself would be left, and a site that an institution lacks would be associated with what goes with it.
+        """
         if not len(self.directions):
             return standardised
-        return np.asarray(standardised - (standardised @ self.directions.T) @ self.directions)
+        return np.where(missing, 0.0, standardised - (standardised @ self.directions.T) @ self.directions)

@@ -57,7 +57,7 @@ class PublicSide:
     @cached_property
     def genotypes(self) -> NDArray[np.float64]:
         """The panel's people, centred and without ancestry, [panel people, sites]."""
-        return self.ancestry.removed(self.centring.standardised(self._dosage))
+        return self.ancestry.removed(self.centring.standardised(self._dosage), self._dosage < 0)
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """Directions and the panel's spread along them; nothing before they are there."""

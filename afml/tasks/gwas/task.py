@@ -82,7 +82,8 @@ class GwasTask(ReleaseTask):
 
     def values(self, phase: int, enrolled: ScanPeople, people: NDArray[np.int64]) -> Mapping[str, NDArray[np.float64]]:
         """See `ReleaseTask.values`."""
-        standardised = self.public.centring.standardised(enrolled.dosage(people))
+        dosage = enrolled.dosage(people)
+        standardised = self.public.centring.standardised(dosage)
         explained = np.concatenate([enrolled.covariates[people], self.public.ancestry.scores(standardised)], axis=1)
         trait = enrolled.trait[people]
         if phase == 0:
@@ -90,7 +91,7 @@ class GwasTask(ReleaseTask):
         left = residuals(self.settings, self.fit, explained, trait) / self.bound(phase)
         bounded = np.clip(left, -1.0, 1.0)
         about = np.stack([np.square(bounded), (np.abs(left) <= 1.0).astype(np.float64)], axis=1)
-        genotypes = self.public.ancestry.removed(standardised)[:, self.columns(phase)]
+        genotypes = self.public.ancestry.removed(standardised, dosage < 0)[:, self.columns(phase)]
         return {SITES: self.scored(phase).directions(genotypes) * bounded[:, None], RESIDUALS: about}
 
     def apply(self, phase: int, total: NDArray[np.float64], people: int) -> None:

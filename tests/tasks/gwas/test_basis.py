@@ -57,7 +57,7 @@ def test_components_of_the_panel_are_taken_out_and_no_more_than_it_has_are_asked
     centring = Centring.of(panel)
     ancestry = Ancestry.of(centring.standardised(panel), 3)
     np.testing.assert_allclose(ancestry.directions @ ancestry.directions.T, np.eye(3), atol=1e-9)
-    left = ancestry.removed(centring.standardised(private))
+    left = ancestry.removed(centring.standardised(private), np.zeros(private.shape, np.bool_))
     np.testing.assert_allclose(left @ ancestry.directions.T, 0.0, atol=1e-9)
     assert np.abs(ancestry.scores(centring.standardised(private))).max() <= 4
     with pytest.raises(ValueError, match="differ along 59 directions, and 60 are asked for"):
@@ -74,6 +74,20 @@ def test_a_panel_of_copies_has_as_many_components_as_it_has_different_people() -
         Ancestry.of(standardised, 5)
     with pytest.raises(ValueError, match="differ along 0 directions"):
         Ancestry.of(np.zeros((6, 9)), 1)
+
+
+def test_a_site_that_nobody_has_is_not_associated_with_ancestry() -> None:
+    rng = np.random.default_rng(5)
+    origin = rng.integers(2, size=400)
+    frequency = np.where(origin[:, None] == 1, 0.35, 0.1)
+    people = rng.binomial(2, np.broadcast_to(frequency, (400, 40))).astype(np.int8)
+    panel, private = people[:200], people[200:].copy()
+    private[:, 7] = -1
+    centring = Centring.of(panel)
+    ancestry, standardised = Ancestry.of(centring.standardised(panel), 1), centring.standardised(private)
+    trait = origin[200:] - 0.5
+    assert (trait @ ancestry.removed(standardised, private < 0))[7] == 0
+    assert np.abs(trait @ ancestry.removed(standardised, np.zeros(private.shape, np.bool_))).argmax() == 7
 
 
 def test_missing_calls_are_the_panels_mean() -> None:
