@@ -33,6 +33,7 @@ _PLOIDY = 2
 _PEOPLE_PER_CHUNK = 512
 _SITES_PER_CHUNK = 1024
 _BLOCK_BYTES = 64 << 20  # calls held in memory while a store is built
+_PIECE_BYTES = 4 << 20  # of these, read at a time
 
 
 def build_store(
@@ -197,14 +198,15 @@ def _write_calls(array: Any, rows: SiteRows, block: int, processes: int | None) 
 
 
 def _write_blocks(array: Any, rows: SiteRows, block: int, starts: NDArray[np.int64]) -> None:
+    people = array.shape[1]
+    step = max(1, _PIECE_BYTES // (_PLOIDY * max(1, people)))
     for first in starts.tolist():
         there = rows.there[first : first + block]
         sites = np.flatnonzero(there)
-        calls = rows.read(sites + first)
-        if len(sites) < len(there):
-            padded = np.full((len(there), *calls.shape[1:]), MISSING, dtype=np.int8)
-            padded[sites] = calls
-            calls = padded
+        calls = np.full((len(there), people, _PLOIDY), MISSING, dtype=np.int8)
+        for start in range(0, len(sites), step):
+            some = sites[start : start + step]
+            calls[some] = rows.read(some + first)
         array[first : first + len(there)] = calls
 
 

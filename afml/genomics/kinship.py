@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.cluster import each
+from afml.genomics.packed import PackedDosage
 from afml.genomics.sites import SitePanel
 
 #: Lower ends of KING's degrees: half way, in powers of two, to the degree below.
@@ -29,7 +30,7 @@ SAME, FIRST_DEGREE, SECOND_DEGREE = 0.354, 0.177, 0.0884
 CONCORDANT = 0.95
 _SITES = 1024
 _COMMON = 0.05
-_PEOPLE = 2048  # a block of pairs
+_PEOPLE, _ROWS = 2048, 512  # a block of pairs, and of these, where everybody is looked at
 _SAMPLE = 400  # people whose pairs show what chance does
 _CHANCE = 5.0  # standard deviations
 _FEW = 1 / 32  # of the pairs of a block: up to here it costs less to look at each by itself
@@ -83,15 +84,15 @@ def kinship_sites(panel: SitePanel) -> NDArray[np.int64]:
     return np.asarray(sites[np.linspace(0, len(sites) - 1, min(_SITES, len(sites))).astype(np.int64)])
 
 
-def resolution(people: NDArray[np.int8], panel: NDArray[np.int8]) -> Resolution:
+def resolution(people: PackedDosage, panel: PackedDosage) -> Resolution:
     """What the sites can tell, from how alike strangers are: people and the panel, and people among each other.
 
     Args:
-        people: Dosages at `kinship_sites`, int8 [people, sites] in {0, 1, 2, -1}.
-        panel: Of the public panel, [panel people, sites].
+        people: Dosages at `kinship_sites`.
+        panel: Of the public panel.
     """
-    some, alike = people[:_SAMPLE], []
-    for others in (panel[:_SAMPLE], some):
+    some, alike = people.dosage(slice(_SAMPLE)), []
+    for others in (panel.dosage(slice(_SAMPLE)), some):
         found = _likeness(some, others)
         strangers = ~found.same
         if others is some:
@@ -105,13 +106,13 @@ def resolution(people: NDArray[np.int8], panel: NDArray[np.int8]) -> Resolution:
     return Resolution(concordance < CONCORDANT, degree)
 
 
-def related(people: NDArray[np.int8], told: Resolution, others: NDArray[np.int8] | None = None) -> list[Pair]:
+def related(people: PackedDosage, told: Resolution, others: PackedDosage | None = None) -> list[Pair]:
     """Pairs of people who are the same or relatives.
 
     Args:
-        people: Dosages at `kinship_sites`, int8 [people, sites] in {0, 1, 2, -1}.
+        people: Dosages at `kinship_sites`.
         told: What the sites can tell; nothing else is looked for.
-        others: Of other people, [others, sites]; None for pairs among `people`.
+        others: Of other people; None for pairs among `people`.
 
     Returns:
         Pairs in ascending order; `first` is a row of `people`, `second` of `others`, or a later one of `people`.
@@ -120,24 +121,25 @@ def related(people: NDArray[np.int8], told: Resolution, others: NDArray[np.int8]
         return []
     right = people if others is None else others
     work = [
-        partial(_block, people[first], right[second], (first.start, second.start), told, others is None)
-        for first, second in _blocks(people, others)
+        partial(_block, people.part(first), right.part(second), (first.start, second.start), told, others is None)
+        for first, second in _blocks(len(people), None if others is None else len(others))
     ]
     return sorted(chain.from_iterable(each(work)))
 
 
 def _block(
-    a: NDArray[np.int8], b: NDArray[np.int8], begin: tuple[int, int], told: Resolution, among: bool
+    rows: PackedDosage, columns: PackedDosage, begin: tuple[int, int], told: Resolution, among: bool
 ) -> list[Pair]:
     """Pairs of one block, whose first rows are `begin`; `among` the same people, the one before the other."""
+    a, b = rows.dosage(slice(None)), columns.dosage(slice(None))
     near = _near(a, b, min(told.degree, SAME if told.same else 1.0))
     if among and begin[0] == begin[1]:
         near = np.triu(near, 1)  # everybody resembles themselves
     pairs = []
-    for rows, columns, found in _judged(a, b, near):
+    for some, others, found in _judged(a, b, near):
         same = found.same & told.same
         for pair in np.flatnonzero(same | (found.kinship >= told.degree)):
-            one, other = begin[0] + int(rows[pair]), begin[1] + int(columns[pair])
+            one, other = begin[0] + int(some[pair]), begin[1] + int(others[pair])
             pairs.append(Pair(one, other, float(found.kinship[pair]), bool(same[pair])))
     return pairs
 
@@ -145,21 +147,23 @@ def _block(
 def _judged(
     a: NDArray[np.int8], b: NDArray[np.int8], near: NDArray[np.bool_]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], _Likeness]]:
-    """Rows, columns and likeness of the pairs that are near, [pairs] each: of many all at once, of few one by one."""
-    rows, columns = np.nonzero(near)
-    if len(rows) > near.size * _FEW:
-        found = _likeness(a, b)
-        yield rows, columns, _Likeness(found.kinship[near], found.concordance[near])
+    """Rows, columns and likeness of the pairs that are near, [pairs] each: of many by the table, of few one by one."""
+    if np.count_nonzero(near) > near.size * _FEW:
+        for start in range(0, len(a), _ROWS):
+            there = near[start : start + _ROWS]
+            found, (some, others) = _likeness(a[start : start + _ROWS], b), np.nonzero(there)
+            yield start + some, others, _Likeness(found.kinship[there], found.concordance[there])
         return
+    rows, columns = np.nonzero(near)
     for start in range(0, len(rows), _PEOPLE):
         some, others = rows[start : start + _PEOPLE], columns[start : start + _PEOPLE]
         yield some, others, _likeness_of(a[some], b[others])
 
 
-def _blocks(people: NDArray[np.int8], others: NDArray[np.int8] | None) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of every block of pairs; of pairs among `people`, those on and above the diagonal."""
-    right = len(people) if others is None else len(others)
-    for rows in range(0, len(people), _PEOPLE):
+def _blocks(people: int, others: int | None) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of every block of pairs; of pairs among the people, those on and above the diagonal."""
+    right = people if others is None else others
+    for rows in range(0, people, _PEOPLE):
         for columns in range(rows if others is None else 0, right, _PEOPLE):
             yield slice(rows, rows + _PEOPLE), slice(columns, columns + _PEOPLE)
 

@@ -49,6 +49,43 @@ def unpack(packed: NDArray[np.uint8], sites: int) -> NDArray[np.int8]:
     return np.ascontiguousarray(words.view(np.int8).reshape(len(packed), packed.shape[1] * _PER_BYTE)[:, :sites])
 
 
+class PackedDosage:
+    """Dosages of many people in memory, four to a byte: as numbers they are there a few people at a time.
+
+    Args:
+        rows: What `pack` makes of them, uint8 [people, ceil(sites / 4)].
+        sites: S.
+    """
+
+    def __init__(self, rows: NDArray[np.uint8], sites: int) -> None:
+        self._rows, self.sites = rows, sites
+
+    @classmethod
+    def empty(cls, people: int, sites: int) -> PackedDosage:
+        """Of so many people, to be `put`."""
+        return cls(np.empty((people, -(-sites // _PER_BYTE)), dtype=np.uint8), sites)
+
+    @classmethod
+    def of(cls, dosage: NDArray[np.int8]) -> PackedDosage:
+        """Of everybody in int8 [people, S] in {0, 1, 2, -1}."""
+        return cls(pack(dosage), dosage.shape[1])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def put(self, people: slice, dosage: NDArray[np.int8]) -> None:
+        """Dosages of some people, int8 [some people, S]."""
+        self._rows[people] = pack(dosage)
+
+    def part(self, people: slice) -> PackedDosage:
+        """Some of the people, without a copy."""
+        return PackedDosage(self._rows[people], self.sites)
+
+    def dosage(self, people: slice | NDArray[np.int64]) -> NDArray[np.int8]:
+        """Of some people, int8 [some people, S]."""
+        return unpack(self._rows[people], self.sites)
+
+
 def create_packed(group: zarr.Group, people: int, sites: int) -> Any:
     """The empty array of a store's packed dosages, uint8 [people, ceil(sites / 4)]."""
     width = -(-sites // _PER_BYTE)

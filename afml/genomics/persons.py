@@ -18,6 +18,7 @@ from afml.core.errors import GateError
 from afml.core.files import write_secret
 from afml.data.persons import Matched, columns_of
 from afml.genomics.kinship import CONCORDANT, SECOND_DEGREE, Pair, kinship_sites, related, resolution
+from afml.genomics.packed import PackedDosage
 from afml.genomics.store import GenotypeStore, people_at_once
 
 #: Sites at which two records must both be called before their agreement says anything of who they are.
@@ -158,7 +159,7 @@ def find_people(store: GenotypeStore, panel: GenotypeStore, choice: Choice) -> P
 
 
 def _namesakes(
-    samples: Sequence[str], panel: Sequence[str], own: NDArray[np.int8], public: NDArray[np.int8]
+    samples: Sequence[str], panel: Sequence[str], own: PackedDosage, public: PackedDosage
 ) -> tuple[list[int], list[int]]:
     """Columns whose name the panel has, too: (those with the same record there, those with another).
 
@@ -169,21 +170,22 @@ def _namesakes(
     other: list[int] = []
     for column, name in enumerate(samples):
         if name in place:
-            theirs, ours = public[place[name]], own[column]
+            theirs, ours = public.dosage(np.array([place[name]])), own.dosage(np.array([column]))
             both = (theirs >= 0) & (ours >= 0)
             alike = float((theirs == ours)[both].mean()) if both.any() else 0.0
             (same if alike >= CONCORDANT and both.sum() >= _NAMESAKE_SITES else other).append(column)
     return same, other
 
 
-def _calls(store: GenotypeStore, sites: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-    """(dosages at some sites [columns, sites], calls of each column at all sites [columns])."""
-    some, calls = [], []
+def _calls(store: GenotypeStore, sites: NDArray[np.int64]) -> tuple[PackedDosage, NDArray[np.int64]]:
+    """(dosages of every column at some sites, calls of each column at all sites [columns])."""
+    some = PackedDosage.empty(len(store), len(sites))
+    calls = np.empty(len(store), dtype=np.int64)
     for rows in people_at_once(store):
         block = store.dosage(rows)
-        some.append(block[:, sites])
-        calls.append((block >= 0).sum(axis=1))
-    return np.concatenate(some), np.concatenate(calls)
+        some.put(rows, block[:, sites])
+        calls[rows] = (block >= 0).sum(axis=1)
+    return some, calls
 
 
 def save_people(folder: Path, found: People, samples: Sequence[str]) -> None:
@@ -205,19 +207,25 @@ def merge_calls(calls: NDArray[np.int8], groups: Iterable[Sequence[int]]) -> NDA
     Returns:
         int8 [sites, people, 2]; pairs of merged records are unphased.
     """
-    merged = []
-    for columns in groups:
-        own = calls[:, list(columns)]
-        if len(columns) == 1:
-            merged.append(own[:, 0])
-            continue
-        called = own[:, :, 0] >= 0
-        copies = own.sum(axis=2, dtype=np.int8)
-        least = np.where(called, copies, 3).min(axis=1)
-        most = np.where(called, copies, -1).max(axis=1)
-        pair = np.stack([most > 0, most > 1], axis=1).astype(np.int8)
-        merged.append(np.where((least == most)[:, None], pair, np.int8(-1)))
-    return np.stack(merged, axis=1)
+    columns = [list(own) for own in groups]
+    merged = np.empty((len(calls), len(columns), calls.shape[2]), dtype=np.int8)
+    first = np.array([own[0] for own in columns], dtype=np.int64)
+    for site, of_site in zip(calls, merged, strict=True):  # one record is most people's: a site at a time, no copy
+        of_site[:] = site[first]
+    for person, own in enumerate(columns):
+        if len(own) > 1:
+            merged[:, person] = _agreed(calls[:, own])
+    return merged
+
+
+def _agreed(calls: NDArray[np.int8]) -> NDArray[np.int8]:
+    """`merge_calls` of one person's columns, int8 [sites, columns, 2] -> [sites, 2]."""
+    called = calls[:, :, 0] >= 0
+    copies = calls.sum(axis=2, dtype=np.int8)
+    least = np.where(called, copies, 3).min(axis=1)
+    most = np.where(called, copies, -1).max(axis=1)
+    pair = np.stack([most > 0, most > 1], axis=1).astype(np.int8)
+    return np.where((least == most)[:, None], pair, np.int8(-1))
 
 
 def _refuse(choice: Choice, same: int, kin: int, in_panel: int, near_panel: int) -> None:

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import BinaryIO, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 _PLOIDY = 2
+_BYTES_AT_ONCE = 1 << 20  # calls that are unpacked together
 
 Join: TypeAlias = Callable[[int, Sequence[int], NDArray[np.int8]], NDArray[np.int8]]
 """What several parts of the input say of one site: (site, parts, calls [parts, people, 2]) -> calls [people, 2]."""
@@ -40,22 +41,30 @@ class Rows:
 
     def read(self, numbers: NDArray[np.int64]) -> NDArray[np.int8]:
         """Calls of some rows of the file, in any order: int8 [rows, people, 2]."""
-        width = _bytes_of(self.people)
-        packed = np.empty((len(numbers), 2 * width), dtype=np.uint8)
-        order = np.argsort(numbers, kind="stable")
-        ordered = numbers[order]
-        with self.path.open("rb", buffering=0) as handle:
-            for first, stop in _runs(ordered):
-                handle.seek(int(ordered[first]) * 2 * width)
-                block = np.frombuffer(handle.read((stop - first) * 2 * width), dtype=np.uint8)
-                packed[order[first:stop]] = block.reshape(stop - first, 2 * width)
         alleles = self.people * _PLOIDY
-        odd = np.unpackbits(packed[:, :width], axis=1, count=alleles).view(np.int8)
-        negative = np.unpackbits(packed[:, width:], axis=1, count=alleles).view(np.int8)
-        # 0 and 1 are even and odd; -2 and -1 are so, too, two below.
-        odd -= negative
-        odd -= negative
-        return odd.reshape(len(numbers), self.people, _PLOIDY)
+        calls = np.empty((len(numbers), alleles), dtype=np.int8)
+        order = np.argsort(numbers, kind="stable")
+        step = max(1, _BYTES_AT_ONCE // max(1, alleles))
+        with self.path.open("rb", buffering=0) as handle:
+            for start in range(0, len(order), step):
+                some = order[start : start + step]
+                packed = self._packed(handle, numbers[some])
+                odd, negative = (np.unpackbits(plane, axis=1, count=alleles) for plane in packed)
+                # 0 and 1 are even and odd; -2 and -1 are so, too, two below.
+                odd -= negative
+                odd -= negative
+                calls[some] = odd.view(np.int8)
+        return calls.reshape(len(numbers), self.people, _PLOIDY)
+
+    def _packed(self, handle: BinaryIO, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Both planes of some rows, ascending, as they lie in the file: uint8 [2, rows, ceil(people / 4)]."""
+        width = _bytes_of(self.people)
+        packed = np.empty((2, len(numbers), width), dtype=np.uint8)
+        for first, stop in _runs(numbers):
+            handle.seek(int(numbers[first]) * 2 * width)
+            block = np.frombuffer(handle.read((stop - first) * 2 * width), dtype=np.uint8)
+            packed[:, first:stop] = block.reshape(stop - first, 2, width).transpose(1, 0, 2)
+        return packed
 
 
 class RowWriter:

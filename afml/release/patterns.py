@@ -91,9 +91,9 @@ def contains(dosage: NDArray[np.int8], patterns: tuple[Pattern, ...] | list[Patt
     """Which patterns each record contains, [people, patterns]."""
     out = np.empty((len(dosage), len(patterns)), dtype=bool)
     sites = sorted({site for pattern in patterns for site, _ in pattern})
-    row = {site: at for at, site in enumerate(sites)}
+    row, columns = {site: at for at, site in enumerate(sites)}, np.array(sites, np.int64)
     for part in _parts_of(len(dosage)):
-        calls = np.take(dosage[part].T, np.array(sites, np.int64), axis=0)  # site by site: people lie side by side
+        calls = np.ascontiguousarray(dosage[part][:, columns].T)  # site by site: people lie side by side
         held = np.ones((len(patterns), calls.shape[1]), dtype=bool)
         for whose, pattern in zip(held, patterns, strict=True):
             for site, value in pattern:

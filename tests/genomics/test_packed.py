@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from afml.genomics.build import fill_store, fold_store, pack_store
-from afml.genomics.packed import PACKED, pack, unpack
+from afml.genomics.packed import PACKED, PackedDosage, pack, unpack
 from afml.genomics.store import GenotypeStore
 from tests.simulated import simulate_panel
 
@@ -24,6 +24,18 @@ def test_dosages_come_back(dosage: np.ndarray) -> None:
     packed = pack(dosage)
     assert packed.shape == (len(dosage), -(-dosage.shape[1] // 4))
     assert np.array_equal(unpack(packed, dosage.shape[1]), dosage)
+
+
+@given(hnp.arrays(np.int8, shapes, elements=st.integers(-1, 2)), st.integers(0, 9), st.integers(0, 9))
+def test_people_in_memory_come_back_in_any_part(dosage: np.ndarray, start: int, stop: int) -> None:
+    held = PackedDosage.empty(*dosage.shape)
+    for part in (slice(0, start), slice(start, None)):
+        held.put(part, dosage[part])
+    assert (len(held), held.sites) == dosage.shape
+    for whole in (held, PackedDosage.of(dosage)):
+        assert np.array_equal(whole.part(slice(start, stop)).dosage(slice(None)), dosage[start:stop])
+    backwards = np.arange(len(dosage))[::-1]
+    assert np.array_equal(held.dosage(backwards), dosage[backwards])
 
 
 def test_one_byte_is_as_documented() -> None:

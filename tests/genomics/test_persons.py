@@ -19,6 +19,7 @@ from afml.genomics.kind import GENOTYPES, GenotypeOptions
 from afml.genomics.persons import PAIRS_FILE, merge_calls
 from afml.genomics.phenotypes import write_phenotypes
 from afml.genomics.store import GenotypeStore
+from tests.allocated import allocated
 from tests.genomics.test_kinship import child, independent, read_again
 from tests.simulated import write_vcf
 
@@ -165,3 +166,11 @@ def test_merged_calls_against_a_slow_rule(groups: list[list[int]]) -> None:
     for group, pair in zip(groups, merged.tolist(), strict=True):
         called = {value for value in group if value >= 0}
         assert sum(pair) == (called.pop() if len(called) == 1 else -2)
+
+
+def test_merging_takes_no_more_memory_than_its_result() -> None:
+    calls = np.random.default_rng(1).integers(0, 2, (500, 4000, 2)).astype(np.int8)
+    everybody = [[column] for column in np.random.default_rng(2).permutation(4000).tolist()]
+    merged = merge_calls(calls, everybody)
+    assert np.array_equal(merged, np.stack([calls[:, column] for (column,) in everybody], axis=1))
+    assert allocated(lambda: merge_calls(calls, everybody)) < 1.3 * merged.nbytes

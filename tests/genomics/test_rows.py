@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from afml.core.children import in_children
+from afml.genomics import rows as rows_module
 from afml.genomics.rows import Rows, RowWriter, SiteRows
+from tests.allocated import allocated
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -69,3 +72,15 @@ def test_parts_are_joined_where_several_speak_of_a_site(tmp_path: Path) -> None:
     assert SiteRows(parts, 6, last).read(sites)[:, 0, 0].tolist() == [1, 0, -1]
     assert asked == [(4, [0, 1, 2])]
     assert SiteRows(parts, 6).there.tolist() == [False, True, True, False, True, False]
+
+
+def test_what_is_read_is_in_memory_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "_BYTES_AT_ONCE", 1 << 16)
+    wanted = np.random.default_rng(1).integers(-2, 2, (64, 20_000, 2)).astype(np.int8)
+    with RowWriter(tmp_path / "rows", 20_000) as writer:
+        for site, calls in enumerate(wanted):
+            writer.put(site, calls)
+        rows = writer.rows()
+    order = np.random.default_rng(2).permutation(64)
+    assert np.array_equal(rows.read(order), wanted[order])
+    assert allocated(lambda: rows.read(order)) < 1.2 * wanted.nbytes

@@ -46,6 +46,7 @@ def test_dosage_comes_back_for_any_batch_of_people(
 ) -> None:
     monkeypatch.setattr(build, "_SITES_PER_CHUNK", 16)
     monkeypatch.setattr(build, "_PEOPLE_PER_CHUNK", 32)
+    monkeypatch.setattr(build, "_PIECE_BYTES", 2 * 70 * 5)  # five sites
     names = write_vcf(tmp_path / "node.vcf.gz", panel.to_minor(dosage), panel=panel, chrom="chr22")
     store = build_store(tmp_path / "node.vcf.gz", panel, tmp_path / "store")
     assert (store.samples, len(store), store.absent_sites) == (names, 70, 0)
@@ -131,8 +132,9 @@ def test_multi_allelic_exchanged_and_repeated_records(tmp_path: Path) -> None:
 
 
 def test_absent_sites_are_missing_and_too_many_are_refused(
-    tmp_path: Path, dosage: np.ndarray, panel: SitePanel
+    tmp_path: Path, dosage: np.ndarray, panel: SitePanel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(build, "_PIECE_BYTES", 2 * 70 * 5)  # five sites
     vcf, out = tmp_path / "node.vcf.gz", tmp_path / "store"
     write_vcf(vcf, panel.to_minor(dosage), panel=panel, keep=range(3, 90))
     store = build_store(vcf, panel, out)

@@ -11,8 +11,9 @@ from afml.release.codebook import common_genotypes
 from afml.release.greedy import learn_greedy
 from afml.release.grouping import assign_groups
 from afml.release.lloyd import lloyd
-from afml.release.patterns import Codebook, Pattern
+from afml.release.patterns import Codebook, Pattern, contains
 from afml.release.quantiser import learn
+from tests.allocated import allocated
 from tests.masking.simulated import dosages
 
 
@@ -23,6 +24,17 @@ def test_availability_is_what_a_slow_loop_says() -> None:
     for person, row in enumerate(people):
         for index, pattern in enumerate(patterns):
             assert got[person, index] == all(row[site] == value for site, value in pattern)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_looking_at_few_sites_takes_no_copy_of_all(every: int) -> None:
+    people = np.random.default_rng(1).integers(-1, 3, (600, 10_000)).astype(np.int8)[::every]
+    patterns: tuple[Pattern, ...] = (((3, 1), (9000, 2)), ((17, 0),))
+    assert np.array_equal(
+        contains(people, patterns),
+        np.stack([(people[:, 3] == 1) & (people[:, 9000] == 2), people[:, 17] == 0], axis=1),
+    )
+    assert allocated(lambda: contains(people, patterns)) < people.nbytes / 20
 
 
 def test_the_greedy_codebook_finds_the_best_single_pattern() -> None:
