@@ -1,10 +1,11 @@
 """What it takes to read a cohort into its store, beside cyvcf2, bcftools and vcf2zarr on the same file in the same run.
 
 The file is the exome file of AFML_DATA_DIR or ../shared/data (2,548 people, 119,635 sites) where it is, else a drawn
-one. Each figure is of processes of its own; CPU seconds are theirs alone, without the start of the interpreter; peak
-memory is of the largest process. A store is made of all sites, or of 1,024 drawn ones, by one process unless it says
-otherwise. `python -m benchmarks.genomes_ingest huge` makes a file of 100,000 people and 20,000 sites, reads it into a
-store, runs `afml prepare` on it, quality report included, and masks as many people; figures under "genomes".
+one. Each figure is of processes of its own, which load what they measure and nothing else; CPU seconds are theirs
+alone, without the start of the interpreter; peak memory is of the largest process. A store is made of all sites, or of
+1,024 drawn ones, by one process unless it says otherwise. `python -m benchmarks.genomes_ingest huge` makes a file of
+100,000 people and 20,000 sites (`HUGE="people sites"` for others), reads it into a store, runs `afml prepare` on it,
+quality report included, and masks as many people; figures under "genomes".
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cyvcf2
 import numpy as np
 import pysam
 
@@ -31,8 +31,6 @@ from afml.genomics.calls.account import CallReading
 from afml.genomics.phenotypes import write_phenotypes
 from afml.genomics.sites import SitePanel
 from afml.genomics.sources.opening import open_source
-from afml.trial.kits import make_kits
-from benchmarks import genomes_mask
 from benchmarks.__main__ import OUT, merge
 
 FEW = 1024
@@ -107,6 +105,8 @@ def build(vcf: Path, panel: SitePanel, out: Path, processes: int) -> None:
 def _work(kind: str, vcf: Path, panel: Path, folder: Path) -> Callable[[], object]:
     """What a measured process does; what it needs is loaded before."""
     if kind == "cyvcf2":
+        import cyvcf2
+
         return lambda: deque((record.genotype.array() for record in cyvcf2.VCF(str(vcf))), maxlen=0)
     if kind == "vcf2zarr":
         import bio2zarr.vcf
@@ -227,6 +227,9 @@ def prepare(folder: Path) -> None:
 
 
 def _huge() -> dict[str, object]:
+    from afml.trial.kits import make_kits
+    from benchmarks import genomes_mask
+
     people, sites = HUGE
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

@@ -17,8 +17,8 @@ from sklearn.decomposition import PCA
 from afml.core.errors import InputError
 from afml.evaluation.attacks.base import Int8, Knowledge
 from afml.evaluation.disclosure.membership import Judged
+from afml.evaluation.intervals import delong, placements
 from afml.evaluation.rr import ReIdentification, interval
-from afml.evaluation.utility.intervals import delong, placements
 
 CLUSTERS, COMPONENTS = 5, 4
 #: The worst group's RR may be this many times the mean before the report points at it.

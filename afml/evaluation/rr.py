@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
 from afml.evaluation.attacks.base import MASKED, Attack, Case, Float64, Int8
 from afml.evaluation.attacks.scoring import Linkage
@@ -76,6 +75,8 @@ def interval(success: Float64, level: float = 0.95) -> tuple[float, float]:
 
 def clopper_pearson(hits: float, n: int, level: float) -> tuple[float, float]:
     """The interval of a share, of `hits` (a real number) among n."""
+    from scipy.stats import beta  # 60 MB of modules, which a plan that is held against no attack does without
+
     tail = (1 - level) / 2
     low = 0.0 if hits <= 0 else float(beta.ppf(tail, hits, n - hits + 1))
     high = 1.0 if hits >= n else float(beta.ppf(1 - tail, hits + 1, n - hits))

@@ -65,8 +65,6 @@ class GenotypeData:
                     require_file(path, what)
         if given.phenotypes is not None:
             require_file(given.phenotypes, "phenotype table")
-        from afml.genomics.qc.page import page  # brings matplotlib, which a node that trains does without
-
         files = GenotypeFiles(out)
         note("choosing sites on the public panel")
         chosen = public_sites(given)
@@ -114,6 +112,8 @@ class GenotypeData:
         known = Known(account, found.counts, dropped, overlap, chosen.waterfall, columns, given.vcf[0])
         examined = examine(store, public, known, given)
         examined.report.save(files.qc)
+        from afml.genomics.qc.page import page  # brings matplotlib, which nobody needs before
+
         write_secret(files.qc_page, page(examined, store).encode())
         people = people_digest(public.dosage())
         agreed = DataAgreement(kind="genotypes", fingerprint=panel.digest(), features=len(panel), panel=people)

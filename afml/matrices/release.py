@@ -2,18 +2,17 @@
 
 A cell is -2 (far below the usual), -1, 0, 1 or 2, or empty where nothing is shown: no measured number leaves. Beside
 the matrix lie `bins.tsv`, the public edges of every feature, and `about.json`, what is public of the release.
+
+What reads and writes a form is loaded with it: `afml mask` looks up the names of all forms, and genotypes need none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import h5py
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pa_parquet
 from numpy.typing import NDArray
 
 from afml.core.config import canonical_json
@@ -23,7 +22,9 @@ from afml.genomics.release import Output, shuffled
 from afml.genomics.released import release_files
 from afml.genomics.sites import SitePanel
 from afml.matrices.bins import Bins, shown_bins
-from afml.matrices.reading import open_matrix
+
+if TYPE_CHECKING:
+    import h5py
 
 _PEOPLE_AT_ONCE = 1024
 _NAME = "release"
@@ -97,6 +98,8 @@ def read_matrix(path: Path, panel: SitePanel, masked: int) -> NDArray[np.int8]:
     Raises:
         InputError: Unreadable, or of other features than the panel's.
     """
+    from afml.matrices.reading import open_matrix
+
     features, matrix = Bins.of(panel).features, open_matrix(path)
     if matrix.features != features:
         raise InputError("has other features than the panel", where=path, cure="use the panel that it was made with")
@@ -118,6 +121,9 @@ def _tsv(path: Path, bins: Bins, shown: NDArray[np.float32], rows: Rows) -> None
 
 
 def _parquet(path: Path, bins: Bins, shown: NDArray[np.float32], rows: Rows) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pa_parquet
+
     schema = pa.schema([("person", pa.string()), *((name, pa.int8()) for name in bins.features)])
     with pa_parquet.ParquetWriter(path, schema) as writer:
         for names, own in rows:
@@ -129,6 +135,8 @@ def _parquet(path: Path, bins: Bins, shown: NDArray[np.float32], rows: Rows) -> 
 
 def _h5ad(path: Path, bins: Bins, shown: NDArray[np.float32], rows: Rows) -> None:
     """AnnData's on-disk format 0.1.0: people are obs, features are var with their edges, X is dense."""
+    import h5py
+
     with h5py.File(path, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         chunk = min(_PEOPLE_AT_ONCE, 256), max(1, min(shown.shape[1], 1024))
@@ -146,6 +154,8 @@ def _h5ad(path: Path, bins: Bins, shown: NDArray[np.float32], rows: Rows) -> Non
 
 
 def _frame(file: h5py.File, name: str, index: Sequence[str], columns: Mapping[str, NDArray[np.float64]]) -> None:
+    import h5py
+
     group = file.create_group(name)
     group.attrs.update({"encoding-type": "dataframe", "encoding-version": "0.2.0", "_index": "_index"})
     group.attrs.create("column-order", list(columns), dtype=h5py.string_dtype())
@@ -190,6 +200,8 @@ class MatrixReleases:
 
     def names(self, folder: Path) -> list[str]:
         """Pseudonyms, in the order of the rows."""
+        from afml.matrices.reading import open_matrix
+
         (path,) = release_files(folder)
         matrix = open_matrix(path)
         return [name for names, _ in matrix.rows(matrix.features[:1]) for name in names]

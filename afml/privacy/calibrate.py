@@ -10,9 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scipy.optimize import brentq
-
 from afml.core.errors import ConfigError
+from afml.core.roots import root
 from afml.privacy.accountant import epsilon as accounted_epsilon
 from afml.privacy.accountant import require_delta
 from afml.privacy.events import Event, gaussian_rounds
@@ -76,7 +75,7 @@ def _solve(measure: Callable[[float], float], target: float, guess: float, what:
         if low <= lowest:
             return Z_RANGE[0]
         high, low = low, max(low - 0.2, lowest)
-    z = round_up(math.exp(float(brentq(gap, low, high, xtol=1e-4))))
+    z = round_up(math.exp(root(gap, low, high, xtol=1e-4)))
     while measure(z) > target:
         z = round_up(z * 1.0002)
     return z
@@ -181,4 +180,4 @@ def _factor(gap: Callable[[float], float]) -> float:
         low, high = high, high + 0.1
     while gap(low) <= 0:
         low, high = low - 0.1, low
-    return float(brentq(gap, low, high, xtol=1e-4))
+    return root(gap, low, high, xtol=1e-4)

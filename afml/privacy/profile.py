@@ -13,8 +13,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import log_ndtr, ndtr
+
+from afml.core.roots import root
 
 Floats = NDArray[np.float64]
 
@@ -74,7 +75,7 @@ def gdp_epsilon(mu: float, delta: float) -> float:
         return math.inf
     # P(N(mu^2/2, mu^2) >= x) bounds delta(x), and Phi(-40) is below the smallest float.
     highest = mu * mu / 2 + 40 * mu
-    return float(brentq(lambda eps: float(gdp_delta(mu, eps)) - delta, 0.0, highest, xtol=1e-13))
+    return root(lambda eps: float(gdp_delta(mu, eps)) - delta, 0.0, highest, xtol=1e-13)
 
 
 @dataclass(frozen=True)

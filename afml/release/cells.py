@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from afml.release.choices import Choices
 from afml.release.method import MOSAICS, ReleaseMethod
@@ -154,6 +153,8 @@ def bound(
     Returns:
         (patterns, the empty one first; centroids).
     """
+    from scipy.optimize import linear_sum_assignment  # 40 MB of modules, which other methods do without
+
     taken = everything(points, centroids).nearest()[0]
     cells, chosen = linear_sum_assignment(_carriers(dosage, pool, taken, len(centroids)), maximize=True)
     shown: tuple[Pattern, ...] = ((), *(pool[index] for index in chosen))

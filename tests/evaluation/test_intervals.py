@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from afml.evaluation.utility.intervals import ratio_interval
+from afml.evaluation.intervals import ratio_interval
 
 Float64 = NDArray[np.float64]
 

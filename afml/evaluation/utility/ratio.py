@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from afml.core.children import in_child, usable_processors
 from afml.evaluation.attacks import scoring
 from afml.evaluation.attacks.base import Float64, Int8
+from afml.evaluation.intervals import Interval, ratio_interval
 from afml.evaluation.utility.calibration import Calibration, Judged, judged
-from afml.evaluation.utility.intervals import Interval, ratio_interval
 from afml.evaluation.utility.large import Penalty, lasso_aucs
 from afml.evaluation.utility.outcome import Outcome
 from afml.evaluation.utility.pipeline import Floats, covariate_auc, features_of, fixed_model, held_out, standardise

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from afml.evaluation.utility.intervals import auc_of, r2_of
+from afml.evaluation.intervals import auc_of, r2_of
 from afml.release.package.traits import TraitsOfPeople
 
 #: Fewest people of either kind (or, of a number, at all) among the tested ones of whom a utility is stated.
