@@ -110,11 +110,12 @@ def count(store: GenotypeStore) -> Counts:
 def _count(store: GenotypeStore, rows: slice, weights: NDArray[np.float32]) -> tuple[SiteCounts, NDArray[np.float32]]:
     """(Of every site, of every person) of some rows; weights [S, 3] and sums [people, 4] as `count` has them."""
     dosage = store.dosage(rows)  # [people, S]
-    has_call, hetero = dosage >= 0, dosage == 1
-    step = max(1, _VALUES_AT_ONCE // max(1, dosage.shape[1]))
-    sums = [
-        np.concatenate([has_call[some] @ weights, hetero[some] @ weights[:, 1:2]], axis=1)
-        for some in (slice(start, start + step) for start in range(0, len(dosage), step))
-    ]
-    sites = SiteCounts(has_call.sum(axis=0), hetero.sum(axis=0), (dosage == 2).sum(axis=0))
+    sites = SiteCounts(*(np.zeros(dosage.shape[1], dtype=np.int64) for _ in range(3)))
+    sums, step = [], max(1, _VALUES_AT_ONCE // max(1, dosage.shape[1]))
+    for start in range(0, len(dosage), step):
+        some = dosage[start : start + step]
+        has_call, hetero = some >= 0, some == 1
+        sums.append(np.concatenate([has_call @ weights, hetero @ weights[:, 1:2]], axis=1))
+        for count_of, true in zip(sites, (has_call, hetero, some == 2), strict=True):
+            count_of += true.sum(axis=0)
     return sites, np.concatenate(sums)
