@@ -105,4 +105,6 @@ def demo(
     made.run()
     report = read_json(made.report)
     print_report(report, report.release.method, console, read_details(out / "details.json"))
+    for node, line in made.published.items():
+        console.print(f"node {node}: {line}", markup=False, soft_wrap=True)
     console.print(f"report: {out / 'report.html'} and {out / 'report.json'}", markup=False)

@@ -1,4 +1,4 @@
-"""The demo: data, traits, a federated run, its audit, its releases and their report, in one folder."""
+"""The demo: data, traits, a federated run, its audit, its releases, their report and publication, in one folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ _SIMULATOR = Path(__file__).parents[2] / "tools" / "simulate_cohorts.py"
 
 
 class Demo:
-    """A whole consortium on this machine, every party its own process, nothing mocked."""
+    """A whole consortium on this machine, every party its own process, nothing mocked.
+
+    Attributes:
+        published: Node -> what it said of its package in the end, in one line: published, or why not.
+    """
 
     def __init__(self, settings: DemoSettings) -> None:
         """Start from nothing. Whatever can be refused is refused before an earlier demo in the folder goes.
@@ -40,6 +44,7 @@ class Demo:
         self._settings, self._data = settings, settings.out / "data"
         self._seeded: tuple[object, ...] = ("--seed", settings.seed) if settings.simulation else ()
         self._seconds: dict[str, float] = {}
+        self.published: dict[int, str] = {}
 
     @property
     def report(self) -> Path:
@@ -65,9 +70,12 @@ class Demo:
                 with step(name, seconds=self._seconds):
                     taken()
             self._evaluate(team, consortium)
+            self._publish(consortium)
         held = {name: round(peak / 1e9, 3) for name, peak in sorted(memory.by_name.items())}
         peak = {"peak_gb": round(memory.together / 1e9, 3), "peak_gb_by_process": held}
-        write_json(read_json(self.report).model_copy(update=peak), self.report)
+        report = read_json(self.report)
+        seconds = {**report.seconds, "publish": self._seconds["publish"]}
+        write_json(report.model_copy(update={**peak, "seconds": seconds}), self.report)
         with Team(out / "logs") as team, step("dossier"):
             Parties(team, out, nodes).dossier(self.report, out / "dossier")
 
@@ -159,12 +167,26 @@ class Demo:
         works = [option for n in consortium.nodes for option in ("--work", consortium.work(n).root)]
         with step("evaluate", seconds=self._seconds):
             team.run("evaluate", [
-                "evaluate", "--run", consortium.run_file, "--out", settings.out, *works,
-                "--data-kind", "vcf" if settings.genomes.vcf else "simulated",
-                "--phenotype", self._data / "phenotypes.json", "--seed", settings.seed,
+                "evaluate", "--run", consortium.run_file, "--out", settings.out, *works, *self._about,
                 "--aggregator", consortium.aggregator, "--seconds", seconds,
-                *(("--groups", settings.genomes.people) if settings.genomes.people else ()),
             ])  # fmt: skip
+
+    def _publish(self, consortium: Parties) -> None:
+        """What leaves each house in the end: its own file, attacked at home and held against its targets."""
+        with step("publish", seconds=self._seconds) as running:
+            running.note("every institution attacks its own file")
+            consortium.assess(self._about)
+            running.note("packages are held against their targets and signed")
+            self.published = consortium.publish()
+
+    @property
+    def _about(self) -> Options:
+        """What `afml evaluate` is told of the people, whoever asks."""
+        genomes = self._settings.genomes
+        return (
+            "--data-kind", "vcf" if genomes.vcf else "simulated", "--phenotype", self._data / "phenotypes.json",
+            "--seed", self._settings.seed, *(("--groups", genomes.people) if genomes.people else ()),
+        )  # fmt: skip
 
     def _vcf(self, part: int | str) -> Path:
         return self._settings.genomes.calls(part, self._data)

@@ -6,6 +6,7 @@ root/
   node-N/           work folder of node N
   run.json          the signed run
   aggregator/       the aggregator's data: transcript.jsonl, summary.json
+  reports/node-N/   what institution N found of its own file
   overlap/          the same two of the run about which people at two institutions were looked for
   logs/             what every process said: NAME.log, and its events: NAME.events
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 from afml.consortium.kit import load_roster
 from afml.consortium.request import REQUEST
 from afml.consortium.run import RunConfig
-from afml.core.errors import InputError
+from afml.core.errors import InputError, PolicyError, ReleaseError
 from afml.core.files import require_file
 from afml.core.progress import EventReader, Tell, untold
 from afml.trial.processes import Child, Team, free_port
@@ -33,6 +34,8 @@ from node.workspace import Workspace
 
 Options = Sequence[object]
 """Arguments of a command line."""
+_REFUSALS = (PolicyError.exit_code, ReleaseError.exit_code)
+"""By which an institution says that a package does not leave the house."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,23 @@ class Parties:
     def mask(self) -> None:
         """Write every node's de-identified file."""
         self._each("mask", [["--run", self.run_file, "--force"]] * len(self.nodes))
+
+    def assess(self, options: Options) -> None:
+        """Every institution attacks and scores its own file, at home; `options` are those of `afml evaluate`."""
+        jobs: list[tuple[str, Options]] = []
+        for n in self.nodes:
+            own = ["--own", self.work(n).root, "--run", self.run_file, "--out", self.root / "reports" / f"node-{n}"]
+            jobs.append((f"evaluate-{n}", ["evaluate", *own, *options]))
+        self._team.run_each(jobs, at_once=self._at_once)
+
+    def publish(self) -> dict[int, str]:
+        """Every institution publishes the package that it has assessed, or says why not; node -> that, in one line."""
+        told = {}
+        for n in self.nodes:
+            places = ["--kit", self.kit(f"node-{n}"), "--work", self.work(n).root, "--run", self.run_file]
+            done, line = self._team.answer(f"publish-{n}", ["release", "publish", *places], refusals=_REFUSALS)
+            told[n] = line if done else f"not published: {line}"
+        return told
 
     def _start(self, party: str, verb: str, options: Options) -> Child:
         events = self._events(party)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -120,6 +120,26 @@ class Team:
     def run(self, name: str, arguments: Sequence[object]) -> None:
         """Start one child and wait for it."""
         self.wait([self.start(name, arguments)])
+
+    def answer(self, name: str, arguments: Sequence[object], *, refusals: Collection[int]) -> tuple[bool, str]:
+        """Run one child that may refuse what it is asked.
+
+        Args:
+            name: Of its log.
+            arguments: Of `afml`.
+            refusals: Exit codes by which it refuses.
+
+        Returns:
+            Whether it did what it was asked, and the last line that it said: its complaint, where it refused.
+
+        Raises:
+            ChildFailed: It ended with another code.
+        """
+        child = self.start(name, arguments)
+        code = child.process.wait()
+        if code and code not in refusals:
+            raise ChildFailed(child)
+        return code == 0, child.complaint()
 
     def run_each(self, jobs: Iterable[tuple[str, Sequence[object]]], *, at_once: int) -> None:
         """Run jobs, each (name, arguments), a few at a time."""

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,8 +19,9 @@ import pysam
 import pytest
 
 from afml.core.progress import EventReader
+from afml.release.package.publication import Publication
 from tests import warm
-from tests.processes import REPOSITORY, alive, command, environment
+from tests.processes import REPOSITORY, afml, alive, command, environment
 from tests.simulated import simulate_csq, simulate_dosage, write_vcf
 
 PEOPLE, PANEL, NODES, SITES = 330, 90, 3, 120
@@ -77,14 +79,19 @@ def test_ctrl_c_in_the_middle_leaves_no_process_and_no_half_file(root: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def finished(root: Path) -> Path:
-    """A second demo in the folder of the interrupted one."""
+def ended(root: Path) -> tuple[Path, str]:
+    """A second demo in the folder of the interrupted one: its folder, and what it said."""
     demo = _start(root)
     out, err = demo.communicate(timeout=LIMIT_S)
     assert demo.returncode == 0, err + out
     assert err == ""
     assert alive(root) == []
-    return root / "out"
+    return root / "out", out
+
+
+@pytest.fixture(scope="module")
+def finished(ended: tuple[Path, str]) -> Path:
+    return ended[0]
 
 
 def test_a_second_demo_starts_clean_and_ends_with_a_report(finished: Path) -> None:
@@ -96,6 +103,23 @@ def test_a_second_demo_starts_clean_and_ends_with_a_report(finished: Path) -> No
             assert list(released.header.formats) == ["GT"]
             assert len(list(released.header.samples)) == (PEOPLE - PANEL) // NODES
             assert sum(1 for _ in released.fetch("22")) == SITES
+
+
+def test_every_institution_ends_with_a_published_package(ended: tuple[Path, str]) -> None:
+    out, said = ended
+    for node in range(1, NODES + 1):
+        work, package = out / f"node-{node}", out / f"node-{node}" / "releases" / "demo" / "1"
+        publication = Publication.load(package / "publication.json")
+        assert f"node {node}: {package}: {publication.line()}\n" in said
+        assert all(verdict.met for verdict in publication.verdicts)
+        ledger = json.loads(afml("audit", "show", work / "ledger", "--json").stdout)["entries"]
+        assert [entry["manifest"] for entry in ledger if entry["kind"] == "publication"] == [publication.manifest]
+        roster = out / "kits" / f"node-{node}" / "roster.json"
+        assert publication.line() in afml("release", "verify", package, "--roster", roster).stdout
+        # What it found of its own people is exact, and stays: nobody else may enter the folder.
+        report = out / "reports" / f"node-{node}"
+        assert stat.S_IMODE(report.stat().st_mode) == 0o700
+        assert json.loads((report / "report.json").read_text())["scope"] == "own"
 
 
 NUMBER, TEXT, SHARE = (int, float), str, "share"
@@ -163,7 +187,7 @@ def test_the_report_keeps_its_contract(finished: Path) -> None:
     for row in report["baselines"]:
         assert set(row) == {"name", "matched", "rr", "utility_ratio"}
         assert row["matched"] in ("utility", "retention")
-    assert {"data", "provision", "prepare", "configure", "federate", "release"} <= set(report["seconds"])
+    assert {"data", "provision", "prepare", "configure", "federate", "release", "publish"} <= set(report["seconds"])
     assert {"afml", "python", "torch", "opacus", "tenseal", "grpcio"} <= set(report["versions"])
 
 

@@ -119,11 +119,36 @@ def test_the_aggregators_count(told: list[Event], consortium: Parties, run: RunC
     assert traffic.bytes_up > traffic.parameters
 
 
-def test_ledgers_verify_and_files_are_released(told: list[Event], consortium: Parties, run: RunConfig) -> None:
+@pytest.fixture(scope="module")
+def released(told: list[Event], consortium: Parties) -> Parties:
+    """With verified ledgers and a package of every institution."""
     consortium.verify()
     consortium.mask()
+    return consortium
+
+
+def test_ledgers_verify_and_files_are_released(released: Parties, run: RunConfig) -> None:
+    consortium = released
     for n in consortium.nodes:
         assert read_aligned(consortium.work(n), run.run).shape == (PEOPLE, SITES)
+
+
+def test_what_is_assessed_is_published_or_refused_in_a_line(released: Parties) -> None:
+    consortium = released
+    consortium.assess(["--data-kind", "simulated"])
+    policy = consortium.kit("node-2") / "policy.toml"
+    asked = policy.read_text()
+    assert "target_utility = 0.0" in asked
+    policy.write_text(asked.replace("target_utility = 0.0", "target_utility = 1000.0"))
+    said = consortium.publish()
+    policy.write_text(asked)
+    assert sorted(said) == list(consortium.nodes)
+    assert said[2].startswith("not published: ")
+    assert "utility ratio at least 1000 is asked" in said[2]
+    for n in consortium.nodes:
+        package = consortium.work(n).release("small")
+        assert (package / "publication.json").exists() == (n != 2)
+        assert n == 2 or said[n].startswith(f"{package}: published ")
 
 
 def test_an_audit_pools_work_folders_and_is_recorded(told: list[Event], consortium: Parties, run: RunConfig) -> None:

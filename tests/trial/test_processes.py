@@ -59,6 +59,16 @@ def test_a_cause_is_told_before_what_followed_from_it(logs: Path) -> None:
             team.wait([followed, refused])
 
 
+def test_a_refusal_is_an_answer_and_any_other_end_a_failure(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Team(logs) as team:
+        monkeypatch.setattr(team, "start", lambda name, said: team.start_command(name, run(said[0])))
+        assert team.answer("done", ["print('said'); print('last')"], refusals=(7,)) == (True, "last")
+        assert team.answer("no", [ends_with(7, "afml: too small")], refusals=(7,)) == (False, "too small")
+        # An earlier refusal is nobody's cause.
+        with pytest.raises(ChildFailed, match="bad: no such file"):
+            team.answer("bad", [ends_with(2, "afml: no such file")], refusals=(7,))
+
+
 def test_whoever_still_runs_is_ended_with_the_team(logs: Path) -> None:
     with Team(logs) as team:
         child = team.start_command("one", run(WAITS))
