@@ -15,7 +15,7 @@ from afml.consortium import messages
 from afml.consortium.card import NodeCard
 from afml.consortium.nodekit import NodeKit
 from afml.core.config import Settings
-from afml.core.errors import InputError
+from afml.core.errors import GateError, InputError
 from afml.core.files import read_secret, sync_folder, write_bytes, write_secret
 from afml.core.progress import Step
 from afml.data.holdout import HoldoutDraw
@@ -26,6 +26,7 @@ from node.inuse import alone
 from node.workspace import Workspace
 
 _HOLDOUT_KEY = "holdout.key"
+_REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def prepare(kit: NodeKit, work: Workspace, given: Given, progress: Step) -> Node
         with alone(work), tempfile.TemporaryDirectory(dir=work.root, prefix=".prepare-") as folder:
             draft = Workspace(Path(folder))
             draft.data.mkdir()
-            built = DATA_KINDS.get(given.kind).build(draft.data, given.options, progress.note)
+            built = _built(draft, work, given, progress)
             if given.draw.seed is not None:
                 write_bytes(draft.seeded, b"")
             enrolled = given.draw.enrolled(_holdout_key(work, draft, given.draw), built.samples)
@@ -77,6 +78,19 @@ def prepare(kit: NodeKit, work: Workspace, given: Given, progress: Step) -> Node
         if new and not any(work.root.iterdir()):
             work.root.rmdir()
     return card
+
+
+def _built(draft: Workspace, work: Workspace, given: Given, progress: Step) -> Built:
+    """Read, check and store the data; what a gate lists of whom it refuses is kept, so that somebody can look."""
+    kept = work.root / _REFUSED
+    shutil.rmtree(kept, ignore_errors=True)  # of another time
+    try:
+        return DATA_KINDS.get(given.kind).build(draft.data, given.options, progress.note)
+    except GateError as refused:
+        if refused.listed is not None:
+            kept.mkdir(mode=0o700)
+            os.replace(refused.listed, kept / refused.listed.name)
+        raise
 
 
 def _declare(kit: NodeKit, draft: Workspace, built: Built, enrolled: NDArray[np.bool_], given: Given) -> NodeCard:

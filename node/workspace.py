@@ -2,6 +2,7 @@
 
 work/
   data/             what the data kind stored      people.tsv    sample, the table's columns, role (train | holdout)
+  refused/          whom the last `afml prepare` refused, by name, where it did (related.tsv): stays here
   card.json         what it declares in public     ledger/       every spend, of all runs
   runs/<run>/       keys and progress of one run; keys go when it ends
   overlap/<run>/    who is enrolled elsewhere too (`afml overlap`): stays here

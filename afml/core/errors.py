@@ -23,6 +23,8 @@ a key or a phenotype. What a peer or a file put into it is shown as text: no ter
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from afml.core.plain import plain_line
 
 
@@ -54,9 +56,11 @@ class GateError(InputError):
 
     Attributes:
         table: What was measured until then, in lines that name nobody; shown above the message.
+        listed: File that says by name of whom it is; it stays at the institution, and no message holds a line of it.
     """
 
     table: tuple[str, ...] = ()
+    listed: Path | None = None
 
 
 class ConfigError(AfmlError):

@@ -99,7 +99,8 @@ class GenotypeData:
         choice = Choice(person_of, given.duplicates, given.relatives, given.vcf[0], given.max_panel_overlap)
         with telling(lambda: of_store(store, public, reading, given)):
             found = find_people(store, public, choice)
-        save_people(files.cohort_store.parent, found.told_of(who.matched), store.samples)
+            listed = save_people(files.cohort_store.parent, found.told_of(who.matched), store.samples)
+            found.require_apart(choice, listed)
         samples, names = tuple(found.columns), found.names(store.samples, person_of)
         if samples != tuple(store.samples):
             fold_store(files.cohort_store, panel, found.columns)

@@ -110,6 +110,36 @@ class People(NamedTuple):
     counts: PersonCounts
     pairs: list[Pair]
 
+    def require_apart(self, choice: Choice, listed: Path) -> None:
+        """Refuse columns that belong together and were not said to, where that is the choice.
+
+        Args:
+            choice: What is to be done about them.
+            listed: Where the pairs are (`save_people`).
+
+        Raises:
+            GateError: Says how many they are and, where it is about pairs, has the list of them.
+        """
+        found = self.counts
+        see = f"see them in refused/{listed.name} of the work folder, which stays here; then"
+        if found.same and choice.duplicates == "refuse":
+            problem = f"{found.same} pairs of columns are the same record under two people's names"
+            cure = f"{see} say who is who in --people, or give --duplicates fold"
+            raise _refused(problem, choice, cure, listed)
+        if found.same_in_panel > choice.panel_overlap and choice.duplicates == "refuse":
+            raise _refused(
+                f"{found.same_in_panel} people are in the public panel as well", choice,
+                f"leave them out of one of the two, or give --max-panel-overlap {found.same_in_panel} or --duplicates "
+                "fold to go on with them",
+            )  # fmt: skip
+        if choice.relatives == "refuse" and (found.relatives or found.relatives_in_panel):
+            raise _refused(
+                f"{found.relatives} pairs of people are relatives, and {found.relatives_in_panel} people have a "
+                "relative in the public panel", choice,
+                f"{f'{see} ' if found.relatives else ''}leave some of them out, or give --relatives report or "
+                "--relatives fold", listed if found.relatives else None,
+            )  # fmt: skip
+
     def told_of(self, matched: Matched) -> People:
         """The same, with which lines of the institution's files were of use."""
         return self._replace(counts=self.counts.model_copy(update={"matched": matched}))
@@ -124,15 +154,12 @@ class People(NamedTuple):
 
 
 def find_people(store: GenotypeStore, panel: GenotypeStore, choice: Choice) -> People:
-    """Who the columns are, by the map and by their genotypes.
+    """Who the columns are, by the map and by their genotypes; nothing is refused yet (`People.require_apart`).
 
     Args:
         store: Every column of the VCF.
         panel: The public panel; where its people are drawn, none of them is anybody's relative.
         choice: What is to be done about it.
-
-    Raises:
-        GateError: Columns belong together that were not said to, and the choice is to refuse them.
     """
     sites = kinship_sites(store.panel)
     own, calls = _calls(store, sites)
@@ -146,7 +173,6 @@ def find_people(store: GenotypeStore, panel: GenotypeStore, choice: Choice) -> P
     shared, other = ([], []) if store.panel.drawn_people else _namesakes(store.samples, panel.samples, own, public)
     in_panel = {person[pair.first] for pair in across if pair.same} | {person[column] for column in shared}
     near_panel = {person[pair.first] for pair in across} - in_panel
-    _refuse(choice, len(same), len(kin), len(in_panel), len(near_panel))
     columns = _merged(named, person, same)
     if choice.relatives == "fold":
         columns = _one_of_each_family(columns, kin, calls)
@@ -188,13 +214,14 @@ def _calls(store: GenotypeStore, sites: NDArray[np.int64]) -> tuple[PackedDosage
     return some, calls
 
 
-def save_people(folder: Path, found: People, samples: Sequence[str]) -> None:
-    """Write the counts, and the pairs by name, readable by their owner only."""
+def save_people(folder: Path, found: People, samples: Sequence[str]) -> Path:
+    """Write the counts, and the pairs by name, readable by their owner only; returns the file of the pairs."""
     (folder / COUNTS_FILE).write_bytes(found.counts.canonical())
     rows = [("sample", "sample", "kinship", "same"), *(
         (samples[one], samples[other], f"{kinship:.3f}", str(int(same))) for one, other, kinship, same in found.pairs
     )]  # fmt: skip
     write_secret(folder / PAIRS_FILE, "".join("\t".join(row) + "\n" for row in rows).encode())
+    return folder / PAIRS_FILE
 
 
 def merge_calls(calls: NDArray[np.int8], groups: Iterable[Sequence[int]]) -> NDArray[np.int8]:
@@ -228,26 +255,10 @@ def _agreed(calls: NDArray[np.int8]) -> NDArray[np.int8]:
     return np.where((least == most)[:, None], pair, np.int8(-1))
 
 
-def _refuse(choice: Choice, same: int, kin: int, in_panel: int, near_panel: int) -> None:
-    if same and choice.duplicates == "refuse":
-        raise GateError(
-            f"{same} pairs of columns are the same record under two people's names",
-            where=choice.where,
-            cure="say who is who in --people, or give --duplicates fold, which lists them in data/private/related.tsv",
-        )
-    if in_panel > choice.panel_overlap and choice.duplicates == "refuse":
-        raise GateError(
-            f"{in_panel} people are in the public panel as well",
-            where=choice.where,
-            cure=f"leave them out of one of the two, or give --max-panel-overlap {in_panel} or --duplicates fold to "
-            "go on with them",
-        )
-    if choice.relatives == "refuse" and (kin or near_panel):
-        raise GateError(
-            f"{kin} pairs of people are relatives, and {near_panel} people have a relative in the public panel",
-            where=choice.where,
-            cure="leave some of them out, or give --relatives report or --relatives fold",
-        )
+def _refused(problem: str, choice: Choice, cure: str, listed: Path | None = None) -> GateError:
+    error = GateError(problem, where=choice.where, cure=cure)
+    error.listed = listed
+    return error
 
 
 def _merged(named: dict[str, list[int]], person: Mapping[int, str], same: list[Pair]) -> dict[str, list[int]]:

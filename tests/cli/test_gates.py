@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from afml.genomics.phenotypes import write_phenotypes
 from tests.cli.institution import Institution
 from tests.cli.zygote import Zygote
+from tests.genomics.test_kinship import independent
 from tests.simulated import write_vcf
 
 
@@ -43,6 +45,30 @@ def test_missing_calls_are_refused_and_nothing_is_left(good: Institution, tmp_pa
     text = re.sub(r"base64,[^\"]*", "", page)
     assert not [name for name in good.names if name in text]
     assert (private / "qc.html").stat().st_mode & 0o777 == 0o600
+
+
+def test_two_names_of_one_person_are_listed_at_the_site_alone(good: Institution, tmp_path: Path) -> None:
+    people = independent(20, 1024, 1)
+    people[7] = people[3]
+    names = write_vcf(tmp_path / "twice.vcf.gz", people, samples=good.names[:20])
+    write_vcf(tmp_path / "panel.vcf.gz", independent(60, 1024, 50), samples=[f"P{i}" for i in range(60)])
+    write_phenotypes(tmp_path / "own.tsv", names, np.arange(20, dtype=np.int8) % 2)
+    files = {"vcf": "twice.vcf.gz", "panel_vcf": "panel.vcf.gz", "phenotypes": "own.tsv"}
+    given = {option: tmp_path / name for option, name in files.items()} | {"sites": 1024, "work": tmp_path / "work"}
+    refused = tmp_path / "work" / "refused"
+    done = good.prepare(**given)
+    assert (
+        "1 pairs of columns are the same record under two people's names; see them in refused/related.tsv" in done.err
+    )
+    assert not re.search(r"\bN\d", done.err + done.out), "nobody is named"
+    listed = refused / "related.tsv"
+    assert (listed.stat().st_mode & 0o777, refused.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert [line.split("\t")[:2] for line in listed.read_text().splitlines()] == [["sample", "sample"], ["N3", "N7"]]
+    assert sorted(path.name for path in refused.parent.iterdir()) == ["holdout.key", "refused"]
+    (tmp_path / "people.tsv").write_text("sample\tperson\nN7\tN3\n")
+    done = good.prepare(**given, people=tmp_path / "people.tsv")
+    assert done.code == 0, done.err
+    assert not refused.exists()
 
 
 def test_a_share_is_a_share(good: Institution) -> None:

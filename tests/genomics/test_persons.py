@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from afml.core.errors import InputError
+from afml.core.errors import GateError, InputError
 from afml.data.kind import Built
 from afml.genomics.files import GenotypeFiles
 from afml.genomics.kind import GENOTYPES, GenotypeOptions
@@ -98,9 +98,11 @@ def test_who_is_left_out_is_in_no_store(twice: Site) -> None:
 
 
 def test_the_same_record_under_two_names_is_refused_or_folded(twice: Site) -> None:
-    with pytest.raises(InputError, match=r"1 pairs of columns are the same record under two .*--duplicates fold") as no:
+    with pytest.raises(GateError, match=r"1 pairs of columns are the same record under two .*--duplicates fold") as no:
         twice.build("refused")
     assert "S0" not in str(no.value).replace(str(twice.root), "")
+    assert no.value.listed is not None
+    assert [line.split("\t")[:2] for line in no.value.listed.read_text().splitlines()[1:]] == [["N0", "S0"]]
     built = twice.build(duplicates="fold")
     assert built.samples == tuple(f"N{i}" for i in range(30))
     assert "1 pairs of columns were the same record" in twice.remarks()

@@ -98,9 +98,10 @@ class Cohort:
         store: Any = _Store(panel=panel, samples=[name for name, _ in self.columns], calls=self._calls(dosage))
         public: Any = _Store(panel=panel, samples=[f"P{row}" for row in range(PANEL)], calls=dosage[:PANEL])
         choice = Choice({}, self.duplicates, "report", Path("own.vcf.gz"))
-        found = find_people(store, public, choice).columns
+        found = find_people(store, public, choice)
+        found.require_apart(choice, Path("related.tsv"))
         person_of = dict(self.columns)
-        return [(name, person_of[name]) for name in found]
+        return [(name, person_of[name]) for name in found.columns]
 
     def _calls(self, dosage: NDArray[np.int8]) -> NDArray[np.int8]:
         """Each column with 1 % of its calls wrong, in its own way."""
