@@ -15,7 +15,7 @@ from afml.core.errors import InputError
 from afml.core.files import require_file, write_secret
 from afml.data.kind import Built, Note
 from afml.data.people import PersonColumns
-from afml.data.persons import Who, read_names, read_who
+from afml.data.persons import Who, columns_of, read_names, read_who
 from afml.genomics.build import build_store, fold_store, pack_store
 from afml.genomics.calls.account import ACCOUNT_FILE, Account, CallReading, Sexes
 from afml.genomics.calls.align import Aligner
@@ -33,13 +33,13 @@ from afml.genomics.persons import (
     find_people,
     save_people,
 )
-from afml.genomics.phenotypes import read_phenotypes
+from afml.genomics.phenotypes import check_phenotypes, read_phenotypes
 from afml.genomics.public import people_digest
 from afml.genomics.qc.examine import Known, examine, well_called
 from afml.genomics.qc.refusal import of_reading, of_store, telling
 from afml.genomics.qc.report import QcReport
 from afml.genomics.sites import SitePanel
-from afml.genomics.sources.opening import expanded
+from afml.genomics.sources.opening import expanded, open_source
 from afml.genomics.sources.piped import piped_in
 from afml.genomics.sources.plink import read_sexes_beside
 from afml.genomics.store import GenotypeStore, people_at_once
@@ -63,26 +63,24 @@ class GenotypeData:
             for path in expanded(paths) if paths else ():
                 if not path.is_dir():  # a VCF Zarr store is a folder
                     require_file(path, what)
+        note("reading the tables")
+        who, keep = read_who(given.people, given.without), _kept(given.samples)
+        person_of = who.person_of
+        stated = {name: sex for path in expanded(given.vcf) for name, sex in read_sexes_beside(path).items()}
+        sexes, there = Sexes(given.phenotypes, person_of, given.missing_code, stated), _there(given, keep)
         if given.phenotypes is not None:
-            require_file(given.phenotypes, "phenotype table")
+            persons = tuple(columns_of((name for name in there if who.person(name) is not None), person_of))
+            check_phenotypes(given.phenotypes, persons, person_of, given.missing_code, whole=given.keeps_everybody)
         files = GenotypeFiles(out)
         note("choosing sites on the public panel")
         chosen = public_sites(given)
         panel = chosen.panel
+        sexes.of(there, panel)  # refuses what cannot be read of them before the records are
         panel.save(files.site_panel)
         build = _build(given, chosen)
         note("storing the public panel")
         public = public_people(chosen, given, build, files)
         note("storing this institution's genotypes")
-        who = read_who(given.people, given.without)
-        person_of = who.person_of
-        keep = None if given.samples is None else tuple(dict.fromkeys(read_names(given.samples)))
-        if keep == ():
-            raise InputError(
-                "names nobody", where=given.samples, cure="write a name on each line, or leave --samples out"
-            )
-        stated = {name: sex for path in expanded(given.vcf) for name, sex in read_sexes_beside(path).items()}
-        sexes = Sexes(given.phenotypes, person_of, given.missing_code, stated)
         reading = CallReading(Rules(given.quality, build, given.fasta), sexes, keep)
         with telling(lambda: of_reading(reading)):
             stored = build_store(given.vcf, panel, files.cohort_store, max_absent=given.max_absent, reading=reading)
@@ -143,6 +141,24 @@ class GenotypeData:
         sites = bands(store.panel, GenotypeStore.open(files.panel_store).dosage())
         for rows in people_at_once(store):
             yield from genotype_marks(store.panel, sites, store.dosage(rows))
+
+
+def _kept(samples: Path | None) -> tuple[str, ...] | None:
+    """The columns that are read, each once; None for all.
+
+    Raises:
+        InputError: The file names nobody, or cannot be read.
+    """
+    keep = None if samples is None else tuple(dict.fromkeys(read_names(samples)))
+    if keep == ():
+        raise InputError("names nobody", where=samples, cure="write a name on each line, or leave --samples out")
+    return keep
+
+
+def _there(given: GenotypeOptions, keep: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Names of the columns that will be read, by headers alone."""
+    with open_source(given.vcf, keep=keep) as source:
+        return tuple(source.samples)
 
 
 def _build(given: GenotypeOptions, sites: PublicSites) -> str | None:

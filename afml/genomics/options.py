@@ -127,6 +127,11 @@ class GenotypeOptions(GateSettings):
         return QualityPolicy(filters=self.filters, min_gq=self.min_gq, min_dp=self.min_dp, dosages=self.dosages)
 
     @property
+    def keeps_everybody(self) -> bool:
+        """Whether whoever is read is stored, under the name that --people gives, or all of it is refused."""
+        return (self.duplicates, self.poorly_called) == ("refuse", "refuse") and self.relatives != "fold"
+
+    @property
     def choice(self) -> SiteChoice:
         """Which sites of the panel these are."""
         return SiteChoice(

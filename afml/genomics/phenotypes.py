@@ -46,13 +46,32 @@ def read_phenotypes(
         InputError: Missing file, bad header, bad or repeated row (with its line), samples without a row, or numbers
             that look like a code for a missing one.
     """
+    names, rows = _rows(path, samples, person_of or {}, codes)
+    absent = [name for name in samples if name not in rows]
+    if absent:
+        shown = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
+        raise InputError(
+            f"{len(absent)} of {len(samples)} samples have no phenotype ({shown})",
+            where=path,
+            cure="add their lines, or leave these samples out with --without",
+        )
+    table = np.array([rows[name] for name in samples], dtype=np.float64).reshape(len(samples), len(names))
+    if not codes:
+        _require_no_codes(names, table, path)
+    return PersonColumns(names, table)
+
+
+def _rows(
+    path: Path, samples: Sequence[str], person_of: Mapping[str, str], codes: Sequence[str]
+) -> tuple[tuple[str, ...], dict[str, list[float]]]:
+    """Names of the columns, and the rows of these people and of those in the map; errors as `read_phenotypes`."""
     require_file(path, "phenotype table")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise InputError("phenotype table is not text", where=path, cure="give a tab-separated table") from None
     names = _names(lines[0] if lines else "", path)
-    missing, wanted = _Codes(codes), {*samples, *(person_of or ())}
+    missing, wanted = _Codes(codes), {*samples, *person_of}
     place = names.index(PHENOTYPE) if PHENOTYPE in names else None
     rows: dict[str, list[float]] = {}
     unreadable: dict[int, float] = {}
@@ -76,19 +95,29 @@ def read_phenotypes(
             raise InputError(f"line {number} repeats sample {sample}", where=path, cure="keep one line each")
         rows[sample] = values if sample in wanted else []  # a table may be of five institutions
     _require_cases(unreadable, path)
-    rows = _of_people({name: values for name, values in rows.items() if name in wanted}, person_of or {}, path)
-    absent = [name for name in samples if name not in rows]
-    if absent:
-        shown = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
-        raise InputError(
-            f"{len(absent)} of {len(samples)} samples have no phenotype ({shown})",
-            where=path,
-            cure="add their lines, or leave these samples out with --without",
-        )
-    table = np.array([rows[name] for name in samples], dtype=np.float64).reshape(len(samples), len(names))
-    if not codes:
-        _require_no_codes(names, table, path)
-    return PersonColumns(names, table)
+    return names, _of_people({name: values for name, values in rows.items() if name in wanted}, person_of, path)
+
+
+def check_phenotypes(
+    path: Path, samples: Sequence[str], person_of: Mapping[str, str], codes: Sequence[str] = (), *, whole: bool
+) -> None:
+    """Refuse at once what `read_phenotypes` would refuse once the records are read: these take minutes, a table none.
+
+    Args:
+        path: The table.
+        samples: Names of the people, as far as they are known by then.
+        person_of: As there.
+        codes: As there.
+        whole: Whether all of them will be stored. Where some may be left out yet, nobody need have a row, and what
+            looks like a code is not judged: it may be theirs alone.
+
+    Raises:
+        InputError: As there.
+    """
+    if not whole:
+        _, rows = _rows(path, samples, person_of, codes)
+        samples, codes = [name for name in samples if name in rows] or samples, codes or (NO_CODE,)
+    read_phenotypes(path, samples, person_of, codes)
 
 
 class _Codes:

@@ -22,7 +22,7 @@ from afml.data.people import PersonColumns
 from afml.data.persons import PEOPLE_HELP, WITHOUT_HELP, Matched, Who, columns_of, read_who
 from afml.genomics.build import fill_store
 from afml.genomics.files import GenotypeFiles
-from afml.genomics.phenotypes import read_phenotypes
+from afml.genomics.phenotypes import check_phenotypes, read_phenotypes
 from afml.genomics.store import GenotypeStore, people_at_once
 from afml.matrices.bins import MISSING, Bins
 from afml.matrices.reading import Matrix, open_matrix
@@ -77,6 +77,9 @@ class MatrixData:
             raise InputError("the second edge is not beyond the first", where="--far", cure="raise it")
         for path, what in ((given.matrix, "matrix"), (given.panel_matrix, "public matrix")):
             require_file(path, what)
+        who = read_who(given.people, given.without)
+        if given.phenotypes is not None:  # whose rows it must have is known once the matrix is read
+            check_phenotypes(given.phenotypes, (), who.person_of, whole=False)
         files = GenotypeFiles(out)
         note("finding the bins among public people")
         bins, names, public = _public(given)
@@ -84,7 +87,6 @@ class MatrixData:
         panel.save(files.site_panel)
         fill_store(files.panel_store, panel, names, lambda sites: public[:, sites])
         note("storing this institution's bins")
-        who = read_who(given.people, given.without)
         samples, coded, counts = _private(open_matrix(given.matrix), bins, who, given.without)
         fill_store(files.cohort_store, panel, samples, lambda sites: coded[:, sites])
         write_bytes(out / _COUNTS, counts.canonical())
