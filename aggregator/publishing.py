@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 
 from afml.consortium.attempt import Attempt
 from afml.consortium.refusal import Refusal
@@ -49,6 +50,10 @@ class Publisher:
     def begin(self, attempt: Attempt) -> None:
         """All uploads of the cohort are there: sum them, without waiting for it."""
         self._tasks.add(asyncio.create_task(self._publish(attempt)))
+
+    def closed_enrolment(self, nodes: Sequence[int]) -> bytes:
+        """The aggregator's signature under who is in the run for good, `nodes` ascending."""
+        return self._transcript.closed_enrolment(self._run.config, nodes)
 
     def refused(self, refusal: Refusal) -> None:
         """Write down what a node says of a sum.

@@ -65,6 +65,18 @@ class Service(FederationServicer):
         await self._do(context, request, find)
         return wire.Enrolments(enrolments=found)
 
+    async def EnrolmentClosed(self, request: wire.RunRef, context: Context) -> wire.ClosedEnrolment:
+        """Who is in the run for good, signed: a node of it that came too late need not ask again."""
+        found = wire.ClosedEnrolment()
+
+        def find() -> None:
+            self._members.require_run(request)
+            found.nodes.extend(sorted(one.node for one in announcements.enrolments(self._run.store)))
+            found.signature = self._publisher.closed_enrolment(found.nodes)
+
+        await self._do(context, request, find)
+        return found
+
     async def Ready(self, request: wire.ReadyToken, context: Context) -> wire.Accepted:
         """Join an attempt."""
         await self._speaking(context, request, lambda: self._engine.ready(request))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from afml.consortium import messages
 from afml.consortium.attempt import Attempt
 from afml.consortium.orders import Order
 from afml.consortium.refusal import Refusal
 from afml.consortium.run import RunConfig
 from afml.ledger.transcript import Appender, GivenOrder, Record, RefusedSum, record_for
 from aggregator.store.base import now_ms
+from crypto.public.signing import sign
 
 
 class Transcript:
@@ -29,6 +31,7 @@ class Transcript:
 
     def __init__(self, path: Path, key: Ed25519PrivateKey, keep: Callable[[Path], None] = lambda _: None) -> None:
         self._appender, self._path, self._keep = Appender(path, key), path, keep
+        self._key = key
 
     def add(
         self, config: RunConfig, attempt: Attempt, receipts: Mapping[int, Mapping[str, object]],
@@ -65,6 +68,15 @@ class Transcript:
             IntegrityError: The file was changed meanwhile.
         """
         self._add(RefusedSum(refusal=refusal, time_ms=now_ms()))
+
+    def closed_enrolment(self, config: RunConfig, nodes: Sequence[int]) -> bytes:
+        """The aggregator's signature, by the key of the transcript, under who is in a run for good.
+
+        Args:
+            config: The run.
+            nodes: Ascending.
+        """
+        return sign(self._key, messages.closed_enrolment(config.run, config.digest(), nodes))
 
     def _add(self, record: Record) -> None:
         if not self._appender.holds(record):

@@ -34,7 +34,8 @@ from afml.wire import federation_pb2 as wire
 SERVICE = "/afml.v1.Federation"
 UNARY = {
     "Enrol": wire.Enrolment, "ListEnrolments": wire.RunRef, "Ready": wire.ReadyToken, "Leave": wire.LeaveNotice,
-    "Away": wire.RunRef, "Decline": wire.DeclineNotice, "ReportDigest": wire.ModelDigest,
+    "EnrolmentClosed": wire.RunRef, "Away": wire.RunRef, "Decline": wire.DeclineNotice,
+    "ReportDigest": wire.ModelDigest,
 }  # fmt: skip
 STREAMED = {"SubmitUpdate": wire.UpdatePart, "PutLetter": wire.LetterPart}
 ANSWERED = {"WatchRun": wire.RunRef, "FetchAggregate": wire.AttemptRef, "GetLetters": wire.LettersRef}

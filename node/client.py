@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeVar
 
 import grpc
@@ -18,8 +18,9 @@ from afml.consortium.reasons import Reason
 from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError, ProtocolError, TransportError, Twin
 from afml.wire import federation_pb2 as wire
-from crypto.public.signing import sign
+from crypto.public.signing import sign, verify
 from node.announcements import Announcements
+from node.deliveries import whole_letters
 from node.line import Line
 from node.patience import Patience
 from node.statuses import AWAY, translated
@@ -81,6 +82,20 @@ class Client:
         """All enrolments, unverified."""
         request = wire.RunRef(**self._run, node=self.node)
         return list(self._call(lambda: self._stub.ListEnrolments(request)).enrolments)
+
+    def closed_enrolment(self) -> wire.ClosedEnrolment:
+        """Who is in the run for good.
+
+        Raises:
+            ProtocolError: Enrolment is open, says the aggregator, or it is of an earlier version.
+            IntegrityError: It has not signed it.
+        """
+        found: wire.ClosedEnrolment = self._call(
+            lambda: self._stub.EnrolmentClosed(wire.RunRef(**self._run, node=self.node))
+        )
+        key = bytes.fromhex(self._kit.roster.aggregator_key)
+        verify(key, messages.closed_enrolment(*self._of_run, found.nodes), found.signature, where="closed enrolment")
+        return found
 
     def watch(self) -> Announcements:
         """The run's states from now on, for a process that has enrolled; reconnects while the aggregator restarts."""
@@ -272,29 +287,3 @@ def _first(stream: Iterator[Any], kind: str) -> Any:
     if part is None or part.WhichOneof("part") != kind:
         raise ProtocolError(f"the aggregator's answer does not begin with its {kind}")
     return part
-
-
-def whole_letters(stream: Iterable[wire.Delivery]) -> Iterator[tuple[wire.Letter, bytes]]:
-    """Letters out of a stream of deliveries, each with its common part.
-
-    Raises:
-        ProtocolError: One is longer or shorter than it says, or than a letter may be.
-    """
-    begun: tuple[wire.Letter, bytearray] | None = None
-    for delivery in stream:
-        if delivery.piece and begun is not None:
-            begun[1].extend(delivery.piece)
-        for letter in delivery.letters:
-            if begun is not None:
-                yield _whole(*begun)
-            begun = letter, bytearray(letter.common)
-        if begun is not None and len(begun[1]) > min(begun[0].size, MAX_LETTER):
-            raise ProtocolError("a letter is longer than it may be", where=f"letter of node {begun[0].sender}")
-    if begun is not None:
-        yield _whole(*begun)
-
-
-def _whole(letter: wire.Letter, common: bytearray) -> tuple[wire.Letter, bytes]:
-    if len(common) != letter.size:
-        raise ProtocolError("a letter is not as long as it says", where=f"letter of node {letter.sender}")
-    return letter, bytes(common)

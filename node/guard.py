@@ -156,6 +156,11 @@ class Guard:
         spend = spend_for(self._config, binding.attempt, binding.cohort, own_noise=reservation.own_noise)
         return self._ledger.append(spend, self._people, reservation.limits)
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything was ever spent on the run here."""
+        return bool(self._ledger.spends(self._config.run, range(1, self._config.rounds + 1)))
+
     def receipt(self, binding: Binding) -> Receipt | None:
         """The receipt of a spend recorded before a restart, None where this attempt was not spent."""
         return self._ledger.receipt(binding.run, binding.attempt)

@@ -17,6 +17,7 @@ from afml.wire import federation_pb2 as wire
 from node import keys as run_keys
 from node.catchup import CatchUp
 from node.contribution import Contribution
+from node.late import require_place
 from node.party import Party
 from node.patience import utc_now
 from node.witnessing import Witnessing
@@ -61,7 +62,12 @@ class Session:
 
     def _run(self) -> Model:
         party = self._party
-        party.client.enrol(run_keys.pad_keys(party.journal, party.run.key_agreement).public, party.lease)
+        try:
+            party.client.enrol(run_keys.pad_keys(party.journal, party.run.key_agreement).public, party.lease)
+        except ProtocolError as refused:
+            if not isinstance(refused, Twin):
+                require_place(party)
+            raise
         party.tell(Event("enrolled"))
         party.news = party.client.watch()
         for state in party.news:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from afml.consortium.attempt import Attempt
@@ -17,6 +18,11 @@ def _message(kind: str, **fields: object) -> bytes:
 def enrolment(run: str, config: bytes, node: int, pad_key: bytes, lease: bytes) -> bytes:
     """A node binds its pad key to its identity for one run, and says which process speaks for it from now on."""
     return _message("enrolment", run=run, config=config, node=node, pad_key=pad_key, lease=lease)
+
+
+def closed_enrolment(run: str, config: bytes, nodes: Sequence[int]) -> bytes:
+    """The aggregator says for good who is in a run: nobody else will be."""
+    return _message("closed-enrolment", run=run, config=config, nodes=list(nodes))
 
 
 def ready(run: str, config: bytes, attempt: Attempt, node: int, model: bytes, lease: bytes) -> bytes:

@@ -59,6 +59,11 @@ class FederationStub:
                 request_serializer=afml_dot_wire_dot_federation__pb2.RunRef.SerializeToString,
                 response_deserializer=afml_dot_wire_dot_federation__pb2.Enrolments.FromString,
                 _registered_method=True)
+        self.EnrolmentClosed = channel.unary_unary(
+                '/afml.v1.Federation/EnrolmentClosed',
+                request_serializer=afml_dot_wire_dot_federation__pb2.RunRef.SerializeToString,
+                response_deserializer=afml_dot_wire_dot_federation__pb2.ClosedEnrolment.FromString,
+                _registered_method=True)
         self.WatchRun = channel.unary_stream(
                 '/afml.v1.Federation/WatchRun',
                 request_serializer=afml_dot_wire_dot_federation__pb2.RunRef.SerializeToString,
@@ -150,6 +155,13 @@ class FederationServicer:
 
     def ListEnrolments(self, request, context):
         """All enrolments of the run, once enrolment has closed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnrolmentClosed(self, request, context):
+        """Who is in the run for good, once enrolment has closed: for a node of it that came too late.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -259,6 +271,11 @@ def add_FederationServicer_to_server(servicer, server):
                     servicer.ListEnrolments,
                     request_deserializer=afml_dot_wire_dot_federation__pb2.RunRef.FromString,
                     response_serializer=afml_dot_wire_dot_federation__pb2.Enrolments.SerializeToString,
+            ),
+            'EnrolmentClosed': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnrolmentClosed,
+                    request_deserializer=afml_dot_wire_dot_federation__pb2.RunRef.FromString,
+                    response_serializer=afml_dot_wire_dot_federation__pb2.ClosedEnrolment.SerializeToString,
             ),
             'WatchRun': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchRun,
@@ -451,6 +468,33 @@ class Federation:
             '/afml.v1.Federation/ListEnrolments',
             afml_dot_wire_dot_federation__pb2.RunRef.SerializeToString,
             afml_dot_wire_dot_federation__pb2.Enrolments.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnrolmentClosed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/afml.v1.Federation/EnrolmentClosed',
+            afml_dot_wire_dot_federation__pb2.RunRef.SerializeToString,
+            afml_dot_wire_dot_federation__pb2.ClosedEnrolment.FromString,
             options,
             channel_credentials,
             insecure,

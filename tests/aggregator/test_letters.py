@@ -20,7 +20,7 @@ from aggregator.run import Folder, ServedRun
 from aggregator.scheme import Scheme
 from crypto.public.backend import public_backend
 from crypto.public.signing import sign
-from node.client import whole_letters
+from node.deliveries import whole_letters
 from tests.aggregator.machine import Machine
 from tests.post import letter_for, signed_text
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from afml.consortium.kit import load_aggregator_kit
 from afml.consortium.nodekit import load_node_kit
@@ -18,11 +18,14 @@ from afml.trial.kits import make_kits
 from afml.trial.processes import free_port
 from aggregator.engine import Engine
 from aggregator.port import listening
+from aggregator.publishing import Publisher
 from aggregator.run import Folder, ServedRun
 from aggregator.scheme import Scheme
 from aggregator.service import Service
 from aggregator.store import open_store
 from aggregator.store.base import Published
+from aggregator.summing import Summer
+from aggregator.transcript import Transcript
 from aggregator.watchers import Watchers
 from crypto.public.backend import public_backend
 from node.client import Client
@@ -63,8 +66,11 @@ class Served:
             self.store = store
             scheme = Scheme(public_backend("ckks"), run_params(self.config))
             run = ServedRun(self.config, kit.roster, scheme, store, Folder(self.root / "data"))
-            publisher: Any = None
-            service = Service(run, Engine(store, self.config, kit.roster, time.monotonic), publisher, Watchers())
+            watchers, adding = Watchers(), cast(Summer, None)
+            self.engine = Engine(store, self.config, kit.roster, time.monotonic)
+            transcript = Transcript(run.folder.transcript, kit.signing_key)
+            self.publisher = Publisher(run, self.engine, adding, transcript, watchers)
+            service = Service(run, self.engine, self.publisher, watchers)
             server = self.loop.run_until_complete(listening(service, kit, run.folder.seen, ("127.0.0.1", self.port)))
             started.set()
             self.loop.run_forever()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from afml.consortium.kit import load_roster
 from afml.consortium.orders import What
 from afml.ledger import transcript
 from afml.trial.processes import free_port
+from node.serving.shelf import over_in
+from node.workspace import Workspace
 from tests.federation.parties import Consortium
 from tests.processes import afml, listening, until
 
@@ -73,13 +76,39 @@ def test_a_run_outlives_its_aggregator_its_quorum_and_a_pause(consortium: Consor
     assert [one.round for one in transcript.read(path, key)] == list(range(1, config.rounds + 1))
 
 
-def _enrolled(consortium: Consortium, node: int, port: int) -> subprocess.Popen[bytes]:
-    """A node in the run "ended", started and enrolled; its log has lines of earlier runs."""
+def _enrolled(consortium: Consortium, node: int, port: int, run: str = "ended") -> subprocess.Popen[bytes]:
+    """A node, started and enrolled; its log has lines of earlier runs."""
     log = f"node-{node}"
     before = len(consortium.log(log))
-    process = consortium.start_node(node, port, "ended")
+    process = consortium.start_node(node, port, run)
     until(lambda: f"node {node}: enrolled" in consortium.log(log)[before:])
     return process
+
+
+def test_a_node_that_comes_too_late_frees_what_it_has_set_aside(consortium: Consortium) -> None:
+    consortium.configure("begun", game=False, quorum=2, max_colluding=0, deadline_s=600.0)
+    port = free_port()
+    server = consortium.start_aggregator(port, "begun")
+    listening(port)
+    there = [_enrolled(consortium, node, port, "begun") for node in (1, 2)]
+    _order(consortium, What.CLOSE_ENROLMENT, "begun")
+    until(lambda: '"close-enrolment by the coordinator"' in consortium.log("aggregator"))
+    assert consortium.start_node(3, port, "begun").wait(120) == 5
+    told = "enrolment of run begun is closed: nodes 1, 2 are in it, and this one is not"
+    assert f"{told}; what was set aside for it is free again; take part in the next run" in consortium.log("node-3")
+    shown = json.loads(afml("audit", "show", consortium.work(3) / "ledger", "--json").stdout)["entries"]
+    about = [entry for entry in shown if entry.get("run") == "begun"]
+    assert [entry["kind"] for entry in about] == ["reservation", "closing"]
+    assert about[-1]["reason"] == "left"
+    assert told in over_in(Workspace(consortium.work(3)), "begun"), "a daemon takes it no more"
+    assert consortium.start_node(3, port, "begun").wait(60) == 5
+    assert f"has ended here for good ({told}" in consortium.log("node-3")
+    for process in there:
+        assert process.wait(120) == 0
+    assert server.wait(60) == 0, consortium.log("aggregator")
+    checked = afml("audit", "verify", consortium.work(3) / "ledger", "--roster", consortium.kit(3) / "roster.json",
+                   "--node", 3, "--transcript", consortium.data("begun") / "transcript.jsonl")  # fmt: skip
+    assert "nothing found" in checked.stdout, checked.stdout + checked.stderr
 
 
 def test_a_node_that_leaves_and_a_run_that_is_ended_are_known_to_all_at_once(consortium: Consortium) -> None:

@@ -115,6 +115,13 @@ class Watch:
             left = {node: member.left for node, member in store.members.all().items() if member.left}
             places = [one.attempt for one in published if one]
         self._ledgers(places, cohorts)
+        out = {number for number, node in world.nodes.items() if node.late and node.ended}
+        self.require(
+            not any(out & set(cohort) for cohort in cohorts), f"nodes {out} took part, and said that they cannot"
+        )
+        self.require(
+            not any(self.spends(number) for number in out), f"nodes {out} spent on a run that began without them"
+        )
         self._came_to_its_end(at, left)
         if at.stage is Stage.FINISHED:
             self._models(cohorts)
@@ -125,7 +132,7 @@ class Watch:
         exhausted = [node for node in world.nodes if len(self.spends(node)) >= world.run.rounds + RESERVE]
         if exhausted:
             return
-        why = {node: one.ended for node, one in world.nodes.items() if one.ended}
+        why = {node: one.ended for node, one in world.nodes.items() if one.ended and not one.late}
         self.require(not left and not why, f"nodes left a run that could go on: {left} {why}")
         self.require(at.stage is not Stage.FAILED, f"the run failed though a quorum is there ({at.reason})")
         last = {node: str(one.errors[-1]) for node, one in world.nodes.items() if not one.done and one.errors}
