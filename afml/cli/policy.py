@@ -52,11 +52,19 @@ def policy() -> None:
 @click.option("--simulation", is_flag=True, help="Allow seeded runs, which protect nobody.")
 @click.option("--no-release", is_flag=True, help="No file may be released.")
 @click.option("--min-group-size", type=click.IntRange(1), default=20, show_default=True, help="Of released patterns.")
+@click.option(
+    "--target-rr", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
+    help="Share of records that attacks may name in what is published; 1: any.",
+)  # fmt: skip
+@click.option(
+    "--target-utility", type=click.FloatRange(0), default=0.0, show_default=True,
+    help="Least utility ratio of what is published; 0: any.",
+)  # fmt: skip
 def init(
     kit: Path, lifetime: float, run_budget: float | None, delta: float, quorum: int, rounds: int,
     tasks: tuple[str, ...], trust: tuple[int, ...], trust_roster: bool, short_of_trust: Literal["charge", "refuse"],
     approval: bool, days: float, exact_noise: bool, x25519: bool, verified_sums: bool, simulation: bool,
-    no_release: bool, min_group_size: int,
+    no_release: bool, min_group_size: int, target_rr: float, target_utility: float,
 ) -> None:  # fmt: skip
     """Write policy.toml, explained line by line in it. Read it and change what is not your institution's will."""
     loaded = load_node_kit(kit)
@@ -70,7 +78,10 @@ def init(
                 key_agreement=(HYBRID, CLASSICAL) if x25519 else (HYBRID,), exact_noise=exact_noise,
             ),
             trust=Trust(signing_keys=_keys(loaded.roster, set(trusted) - {loaded.node}), short_of_trust=short_of_trust),
-            release=ReleaseRules(allowed=not no_release, min_group_size=min_group_size),
+            release=ReleaseRules(
+                allowed=not no_release, min_group_size=min_group_size, target_rr=target_rr,
+                target_utility=target_utility,
+            ),
         )  # fmt: skip
     except ValidationError as error:
         raise ConfigError(complaint(error), where="policy") from None

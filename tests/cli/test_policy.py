@@ -69,11 +69,20 @@ def test_a_policy_demands_noise_that_is_proven(place: Path) -> None:
     assert "run proven: allowed by this policy" in shown
 
 
+def test_a_policy_says_what_a_file_must_reach_before_it_is_published(place: Path) -> None:
+    told = call(policy, "init", "--kit", kit(place), "--target-rr", 0.01, "--target-utility", 0.8)
+    assert "published at RR 1 % or less, published at utility ratio 0.8 or more" in told
+    release = load(kit(place)).release
+    assert (release.target_rr, release.target_utility) == (0.01, 0.8)
+
+
 def test_what_no_policy_can_say(place: Path) -> None:
     with pytest.raises(InputError, match="node 9 is not on the roster"):
         call(policy, "init", "--kit", kit(place), "--trust", 9)
     with pytest.raises(ConfigError, match="policy"):
         call(policy, "init", "--kit", kit(place), "--lifetime", "inf")
+    with pytest.raises(ConfigError, match="policy"):
+        call(policy, "init", "--kit", kit(place), "--target-utility", "inf")
     assert not (kit(place) / "policy.toml").exists()
 
 
