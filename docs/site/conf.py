@@ -3,9 +3,14 @@
 What `tools/reference.py` makes of the code stands beside them. The pages read as well without the site.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # `notebooks` beside this file
+
 project = "AFML"
 author = "the AFML authors"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "notebooks"]
 include_patterns = [
     "README.md",
     "CONTRIBUTING.md",

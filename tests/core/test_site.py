@@ -12,6 +12,8 @@ from types import ModuleType
 
 import click
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from sphinx.errors import ExtensionError
 
 from afml.cli.main import VERBS, cli
 
@@ -62,6 +64,17 @@ def test_attributes_are_read_out_of_a_docstring(reference: ModuleType) -> None:
     assert said == {"a": "First, and on.", "b": "Both.", "c": "Both."}
 
 
+def test_what_a_notebook_shows_is_on_its_page_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "site"))
+    page = importlib.import_module("notebooks").page
+    code = new_code_cell("print('```')", outputs=[new_output("stream", name="stdout", text="```\n")])
+    made = page(new_notebook(cells=[new_markdown_cell("# Title"), code]))
+    assert made == "# Title\n\n````python\nprint('```')\n````\n\n````text\n```\n````\n"
+    for bad in (new_output("display_data", data={"image/png": ""}), new_output("error", ename="E", evalue="")):
+        with pytest.raises(ExtensionError, match="which no page shows"):
+            page(new_notebook(cells=[new_code_cell("1", outputs=[bad])]))
+
+
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "tools/reference.py"], cwd=ROOT, env=environment, check=True)
@@ -73,6 +86,14 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     pages = list((tmp_path / "site").rglob("*.html"))
     assert len(pages) > 40
+    # Notebooks are pages of it, with what they printed.
+    books = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+    for book in books:
+        shown = (tmp_path / "site" / "docs" / "notebooks" / f"{book.stem}.html").read_text(encoding="utf-8")
+        assert "every ledger verifies" in shown
+        assert "consortium" in shown
+    links = (tmp_path / "site" / "docs" / "EXAMPLES.html").read_text(encoding="utf-8")
+    assert all(f'href="notebooks/{book.stem}.html"' in links for book in books)
     # Nothing of it comes from elsewhere: pages are read offline.
     loaded = re.compile(r"""<(?:script|link|img)[^>]+(?:src|href)="(https?:|//)""")
     assert not [page.name for page in pages if loaded.search(page.read_text(encoding="utf-8"))]
