@@ -21,7 +21,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import afml
+from afml.api.local import RunOptions
 from afml.cli.main import VERBS, cli
+from afml.consortium.run import RunConfig
+from afml.training.planning import Rounds, Terms
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "reference"
@@ -171,7 +174,23 @@ def api() -> str:
         kind = "module" if isinstance(found, ModuleType) else "class" if inspect.isclass(found) else "function"
         lines += [f"## afml.{name}", "", "```{eval-rst}", f".. auto{kind}:: {_home(found, name)}"]
         lines += [*(["   :members:"] if kind != "function" else []), "```", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_run_options()])
+
+
+def _run_options() -> Iterator[str]:
+    """What a run may be told, wherever `options` stand above."""
+    yield from ("## Options of a run", "")
+    yield "`afml.LocalConsortium`, its `configure` and its `train` take them as keywords, and refuse others;"
+    yield from ("[`afml configure`](commands.md#afml-configure) asks the same on the command line.", "")
+    yield from ("| option | type | default | |", "|---|---|---|---|")
+    fields = Rounds.model_fields | Terms.model_fields
+    for name in RunOptions.__annotations__:
+        info = fields[name]
+        words = info.description or ""
+        if found := re.fullmatch(r"see `RunConfig\.(\w+)`", words):
+            words = RunConfig.model_fields[found[1]].description or words
+        yield f"| `{name}` | {_cell(_type(info.annotation))} | {_default(info)} | {_cell(words)} |"
+    yield ""
 
 
 def _home(found: Any, name: str) -> str:

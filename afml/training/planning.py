@@ -32,10 +32,12 @@ class Terms(FiniteSettings):
     ple_sigma: float = Field(default=0.9, gt=0, description="target PLE of the whole plan, reserve included")
     budget_sigma: float | None = Field(default=None, gt=0, description="that nodes enforce over all runs")
     delta: float = Field(default=1e-5, gt=0, lt=1, description="PLE holds for every delta' >= delta")
-    noise: Literal["distributed", "local"] = "distributed"
+    noise: Literal["distributed", "local"] = Field(
+        default="distributed", description="each node adds its part of the noise of a sum, or all of it"
+    )
     exact_noise: bool = Field(default=False, description="see `RunConfig.exact_noise`")
     quorum: int | None = Field(default=None, ge=1, description="fewest nodes of a cohort; by default all")
-    max_colluding: int = Field(default=1, ge=0)
+    max_colluding: int = Field(default=1, ge=0, description="nodes that may pool what they know")
     max_enrolments: int | None = Field(
         default=None, ge=1, description="nodes that one person may be enrolled at; by default the most a card says"
     )
@@ -44,7 +46,10 @@ class Terms(FiniteSettings):
     enrolment_grace_s: float | None = Field(default=None, gt=0, description="see `RunConfig.enrolment_grace_s`")
     linger_s: float | None = Field(default=None, gt=0, description="see `RunConfig.linger_s`")
     backend: str = Field(default="ckks", description="of blind sums (crypto.public.backend)")
-    key_agreement: KeyAgreement = HYBRID
+    key_agreement: KeyAgreement = Field(
+        default=HYBRID,
+        description="how nodes agree on keys: so that recorded traffic stays closed to quantum computers",
+    )
     start: str = Field(default="", description="digest of the saved model that the task begins at")
     seed: int | None = Field(default=None, description="simulation only")
     verified_sums: bool = Field(default=False, description="see `RunConfig.verified_sums`")
@@ -53,11 +58,13 @@ class Terms(FiniteSettings):
 class Rounds(FiniteSettings):
     """How a task's private rounds are asked for; what is None is the task's to choose."""
 
-    rounds: int = Field(default=20, ge=1)
+    rounds: int = Field(default=20, ge=1, description="private rounds")
     epochs: float | None = Field(default=None, gt=0, description="instead: how often a person is expected to be drawn")
-    sample_rate: float | None = Field(default=None, gt=0, le=1)
-    clip_norm: float | None = Field(default=None, gt=0)
-    learning_rate: float | None = Field(default=None, gt=0)
+    sample_rate: float | None = Field(default=None, gt=0, le=1, description="probability that a batch has a person")
+    clip_norm: float | None = Field(default=None, gt=0, description="L2 bound of a person's gradient")
+    learning_rate: float | None = Field(
+        default=None, gt=0, description="step of the model along a noised mean gradient"
+    )
     further: dict[str, float] = Field(default_factory=dict, description="numbers that only the task knows")
 
     def count(self, sample_rate: float) -> int:

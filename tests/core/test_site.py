@@ -15,6 +15,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from sphinx.errors import ExtensionError
 
+from afml.api.local import RunOptions
 from afml.cli.main import VERBS, cli
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +55,13 @@ def test_every_field_of_a_file_is_in_the_reference(reference: ModuleType) -> Non
         model = getattr(importlib.import_module(module), name)
         section = page.split(f"## {title}\n")[1].split("\n## ")[0]
         assert all(f"| `{field}` |" in section for field in model.model_fields), title
+
+
+def test_every_option_of_a_run_is_in_the_reference_and_says_what_it_is(reference: ModuleType) -> None:
+    section = reference.api().split("## Options of a run\n")[1]
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| ([^|]+) \|$", section, re.M))
+    assert set(rows) == set(RunOptions.__annotations__)
+    assert not [name for name, words in rows.items() if len(words) < 8 or "see `" in words]
 
 
 def test_attributes_are_read_out_of_a_docstring(reference: ModuleType) -> None:
