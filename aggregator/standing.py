@@ -13,6 +13,8 @@ from typing import Literal, TypeAlias
 
 from afml import __version__
 from afml.consortium.inforce import ends
+from afml.consortium.makers import PUBLIC_PART
+from afml.consortium.run import RunConfig
 from afml.consortium.stage import Stage
 from afml.core.config import Settings
 from afml.core.errors import AfmlError, InputError
@@ -65,6 +67,8 @@ class RunStanding(Standing):
         round_seconds: Median over the last rounds that this process published; None before the first.
         update_bytes: Bytes on the wire of the largest update of the last complete uploads; 0 before the first.
         parameters: Length of the longest update, as the run declares it.
+        public: Whether the task's public part, which one node makes between two rounds or after the last one, is to
+            come or under way; "" where there is none, or it is made.
     """
 
     run: str
@@ -82,6 +86,7 @@ class RunStanding(Standing):
     round_seconds: float | None
     update_bytes: int
     parameters: int
+    public: Literal["", "to come", "under way"] = ""
 
     @property
     def awaited(self) -> tuple[NodeStanding, ...]:
@@ -89,11 +94,16 @@ class RunStanding(Standing):
         return tuple(node for node in self.nodes if node.awaited)
 
     @property
-    def seconds_left(self) -> float | None:
+    def seconds_of_rounds(self) -> float | None:
         """How long the rounds to come take at the pace of the last ones; None before the first, and once it is over."""
         if self.round_seconds is None or self.stage.over:
             return None
         return (self.rounds - self.published) * self.round_seconds
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the run takes from here; None as well as long as nobody knows how long the public part will."""
+        return None if self.public else self.seconds_of_rounds
 
 
 @dataclass(frozen=True)
@@ -202,11 +212,19 @@ class Lookout:
             round_seconds=round(statistics.median(recent), 3) if recent else None,
             update_bytes=self._update_bytes(before.update_bytes if before else 0),
             parameters=max(phase.parameters for phase in config.phases),
+            public=_public_part(config, store),
         )
 
     def _update_bytes(self, before: int) -> int:
         uploads = self._run.store.attempts.uploads(self._run.store.position().attempt)
         return max((upload.bytes for upload in uploads.values()), default=before)
+
+
+def _public_part(config: RunConfig, store: Store) -> Literal["", "to come", "under way"]:
+    maker = store.makers.all().get(PUBLIC_PART)
+    if not config.public_part or (maker is not None and maker.done):
+        return ""
+    return "to come" if maker is None else "under way"
 
 
 def nodes_of(run: ServedRun, store: Store) -> tuple[NodeStanding, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from afml.consortium.stage import Stage
 from afml.core.errors import AfmlError, TransportError
 from afml.wire import federation_pb2 as wire
 from node.patience import Patience
@@ -72,6 +73,13 @@ class Announcements:
                 taken, state = self._count, self._latest
             yield state
 
+    @property
+    def _over(self) -> bool:
+        """Whether the run has ended: then its aggregator ends in order; a call that still needs it says so itself."""
+        latest = self.latest
+        stage = None if latest is None else Stage.of(latest.stage)
+        return stage is not None and stage.over
+
     def _follow(self) -> None:
         while True:
             try:
@@ -93,7 +101,7 @@ class Announcements:
             except ValueError:  # the channel was closed: this node is done
                 return self._end(TransportError("the connection was closed"))
             try:
-                self._patience.endure(problem)
+                self._patience.endure(problem, told=not self._over)
             except AfmlError as ended:
                 return self._end(ended)
 

@@ -67,11 +67,12 @@ class Patience:
         self._since: float | None = None
         self._note = 0.0
 
-    def endure(self, problem: str) -> None:
+    def endure(self, problem: str, *, told: bool = True) -> None:
         """A call was not answered: wait for the next try.
 
         Args:
             problem: What the call met, shown where `reason` knows no better.
+            told: Whether it is worth a word: somebody waits for the answer.
 
         Raises:
             TransportError: The aggregator has been away for longer than this node waits, or this node is done.
@@ -82,7 +83,7 @@ class Patience:
             if self._since is None:
                 self._since, self._note = self._now(), 0.0
             away = self._now() - self._since
-            telling = away >= self._note
+            telling = told and away >= self._note
             if telling:
                 self._note = next_note(away)
         if away >= self._limit or self._closed.is_set():

@@ -31,6 +31,7 @@ class PartStanding(Standing):
         since: When it began to do that.
         round: The last round that it said something of; 0 before the first.
         rounds: Of the whole run.
+        expected: When the public part will be made, where this node makes it, at its pace so far: Unix seconds; 0 else.
     """
 
     run: str
@@ -41,6 +42,7 @@ class PartStanding(Standing):
     since: float
     round: int = 0
     rounds: int
+    expected: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,13 @@ class Keeper:
     def told(self, event: Event) -> None:
         """The node does something else from now on; steps of the public part are written at the next beat."""
         at_round(event.round)
-        same = event.kind == "public" and self.seen.kind == "public"
+        now, same = time.time(), event.kind == "public" and self.seen.kind == "public"
+        since, expected = self.seen.since if same else now, 0.0
+        if same and event.step:
+            expected = now + (now - since) / event.step * (event.steps - event.step)
         changes = {"kind": event.kind, "doing": text_of(event), "round": event.round or self.seen.round}
         with self._lock:
-            self.seen = self.seen.model_copy(update=changes | ({} if same else {"since": time.time()}))
+            self.seen = self.seen.model_copy(update={**changes, "since": since, "expected": expected})
         if not same:
             self._keep()
 

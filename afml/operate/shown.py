@@ -28,7 +28,8 @@ class AggregatorStatus(Settings):
             "stopped" in order.
         awaited: Nodes that the run waits for.
         waiting_s: Seconds since the stage began; None where no process runs.
-        left_s: Seconds that the rounds to come take at the pace of the last ones; None where that is not known.
+        left_s: Seconds that the run takes from here, at the pace of the last rounds; None where that is not known, as
+            long as a public part is to come for one (`standing.public`).
         certificate_days: Until the aggregator's certificate expires.
         space: Of its data folder.
     """
@@ -59,6 +60,7 @@ class PartStatus(Settings):
         state: "running"; "silent": its process has written nothing for half a minute; "stopped": it can be started
             again; "finished": the model is there; "ended": for good, without a model; "planned": in the ledger alone.
         applied: Rounds whose sum the model holds.
+        left_s: Seconds to the end of the public part, where this node makes it, at its pace so far; None else.
         why: Why it ended or stopped; "" else.
         standing: What its process wrote last; None where it has said nothing yet.
         plan: In the ledger; None where nothing was set aside.
@@ -67,6 +69,7 @@ class PartStatus(Settings):
     run: str
     state: State
     applied: int
+    left_s: float | None = None
     why: str
     standing: PartStanding | None
     plan: Plan | None

@@ -172,6 +172,7 @@ def _part(work: Workspace, run: str, plan: PlanLine | None, now: float) -> PartS
         run=run,
         state=state,
         applied=applied,
+        left_s=round(max(0.0, standing.expected - now), 1) if alive and standing and standing.expected else None,
         why="" if state in ("running", "finished") else ended or (standing.ended if standing else ""),
         standing=standing,
         plan=None if plan is None else Plan(state=plan.state, until=plan.expires, approved=plan.approved),

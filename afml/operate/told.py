@@ -22,6 +22,8 @@ _PARTS = {
     "planned": "approved or set aside in the ledger, and not begun",
 }
 
+_PUBLIC = {"to come": "which is to come", "under way": "which a node is making"}
+
 _NOT_RUNNING = {
     "waiting": "waits",
     "aside": "was put aside: look, then start the daemon again",
@@ -94,7 +96,10 @@ def _pace(status: AggregatorStatus) -> str:
     told = f"{at.published} of {at.rounds} rounds published, quorum {at.quorum}"
     if at.round_seconds is None:
         return told
-    left = "" if status.left_s is None else f", {duration(status.left_s)} left at that pace"
+    rounds, left = at.seconds_of_rounds if status.state == "running" else None, ""
+    if rounds is not None:
+        beside = f"; the public part, {_PUBLIC[at.public]}, takes its own time" if at.public else ""
+        left = f", {duration(rounds)} left {'of rounds ' if at.public else ''}at that pace{beside}"
     return f"{told}; {duration(at.round_seconds)} a round{left}"
 
 
@@ -126,7 +131,8 @@ def _part(part: PartStatus) -> str:
     at = part.standing
     applied = f", {part.applied} rounds applied" if part.applied and part.state != "finished" else ""
     if part.state == "running" and at is not None:
-        doing = f"{at.doing}, since {clock(at.since)}"
+        left = "" if part.left_s is None else f", {duration(part.left_s)} left of it"
+        doing = f"{at.doing}, since {clock(at.since)}{left}"
         return f"run {part.run}: {doing}{applied}; aggregator {at.address}, process {at.process}"
     told = _PARTS[part.state].format(written=clock(at.written) if at else "")
     return f"run {part.run}: {told}{applied}" + (f" ({part.why})" if part.why and part.why != "finished" else "")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from afml.consortium.makers import PUBLIC_PART, Maker
 from afml.consortium.stage import Stage
 from afml.core.errors import InputError
 from afml.core.metrics import text
@@ -19,7 +20,7 @@ from aggregator.metrics import of_aggregator, of_run
 from aggregator.run import RUNS, Folder, ServedRun
 from aggregator.scheme import Scheme
 from aggregator.standing import Lookout, RunStanding, Serving
-from tests.aggregator.machine import Machine
+from tests.aggregator.machine import Machine, small_run
 from tests.core.test_metrics import read
 
 
@@ -88,7 +89,8 @@ def test_a_stage_is_dated_once_also_over_a_restart(machine: Machine) -> None:
     assert seen(machine).since >= since
 
 
-def test_time_left_follows_from_the_rounds_so_far(machine: Machine) -> None:
+def test_time_left_follows_from_the_rounds_so_far(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, small_run(public_part=False))
     machine.enrol()
     assert seen(machine).seconds_left is None
     watching = lookout(machine)
@@ -96,6 +98,24 @@ def test_time_left_follows_from_the_rounds_so_far(machine: Machine) -> None:
     machine.play_round()
     watching.look()
     assert RunStanding.found(machine.path).seconds_left == RunStanding.found(machine.path).round_seconds == 6.0
+    machine.store.close()
+
+
+def test_no_time_is_told_of_a_run_before_its_public_part_is_made(machine: Machine) -> None:
+    """Rounds are: nobody knows how long that will take."""
+    machine.enrol()
+    watching = lookout(machine)
+    machine.time += 6.0
+    machine.play_round()
+    watching.look()
+    found = RunStanding.found(machine.path)
+    assert (found.public, found.seconds_left, found.seconds_of_rounds) == ("to come", None, 6.0)
+    machine.store.makers.put(PUBLIC_PART, Maker(1))
+    assert seen(machine).public == "under way"
+    machine.store.makers.put(PUBLIC_PART, Maker(1, done=True))
+    watching.look()
+    found = RunStanding.found(machine.path)
+    assert (found.public, found.seconds_left) == ("", 6.0)
 
 
 def test_a_process_that_writes_no_more_is_silent(machine: Machine) -> None:

@@ -1,12 +1,10 @@
-"""What a node does not believe: cohorts, replayed and impossible sums, attempts beyond the plan, stale news."""
+"""What a node does not believe: cohorts, replayed and impossible sums, attempts beyond the plan."""
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Iterator
 from pathlib import Path
 
-import grpc
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,7 +13,7 @@ from numpy.typing import NDArray
 from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.run import Budget, RunConfig
 from afml.consortium.scheme import run_params
-from afml.core.errors import AfmlError, BudgetError, IntegrityError, ProtocolError, TransportError
+from afml.core.errors import BudgetError, IntegrityError, ProtocolError
 from afml.privacy.noise import grid_for
 from afml.wire import federation_pb2 as wire
 from crypto.ckks.codec import UpdateCodec
@@ -24,10 +22,8 @@ from crypto.public.blind import add_payloads
 from crypto.public.ckks import KEYLESS_CKKS
 from crypto.public.random import SeededRandom
 from crypto.secret.pads import PadKeys, Pads
-from node.announcements import Announcements
 from node.checks import largest_norm, require_own_attempt, require_plausible, verified_cohort
 from node.guard import Guard
-from node.patience import Patience
 from tests.aggregator.machine import PARAMETERS, Machine, small_run
 from tests.ledger.helpers import open_ledger
 from tests.policies import terms
@@ -231,69 +227,3 @@ def test_attempts_beyond_the_signed_plan_are_refused(tmp_path: Path) -> None:
             guard.spend(Binding(config.run, config.digest(), Attempt(2, 1), ALL))
         assert len(guard.spends(1)) == 3
         assert guard.spends(2) == {}
-
-
-# -- announcements -----------------------------------------------------------------------------------
-
-
-class Away(grpc.RpcError):
-    def __init__(self, code: grpc.StatusCode) -> None:
-        self._code = code
-
-    def code(self) -> grpc.StatusCode:
-        return self._code
-
-
-class Stream:
-    """Connections, each a list of states that ends with an error or in order."""
-
-    def __init__(self, *connections: list[object]) -> None:
-        self.connections = queue.Queue[list[object]]()
-        for connection in connections:
-            self.connections.put(connection)
-
-    def __call__(self) -> Iterator[wire.RunState]:
-        for item in self.connections.get():
-            if isinstance(item, Exception):
-                raise item
-            assert isinstance(item, wire.RunState)
-            yield item
-
-
-def _state(attempt: int) -> wire.RunState:
-    return wire.RunState(stage=wire.STAGE_OPEN, round=1, attempt=attempt)
-
-
-def _announcements(stream: Stream, patience_s: float = 60.0) -> Announcements:
-    def translate(error: grpc.RpcError) -> AfmlError:
-        return TransportError(f"status {error.code().name}")
-
-    return Announcements(stream, Patience("aggregator:7443", patience_s), translate)
-
-
-def test_a_busy_node_sees_only_the_newest_state() -> None:
-    denied = Away(grpc.StatusCode.PERMISSION_DENIED)
-    news = _announcements(Stream([*map(_state, range(1, 50)), denied]))
-    with news._news:
-        news._news.wait_for(lambda: news._error is not None, timeout=10)
-    states = iter(news)
-    assert next(states).attempt == 49
-    assert news.latest is not None
-    assert news.latest.attempt == 49
-    with pytest.raises(TransportError, match="PERMISSION_DENIED"):
-        next(states)
-
-
-def test_a_restart_of_the_aggregator_is_waited_for() -> None:
-    stream = Stream([_state(1), Away(grpc.StatusCode.UNAVAILABLE)], [_state(2)], [_state(3)])
-    states = iter(_announcements(stream))
-    seen = {next(states).attempt}
-    while 3 not in seen:
-        seen.add(next(states).attempt)
-    assert seen <= {1, 2, 3}
-
-
-def test_an_aggregator_that_stays_away_is_given_up() -> None:
-    away = [Away(grpc.StatusCode.UNAVAILABLE)]
-    with pytest.raises(TransportError, match="UNAVAILABLE"):
-        next(iter(_announcements(Stream(*[away] * 50), patience_s=0.1)))
