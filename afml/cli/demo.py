@@ -73,6 +73,10 @@ _COUNT = click.IntRange(1)
     "--overlap", is_flag=True,
     help="Look for people at two institutions before the run, as with `afml overlap`, and leave them out at one.",
 )  # fmt: skip
+@click.option(
+    "--declared-audit", is_flag=True,
+    help="Play the run again with made-up people alone, as with `afml audit attack`, and enter the bound in a ledger.",
+)  # fmt: skip
 @click.option("--seed", default=1, show_default=True, help="Of data and attacks; of all with --simulation.")
 @click.option(
     "--simulation",
@@ -83,7 +87,8 @@ def demo(
     out: Path, vcf: Path | None, people: Path | None, cohorts: Path | None, simulated_people: int, nodes: int,
     panel_people: int, sites: int, rounds: int, game_rounds: int, game_steps: int, ple: float, causal: int,
     phenotypes: int, quantitative: int, covariates: bool, patterns: int | None, heritability: float, fill: str,
-    noise: str, exact_noise: bool, verified_sums: bool, overlap: bool, seed: int, simulation: bool,
+    noise: str, exact_noise: bool, verified_sums: bool, overlap: bool, declared_audit: bool, seed: int,
+    simulation: bool,
 ) -> None:  # fmt: skip
     """Run five institutions and an aggregator end to end and write the report."""
     trust = (*(["--verified-sums"] if verified_sums else ()), *(["--exact-noise"] if exact_noise else ()))
@@ -97,6 +102,7 @@ def demo(
         fill=fill,
         patterns=patterns,
         overlap=overlap,
+        declared_audit=declared_audit,
     )
     made = Demo(settings)
     if simulation:

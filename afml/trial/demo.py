@@ -69,6 +69,9 @@ class Demo:
             for name, taken in (("audit", consortium.verify), ("release", consortium.mask)):
                 with step(name, seconds=self._seconds):
                     taken()
+            if self._settings.declared_audit:
+                with step("declared audit", seconds=self._seconds):
+                    consortium.attack_declared(self._settings.seed)
             self._evaluate(team, consortium)
             self._publish(consortium)
         held = {name: round(peak / 1e9, 3) for name, peak in sorted(memory.by_name.items())}

@@ -203,6 +203,11 @@ class Parties:
             jobs.append((f"verify-{n}", options))
         self._team.run_each(jobs, at_once=self._at_once)
 
+    def attack_declared(self, seed: int) -> None:
+        """Play the run with made-up people alone; the bound goes into the first institution's ledger."""
+        given = ["--run", self.run_file, "--work", self.work(1).root, "--kit", self.kit("node-1"), "--seed", seed]
+        self._team.run("declared-audit", ["audit", "attack", "--instrument", "declared", *given])
+
     def dossier(self, report: Path, out: Path) -> None:
         """What an auditor gets of all of them, under the first one's signature."""
         works = [option for n in self.nodes for option in ("--work", self.work(n).root)]

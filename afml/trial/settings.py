@@ -145,6 +145,7 @@ class DemoSettings:
         fill: What a masked genotype shows: "missing" or "major".
         patterns: Release patterns at most; None for as many as `afml configure` chooses.
         overlap: Whether people who are at two institutions are looked for, and left out at one of them.
+        declared_audit: Whether the run is played again with nobody but made-up people in it, and attacked.
     """
 
     out: Path
@@ -156,3 +157,4 @@ class DemoSettings:
     fill: str = "missing"
     patterns: int | None = None
     overlap: bool = False
+    declared_audit: bool = False
