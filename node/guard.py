@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from afml.consortium.attempt import Attempt, Binding
@@ -16,6 +17,7 @@ from afml.ledger.receipt import Receipt
 from afml.ledger.reservation import Reason, Reservation, reservation_for
 from afml.ledger.schema import begun
 from afml.ledger.store import Ledger
+from afml.training.registry import stated_code
 from node.loosening import looser
 from node.memory import require_grown, require_none_in_kit, require_remembered
 from node.policy import Policy, Terms
@@ -98,7 +100,8 @@ def wanted(config: RunConfig, terms: Terms, *, own_noise: bool | None = None) ->
     """What a site would set aside for a run on these terms."""
     own = terms.own_noise if own_noise is None else own_noise
     digest = terms.policy.digest().hex()
-    return reservation_for(config, terms.limits, days=terms.days, own_noise=own, policy=digest)
+    plan = reservation_for(config, terms.limits, days=terms.days, own_noise=own, policy=digest)
+    return replace(plan, code=stated_code())
 
 
 class Guard:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from afml.consortium.run import Budget, RunConfig
@@ -52,6 +52,7 @@ class Reservation:
         insecure: Randomness comes from a seed (simulation).
         policy: Digest of the site's policy, hex; "" where nobody keeps one (tests, benchmarks).
         exact_noise: The run's noise is proven to be that of the plan (docs/design/noise.md).
+        code: Package -> digest of its source, as the node says that it runs it; empty where nothing was said.
     """
 
     run: str
@@ -63,6 +64,7 @@ class Reservation:
     insecure: bool = False
     policy: str = ""
     exact_noise: bool = False
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
@@ -80,6 +82,7 @@ class Reservation:
             "insecure": self.insecure,
             "policy": self.policy,
             **({"exact_noise": True} if self.exact_noise else {}),
+            **({"code": dict(self.code)} if self.code else {}),
             **self.limits.to_json(),
         }
 

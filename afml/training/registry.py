@@ -139,6 +139,11 @@ def code_digest(module: str, own: bool) -> str:
     return digest.hexdigest()
 
 
+def stated_code() -> dict[str, str]:
+    """Package -> digest of its source as installed here, of those that a node runs: what a node says of itself."""
+    return {package: code_digest(package, own=False) for package in ("afml", "crypto", "node")}
+
+
 def source_files(root: Path) -> list[Path]:
     """All files of a package but compiled ones, or a single module, in order."""
     if root.is_file():

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from afml.consortium.attempt import Attempt, Binding
 from afml.consortium.run import Budget, Phase, RunConfig
 from afml.core.errors import BudgetError
+from afml.training.registry import code_digest
 from node.guard import Guard
 from tests.ledger.helpers import open_ledger
 from tests.masking_runs import masking_run
@@ -57,3 +58,10 @@ def test_each_phase_has_its_own_attempts_and_other_runs_do_not_count(tmp_path: P
         assert used == {0: 3, 1: 2, 2: 4}
         guards["other"].check(1)
         assert guards["other"].spends(1) == {}
+
+
+def test_a_node_states_the_digests_of_its_source_where_it_sets_a_plan_aside(tmp_path: Path) -> None:
+    with open_ledger(tmp_path, key=Ed25519PrivateKey.generate()) as ledger:
+        Guard(ledger, run("r"), PEOPLE, terms()).reserve()
+        (body,) = (entry.body for entry in ledger.entries() if entry.kind == "reservation")
+        assert body["code"] == {name: code_digest(name, own=False) for name in ("afml", "crypto", "node")}
