@@ -7,6 +7,7 @@ group, people are clustered by the panel's principal components: that is ancestr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +16,8 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
 from afml.core.errors import InputError
-from afml.evaluation.attacks.base import Int8, Knowledge
-from afml.evaluation.disclosure.membership import Judged
-from afml.evaluation.intervals import delong, placements
+from afml.evaluation.attacks.base import Float64, Int8, Knowledge
+from afml.evaluation.disclosure.membership import Judged, area
 from afml.evaluation.rr import ReIdentification, interval
 
 CLUSTERS, COMPONENTS = 5, 4
@@ -69,6 +69,8 @@ class GroupRisk:
         rr: Mean success of the attack that does best in this group, among all candidates.
         ci95: Its 95 % interval.
         membership: Of the group; None where panel or release has fewer than two of its people.
+        rr_known_institution: As `rr`, among the candidates of the record's own file; None where that was not asked.
+        rr_known_institution_ci95: Its 95 % interval; None likewise.
     """
 
     name: str
@@ -76,6 +78,8 @@ class GroupRisk:
     rr: float
     ci95: tuple[float, float]
     membership: Advantage | None
+    rr_known_institution: float | None = None
+    rr_known_institution_ci95: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -159,12 +163,20 @@ def by_group(labels: Labels, linked: ReIdentification, judged: list[Judged]) -> 
     for number, name in enumerate(labels.names):
         inside = of_record == number
         if inside.any():
-            worst = max((values[inside] for values in linked.success.values()), key=lambda one: float(one.mean()))
-            advantage = _advantage(labels, number, judged)
-            groups.append(GroupRisk(name, int(inside.sum()), float(worst.mean()), interval(worst), advantage))
+            worst, home = (_worst(success, inside) for success in (linked.success, linked.success_at_home))
+            assert worst is not None
+            known = (None, None) if home is None else home
+            groups.append(GroupRisk(name, int(inside.sum()), *worst, _advantage(labels, number, judged), *known))
     groups.sort(key=lambda group: -group.rr)
     ratio = groups[0].rr / linked.rr if linked.rr > 0 else 1.0
     return ByGroup(labels.inferred, tuple(groups), linked.rr, ratio)
+
+
+def _worst(success: Mapping[str, Float64], inside: NDArray[np.bool_]) -> tuple[float, tuple[float, float]] | None:
+    """Rate of the attack that does best on some records, and its 95 % interval."""
+    of_each = [values[inside] for values in success.values()]
+    worst = max(of_each, key=lambda one: float(one.mean()), default=None)
+    return None if worst is None else (float(worst.mean()), interval(worst))
 
 
 def _advantage(labels: Labels, number: int, judged: list[Judged]) -> Advantage | None:
@@ -174,25 +186,9 @@ def _advantage(labels: Labels, number: int, judged: list[Judged]) -> Advantage |
     found: dict[str, list[Judged]] = {}
     for one in judged:
         found.setdefault(one.attack, []).append(one)
-    areas = [_area(halves, members, others) for halves in found.values()]
+    areas = [area(halves, members, others) for halves in found.values()]
     usable = [one for one in areas if one is not None]
     if not usable:
         return None
     auc, ci95 = max(usable)
     return Advantage(auc, ci95, int(members.sum()), int(others.sum()))
-
-
-def _area(
-    halves: list[Judged], members: NDArray[np.bool_], others: NDArray[np.bool_]
-) -> tuple[float, tuple[float, float]] | None:
-    """(AUC of one attack over both halves of the panel, its interval after DeLong et al. 1988)."""
-    over_others, over_members = [], []
-    for half in halves:
-        inside = others[half.outside]
-        mine, theirs = half.members[members], half.others[inside]
-        if len(theirs):
-            over_others.append(placements(mine, theirs))
-            over_members.append(1 - placements(theirs, mine))
-    if not over_others:
-        return None
-    return delong(np.mean(over_others, axis=0), np.concatenate(over_members))

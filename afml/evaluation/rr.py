@@ -47,6 +47,7 @@ class ReIdentification:
         records: Number of records attacked: all, or a random sample of them.
         success: Of each attack per attacked record, float64[records].
         people: int64[records], whose each attacked record is, as a candidate.
+        success_at_home: As `success`, where the institution is known; empty where the question was not asked.
     """
 
     rr: float
@@ -58,6 +59,7 @@ class ReIdentification:
     records: int = 0
     success: Mapping[str, Float64] = field(default_factory=dict, compare=False, repr=False)
     people: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64), compare=False, repr=False)
+    success_at_home: Mapping[str, Float64] = field(default_factory=dict, compare=False, repr=False)
 
 
 def interval(success: Float64, level: float = 0.95) -> tuple[float, float]:
@@ -124,6 +126,7 @@ def attack_all(
         records=len(case.released),
         success=reached,
         people=case.truth,
+        success_at_home=at_home,
     )
 
 

@@ -50,7 +50,7 @@ DETAILS: dict[str, Any] = {
     "frequencies": {"mean_error": 0.43, "within_one_percent": 0.0, "correlation": None, "panel_mean_error": 0.014,
                     "sites_without_calls": 2},
     "membership": {"auc": 0.519, "tpr_at_low_fpr": 0.012, "fpr": 0.01, "auc_by_attack": {"own pattern": 0.519},
-                   "tpr_by_attack": {"own pattern": 0.012}, "members": 2000, "non_members": 500},
+                   "tpr_by_attack": {"own pattern": 0.012}, "members": 2000, "non_members": 500, "ci95": [0.5, 0.54]},
     "genotype": {
         "people": 400,
         "sites": [
@@ -74,7 +74,8 @@ DETAILS: dict[str, Any] = {
         "groups": {
             "inferred": False, "mean_rr": 0.005, "ratio": 2.4,
             "groups": [
-                {"name": "AFR", "people": 600, "rr": 0.012, "ci95": [0.005, 0.02],
+                {"name": "AFR", "people": 600, "rr": 0.012, "ci95": [0.005, 0.02], "rr_known_institution": 0.03,
+                 "rr_known_institution_ci95": [0.018, 0.045],
                  "membership": {"auc": 0.53, "ci95": [0.5, 0.56], "members": 600, "non_members": 130}},
                 {"name": "EUR", "people": 1400, "rr": 0.001, "ci95": [0.0, 0.004], "membership": None},
             ],

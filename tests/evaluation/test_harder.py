@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from afml.core.errors import InputError
 from afml.evaluation.again import joined, joint_groups, matching, two_releases
@@ -16,7 +17,7 @@ from afml.evaluation.attacks.kinship import KinshipLinkage
 from afml.evaluation.attacks.likelihood import LikelihoodLinkage
 from afml.evaluation.attacks.masker_aware import MaskerAwareLinkage
 from afml.evaluation.disclosure import BeaconPresence, Judged, infer_membership, judge
-from afml.evaluation.disclosure.membership import auc
+from afml.evaluation.disclosure.membership import area, auc, measured
 from afml.evaluation.disclosure.recovery import recover
 from afml.evaluation.disclosure.scores import Score, invert
 from afml.evaluation.groups import Labels, by_group, clustered, labelled
@@ -115,11 +116,50 @@ def test_the_group_that_shows_itself_is_the_worst() -> None:
     assert first.membership.ci95[0] <= first.membership.auc <= first.membership.ci95[1]
 
 
+def test_a_group_has_its_own_rate_where_the_institution_is_known() -> None:
+    """As a slow attacker finds it who is given one file and its people after the other."""
+    case, _ = make_case()
+    labels, institution = labelled(["a"] * 30 + ["b"] * 90, ["a", "b"] * 80), np.repeat([0, 1, 2], 40)
+    released = case.released.copy()
+    released[30:] = 0
+    shown, attack = replace(case, released=released), LikelihoodLinkage()
+    judged = judge(released, case.references, case.knowledge)
+    slow = np.zeros(120)
+    for file in range(3):
+        rows = np.flatnonzero(institution == file)
+        slow[rows] = attack.success(shown.restricted(rows, rows))
+    found = by_group(labels, attack_all(shown, [attack], institution), judged).groups
+    assert [group.rr_known_institution for group in found] == pytest.approx([slow[:30].mean(), slow[30:].mean()])
+    assert found[1].rr_known_institution is not None
+    assert found[1].rr_known_institution > 2 * found[1].rr
+    for group in found:
+        assert group.rr_known_institution_ci95 is not None
+        assert group.rr_known_institution_ci95[0] <= group.rr_known_institution <= group.rr_known_institution_ci95[1]
+    unasked = by_group(labels, attack_all(shown, [attack]), judged).groups
+    assert {(one.rr_known_institution, one.rr_known_institution_ci95) for one in unasked} == {(None, None)}
+
+
+def test_the_interval_of_membership_is_of_the_worst_attack_and_holds_the_truth_as_often_as_it_says() -> None:
+    rng, covered = np.random.default_rng(3), 0
+    everybody, halves = np.arange(60), (np.arange(30), np.arange(30, 60))
+    truth = float(norm.cdf(0.7 / np.sqrt(2)))
+    for _ in range(300):
+        members, others = rng.normal(0.7, 1, 60), rng.normal(0, 1, 60)
+        told = [Judged("tells", members, others[half], everybody, half) for half in halves]
+        blind = [Judged("blind", -members, others[half], everybody, half) for half in halves]
+        found = measured([*told, *blind])
+        assert found.ci95 is not None
+        assert found.ci95 == area(told)[1]  # type: ignore[index]
+        assert found.auc == pytest.approx(np.mean([auc(members, others[half]) for half in halves]))
+        covered += found.ci95[0] <= truth <= found.ci95[1]
+    assert 0.90 < covered / 300 < 0.985
+    alone = [Judged("tells", np.ones(1), np.zeros(30), np.zeros(1, np.int64), half) for half in halves]
+    assert measured(alone).ci95 is None
+
+
 def test_the_area_of_a_group_is_the_auc_of_its_people_and_its_interval_holds_the_truth() -> None:
     """Many draws of normal scores whose true AUC is known: the interval covers it about as often as it says."""
     rng = np.random.default_rng(0)
-    from scipy.stats import norm
-
     truth, covered = float(norm.cdf(0.7 / np.sqrt(2))), 0
     labels = Labels(("g",), np.zeros(60, np.int64), np.zeros(60, np.int64))
     half = {"x": np.full(60, 0.5)}

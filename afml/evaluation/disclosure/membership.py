@@ -25,6 +25,7 @@ from afml.evaluation.attacks.likelihood import RecordLikelihood
 from afml.evaluation.attacks.scoring import blocks
 from afml.evaluation.disclosure.beacon import BeaconPresence
 from afml.evaluation.distinct import counted, distinct
+from afml.evaluation.intervals import delong, placements
 
 FALSE_POSITIVES = 0.01
 
@@ -42,6 +43,7 @@ class Membership:
         tpr_by_attack: Share of members found by each attack.
         members: Number of members.
         non_members: Number of panel people.
+        ci95: 95 % interval of `auc`, see `area`; None in results of before it was reckoned, and of one member.
     """
 
     auc: float
@@ -51,6 +53,7 @@ class Membership:
     tpr_by_attack: dict[str, float]
     members: int
     non_members: int
+    ci95: tuple[float, float] | None = None
 
 
 class MembershipAttack(Protocol):
@@ -237,9 +240,42 @@ def measured(judged: Sequence[Judged], fpr: float = FALSE_POSITIVES) -> Membersh
         areas[one.attack].append(auc(one.members, one.others))
         found[one.attack].append(tpr_at(one.members, one.others, fpr))
     by_auc = {name: float(np.mean(values)) for name, values in areas.items()}
+    worst = max(by_auc, key=lambda name: by_auc[name])
+    spread = area([one for one in judged if one.attack == worst]) if len(judged[0].members) > 1 else None
     by_tpr = {name: float(np.mean(values)) for name, values in found.items()}
     others = len(np.unique(np.concatenate([one.outside for one in judged])))
-    return Membership(max(by_auc.values()), max(by_tpr.values()), fpr, by_auc, by_tpr, len(judged[0].members), others)
+    return Membership(
+        by_auc[worst], max(by_tpr.values()), fpr, by_auc, by_tpr, len(judged[0].members), others,
+        None if spread is None else spread[1],
+    )  # fmt: skip
+
+
+def area(
+    halves: Sequence[Judged], members: NDArray[np.bool_] | None = None, others: NDArray[np.bool_] | None = None
+) -> tuple[float, tuple[float, float]] | None:
+    """AUC of one attack over both halves of the panel, and its 95 % interval after DeLong et al. (1988).
+
+    People are taken as independent, which those with equal records are not, and that the worst of several attacks was
+    picked on the same people is not in the interval.
+
+    Args:
+        halves: What the attack gave with each half as its reference.
+        members: bool[n], which members count; at least two. By default all of them.
+        others: bool[p], which panel people do. By default all of them.
+
+    Returns:
+        None where no panel person counts.
+    """
+    over_others, over_members = [], []
+    for half in halves:
+        mine = half.members if members is None else half.members[members]
+        theirs = half.others if others is None else half.others[others[half.outside]]
+        if len(theirs):
+            over_others.append(placements(mine, theirs))
+            over_members.append(1 - placements(theirs, mine))
+    if not over_others:
+        return None
+    return delong(np.mean(over_others, axis=0), np.concatenate(over_members))
 
 
 def infer_membership(
