@@ -39,14 +39,16 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--sbom", type=_PATH, help="Bill of materials of the release (CycloneDX JSON), to compare with what is here."
 )
+@click.option("--manifest", type=_PATH, help="Manifest of the release (sha256sum's format), likewise.")
 @click.option("--out", type=_PATH, required=True, help="Folder of the dossier; what is in it is replaced.")
 def dossier(
     works: tuple[Path, ...], kit: Path, run: Path | None, transcripts: tuple[Path, ...], heads: tuple[Path, ...],
-    report: Path | None, sbom: Path | None, out: Path,
+    report: Path | None, sbom: Path | None, manifest: Path | None, out: Path,
 ) -> None:  # fmt: skip
     """Write everything that is said about a run, each number with what it stands on, and a verifier of it all."""
     own = load_node_kit(kit)
-    found = make(Sources(works, kit, run, transcripts, heads, report, sbom), out, Signer(own.node, own.signing_key))
+    sources = Sources(works, kit, run, transcripts, heads, report, sbom, manifest)
+    found = make(sources, out, Signer(own.node, own.signing_key))
     console.print(f"dossier in {out}; to be read: {out / 'dossier.html'}", soft_wrap=True, markup=False)
     console.print(f"checked without us by: python {out / 'verify.py'}", soft_wrap=True, markup=False)
     said = Statements(map(Statement.from_json, json.loads((out / STATEMENTS).read_bytes())))

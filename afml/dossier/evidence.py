@@ -7,31 +7,29 @@
     roster.json, run.json         the coordinator's, with .sig
     accounting.json               what each accountant says
     verification.json             what `afml audit verify` finds
+    publications/NAME-ENTRY.json  the word of an institution that a released file may leave the house
     report.json, details.json     what was attacked and reached
     model.json                    the model's card
     software.json                 what made this, when, and how it compares with what was released
-    sbom.json                     bill of materials of that release, where it was given
+    sbom.json, manifest.sha256    bill of materials and manifest of that release, where they were given
 
 Nothing is in it about a person but what `afml audit export` hands out: enrolments by commitment and number.
 """
 
 from __future__ import annotations
 
-import hashlib
-import platform
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from afml import __version__
 from afml.consortium.history import HISTORY, ROSTER, ROSTER_SIGNATURE, load_history
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
 from afml.core.config import canonical_json
 from afml.core.errors import ConfigError, InputError
 from afml.core.files import require_file
+from afml.dossier.software import software
 from afml.dossier.standalone import Note
 from afml.dossier.together import kept_of, require_report, require_run, require_used
 from afml.evaluation.report import read_json
@@ -41,10 +39,10 @@ from afml.ledger.outside import Files, KeyOptions, verify_with
 from afml.ledger.snapshot import readable
 from afml.ledger.spending import Account, accounts, worst
 from afml.ledger.summary import Summary, charged_enrolments, summarise
-from afml.operate.installed import PACKAGES, evidence, other_versions, read_bom
 from afml.privacy.accountant import ACCOUNTANTS, profile
-from afml.privacy.ple import ple_of
-from afml.training.registry import code_digest
+from afml.privacy.ple import Ple, ple_of
+from afml.release.package.manifest import PUBLICATION_FILE
+from afml.release.package.publication import Publication
 from node.workspace import Workspace
 
 
@@ -60,6 +58,7 @@ class Sources:
         heads: Signed heads that others have kept, or folders of them.
         report: report.json of `afml demo` or `afml evaluate`, with details.json beside it; None where there is none.
         sbom: Bill of materials of the release (CycloneDX JSON); None where there is none.
+        manifest: Of the release, as `sha256sum` writes it; None where there is none.
     """
 
     works: tuple[Path, ...]
@@ -69,6 +68,7 @@ class Sources:
     heads: tuple[Path, ...] = ()
     report: Path | None = None
     sbom: Path | None = None
+    manifest: Path | None = None
 
 
 def gather(sources: Sources, out: Path) -> list[Verification]:
@@ -96,6 +96,7 @@ def gather(sources: Sources, out: Path) -> list[Verification]:
         heads = kept_of(sources.heads, summary)
         used += heads
         _write_ledger(space.ledger, heads, summary, out / "ledgers" / name)
+        _publications(space, summary, out / "publications")
         result = verify_with(space.ledger, KeyOptions(sources.kit / ROSTER), Files(sources.transcripts, heads))
         found.append(result)
         vouched = {"countersigned": _countersigned(out / "ledgers" / name, sources.kit)}
@@ -109,7 +110,9 @@ def gather(sources: Sources, out: Path) -> list[Verification]:
     _report(sources, config, out)
     if sources.sbom is not None:
         _copy(sources.sbom, out / "sbom.json")
-    _write(out / "software.json", _software(sources.sbom))
+    if sources.manifest is not None:
+        _copy(require_file(sources.manifest, "manifest of the release"), out / "manifest.sha256")
+    _write(out / "software.json", software(sources.sbom, sources.manifest))
     return found
 
 
@@ -142,12 +145,26 @@ def _write_ledger(folder: Path, heads: Sequence[Path], summary: Summary, out: Pa
         (out / "kept" / f"{number}.txt").write_text(note, encoding="utf-8")
 
 
+def _publications(space: Workspace, summary: Summary, out: Path) -> None:
+    """Of each publication in a ledger the file that its package bears, where that is still in the work folder."""
+    for body in summary.bodies:
+        if body["kind"] != "publication":
+            continue
+        for version in space.releases(str(body["run"])).all():
+            path = version.folder / PUBLICATION_FILE
+            if not path.is_file():
+                continue
+            word = Publication.load(path)
+            if (word.manifest, word.assessment) == (body["manifest"], body["assessment"]):
+                _copy(path, out / f"{summary.origin.rpartition('/')[2]}-{body['index']}.json")
+
+
 def _countersigned(folder: Path, kit: Path) -> dict[str, list[int]]:
     """Institution -> [entries, Unix seconds] of the newest head of a ledger that it countersigned."""
     found: dict[str, list[int]] = {}
     members = load_history(kit).present.members
     for path in (folder / "head.txt", *sorted(folder.glob("kept/*.txt"))):
-        note = Note.read(path.read_text(encoding="utf-8"))
+        note = Note(path.read_text(encoding="utf-8"))
         for member in members:
             for key in member.keys if member.origin != note.origin else ():
                 if seconds := note.countersigned(member.origin, key):
@@ -169,12 +186,15 @@ def _accounting(ledger: Path, summary: Summary) -> list[dict[str, Any]]:
                 most = max(accounts(database, people), key=lambda account: worst([account], budget).spent)
                 line |= {
                     "unit": "epsilon" if budget.epsilon is not None else "sigma", "committed": one.balance.spent,
-                    "spent": {"epsilon": one.total.epsilon, "ple_sigma": one.total.sigma},
-                    "broken": one.broken and {"epsilon": one.broken.epsilon, "ple_sigma": one.broken.sigma},
-                    **_opinions(most, one.total.delta),
+                    "committed_by": one.balance.filter.accountant, "spent": _told(one.total),
+                    "broken": one.broken and _told(one.broken), **_opinions(most, one.total.delta),
                 }  # fmt: skip
             lines.append(line)
     return lines
+
+
+def _told(found: Ple) -> dict[str, Any]:
+    return {"epsilon": found.epsilon, "ple_sigma": found.sigma, "accountant": found.accountant}
 
 
 def _opinions(account: Account, delta: float) -> dict[str, Any]:
@@ -207,22 +227,6 @@ def _report(sources: Sources, config: RunConfig | None, out: Path) -> None:
     _copy(report, out / "report.json")
     if (beside := report.with_name("details.json")).is_file():
         _copy(beside, out / "details.json")
-
-
-def _software(sbom: Path | None) -> dict[str, Any]:
-    """What made this: digests of what is installed, compared with its own record, and with a bill of materials."""
-    installed = evidence()
-    found: dict[str, Any] = {
-        "afml": __version__, "python": platform.python_version(), "code": code_digest("afml", own=False),
-        "made_ms": int(time.time() * 1000), "packages": {name: installed.digest(name) for name in PACKAGES},
-        "files": len(installed.files), "compared": list(installed.compared),
-    }  # fmt: skip
-    if installed.compared:
-        found["differences"] = len(installed.differences)
-    if sbom is not None:
-        listed, digest = read_bom(sbom), hashlib.sha256(sbom.read_bytes()).hexdigest()
-        found["sbom"] = {"sha256": digest, "components": len(listed), "differences": len(other_versions(listed))}
-    return found
 
 
 def _copy(path: Path, to: Path) -> None:

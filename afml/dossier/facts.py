@@ -14,6 +14,7 @@ from afml.dossier.collector import Collector, escaped, has, slug
 from afml.dossier.course import course
 from afml.dossier.fields import AGAIN, BUDGET, RELEASE, RUN
 from afml.dossier.measured import measured
+from afml.dossier.published import published
 from afml.dossier.ran import ran
 from afml.dossier.standalone import keys_of
 from afml.dossier.statements import Statements
@@ -173,7 +174,7 @@ def _at_limit(c: Collector, enrolment: str, unit: str) -> None:
 
 
 def _entries(c: Collector, ledger: str, bodies: list[dict[str, Any]]) -> None:
-    """Policies, audits, releases, reassessments and withdrawals: each is said by the entry that holds it."""
+    """Policies, audits, releases and what became of them, withdrawals: each is said by the entry that holds it."""
     withdrawn = []
     for body in bodies:
         index, kind = body["index"], body.get("kind")
@@ -188,6 +189,8 @@ def _entries(c: Collector, ledger: str, bodies: list[dict[str, Any]]) -> None:
         elif kind in ("release", "reassessment"):
             for field, unit, words in RELEASE if kind == "release" else AGAIN:
                 c.leaf(f"{name}.{field}", ledger, (index, f"/{field}"), unit, f"{kind} of run {body['run']}: {words}")
+        elif kind == "publication":
+            published(c, ledger, body)
         elif kind == "closing":
             c.leaf(f"{name}.reason", ledger, (index, "/reason"), "", f"how run {body['run']} ended here")
         elif kind == "withdrawal":

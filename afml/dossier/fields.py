@@ -53,6 +53,9 @@ BUDGET = (
     ),
     ("broken_ple", "/broken/ple_sigma", "sigma", "what was spent if aggregation was broken"),
     ("broken_epsilon", "/broken/epsilon", "epsilon", "the same as epsilon"),
+    ("spent_accountant", "/spent/accountant", "", "accountant by which that is what was spent"),
+    ("committed_accountant", "/committed_by", "", "accountant by which that is what is taken"),
+    ("broken_accountant", "/broken/accountant", "", "accountant by which that was spent if aggregation was broken"),
 )
 
 
@@ -129,6 +132,8 @@ REPORT = (
 
 DETAILS = (
     ("membership.auc", "/membership/auc", "", "telling who is in the file from who is not, worst attack"),
+    ("membership.auc_low", "/membership/ci95/0", "", "lower end of its 95 % interval (DeLong)"),
+    ("membership.auc_high", "/membership/ci95/1", "", "upper end of its 95 % interval (DeLong)"),
     ("membership.tpr", "/membership/tpr_at_low_fpr", "share", "members named at the rate of false alarms below"),
     ("membership.fpr", "/membership/fpr", "share", "rate of false alarms"),
     ("membership.members", "/membership/members", "people", "people of the files that were asked about"),
@@ -138,6 +143,14 @@ DETAILS = (
     ("recovery.panel_accuracy", "/harder/recovery/panel_accuracy", "share", "without the record, from the panel"),
     ("groups.inferred", "/harder/groups/inferred", "", "groups are clusters of genotypes, not given ones"),
     ("groups.worst_ratio", "/harder/groups/ratio", "", "worst group's rate over that of the worst attack on everybody"),
+    ("again.name", "/harder/again/name", "", "a second release of the same people, made to be attacked"),
+    ("again.patterns", "/harder/again/patterns", "pairs of records", "different ones that people show in both"),
+    ("again.smallest_group", "/harder/again/smallest_group", "people", "fewest of a file who show the same in both"),
+    ("again.matched", "/harder/again/matched", "share", "records matched between both by who knows no genome"),
+    ("again.matched_by_chance", "/harder/again/matched_by_chance", "share", "the same of a blind guess"),
+    ("again.rr", "/harder/again/rr", "share", "linked rightly by who has both records of each person"),
+    ("again.rr_low", "/harder/again/ci95/0", "share", "lower end of its 95 % interval"),
+    ("again.rr_high", "/harder/again/ci95/1", "share", "upper end of its 95 % interval"),
     (
         "frequencies.mean_error",
         "/frequencies/mean_error",
@@ -146,6 +159,15 @@ DETAILS = (
     ),
     ("frequencies.panel_mean_error", "/frequencies/panel_mean_error", "share", "the same of the public panel's"),
     ("frequencies.unseen", "/frequencies/sites_without_calls", "sites", "sites at which no record shows a genotype"),
+)
+
+
+LINKED = (
+    ("candidates", "/candidates", "people", "candidates for each record"),
+    ("chance", "/chance", "share", "right by chance"),
+    ("rr", "/rr", "share", "linked by the worst attack that was run on them"),
+    ("rr_low", "/ci95/0", "share", "lower end of its 95 % interval"),
+    ("rr_high", "/ci95/1", "share", "upper end of its 95 % interval"),
 )
 
 

@@ -12,9 +12,10 @@ from afml.dossier.statements import Statement, Value
 DIGEST = re.compile(r"[0-9a-f]{12,}")
 #: Ids of values that are said to be the most, or the least: never rounded to the better side.
 _MOST = (
-    ".ple", "_ple", "epsilon", "right_at_most", "rr_high", ".committed", "grouping.all", "grouping.known_institution",
+    ".ple", "_ple", "epsilon", "right_at_most", "rr_high", "rr_known_high", "auc_high", ".committed", "grouping.all",
+    "grouping.known_institution",
 )  # fmt: skip
-_LEAST = (".left", "audited_ple", "rr_low")
+_LEAST = (".left", "audited_ple", "rr_low", "auc_low")
 _ONE = {"people": "person", "made-up people": "made-up person", "entries": "entry"}
 _TIMES = {"ms since 1970": 1000, "s since 1970": 1}
 _BARE = ("epsilon", "L2")

@@ -16,6 +16,7 @@ from afml.dossier.statements import LedgerLeaf
 
 _BUDGET = ("people", "spent_epsilon", "spent_ple", "delta", "limit", "left", "insecure")
 _RELEASE = ("file_digest", "model_digest", "people", "patterns", "min_group_size", "smallest_joint_group")
+_PUBLISHED = ("release", "manifest", "met", "missed")
 _AGAIN = ("rr", "rr_bound", "attacked", "smallest_joint_group")
 
 
@@ -45,6 +46,10 @@ def _row(pack: Pack, ledger: Ledger, run: Mapping[str, Any] | None) -> dict[str,
         "reassessments": [
             {"entry": body["index"], "run": body["run"], **{field: body.get(field) for field in _AGAIN}}
             for body in ledger.of("reassessment")
+        ],
+        "publications": [
+            {"entry": body["index"], "run": body["run"], **{field: body.get(field) for field in _PUBLISHED}}
+            for body in ledger.of("publication")
         ],
         "audited": max((body["mu_lower"] for body in its if body["kind"] == "audit"), default=None),
         "worst_attack": pack.statements.value("attack.worst.rr"),

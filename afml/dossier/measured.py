@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from afml.dossier.collector import Collector, escaped, has, slug
-from afml.dossier.fields import AUDIT, DETAILS, DISCLOSURE, REPORT, TRAIT
+from afml.dossier.fields import AUDIT, DETAILS, DISCLOSURE, LINKED, REPORT, TRAIT
 
 
 def measured(c: Collector) -> None:
@@ -79,6 +79,7 @@ def _details(c: Collector, details: dict[str, Any]) -> None:
                 if has(one, at):
                     text = f"{one.get('name') or 'the ' + kind.removesuffix('s')}: {words}"
                     c.file(f"{name}.{field}", "details.json", f"/{kind}/{place}{at}", unit, text)
+    _linked(c, details)
     groups = ((details.get("harder") or {}).get("groups") or {}).get("groups", ())
     for place, group in enumerate(groups):
         name, at = f"group.{slug(group['name'])}", f"/harder/groups/groups/{place}"
@@ -86,3 +87,22 @@ def _details(c: Collector, details: dict[str, Any]) -> None:
         words = f"records linked of {group['name']}, by the attack that does best on it"
         c.file(f"{name}.rr", "details.json", f"{at}/rr", "share", words)
         c.file(f"{name}.rr_high", "details.json", f"{at}/ci95/1", "share", "upper end of its 95 % interval")
+        if group.get("rr_known_institution") is not None:
+            at, words = f"{at}/rr_known_institution", f"{words}, where the institution is known"
+            c.file(f"{name}.rr_known", "details.json", at, "share", words)
+            c.file(f"{name}.rr_known_high", "details.json", f"{at}_ci95/1", "share", "upper end of its 95 % interval")
+
+
+def _linked(c: Collector, details: dict[str, Any]) -> None:
+    """Records linked where candidates are relatives, or more people than there are."""
+    relatives = (details.get("harder") or {}).get("relatives", ())
+    for place, one in enumerate(relatives):
+        name, at = f"relatives.{one['degree']}", f"/harder/relatives/{place}"
+        c.file(f"{name}.kinship", "details.json", f"{at}/kinship", "", f"expected kinship, degree {one['degree']}")
+        for field, inside, unit, words in LINKED:
+            text = f"a relative of degree {one['degree']} stands for each candidate: {words}"
+            c.file(f"{name}.{field}", "details.json", at + inside, unit, text)
+    for place, one in enumerate(details.get("population", ())):
+        for field, inside, unit, words in LINKED if one["factor"] > 1 else ():
+            text, name = f"{one['factor']} times as many candidates, made up: {words}", f"population.{one['factor']}"
+            c.file(f"{name}.{field}", "details.json", f"/population/{place}{inside}", unit, text)

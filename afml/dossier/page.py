@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from afml.core.simulation import SIMULATION
+from afml.dossier.design import DESIGN, MARK, marked
 from afml.dossier.figures import figures, in_words, moment, one_or_more
 from afml.dossier.forms.fill import fill_all
 from afml.dossier.forms.output import section
@@ -29,7 +30,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters |= {
         "per100": per_hundred, "short": short, "down": down, "up": up, "ground": ground, "moment": moment,
-        "whole": lambda one: in_words(one, whole=True), "units": one_or_more,
+        "whole": lambda one: in_words(one, whole=True), "units": one_or_more, "marked": marked,
     }  # fmt: skip
     return made
 
@@ -44,14 +45,20 @@ def page(statements: Statements) -> bytes:
         links = [link.format(name, numbers[name]) for name in names if name in numbers]
         return Markup('<span class="refs">[{}]</span>').format(Markup(" ").join(links)) if links else Markup()
 
+    publications = _entries(statements, "publication", "manifest")
     told = environment().get_template("dossier.html.j2").render(
         v=statements.value, s=statements, budgets=_groups(statements, "budget"), ledgers=_groups(statements, "ledger"),
         attacks=_attacks(statements), others=_groups(statements, "baseline"), groups=_groups(statements, "group"),
-        disclosed=_groups(statements, "disclosure"),
+        disclosed=_groups(statements, "disclosure"), relatives=_groups(statements, "relatives"),
+        populations=_groups(statements, "population"),
         accountants=[one for one in _groups(statements, "accountant") if one != "difference"],
         enrolled=_last(statements, "run.enrolled"), power=_last(statements, "audit.power"), nobody=NOBODY,
-        audits=[one.id.rpartition(".")[0] for one in statements.under("ledger") if one.id.endswith(".audited_ple")],
-        simulation=SIMULATION, refs=refs, forms=section(fill_all(statements), numbers), numbers=numbers,
+        audits=_entries(statements, "audit", "audited_ple"), released=_entries(statements, "release", "file_digest"),
+        publications=publications,
+        published={(one.split(".")[1], statements.value(f"{one}.release")) for one in publications},
+        design={name: one for name, one in DESIGN.items() if f"design.{name}" in statements}, mark=MARK,
+        stated=_stated(statements), simulation=SIMULATION, refs=refs, numbers=numbers,
+        forms=section(fill_all(statements), numbers),
     )  # fmt: skip
     return told.encode()
 
@@ -100,6 +107,20 @@ def ground(statement: Statement, numbers: dict[str, int]) -> str:
 def _groups(statements: Statements, prefix: str) -> list[str]:
     """The different second parts of ids under a prefix, in order."""
     return list(dict.fromkeys(one.id.split(".")[1] for one in statements.under(prefix)))
+
+
+def _stated(statements: Statements) -> dict[str, set[Value]]:
+    """Package -> digests of its source that institutions stated when they set their plans aside."""
+    found: dict[str, set[Value]] = {}
+    for one in statements.under("run.code"):
+        found.setdefault(one.id.split(".")[2], set()).add(one.value)
+    return found
+
+
+def _entries(statements: Statements, kind: str, field: str) -> list[str]:
+    """Ids of the entries of a kind in ledgers, "ledger.NAME.KIND.INDEX", that say a field."""
+    ids = [one.id for one in statements.under("ledger")]
+    return [name.removesuffix(f".{field}") for name in ids if name.split(".")[2] == kind and name.endswith(f".{field}")]
 
 
 def _attacks(statements: Statements) -> list[Statement]:

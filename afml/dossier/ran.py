@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from afml.dossier.collector import Collector, has
+from afml.dossier.design import designed
 
 _SOFTWARE = (
     ("code.afml", "/afml", "", "version of AFML that made this dossier"),
     ("code.afml_digest", "/code", "", "digest of its source as installed where this was made"),
     ("dossier.made", "/made_ms", "ms since 1970", "when this dossier was made, by the clock of who made it"),
     ("code.files", "/files", "files", "files of AFML that were installed where this was made"),
+    ("code.commit", "/commit", "", "commit of the repository that this was made from a checkout of"),
     ("code.compared", "/compared/0", "", "what these files were compared with; absent: with nothing"),
     ("code.differences", "/differences", "differences", "of it that were found"),
-    ("sbom.digest", "/sbom/sha256", "", "SHA-256 of the bill of materials (SBOM) that was given"),
     ("sbom.components", "/sbom/components", "components", "components that it lists"),
     ("sbom.differences", "/sbom/differences", "components", "of these that are here in another version, or lacking"),
 )
@@ -27,9 +28,19 @@ def ran(c: Collector) -> None:
     for name, at, unit, words in _SOFTWARE:
         if has(software, at):
             c.file(name, "software.json", at, unit, words)
+    for name, file, words in (
+        ("sbom.digest", "sbom.json", "SHA-256 of the bill of materials (SBOM) that was given"),
+        ("code.manifest", "manifest.sha256", "SHA-256 of the manifest of the release that was given"),
+    ):
+        if (c.folder / file).is_file():
+            c.file(name, file, "", "", words)
     for package in software.get("packages", ()):
         words = f"digest of package {package} as installed where this was made"
         c.file(f"code.package.{package}", "software.json", f"/packages/{package}", "", words)
+    for package in software.get("source", ()):
+        words = f"digest of the source of package {package} where this was made, as nodes say theirs"
+        c.file(f"code.source.{package}", "software.json", f"/source/{package}", "", words)
+    designed(c)
     for library in (c.document("report.json") or {}).get("versions", ()):
         words = f"version of {library} where the report was made"
         c.file(f"software.{library}", "report.json", f"/versions/{library}", "", words)

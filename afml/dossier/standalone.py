@@ -22,7 +22,7 @@ import json
 import math
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 MANIFEST, SIGNATURE, STATEMENTS = "dossier.json", "dossier.sig", "statements.json"
 SIGNED, FORMAT = b"afml dossier v1\n", 1
 MARGIN = 1e-6  # relative: what is stated was rounded by another machine's arithmetic
+ROOM = {"closed form": 0.0, "PRV": 0.03}  # accountant -> what its grid may add; another may add anything
+PARTS = dict.fromkeys(("spent", "prv", "pld", "rdp", "closed_form"), "spent")  # what is said of an enrolment -> of
+PARTS |= {"broken": "broken", "committed": "taken", "recorded": "recorded"}  # which part of its steps (`composition`)
 
 
 def canonical(value: object) -> bytes:
@@ -77,79 +80,55 @@ def roots(leaves: Sequence[bytes]) -> list[bytes]:
     return found
 
 
-def _climb(first: int, last: int, start: bytes, path: Sequence[bytes]) -> tuple[bytes, bytes] | None:
-    """Roots of the smaller and of the larger tree that a path leads to (RFC 9162, sections 2.1.3.2 and 2.1.4.2)."""
-    before = after = start
-    for step in path:
-        if last == 0:
-            return None
-        if first & 1 or first == last:
-            before, after = _node(step, before), _node(step, after)
-            while not first & 1 and first:
-                first, last = first >> 1, last >> 1
-        else:
-            after = _node(after, step)
-        first, last = first >> 1, last >> 1
-    return (before, after) if last == 0 else None
+def _halves(leaves: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
+    """The left one is the largest power of two that leaves something to the right one."""
+    half = 1 << (len(leaves) - 1).bit_length() - 1
+    return leaves[:half], leaves[half:]
 
 
-def included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
-    """An inclusion proof."""
-    found = _climb(index, size - 1, leaf, path) if 0 <= index < size else None
-    return found is not None and found[1] == root
+def _root(leaves: Sequence[bytes]) -> bytes:
+    return leaves[0] if len(leaves) == 1 else _node(*map(_root, _halves(leaves)))
 
 
-def consistent(old: tuple[int, bytes], new: tuple[int, bytes], path: Sequence[bytes]) -> bool:
-    """A proof that the tree of one (size, root) begins with that of another one."""
-    (old_size, old_root), (size, root) = old, new
-    if old_size == size or old_size == 0:
-        return not path and (old_root == root or old_size == 0 < size)
-    steps = [old_root, *path] if old_size & (old_size - 1) == 0 else list(path)
-    first, last = old_size - 1, size - 1
-    while first & 1:
-        first, last = first >> 1, last >> 1
-    return old_size < size and bool(steps) and _climb(first, last, steps[0], steps[1:]) == (old_root, root)
+def proof(size: int, leaves: Sequence[bytes], known: bool = True, whole: bool = True) -> list[bytes]:
+    """That a tree begins with its first `size` leaves, whose root is `known`: PROOF of RFC 6962, section 2.1.2. Not
+    `whole`: that the last of these leaves is in it, PATH of section 2.1.1.
+    """
+    if size == len(leaves) and (whole or size == 1):
+        return [] if known else [_root(leaves)]
+    left, right = _halves(leaves)
+    if size <= len(left):
+        return [*proof(size, left, known, whole), _root(right)]
+    return [*proof(size - len(left), right, not whole, whole), _root(left)]
 
 
-@dataclass(frozen=True)
 class Note:
-    """A signed head: whose, over how many entries, with which root; the lines under it as (name, payload)."""
+    """A signed head, parsed: whose, over how many entries, with which root; or ValueError. Signatures are apart."""
 
-    origin: str
-    size: int
-    root: bytes
-    text: str
-    lines: tuple[tuple[str, bytes], ...]
-
-    @classmethod
-    def read(cls, note: str) -> Note:
-        """Parse, signatures unchecked, or ValueError."""
-        text, blank, tail = note.partition("\n\n")
-        origin, size, root = text.split("\n")
+    def __init__(self, note: str) -> None:
+        head, blank, tail = note.partition("\n\n")
+        self.text, (self.origin, size, root) = head + "\n", head.split("\n")
         if not blank or not size.isdecimal():
             raise ValueError("not a signed note")
+        self.size, self.root = int(size), base64.b64decode(root, validate=True)
         lines = [line.split(" ") for line in tail.splitlines()]
-        return cls(
-            origin, int(size), base64.b64decode(root, validate=True), text + "\n",
-            tuple((name, base64.b64decode(payload, validate=True)) for _, name, payload in lines),
-        )  # fmt: skip
+        self._lines = [(name, base64.b64decode(payload, validate=True)) for _, name, payload in lines]
+
+    def _under(self, name: str, kind: bytes, key: str) -> list[bytes]:
+        """What stands in the lines of a name and its key."""
+        identity = hashlib.sha256(name.encode() + b"\n" + kind + bytes.fromhex(key)).digest()[:4]
+        return [payload[4:] for its, payload in self._lines if its == name and payload[:4] == identity]
 
     def signed_by(self, key: str) -> bool:
         """Whether its owner signed it with a key."""
-        identity = hashlib.sha256(self.origin.encode() + b"\n\x01" + bytes.fromhex(key)).digest()[:4]
-        return any(
-            name == self.origin and payload[:4] == identity and signed(key, payload[4:], self.text.encode())
-            for name, payload in self.lines
-        )
+        return any(signed(key, one, self.text.encode()) for one in self._under(self.origin, b"\x01", key))
 
     def countersigned(self, name: str, key: str) -> int | None:
         """Unix seconds at which `name` countersigned it; 0: a line that does not verify; None: no line."""
-        identity = hashlib.sha256(name.encode() + b"\n\x04" + bytes.fromhex(key)).digest()[:4]
-        for its, payload in self.lines:
-            if its == name and payload[:4] == identity:
-                seconds = int.from_bytes(payload[4:12], "big")
-                message = f"cosignature/v1\ntime {seconds}\n{self.text}".encode()
-                return seconds if signed(key, payload[12:], message) else 0
+        for one in self._under(name, b"\x04", key):
+            seconds = int.from_bytes(one[:8], "big")
+            message = f"cosignature/v1\ntime {seconds}\n{self.text}".encode()
+            return seconds if signed(key, one[8:], message) else 0
         return None
 
 
@@ -193,9 +172,8 @@ class Losses:
     def coarser(self) -> Losses:
         """On a grid of twice the step."""
         start = self.first - (self.first % 2 != self.up)  # pairs are (odd, even) on the way up, else (even, odd)
-        padded = [0] * (self.first - start) + self.masses
-        padded += [0] * (len(padded) % 2)
-        pairs = [a + b for a, b in zip(padded[::2], padded[1::2], strict=True)]
+        padded = [0] * (self.first - start) + self.masses + [0]
+        pairs = [a + b for a, b in zip(padded[::2], padded[1::2], strict=False)]
         return replace(self, step=2 * self.step, first=(start + self.up) // 2, masses=pairs)
 
     def plus(self, other: Losses) -> Losses:
@@ -233,30 +211,26 @@ class Losses:
         masses[0 if self.up else -1] += low if self.up else high
         return replace(self, first=self.first + left, masses=masses, infinite=self.infinite + high * self.up)
 
-
-class Profile:
-    """delta(epsilon) = P(infinite) + sum over losses above epsilon of mass (1 - exp(epsilon - loss))."""
-
-    def __init__(self, losses: Losses) -> None:
-        self._losses = losses
-        cells = [(mass / _ONE, (losses.first + at) * losses.step) for at, mass in enumerate(losses.masses)][::-1]
-        self._above = [0.0, *itertools.accumulate(mass for mass, _ in cells)]
-        self._weighted = [0.0, *itertools.accumulate(mass * math.exp(-loss) for mass, loss in cells)]
+    @functools.cached_property
+    def _sums(self) -> tuple[list[float], list[float]]:
+        """Over 0, 1, 2, ... of the largest losses: mass, and mass exp(-loss)."""
+        cells = [(mass / _ONE, (self.first + at) * self.step) for at, mass in enumerate(self.masses)][::-1]
+        weighted = itertools.accumulate(mass * math.exp(-loss) for mass, loss in cells)
+        return [0.0, *itertools.accumulate(mass for mass, _ in cells)], [0.0, *weighted]
 
     def delta(self, epsilon: float) -> float:
-        """At an epsilon >= 0."""
-        losses = self._losses
-        cut = math.floor(epsilon / losses.step) + 1 - losses.first  # first cell above
-        kept = min(max(0, len(losses.masses) - cut), len(losses.masses))
-        finite = self._above[kept] - math.exp(epsilon) * self._weighted[kept] if kept else 0.0
-        return min(1.0, max(0.0, losses.infinite / _ONE + finite))
+        """P(infinite) + sum over losses above epsilon >= 0 of mass (1 - exp(epsilon - loss))."""
+        cut = math.floor(epsilon / self.step) + 1 - self.first  # first cell above
+        kept = min(max(0, len(self.masses) - cut), len(self.masses))
+        finite = self._sums[0][kept] - math.exp(epsilon) * self._sums[1][kept] if kept else 0.0
+        return min(1.0, max(0.0, self.infinite / _ONE + finite))
 
     def epsilon(self, delta: float) -> float:
         """Smallest epsilon with no more than that delta; a hair above it where this bounds from above."""
-        top = max(0.0, (self._losses.first + len(self._losses.masses)) * self._losses.step)
+        top = max(0.0, (self.first + len(self.masses)) * self.step)
         if self.delta(0.0) <= delta or self.delta(top) > delta:
-            return 0.0 if self.delta(0.0) <= delta else math.inf if self._losses.up else top
-        return _bisected(lambda epsilon: self.delta(epsilon) > delta, top)[self._losses.up]
+            return 0.0 if self.delta(0.0) <= delta else math.inf if self.up else top
+        return _bisected(lambda epsilon: self.delta(epsilon) > delta, top)[self.up]
 
 
 def _spread(tails: Callable[[float], tuple[float, float]], low: float, high: float, up: bool) -> Losses:
@@ -278,8 +252,8 @@ def _spread(tails: Callable[[float], tuple[float, float]], low: float, high: flo
 def _gaussian(mu: float, up: bool) -> Losses:
     """The loss of a mu-GDP Gaussian mechanism, N(mu^2 / 2, mu^2)."""
     half = mu * mu / 2
-    low, high = half - 8.5 * mu, half + 8.5 * mu
-    return _spread(lambda loss: (_phi((loss - half) / mu), _phi((half - loss) / mu)), low, high, up)
+    width = 8.5 * mu
+    return _spread(lambda loss: (_phi((loss - half) / mu), _phi((half - loss) / mu)), half - width, half + width, up)
 
 
 def _subsampled(q: float, z: float, adding: bool, up: bool) -> Losses:
@@ -333,25 +307,37 @@ class Bounds(NamedTuple):
 
 
 Steps: TypeAlias = Counter[tuple[float, float]]  # (sample rate, noise multiplier) -> steps
+Entry: TypeAlias = dict[str, Any]
+
+
+def _square(steps: Steps) -> float:
+    """mu^2 of the full batches."""
+    return math.fsum(n / z**2 for (q, z), n in steps.items() if q == 1)
+
+
+def charged(plan: Steps, spent: Steps, whole: bool) -> Steps:
+    """Sampled steps as planned, or as spent where that is more; full batches as spent, or those of a `whole` plan."""
+    full = max(plan, spent, key=_square) if whole else spent
+    sampled = {kind: n for kind, n in (plan | spent).items() if kind[0] < 1}
+    return Counter(sampled | {kind: n for kind, n in full.items() if kind[0] == 1})
 
 
 def bounds(composition: Steps, delta: float) -> Bounds:
     """Own bounds; full batches alone are exact."""
-    return _bounds(tuple(sorted((q, z, n) for (q, z), n in composition.items() if n)), delta)
+    sampled = tuple(sorted((q, z, n) for (q, z), n in composition.items() if q < 1 and n))
+    return _bounds(math.sqrt(_square(composition)), sampled, delta)
 
 
 @functools.cache
-def _bounds(parts: tuple[tuple[float, float, int], ...], delta: float) -> Bounds:
-    mu = math.sqrt(math.fsum(n / z**2 for q, z, n in parts if q == 1))
-    sampled = [(q, z, n) for q, z, n in parts if q < 1]
+def _bounds(mu: float, sampled: tuple[tuple[float, float, int], ...], delta: float) -> Bounds:
     if not sampled:
         return Bounds((gdp_epsilon(mu, delta),) * 2, (mu, mu))
-    found: dict[bool, list[Profile]] = {True: [], False: []}
+    found: dict[bool, list[Losses]] = {True: [], False: []}
     for up in found:
         for adding in (False, True):
             whole = [_subsampled(q, z, adding, up).trimmed().times(n) for q, z, n in sampled]
             whole += [_gaussian(mu, up)] if mu else []
-            found[up].append(Profile(functools.reduce(Losses.plus, whole)))
+            found[up].append(functools.reduce(Losses.plus, whole))
     low, high = (max(one.epsilon(delta) for one in found[up]) for up in (False, True))
     at = [low * i / 128 for i in range(129)]
     least = max(gdp_mu(e, max(one.delta(e) for one in found[False])) for e in at) if low > 0 else 0.0
@@ -362,15 +348,10 @@ def _bounds(parts: tuple[tuple[float, float, int], ...], delta: float) -> Bounds
 
 
 def pointed(document: Any, at: str) -> Any:
-    """What a JSON pointer (RFC 6901) leads to, or LookupError."""
+    """What a JSON pointer (RFC 6901) leads to; LookupError or TypeError where it leads nowhere."""
     for part in at.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(document, dict):
-            document = document[name]
-        elif isinstance(document, list) and name.isdecimal():
-            document = document[int(name)]
-        else:
-            raise LookupError(at)
+        document = document[int(name) if isinstance(document, list) and name.isdecimal() else name]
     return document
 
 
@@ -384,7 +365,7 @@ def ends(limit: float, spent: float, first: int, last: int) -> int | None:
 RULES: dict[str, Callable[..., Any]] = {
     "sum": lambda *of: sum(of), "count": lambda *of: len(of), "least": lambda *of: min(of), "most": lambda *of: max(of),
     "same": lambda of: of, "difference": lambda a, b: a - b, "ends": ends, "left_epsilon": lambda a, b: max(0.0, a - b),
-    "right_at_most": lambda mu: _phi(mu / 2),  # 1/2 + TV/2 of mu-GDP
+    "joined": lambda *of: ", ".join(of), "right_at_most": lambda mu: _phi(mu / 2),  # 1/2 + TV/2 of mu-GDP
     "right_at_most_epsilon": lambda epsilon, d: 1 - (1 - d) / (1 + math.exp(epsilon)), "ratio": lambda a, b: a / b,
     "left_sigma": lambda limit, spent: math.sqrt(max(0.0, limit * limit - spent * spent)),  # squares add
 }  # fmt: skip
@@ -404,26 +385,19 @@ class Finding(NamedTuple):
     problem: str
 
 
-Entry: TypeAlias = dict[str, Any]
-
-
-@dataclass
 class Ledger:
     """A ledger of the dossier: whose, its entries, and in words what vouches for them."""
 
-    name: str
-    member: Entry
-    raw: list[bytes]
-    bodies: list[Entry]
-    vouched: str = ""
-
-    def __post_init__(self) -> None:
+    def __init__(self, name: str, member: Entry, raw: list[bytes]) -> None:
+        self.name, self.member, self.raw, self.vouched = name, member, raw, ""
+        self.bodies: list[Entry] = [json.loads(line) for line in raw]
         self.vouchers = dict[str, list[int]]()  # institution -> entries, Unix seconds
-        self.node, self.owner = self.member.get("node"), self.member.get("name", "nobody on the roster")
-        self.leaves = [entry_hash(line) for line in self.raw]
+        self.node, self.owner = member.get("node"), member.get("name", "nobody on the roster")
+        self.keys = {member.get("signing_key"), *(b["old_key"] for b in self.of("succession", "import"))}
+        self.leaves = [entry_hash(line) for line in raw]
         self.roots = roots(self.leaves)
         self.names = {f"afml/{self.name}", *(body["origin"] for body in self.of("import"))}  # now, and before imports
-        self.lost, begins = dict[str, int](), 0
+        self.closed, self.lost, begins = {body["run"] for body in self.of("closing")}, dict[str, int](), 0
         for body in self.bodies:  # run -> first of the entries that a backup lacked when it closed the run as lost
             lost = body["kind"] == "closing" and body["reason"] == "lost"
             self.lost |= {body["run"]: begins} if lost else {}
@@ -433,16 +407,22 @@ class Ledger:
         """Entries of some kinds."""
         return [body for body in self.bodies if body["kind"] in kinds]
 
-    def composition(self, enrolment: str | None = None, run: str | None = None, lost: bool = True) -> Steps:
-        """Steps that an enrolment (a run) spent; of a lost run its whole plan, if that is asked for."""
-        spent: dict[str, Steps] = {}
-        for body in self.of("spend"):
-            if enrolment in (None, body["enrolment"]) and run in (None, body["run"]):
-                spent.setdefault(body["run"], Counter()).update(steps_of([body["mechanism"]]))
-        for body in self.of("reservation") if lost else ():
-            if body["run"] in self.lost and enrolment in (None, body["enrolment"]) and run in (None, body["run"]):
-                spent[body["run"]] = steps_of(body["plan"]) | spent.get(body["run"], Counter())
-        return sum(spent.values(), Counter())
+    def composition(self, part: str = "spent", enrolment: str = "", run: str = "") -> Steps:
+        """Steps of an enrolment (of a run): "recorded" by spends; "spent", of a lost run its whole plan; the same if
+        aggregation is "broken" and an institution's own updates are read; "taken" from a further run.
+        """
+        found, left = Counter[tuple[float, float]](), defaultdict[str, dict[tuple[float, float], float]](dict)
+        for body in self.of("spend") if part == "broken" else ():
+            left[body["run"]] |= dict.fromkeys(steps_of([body["mechanism"]]), float(body["broken_multiplier"]))
+        its = [body for body in self.of("spend", "reservation") if enrolment in ("", body["enrolment"])]
+        for name in dict.fromkeys(body["run"] for body in its if run in ("", body["run"])):
+            mine = [body for body in its if body["run"] == name]
+            plan = steps_of(mine[-1].get("plan", ()), left[name])
+            spent = steps_of([body["mechanism"] for body in mine if body["kind"] == "spend"], left[name])
+            held = part != "recorded" and any(body["kind"] == "reservation" for body in mine)
+            whole = held and (name in self.lost or (part == "taken" and name not in self.closed))
+            found += charged(plan, spent, whole) if whole or (part == "taken" and spent) else spent
+        return found
 
     def signed_head(self, note: Note) -> bool:
         """Whether its owner signed a head, by the key and the name that it had at that size."""
@@ -457,12 +437,12 @@ class Ledger:
         return note.size < len(self.roots) and self.roots[note.size] == note.root
 
 
-def steps_of(events: Sequence[Entry]) -> Steps:
-    """(sample rate, noise multiplier) -> steps of events in entries."""
+def steps_of(events: Sequence[Entry], left: Mapping[tuple[float, float], float] | None = None) -> Steps:
+    """Steps of events in entries; `left` says which noise multiplier is left of a kind."""
     found: Steps = Counter()
     for event in events:
         kind = float(event.get("sample_rate", 1.0)), float(event["noise_multiplier"])
-        found[kind] += int(event.get("steps", 1))
+        found[kind[0], (left or {}).get(kind, kind[1])] += int(event.get("steps", 1))
     return found
 
 
@@ -479,13 +459,11 @@ class Check:
         self.folder, self.pinned, self.roster = folder, roster, dict[str, Any]()
         self.findings, self.checked, self.unchecked = list[Finding](), list[str](), list[str]()
         self.ledgers, self.transcripts = dict[str, Ledger](), dict[str, list[bytes]]()
-        self.said, self.stands = dict[str, Any](), list[tuple[str, Any, str, str]]()
-        self.sealed = "which nobody signed"
+        self.said, self.stands, self.sealed = dict[str, Any](), list[tuple[str, Any, str, str]](), "which nobody signed"
 
     def require(self, holds: bool, code: str, where: str, problem: str) -> bool:
         """A finding unless something holds."""
-        if not holds:
-            self.findings.append(Finding(code, where, problem))
+        self.findings += [] if holds else [Finding(code, where, problem)]
         return holds
 
     def json(self, file: str) -> Any:
@@ -495,10 +473,8 @@ class Check:
 
     def run(self) -> Check:
         """Everything, in order; later parts rest on earlier ones."""
-        for part in (
-            self._roster, self._files, self._run, self._ledgers, self._transcripts, self._statements, self._proofs,
-            self._bounds, self._links,
-        ):  # fmt: skip
+        for part in (self._roster, self._files, self._run, self._ledgers, self._transcripts, self._statements,
+                     self._proofs, self._bounds, self._links, self._publications):  # fmt: skip
             try:
                 part()
             except (LookupError, TypeError, ValueError, AttributeError, OSError, RecursionError) as error:
@@ -556,8 +532,7 @@ class Check:
         members = {keys_of(member)[1]: member for member in self.roster["members"]}
         for folder in sorted((self.folder / "ledgers").glob("*")):
             file, raw = f"ledgers/{folder.name}", (folder / "entries.jsonl").read_bytes().split(b"\n")[:-1]
-            ledger = Ledger(folder.name, members.get(folder.name, {}), raw, [json.loads(line) for line in raw])
-            self.ledgers[folder.name] = ledger
+            self.ledgers[folder.name] = ledger = Ledger(folder.name, members.get(folder.name, {}), raw)
             self.require(folder.name in members, "unknown-ledger", file, "is of nobody on the roster")
             self._heads(ledger, folder)
             _entries(self, ledger)
@@ -569,10 +544,9 @@ class Check:
         """The newest head, those that others keep, and who countersigned."""
         file, size = f"ledgers/{ledger.name}", len(ledger.leaves)
         files = [folder / "head.txt", *sorted(folder.glob("kept/*.txt"))]
-        notes = [Note.read(path.read_text(encoding="utf-8")) for path in files]
+        notes = [Note(path.read_text(encoding="utf-8")) for path in files]
         ok = notes[0].size == size and ledger.holds(notes[0])
         self.require(ok, "edited-ledger", f"{file}/entries.jsonl", f"its {size} entries are not those of head.txt")
-        vouched: dict[str, tuple[int, int]] = {}
         for path, note in zip(files, notes, strict=True):
             where = path.relative_to(self.folder).as_posix()
             if self.require(ledger.signed_head(note), "wrong-key", where, f"{ledger.owner} did not sign it") and ok:
@@ -581,13 +555,12 @@ class Check:
                 keys, name = keys_of(member)
                 for key in keys if name != ledger.name else ():
                     seconds = note.countersigned(f"afml/{name}", key)
-                    problem = f"that of {member['name']} does not verify"
-                    if self.require(seconds != 0, "bad-countersignature", where, problem) and seconds:
-                        vouched[member["name"]] = max(vouched.get(member["name"], (0, 0)), (note.size, seconds))
-        ledger.vouchers = {name: list(its) for name, its in vouched.items()}
+                    if self.require(seconds != 0, "bad-countersignature", where, f"of {member['name']}") and seconds:
+                        known = ledger.vouchers.get(member["name"], [0, 0])
+                        ledger.vouchers[member["name"]] = max(known, [note.size, seconds])
         ledger.vouched = f"head of {size} entries signed by {ledger.owner}" + "".join(
             f"; countersigned by {name} up to entry {at - 1}, {datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M UTC}"
-            for name, (at, seconds) in sorted(vouched.items())
+            for name, (at, seconds) in sorted(ledger.vouchers.items())
         )
         self.checked.append(f"ledger of {ledger.owner}: {ledger.vouched}; {len(files) - 1} kept heads")
 
@@ -627,34 +600,26 @@ class Check:
         proofs, pointers = self.json("proofs.json"), [one["pointer"] for one in self.json(STATEMENTS)]
         wanted = {(one["ledger"], one["index"]) for one in pointers if one["kind"] == "ledger"}
         for name, index in sorted(wanted):
-            ledger, path = self.ledgers[name], proofs[name]["inclusion"].get(str(index), ["00"])
-            size, steps = len(ledger.leaves), [bytes.fromhex(step) for step in path]
-            ok = index < size and included(ledger.leaves[index], index, size, steps, ledger.roots[size])
+            ledger, path = self.ledgers[name], proofs[name]["inclusion"].get(str(index))
+            ok = path == [step.hex() for step in proof(index + 1, ledger.leaves, whole=False)]
             where = f"proofs.json, ledger of {ledger.owner}, entry {index}"
             self.require(ok, "wrong-proof", where, "does not lead to the root that the head signs")
         for name, ledger in self.ledgers.items():
             for one in proofs[name]["consistency"]:
-                old, new = (one["size"], ledger.roots[one["size"]]), (len(ledger.leaves), ledger.roots[-1])
-                where = f"proofs.json, ledger of {ledger.owner}, head of {one['size']} entries"
-                ok = consistent(old, new, [bytes.fromhex(step) for step in one["path"]])
+                size, where = one["size"], f"proofs.json, ledger of {ledger.owner}, head of {one['size']} entries"
+                ok = one["path"] == [step.hex() for step in (proof(size, ledger.leaves) if size else [])]
                 self.require(ok, "wrong-proof", where, "does not lead to the newest head")
         self.checked.append(f"{len(wanted)} inclusion proofs, and of every kept head that the newest one extends it")
 
     def _bounds(self) -> None:
-        """No statement may be below what its own ledger's spends come to at least."""
+        """No statement may be below what its own ledger's spends come to at least, nor above what they come to."""
         run, report = self.json("run.json"), self.json("report.json")
         for ledger in self.ledgers.values():
             spends = [b for b in ledger.of("spend", "reservation") if b["kind"] == "spend" or b["run"] in ledger.lost]
             bounded, whose = [body for body in spends if not body["insecure"]], f"ledger of {ledger.owner}"
             self.unchecked += [f"{whose}: simulations, which nothing bounds"] if len(bounded) < len(spends) else []
             for enrolment, last in {body["enrolment"]: body for body in bounded}.items():
-                delta, name = float(last["lifetime"]["delta"]), f"budget.{enrolment[:12]}"
-                (low, high), (least, most) = own = bounds(ledger.composition(enrolment), delta)
-                for one in ("spent", "prv", "pld", "rdp", "closed_form"):
-                    self._above(f"{name}.{one}", own)
-                self._above(f"{name}.recorded", bounds(ledger.composition(enrolment, lost=False), delta))
-                told = f"epsilon in [{low:.4f}, {high:.4f}] at delta {delta:g}, PLE in [{least:.4f}, {most:.4f}] sigma"
-                self.checked.append(f"enrolment {enrolment[:12]} of {ledger.owner}, by own arithmetic: {told}")
+                self._enrolment(ledger, enrolment, last["lifetime"])
             for body in ledger.of("audit"):
                 its = [one for one in bounded if one["run"] == body["run"]]
                 delta = float(its[-1]["lifetime"]["delta"]) if its else 0.0
@@ -662,34 +627,69 @@ class Check:
                 where, least = f"{whose}, entry {body['index']}", body["mu_lower"]
                 problem = f"at least {least:.4g} sigma by attack, at most {most:.4g} by composition"
                 self.require(least <= most * 1.02, "audit-exceeds-accounting", where, problem)
-            if run and report and not report["privacy"]["insecure"] and (steps := ledger.composition(run=run["run"])):
-                self._above("privacy.reported", bounds(steps, float(report["privacy"]["delta"])))
+            if run and report and not report["privacy"]["insecure"] and ledger.composition(run=run["run"]):
+                for said, part in ("reported", "spent"), ("broken", "broken"):
+                    own = bounds(ledger.composition(part, run=run["run"]), float(report["privacy"]["delta"]))
+                    self._between([f"privacy.{said}_{kind}" for kind in ("epsilon", "ple")], own, own, math.inf)
 
-    def _above(self, name: str, own: Bounds) -> None:
-        for kind, (low, _) in (("ple", own.ple), ("epsilon", own.epsilon)):
-            stated, problem = self.said.get(f"{name}_{kind}"), f"is below {low:.6g}, which it comes to at least"
-            ok = not isinstance(stated, int | float) or stated >= low * (1 - MARGIN)
-            self.require(ok, "below-bound", f"{STATEMENTS}, {name}_{kind}", problem)
+    def _enrolment(self, ledger: Ledger, enrolment: str, lifetime: Entry) -> None:
+        """What is said of people who were enrolled together; each may be in every other enrolment of the ledger too."""
+        delta, name, told = float(lifetime["delta"]), f"budget.{enrolment[:12]}", dict[str, str]()
+        for said, part in PARTS.items():
+            own, most = (bounds(ledger.composition(part, its), delta) for its in (enrolment, ""))
+            names = [f"{name}.{said}_{kind}" for kind in ("epsilon", "ple")]
+            if said == "committed":  # in the unit of the limit
+                names[lifetime.get("ple_sigma") is not None] = f"{name}.committed"
+            self._between(names, own, most, ROOM.get(self.said.get(f"{name}.{said}_accountant", ""), math.inf))
+            told[part] = "{}: epsilon in [{:.4f}, {:.4f}], PLE in [{:.4f}, {:.4f}]".format(part, *own.epsilon, *own.ple)
+        whose = f"enrolment {enrolment[:12]} of {ledger.owner}, by own arithmetic at delta {delta:g}, PLE in sigma"
+        self.checked.append(f"{whose}: {'; '.join(told.values())}")
+
+    def _between(self, names: Sequence[str], own: Bounds, most: Bounds, room: float) -> None:
+        """Statements of an epsilon and of a PLE are no less than own bounds, and no more but for some room."""
+        for name, (low, _), (_, high) in zip(names, own, most, strict=True):
+            stated, where = self.said.get(name), f"{STATEMENTS}, {name}"
+            if isinstance(stated, int | float):
+                self.require(stated >= low * (1 - MARGIN), "below-bound", where, f"is less than {low:.6g}")
+                self.require(stated <= high * (1 + MARGIN) + room, "above-bound", where, f"is more than {high:.6g}")
 
     def _links(self) -> None:
         """Files that name each other."""
         run, model, told = self.json("run.json"), self.json("model.json"), self.json("verification.json")
-        makers = "report.json, details.json, model.json, software.json: what their makers say in them, but for digests"
-        self.unchecked.append(makers)
+        self.unchecked.append("report.json, details.json, model.json, software.json: what their makers say in them")
         if run and model:
             card = {"config_digest": sha256(canonical(run)), "task": run["task"], **model["card"]}
             ok = card["config_digest"] == sha256(canonical(run)) and card["task"]["code"] == run["task"]["code"]
             self.require(ok, "other-model", "model.json/card", "is of another run, or of another code than the run's")
         for ledger in self.ledgers.values():
             whose, found = f"ledger of {ledger.owner}", told[ledger.name]
-            its = [len(ledger.leaves), ledger.roots[-1].hex(), ledger.vouchers]
-            ok = [found["entries"], found["root"], found["countersigned"]] == its
-            self.require(ok, "other-verification", "verification.json", f"is not of the {whose} as it is here")
+            its = {"entries": len(ledger.leaves), "root": ledger.roots[-1].hex(), "countersigned": ledger.vouchers}
+            self.require(found | its == found, "other-verification", "verification.json", f"is not of the {whose}")
             for one in found["findings"]:
                 self.require(False, "ledger-finding", f"{whose}, {one['where']}", f"{one['code']}: {one['problem']}")
             for body in ledger.of("release") if run and model else ():
                 ok = body["run"] != run["run"] or body["model_digest"] == model["digest"]
                 self.require(ok, "other-model", f"{whose}, entry {body['index']}", "is not a release by model.json")
+
+    def _publications(self) -> None:
+        """That a released file may leave the house: the institution's entry of it, and the word in its package."""
+        for ledger in self.ledgers.values():
+            for body in ledger.of("publication"):
+                of = ledger.bodies[body["release"]] if body["release"] < body["index"] else {}
+                ok = of.get("kind") == "release" and of["run"] == body["run"] and not {*body["met"]} & {*body["missed"]}
+                where, file = f"entry {body['index']}", f"publications/{ledger.name}-{body['index']}.json"
+                self.require(ok, "wrong-publication", f"ledger of {ledger.owner}, {where}", "is of no release so far")
+                if (word := self.json(file)) is None:
+                    continue
+                unsigned = sha256(canonical({**word, "signature": ""}))
+                message = b"afml/v1/release-publication\n" + canonical({"publication": unsigned})
+                ok = word["key"] in ledger.keys and signed(word["key"], bytes.fromhex(word["signature"]), message)
+                self.require(ok, "unsigned-publication", file, f"{ledger.owner} did not sign it")
+                says = {**word, "verdicts": {one["target"]: one["met"] for one in word["verdicts"]}}
+                holds = {"verdicts": dict.fromkeys(body["met"], True) | dict.fromkeys(body["missed"], False)}
+                holds |= {name: body[name] for name in ("manifest", "assessment", "run")}
+                ok = says | holds | {"release": of.get("file_digest")} == says
+                self.require(ok, "other-publication", file, f"says something else than {where} of its ledger")
 
 
 def _entries(check: Check, ledger: Ledger) -> None:
@@ -745,7 +745,7 @@ def published(check: Check, ledger: Ledger, records: Sequence[Entry], file: str)
             problem = f"{name}: {mine[name]}, published {record[name]}"
             check.require(mine[name] == record[name], "changed-spend", where, problem)
         if receipt is not None:
-            note, index = Note.read(receipt["checkpoint"]), receipt["index"]
+            note, index = Note(receipt["checkpoint"]), receipt["index"]
             ok = index == body["index"] and index not in used and receipt["leaf"] == ledger.leaves[index].hex()
             check.require(ok, "wrong-receipt", where, f"entry {index} did not pay for it as it is here")
             ok = ledger.signed_head(note) and ledger.holds(note)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,13 @@ from afml.evaluation.report import (
 from afml.ledger import transcript
 from afml.ledger.checkpoint import origin_of
 from afml.ledger.entries import spend_for
+from afml.ledger.publication import PublicationRecord
 from afml.ledger.releases import ReleaseRecord
 from afml.ledger.reservation import Limits, reservation_for
 from afml.ledger.store import Ledger
 from afml.ledger.witness import NEVER, Witness
+from afml.release.package.publication import Publication, Verdict
+from afml.training.registry import stated_code
 from afml.trial.kits import make_kits
 from crypto.public.signing import public_bytes
 from tests.evaluation.example import DETAILS
@@ -43,7 +47,7 @@ from tests.ledger.helpers import Clock, config
 
 NODES = (1, 2, 3)
 LIFETIME = Budget(delta=1e-5, ple_sigma=3.0)
-MODEL = "ab" * 32
+MODEL, FILE = "ab" * 32, "cd" * 32
 RUN = "first"
 PHASES = (
     Phase(name="risk", rounds=3, sample_rate=1.0, clip_norm=1.0, noise_multiplier=8.0, learning_rate=0.1),
@@ -91,7 +95,8 @@ class Built:
         people = {node: [f"person-{node}-{i}" for i in range(12)] for node in self.nodes}
         ledgers = {node: self.ledger(node) for node in self.nodes}
         for node, ledger in ledgers.items():
-            ledger.plans.reserve(reservation_for(run, limits, days=30.0), people[node])
+            plan = replace(reservation_for(run, limits, days=30.0), code=stated_code())
+            ledger.plans.reserve(plan, people[node])
         for number in range(1, run.rounds + 1):
             spend, receipts = spend_for(run, Attempt(number, 1), self.nodes), {}
             for node, ledger in ledgers.items():
@@ -101,9 +106,10 @@ class Built:
         for node, ledger in ledgers.items():
             ledger.plans.close(run.run, run.digest().hex(), "finished")
             ledger.releases.record(
-                ReleaseRecord(RUN, "cd" * 32, MODEL, 4), {p: str(i % 3) for i, p in enumerate(people[node])}
+                ReleaseRecord(RUN, FILE, MODEL, 4), {p: str(i % 3) for i, p in enumerate(people[node])}
             )
             ledger.record_audit(RUN, 0.1, confidence=0.95, instrument="one-run canaries (f-DP)")
+            self._published(node, ledger)
         self._vouched(ledgers)
         for node, ledger in ledgers.items():
             model = self.root / f"work-{node}" / "models" / RUN / "model.json"
@@ -111,6 +117,21 @@ class Built:
             card = {"config_digest": run.digest().hex(), "task": {"code": run.task.code}, "trained_on": 36}
             model.write_bytes(canonical_json({"digest": MODEL, "card": card}))
             ledger.close()
+
+    def _published(self, node: int, ledger: Ledger) -> None:
+        """Every institution publishes its file; it met its group size, and missed the rate that somebody accepted."""
+        ledger.releases.record_publication(
+            PublicationRecord(FILE, "12" * 32, "34" * 32, ("group size", "joint groups"), ("re-identification rate",))
+        )
+        asked = (("group size", 4.0, True), ("joint groups", 4.0, True), ("re-identification rate", 0.01, False))
+        word = Publication(
+            consortium="walk", origin=ledger.origin, key="00" * 32, run=RUN, version=1, release=FILE,
+            manifest="12" * 32, assessment="34" * 32, made="2026-11-27",
+            verdicts=tuple(Verdict(target=target, asked=value, met=met) for target, value, met in asked),
+        )  # fmt: skip
+        folder = self.root / f"work-{node}" / "releases" / RUN / "1"
+        folder.mkdir(parents=True)
+        word.signed(self.kits[node].signing_key).save(folder)
 
     def _vouched(self, ledgers: dict[int, Ledger]) -> None:
         """Each institution countersigns the others' heads, as after the last round of a run."""

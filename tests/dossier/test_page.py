@@ -14,6 +14,9 @@ from afml.dossier.figures import in_words
 from afml.dossier.page import page
 from afml.dossier.standalone import RULES
 from afml.dossier.statements import Derived, InFile, Statement, Statements, Value
+from afml.evaluation.attacks import ATTACKS, KNOWING
+from afml.evaluation.disclosure.membership import membership_suite
+from afml.privacy.accountant import ACCOUNTANTS
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +100,51 @@ def test_linkage_stands_beside_that_at_a_known_institution_with_interval_chance_
     assert len(pointer.of) == 3
 
 
+def test_harder_attackers_stand_beside_the_rate_of_everybody(said: Statements) -> None:
+    text = _text(said)
+    assert "a child or parent (kinship 0.25) 2,000 0.3 0.1 to 0.6 0.05" in text
+    assert "10 times as many candidates" in text
+    assert "20,000 0.05 0.002 to 0.3 0.005" in text
+    assert "the record of a second release, side by side 36 3.1 2 to 4 2.78" in text
+    assert "matches 2 of 100 records of the one file" in text
+    assert "show the same in both are 1 person" in text
+    assert "the way that is called greedy codebook" in text
+
+
+def test_membership_has_an_interval_with_its_method_and_groups_their_rate_at_a_known_institution(
+    said: Statements,
+) -> None:
+    text = _text(said)
+    assert "95 % interval 0.5 to 0.54 by DeLong's method" in text
+    assert "afr 600 1.2 2 3 4.5" in text
+    assert "eur 1,400 0.1 0.4 not measured" in text
+
+
+def test_a_publication_says_what_was_met_what_was_accepted_and_what_was_asked(said: Statements) -> None:
+    text = _text(said)
+    assert text.count("re-identification rate at most 1 %") == 3
+    assert text.count("2026-11-27 group size, joint groups re-identification rate") == 3
+    assert "Of 3 releases in these ledgers 3 have such an entry." in text
+    bare = Statements(one for one in said.values() if ".publication." not in one.id)
+    assert "Of 3 releases in these ledgers 0 have such an entry; of the others nobody here says" in _text(bare)
+
+
+def test_what_nodes_said_of_their_code_is_their_own_word_and_where_none_did_nothing_ties_it(said: Statements) -> None:
+    assert _text(said).count("the same as where this dossier was made") == 3
+    other = _with(said, {"run.code.node.2": "00" * 32})
+    assert "Package node: 2 different ones" in _text(other)
+    everywhere = _with(said, {f"run.code.crypto.{node}": "00" * 32 for node in (1, 2, 3)})
+    assert "another than where this dossier was made" in _text(everywhere)
+    bare = Statements(one for one in said.values() if not one.id.startswith("run.code."))
+    assert "Nothing in this folder ties a digest of code to what the institutions' nodes ran" in _text(bare)
+
+
+def test_names_of_attacks_and_accountants_are_among_the_words(said: Statements) -> None:
+    words = _text(said).rpartition(" Words accountant")[2].lower()
+    names = (*ATTACKS.names(), *KNOWING.names(), *(one.name for one in membership_suite()), *ACCOUNTANTS.names())
+    assert not [name for name in names if name.lower() not in words]
+
+
 def test_that_people_are_made_up_is_the_reports_word(said: Statements) -> None:
     assert "That they are made up is one word in the report" in _text(said)
     assert "By the report their data came in files" in _text(_with(said, {"data.kind": "vcf"}))
@@ -116,7 +164,7 @@ def test_a_moment_is_a_day_and_where_it_is_listed_has_its_minute() -> None:
 
 PARTS = (
     "attack.", "audit.", "privacy.", "run.", "release.", "grouping.", "group", "odds", "disclosure.", "code.",
-    "dossier.", "accountant.", "ledger.", "budget.",
+    "dossier.", "accountant.", "ledger.", "budget.", "design.", "relatives.", "population.", "again.", "membership.",
 )  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afml.dossier import standalone
-from afml.ledger import independent
+from afml.ledger import independent, tree
+from afml.privacy import events
 
 
 def test_it_runs_with_nothing_of_ours(good: Path) -> None:
@@ -46,6 +47,35 @@ def test_a_budget_ends_where_squares_that_go_on_reach_it(limit: float, spent: fl
 
 def test_nothing_spent_ends_never() -> None:
     assert standalone.ends(1.0, 0.0, 0, 10**11) is None
+
+
+@pytest.mark.parametrize("count", range(1, 34))
+def test_proofs_are_those_of_the_writers_tree(count: int) -> None:
+    leaves = [bytes([number]) * 32 for number in range(count)]
+    for index in range(count):
+        path = standalone.proof(index + 1, leaves, whole=False)
+        assert path == tree.inclusion_proof(leaves, index)
+        assert tree.included(leaves[index], index, count, path, standalone.roots(leaves)[-1])
+        assert standalone.proof(index + 1, leaves) == tree.consistency_proof(leaves, index + 1)
+
+
+KINDS = ((1.0, 5.0), (1.0, 2.0), (0.1, 1.0), (0.3, 2.0))
+STEPS = st.dictionaries(st.sampled_from(KINDS), st.integers(1, 9)).map(Counter)
+
+
+@given(STEPS, STEPS, st.booleans())
+def test_what_a_run_takes_is_what_the_ledger_charges(
+    plan: Counter[tuple[float, float]], spent: Counter[tuple[float, float]], whole: bool
+) -> None:
+    found = standalone.charged(plan, spent, whole)
+    expected = events.compose((events.reserved if whole else events.charged)(_events(plan), _events(spent)))
+    full = sum(n / z**2 for (rate, z), n in found.items() if rate == 1)
+    assert full == pytest.approx(expected.gaussian_mu**2)
+    assert {(q, z): n for (q, z), n in found.items() if q < 1} == {(q, z): n for q, z, n in expected.subsampled}
+
+
+def _events(steps: Counter[tuple[float, float]]) -> list[events.Event]:
+    return [events.SubsampledGaussian(rate, z, n) for (rate, z), n in steps.items()]
 
 
 @pytest.mark.parametrize(

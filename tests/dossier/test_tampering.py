@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from afml.dossier.standalone import STATEMENTS
 from afml.dossier.verified import verified
+from afml.release.package.manifest import PUBLICATION_FILE
+from afml.release.package.publication import Publication
 from crypto.public.signing import generate_signing_key
 from tests.dossier.pack import Built, Hands, enrolment
 
@@ -26,19 +29,40 @@ def _spent(hands: Hands) -> str:
     return f"budget.{enrolment(hands.built, hands.built.kits[1])}.spent_ple"
 
 
-def _understated(hands: Hands) -> None:
-    name = _spent(hands).split(".")[1]
+def _reckoned(field: str, value: float) -> Callable[[Hands], None]:
+    """Another value of an enrolment in accounting.json, with every statement on that file made to fit it."""
 
-    def change(books: dict[str, list[dict[str, object]]]) -> None:
-        for lines in books.values():
-            for one in lines:
-                if str(one["enrolment"]).startswith(name):
-                    one["spent"] = {"epsilon": 0.01, "ple_sigma": 0.01}
+    def plant(hands: Hands) -> None:
+        name = _spent(hands).split(".")[1]
+        kinds = {"epsilon": f"{field}_epsilon", "ple_sigma": f"{field}_ple"} if field != "committed" else {}
 
-    hands.edit("accounting.json", change)
-    hands.repoint("accounting.json")
-    hands.say(f"budget.{name}.spent_ple", 0.01)
-    hands.say(f"budget.{name}.spent_epsilon", 0.01)
+        def change(books: dict[str, list[dict[str, Any]]]) -> None:
+            for one in (one for lines in books.values() for one in lines if one["enrolment"].startswith(name)):
+                one[field] = {**one[field], **dict.fromkeys(kinds, value)} if kinds else value
+
+        hands.edit("accounting.json", change)
+        hands.repoint("accounting.json")
+        for said in kinds.values() or (field,):
+            hands.say(f"budget.{name}.{said}", value)
+
+    return plant
+
+
+def _publication(hands: Hands, change: Callable[[dict[str, Any]], Any]) -> Path:
+    (path,) = (hands.folder / "publications").glob(f"{hands.ledger.name}-*.json")
+    hands.edit(path, change)
+    return path
+
+
+def _missed_said_to_be_met(hands: Hands) -> None:
+    _publication(hands, lambda word: word["verdicts"][2].update(met=True))
+
+
+def _of_another_package(hands: Hands) -> None:
+    """Signed by the institution itself, and not what its ledger holds."""
+    path = _publication(hands, lambda word: word.update(manifest="56" * 32))
+    Publication.load(path).signed(hands.built.kits[1].signing_key).save(path.parent)
+    (path.parent / PUBLICATION_FILE).replace(path)
 
 
 def _other_head(hands: Hands) -> None:
@@ -74,7 +98,13 @@ CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
     "value of a statement": (lambda h: h.say("run.k", 99), "changed-statement", "run.k"),
     "derived statement": (lambda h: h.say("privacy.right_at_most", 0.5), "changed-statement", "privacy.right_at_most"),
     "what a statement stands on": (lambda h: h.point("run.k", at="/nothing"), "lost-ground", "run.k"),
-    "too little said to be spent": (_understated, "below-bound", "spent_ple"),
+    "too little said to be spent": (_reckoned("spent", 0.01), "below-bound", "spent_ple"),
+    "too little said of updates that are read": (_reckoned("broken", 0.01), "below-bound", "broken_ple"),
+    "too much said of updates that are read": (_reckoned("broken", 9.0), "above-bound", "broken_epsilon"),
+    "too little said to be taken": (_reckoned("committed", 0.01), "below-bound", "committed"),
+    "too much said to be taken": (_reckoned("committed", 2.9), "above-bound", "committed"),
+    "word of a publication": (_missed_said_to_be_met, "unsigned-publication", "publications/"),
+    "publication that no ledger holds": (_of_another_package, "other-publication", "publications/"),
     "entry of a ledger": (_entry(3, people=999), "edited-ledger", "entries.jsonl"),
     "order of entries": (_entry(2, index=7), "moved-entry", "entry 2"),
     "entry left out": (lambda h: h.line(h.ledger / "entries.jsonl", 2, lambda _: None), "hidden-round", "round 2"),
@@ -107,7 +137,7 @@ CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
 
 
 def test_there_are_as_many_as_promised() -> None:
-    assert len(CLASSES) == 24
+    assert len(CLASSES) == 30
 
 
 @pytest.mark.parametrize("what", CLASSES)
@@ -118,7 +148,17 @@ def test_each_is_named(what: str, hands: Hands) -> None:
     assert any(one.code == code and where in one.where for one in found), found
 
 
-@pytest.mark.parametrize("what", ["value of a statement", "too little said to be spent", "entry of a ledger"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "value of a statement",
+        "too little said to be spent",
+        "too little said of updates that are read",
+        "too much said to be taken",
+        "entry of a ledger",
+        "word of a publication",
+    ],
+)
 def test_who_seals_it_anew_with_an_institutions_key_is_found_too(what: str, hands: Hands) -> None:
     plant, code, _ = CLASSES[what]
     plant(hands)

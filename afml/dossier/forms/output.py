@@ -9,12 +9,14 @@ from importlib.resources import files
 from jinja2 import Environment
 from markupsafe import Markup
 
+from afml.dossier.design import marked
 from afml.dossier.forms.fill import Filled
 from afml.dossier.forms.registry import entry
 
 NOTE = (
-    '"By design" says how the code is written to work whose digest the dossier holds, by the word of its makers: '
-    "nothing in the dossier shows it. The statements beside it say only how this run was set. Figures of attacks and "
+    '"By design" says how the code is written to work, by the word of its makers: nothing in the dossier shows it. '
+    "Statements whose id begins with design name the file that is meant, a test of it and where it is argued, with "
+    "digests as far as these were at hand; others beside it say only how this run was set. Figures of attacks and "
     "of usefulness are the word of who signed the dossier. What is not recorded the system could have answered, and "
     "this dossier's evidence does not."
 )
@@ -47,6 +49,7 @@ def section(filled: Sequence[Filled], numbers: Mapping[str, int]) -> Markup:
     """
     template = files("afml.dossier.forms").joinpath("templates/forms.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["marked"] = marked
     return Markup(environment.from_string(template).render(filled=filled, numbers=numbers))
 
 

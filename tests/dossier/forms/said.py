@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from afml.dossier.design import DESIGN
 from afml.dossier.statements import InFile, Statement, Statements, Value
 
 LEDGER = "1a9ca01d4fe0f948bea0e788e5f064e9"
 BUDGET = "budget.7c560c5ff670"
+PUBLICATION = f"ledger.{LEDGER}.publication.30"
 
 #: Units by the values that have them; an id stands once.
 SAID: Mapping[str, Mapping[str, Value]] = {
     "": {
+        **{f"design.{name}": "d5" * 32 for name in DESIGN if name != "accountant"},  # the page alone speaks of that
+        f"{PUBLICATION}.met": "group size", f"{PUBLICATION}.missed": "re-identification rate",
         "consortium.name": "walk", "consortium.roster_digest": "d3" * 32, "institution.1.name": "Institute <A> & Co",
         "institution.2.name": "Institute B", "institution.3.name": "Institute C", "run.name": "first",
         "run.data_kind": "genotypes", "run.data_fingerprint": "6b" * 32, "run.noise": "distributed",
@@ -20,7 +24,8 @@ SAID: Mapping[str, Mapping[str, Value]] = {
         "run.verified_sums": True, "run.budget.delta": 1e-05, "privacy.delta": 1e-05, f"{BUDGET}.delta": 1e-05,
          "release.fill": "missing",
         "release.method": "codebook", "release.dp": False, "utility.released": 0.8086, "utility.raw": 0.8482,
-        "utility.ratio": 0.9533, "phenotype.simulated": True, "membership.auc": 0.5376, "groups.inferred": True,
+        "utility.ratio": 0.9533, "phenotype.simulated": True, "membership.auc": 0.5376, "membership.auc_low": 0.51,
+        "membership.auc_high": 0.56, "again.name": "greedy codebook", "groups.inferred": True,
         "groups.worst_ratio": 1.48, "data.kind": "simulated", "code.afml": "0.1.0", "code.afml_digest": "0e" * 32,
         "code.task_digest": "53" * 32, "model.digest": "46" * 32, "software.opacus": "1.6.0",
         "software.tenseal": "0.3.18", "software.dp-accounting": "0.6.0",
@@ -34,7 +39,7 @@ SAID: Mapping[str, Mapping[str, Value]] = {
         "attack.candidates": 1200, "release.k": 20, "release.k_planned": 20, "group.cluster-1.people": 655,
         f"ledger.{LEDGER}.release.28.people": 400, f"ledger.{LEDGER}.release.28.smallest_joint_group": 20,
         f"ledger.{LEDGER}.withdrawn": 1, "membership.members": 1200, "membership.non_members": 500,
-        "recovery.people": 400,
+        "recovery.people": 400, "again.smallest_group": 2,
     },
     "institutions": {"run.k": 3, "run.max_colluding": 1, "run.enrolments_per_person": 1, "run.institutions": 3},
     "features": {"run.sites": 1024},
@@ -56,6 +61,10 @@ SAID: Mapping[str, Mapping[str, Value]] = {
         "attack.chance": 0.0008, "release.retained": 0.0007, "membership.tpr": 0.0265, "membership.fpr": 0.01,
         "recovery.accuracy": 0.585, "recovery.panel_accuracy": 0.583, "group.cluster-1.rr": 0.007,
         "group.cluster-1.rr_high": 0.017, f"ledger.{LEDGER}.reassessment.29.rr": 0.006,
+        f"{PUBLICATION}.asked.re-identification-rate": 0.01, "relatives.1.rr": 0.002, "relatives.1.rr_high": 0.004,
+        "population.10.rr": 0.0004, "population.10.rr_high": 0.002, "again.rr": 0.03, "again.rr_low": 0.02,
+        "again.rr_high": 0.04, "again.matched": 0.02, "again.matched_by_chance": 0.0025,
+        "group.cluster-1.rr_known": 0.03, "group.cluster-1.rr_known_high": 0.05,
     },
     "L2": {"mechanism.risk.clip_norm": 1.0, "mechanism.game.clip_norm": 1.0},
     "clip norms": {"mechanism.risk.noise_multiplier": 5.2228, "mechanism.game.noise_multiplier": 1.4302},
