@@ -55,7 +55,7 @@ DESIGN: dict[str, Design] = {
         "tests/statistical/test_noise.py::test_rounding_to_the_grid_is_unbiased", "docs/design/bits.md",
     ),
     "encryption": Design(
-        "updates are encrypted before they leave; as far as that holds, key and traffic open a sum and no single update",
+        "updates are encrypted before they leave; as far as that holds, key and traffic open a sum and no update",
         "crypto/ckks/codec.py",
         "tests/crypto/test_collusion.py::test_with_pads_key_and_traffic_reveal_nothing", "docs/design/blind-sums.md",
     ),
