@@ -71,7 +71,8 @@ def test_the_page_says_what_a_release_discloses_and_is_not_good_for(report: Repo
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", (tmp_path / "r.html").read_text()))
     for phrase in (
         "AUC 0.519", "+2.0 points", "at the worst of 2 sites", "6.0 %", "20 000", "use the panel instead",
-        "4 of the raw hits found again, 3 hits", "2 sites show nobody", "quantitative 1",
+        "4 of the raw hits found again, 3 hits", "2 sites show nobody", "quantitative 1", "95 %: 0.500 to 0.540",
+        "3.0 % 1.8 % to 4.5 %", "– not asked",
     ):  # fmt: skip
         assert phrase in text, phrase
     assert "None" not in text
