@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import click
 
@@ -18,11 +18,13 @@ from afml.study.attributes import table as attributes_table
 from afml.study.design import FederatedRuns
 from afml.study.reproduction import begun, check_quick, quick_data, real_design, write_results
 from afml.study.runner import Places, make_runs
+from afml.study.small import Cell
 from afml.study.small_grid import SmallPlaces, grid, make_small, write_small
 from afml.study.summary import bars
 from afml.study.tables import verdict
 
 _PATH = click.Path(path_type=Path)
+Grid = Literal["full", "extended", "quick", "attacks", "attributes", "small", "small-full"]
 
 
 @click.command()
@@ -30,7 +32,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--grid",
     "which",
-    type=click.Choice(["full", "extended", "quick", "attacks", "attributes", "small"]),
+    type=click.Choice(get_args(Grid)),
     default="full",
     show_default=True,
 )
@@ -45,8 +47,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--limit", default=None, type=int, help="Make at most this many runs (of small: cells) now.")
 @click.option("--report-only", is_flag=True, help="Write tables and figures of the runs that are there.")
 def reproduce(
-    data: Path | None, which: Literal["full", "extended", "quick", "attacks", "attributes", "small"], out: Path,
-    cache: Path, workers: int,
+    data: Path | None, which: Grid, out: Path, cache: Path, workers: int,
     federated: FederatedRuns, seeds: str | None, limit: int | None, report_only: bool,
 ) -> None:  # fmt: skip
     """Run the grid, two runs at a time; what is in OUT/runs already is not made again."""
@@ -61,8 +62,9 @@ def reproduce(
     if which == "attributes":
         _attributes(places, out)
         return
-    if which == "small":
-        _small(SmallPlaces(data, cache), out, workers, 0 if report_only else limit)
+    if which in ("small", "small-full"):
+        cells = grid(data is not None, full=which == "small-full")
+        _small(cells, SmallPlaces(data, cache), out, workers, 0 if report_only else limit)
         return
     chosen = tuple(int(seed) for seed in seeds.split(",")) if seeds else None
     design = real_design(places, click.echo)
@@ -104,8 +106,7 @@ def _attributes(places: Places, out: Path) -> None:
     click.echo(attributes_table(found))
 
 
-def _small(places: SmallPlaces, out: Path, workers: int, limit: int | None) -> None:
-    cells = grid(places.source is not None)
+def _small(cells: Sequence[Cell], places: SmallPlaces, out: Path, workers: int, limit: int | None) -> None:
     for _ in make_small(cells[:limit], places, workers=workers, say=click.echo):
         write_small(out, cells, places)
     found = write_small(out, cells, places)

@@ -6,6 +6,8 @@ the empty pattern's too, follows its members. `afml.release.codebook` is what be
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,7 +54,7 @@ def learn_greedy(
         min_share: Smallest share of the public people that a pattern must attract.
 
     Returns:
-        A deterministic codebook.
+        A deterministic codebook, which remembers its `steps`.
     """
     called = np.maximum((dosage >= 0).sum(axis=0), 1)
     frequency = np.maximum(dosage, 0).sum(axis=0) / called
@@ -65,49 +67,78 @@ def learn_greedy(
     has = contains(dosage, pool)
     chosen: list[int] = []
     centroids = points.mean(axis=0, keepdims=True)
+    steps = [centroids]
+    candidates = _candidates(points, has, min_share * len(points)) if patterns > 1 else []
     for _ in range(patterns - 1):
-        best = _best_candidate(points, has, chosen, centroids, min_share)
+        free = [one for one in candidates if one.number not in chosen]
+        _, now = Choices(points, open_patterns(has[:, chosen]), centroids).nearest()
+        best = _best_candidate(free, now, min_share * len(points))
         if best is None:
             break
         candidate, centroid = best
         chosen.append(candidate)
         centroids = np.concatenate([centroids, centroid[None]])
         centroids = lloyd(points, has[:, chosen], centroids, steps=LLOYD_STEPS, empty_moves=True)
+        steps.append(centroids)
     selected: tuple[Pattern, ...] = ((), *(pool[index] for index in chosen))
-    return Codebook(dosage.shape[1], selected, centroids)
+    return Codebook(dosage.shape[1], selected, centroids, steps=tuple(steps))
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A pattern that may be chosen.
+
+    Attributes:
+        number: In the pool.
+        carriers: People who contain it.
+        points: Their scores, [carriers, scores].
+        starts: Centroids to begin with: of the carriers of the lower and of the upper half.
+    """
+
+    number: int
+    carriers: NDArray[np.int64]
+    points: NDArray[np.float64]
+    starts: tuple[NDArray[np.float64], ...]
+
+
+def _candidates(points: NDArray[np.float64], has: NDArray[np.bool_], least: float) -> list[_Candidate]:
+    """The patterns of the pool that enough people carry: none of this changes with what is chosen."""
+    found = []
+    for number, carried in enumerate(has.T):
+        carriers = np.flatnonzero(carried)
+        if len(carriers) < max(least, 1):
+            continue
+        own = points[carriers]
+        along = (own - own.mean(axis=0)).sum(axis=1)
+        halves = [side * along >= np.quantile(side * along, 0.5) for side in (-1.0, 1.0)]
+        found.append(_Candidate(number, carriers, own, tuple(points[carriers[half]].mean(axis=0) for half in halves)))
+    return found
 
 
 def _best_candidate(
-    points: NDArray[np.float64],
-    has: NDArray[np.bool_],
-    chosen: list[int],
-    centroids: NDArray[np.float64],
-    min_share: float,
+    candidates: list[_Candidate], now: NDArray[np.float64], least: float
 ) -> tuple[int, NDArray[np.float64]] | None:
-    """The candidate that lowers the error most, and its centroid."""
-    _, now = Choices(points, open_patterns(has[:, chosen]), centroids).nearest()
+    """The candidate that lowers the error most, and its centroid.
+
+    Args:
+        candidates: Those that are not chosen yet.
+        now: Squared distances, [people].
+        least: People whom a pattern must attract.
+    """
     best: tuple[float, int, NDArray[np.float64]] | None = None
-    for candidate in range(has.shape[1]):
-        if candidate in chosen or not has[:, candidate].any():
-            continue
-        carriers = np.flatnonzero(has[:, candidate])
-        # Two starts: the carriers worst served from above and from below; then two refinements of each.
-        for side in (-1.0, 1.0):
-            own = points[carriers]
-            direction = side * (own - own.mean(axis=0)).sum(axis=1)
-            members = carriers[direction >= np.quantile(direction, 0.5)]
-            centroid = points[members].mean(axis=0)
-            for _ in range(2):
-                gain = now[carriers] - ((own - centroid) ** 2).sum(axis=1)
-                moved = gain > 0
+    for one in candidates:
+        before = now[one.carriers]
+        for centroid in one.starts:
+            for _ in range(2):  # refinements
+                moved = before > ((one.points - centroid) ** 2).sum(axis=1)
                 if not moved.any():
                     break
-                centroid = own[moved].mean(axis=0)
-            gain = np.maximum(now[carriers] - ((own - centroid) ** 2).sum(axis=1), 0.0)
-            if np.count_nonzero(gain) < min_share * len(points) or not gain.any():
+                centroid = one.points[moved].mean(axis=0)
+            gain = np.maximum(before - ((one.points - centroid) ** 2).sum(axis=1), 0.0)
+            if np.count_nonzero(gain) < least or not gain.any():
                 continue
             if best is None or gain.sum() > best[0]:
-                best = (float(gain.sum()), candidate, centroid)
+                best = (float(gain.sum()), one.number, centroid)
     return None if best is None else (best[1], best[2])
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from afml.release.choices import Choices
 
 #: Records that are compared with the patterns at a time; no power of two, at which caches turn tables round slowly.
 _PEOPLE_AT_ONCE = 2000
+_FEW = 8  # sites for each that is looked at
 
 Pattern = tuple[tuple[int, int], ...]
 """Shown genotypes as (site, dosage), ascending by site; empty: nothing is shown. 0 goes with fill "missing" alone."""
@@ -34,12 +35,21 @@ class Codebook:
         patterns: J patterns; pattern 0 is the empty one.
         centroids: Risk scores the patterns stand for, [J, scores].
         scale: What distances are measured in, score by score, [scores]; by default all scores are as long as they are.
+        steps: Of one that was learned pattern by pattern, the centroids it had with 1, 2, ..., J patterns; else empty.
     """
 
     sites: int
     patterns: tuple[Pattern, ...]
     centroids: NDArray[np.float64]
     scale: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
+    steps: tuple[NDArray[np.float64], ...] = ()
+
+    def first(self, patterns: int) -> Codebook | None:
+        """What it was with so many patterns, at least 1; itself, if it has no more. None where nobody knows."""
+        steps = self.steps[:patterns]
+        if not steps:
+            return None
+        return replace(self, patterns=self.patterns[: len(steps)], centroids=steps[-1], steps=steps)
 
     def available(self, dosage: NDArray[np.int8]) -> NDArray[np.bool_]:
         """Which patterns each record contains, [people, J]; a missing call is never contained."""
@@ -91,9 +101,12 @@ def contains(dosage: NDArray[np.int8], patterns: tuple[Pattern, ...] | list[Patt
     """Which patterns each record contains, [people, patterns]."""
     out = np.empty((len(dosage), len(patterns)), dtype=bool)
     sites = sorted({site for pattern in patterns for site, _ in pattern})
-    row, columns = {site: at for at, site in enumerate(sites)}, np.array(sites, np.int64)
+    row = {site: at for at, site in enumerate(sites)}
+    columns, few = np.array(sites, np.int64), _FEW * len(sites) < dosage.shape[1]
     for part in _parts_of(len(dosage)):
-        calls = np.ascontiguousarray(dosage[part][:, columns].T)  # site by site: people lie side by side
+        # Site by site: people lie side by side. All records are turned round at once, but not for a few sites.
+        turned = dosage[part][:, columns].T if few else np.take(dosage[part].T, columns, axis=0)
+        calls = np.ascontiguousarray(turned)
         held = np.ones((len(patterns), calls.shape[1]), dtype=bool)
         for whose, pattern in zip(held, patterns, strict=True):
             for site, value in pattern:

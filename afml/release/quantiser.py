@@ -22,6 +22,8 @@ LLOYD_STEPS = 6
 _LEVELS, _LEVELS_MANY = 24, 64
 _CLUSTER_STEPS = 10
 _CANDIDATES_AT_ONCE = 256
+#: Digits of a saving, a share of the variance, that a choice is made by; savings that are closer may be alike in them.
+_DIGITS, _ALIKE = 9, 1e-8
 
 
 def learn(
@@ -44,33 +46,65 @@ def learn(
         min_share: Candidates that would attract less of the public people are passed over.
 
     Returns:
-        A deterministic codebook of at most J patterns.
+        A deterministic codebook of at most J patterns. It remembers its `steps`: with fewer patterns asked for, each of
+        these would have been the last.
     """
     points = np.asarray(score, dtype=np.float64).reshape(len(dosage), -1)  # [people, scores]
     has = contains(dosage, pool)  # [people, candidates]
+    enough = np.flatnonzero(has.sum(axis=0) / np.float64(len(points)) >= min_share)  # others never attract so many
+    has, pool = has[:, enough], [pool[index] for index in enough]
     carried = np.ascontiguousarray(has.T)  # [candidates, people]
     levels = _levels(points)
     to_levels = squared_distance(points, levels)  # [people, levels]
     sites = [{site for site, _ in pattern} for pattern in pool]
     free: NDArray[np.bool_] = np.asarray(has.any(axis=0))
     chosen: list[int] = []
-    centroids = points.mean(axis=0, keepdims=True)
+    centroids, unit = points.mean(axis=0, keepdims=True), max(float(points.var()), 1e-300)
+    steps = [centroids]
     while len(chosen) < patterns - 1 and free.any():
         _, now = Choices(points, open_patterns(has[:, chosen]), centroids).nearest()
-        saved = np.maximum(now[:, None] - to_levels, 0.0)
-        gain = _sums(carried, saved) / len(points)  # [candidates, levels]
-        attracted = _sums(carried, (saved > 0).astype(np.float32)) / np.float64(len(points))  # counts: exact
-        gain[(attracted < min_share) | ~free[:, None]] = 0.0
-        # Rounded, so that machines whose sums differ in the last bits choose alike.
-        gain = np.round(gain / max(float(points.var()), 1e-300), 9)
-        candidate, level = divmod(int(gain.argmax()), gain.shape[1])
-        if gain[candidate, level] <= 0.0:
+        best = best_candidate(carried, np.maximum(now[:, None] - to_levels, 0.0) / unit, free, min_share)
+        if best is None:
             break
+        candidate, level = best
         chosen.append(candidate)
         started = np.concatenate([centroids, levels[level][None]])
         centroids = lloyd(points, has[:, chosen], started, steps=LLOYD_STEPS, empty_moves=False)
+        steps.append(centroids)
         free &= np.array([not (own & sites[candidate]) for own in sites])
-    return Codebook(dosage.shape[1], ((), *(pool[index] for index in chosen)), centroids)
+    shown: tuple[Pattern, ...] = ((), *(pool[index] for index in chosen))
+    return Codebook(dosage.shape[1], shown, centroids, steps=tuple(steps))
+
+
+def best_candidate(
+    carried: NDArray[np.bool_], saved: NDArray[np.float64], free: NDArray[np.bool_], min_share: float
+) -> tuple[int, int] | None:
+    """Candidate and level whose carriers save most on average; None where nothing is saved.
+
+    Sums in short numbers tell which candidates come into question; exact ones, which it is.
+
+    Args:
+        carried: [candidates, people].
+        saved: What people save at each level, in units of the variance, at least 0, [people, levels].
+        free: Candidates that may be chosen, [candidates].
+        min_share: Smallest share of the people who must save anything.
+    """
+    people, levels = saved.shape
+    sums = _sums(carried, np.concatenate([saved, saved > 0], axis=1).astype(np.float32))
+    rough, attracted = sums[:, :levels], sums[:, levels:]  # counts are exact
+    asked = (attracted / np.float64(people) >= min_share) & free[:, None]
+    rough = np.where(asked, rough / np.float32(people), 0.0)
+    # A sum of so many numbers of one sign is off by this part of itself at most, whatever the order (Higham 2002, 4.2).
+    off = 2 * (people + 2) * float(np.finfo(np.float32).eps)
+    if not rough.any():
+        return None
+    near = np.flatnonzero((rough >= rough.max() * (1 - off) - _ALIKE).any(axis=1))
+    # Rounded, so that machines whose sums differ in the last bits choose alike.
+    gain = np.round(np.where(asked[near], _sums(carried[near], saved) / people, 0.0), _DIGITS)
+    if gain.max() <= 0.0:
+        return None
+    first, level = divmod(int(gain.argmax()), levels)
+    return int(near[first]), level
 
 
 def _sums(carried: NDArray[np.bool_], values: NDArray[Any]) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from afml.release.expected import Expectation, expectation
 from afml.release.grouping import assign_groups
 from afml.release.method import ReleaseMethod
 from afml.release.model import ScoredModel
+from afml.release.patterns import Codebook
 from afml.release.public import learning_people, with_mosaics
 
 #: Held-out panel people and mosaics of them that few patterns are judged on, and mosaics for each of many patterns.
@@ -83,6 +84,11 @@ class Ground:
         return {}
 
     @cached_property
+    def _books(self) -> dict[tuple[str, int], tuple[int, Codebook]]:
+        """(method, number of mosaics) -> (patterns asked for, what was learned)."""
+        return {}
+
+    @cached_property
     def _contained(self) -> dict[tuple[str, str], NDArray[np.int8]]:
         """(method, which people) -> what their patterns may be taken from, as far as it was needed yet."""
         return {}
@@ -92,6 +98,21 @@ class Ground:
         if (method.name, whom) not in self._contained:
             self._contained[method.name, whom] = method.contained(self.model, people)
         return self._contained[method.name, whom]
+
+    def _learned_by(self, method: ReleaseMethod, patterns: int, share: float) -> Codebook:
+        """`method.learn`, or what an earlier book of more patterns was when it had so many."""
+        mosaics = method.mosaics(patterns)
+        asked, book = self._books.get((method.name, mosaics), (0, None))
+        earlier = book.first(patterns) if book is not None and patterns <= asked else None
+        if earlier is not None:
+            return earlier
+        if mosaics not in self._learned:
+            self._learned[mosaics] = learning_people(self.model, self.panel[::2], mosaics, near=method.many)
+        people = self._learned[mosaics]
+        contained = self._contained_in(method, f"learned with {mosaics}", people)
+        learned = method.learn(self.model, people, contained, patterns, share)
+        self._books[method.name, mosaics] = patterns, learned
+        return learned
 
     @cached_property
     def _judged(self) -> NDArray[np.int8]:
@@ -103,12 +124,8 @@ class Ground:
 
     def hold(self, method: ReleaseMethod, patterns: int) -> Trial:
         """Try a method with so many patterns, in groups of the same share of the people as in the file to come."""
-        share, mosaics = self.settings.min_group_size / self.file_people, method.mosaics(patterns)
-        if mosaics not in self._learned:
-            self._learned[mosaics] = learning_people(self.model, self.panel[::2], mosaics, near=method.many)
-        people = self._learned[mosaics]
-        contained = self._contained_in(method, f"learned with {mosaics}", people)
-        codebook = method.learn(self.model, people, contained, patterns, share)
+        share = self.settings.min_group_size / self.file_people
+        codebook = self._learned_by(method, patterns, share)
         judged, whom = self._judged, "judged"
         if method.many:  # a group of thousands of patterns needs more people than a panel has
             judged = with_mosaics(self.model, self.panel[1::2], _JUDGED_MANY * patterns, "trial", near=True)

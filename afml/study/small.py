@@ -1,15 +1,17 @@
 """Small consortia, one run at a time: the release that `auto` chooses beside others that the same DP model allows.
 
-A *cell* is a number of people, of causal sites, and a PLE. Rivals are the same few sites of everybody (`static`,
-without groups), the greedy codebook, and the score in bins, each at several levels. People of the same population who
-are at no institution are released by the same plan and judged beside the held-out people, so that few people do not
-make a figure noisy.
+A *cell* is a number of people, of causal sites, and a PLE. Who is in the consortium, the trait and what raw genotypes
+tell of it are the same for every PLE: they are drawn once for the cells that differ in nothing else. Rivals are the
+same few sites of everybody (`static`, without groups), the greedy codebook, and the score in bins, at several levels.
+People of the same population who are at no institution are released by the same plan and judged beside the held-out
+people, so that few people do not make a figure noisy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -99,23 +101,26 @@ class SmallRun:
 
 
 @dataclass(frozen=True, eq=False)
-class _People:
-    """Who is in the consortium, and who is judged beside.
+class Consortium:
+    """Who is in it, and who is judged beside: the same for cells that differ in their PLE alone.
 
     Attributes:
+        seed: Of all that is drawn.
         own: The consortium's files.
         others: Files of the same size of people who are at no institution.
         enrolled: Of every own file.
         case: The trait of everybody, own people first, [people].
     """
 
+    seed: int
     own: tuple[NDArray[np.int8], ...]
     others: tuple[NDArray[np.int8], ...]
     enrolled: tuple[NDArray[np.bool_], ...]
     case: NDArray[np.int8]
 
-    @property
+    @cached_property
     def dosage(self) -> NDArray[np.int8]:
+        """Of everybody, [people, sites]."""
         return np.concatenate([*self.own, *self.others])
 
     @property
@@ -123,50 +128,25 @@ class _People:
         """People of the consortium."""
         return sum(map(len, self.own))
 
-    @property
+    @cached_property
     def outcome(self) -> Outcome:
+        """The trait, and who trains."""
         return Outcome(self.case, np.concatenate([*self.enrolled, np.zeros(len(self.case) - self.count, np.bool_)]))
 
+    @cached_property
+    def raw(self) -> float:
+        """AUC of raw genotypes."""
+        return raw_auc(self.dosage, self.outcome)
 
-def small_run(cell: Cell, seed: int, data: StudyData, phases: tuple[Phase, ...]) -> SmallRun:
-    """One run of a cell.
+
+def draw(cell: Cell, seed: int, population: NDArray[np.int8]) -> Consortium:
+    """The consortium of a cell and a seed.
 
     Args:
-        cell: Which.
-        seed: Of the trait, the noise, and who of `data.files` is in the consortium.
-        data: A panel and a population.
-        phases: The product's plan; its risk rounds are made, the rest of the budget is left unspent.
+        cell: Which; its PLE has no part in it.
+        seed: Of the trait, and who is in the consortium.
+        population: People, [people, sites].
     """
-    people = _draw(cell, seed, np.concatenate(data.files))
-    settings = RunSettings(
-        data=DataSettings(kind="simulated", sites=len(data.panel), people=cell.people),
-        causal=cell.causal, phenotype_seed=seed, heritability=cell.heritability, ple=cell.ple,
-        phases=tuple(phase for phase in phases if phase.name == RISK), game=GameSettings(steps=0), variant="small",
-    )  # fmt: skip
-    drawn = replace(data, files=people.own, enrolled=people.enrolled)
-    config = settings.run_config(drawn)
-    case = people.case[: people.count]
-    model = train_masking(config, data.panel, data.panel_dosage, enrolled_of(drawn, (case,)))
-    model = replace(model, game=np.zeros(0))  # nobody has played one: there is no network codebook to compare
-    raw = raw_auc(people.dosage, people.outcome)
-    smallest = min(config.enrolled.values())
-
-    def released(plan: ReleasePlan) -> Reached:
-        files = [apply_plan(plan, file).dosage for file in (*people.own, *people.others)]
-        return _reached(np.concatenate(files), people, raw)
-
-    plan = plan_release(model, data.panel_dosage, settings.release, people_per_file=smallest)
-    reached = {PRODUCT: released(plan), NOTHING: Reached(0.5 / raw, 1 / people.count)}
-    public, share = learning_people(model, data.panel_dosage), settings.release.min_group_size / smallest
-    for count in GREEDY:
-        greedy = METHODS.get("greedy").learn(model, public, public, count, share)
-        reached[f"greedy {count}"] = released(replace(plan, method="greedy", codebook=greedy))
-    reached |= dict(_static(people, model, raw)) | dict(_binned(people, model, data.panel_dosage, raw))
-    patterns, expected = len(plan.codebook.patterns), max(plan.expected, default=0.0)
-    return SmallRun(seed, reached, plan.method, patterns, expected, bool(plan.at_chance))
-
-
-def _draw(cell: Cell, seed: int, population: NDArray[np.int8]) -> _People:
     order = np.random.default_rng([seed, 0x5A]).permutation(len(population))
     own = tuple(np.array_split(population[order[: cell.people]], NODES))
     size = min(map(len, own))
@@ -177,25 +157,64 @@ def _draw(cell: Cell, seed: int, population: NDArray[np.int8]) -> _People:
     )
     everybody = np.concatenate([*own, *others])
     case, _ = simulate_phenotype(everybody, causal=cell.causal, heritability=cell.heritability, seed=seed)
-    return _People(own, others, enrolled, case)
+    return Consortium(seed, own, others, enrolled, case)
 
 
-def _reached(released: NDArray[np.int8], people: _People, raw: float) -> Reached:
+def small_run(cell: Cell, people: Consortium, data: StudyData, phases: tuple[Phase, ...]) -> SmallRun:
+    """One run of a cell.
+
+    Args:
+        cell: Which.
+        people: Drawn for it, or for one that has another PLE.
+        data: A panel and a population.
+        phases: The product's plan; its risk rounds are made, the rest of the budget is left unspent.
+    """
+    settings = RunSettings(
+        data=DataSettings(kind="simulated", sites=len(data.panel), people=cell.people),
+        causal=cell.causal, phenotype_seed=people.seed, heritability=cell.heritability, ple=cell.ple,
+        phases=tuple(phase for phase in phases if phase.name == RISK), game=GameSettings(steps=0), variant="small",
+    )  # fmt: skip
+    drawn = replace(data, files=people.own, enrolled=people.enrolled)
+    config = settings.run_config(drawn)
+    case = people.case[: people.count]
+    model = train_masking(config, data.panel, data.panel_dosage, enrolled_of(drawn, (case,)))
+    model = replace(model, game=np.zeros(0))  # nobody has played one: there is no network codebook to compare
+    smallest = min(config.enrolled.values())
+
+    def released(plan: ReleasePlan) -> Reached:
+        files = [apply_plan(plan, file).dosage for file in (*people.own, *people.others)]
+        return _reached(np.concatenate(files), people)
+
+    plan = plan_release(model, data.panel_dosage, settings.release, people_per_file=smallest)
+    reached = {PRODUCT: released(plan), NOTHING: Reached(0.5 / people.raw, 1 / people.count)}
+    public, share = learning_people(model, data.panel_dosage), settings.release.min_group_size / smallest
+    greedy = METHODS.get("greedy").learn(model, public, public, max(GREEDY), share)
+    for count in GREEDY:
+        fewer = greedy.first(count)
+        assert fewer is not None  # it is learned pattern by pattern
+        reached[f"greedy {count}"] = released(replace(plan, method="greedy", codebook=fewer))
+    reached |= dict(_static(people, model)) | dict(_binned(people, model, data.panel_dosage))
+    patterns, expected = len(plan.codebook.patterns), max(plan.expected, default=0.0)
+    return SmallRun(people.seed, reached, plan.method, patterns, expected, bool(plan.at_chance))
+
+
+def _reached(released: NDArray[np.int8], people: Consortium) -> Reached:
     varying = (released != released[:1]).any(axis=0)
     auc = released_auc(released[:, varying], people.outcome) if varying.any() else 0.5
     patterns = len(np.unique(released[: people.count][:, varying], axis=0)) if varying.any() else 1
-    return Reached(auc / raw, patterns / people.count)
+    return Reached(auc / people.raw, patterns / people.count)
 
 
-def _static(people: _People, model: TrainedModel, raw: float) -> Iterator[tuple[str, Reached]]:
+def _static(people: Consortium, model: TrainedModel) -> Iterator[tuple[str, Reached]]:
     order = strongest_sites(model.weights)
     for count in STATIC:
-        yield f"static {count}", _reached(static_mask(order[:count], 0)(people.dosage), people, raw)
+        yield f"static {count}", _reached(static_mask(order[:count], 0)(people.dosage), people)
 
 
-def _binned(people: _People, model: TrainedModel, panel: NDArray[np.int8], raw: float) -> Iterator[tuple[str, Reached]]:
+def _binned(people: Consortium, model: TrainedModel, panel: NDArray[np.int8]) -> Iterator[tuple[str, Reached]]:
     score, public = model.risk_score(people.dosage), model.risk_score(panel)
     for bins in BINNED:
         shown = np.searchsorted(np.unique(np.quantile(public, np.arange(1, bins) / bins)), score)
         used = len(np.unique(shown[: people.count]))
-        yield f"binned {bins}", Reached(score_auc(shown.astype(np.float64), people.outcome) / raw, used / people.count)
+        auc = score_auc(shown.astype(np.float64), people.outcome)
+        yield f"binned {bins}", Reached(auc / people.raw, used / people.count)

@@ -7,10 +7,10 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy import stats
@@ -24,13 +24,19 @@ from afml.study.design import GAME_ROUNDS, GAME_SHARE
 from afml.study.reproduction import phases
 from afml.study.runner import one_thread_each
 from afml.study.single import code_digest
-from afml.study.small import NOTHING, PRODUCT, Cell, Reached, SmallRun, small_run
+from afml.study.small import NOTHING, PRODUCT, Cell, Reached, SmallRun, draw, small_run
 
 SITES, POPULATION, PANEL = 1024, 4000, 500
 #: Seeds on which rivals are fixed, and those that are reported.
 TUNING, TRIAL = tuple(range(1000, 1030)), tuple(range(1, 51))
 BAR = -0.01
-_PEOPLE, _CAUSAL, _PLES = (200, 500, 1000, 2000), (5, 20, 50), (0.3, 0.5, 0.9, 1.5)
+_Axes = tuple[tuple[int, ...], tuple[int, ...], tuple[float, ...]]
+#: People, causal sites and PLEs of the cells: those of the plan, and many more.
+_PLANNED: dict[str, _Axes] = {
+    "simulated": ((200, 500, 2000), (5, 20, 50), (0.3, 0.9, 1.5)),
+    "exomes": ((500, 2000), (5, 50), (0.5, 0.9)),
+}
+_FULL: _Axes = ((200, 500, 1000, 2000), (5, 20, 50), (0.3, 0.5, 0.9, 1.5))
 
 
 @cache
@@ -39,11 +45,27 @@ def small_digest() -> str:
     return hashlib.sha256(code_digest().encode() + Path(small.__file__).read_bytes()).hexdigest()[:16]
 
 
-def grid(real: bool) -> list[Cell]:
-    """All cells, and one of each kind of genotypes whose trait is not inherited; real ones where there are any."""
-    kinds = ("simulated", "exomes") if real else ("simulated",)
-    made = [Cell(kind, n, c, ple) for kind in kinds for n in _PEOPLE for c in _CAUSAL for ple in _PLES]  # type: ignore[arg-type]
-    return made + [Cell(kind, 800, 5, 0.9, heritability=0.0) for kind in kinds]  # type: ignore[arg-type]
+def grid(real: bool, *, full: bool = False) -> list[Cell]:
+    """The cells, and one of each kind of genotypes whose trait is not inherited.
+
+    Args:
+        real: Whether there are real genotypes.
+        full: Many more cells.
+    """
+    kinds: tuple[Literal["simulated", "exomes"], ...] = ("simulated", "exomes") if real else ("simulated",)
+    made = []
+    for kind in kinds:
+        people, causal, ples = _FULL if full else _PLANNED[kind]
+        made += [Cell(kind, n, c, ple) for n in people for c in causal for ple in ples]
+    return made + [Cell(kind, 800, 5, 0.9, heritability=0.0) for kind in kinds]
+
+
+def drawn_alike(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
+    """The cells, those together that differ in their PLE alone: people, trait and raw genotypes are the same."""
+    found: dict[Cell, list[Cell]] = {}
+    for cell in cells:
+        found.setdefault(replace(cell, ple=0.0), []).append(cell)
+    return [tuple(group) for group in found.values()]
 
 
 @dataclass(frozen=True)
@@ -137,22 +159,27 @@ class SmallPlaces:
 def make_small(
     cells: Sequence[Cell], places: SmallPlaces, *, workers: int, say: Callable[[str], None]
 ) -> Iterator[Cell]:
-    """Make the runs of some cells, one cell after the other; what is there already is not made again."""
+    """Make the runs of some cells, those drawn alike together; what is there already is not made again."""
     one_thread_each()
     for kind in dict.fromkeys(cell.kind for cell in cells):
         _population(kind, places)
+    done = 0
     with ProcessPoolExecutor(workers) as pool:
-        for number, cell in enumerate(cells, start=1):
-            waiting = [seed for seed in (*TUNING, *TRIAL) if not places.run(cell, seed).exists()]
-            for future in as_completed([pool.submit(_make, cell, seed, places) for seed in waiting]):
+        for group in drawn_alike(cells):
+            waiting = [
+                (seed, tuple(cell for cell in group if not places.run(cell, seed).exists()))
+                for seed in (*TUNING, *TRIAL)
+            ]
+            for future in as_completed([pool.submit(_make, some, seed, places) for seed, some in waiting if some]):
                 future.result()
-            (found,) = verdicts([cell], places)
-            low, high = found.interval
-            say(
-                f"[{number}/{len(cells)}] {cell.name}: {found.difference:+.3f} [{low:+.3f}, {high:+.3f}] "
-                f"against {found.rival}"
-            )
-            yield cell
+            for cell, found in zip(group, verdicts(group, places), strict=True):
+                low, high = found.interval
+                done += 1
+                say(
+                    f"[{done}/{len(cells)}] {cell.name}: {found.difference:+.3f} [{low:+.3f}, {high:+.3f}] "
+                    f"against {found.rival}"
+                )
+                yield cell
 
 
 def verdicts(cells: Sequence[Cell], places: SmallPlaces) -> list[Verdict]:
@@ -211,11 +238,13 @@ def _population(kind: str, places: SmallPlaces) -> StudyData:
     return load(settings, source=places.source, cache=places.cache)
 
 
-def _make(cell: Cell, seed: int, places: SmallPlaces) -> None:
-    """In a worker: make one run and keep it."""
-    plan = phases(cell.ple, SITES, GAME_SHARE, GAME_ROUNDS, 1, GameSettings(steps=0))
-    run = small_run(cell, seed, _population(cell.kind, places), plan)
-    write_bytes(places.run(cell, seed), json.dumps(asdict(run)).encode())
+def _make(cells: tuple[Cell, ...], seed: int, places: SmallPlaces) -> None:
+    """In a worker: make one run of each of some cells that are drawn alike, and keep them."""
+    data = _population(cells[0].kind, places)
+    people = draw(cells[0], seed, np.concatenate(data.files))
+    for cell in cells:
+        plan = phases(cell.ple, SITES, GAME_SHARE, GAME_ROUNDS, 1, GameSettings(steps=0))
+        write_bytes(places.run(cell, seed), json.dumps(asdict(small_run(cell, people, data, plan))).encode())
 
 
 def _kept(cell: Cell, seed: int, places: SmallPlaces) -> SmallRun:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from afml.release.codebook import common_genotypes
-from afml.release.greedy import learn_greedy
+from afml.release.greedy import _best_candidate, _candidates, learn_greedy
 from afml.release.grouping import assign_groups
 from afml.release.lloyd import lloyd
 from afml.release.patterns import Codebook, Pattern, contains
-from afml.release.quantiser import learn
+from afml.release.quantiser import best_candidate, learn
 from tests.allocated import allocated
 from tests.masking.simulated import dosages
 
@@ -84,6 +84,88 @@ def test_the_first_pattern_is_the_best_of_a_slow_search() -> None:
             near = np.minimum((score - score.mean()) ** 2, (score - level) ** 2)
             errors[pattern, level] = np.where(has, near, (score - score.mean()) ** 2).sum()
     assert book.patterns[1] == min(errors, key=errors.__getitem__)[0]
+
+
+def test_a_codebook_remembers_what_it_was_with_fewer_patterns() -> None:
+    people = dosages(300, 40, seed=6, missing=0.0)
+    score, weights = people[:, :12] @ np.linspace(1, 0.2, 12), np.where(np.arange(40) < 12, 1.0, 0.0)
+    pool = common_genotypes(people)
+
+    def greedy(patterns: int) -> Codebook:
+        return learn_greedy(people, score, weights, patterns=patterns, min_share=0.05)
+
+    def usual(patterns: int) -> Codebook:
+        return learn(people, score, pool, patterns=patterns, min_share=0.05)
+
+    for learned in (greedy, usual):
+        book = learned(8)
+        assert len(book.patterns) == 8
+        for patterns in range(1, 9):
+            fewer = book.first(patterns)
+            assert fewer is not None
+            assert len(fewer.patterns) == patterns
+            assert fewer.digest() == learned(patterns).digest()
+        whole, again = book.first(20), fewer.first(3)
+        assert whole is not None
+        assert whole.digest() == book.digest()
+        assert again is not None
+        assert again.digest() == learned(3).digest()
+    assert Codebook(3, ((),), np.zeros((1, 1))).first(1) is None
+
+
+@pytest.mark.parametrize("least", [0.0, 0.3, 0.95])
+def test_the_best_candidate_is_the_one_of_the_exact_sums(least: float) -> None:
+    """Among many that save nearly the same, which short numbers cannot tell apart."""
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        carried = rng.random((300, 900)) < rng.random((300, 1))
+        carried[200:] = carried[7]  # alike but for a person each
+        carried[np.arange(200, 300), rng.integers(900, size=100)] ^= True
+        saved, free = np.maximum(rng.normal(size=(900, 6)), 0.0) * 1e-3, rng.random(300) < 0.8
+        gain = carried.astype(np.float64) @ saved / 900
+        gain[(carried.astype(np.float64) @ (saved > 0) / 900 < least) | ~free[:, None]] = 0.0
+        gain = np.round(gain, 9)
+        expected = divmod(int(gain.argmax()), 6) if gain.any() else None
+        assert best_candidate(carried, saved, free, least) == expected
+    assert best_candidate(carried, np.zeros((900, 6)), free, 0.0) is None
+
+
+def _slow_candidate(
+    points: np.ndarray, has: np.ndarray, now: np.ndarray, chosen: list[int], least: float
+) -> tuple[int, float] | None:
+    """The greedy choice, said plainly: every candidate that enough people gain by, from both halves of its carriers."""
+    found = []
+    for candidate in range(has.shape[1]):
+        carriers = [person for person in range(len(points)) if has[person, candidate]]
+        if candidate in chosen or not carriers:
+            continue
+        for side in (-1, 1):
+            along = [side * (points[person, 0] - points[carriers, 0].mean()) for person in carriers]
+            half = np.quantile(along, 0.5)
+            centre = points[[p for p, one in zip(carriers, along, strict=True) if one >= half], 0].mean()
+            for _ in range(2):
+                near = [person for person in carriers if (points[person, 0] - centre) ** 2 < now[person]]
+                if not near:
+                    break
+                centre = points[near, 0].mean()
+            gains = [max(now[person] - (points[person, 0] - centre) ** 2, 0.0) for person in carriers]
+            if sum(gain > 0 for gain in gains) >= least and sum(gains) > 0:
+                found.append((-sum(gains), candidate, centre))
+    return None if not found else min(found)[1:]
+
+
+@pytest.mark.parametrize("least", [0.0, 0.2, 0.9])
+def test_the_greedy_choice_is_what_slow_loops_say(least: float) -> None:
+    rng = np.random.default_rng(8)
+    points, has = rng.normal(size=(50, 1)), rng.random((50, 9)) < rng.random(9)
+    has[:, 4] = False
+    now, chosen = (points[:, 0] - 0.3) ** 2, [2, 5]
+    free = [one for one in _candidates(points, has, least * 50) if one.number not in chosen]
+    best, slow = _best_candidate(free, now, least * 50), _slow_candidate(points, has, now, chosen, least * 50)
+    assert (best is None) == (slow is None) == (least == 0.9)
+    if best is not None and slow is not None:
+        assert best[0] == slow[0]
+        assert best[1][0] == pytest.approx(slow[1])
 
 
 @pytest.mark.parametrize("empty_moves", [False, True])

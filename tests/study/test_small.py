@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from afml.evaluation.utility import Outcome, raw_auc, released_auc
-from afml.study import small_grid
+from afml.study import small, small_grid
 from afml.study.data import DataSettings, simulated
-from afml.study.small import NOTHING, PRODUCT, Cell, Reached, SmallRun, _draw, _static, small_run
-from afml.study.small_grid import SmallPlaces, grid, make_small, strongest_rival, verdict, write_small
+from afml.study.small import NOTHING, PRODUCT, Cell, Reached, SmallRun, _static, draw, small_run
+from afml.study.small_grid import SmallPlaces, drawn_alike, grid, make_small, strongest_rival, verdict, write_small
 from tests.study.conftest import SITES, phases
 
 CELL = Cell("simulated", 200, 3, 0.9)
@@ -22,7 +22,7 @@ DATA = simulated(DataSettings(kind="simulated", sites=SITES, people=420, panel_p
 
 def test_people_of_a_seed_are_in_one_place_each() -> None:
     population = np.concatenate(DATA.files)
-    drawn = _draw(CELL, 5, population)
+    drawn = draw(CELL, 5, population)
     assert [len(file) for file in drawn.own] == [40] * 5
     assert [len(file) for file in drawn.others] == [40] * 5
     assert {row.tobytes() for row in drawn.dosage} <= {row.tobytes() for row in population}
@@ -30,13 +30,14 @@ def test_people_of_a_seed_are_in_one_place_each() -> None:
     training = drawn.outcome.training
     assert not training[drawn.count :].any()
     assert 120 < training[: drawn.count].sum() < 180
-    again, other = _draw(CELL, 5, population), _draw(CELL, 6, population)
+    again, other = draw(CELL, 5, population), draw(CELL, 6, population)
     assert np.array_equal(again.dosage, drawn.dosage)
     assert not np.array_equal(other.dosage, drawn.dosage)
 
 
 def test_a_run_holds_the_product_and_every_rival() -> None:
-    run = small_run(CELL, 1001, DATA, phases(0.9, SITES, 0.1, 1))
+    people, plan = draw(CELL, 1001, np.concatenate(DATA.files)), phases(0.9, SITES, 0.1, 1)
+    run = small_run(CELL, people, DATA, plan)
     assert set(run.reached) == {
         PRODUCT, NOTHING, *(f"static {n}" for n in (1, 2, 3)), *(f"greedy {n}" for n in (3, 5, 10)),
         *(f"binned {n}" for n in (2, 3, 4, 6, 8, 10)),
@@ -44,18 +45,29 @@ def test_a_run_holds_the_product_and_every_rival() -> None:
     assert run.reached[PRODUCT].rr_bound <= run.patterns / 200
     assert run.reached["static 1"].rr_bound == 3 / 200
     assert run.reached[NOTHING].rr_bound == 1 / 200
-    assert run == small_run(CELL, 1001, DATA, phases(0.9, SITES, 0.1, 1))
+    again = draw(replace(CELL, ple=0.3), 1001, np.concatenate(DATA.files))  # a PLE has no part in who is drawn
+    assert run == small_run(CELL, again, DATA, plan)
+
+
+def test_the_greedy_rivals_are_those_that_are_learned_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = Cell("simulated", 400, 3, 1.5)  # files of 80: room for a few patterns
+    people, plan = draw(cell, 1002, np.concatenate(DATA.files)), phases(1.5, SITES, 0.1, 1)
+    run = small_run(cell, people, DATA, plan)
+    for count in (3, 5):
+        monkeypatch.setattr(small, "GREEDY", (count,))
+        assert small_run(cell, people, DATA, plan).reached[f"greedy {count}"] == run.reached[f"greedy {count}"]
 
 
 def test_a_rival_is_judged_as_the_evaluation_judges() -> None:
-    people = _draw(CELL, 7, np.concatenate(DATA.files))
+    people = draw(CELL, 7, np.concatenate(DATA.files))
     outcome = Outcome(people.case, people.outcome.training)
     raw = raw_auc(people.dosage, outcome)
+    assert people.raw == raw
 
     class Model:
         weights = np.where(np.arange(SITES) == 9, 2.0, 0.0)
 
-    name, reached = next(_static(people, Model(), raw))  # type: ignore[arg-type]
+    name, reached = next(_static(people, Model()))  # type: ignore[arg-type]
     released = np.zeros_like(people.dosage)
     released[:, 9] = people.dosage[:, 9]
     assert name == "static 1"
@@ -89,16 +101,30 @@ def test_a_verdict_is_the_interval_of_paired_differences() -> None:
 
 
 def test_the_grid_is_the_one_of_the_plan() -> None:
-    assert len(grid(real=False)) == 4 * 3 * 4 + 1
-    assert len(grid(real=True)) == 2 * len(grid(real=False))
-    assert len({cell.name for cell in grid(real=True)}) == len(grid(real=True))
+    assert len(grid(real=False)) == 3 * 3 * 3 + 1
+    assert len(grid(real=True)) == len(grid(real=False)) + 2 * 2 * 2 + 1
+    assert len(grid(real=True, full=True)) == 2 * (4 * 3 * 4 + 1)
+    names = {cell.name for cell in grid(real=True, full=True)}
+    assert len(names) == len(grid(real=True, full=True))
+    assert names > {cell.name for cell in grid(real=True)}
+
+
+def test_cells_that_differ_in_their_ple_are_made_together() -> None:
+    groups = drawn_alike(grid(real=True))
+    assert [len(group) for group in groups] == [*[3] * 9, *[2] * 4, 1, 1]
+    for group in groups:
+        assert len({(cell.kind, cell.people, cell.causal, cell.heritability) for cell in group}) == 1
 
 
 def test_runs_are_made_once_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
+    made: list[tuple[str, int]] = []
 
-    def make(cell: Cell, seed: int, places: SmallPlaces) -> None:
-        made.append(seed)
+    def make(cells: tuple[Cell, ...], seed: int, places: SmallPlaces) -> None:
+        for cell in cells:
+            keep(cell, seed, places)
+
+    def keep(cell: Cell, seed: int, places: SmallPlaces) -> None:
+        made.append((cell.name, seed))
         body = {"seed": seed, "method": "static", "patterns": 3, "expected": 0.1, "at_chance": False}
         reached = {PRODUCT: {"ratio": 1.0, "rr_bound": 0.1}, NOTHING: {"ratio": 0.9, "rr_bound": 0.1}}
         path = places.run(cell, seed)
@@ -123,15 +149,18 @@ def test_runs_are_made_once_and_written(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(small_grid, "_make", make)
     monkeypatch.setattr(small_grid, "_population", lambda *_: None)
     monkeypatch.setattr(small_grid, "ProcessPoolExecutor", Inline)
-    places, cells = SmallPlaces(None, tmp_path / "cache"), [CELL, replace(CELL, causal=5)]
+    cells = [CELL, replace(CELL, ple=0.3), replace(CELL, causal=5)]
+    places, seeds = SmallPlaces(None, tmp_path / "cache"), (*small_grid.TUNING, *small_grid.TRIAL)
     said: list[str] = []
+    assert list(make_small(cells[:1], places, workers=1, say=said.append)) == cells[:1]
+    assert sorted(made) == sorted((CELL.name, seed) for seed in seeds)
     for _ in range(2):
-        assert list(make_small(cells[:1], places, workers=1, say=said.append)) == cells[:1]
-    assert sorted(made) == sorted((*small_grid.TUNING, *small_grid.TRIAL))
+        assert list(make_small(cells[:2], places, workers=1, say=said.append)) == cells[:2]
+    assert sorted(made) == sorted((cell.name, seed) for cell in cells[:2] for seed in seeds)
     found = write_small(tmp_path / "out", cells, places)
-    assert [one.cell for one in found] == [CELL.name]
+    assert [one.cell for one in found] == [cell.name for cell in cells[:2]]
     stored = json.loads((tmp_path / "out" / "small.json").read_text())
-    assert stored["missing"] == [cells[1].name]
+    assert stored["missing"] == [cells[2].name]
     assert stored["cells"][0]["difference"] == pytest.approx(0.1)
-    assert "1 of 1 cells reach it; 1 cells" in (tmp_path / "out" / "small.md").read_text()
+    assert "2 of 2 cells reach it; 1 cells" in (tmp_path / "out" / "small.md").read_text()
     assert "+0.100 [+0.100, +0.100] against nothing" in said[0]
