@@ -11,7 +11,8 @@ canaries, or of its shape.
 What is attacked is the product's round: Poisson batch, clipping, noise, rotation, rounding and sum are those of
 `afml.training.step`. `whole` repeats also back-propagate the task's gradients, move its parameters, and go through
 pads and ciphertexts; the others take the canaries' clipped gradients as they were measured once by the same code.
-They cannot change: all are clipped, and the direction of a canary's gradient is that of its genotype.
+They cannot change: all are clipped, and the direction of a canary's gradient is that of its genotype. (In a run with a
+focus it would; all its rounds are attacked as they are while they measure every site.)
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ class DeclaredRun:
         honest = honest_of(config)
         homes = config.enrolments_per_person
         self._at = {node: (np.arange(self.canaries) - place) % len(honest) < homes for place, node in enumerate(honest)}
-        no_components = settings.risk.model_copy(update={"panel_components": 0})
+        no_components = settings.risk.model_copy(update={"panel_components": 0, "focus": 0})
         self.config = with_fewest_bits(
             with_settings(config, settings.model_copy(update={RISK: no_components})).model_copy(
                 update={

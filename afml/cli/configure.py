@@ -141,6 +141,13 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
     help="Masking: TOML or JSON that names the traits and covariates instead (docs/DATA.md).",
 )
 @click.option(
+    "--focus",
+    default=None,
+    type=click.IntRange(0),
+    help="Masking: sites of each trait that the last risk rounds measure, 64 say, those that stood out before "
+    "(docs/TRAINING.md); 0: all of them.  [default: 0, or what --risk says]",
+)
+@click.option(
     "--patterns",
     default=None,
     type=int,
@@ -157,7 +164,7 @@ def configure(
     exact_noise: bool, verified_sums: bool,
     seed: int | None, game_rounds: int | None, game_share: float | None, game_file: Path | None,
     game_steps: int | None, min_group_size: int | None, fill: str | None, phenotypes: int | None,
-    risk_file: Path | None, patterns: int | None,
+    risk_file: Path | None, focus: int | None, patterns: int | None,
 ) -> None:  # fmt: skip
     """Check the nodes' CARDS, find noise for the target PLE, write and sign the run configuration."""
     if rounds is not None and epochs is not None:
@@ -168,7 +175,7 @@ def configure(
     roster, key = load_roster(kit), load_coordinator_key(kit)
     model, task = None if start is None else ArrayModel.load(start), find(kind, where="--task")
     found = read_cards(cards, roster)
-    words = masking.Words(risk_file, game_file, game_steps, phenotypes, patterns, min_group_size, fill)
+    words = masking.Words(risk_file, game_file, game_steps, phenotypes, patterns, min_group_size, fill, focus)
     further = {name: float(n) for name, n in ((GAME_ROUNDS, game_rounds), (GAME_SHARE, game_share)) if n is not None}
     # A run under the first version does not name it: seeded runs of two consortia are then the same, as trials need.
     version = "" if roster.version == 1 else roster.digest().hex()

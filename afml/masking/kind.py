@@ -54,6 +54,8 @@ class MaskingKind:
                 f"a release at {run.data.features} sites cannot keep {risk.kept_components} components; "
                 "lower kept_components or prepare more sites"
             )
+        elif risk.focus and sum(phase.name == RISK for phase in run.phases) > 1:
+            problem = "focus counts the rounds of one risk phase, and this run has several"
         elif not risk.declared and RISK in names:
             problem = "no trait is declared, so risk rounds would spend budget and learn nothing"
         elif GAME in names and settings.game.normalisation == "batch":

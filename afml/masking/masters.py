@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.core.errors import ConfigError, IntegrityError
+from afml.masking.focus import Looks
 from afml.training.blob import dump, load
 
 #: Stored name of the risk masters; states that held them with the Newton step called them otherwise.
 _RISK = "risk_steps"
+_LOOKS = "risk_looks"
 
 
 class Masters:
@@ -23,11 +25,13 @@ class Masters:
         weights: Sparse risk weights, set by the public part.
         game: Parameters of both networks, flat, set by the public part.
         buffers: Of batch normalisation, changed by the public part alone.
+        looks: What the risk rounds have measured, where they do not measure all sites alike; else None.
     """
 
-    def __init__(self, risk: int) -> None:
-        """`risk`: length of the risk masters."""
+    def __init__(self, risk: int, focused: int = 0) -> None:
+        """`risk`: length of the risk masters; `focused`: sites, where risk rounds come to measure fewer of them."""
         self.risk = np.zeros(risk)
+        self.looks = Looks(np.zeros(focused), 0) if focused else None
         self.weights: NDArray[np.float64] | None = None
         self.game: NDArray[np.float64] | None = None
         self.buffers: NDArray[np.float64] = np.zeros(0)
@@ -59,10 +63,13 @@ class Masters:
         Raises:
             IntegrityError: Not of a run like this one.
         """
-        arrays = load(blob, "saved training state", {_RISK: len(self.risk), **public})
-        if arrays.get(_RISK, np.zeros(0)).shape != self.risk.shape:
+        own = {name: len(array) for name, array in self._arrays().items() if name in (_RISK, _LOOKS)}
+        arrays = load(blob, "saved training state", own | dict(public))
+        if any(arrays.get(name, np.zeros(0)).shape != (length,) for name, length in own.items()):
             raise IntegrityError("the saved training state belongs to another run", cure="remove it and catch up")
         self.risk = arrays[_RISK]
+        if self.looks is not None:
+            self.looks = Looks(arrays[_LOOKS][:-1], int(arrays[_LOOKS][-1]))
         self.weights, self.game = arrays.get("weights"), arrays.get("game")
         self.buffers = arrays.get("buffers", np.zeros(0))
 
@@ -75,6 +82,8 @@ class Masters:
 
     def _arrays(self) -> dict[str, NDArray[np.float64]]:
         arrays = {_RISK: self.risk}
+        if self.looks is not None:
+            arrays[_LOOKS] = np.append(self.looks.seen, self.looks.rounds)
         if self.weights is not None and self.game is not None:
             arrays |= {"weights": self.weights, "game": self.game} | present(self.buffers)
         return arrays

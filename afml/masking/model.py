@@ -31,6 +31,8 @@ class TrainedModel:
         evidence: Association of each site with each phenotype as the risk rounds measured it, in standard deviations of
             its noise, shaped as `weights`; empty, and not stored, in a run without risk rounds. `card["noise"]` has
             that standard deviation as a correlation, of each phenotype, and `card["trained_on"]` the people.
+        noise: That standard deviation of each site, shaped as `evidence`, where rounds measured some sites better than
+            others (`afml.masking.focus`); `card["noise"]` is the least of it. Else empty, and not stored.
     """
 
     mean: NDArray[np.float64]
@@ -41,6 +43,7 @@ class TrainedModel:
     card: dict[str, Any] = field(default_factory=dict)
     buffers: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     evidence: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    noise: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     @property
     def statistics(self) -> PanelStatistics:
@@ -108,7 +111,7 @@ class TrainedModel:
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         names = ["mean", "scale", "annotations", "weights", "game"]
-        names += [name for name in ("buffers", "evidence") if len(getattr(self, name))]
+        names += [name for name in ("buffers", "evidence", "noise") if len(getattr(self, name))]
         return {name: getattr(self, name) for name in names}
 
     def save(self, folder: Path) -> None:

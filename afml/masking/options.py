@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from afml.core.errors import ConfigError
+from afml.masking.chosen import parsed
 from afml.masking.settings import GAME, RISK, GameSettings, RiskSettings
 
 PATTERNS_ONE, PATTERNS_SEVERAL = 10, 24  # of a release that serves one phenotype, or several
@@ -24,6 +25,7 @@ class Words:
         patterns: Release patterns at most.
         min_group_size: People who share each pattern.
         fill: What a masked genotype shows.
+        focus: Sites of each trait that the last risk rounds measure.
     """
 
     risk: Path | None = None
@@ -33,6 +35,7 @@ class Words:
     patterns: int | None = None
     min_group_size: int | None = None
     fill: str | None = None
+    focus: int | None = None
 
     @property
     def any(self) -> bool:
@@ -53,6 +56,8 @@ def given(words: Words) -> dict[str, Any]:
     if words.game_steps is not None:
         game = game.model_copy(update={"steps": words.game_steps})
     risk = RiskSettings(phenotypes=words.phenotypes or 1) if words.risk is None else RiskSettings.load(words.risk)
+    if words.focus is not None:
+        risk = parsed({RISK: risk.model_dump() | {"focus": words.focus}}).risk
     release = {
         "min_group_size": words.min_group_size,
         "fill": words.fill,

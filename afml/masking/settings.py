@@ -38,6 +38,10 @@ class RiskSettings(Settings):
         default=0, ge=0, le=MOST_TRAITS, exclude_if=_left_out,
         description="top panel PCs that a release should keep: ancestry, public from the start",
     )  # fmt: skip
+    focus: int = Field(
+        default=0, ge=0, exclude_if=_left_out,
+        description="sites of each trait that the last risk rounds measure (afml.masking.focus); 0: all of them",
+    )  # fmt: skip
     attributes: tuple[Attribute, ...] = Field(
         default=(), exclude_if=_left_out, description="classes that a release may tell beside traits"
     )  # fmt: skip
@@ -59,6 +63,8 @@ class RiskSettings(Settings):
             raise ValueError("traits beside kept_components need names; declare them as [[traits]]")
         if self.covariates and not self.declared:
             raise ValueError("covariates stand beside traits, and this run declares none; leave them out")
+        if self.focus and not self.declared:
+            raise ValueError("focus is of risk rounds, and a run that declares no trait has none; leave it out")
         if not self.kept_components and any(one.source == "components" for one in self.attributes):
             raise ValueError("the panel's components tell an attribute of this run; say how many in kept_components")
         if self.scores > MOST_TRAITS:

@@ -95,13 +95,19 @@ def clumped(marginal: NDArray[np.float64], chrom: Sequence[str], pos: NDArray[np
 
 
 def sparse_weights(
-    marginal: NDArray[np.float64], noise: float, panel_features: NDArray[np.float32], kept: int
+    marginal: NDArray[np.float64],
+    noise: float | NDArray[np.float64],
+    panel_features: NDArray[np.float32],
+    kept: int,
 ) -> NDArray[np.float64]:
     """Joint sparse weights from noisy marginals and the panel's LD.
 
+    Where the noise differs from site to site, so does the penalty, in proportion to it: with v = u / n and n in units
+    of the least noise, `v'Av / 2 - b'v + lambda sum n|v|` is the same problem in u with A / (n n') and b / n.
+
     Args:
         marginal: Marginal weights in Newton steps, [sites].
-        noise: Standard deviation of one marginal, in the same unit (`marginal_noise`).
+        noise: Standard deviation of one marginal, in the same unit (`marginal_noise`), of all or of each, [sites].
         panel_features: Panel-projected features of the panel people, [people, sites].
         kept: Most sites that stay non-zero.
 
@@ -109,24 +115,28 @@ def sparse_weights(
         [sites], rounded to a millionth of the largest, so that machines whose linear algebra differs in the
         last bits agree.
     """
-    penalty = PENALTY_SIGMAS * noise
+    least = float(np.min(noise))
+    relative = np.broadcast_to(noise / least, marginal.shape)
+    marginal, penalty = marginal / relative, PENALTY_SIGMAS * least  # b / n
     strongest = np.sort(np.argsort(-np.abs(marginal), kind="stable")[:_SCREENED])
     speaking = np.abs(marginal[strongest]) > penalty
     if not speaking.any():  # the strongest marginals are still the best guess there is
         speaking[:] = True
     used = strongest[speaking]
+    marginal, relative = marginal[used], relative[used]
     features = panel_features[:, strongest].astype(np.float64)
     unit_variance = float(np.mean(np.square(features).sum(axis=0)))
     features = features[:, speaking]
     correlation = features.T @ features
     correlation *= (1.0 - LD_SHRINKAGE) / max(unit_variance, 1e-300)
     correlation[np.diag_indices(len(used))] += LD_SHRINKAGE
-    joint = joint_lasso(marginal[used], correlation, penalty)
+    correlation /= np.outer(relative, relative)
+    joint = joint_lasso(marginal, correlation, penalty)
     if not joint.any():
-        joint = marginal[used]
-    joint = soft_threshold(joint, kept)
+        joint = marginal
+    joint = soft_threshold(joint / relative, kept)
     unit = float(np.abs(joint).max()) * 1e-6
-    weights = np.zeros(len(marginal))
+    weights = np.zeros(panel_features.shape[1])
     weights[used] = np.round(joint / unit) * unit if unit > 0 else 0.0
     return weights
 
@@ -139,7 +149,8 @@ def marginal_noise(
     sum_std: float,
     curvature: float = 0.25,
     residual: float = 0.25,
-) -> float:
+    share: NDArray[np.float64] | float = 1.0,
+) -> NDArray[np.float64] | float:
     """Standard deviation of one accumulated marginal, in Newton steps, from public numbers alone.
 
     Args:
@@ -150,8 +161,10 @@ def marginal_noise(
         sum_std: Noise in the sum of all nodes' updates per round.
         curvature: Second derivative of a person's loss at the zero model.
         residual: Mean square of its first derivative there, clipped as gradients are.
+        share: How much the rounds have measured, of what they would of all sites alike; of all or of each, [sites].
     """
-    mechanism = (sum_std / sample_rate) ** 2 / rounds
+    mechanism = (sum_std / sample_rate) ** 2 / rounds / share
     # One residual per person; a rate below 1 adds the variance of who was drawn.
     sampling = people * variance * residual * (1.0 + (1.0 - sample_rate) / (sample_rate * rounds))
-    return float(1.0 / curvature / (variance * people) * np.sqrt(mechanism + sampling))
+    found: NDArray[np.float64] | float = 1.0 / curvature / (variance * people) * np.sqrt(mechanism + sampling)
+    return found

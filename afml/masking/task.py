@@ -24,13 +24,14 @@ from afml.masking.game import Game, Lengths, to_device
 from afml.masking.lineup import LineupShape, private_lineup
 from afml.masking.masters import Masters, present
 from afml.masking.model import TrainedModel
-from afml.masking.networks.risk import CURVATURE, RiskModel
+from afml.masking.networks.risk import RiskModel
 from afml.masking.private_game import PrivateGame
 from afml.masking.private_game import micro_batch as lineups_at_once
 from afml.masking.public import PublicSide
 from afml.masking.public_game import PublicPeople, train_on_panel
 from afml.masking.risk import Kind, micro_batch, risk_gradients, risk_inputs
 from afml.masking.settings import RISK, MaskingSettings
+from afml.masking.steps import RiskSteps
 from afml.masking.weights import component_weights, evidence, fit_weights
 from afml.training.blob import dump, load
 from afml.training.clipping import unflatten
@@ -56,7 +57,9 @@ class MaskingTask(PredictsNothing):
         self.phenotypes = settings.risk.scores
         self.covariates = len(settings.risk.covariates)
         inputs = len(public) + 1 + self.covariates
-        self._masters = Masters(len(settings.risk.declared) * inputs)
+        self._masters = Masters(len(settings.risk.declared) * inputs, len(public) if settings.risk.focus else 0)
+        rounds = sum(phase.rounds for phase in run.phases if phase.name == RISK)
+        self._steps = RiskSteps(self._masters, settings.risk, public.statistics, rounds)
         self._hooked: dict[int, RiskModel | PrivateGame] = {}  # networks at the present parameters, by phase
 
     # -- private rounds ---------------------------------------------------------------------------------
@@ -83,7 +86,7 @@ class MaskingTask(PredictsNothing):
             ConfigError: The phase plays the game and there is no public part yet.
         """
         if self._is_risk(phase):
-            return self._risk_parameters
+            return self._steps.parameters
         return self._masters.require_game()[self._lengths.private]
 
     def gradients(self, phase: int, enrolled: Enrolled, people: NDArray[np.int64], stream: RandomSource) -> list[Rows]:
@@ -112,7 +115,7 @@ class MaskingTask(PredictsNothing):
             raise IntegrityError(f"the sum has {len(total)} parameters, phase {phase} has {self.length(phase)}")
         scale = settings.learning_rate / (settings.sample_rate * people)
         if self._is_risk(phase):
-            self._masters.risk = self._masters.risk - scale * total
+            self._steps.move(scale * total)
         else:
             moved = self._masters.require_game().copy()
             moved[self._lengths.private] -= scale * total
@@ -122,12 +125,12 @@ class MaskingTask(PredictsNothing):
     def _risk_rows(self, phase: int, people: Enrolled) -> Rows:
         if phase not in self._hooked:
             model = RiskModel(len(self.public), len(self.settings.risk.declared), self.covariates)
-            unflatten(model, self._risk_parameters)
+            unflatten(model, self._steps.parameters)
             self._hooked[phase] = model.to(device())
         hooked = self._hooked[phase]
         assert isinstance(hooked, RiskModel)
         inputs = risk_inputs(self.public.statistics, people).to(device())
-        return Rows([risk_gradients(hooked, inputs, people.phenotype, self._kinds)])
+        return Rows([self._steps.measured(risk_gradients(hooked, inputs, people.phenotype, self._kinds))])
 
     def _game_rows(self, phase: int, people: Enrolled, streams: list[RandomSource]) -> list[Rows]:
         if phase not in self._hooked:
@@ -188,7 +191,7 @@ class MaskingTask(PredictsNothing):
         if self._masters.weights is not None:
             return self._masters.weights
         statistics, dosage, risk = self.public.statistics, self.public.dosage, self.settings.risk
-        found = fit_weights(self.run, risk, statistics, dosage, self._accumulated, self.public.places)
+        found = fit_weights(self.run, risk, statistics, dosage, self._steps.accumulated, self.public.places)
         if risk.kept_components:
             found = np.concatenate([found, component_weights(statistics, dosage, risk.kept_components)])
         return found.reshape(self._weights_shape)
@@ -223,7 +226,7 @@ class MaskingTask(PredictsNothing):
         if self.public.note:
             card["panel"] = self.public.note
         statistics = self.public.statistics
-        measured = evidence(self.run, self.settings.risk, statistics, self._accumulated)
+        measured = evidence(self.run, self.settings.risk, statistics, self._steps.accumulated)
         return TrainedModel(
             mean=statistics.mean,
             scale=statistics.scale,
@@ -233,6 +236,7 @@ class MaskingTask(PredictsNothing):
             card=card | measured.facts,
             buffers=self._masters.buffers if self._plays else np.zeros(0),
             evidence=measured.associations,
+            noise=measured.of_sites,
         )
 
     # -- helpers ----------------------------------------------------------------------------------------
@@ -259,23 +263,6 @@ class MaskingTask(PredictsNothing):
     @property
     def _kinds(self) -> tuple[Kind, ...]:
         return tuple(trait.kind for trait in self.settings.risk.declared)
-
-    @cached_property
-    def _newton_steps(self) -> NDArray[np.float64]:
-        """Length of a Newton step along each risk parameter per unit of the mean gradient."""
-        curvature = np.repeat([CURVATURE[kind] for kind in self._kinds], len(self.public) + 1 + self.covariates)
-        return np.asarray(1.0 / curvature / self.public.statistics.variance)
-
-    @property
-    def _risk_parameters(self) -> NDArray[np.float64]:
-        """The risk model's parameters on this machine: the masters in Newton steps."""
-        return self._masters.risk * self._newton_steps
-
-    @property
-    def _accumulated(self) -> NDArray[np.float64]:
-        """What the risk rounds say of the sites, without intercepts and covariates, [traits, sites]."""
-        inputs = len(self.public) + 1 + self.covariates
-        return self._risk_parameters.reshape(len(self.settings.risk.declared), inputs)[:, : len(self.public)]
 
     @property
     def _weights_shape(self) -> tuple[int, ...]:

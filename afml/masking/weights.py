@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,18 +25,33 @@ _RESIDUAL = 0.5
 
 
 @dataclass(frozen=True, eq=False)
+class Accumulated:
+    """What the risk rounds leave of every site.
+
+    Attributes:
+        weights: Sum of their steps in Newton steps, [phenotypes, sites].
+        share: How much they have measured of each, of what as many rounds of all sites would, [sites]; None: all alike.
+    """
+
+    weights: NDArray[np.float64]
+    share: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """What the risk rounds say of every site alone: DP results and public numbers.
 
     Attributes:
         associations: In standard deviations of their noise, [sites] or [phenotypes, sites]; empty without risk rounds.
-        noise: That standard deviation, as a correlation of site and trait, of each phenotype.
+        noise: That standard deviation, as a correlation of site and trait, of each phenotype; the least of any site.
         people: Whom they were measured on.
+        of_sites: Where it differs from site to site, that of each, shaped as `associations`; else empty.
     """
 
     associations: NDArray[np.float32]
     noise: tuple[float, ...]
     people: int
+    of_sites: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -44,28 +59,28 @@ class Evidence:
         return {"noise": list(self.noise), "trained_on": self.people} if self.noise else {}
 
 
-def evidence(
-    config: RunConfig, risk: RiskSettings, statistics: PanelStatistics, accumulated: NDArray[np.float64]
-) -> Evidence:
+def evidence(config: RunConfig, risk: RiskSettings, statistics: PanelStatistics, accumulated: Accumulated) -> Evidence:
     """How strongly each site is associated, and how much of that may be noise: mechanism and sampling together.
 
     Args:
         config: As in `fit_weights`.
         risk: Traits.
         statistics: Panel statistics.
-        accumulated: Weights after the risk rounds, [phenotypes, sites].
+        accumulated: After the risk rounds.
     """
-    rounds, people = _Rounds.of(config, len(accumulated)), sum(config.enrolled.values())
+    rounds, people = _Rounds.of(config, len(accumulated.weights)), sum(config.enrolled.values())
     if rounds is None:
         return Evidence(np.zeros(0, np.float32), (), people)
-    found, units = [], []
-    for marginal, trait in zip(accumulated / rounds.travel.sum(), risk.declared, strict=True):
-        noise = rounds.noise(config, statistics, trait.kind)
+    found, units, each = [], [], []
+    for marginal, trait in zip(rounds.marginals(accumulated), risk.declared, strict=True):
+        noise = rounds.noise(config, statistics, trait.kind, accumulated.share)
         found.append(np.round(marginal / noise * _STEPS) / _STEPS)
         unit = noise * CURVATURE[trait.kind] * statistics.variance**0.5 / _RESIDUAL
-        units.append(float(f"{unit:.6g}"))
-    associations = np.array(found, dtype=np.float32)
-    return Evidence(associations[0] if len(found) == 1 else associations, tuple(units), people)
+        units.append(float(f"{np.min(unit):.6g}"))
+        if accumulated.share is not None:
+            each.append(np.round(unit / units[-1] * _STEPS) / _STEPS * units[-1])
+    shaped = [np.array(rows[0] if len(rows) == 1 else rows, dtype=np.float32) for rows in (found, each)]
+    return Evidence(shaped[0], tuple(units), people, shaped[1])
 
 
 def fit_weights(
@@ -73,7 +88,7 @@ def fit_weights(
     risk: RiskSettings,
     statistics: PanelStatistics,
     panel_dosage: NDArray[np.int8],
-    accumulated: NDArray[np.float64],
+    accumulated: Accumulated,
     places: tuple[Sequence[str], NDArray[np.int64]] | None = None,
 ) -> NDArray[np.float64]:
     """Sparse weights on standardised dosages, from public data and DP results only.
@@ -83,23 +98,23 @@ def fit_weights(
         risk: Traits, and sites that are kept.
         statistics: Panel statistics.
         panel_dosage: [panel people, sites].
-        accumulated: Weights after the risk rounds, [phenotypes, sites].
+        accumulated: After the risk rounds.
         places: Contigs and positions of the sites, where the panel cannot tell which of them are linked.
 
     Returns:
         [phenotypes, sites]; every phenotype's score has variance 1 on the panel.
     """
-    found = np.zeros_like(accumulated)
-    rounds = _Rounds.of(config, len(accumulated))
-    if rounds is None or not accumulated.any():
+    found = np.zeros_like(accumulated.weights)
+    rounds = _Rounds.of(config, len(found))
+    if rounds is None or not accumulated.weights.any():
         return found
     features = statistics.features(panel_dosage)
     standard = statistics.standardise(panel_dosage)
     # Sites drawn independently correlate by chance alone: then no row of the panel speaks of LD.
     linkage = features if places is None else features[:0]
-    for weights, marginal, trait in zip(found, accumulated / rounds.travel.sum(), risk.declared, strict=True):
-        noise = rounds.noise(config, statistics, trait.kind)
-        alone = marginal if places is None else clumped(marginal, *places)
+    for weights, marginal, trait in zip(found, rounds.marginals(accumulated), risk.declared, strict=True):
+        noise = rounds.noise(config, statistics, trait.kind, accumulated.share)
+        alone = marginal if places is None else np.where(clumped(marginal / noise, *places) == 0, 0.0, marginal)
         weights[:] = sparse_weights(alone, noise, linkage, risk.kept_sites)
         used = np.flatnonzero(weights)
         spread = float((standard[:, used].astype(np.float64) @ weights[used]).std()) if len(used) else 0.0
@@ -132,8 +147,15 @@ class _Rounds:
         travel = np.array([p.learning_rate * p.rounds * part for p, part in zip(phases, kept, strict=True)])
         return cls(phases, kept, travel)
 
-    def noise(self, config: RunConfig, statistics: PanelStatistics, kind: Kind) -> float:
-        """Standard deviation of a marginal of one trait after all phases, in Newton steps.
+    def marginals(self, accumulated: Accumulated) -> NDArray[np.float64]:
+        """Of every site alone, in Newton steps, [phenotypes, sites]."""
+        measured = self.travel.sum()
+        return accumulated.weights / (measured if accumulated.share is None else measured * accumulated.share)
+
+    def noise(
+        self, config: RunConfig, statistics: PanelStatistics, kind: Kind, share: NDArray[np.float64] | None = None
+    ) -> float | NDArray[np.float64]:
+        """Standard deviation of a marginal of one trait after all phases, in Newton steps; [sites] where it differs.
 
         Each phase's share of the weights is its average over rounds; noises add in squares.
         """
@@ -147,11 +169,15 @@ class _Rounds:
                     node_std(config, phase) * len(config.enrolled) ** 0.5 / part,
                     CURVATURE[kind],
                     RESIDUAL[kind],
+                    1.0 if share is None else share,
                 )
                 for phase, part in zip(self.phases, self.kept, strict=True)
             ]
         )
-        return float(np.sqrt(np.sum((self.travel / self.travel.sum() * noises) ** 2)))
+        parts = self.travel / self.travel.sum()  # [phases]
+        if share is None:
+            return float(np.sqrt(np.sum((parts * noises) ** 2)))
+        return np.asarray(np.sqrt(np.sum((parts[:, None] * noises) ** 2, axis=0)))
 
 
 def component_weights(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from afml.release.model import ScoredModel
 from afml.release.public import public_rng
 
+Noise = float | NDArray[np.float64]
 #: Possible worlds, and most of a trait's variance that a release tells in one.
 _DRAWS, _MOST = 400, 0.9
 #: Spreads of real associations that are tried, as correlations of one site with a trait.
@@ -88,11 +89,12 @@ def expectation(model: ScoredModel, panel: NDArray[np.int8]) -> Expectation | No
     if not evidence.size:
         return None
     rng = public_rng(model, "expected")
-    made = zip(np.atleast_2d(model.weights)[: len(evidence)], evidence, model.card["noise"], strict=True)
+    noise = np.atleast_2d(model.noise).astype(np.float64) if model.noise.size else model.card["noise"]
+    made = zip(np.atleast_2d(model.weights)[: len(evidence)], evidence, noise, strict=True)
     return Expectation(tuple(_possible(*one, panel, rng) for one in made), int(model.card["trained_on"]))
 
 
-def prior(evidence: NDArray[np.float64], noise: float) -> tuple[float, float]:
+def prior(evidence: NDArray[np.float64], noise: Noise) -> tuple[float, Noise]:
     """Share of the sites that have an association, and its spread in standard deviations of the noise.
 
     The most likely ones: each association is noise alone, or noise and N(0, spread^2). Shares are found by expectation
@@ -100,9 +102,9 @@ def prior(evidence: NDArray[np.float64], noise: float) -> tuple[float, float]:
 
     Args:
         evidence: Associations in standard deviations of their noise, [sites].
-        noise: That standard deviation, as a correlation.
+        noise: That standard deviation, as a correlation; of all sites, or of each.
     """
-    best = (-np.inf, 0.0, 1.0)
+    best: tuple[float, float, Noise] = (-np.inf, 0.0, 1.0)
     for correlation in _SPREADS:
         spread, share = correlation / noise, 1 / _BEFORE
         ratio = _log_ratio(evidence, spread)
@@ -110,21 +112,22 @@ def prior(evidence: NDArray[np.float64], noise: float) -> tuple[float, float]:
             share = float((_there(ratio, share).sum() + 1) / (len(evidence) + _BEFORE))
         likelihood = float(np.logaddexp(np.log1p(-share), np.log(share) + ratio).sum())
         likelihood += np.log(share) + (_BEFORE - 1) * np.log1p(-share)
-        best = max(best, (round(likelihood, 6), share, spread))
+        best = max(best, (round(likelihood, 6), share, spread), key=lambda one: one[:2])
     return best[1:]
 
 
 def _possible(
     weights: NDArray[np.float64],
     evidence: NDArray[np.float32],
-    noise: float,
+    noise: Noise,
     panel: NDArray[np.int8],
     rng: np.random.Generator,
 ) -> Possible:
     measured, sites = evidence.astype(np.float64), np.flatnonzero(weights)
     share, spread = prior(measured, noise)
-    kept = spread**2 / (1 + spread**2)
     own = measured[sites]
+    noise, spread = (value if np.ndim(value) == 0 else np.asarray(value)[sites] for value in (noise, spread))
+    kept = spread**2 / (1 + spread**2)
     there = rng.random((_DRAWS, len(sites))) < _there(_log_ratio(own, spread), share)
     alone = noise * np.where(there, kept * own + kept**0.5 * rng.standard_normal(there.shape), 0.0)  # [cases, sites]
     standard = _standard(panel[:, sites])
@@ -133,7 +136,7 @@ def _possible(
     return Possible(sites, np.asarray(np.linalg.solve(linked, alone.T).T, dtype=np.float64))
 
 
-def _log_ratio(evidence: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
+def _log_ratio(evidence: NDArray[np.float64], spread: Noise) -> NDArray[np.float64]:
     """Log of how much more likely an association of this spread makes the evidence than none."""
     kept = spread**2 / (1 + spread**2)
     return np.asarray(0.5 * (evidence**2 * kept - np.log1p(spread**2)))

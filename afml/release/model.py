@@ -23,6 +23,10 @@ class ScoredModel(Protocol):
         """Associations in standard deviations of their noise, shaped as `weights`; empty where it is not known."""
 
     @property
+    def noise(self) -> NDArray[Any]:
+        """Of each association, as a correlation, shaped as `evidence`; empty where `card` has one of all sites."""
+
+    @property
     def game(self) -> Sized:
         """Parameters of a Masking Network; empty where there is none."""
 

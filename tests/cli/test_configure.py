@@ -119,6 +119,20 @@ def test_a_number_of_steps_given_beside_the_file_wins(kits: Path, tmp_path: Path
     assert masking_settings(config).game == GameSettings(steps=7, lineup=8)
 
 
+def test_a_focus_is_signed_and_costs_nothing(kits: Path, tmp_path: Path) -> None:
+    said = tmp_path / "risk.toml"
+    said.write_text("focus = 9\n")
+    plain = _configure(kits, tmp_path / "run.json", "")
+    focused = _configure(kits, tmp_path / "focused.json", "", "--focus", 7)
+    declared = _configure(kits, tmp_path / "declared.json", "", "--risk", said)
+    unsaid = _configure(kits, tmp_path / "unsaid.json", "", "--risk", said, "--focus", 0)
+    found = [masking_settings(run).risk.focus for run in (plain, focused, declared, unsaid)]
+    assert found == [0, 7, 9, 0]
+    assert b"focus" not in plain.canonical(), "its digest is as ever"
+    assert b'"focus":7' in focused.canonical()
+    assert focused.phases == plain.phases
+
+
 def test_batch_normalisation_needs_a_run_without_private_game_rounds(kits: Path, tmp_path: Path) -> None:
     out = tmp_path / "run.json"
     with pytest.raises(ConfigError) as refused:

@@ -7,7 +7,7 @@ import numpy as np
 from afml.masking.chosen import masking_settings
 from afml.masking.networks.features import PanelStatistics
 from afml.masking.settings import RISK
-from afml.masking.weights import evidence, fit_weights
+from afml.masking.weights import Accumulated, evidence, fit_weights
 from tests.masking.simulated import config
 
 
@@ -21,8 +21,8 @@ def test_a_drawn_panel_gives_one_weight_per_neighbourhood() -> None:
     accumulated = np.full((1, sites), 1e-6)
     accumulated[0, [4, 5, 9]] = [0.3, 0.29, 0.25]
     pos = np.arange(sites, dtype=np.int64) * 400_000
-    both = fit_weights(run, risk, statistics, dosage, accumulated)
-    one = fit_weights(run, risk, statistics, dosage, accumulated, (["1"] * sites, pos))
+    both = fit_weights(run, risk, statistics, dosage, Accumulated(accumulated))
+    one = fit_weights(run, risk, statistics, dosage, Accumulated(accumulated), (["1"] * sites, pos))
     assert both[0, 5] > 0.5
     assert np.flatnonzero(one[0]).tolist() == [4, 9]  # nor is chance correlation of drawn people taken for LD
 
@@ -39,7 +39,7 @@ def test_evidence_is_the_correlation_in_standard_deviations_of_its_noise() -> No
     steps = sum(phase.learning_rate * phase.rounds for phase in run.phases if phase.name == RISK)
     gradient = statistics.features(dosage).T @ (case - case.mean()) / people
     accumulated = steps * gradient / (0.25 * statistics.variance)
-    found = evidence(run, masking_settings(run).risk, statistics, accumulated[None])
+    found = evidence(run, masking_settings(run).risk, statistics, Accumulated(accumulated[None]))
     wanted = [np.corrcoef(dosage[:, site], case)[0, 1] for site in range(sites)]
     np.testing.assert_allclose(found.associations * found.noise[0], wanted, atol=0.01)
     assert found.associations.shape == (sites,)
@@ -52,6 +52,6 @@ def test_a_run_without_risk_rounds_has_no_evidence() -> None:
     run = config(12, 100)
     only_game = run.model_copy(update={"phases": tuple(phase for phase in run.phases if phase.name != RISK)})
     statistics = PanelStatistics.from_panel(np.random.default_rng(0).binomial(2, 0.3, (50, 12)).astype(np.int8), 0)
-    found = evidence(only_game, masking_settings(run).risk, statistics, np.zeros((1, 12)))
+    found = evidence(only_game, masking_settings(run).risk, statistics, Accumulated(np.zeros((1, 12))))
     assert found.facts == {}
     assert not len(found.associations)

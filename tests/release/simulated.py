@@ -14,5 +14,12 @@ PANEL = dosages(120, SITES, seed=0)
 def without_network(model: TrainedModel) -> TrainedModel:
     """The same model as if no game had been played."""
     return TrainedModel(
-        model.mean, model.scale, model.annotations, model.weights, np.zeros(0), model.card, evidence=model.evidence
+        model.mean,
+        model.scale,
+        model.annotations,
+        model.weights,
+        np.zeros(0),
+        model.card,
+        evidence=model.evidence,
+        noise=model.noise,
     )
