@@ -61,7 +61,7 @@ class RiskSteps:
         """What the next round multiplies its inputs by, [inputs]; 1 for those that are no sites."""
         looks = self._masters.looks
         assert looks is not None
-        factors = np.ones(len(self._masters.risk) // len(self._risk.declared))
+        factors = np.ones(self._inputs)
         focus = self._risk.focus * len(self._risk.declared)
         most = most_sites(self._statistics.sites, focus, looks.rounds, self._rounds)
         factors[: self._statistics.sites] = looks.next(self._of_sites(self._masters.risk), most)
@@ -69,12 +69,14 @@ class RiskSteps:
 
     def _of_sites(self, risk: NDArray[np.float64]) -> NDArray[np.float64]:
         """Without intercepts and covariates, [traits, sites]."""
-        traits = len(self._risk.declared)
-        return risk.reshape(traits, len(risk) // max(1, traits))[:, : self._statistics.sites]
+        return risk.reshape(len(self._risk.declared), self._inputs)[:, : self._statistics.sites]
+
+    @property
+    def _inputs(self) -> int:
+        return self._statistics.sites + 1 + len(self._risk.covariates)
 
     @cached_property
     def _newton_steps(self) -> NDArray[np.float64]:
         """Length of a Newton step along each parameter per unit of the mean gradient."""
-        inputs = self._statistics.sites + 1 + len(self._risk.covariates)
-        curvature = np.repeat([CURVATURE[trait.kind] for trait in self._risk.declared], inputs)
+        curvature = np.repeat([CURVATURE[trait.kind] for trait in self._risk.declared], self._inputs)
         return np.asarray(1.0 / curvature / self._statistics.variance)

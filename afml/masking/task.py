@@ -58,8 +58,6 @@ class MaskingTask(PredictsNothing):
         self.covariates = len(settings.risk.covariates)
         inputs = len(public) + 1 + self.covariates
         self._masters = Masters(len(settings.risk.declared) * inputs, len(public) if settings.risk.focus else 0)
-        rounds = sum(phase.rounds for phase in run.phases if phase.name == RISK)
-        self._steps = RiskSteps(self._masters, settings.risk, public.statistics, rounds)
         self._hooked: dict[int, RiskModel | PrivateGame] = {}  # networks at the present parameters, by phase
 
     # -- private rounds ---------------------------------------------------------------------------------
@@ -263,6 +261,11 @@ class MaskingTask(PredictsNothing):
     @property
     def _kinds(self) -> tuple[Kind, ...]:
         return tuple(trait.kind for trait in self.settings.risk.declared)
+
+    @cached_property
+    def _steps(self) -> RiskSteps:
+        rounds = sum(phase.rounds for phase in self.run.phases if phase.name == RISK)
+        return RiskSteps(self._masters, self.settings.risk, self.public.statistics, rounds)
 
     @property
     def _weights_shape(self) -> tuple[int, ...]:
