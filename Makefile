@@ -97,7 +97,8 @@ reproduce-attributes: $(READY)
 	@test -n "$(DATA)" || { echo "reproduce-attributes: give DATA=FOLDER with the 1000 Genomes exomes"; exit 2; }
 	@"$(PY)" -m afml reproduce --grid attributes --data "$(DATA)" --out "$(RESULTS)"
 
-# Half an hour of two cores, FULL=1 (all 98 cells) over an hour; what is made stays: LIMIT=N looks at the first N cells alone.
+# Reckoned from single runs: half an hour of two cores, FULL=1 (all 98 cells) over an hour. What is made stays:
+# LIMIT=N looks at the first N cells alone.
 LIMIT ?=
 FULL ?=
 reproduce-small: export OMP_NUM_THREADS := 1

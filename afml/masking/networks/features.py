@@ -1,7 +1,8 @@
 """What the panel says about scale: centring, standardising, and the ancestry directions to project out.
 
 Everything here is computed from the public panel alone, so it costs no privacy and every party
-arrives at the same statistics. A missing call becomes the panel mean, never a reference genotype.
+arrives at the same statistics. A missing call becomes the panel mean, and in features what is to be expected of the
+person's ancestry, never a reference genotype.
 """
 
 from __future__ import annotations
