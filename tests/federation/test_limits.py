@@ -153,13 +153,16 @@ def test_unfinished_letters_are_one_and_take_no_memory(scene: Scene, holder: Hol
 
 
 def test_half_an_update_is_on_disk_once(scene: Scene, holder: Holder) -> None:
-    folder = scene.consortium.data("by-hand") / "uploads"
-    first = [scene.header(), *scene.chunks()[:2]]
-    held = [holder.hold(holder.node.stub.SubmitUpdate, first) for _ in range(12)]
+    folder, submit = scene.consortium.data("by-hand") / "uploads", holder.node.stub.SubmitUpdate
+    held = [holder.hold(submit, [scene.header(), *scene.chunks()[:1]]) for _ in range(11)]
+    held.append(holder.hold(submit, [scene.header(), *scene.chunks()[:2]]))
     assert {_refusal(call.result) for call in held[:-1]} == {"node 1 has begun another update"}
-    until(lambda: len(list(folder.rglob(".1.*"))) == 1)
+    until(lambda: holder.node.stub.UpdateProgress(scene.header().header, timeout=20).chunks == 2)
+    assert len(list(folder.rglob(".1.*"))) == 1
     held[-1].cancel()
-    assert len(list(folder.rglob(".1.*"))) == 1, "it may go on where it broke"
+    on = scene.nodes[1].refusal([scene.header(first=2)])
+    assert "stream ended after 2 of 3 chunks" in on[1], "it may go on where it broke"
+    assert len(list(folder.rglob(".1.*"))) == 1
 
 
 def test_receipts_and_messages_are_as_long_as_honest_ones(scene: Scene) -> None:

@@ -35,7 +35,7 @@ class Scene:
         self.consortium = consortium
         phase = Phase(name="risk", rounds=1, sample_rate=1.0, clip_norm=1.0, noise_multiplier=4.0,
                       learning_rate=1.0, parameters=PARAMETERS)  # fmt: skip
-        config = small_run(3, run="by-hand", phases=(phase,), deadline_s=120.0)
+        config = small_run(3, run="by-hand", phases=(phase,), deadline_s=1200.0)
         consortium.sign(config)
         port = free_port()
         self.server = consortium.start_aggregator(port, "by-hand")
