@@ -30,6 +30,7 @@ LOCAL = "local"
 _OPTION = "--dask"
 _AHEAD = 2  # pieces of work per worker that are under way
 _SECONDS = "30s"
+_TRIES = 5  # to connect, where a scheduler says several things at once
 _DONE, _ERROR = "done", "error"
 
 
@@ -152,9 +153,11 @@ def on_cluster(address: str | None, folder: Path) -> Iterator[None]:
             start = partial(distributed.LocalCluster, dashboard_address=None, silence_logs=logging.CRITICAL)
             place = stack.enter_context(start(n_workers=usable_processors(), threads_per_worker=1))
         try:
-            client = stack.enter_context(distributed.Client(place, timeout=_SECONDS, set_as_default=False))
+            client = stack.enter_context(
+                _met(partial(distributed.Client, place, timeout=_SECONDS, set_as_default=False))
+            )
             client.wait_for_workers(1, timeout=_SECONDS)
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, TimeoutError, ValueError, AssertionError) as error:
             raise InputError(
                 f"no worker answers ({type(error).__name__})", where=f"{_OPTION} {address}",
                 cure="start the scheduler and its workers first (dask scheduler, dask worker)",
@@ -166,6 +169,14 @@ def on_cluster(address: str | None, folder: Path) -> Iterator[None]:
             yield
         finally:
             _now.reset(token)
+
+
+def _met(connect: Callable[[], T]) -> T:
+    """A client. Dask's takes it as given that a scheduler's first word comes alone; that of a busy one may not."""
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(AssertionError):
+            return connect()
+    return connect()
 
 
 def _told(work: Callable[[], T]) -> tuple[str, Any]:

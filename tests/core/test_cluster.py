@@ -69,6 +69,26 @@ def test_an_error_of_a_worker_is_the_error_here(address: str, tmp_path: Path) ->
             pass
 
 
+def test_a_scheduler_that_says_several_things_at_once_is_met_again(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+
+    def start(self: distributed.Client, **options: object) -> object:
+        tries.append(len(tries))
+        assert len(tries) % 3 == 0, "what the library says where the first message is not alone"
+        return started(self, **options)
+
+    started = distributed.Client.start
+    monkeypatch.setattr(distributed.Client, "start", start)
+    with on_cluster(address, tmp_path):
+        assert list(each([partial(abs, -2)])) == [2]
+    assert len(tries) == 3
+    monkeypatch.setattr(clusters, "_TRIES", 2)
+    with pytest.raises(InputError, match=r"no worker answers .AssertionError."), on_cluster(address, tmp_path):
+        pass
+
+
 def test_a_cluster_that_is_no_use_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Workers:
         def __init__(self, *found: tuple[bool, str]) -> None:
