@@ -19,6 +19,7 @@ from afml.core.config import complaint
 from afml.core.errors import ConfigError
 from afml.core.files import require_private
 from afml.core.progress import Step
+from afml.evaluation.limits import LIMITS
 from node.prepare import prepare as prepare_work
 from node.workspace import Workspace
 
@@ -223,6 +224,7 @@ class Finished:
         seed: Of reference profiles, random masks and attackers.
         groups: Table of people's groups (sample, ..., super_pop); None: clusters of genotypes.
         attributes: Undeclared columns of the phenotype tables, NAME or NAME=EDGE,EDGE: what the release tells of them.
+        sample: People at most on whom utility, membership and baselines are measured.
     """
 
     run: Path
@@ -233,6 +235,7 @@ class Finished:
     seed: int = 1
     groups: Path | None = None
     attributes: tuple[str, ...] = ()
+    sample: int = LIMITS.utility_people
 
 
 def assess(finished: Finished, seconds: dict[str, float] | None = None) -> Assessment:
@@ -262,7 +265,7 @@ def assess(finished: Finished, seconds: dict[str, float] | None = None) -> Asses
         raise ConfigError("is no folder", where=finished.aggregator, cure=cure)
     trial = Trial(
         config, works, finished.aggregator, finished.data_kind, finished.about, finished.seed, finished.groups,
-        finished.attributes,
+        finished.attributes, LIMITS.of(finished.sample),
     )  # fmt: skip
     return assess_trial(trial, {} if seconds is None else seconds)
 

@@ -13,6 +13,7 @@ from afml.core.errors import ConfigError
 from afml.core.files import require_private
 from afml.core.progress import console, step
 from afml.evaluation.bench_report import bench_lines, write_bench
+from afml.evaluation.limits import LIMITS
 from afml.evaluation.terminal import print_report
 from afml.trial.bench import BenchFiles, attack_files
 
@@ -46,6 +47,10 @@ _PATH = click.Path(path_type=Path)
     help="Also ask what records tell of this column, which the run does not declare; edges cut a number into bands.",
 )  # fmt: skip
 @click.option(
+    "--sample", type=click.IntRange(1000), default=LIMITS.utility_people, show_default=True, metavar="PEOPLE",
+    help="On how many people at most utility is measured (membership and baselines on fewer); attacks ask about all.",
+)  # fmt: skip
+@click.option(
     "--attack-bench",
     "released",
     type=_PATH,
@@ -60,7 +65,7 @@ def evaluate(
     run_file: Path | None, works: tuple[Path, ...], own: Path | None, out: Path, about: Path | None,
     aggregator: Path | None, data_kind: Literal["simulated", "vcf"], seconds: Path | None, seed: int,
     groups: Path | None, released: tuple[Path, ...], people_vcf: Path | None, panel_vcf: Path | None,
-    pairs: Path | None, sites: int, attributes: tuple[str, ...],
+    pairs: Path | None, sites: int, attributes: tuple[str, ...], sample: int,
 ) -> None:  # fmt: skip
     """Attack and score the releases of WORK folders.
 
@@ -94,7 +99,7 @@ def evaluate(
     if own:
         works = (require_private(own),)
         require_private(out)
-    finished = Finished(run_file, works, aggregator, data_kind, about, seed, groups, attributes)
+    finished = Finished(run_file, works, aggregator, data_kind, about, seed, groups, attributes, sample)
     found = assess(finished, json.loads(seconds.read_text()) if seconds else {})
     found.write(out)
     print_report(found.report, found.plan.method, console, found.evaluation.details)

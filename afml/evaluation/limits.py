@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,13 @@ class Limits:
     candidates: int = 1_000_000
     harder: int = 20_000
 
+    def of(self, people: int) -> Limits:
+        """Samples of no more people than these; attacks score as many pairs as before."""
+        smaller = {name: min(getattr(self, name), people) for name in _OF_PEOPLE}
+        return replace(self, **smaller)
 
+
+_OF_PEOPLE = ("utility_people", "baseline_people", "members", "sources", "harder")
 LIMITS = Limits()
 
 

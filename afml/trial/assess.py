@@ -22,6 +22,7 @@ from afml.evaluation.details import trait_rows, write_details
 from afml.evaluation.evaluate import Evaluation
 from afml.evaluation.evaluate import evaluate as evaluate_release
 from afml.evaluation.inputs import EvaluationInputs, OtherRelease
+from afml.evaluation.limits import LIMITS, Limits
 from afml.evaluation.page import PageDetails, write_html
 from afml.evaluation.report import (
     DataSection,
@@ -72,6 +73,7 @@ class Trial:
         seed: Of reference profiles, random masks and attackers.
         groups: Table of people's groups (`afml.trial.bench.read_groups`); None: clusters of genotypes.
         attributes: Undeclared columns to ask about (`afml.trial.attributes`).
+        limits: What is looked at in full up to which size.
     """
 
     config: RunConfig
@@ -82,6 +84,7 @@ class Trial:
     seed: int
     groups: Path | None = None
     attributes: tuple[str, ...] = ()
+    limits: Limits = LIMITS
 
     @property
     def settings(self) -> MaskingSettings:
@@ -228,6 +231,7 @@ def _inputs(trial: Trial, plan: ReleasePlan) -> EvaluationInputs:
         labels=labels_of(trial.groups, names, store.samples),
         second=next((one for one in others if one.released is not None), None),
         attributes=attributes_of(settings.risk, tables, trial.attributes, trial.spaces[0].people),
+        limits=trial.limits,
     )
 
 

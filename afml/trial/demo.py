@@ -19,6 +19,8 @@ from afml.trial.settings import DemoSettings
 NAME = "demo"  # of the consortium and of its run
 MARK = ".afml-demo"
 PATIENCE_S = 3600
+OWN_SAMPLE = 10_000
+"""People at most on whom an institution's own evaluation measures utility; that of all of them takes more."""
 TWICE = 20
 """Simulated people who are planted at two institutions each, where these are looked for."""
 _SIMULATOR = Path(__file__).parents[2] / "tools" / "simulate_cohorts.py"
@@ -178,7 +180,7 @@ class Demo:
         """What leaves each house in the end: its own file, attacked at home and held against its targets."""
         with step("publish", seconds=self._seconds) as running:
             running.note("every institution attacks its own file")
-            consortium.assess(self._about)
+            consortium.assess((*self._about, "--sample", OWN_SAMPLE))
             running.note("packages are held against their targets and signed")
             self.published = consortium.publish()
 
