@@ -121,10 +121,11 @@ def audit_run(
         node: together(real[node], people.rows(np.flatnonzero(enrolled & (where == index))))
         for index, node in enumerate(honest)
     }
-    score = _Score(_gradients(task, people))
+    score = _Score(task, people)
     for round_number in range(1, attacked.rounds + 1):
         index, phase = attacked.phase_of(round_number)
         grid = round_grid(attacked, round_number)
+        score.begin(task.measured())
         watched = _Watched(task, attacked, round_number, index)
         work = [partial(watched.node, node, joined[node], real[node]) for node in honest]
         shares = in_children(work, usable_processors()) if _apart(task, index, real) else [one() for one in work]
@@ -175,46 +176,37 @@ def _judge(
 class _Score:
     """The best linear guess at who is in: least squares with a prior, since canaries overlap.
 
-    With T the weighted sum of what the rounds released, T = s G'b + noise of variance v, b in {0, 1}^m and G
-    the canaries' gradients at the start: E[b - 1/2 | T] is about (s G / 4) (s^2 G'G / 4 + v)^-1 (T - s G'1/2).
-    Any score would do for the bound; a better one only makes it larger.
+    A round releases y = a G'b + noise of variance v, b in {0, 1}^m, a what a canary adds at most, and G the canaries'
+    gradients at zero weights along what the round measures (`afml.masking.focus`). Summed over rounds,
+    E[b - 1/2 | y] is (4 + sum a^2 G G' / v)^-1 sum a G (y - a G'1/2) / v. Any score would do for the bound; a better
+    one only makes it larger.
     """
 
-    def __init__(self, gradients: NDArray[np.float64]) -> None:
-        self._gradients = gradients  # [canaries, parameters], of length at most 1, in units of the clip norm
-        self._seen = np.zeros(gradients.shape[1])
-        self._signal = self._variance = 0.0
+    def __init__(self, task: MaskingTask, people: Enrolled) -> None:
+        phase = task.run.phases[0]
+        self._inputs = risk_inputs(task.public.statistics, people).numpy().astype(np.float64)  # [people, inputs]
+        at_zero = [0.0 if trait.kind == "quantitative" else 0.5 for trait in task.settings.risk.declared]
+        self._residual = (np.array(at_zero) - people.phenotype.reshape(len(people), -1)) / phase.clip_norm
+        self._measured = np.zeros(0)
+        self._seen, self._known = np.zeros(len(people)), 4.0 * np.eye(len(people))
+
+    def begin(self, measured: NDArray[np.float64]) -> None:
+        """Before a round: what it multiplies its inputs by, [inputs]."""
+        if np.array_equal(measured, self._measured):
+            return
+        rows = (self._residual[:, :, None] * (self._inputs * measured)[:, None, :]).reshape(len(self._inputs), -1)
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)
+        self._measured, self._gradients, self._gram = measured, rows, rows @ rows.T
 
     def observe(self, released: NDArray[np.float64], phase: Phase, std: float) -> None:
-        """Add one round: the sum without what the attacker knew, and the noise it carries."""
+        """Add the round: the sum without what the attacker knew, and the noise it carries."""
         gain = phase.sample_rate * phase.clip_norm
-        weight = gain / std**2
-        self._seen += weight * released
-        self._signal += weight * gain
-        self._variance += (weight * std) ** 2
+        self._seen += gain / std**2 * (self._gradients @ released - gain * self._gram.sum(axis=1) / 2)
+        self._known += gain**2 / std**2 * self._gram
 
     def scores(self) -> NDArray[np.float64]:
         """Above 0: in. [canaries]"""
-        g, s = self._gradients, self._signal
-        centred = self._seen - s * g.sum(axis=0) / 2
-        if len(g) < g.shape[1]:  # the same numbers from the smaller matrix
-            gram = g @ g.T * (s * s / 4)
-            gram[np.diag_indices(len(g))] += self._variance
-            return np.asarray(np.linalg.solve(gram, g @ centred))
-        gram = g.T @ g * (s * s / 4)
-        gram[np.diag_indices(g.shape[1])] += self._variance
-        return np.asarray(g @ np.linalg.solve(gram, centred))
-
-
-def _gradients(task: MaskingTask, people: Enrolled) -> NDArray[np.float64]:
-    """Gradients of the risk model at zero weights over the clip norm, clipped to length 1, [people, parameters]."""
-    phase = task.run.phases[0]
-    inputs = risk_inputs(task.public.statistics, people).numpy().astype(np.float64)  # [people, inputs]
-    at_zero = np.array([0.0 if trait.kind == "quantitative" else 0.5 for trait in task.settings.risk.declared])
-    residual = (at_zero - people.phenotype.reshape(len(people), -1)) / phase.clip_norm  # [people, traits]
-    rows = (residual[:, :, None] * inputs[:, None, :]).reshape(len(people), -1)
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)
-    return np.asarray(rows)
+        return np.asarray(np.linalg.solve(self._known, self._seen))
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from afml.masking import options as masking
 from afml.masking.chosen import NAME as MASKING
 from afml.masking.chosen import masking_settings
 from afml.masking.plan import DEFAULT_GAME_ROUNDS, DEFAULT_GAME_SHARE, GAME_ROUNDS, GAME_SHARE
-from afml.masking.settings import GameSettings
+from afml.masking.settings import FOCUS, GameSettings
 from afml.release.method import require_method
 from afml.training.model import ArrayModel
 from afml.training.planning import Rounds, Terms
@@ -144,8 +144,8 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
     "--focus",
     default=None,
     type=click.IntRange(0),
-    help="Masking: sites of each trait that the last risk rounds measure, 64 say, those that stood out before "
-    "(docs/TRAINING.md); 0: all of them.  [default: 0, or what --risk says]",
+    help="Masking: sites of each trait that the last risk rounds measure, those that stood out before "
+    f"(docs/TRAINING.md); 0: all of them.  [default: {FOCUS}, or what --risk says]",
 )
 @click.option(
     "--patterns",

@@ -8,7 +8,7 @@ from typing import Any
 
 from afml.core.errors import ConfigError
 from afml.masking.chosen import parsed
-from afml.masking.settings import GAME, RISK, GameSettings, RiskSettings
+from afml.masking.settings import FOCUS, GAME, RISK, GameSettings, RiskSettings
 
 PATTERNS_ONE, PATTERNS_SEVERAL = 10, 24  # of a release that serves one phenotype, or several
 
@@ -56,8 +56,8 @@ def given(words: Words) -> dict[str, Any]:
     if words.game_steps is not None:
         game = game.model_copy(update={"steps": words.game_steps})
     risk = RiskSettings(phenotypes=words.phenotypes or 1) if words.risk is None else RiskSettings.load(words.risk)
-    if words.focus is not None:
-        risk = parsed({RISK: risk.model_dump() | {"focus": words.focus}}).risk
+    if words.focus is not None or (risk.declared and "focus" not in risk.model_fields_set):
+        risk = parsed({RISK: risk.model_dump() | {"focus": FOCUS if words.focus is None else words.focus}}).risk
     release = {
         "min_group_size": words.min_group_size,
         "fill": words.fill,

@@ -23,6 +23,11 @@ def _left_out(value: object) -> bool:
 MOST_TRAITS = 16
 
 
+#: The focus of a run where nobody asks for another: never worse in what was tried (docs/TRAINING.md). The field's own
+#: default is what runs are that do not name it.
+FOCUS = 64
+
+
 class RiskSettings(Settings):
     """The risk model: DP regressions on panel-projected dosages (see afml.masking.networks.risk)."""
 

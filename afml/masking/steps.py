@@ -45,23 +45,23 @@ class RiskSteps:
         """What a round sends of people's gradients: along the sites that it measures, as much as it does."""
         if self._masters.looks is None:
             return gradients
-        return Outer(gradients.left, gradients.right * torch.from_numpy(self._factors).to(gradients.right))
+        return Outer(gradients.left, gradients.right * torch.from_numpy(self.factors).to(gradients.right))
 
     def move(self, step: NDArray[np.float64]) -> None:
         """Move the masters by a step along what the round measured, flat."""
         looks = self._masters.looks
         if looks is not None:
-            factors = self._factors
+            factors = self.factors
             step = (step.reshape(len(self._risk.declared), -1) * factors).ravel()
             self._masters.looks = looks.after(factors[: self._statistics.sites])
         self._masters.risk = self._masters.risk - step
 
     @property
-    def _factors(self) -> NDArray[np.float64]:
+    def factors(self) -> NDArray[np.float64]:
         """What the next round multiplies its inputs by, [inputs]; 1 for those that are no sites."""
-        looks = self._masters.looks
-        assert looks is not None
-        factors = np.ones(self._inputs)
+        looks, factors = self._masters.looks, np.ones(self._inputs)
+        if looks is None:
+            return factors
         focus = self._risk.focus * len(self._risk.declared)
         most = most_sites(self._statistics.sites, focus, looks.rounds, self._rounds)
         factors[: self._statistics.sites] = looks.next(self._of_sites(self._masters.risk), most)

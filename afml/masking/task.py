@@ -143,6 +143,10 @@ class MaskingTask(PredictsNothing):
         batch = private_lineup(people.dosage, streams, self.public.decoys, self.public.sites, score, shape)
         return private.rows(to_device(batch, private.game.device))
 
+    def measured(self) -> NDArray[np.float64]:
+        """What the next risk round multiplies its inputs by, [sites + 1 + covariates]: a function of the sums."""
+        return self._steps.factors
+
     # -- the public part --------------------------------------------------------------------------------
 
     @property

@@ -31,7 +31,7 @@ from afml.masking.chosen import masking_settings
 from afml.masking.kind import train_masking
 from afml.masking.model import TrainedModel
 from afml.masking.plan import Wish, plan_phases
-from afml.masking.settings import GameSettings, MaskingSettings, ReleaseSettings, RiskSettings
+from afml.masking.settings import FOCUS, GameSettings, MaskingSettings, ReleaseSettings, RiskSettings
 from afml.release.plan import ReleasePlan
 from afml.release.planning import plan_release
 from afml.release.released import Released, apply_plan, mask_alone
@@ -148,7 +148,7 @@ def _made(data: StudyData, about: DataSettings, told: str, release: ReleaseSetti
     """Train, plan, release."""
     components = COMPONENTS if "super_pop" in told else 0
     attributes = (ANCESTRY,) if components else ()
-    risk = RiskSettings(traits=(Trait(name="disease"),), kept_components=components, attributes=attributes)
+    risk = RiskSettings(traits=(Trait(name="disease"),), kept_components=components, attributes=attributes, focus=FOCUS)
     game = GameSettings(steps=0)
     wish = Wish(ple=PLE, delta=1e-5, rounds=ROUNDS, game_rounds=0, game_share=0.0, reserve=1)
     phases = plan_phases(wish, MaskingSettings(risk=risk, game=game, release=release), len(data.panel))

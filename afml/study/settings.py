@@ -17,7 +17,7 @@ from afml.core.errors import ConfigError
 from afml.genomics.public import people_digest
 from afml.masking.chosen import genotypes, masking_choice
 from afml.masking.plan import parameter_counts
-from afml.masking.settings import GAME, RISK, GameSettings, MaskingSettings, ReleaseSettings, RiskSettings
+from afml.masking.settings import FOCUS, GAME, RISK, GameSettings, MaskingSettings, ReleaseSettings, RiskSettings
 from afml.privacy.noise import with_fewest_bits
 from afml.study.data import DataSettings, StudyData
 
@@ -47,7 +47,7 @@ class RunSettings(Settings):
     max_colluding: int = Field(default=1, ge=0)
     reserve_attempts: int = Field(default=1, ge=0)
     phases: tuple[Phase, ...] = Field(description="which of them need the public part follows from their names")
-    risk: RiskSettings = RiskSettings()
+    risk: RiskSettings = RiskSettings(focus=FOCUS)
     game: GameSettings = GameSettings()
     release: ReleaseSettings = ReleaseSettings(fill="major")
     variant: str = Field(default="default", description="label of an ablation")

@@ -23,7 +23,7 @@ from afml.evaluation.utility import Outcome, raw_auc, released_auc, score_auc
 from afml.genomics.liability import simulate_phenotype
 from afml.masking.kind import train_masking
 from afml.masking.model import TrainedModel
-from afml.masking.settings import RISK, GameSettings
+from afml.masking.settings import FOCUS, RISK, GameSettings, RiskSettings
 from afml.release.method import METHODS
 from afml.release.plan import ReleasePlan
 from afml.release.planning import plan_release
@@ -160,7 +160,9 @@ def draw(cell: Cell, seed: int, population: NDArray[np.int8]) -> Consortium:
     return Consortium(seed, own, others, enrolled, case)
 
 
-def small_run(cell: Cell, people: Consortium, data: StudyData, phases: tuple[Phase, ...]) -> SmallRun:
+def small_run(
+    cell: Cell, people: Consortium, data: StudyData, phases: tuple[Phase, ...], focus: int = FOCUS
+) -> SmallRun:
     """One run of a cell.
 
     Args:
@@ -168,11 +170,13 @@ def small_run(cell: Cell, people: Consortium, data: StudyData, phases: tuple[Pha
         people: Drawn for it, or for one that has another PLE.
         data: A panel and a population.
         phases: The product's plan; its risk rounds are made, the rest of the budget is left unspent.
+        focus: Of the risk rounds.
     """
     settings = RunSettings(
         data=DataSettings(kind="simulated", sites=len(data.panel), people=cell.people),
         causal=cell.causal, phenotype_seed=people.seed, heritability=cell.heritability, ple=cell.ple,
-        phases=tuple(phase for phase in phases if phase.name == RISK), game=GameSettings(steps=0), variant="small",
+        phases=tuple(phase for phase in phases if phase.name == RISK), game=GameSettings(steps=0),
+        risk=RiskSettings(focus=focus), variant="small",
     )  # fmt: skip
     drawn = replace(data, files=people.own, enrolled=people.enrolled)
     config = settings.run_config(drawn)

@@ -17,6 +17,7 @@ from afml.audit.subject import Subject
 from afml.consortium.run import Phase
 from afml.core.children import in_children
 from afml.core.errors import ConfigError, IntegrityError
+from afml.masking.chosen import masking_settings, with_settings
 from afml.masking.enrolled import Enrolled
 from afml.masking.kind import masking_task
 from afml.masking.settings import RISK
@@ -93,25 +94,42 @@ def test_sampled_rounds_and_absent_institutions(small: Subject) -> None:
     assert 0 <= result.mu_lower < result.mu_attacked
 
 
-def test_fewer_canaries_than_sites_are_scored_alike(small: Subject) -> None:
-    """Both forms of the least squares are one."""
+def test_the_guess_is_least_squares_over_all_rounds_whatever_each_measured(small: Subject) -> None:
     rng = np.random.default_rng(0)
-    gradients = rng.normal(size=(20, 20)) / 5
-    phase = Phase(name=RISK, rounds=1, sample_rate=1, clip_norm=1, noise_multiplier=1, learning_rate=1)
-    seen = rng.normal(size=20)
-    wide, square = auditing._Score(np.pad(gradients, ((0, 0), (0, 1)))), auditing._Score(gradients)
-    wide.observe(np.append(seen, 0.0), phase, 2.0)
-    square.observe(seen, phase, 2.0)
-    np.testing.assert_allclose(wide.scores(), square.scores(), rtol=1e-9)
+    task = task_of(small)
+    people = spread(small.config.data.features, 20, rng)
+    score, rows, seen = auditing._Score(task, people), [], []
+    for rate, std in ((1.0, 2.0), (0.5, 1.5), (0.5, 1.0)):
+        phase = Phase(name=RISK, rounds=1, sample_rate=rate, clip_norm=2, noise_multiplier=1, learning_rate=1)
+        measured = np.where(rng.random(len(task.measured())) < rate, 1.4, 0.0)
+        released = rng.normal(size=len(measured))
+        score.begin(measured)
+        score.observe(released, phase, std)
+        rows.append(2 * rate * score._gradients.T / std)  # [parameters, canaries]
+        seen.append(released / std)
+    design = np.concatenate(rows)
+    centred = np.concatenate(seen) - design @ np.full(20, 0.5)
+    expected = np.linalg.lstsq(np.vstack([design, 2 * np.eye(20)]), np.append(centred, np.zeros(20)), rcond=None)[0]
+    np.testing.assert_allclose(score.scores(), expected, atol=1e-9)
 
 
-def test_the_attacker_knows_the_canaries_gradients(small: Subject) -> None:
-    task, config = task_of(small), small.config
+@pytest.mark.parametrize("focus", [0, 9])
+def test_the_attacker_knows_the_canaries_gradients_in_every_round(small: Subject, focus: int) -> None:
+    settings = masking_settings(small.config)
+    risk = settings.risk.model_copy(update={"focus": focus})
+    config = with_settings(small.config, settings.model_copy(update={RISK: risk}))
+    subject = replace(small, config=config)
     people = spread(config.data.features, 5, np.random.default_rng(1))
-    expected = auditing._gradients(task, people) * config.phases[0].clip_norm
-    for person in range(5):
-        real = Trainer(config, task, people).clipped_sum(0, np.array([person]), source(1))
-        np.testing.assert_allclose(real, expected[person], atol=1e-4)
+    task, looked = task_of(subject), []
+    score = auditing._Score(task, people)
+    for _ in range(config.phases[0].rounds):
+        score.begin(task.measured())
+        looked.append(int(np.count_nonzero(task.measured())))
+        for person in range(5):
+            real = Trainer(config, task, people).clipped_sum(0, np.array([person]), source(1))
+            np.testing.assert_allclose(real, score._gradients[person] * config.phases[0].clip_norm, atol=1e-4)
+        task.apply(0, np.zeros(task.length(0)), 1)  # nothing is learned: the weights stay zero
+    assert looked == ([257, 257, 257] if not focus else [257, 257, 49])
 
 
 def test_made_up_people_are_real_format_and_far_apart() -> None:

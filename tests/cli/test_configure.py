@@ -16,7 +16,7 @@ from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError, ConfigError, InputError, IntegrityError
 from afml.masking.chosen import genotypes, masking_settings
 from afml.masking.plan import parameter_counts
-from afml.masking.settings import RISK, GameSettings, MaskingSettings
+from afml.masking.settings import FOCUS, RISK, GameSettings, MaskingSettings
 from afml.privacy.plan import planned_events
 from afml.privacy.ple import ple
 from afml.trial.kits import make_kits
@@ -122,15 +122,16 @@ def test_a_number_of_steps_given_beside_the_file_wins(kits: Path, tmp_path: Path
 def test_a_focus_is_signed_and_costs_nothing(kits: Path, tmp_path: Path) -> None:
     said = tmp_path / "risk.toml"
     said.write_text("focus = 9\n")
-    plain = _configure(kits, tmp_path / "run.json", "")
+    usual = _configure(kits, tmp_path / "usual.json", "")
+    plain = _configure(kits, tmp_path / "run.json", "", "--focus", 0)
     focused = _configure(kits, tmp_path / "focused.json", "", "--focus", 7)
     declared = _configure(kits, tmp_path / "declared.json", "", "--risk", said)
     unsaid = _configure(kits, tmp_path / "unsaid.json", "", "--risk", said, "--focus", 0)
-    found = [masking_settings(run).risk.focus for run in (plain, focused, declared, unsaid)]
-    assert found == [0, 7, 9, 0]
-    assert b"focus" not in plain.canonical(), "its digest is as ever"
+    found = [masking_settings(run).risk.focus for run in (usual, plain, focused, declared, unsaid)]
+    assert found == [FOCUS, 0, 7, 9, 0]
+    assert b"focus" not in plain.canonical(), "its digest is that of a run before there was one"
     assert b'"focus":7' in focused.canonical()
-    assert focused.phases == plain.phases
+    assert focused.phases == usual.phases == plain.phases
 
 
 def test_batch_normalisation_needs_a_run_without_private_game_rounds(kits: Path, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_a_focused_sum_is_the_mean_of_least_variance() -> None:
     made, rng = run(), np.random.default_rng(3)
     task, wanted = small_task(made), rng.normal(size=SITES)
     for _ in range(ROUNDS):
-        factors = task._steps._factors
+        factors = task.measured()
         task.apply(0, factors * np.append(wanted, 0.0), 3 * PEOPLE)  # what people along weighted inputs add up to
     found = accumulated(task)
     assert found.share is not None
@@ -129,7 +129,7 @@ def test_a_run_goes_on_where_it_was_stored() -> None:
     for task in (first, second):
         task.apply(RISK_PHASE, steps[4], 180)
     assert second.digest() == first.digest()
-    np.testing.assert_array_equal(first._steps._factors, second._steps._factors)
+    np.testing.assert_array_equal(first.measured(), second.measured())
     model = whole.model()
     assert model.noise.shape == (SITES,)
     assert expectation(model, whole.public.dosage) is not None
