@@ -48,7 +48,7 @@ _PATH = click.Path(path_type=Path)
 )  # fmt: skip
 @click.option(
     "--sample", type=click.IntRange(1000), default=LIMITS.utility_people, show_default=True, metavar="PEOPLE",
-    help="On how many people at most utility is measured (membership and baselines on fewer); attacks ask about all.",
+    help="On how many people at most utility is measured; other samples follow in proportion, attacks ask about all.",
 )  # fmt: skip
 @click.option(
     "--attack-bench",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,9 +49,9 @@ class Limits:
     harder: int = 20_000
 
     def of(self, people: int) -> Limits:
-        """Samples of no more people than these; attacks score as many pairs as before."""
-        smaller = {name: min(getattr(self, name), people) for name in _OF_PEOPLE}
-        return replace(self, **smaller)
+        """Samples of people, smaller in proportion: utility is measured on so many. Attacks score as many pairs."""
+        share = min(1.0, people / self.utility_people)
+        return replace(self, **{name: math.ceil(share * getattr(self, name)) for name in _OF_PEOPLE})
 
 
 _OF_PEOPLE = ("utility_people", "baseline_people", "members", "sources", "harder")

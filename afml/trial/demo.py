@@ -19,8 +19,9 @@ from afml.trial.settings import DemoSettings
 NAME = "demo"  # of the consortium and of its run
 MARK = ".afml-demo"
 PATIENCE_S = 3600
-OWN_SAMPLE = 10_000
-"""People at most on whom an institution's own evaluation measures utility; that of all of them takes more."""
+OWN_SAMPLE = 12_000
+"""People at most on whom an institution's own evaluation measures utility: with fewer than 8,000 who train, models take
+longer to fit (`afml.evaluation.utility.large`)."""
 TWICE = 20
 """Simulated people who are planted at two institutions each, where these are looked for."""
 _SIMULATOR = Path(__file__).parents[2] / "tools" / "simulate_cohorts.py"

@@ -75,3 +75,11 @@ def test_a_sample_is_everybody_where_there_are_no_more() -> None:
     assert isinstance(rows, np.ndarray)
     assert (len(rows), bool((np.diff(rows) > 0).all())) == (10, True)
     assert samples(Limits(), 2_003, 2_003) is None
+
+
+def test_smaller_samples_are_smaller_in_proportion_and_none_is_larger() -> None:
+    usual, few = Limits(), Limits().of(5_000)
+    assert (few.utility_people, few.baseline_people, few.members, few.harder) == (5_000, 820, 2_048, 2_000)
+    assert few.attacks == usual.attacks, "attacks ask about everybody"
+    assert few.candidates == usual.candidates
+    assert usual.of(10**6) == usual.of(usual.utility_people) == usual
