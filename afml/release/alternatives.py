@@ -63,8 +63,8 @@ def by_method(name: str, model: ScoredModel, basis: Basis, method: str) -> Alter
 def by_each_method(model: ScoredModel, basis: Basis, methods: Iterable[str]) -> tuple[Alternative, ...]:
     """The files released by each of some methods, called by its title.
 
-    Left out are those that the model lacks or the fill does not go with, and those for many patterns where few are
-    asked for: what they show is not read by dosages.
+    Left out are those that the model lacks or the fill does not go with, and those whose patterns are not read by
+    dosages, but for those made for many patterns where many are asked for.
     """
     found = (METHODS.get(name) for name in methods)
     usable = [one for one in found if one.lacking(model) is None and _goes(one, basis.settings)]
@@ -87,7 +87,8 @@ def _released(name: str, plan: ReleasePlan, basis: Basis) -> Alternative:
 
 
 def _goes(method: ReleaseMethod, settings: ReleaseSettings) -> bool:
-    return settings.fill in method.fills and not (method.many and settings.patterns <= MANY_PATTERNS)
+    by_dosages = not method.tabled or (method.many and settings.patterns > MANY_PATTERNS)
+    return settings.fill in method.fills and by_dosages
 
 
 def network_masks(model: ScoredModel, masked: int) -> tuple[Alternative, ...]:

@@ -40,6 +40,7 @@ class CellCodebook(ReleaseMethod):
     compared = True
     fills = ("missing",)  # a genotype of two major alleles is nothing to see under "major"
     many = True
+    tabled = True
 
     def mosaics(self, patterns: int) -> int:
         """Enough for every cell to have a mean."""

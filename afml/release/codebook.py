@@ -34,15 +34,15 @@ class PanelCodebook(ReleaseMethod):
         return learn(people, model.risk_score(people), common_genotypes(people), patterns=patterns, min_share=share)
 
 
-def common_genotypes(dosage: NDArray[np.int8]) -> list[Pattern]:
+def common_genotypes(dosage: NDArray[np.int8], values: tuple[int, ...] = (1, 2)) -> list[Pattern]:
     """Single genotypes that enough public people carry, as patterns; the most balanced ones where many do."""
     blocks = (dosage[:, start : start + _SITES_AT_ONCE] for start in range(0, dosage.shape[1], _SITES_AT_ONCE))
-    counted = [[np.count_nonzero(block == value, axis=0) for value in (1, 2)] for block in blocks]
-    shares = np.concatenate([np.stack(counts, axis=1) for counts in counted]) / len(dosage)  # [sites, 2]
+    counted = [[np.count_nonzero(block == value, axis=0) for value in values] for block in blocks]
+    shares = np.concatenate([np.stack(counts, axis=1) for counts in counted]) / len(dosage)  # [sites, values]
     flat = shares.reshape(-1)
     enough = np.flatnonzero(flat >= MIN_CARRIERS)
     kept = enough[np.argsort(np.abs(flat[enough] - 0.5), kind="stable")[:MAX_CANDIDATES]]
-    return [((int(index) // 2, int(index) % 2 + 1),) for index in np.sort(kept)]
+    return [((int(index) // len(values), values[int(index) % len(values)]),) for index in np.sort(kept)]
 
 
 METHOD = PanelCodebook()

@@ -53,12 +53,13 @@ class Expectation:
     traits: tuple[Possible, ...]
     trained_on: int
 
-    def told(self, dosage: NDArray[np.int8], released: NDArray[np.int8]) -> tuple[float, ...]:
+    def told(self, dosage: NDArray[np.int8], released: NDArray[np.int8] | NDArray[np.float64]) -> tuple[float, ...]:
         """Correlation of each trait with what recipients will predict of people whom they did not learn from.
 
         Args:
             dosage: Public people, [people, sites].
-            released: Their released records; what is masked counts as 0, [people, sites].
+            released: Their released records; what is masked counts as 0, [people, sites]. Or the scores that a table
+                says of them, [people, scores].
 
         Returns:
             One for each trait, the mean over all cases, in [0, 1].
@@ -156,9 +157,9 @@ def _standard(dosage: NDArray[np.int8]) -> NDArray[np.float64]:
     return np.asarray(centred / np.where(spread > 0, spread, 1.0))
 
 
-def _basis(released: NDArray[np.int8]) -> NDArray[np.float64]:
-    """Orthonormal columns that say as much as the released sites do, [people, columns]."""
-    shown = np.maximum(released, 0)
+def _basis(released: NDArray[np.int8] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Orthonormal columns that say as much as the released sites or scores do, [people, columns]."""
+    shown = np.maximum(released, 0) if released.dtype == np.int8 else released
     columns = shown[:, (shown != shown[:1]).any(axis=0)].astype(np.float64)
     if not columns.shape[1]:
         return np.zeros((len(released), 0))

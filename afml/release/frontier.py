@@ -57,7 +57,8 @@ def frontier(
         wanted = settings.model_copy(update={"patterns": patterns, "target_rr": None})
         methods = asked_for(settings.method, model, patterns, settings.fill)
         best = max(
-            (hold_trial(model, panel, wanted, one, min(files)) for one in methods), key=lambda one: one.explained
+            (hold_trial(model, panel, wanted, one, min(files)) for one in methods),
+            key=lambda one: one.preferred(one.explained),
         )
         known, anywhere = patterns / min(files), min(1.0, patterns / sum(files))
         points.append(FrontierPoint(patterns, best.method, best.explained, known, anywhere))

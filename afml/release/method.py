@@ -35,6 +35,7 @@ class ReleaseMethod(Protocol):
         compared: Whether "auto" may choose it; a mere baseline must be asked for by name.
         fills: Fills of a release in which its patterns can be told apart.
         many: Whether "auto" compares it where more than `MANY_PATTERNS` are asked for; the others where fewer are.
+        tabled: Whether recipients train on what the table beside the release says of patterns, and not on dosages.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ReleaseMethod(Protocol):
     compared: bool
     fills: tuple[str, ...] = ("missing", "major")
     many: bool = False
+    tabled: bool = False
 
     def lacking(self, model: ScoredModel) -> str | None:
         """Why it cannot be used with this model, in words; None where it can."""
@@ -85,6 +87,7 @@ METHODS: Registry[ReleaseMethod] = Registry(
         "network": "afml.release.network:METHOD",
         "cells": "afml.release.cells:METHOD",
         "static": "afml.release.static:METHOD",
+        "levels": "afml.release.levels:METHOD",
     },
 )
 

@@ -110,7 +110,7 @@ def _tried(ground: Ground, methods: Sequence[ReleaseMethod], settings: ReleaseSe
 
 def _choice(trial: Trial) -> tuple[float, int]:
     """What `max` takes: the most worth, then the fewest patterns."""
-    return trial.worth, -trial.patterns
+    return trial.preferred(trial.worth), -trial.patterns
 
 
 def _with_fewer(ground: Ground, first: Trial) -> list[Trial]:

@@ -33,10 +33,12 @@ def learn(
     *,
     patterns: int,
     min_share: float = 0.0,
+    tabled: bool = False,
 ) -> Codebook:
     """Choose patterns from `pool` one by one: each time the one that lowers the score's squared error most.
 
-    No site is shown by two patterns, so that each pattern has columns of its own in a recipient's model.
+    No site is shown by two patterns, so that each pattern has columns of its own in a recipient's model; and the empty
+    one keeps the mean. Neither matters where recipients read a table.
 
     Args:
         dosage: Public people (panel and mosaics), [people, sites].
@@ -44,6 +46,7 @@ def learn(
         pool: Candidate patterns, the empty one not among them.
         patterns: J, the empty pattern included, at least 1.
         min_share: Candidates that would attract less of the public people are passed over.
+        tabled: Whether what a pattern says stands in a table beside the release.
 
     Returns:
         A deterministic codebook of at most J patterns. It remembers its `steps`: with fewer patterns asked for, each of
@@ -69,9 +72,11 @@ def learn(
         candidate, level = best
         chosen.append(candidate)
         started = np.concatenate([centroids, levels[level][None]])
-        centroids = lloyd(points, has[:, chosen], started, steps=LLOYD_STEPS, empty_moves=False)
+        centroids = lloyd(points, has[:, chosen], started, steps=LLOYD_STEPS, empty_moves=tabled)
         steps.append(centroids)
-        free &= np.array([not (own & sites[candidate]) for own in sites])
+        free[candidate] = False
+        if not tabled:
+            free &= np.array([not (own & sites[candidate]) for own in sites])
     shown: tuple[Pattern, ...] = ((), *(pool[index] for index in chosen))
     return Codebook(dosage.shape[1], shown, centroids, steps=tuple(steps))
 

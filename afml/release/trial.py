@@ -20,6 +20,8 @@ from afml.release.public import learning_people, with_mosaics
 _JUDGED, _JUDGED_MANY = 1000, 8
 #: With more patterns than this noise is not what limits a release, and these people are too few to judge it by.
 _MOST_PATTERNS = 50
+#: What recipients have to look up must promise so many times what they can read as it is.
+_LOOKED_UP = 1.05
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Trial:
         expected: Correlation of each trait with what recipients will predict of others, in [0, 1]; empty where the
             noise of the scores is not known.
         complete: Whether every score has one: components that a model keeps have none.
+        tabled: Whether recipients have to look up in a table what a pattern says.
     """
 
     method: str
@@ -45,6 +48,7 @@ class Trial:
     asked: int = 0
     expected: tuple[float, ...] = ()
     complete: bool = True
+    tabled: bool = False
 
     @property
     def by_expectation(self) -> bool:
@@ -55,6 +59,10 @@ class Trial:
     def worth(self) -> float:
         """What a method is chosen by: the mean of `expected`, or `explained` where that says nothing of some score."""
         return sum(self.expected) / len(self.expected) if self.by_expectation else self.explained
+
+    def preferred(self, promise: float) -> float:
+        """What a promise of this trial counts beside those of others: less where it has to be looked up."""
+        return promise / _LOOKED_UP if self.tabled else promise
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,13 +141,16 @@ class Ground:
         size = max(1, min(round(share * len(judged)), len(judged)))
         points = method.points(self.model, codebook, judged)
         assigned = assign_groups(codebook, self._contained_in(method, whom, judged), points, size)
-        expected = () if self.expectation is None else self.expectation.told(judged, codebook.show(assigned, 0))
+        columns = codebook.centroids[assigned] if method.tabled else codebook.show(assigned, 0)
+        expected = () if self.expectation is None else self.expectation.told(judged, columns)
         score = self.model.risk_score(judged).reshape(len(judged), -1)  # [people, scores]
         # The mean of a large group is what it says; of a small one, what was learned of it before.
         told = codebook.centroids[assigned] if method.many else _group_means(score, assigned)
         used = int(np.count_nonzero(np.bincount(assigned)))
         complete = len(expected) in (0, score.shape[1])
-        return Trial(method.name, _explained(score, told), used, used / len(judged), patterns, expected, complete)
+        return Trial(
+            method.name, _explained(score, told), used, used / len(judged), patterns, expected, complete, method.tabled
+        )
 
 
 def hold_trial(

@@ -23,13 +23,14 @@ from afml.evaluation.utility import Outcome, raw_auc, released_auc, score_auc
 from afml.genomics.liability import simulate_phenotype
 from afml.masking.kind import train_masking
 from afml.masking.model import TrainedModel
-from afml.masking.settings import FOCUS, RISK, GameSettings, RiskSettings
+from afml.masking.settings import FOCUS, RISK, GameSettings, ReleaseSettings, RiskSettings
 from afml.release.method import METHODS
 from afml.release.plan import ReleasePlan
 from afml.release.planning import plan_release
 from afml.release.public import learning_people
 from afml.release.released import apply_plan
 from afml.release.static import strongest_sites
+from afml.release.table import Decoder
 from afml.study.data import DataSettings, StudyData, held_out
 from afml.study.settings import RunSettings
 from afml.study.single import enrolled_of
@@ -176,7 +177,7 @@ def small_run(
         data=DataSettings(kind="simulated", sites=len(data.panel), people=cell.people),
         causal=cell.causal, phenotype_seed=people.seed, heritability=cell.heritability, ple=cell.ple,
         phases=tuple(phase for phase in phases if phase.name == RISK), game=GameSettings(steps=0),
-        risk=RiskSettings(focus=focus), variant="small",
+        risk=RiskSettings(focus=focus), variant="small", release=ReleaseSettings(),
     )  # fmt: skip
     drawn = replace(data, files=people.own, enrolled=people.enrolled)
     config = settings.run_config(drawn)
@@ -186,8 +187,9 @@ def small_run(
     smallest = min(config.enrolled.values())
 
     def released(plan: ReleasePlan) -> Reached:
-        files = [apply_plan(plan, file).dosage for file in (*people.own, *people.others)]
-        return _reached(np.concatenate(files), people)
+        records = np.concatenate([apply_plan(plan, file).dosage for file in (*people.own, *people.others)])
+        told = Decoder(plan, data.panel_dosage)(records) if METHODS.get(plan.method).tabled else None
+        return _reached(records, people, told)
 
     plan = plan_release(model, data.panel_dosage, settings.release, people_per_file=smallest)
     reached = {PRODUCT: released(plan), NOTHING: Reached(0.5 / people.raw, 1 / people.count)}
@@ -202,9 +204,10 @@ def small_run(
     return SmallRun(people.seed, reached, plan.method, patterns, expected, bool(plan.at_chance))
 
 
-def _reached(released: NDArray[np.int8], people: Consortium) -> Reached:
+def _reached(released: NDArray[np.int8], people: Consortium, told: NDArray[np.float64] | None = None) -> Reached:
     varying = (released != released[:1]).any(axis=0)
-    auc = released_auc(released[:, varying], people.outcome) if varying.any() else 0.5
+    read = released[:, varying] if told is None else told
+    auc = released_auc(read, people.outcome) if varying.any() else 0.5
     patterns = len(np.unique(released[: people.count][:, varying], axis=0)) if varying.any() else 1
     return Reached(auc / people.raw, patterns / people.count)
 

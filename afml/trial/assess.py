@@ -227,7 +227,7 @@ def _inputs(trial: Trial, plan: ReleasePlan) -> EvaluationInputs:
         components=None
         if settings.risk.diseases
         else lambda dosage: model.risk_score(dosage).reshape(len(dosage), -1)[:, -settings.risk.kept_components :],
-        told=Decoder(plan, panel) if METHODS.get(plan.method).many else None,
+        told=Decoder(plan, panel) if METHODS.get(plan.method).tabled else None,
         labels=labels_of(trial.groups, names, store.samples),
         second=next((one for one in others if one.released is not None), None),
         attributes=attributes_of(settings.risk, tables, trial.attributes, trial.spaces[0].people),

@@ -90,11 +90,11 @@ def test_one_release_serves_both_and_the_report_tells_of_each(consortium: Consor
     run = consortium.run_file("mixed")
     done = afml("mask", "--kit", consortium.kit(1), "--work", consortium.work(1), "--run", run, "--frontier")
     assert done.code == 0, done.err
-    line = r"^ +\d +\d+\.\d % +\d+\.?\d* % / +\d+\.?\d* % +(codebook|static)$"
+    line = r"^ +\d +\d+\.\d % +\d+\.?\d* % / +\d+\.?\d* % +(codebook|static|levels)$"
     assert re.search(line, done.out, re.MULTILINE), done.out
     where = ("--kit", consortium.kit(1), "--work", consortium.work(1), "--run", run)
     points = json.loads(afml("mask", *where, "--frontier", "--json").out)
-    told = [one for one in done.out.splitlines() if one.endswith(("codebook", "static"))]
+    told = [one for one in done.out.splitlines() if one.endswith(("codebook", "static", "levels"))]
     assert [set(one) for one in points] == [keys("mask --frontier")] * len(told)
     assert not Workspace(consortium.work(1)).release("mixed").exists()
     for node in (1, 2, 3):

@@ -39,7 +39,7 @@ def test_a_target_of_the_release_refuses_no_alternative(model: TrainedModel) -> 
 
 def test_there_is_one_for_each_method_that_the_model_allows(model: TrainedModel) -> None:
     titles = [one.name for one in by_each_method(model, BASIS, METHODS.names())]
-    assert titles == [METHODS.get(name).title for name in METHODS.names() if not METHODS.get(name).many]
+    assert titles == [METHODS.get(name).title for name in METHODS.names() if not METHODS.get(name).tabled]
     assert {"codebook", "greedy codebook", "network codebook"} <= set(titles)
     bare = [one.name for one in by_each_method(without_network(model), BASIS, METHODS.names())]
     assert bare == [title for title in titles if title != "network codebook"]

@@ -52,13 +52,13 @@ def test_a_person_shows_only_what_the_own_record_holds(method: ReleaseMethod, mo
 
 
 def test_auto_compares_the_methods_that_say_so(model: TrainedModel) -> None:
-    assert [one.name for one in asked_for(AUTO, model)] == ["codebook", "network", "static"]
-    assert [one.name for one in asked_for(AUTO, without_network(model))] == ["codebook", "static"]
+    assert [one.name for one in asked_for(AUTO, model)] == ["codebook", "network", "static", "levels"]
+    assert [one.name for one in asked_for(AUTO, model, fill="major")] == ["codebook", "network", "static"]
+    assert [one.name for one in asked_for(AUTO, without_network(model))] == ["codebook", "static", "levels"]
     assert [one.name for one in asked_for(AUTO, model, MANY_PATTERNS + 1)] == ["cells"]
     assert [one.name for one in asked_for("greedy", model)] == ["greedy"]
-    with pytest.raises(
-        ConfigError, match="no release method called 'other'; use one of codebook, greedy, network, cells, static"
-    ):
+    known = "codebook, greedy, network, cells, static, levels"
+    with pytest.raises(ConfigError, match=f"no release method called 'other'; use one of {known}"):
         asked_for("other", model)
     with pytest.raises(ConfigError, match="trained without a game; use release method 'codebook'"):
         asked_for("network", without_network(model))

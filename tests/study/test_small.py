@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from afml.evaluation.utility import Outcome, raw_auc, released_auc
+from afml.release.planning import untried_plan
 from afml.study import small, small_grid
 from afml.study.data import DataSettings, simulated
 from afml.study.small import NOTHING, PRODUCT, Cell, Reached, SmallRun, _static, draw, small_run
@@ -56,6 +57,26 @@ def test_the_greedy_rivals_are_those_that_are_learned_by_themselves(monkeypatch:
     for count in (3, 5):
         monkeypatch.setattr(small, "GREEDY", (count,))
         assert small_run(cell, people, DATA, plan).reached[f"greedy {count}"] == run.reached[f"greedy {count}"]
+
+
+def test_a_release_that_is_read_by_its_table_is_judged_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The product's own fill lets it show genotypes of two major alleles, whose dosages say nothing."""
+    read: list[tuple[str, int]] = []
+
+    def told(released: np.ndarray, outcome: Outcome) -> float:
+        read.append(("scores" if released.dtype == np.float64 else "dosages", released.shape[1]))
+        return 0.5
+
+    def plan(model, panel, settings, *, people_per_file):  # type: ignore[no-untyped-def]
+        assert settings.fill == "missing"
+        few = settings.model_copy(update={"method": "levels", "patterns": 4, "min_group_size": 5})
+        return untried_plan(model, panel, few, people_per_file)
+
+    monkeypatch.setattr(small, "released_auc", told)
+    monkeypatch.setattr(small, "plan_release", plan)
+    small_run(CELL, draw(CELL, 1003, np.concatenate(DATA.files)), DATA, phases(0.9, SITES, 0.1, 1))
+    assert read[0] == ("scores", 1)
+    assert {kind for kind, _ in read[1:]} == {"dosages"}
 
 
 def test_a_rival_is_judged_as_the_evaluation_judges() -> None:
