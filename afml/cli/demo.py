@@ -77,6 +77,10 @@ _COUNT = click.IntRange(1)
     "--declared-audit", is_flag=True,
     help="Play the run again with made-up people alone, as with `afml audit attack`, and enter the bound in a ledger.",
 )  # fmt: skip
+@click.option(
+    "--publish/--no-publish", default=True, show_default=True,
+    help="Each institution attacks its own file and publishes it: many minutes where files are large.",
+)  # fmt: skip
 @click.option("--seed", default=1, show_default=True, help="Of data and attacks; of all with --simulation.")
 @click.option(
     "--simulation",
@@ -88,7 +92,7 @@ def demo(
     panel_people: int, sites: int, rounds: int, game_rounds: int, game_steps: int, ple: float, causal: int,
     phenotypes: int, quantitative: int, covariates: bool, patterns: int | None, heritability: float, fill: str,
     noise: str, exact_noise: bool, verified_sums: bool, overlap: bool, declared_audit: bool, seed: int,
-    simulation: bool,
+    simulation: bool, publish: bool,
 ) -> None:  # fmt: skip
     """Run five institutions and an aggregator end to end and write the report."""
     trust = (*(["--verified-sums"] if verified_sums else ()), *(["--exact-noise"] if exact_noise else ()))
@@ -103,6 +107,7 @@ def demo(
         patterns=patterns,
         overlap=overlap,
         declared_audit=declared_audit,
+        publish=publish,
     )
     made = Demo(settings)
     if simulation:

@@ -31,7 +31,8 @@ class Demo:
     """A whole consortium on this machine, every party its own process, nothing mocked.
 
     Attributes:
-        published: Node -> what it said of its package in the end, in one line: published, or why not.
+        published: Node -> what it said of its package in the end, in one line: published, or why not. Empty where
+            nobody was asked to.
     """
 
     def __init__(self, settings: DemoSettings) -> None:
@@ -76,11 +77,12 @@ class Demo:
                 with step("declared audit", seconds=self._seconds):
                     consortium.attack_declared(self._settings.seed)
             self._evaluate(team, consortium)
-            self._publish(consortium)
+            if self._settings.publish:
+                self._publish(consortium)
         held = {name: round(peak / 1e9, 3) for name, peak in sorted(memory.by_name.items())}
         peak = {"peak_gb": round(memory.together / 1e9, 3), "peak_gb_by_process": held}
         report = read_json(self.report)
-        seconds = {**report.seconds, "publish": self._seconds["publish"]}
+        seconds = report.seconds | {name: took for name, took in self._seconds.items() if name == "publish"}
         write_json(report.model_copy(update={**peak, "seconds": seconds}), self.report)
         with Team(out / "logs") as team, step("dossier"):
             Parties(team, out, nodes).dossier(self.report, out / "dossier")

@@ -146,6 +146,7 @@ class DemoSettings:
         patterns: Release patterns at most; None for as many as `afml configure` chooses.
         overlap: Whether people who are at two institutions are looked for, and left out at one of them.
         declared_audit: Whether the run is played again with nobody but made-up people in it, and attacked.
+        publish: Whether every institution attacks its own file in the end, and publishes what meets its targets.
     """
 
     out: Path
@@ -158,3 +159,4 @@ class DemoSettings:
     patterns: int | None = None
     overlap: bool = False
     declared_audit: bool = False
+    publish: bool = True
