@@ -64,6 +64,8 @@ def publish(
     """
     done = publish_package(kit=kit, work=work, run=run_file, ledger=ledger, version=version, force=force)
     click.echo(f"{done.version.folder}: {done.publication.line()}")
+    if chance := json.loads((done.version.folder / CARD_FILE).read_text()).get("at_chance"):
+        click.echo(f"{done.version.folder}: published although {chance}")
 
 
 @release.command()

@@ -22,6 +22,8 @@ from typing import Any, NoReturn, TypeVar
 from afml.core.errors import AfmlError, InputError
 
 T = TypeVar("T")
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}
+"""In the environment of a started `python -m`: what lies in its current folder is not imported, `./afml` for one."""
 _PR_SET_PDEATHSIG = 1
 _READ = 1 << 20
 _END = 1 << 16  # bytes of a log in which the last line is looked for

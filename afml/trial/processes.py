@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from afml.core.children import complaint, die_with_parent
+from afml.core.children import SAFE_PATH, complaint, die_with_parent
 from afml.core.errors import AfmlError
 
 _GRACE_S = 20.0
@@ -61,7 +61,7 @@ class Team:
         logs.mkdir(parents=True, exist_ok=True)
         self.logs, self._children = logs, list[Child]()
         self._env = os.environ | {
-            "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1",
+            "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1", **SAFE_PATH,
         }  # fmt: skip
 
     def __enter__(self) -> Team:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from afml.core.children import SAFE_PATH
+
 WITHIN = "afml.cli.within"
 """Module that runs a command of ours until the process that started it is gone."""
 
@@ -35,7 +37,7 @@ class Child:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                env=os.environ | {"PYTHONUNBUFFERED": "1", **SAFE_PATH},
                 pass_fds=(held,),
                 start_new_session=True,  # ^C in a terminal is the daemon's, which then ends its children in order
             )

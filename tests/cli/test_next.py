@@ -54,6 +54,14 @@ def test_an_aggregator_serves_one_run_or_all(tmp_path: Path) -> None:
     assert "--run r.json" in next_of(Place(kit, run=Path("r.json"))).command
 
 
+def test_a_run_that_is_not_there_yet_is_said_and_no_error(tmp_path: Path) -> None:
+    kit, run = tmp_path / "kit", tmp_path / "run.json"
+    make(kit, Party("node", "Institute A"))
+    answer = told("--kit", kit, "--run", run)
+    assert answer.splitlines()[0] == f"there is no {run} yet"
+    assert answer.splitlines()[1:] == told("--kit", kit).splitlines()
+
+
 def test_it_prints_json(tmp_path: Path) -> None:
     found = json.loads(told("--kit", tmp_path / "kit", "--json"))
     assert found["who"] == "you"

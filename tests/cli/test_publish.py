@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
+from afml.cli.main import cli
 from afml.consortium.nodekit import load_node_kit
+from afml.release.package.card import CARD_FILE
 from afml.release.package.manifest import Manifest, digest_of, digests
 from afml.release.package.publication import Publication
 from tests.cli.institution import listing
@@ -199,3 +203,18 @@ def test_a_publication_that_was_entered_and_not_written_is_asked_for_again(own: 
     assert own("release", "publish").code == 0
     assert len(entries(own, "publication")) == 1
     assert (own.package(1) / "publication.json").exists()
+
+
+def test_what_was_forced_past_not_worth_releasing_is_said_when_it_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = SimpleNamespace(line=lambda: "published, evaluated first")
+    done = SimpleNamespace(version=SimpleNamespace(folder=tmp_path), publication=line)
+    monkeypatch.setattr("afml.cli.release.publish_package", lambda **_: done)
+    for card, told in (({"at_chance": "not worth releasing: chance"}, "published although not worth releasing: chance"),
+                       ({"at_chance": None}, None)):  # fmt: skip
+        (tmp_path / CARD_FILE).write_text(json.dumps(card))
+        given = [word for name in ("kit", "work", "run") for word in (f"--{name}", str(tmp_path))]
+        lines = CliRunner().invoke(cli, ["release", "publish", *given]).output.splitlines()
+        assert lines[0] == f"{tmp_path}: published, evaluated first"
+        assert lines[1:] == ([f"{tmp_path}: {told}"] if told else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +14,13 @@ from afml.consortium.card import NodeCard
 from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError, InputError, PolicyError
 from afml.wire import federation_pb2 as wire
+from node.serving.child import Child
 from node.serving.declared import Declared
 from node.serving.offers import MOST, Offers
 from node.serving.shelf import Shelf, over_in
 from node.workspace import Workspace
 from tests.aggregator.machine import small_run
+from tests.processes import until
 
 RUN = small_run()
 KIND = RUN.task.kind
@@ -108,3 +111,16 @@ def test_of_what_an_aggregator_says_only_so_much_is_read() -> None:
     stub = SimpleNamespace(ListRuns=lambda asked, timeout: wire.RunsOffered(runs=said))
     offers._address, offers._node, offers._line = "a:1", 1, SimpleNamespace(stub=stub)  # type: ignore[assignment]
     assert [one.digest for one in offers.served()] == [one.config_digest for one in served[:MOST]]
+
+
+def test_a_daemons_child_imports_nothing_of_the_folder_it_is_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "afml").mkdir()  # a clone, say; Python would take it for the package
+    (tmp_path / "json.py").write_text("raise SystemExit('not this one')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Child, "launch", subprocess.Popen)
+    with (tmp_path / "lock").open("w") as held:
+        child = Child(["--version"], tmp_path / "log", held.fileno())
+        until(lambda: child.code() is not None)
+    assert (child.code(), (tmp_path / "log").read_text()[:4]) == (0, "afml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -34,6 +35,15 @@ def test_output_goes_to_a_log_of_its_own(logs: Path) -> None:
         team.wait([team.start_command("one", run("print('said')")), team.start_command("two", run("print('too')"))])
     assert (logs / "one.log").read_text() == "said\n"
     assert (logs / "two.log").read_text() == "too\n"
+
+
+def test_nothing_of_the_present_folder_is_imported(logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "afml").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Team, "launch", subprocess.Popen)
+    with Team(logs) as team:
+        team.wait([team.start("version", ["--version"])])
+    assert (logs / "version.log").read_text().startswith("afml")
 
 
 def test_a_failure_names_the_child_its_complaint_and_its_log(logs: Path) -> None:
