@@ -50,11 +50,10 @@ def read_phenotypes(
     absent = [name for name in samples if name not in rows]
     if absent:
         shown = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
-        raise InputError(
-            f"{len(absent)} of {len(samples)} samples have no phenotype ({shown})",
-            where=path,
-            cure="add their lines, or leave these samples out with --without",
-        )
+        cure = "add their lines, or leave these samples out with --without"
+        if len(absent) == len(samples):
+            cure = "nobody of the genotypes stands in it: call people there as the genotypes do"
+        raise InputError(f"{len(absent)} of {len(samples)} samples have no phenotype ({shown})", where=path, cure=cure)
     table = np.array([rows[name] for name in samples], dtype=np.float64).reshape(len(samples), len(names))
     if not codes:
         _require_no_codes(names, table, path)
@@ -184,9 +183,11 @@ def _of_people(rows: dict[str, list[float]], person_of: Mapping[str, str], path:
 
 
 def _names(header: str, path: Path) -> tuple[str, ...]:
+    if not header:
+        raise InputError("is empty, or its first line is", where=path, cure=f"begin with the header {_HEADER}")
     first, *names = header.split("\t")
-    for separator in ";,":
-        if not names and separator in header:
+    for separator in ";, ":
+        if not names and separator in header.strip():
             raise InputError(
                 f"columns are separated by '{separator}'", where=path, cure="save it with tabs between columns"
             )

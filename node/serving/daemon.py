@@ -243,7 +243,9 @@ class Daemon:
     def _drain(self) -> None:
         """Have every process finish what it has paid for, and wait for all of them."""
         running = self._running()
-        self._tell("", f"stops, when {len(running)} runs have finished what they have paid for")
+        count = len(running)
+        runs = f"{count} run has" if count == 1 else f"{count} runs have"
+        self._tell("", f"stops, when {runs} finished what was paid for" if running else "stops: no run is under way")
         self.keeper.changed(draining=True)
         for one in running:
             one.stop()

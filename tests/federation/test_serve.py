@@ -89,7 +89,7 @@ def played(site: Site) -> dict[str, RunConfig]:
     daemons[3].terminate()
     assert daemons[3].wait(120) == 0, site.told()
     assert all(_gone(process) for process in processes), "it waits for its runs"
-    assert "stops, when 2 runs have finished what they have paid for" in site.said(3)
+    assert "stops, when 2 runs have finished what was paid for" in site.said(3)
     found = site.standing(3)
     assert found is not None
     assert found.ended == "stopped as it was asked to"
