@@ -51,7 +51,7 @@ def make(sources: Sources, out: Path, signer: Signer | None = None) -> list[Veri
         IntegrityError: Something that others signed does not verify.
     """
     with staged_folder(out) as staged:
-        found = gather(sources, staged)
+        found = gather(sources, staged, None if signer is None else signer.node)
         statements = collect(staged)
         (staged / standalone.STATEMENTS).write_bytes(statements.to_bytes())
         _write(staged / "proofs.json", _proofs(staged, statements))

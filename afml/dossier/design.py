@@ -127,6 +127,26 @@ DESIGN: dict[str, Design] = {
         "tests/federation/test_run.py::test_the_federation_equals_the_in_process_reference_bit_for_bit",
         "docs/TRAINING.md",
     ),
+    "overlap": Design(
+        "who looks for shared people learns which of its own another institution has enrolled too; who answers learns "
+        "that it was asked, and about how many",
+        "node/overlap.py",
+        "tests/federation/test_overlap.py::test_people_at_two_institutions_are_found_by_the_later_one",
+        "docs/design/overlap.md",
+    ),
+    "left-out": Design(
+        "who is left out is in an institution's prepared data no more, of which training and files are made",
+        "afml/data/persons.py",
+        "tests/federation/test_overlap.py::test_the_list_is_what_prepare_takes", "docs/design/overlap.md",
+    ),
+    "exact": Design(
+        "integers of exact noise are distributed as rounded real numbers would be", "crypto/public/exactnoise.py",
+        "tests/crypto/test_exactnoise.py::test_integers_have_their_probabilities", "docs/design/noise.md",
+    ),
+    "check-value": Design(
+        "a node refuses a sum whose check value is not that of what it opened", "crypto/secret/sumcheck.py",
+        "tests/crypto/test_sumcheck.py::test_no_bent_sum_is_verified", "docs/design/verified-sums.md",
+    ),
     "attackers": Design(
         "attacks are given the files, the model's plan, the public panel and a genotyping of every candidate",
         "afml/evaluation/attacks/base.py",

@@ -71,8 +71,8 @@ class Sources:
     manifest: Path | None = None
 
 
-def gather(sources: Sources, out: Path) -> list[Verification]:
-    """Copy and make all evidence into `out`; what the verification of each ledger found.
+def gather(sources: Sources, out: Path, signer: int | None = None) -> list[Verification]:
+    """Copy and make all evidence into `out`, which institution `signer` signs; what was found in each ledger.
 
     Raises:
         InputError: A file is missing or wrong.
@@ -112,7 +112,7 @@ def gather(sources: Sources, out: Path) -> list[Verification]:
         _copy(sources.sbom, out / "sbom.json")
     if sources.manifest is not None:
         _copy(require_file(sources.manifest, "manifest of the release"), out / "manifest.sha256")
-    _write(out / "software.json", software(sources.sbom, sources.manifest))
+    _write(out / "software.json", {**software(sources.sbom, sources.manifest), "signer": signer})
     return found
 
 

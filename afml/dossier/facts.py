@@ -10,15 +10,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+from afml.dossier.asked import asked
 from afml.dossier.collector import Collector, escaped, has, slug
 from afml.dossier.course import course
-from afml.dossier.fields import AGAIN, BUDGET, RELEASE, RUN
+from afml.dossier.fields import AGAIN, BUDGET, POLICY, RELEASE, RUN
 from afml.dossier.measured import measured
 from afml.dossier.published import published
 from afml.dossier.ran import ran
 from afml.dossier.standalone import keys_of
 from afml.dossier.statements import Statements
 from afml.ledger.summary import charged_enrolments
+
+_SURE = "of those who took part, whom outcomes make known with more than {} % sureness, at most"
 
 
 def collect(folder: Path) -> Statements:
@@ -80,12 +83,12 @@ def _run(c: Collector) -> None:
 
 def _ledgers(c: Collector) -> None:
     accounting, verification = c.document("accounting.json"), c.document("verification.json")
-    members = c.document("roster.json")["members"]
+    members, books = c.document("roster.json")["members"], dict[str, list[dict[str, Any]]]()
     for ledger, enrolments in accounting.items():
         owner = next(place for place, member in enumerate(members) if keys_of(member)[1] == ledger)
         named = "roster.json", f"/members/{owner}/name", "", "whose it is"
         c.file(f"ledger.{ledger}.institution", *named)
-        bodies = [json.loads(line) for line in c.lines(f"ledgers/{ledger}/entries.jsonl")]
+        bodies = books[ledger] = [json.loads(line) for line in c.lines(f"ledgers/{ledger}/entries.jsonl")]
         c.file(
             f"ledger.{ledger}.entries", "verification.json", f"/{ledger}/entries", "entries", "entries of the ledger"
         )
@@ -113,6 +116,7 @@ def _ledgers(c: Collector) -> None:
             _recorded(c, ledger, bodies, line["enrolment"])
         _entries(c, ledger, bodies)
         course(c, ledger, members[owner]["node"], bodies)
+    asked(c, books)
 
 
 def _budget(c: Collector, at: str, line: dict[str, Any]) -> None:
@@ -125,7 +129,7 @@ def _budget(c: Collector, at: str, line: dict[str, Any]) -> None:
             c.file(f"{name}.{field}", "accounting.json", at + inside, unit.format(**line), text)
     c.derived(
         f"odds.{line['enrolment'][:12]}", "right_at_most", (f"{name}.spent_ple",), "share",
-        "an attacker who guesses 50:50 before whether a person took part is right at most this often after",
+        "an attacker who guesses 50:50 before whether a person took part is right at most this often after, on average",
     )  # fmt: skip
     c.derived(
         f"odds_if_broken.{line['enrolment'][:12]}", "right_at_most", (f"{name}.broken_ple",), "share",
@@ -148,6 +152,9 @@ def _recorded(c: Collector, ledger: str, bodies: list[dict[str, Any]], enrolment
     at = "/lifetime/ple_sigma" if unit == "sigma" else "/lifetime/epsilon"
     c.leaf(f"{name}.limit", ledger, (last, at), unit, "what a person of them may spend over all runs")
     c.leaf(f"{name}.delta", ledger, (last, "/lifetime/delta"), "", "delta of their account")
+    for which, field in (("sure", "spent_ple"), ("sure_if_broken", "broken_ple")):
+        of = (f"{name}.{field}", f"{name}.delta")
+        c.derived(f"{which}.{enrolment[:12]}", "sure_90", of, "share", _SURE.format(90))
     _at_limit(c, enrolment, unit)
     left = (f"{name}.limit", f"{name}.committed")
     c.derived(f"{name}.left", f"left_{unit}", left, unit, "what is left of the budget for further runs")
@@ -167,10 +174,12 @@ def _recorded(c: Collector, ledger: str, bodies: list[dict[str, Any]], enrolment
 
 def _at_limit(c: Collector, enrolment: str, unit: str) -> None:
     """What a limit lets an attacker reach, once it is spent whole: a limit is a safeguard as far as that goes."""
-    name = f"budget.{enrolment[:12]}"
-    words = "an attacker who guesses 50:50 before is right at most this often once all of the limit is spent"
+    name, spent = f"budget.{enrolment[:12]}", "once all of the limit is spent"
+    words = f"an attacker who guesses 50:50 before is right at most this often, on average, {spent}"
     rule, of = ("right_at_most", ("limit",)) if unit == "sigma" else ("right_at_most_epsilon", ("limit", "delta"))
     c.derived(f"odds_at_limit.{enrolment[:12]}", rule, tuple(f"{name}.{one}" for one in of), "share", words)
+    rule, both = "sure_90" if unit == "sigma" else "sure_90_epsilon", (f"{name}.limit", f"{name}.delta")
+    c.derived(f"sure_at_limit.{enrolment[:12]}", rule, both, "share", f"{_SURE.format(90)}, {spent}")
 
 
 def _entries(c: Collector, ledger: str, bodies: list[dict[str, Any]]) -> None:
@@ -180,8 +189,10 @@ def _entries(c: Collector, ledger: str, bodies: list[dict[str, Any]]) -> None:
         index, kind = body["index"], body.get("kind")
         name = f"ledger.{ledger}.{kind}.{index}"
         if kind == "policy":
-            c.leaf(f"{name}.lifetime_ple", ledger, (index, "/policy/lifetime/ple_sigma"), "sigma", "lifetime budget")
-            c.leaf(f"{name}.approval", ledger, (index, "/policy/run/approval"), "", "a person must approve each run")
+            last = index == max(body["index"] for body in bodies if body["kind"] == "policy")
+            for field, at, unit, words in POLICY:
+                if has(body, at) and (last or field in ("lifetime_ple", "approval")):
+                    c.leaf(f"{name}.{field}", ledger, (index, at), unit, words)
         elif kind == "audit":
             c.leaf(f"{name}.audited_ple", ledger, (index, "/mu_lower"), "sigma", f"run {body['run']}: least, by attack")
             c.leaf(f"{name}.confidence", ledger, (index, "/confidence"), "share", "confidence of that bound")
@@ -212,11 +223,13 @@ def _worst(c: Collector) -> None:
     alike = names if one_delta else [f"budget.{worst['enrolment'][:12]}"]
     epsilons = tuple(f"{name}.spent_epsilon" for name in alike)
     c.derived("privacy.epsilon", "most", epsilons, "epsilon", "the same as epsilon")
-    c.derived(
-        "privacy.right_at_most", "right_at_most", ("privacy.ple",), "share", "of guesses at who took part, 50:50 before"
-    )
+    words = "of guesses at who took part, 50:50 before, on average over all outcomes"
+    c.derived("privacy.right_at_most", "right_at_most", ("privacy.ple",), "share", words)
     name = f"budget.{worst['enrolment'][:12]}"
     c.derived("privacy.delta", "same", (f"{name}.delta",), "", "delta of that account")
+    for much in (90, 99):
+        of = ("privacy.ple", "privacy.delta")
+        c.derived(f"privacy.sure_{much}", f"sure_{much}", of, "share", _SURE.format(much))
     for accountant in worst["accountants"]:
         for field, unit in (("epsilon", "epsilon"), ("ple", "sigma")):
             words = f"accountant {accountant}, all plans as fixed: {unit}"

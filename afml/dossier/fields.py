@@ -31,8 +31,8 @@ RUN = (
     ("run.reserve_attempts", "/reserve_attempts", "rounds", "lost attempts a phase that the plan has room for"),
     ("run.bits", "/bits", "bits", "bits of one number of a sum"),
     ("run.key_agreement", "/key_agreement", "", "how institutions agree on the keys of the run"),
-    ("run.verified_sums", "/verified_sums", "", "whether every sum carries a check value"),
-    ("run.exact_noise", "/exact_noise", "", "whether the noise is proven to be distributed as accounted"),
+    ("run.verified_sums", "/verified_sums", "", "whether the plan asks that every sum carry a check value"),
+    ("run.exact_noise", "/exact_noise", "", "whether the plan asks for noise of the kind whose distribution is proven"),
     ("run.seed", "/seed", "", "seed of a simulation, which protects nobody; null: none"),
     ("release.method_planned", "/task/settings/release/method", "", "how records are to be released"),
     ("release.k_planned", "/task/settings/release/min_group_size", "people", "least group that shares one record"),
@@ -59,11 +59,20 @@ BUDGET = (
 )
 
 
+POLICY = (
+    ("lifetime_ple", "/policy/lifetime/ple_sigma", "sigma", "lifetime budget"),
+    ("approval", "/policy/run/approval", "", "a person must approve each run"),
+    ("quorum", "/policy/run/quorum", "institutions", "fewest in a sum that the policy allows"),
+    ("min_group_size", "/policy/release/min_group_size", "people", "least group of a release that the policy allows"),
+    ("target_rr", "/policy/release/target_rr", "share", "most linkage of a published file (100 %: no target)"),
+)
+
+
 RELEASE = (
     ("model_digest", "", "the model that planned it"), ("file_digest", "", "the released file"),
-    ("people", "people", "people in it"), ("patterns", "records", "different records in it"),
+    ("people", "records", "records in it"), ("patterns", "records", "different records in it"),
     ("min_group_size", "people", "least group that was promised"),
-    ("smallest_joint_group", "people", "least group over all files of the same people"),
+    ("smallest_joint_group", "people", "least group over all files that this ledger knows of the same people"),
 )  # fmt: skip
 AGAIN = (
     ("rr", "share", "re-identified by the worst attack of that day"),
@@ -78,10 +87,13 @@ REPORT = (
     (
         "data.people",
         "/data/people",
-        "people",
-        "people whose records were attacked, those kept out of training included",
+        "records",
+        "records that were attacked, of people kept out of training too; who is in two files counts twice",
     ),
-    ("report.scope", "/scope", "", "whose report: of all institutions pooled, or of one alone"),
+    ("report.scope", "/scope", "", "own: of one institution alone; not there: of all institutions pooled"),
+    ("report.institutions", "/data/nodes", "institutions", "institutions whose files it is about"),
+    ("overlap.found", "/overlap/found", "records", "found by queries for people at two institutions, to be left out"),
+    ("overlap.left_out", "/overlap/left_out", "records", "of these, in the data of their institution no more"),
     ("privacy.reported_ple", "/privacy/ple_sigma", "sigma", "as the report says it"),
     ("privacy.reported_epsilon", "/privacy/epsilon", "epsilon", "as the report says it"),
     ("privacy.audited_ple", "/privacy/audited_ple_lower", "sigma", "least, as an attack on the training established"),
@@ -114,7 +126,7 @@ REPORT = (
         "upper end of its 95 % interval",
     ),
     ("attack.known_institution.chance", "/release/chance_known_institution", "share", "right by chance then"),
-    ("attack.candidates", "/release/candidates", "people", "candidates for each record"),
+    ("attack.candidates", "/release/candidates", "candidates", "genotypes among which that of a record is sought"),
     ("attack.chance", "/release/chance", "share", "right by chance"),
     ("release.method", "/release/method", "", "how records were released"),
     ("release.dp", "/release/dp", "", "whether records are differentially private"),
@@ -125,6 +137,8 @@ REPORT = (
     ("utility.released", "/release/utility_auc", "", "of the release, held-out people"),
     ("utility.raw", "/release/raw_auc", "", "of raw genotypes, the same people"),
     ("utility.ratio", "/release/utility_ratio", "", "released over raw"),
+    ("utility.ratio_low", "/release/utility_ratio_ci95/0", "", "lower end of its 95 % interval"),
+    ("utility.ratio_high", "/release/utility_ratio_ci95/1", "", "upper end of its 95 % interval"),
     ("utility.ratio_vs_best_raw", "/release/utility_ratio_vs_best_raw", "", "released over the best raw model"),
     ("phenotype.simulated", "/phenotype/simulated", "", "whether the phenotype is made up, as the report says"),
 )
@@ -136,7 +150,7 @@ DETAILS = (
     ("membership.auc_high", "/membership/ci95/1", "", "upper end of its 95 % interval (DeLong)"),
     ("membership.tpr", "/membership/tpr_at_low_fpr", "share", "members named at the rate of false alarms below"),
     ("membership.fpr", "/membership/fpr", "share", "rate of false alarms"),
-    ("membership.members", "/membership/members", "people", "people of the files that were asked about"),
+    ("membership.members", "/membership/members", "records", "records of the files that were asked about"),
     ("membership.non_members", "/membership/non_members", "people", "people of the panel that were asked about"),
     ("recovery.people", "/harder/recovery/people", "people", "people whose genotypes were guessed"),
     ("recovery.accuracy", "/harder/recovery/accuracy", "share", "genotypes of a person named right from the record"),
@@ -163,7 +177,7 @@ DETAILS = (
 
 
 LINKED = (
-    ("candidates", "/candidates", "people", "candidates for each record"),
+    ("candidates", "/candidates", "candidates", "candidates for each record"),
     ("chance", "/chance", "share", "right by chance"),
     ("rr", "/rr", "share", "linked by the worst attack that was run on them"),
     ("rr_low", "/ci95/0", "share", "lower end of its 95 % interval"),
@@ -193,6 +207,7 @@ TRAIT = (
 DISCLOSURE = (
     ("released_auc", "/auc", "", "predicted for people kept out of training, from their records (AUC)"),
     ("raw_auc", "/raw_auc", "", "the same by the same method from their raw genotypes (AUC)"),
+    ("best_raw_auc", "/best_raw_auc", "", "the same by the best method tried, from their raw genotypes (AUC)"),
     (
         "group_guess",
         "/if_released/group_guess",
@@ -205,5 +220,10 @@ DISCLOSURE = (
         "share",
         "released with the file: named right by who knows the commonest of the file alone",
     ),
-    ("homogeneous", "/if_released/homogeneous_share", "share", "people whose equal records all have the same"),
+    (
+        "homogeneous",
+        "/if_released/homogeneous_share",
+        "share",
+        "released with the file: records whose equals all have the same, so that it is certain",
+    ),
 )

@@ -12,20 +12,20 @@ from afml.dossier.statements import Statement, Value
 DIGEST = re.compile(r"[0-9a-f]{12,}")
 #: Ids of values that are said to be the most, or the least: never rounded to the better side.
 _MOST = (
-    ".ple", "_ple", "epsilon", "right_at_most", "rr_high", "rr_known_high", "auc_high", ".committed", "grouping.all",
-    "grouping.known_institution",
+    ".ple", "_ple", "epsilon", "right_at_most", "sure_90", "sure_99", "rr_high", "rr_known_high", "auc_high",
+    ".committed", "grouping.all", "grouping.known_institution", "ratio_high", "homogeneous",
 )  # fmt: skip
-_LEAST = (".left", "audited_ple", "rr_low", "auc_low")
+_LEAST = (".left", "audited_ple", "rr_low", "rr_known_low", "auc_low", "ratio_low", "ratio_vs_best_raw")
 _ONE = {"people": "person", "made-up people": "made-up person", "entries": "entry"}
 _TIMES = {"ms since 1970": 1000, "s since 1970": 1}
 _BARE = ("epsilon", "L2")
 
 
-def figures(value: float, count: int, rounding: str) -> str:
-    """A number with so many figures, rounded as `decimal` names it: up for the most, down for the least."""
+def figures(value: float, count: int, rounding: str, places: int = 0) -> str:
+    """A number times 10^places with so many figures, rounded as `decimal` says: up for the most, down for the least."""
     if not value or not math.isfinite(value):
         return f"{value:g}"
-    exact = Decimal(repr(value))  # as it is written: 0.9 is not a little more than 0.9
+    exact = Decimal(repr(value)).scaleb(places)  # as it is written: 0.9 is not a little more than 0.9
     rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - count + 1), rounding=rounding)
     return f"{float(rounded):.{count}g}"
 
@@ -47,8 +47,9 @@ def in_words(statement: Statement, *, whole: bool = False) -> str:
     if unit in _TIMES:
         return moment(value / _TIMES[unit], whole=whole)
     if unit == "share":
-        return f"{figures(100 * value, 3, _rounding(statement.id))} %"
-    text = f"{value:,}" if isinstance(value, int) else figures(value, 4, _rounding(statement.id))
+        return f"{figures(value, 3, _rounding(statement.id), places=2)} %"
+    count = 6 if unit == "clip norms" else 4  # noise as it was planned, so that others can compose it again
+    text = f"{value:,}" if isinstance(value, int) else figures(value, count, _rounding(statement.id))
     return text if unit in _BARE else f"{text} {one_or_more(value, unit)}".strip()
 
 
@@ -67,4 +68,4 @@ def one_or_more(count: Value, unit: str) -> str:
 def _rounding(name: str) -> str:
     if name.endswith(_LEAST):
         return ROUND_FLOOR
-    return ROUND_CEILING if name.endswith(_MOST) or name.startswith("odds") else ROUND_HALF_EVEN
+    return ROUND_CEILING if name.endswith(_MOST) or name.startswith(("odds", "sure")) else ROUND_HALF_EVEN

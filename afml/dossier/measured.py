@@ -56,7 +56,7 @@ def _grouping(c: Collector) -> None:
         newest += [f"ledger.{ledger}.release.{mine[-1]}"] if mine else []
     for field, unit, words in (
         ("patterns", "records", "different records of each file of the run, added up over files, by the ledgers"),
-        ("people", "people", "people of these files, by the ledgers"),
+        ("people", "records", "records of these files, by the ledgers; who is in two files counts twice"),
     ):
         c.derived(f"grouping.{field}", "sum", tuple(f"{name}.{field}" for name in newest), unit, words)
     words = "the same where it is: different records of each file, added up, over people"
@@ -86,10 +86,12 @@ def _details(c: Collector, details: dict[str, Any]) -> None:
         c.file(f"{name}.people", "details.json", f"{at}/people", "people", f"people of {group['name']}")
         words = f"records linked of {group['name']}, by the attack that does best on it"
         c.file(f"{name}.rr", "details.json", f"{at}/rr", "share", words)
+        c.file(f"{name}.rr_low", "details.json", f"{at}/ci95/0", "share", "lower end of its 95 % interval")
         c.file(f"{name}.rr_high", "details.json", f"{at}/ci95/1", "share", "upper end of its 95 % interval")
         if group.get("rr_known_institution") is not None:
             at, words = f"{at}/rr_known_institution", f"{words}, where the institution is known"
             c.file(f"{name}.rr_known", "details.json", at, "share", words)
+            c.file(f"{name}.rr_known_low", "details.json", f"{at}_ci95/0", "share", "lower end of its 95 % interval")
             c.file(f"{name}.rr_known_high", "details.json", f"{at}_ci95/1", "share", "upper end of its 95 % interval")
 
 

@@ -20,6 +20,8 @@ from afml.dossier.statements import Derived, InFile, LedgerLeaf, Statement, Stat
 PAGE = "dossier.html"
 NOBODY = 0.99
 """A limit that lets an attacker be right this often protects nobody, and the page says so."""
+_MONTH_MS = 30 * 86_400_000
+_KINDS = ("policy", "release", "publication", "audit", "reassessment", "withdrawal", "closing")
 
 
 def environment() -> Environment:
@@ -46,13 +48,18 @@ def page(statements: Statements) -> bytes:
         return Markup('<span class="refs">[{}]</span>').format(Markup(" ").join(links)) if links else Markup()
 
     publications = _entries(statements, "publication", "manifest")
+    budgets = _in_order(statements, "budget")
     told = environment().get_template("dossier.html.j2").render(
-        v=statements.value, s=statements, budgets=_groups(statements, "budget"), ledgers=_groups(statements, "ledger"),
+        v=statements.value, s=statements, budgets=budgets, ledgers=_in_order(statements, "ledger"),
         attacks=_attacks(statements), others=_groups(statements, "baseline"), groups=_groups(statements, "group"),
         disclosed=_groups(statements, "disclosure"), relatives=_groups(statements, "relatives"),
         populations=_groups(statements, "population"),
         accountants=[one for one in _groups(statements, "accountant") if one != "difference"],
         enrolled=_last(statements, "run.enrolled"), power=_last(statements, "audit.power"), nobody=NOBODY,
+        endless=sorted({_endless(statements, f"budget.{one}") for one in budgets}), policies=_policies(statements),
+        took_part=_entries(statements, "overlap", "people"), later=_later(statements),
+        pooled=statements.value("report.scope") != "own" and statements.value("report.institutions") not in (None, 1),
+        asked_rr=any(one.id.endswith(".asked.re-identification-rate") for one in statements.values()),
         audits=_entries(statements, "audit", "audited_ple"), released=_entries(statements, "release", "file_digest"),
         publications=publications,
         published={(one.split(".")[1], statements.value(f"{one}.release")) for one in publications},
@@ -67,7 +74,7 @@ def per_hundred(share: Value, *, up: bool = False, down: bool = False) -> str:
     """A share as so many in a hundred; `up` for what is said to be the most, `down` for the least."""
     if not isinstance(share, int | float):
         return "unknown"
-    return figures(100 * share, 3, ROUND_CEILING if up else ROUND_FLOOR if down else ROUND_HALF_EVEN)
+    return figures(share, 3, ROUND_CEILING if up else ROUND_FLOOR if down else ROUND_HALF_EVEN, places=2)
 
 
 def down(value: Value) -> str:
@@ -109,6 +116,46 @@ def _groups(statements: Statements, prefix: str) -> list[str]:
     return list(dict.fromkeys(one.id.split(".")[1] for one in statements.under(prefix)))
 
 
+def _in_order(statements: Statements, prefix: str) -> list[str]:
+    """Ledgers or enrolments, in the order in which the roster has their institutions."""
+    names = [one.value for one in statements.under("institution") if one.id.endswith(".name")]
+    whose = {one: statements.value(f"{prefix}.{one}.institution") for one in _groups(statements, prefix)}
+    return sorted(whose, key=lambda one: names.index(whose[one]) if whose[one] in names else len(names))
+
+
+def _endless(statements: Statements, budget: str) -> str:
+    """Why nothing tells when a budget ends."""
+    first, last = (statements.value(f"{budget}.{end}_spend") for end in ("first", "last"))
+    if f"{budget}.limit" in statements and statements[f"{budget}.limit"].unit == "epsilon":
+        return "the limit is an epsilon, which does not add up so"
+    if isinstance(first, int) and isinstance(last, int) and last - first >= _MONTH_MS:
+        return "what is left would last a century"
+    return "its spends lie less than 30 days apart"
+
+
+def _policies(statements: Statements) -> list[tuple[str, set[str], list[str]]]:
+    """What the newest policy of each ledger asks: words, the different values, ids."""
+    found: dict[str, tuple[set[str], list[str]]] = {}
+    newest = {name.split(".")[1]: name for name in _entries(statements, "policy", "approval")}
+    for one in (one for name in newest.values() for one in statements.under(name)):
+        values, ids = found.setdefault(one.words, (set(), []))
+        values.add(in_words(one))
+        ids.append(one.id)
+    return [(words, values, ids) for words, (values, ids) in found.items()]
+
+
+def _later(statements: Statements) -> dict[str, list[str]]:
+    """Ledger -> what stands in its entries after the newest that anybody else has countersigned."""
+    found: dict[str, list[str]] = {}
+    for ledger in _groups(statements, "ledger"):
+        sizes = [one.value for one in statements.under(f"ledger.{ledger}.countersigned_at")]
+        covered = max((size for size in sizes if isinstance(size, int)), default=0)
+        ids = [one.id.split(".")[2:] for one in statements.under(f"ledger.{ledger}")]
+        entries = {(int(parts[1]), parts[0]) for parts in ids if parts[0] in _KINDS}
+        found[ledger] = [f"{kind} (entry {index})" for index, kind in sorted(entries) if index >= covered]
+    return found
+
+
 def _stated(statements: Statements) -> dict[str, set[Value]]:
     """Package -> digests of its source that institutions stated when they set their plans aside."""
     found: dict[str, set[Value]] = {}
@@ -119,8 +166,10 @@ def _stated(statements: Statements) -> dict[str, set[Value]]:
 
 def _entries(statements: Statements, kind: str, field: str) -> list[str]:
     """Ids of the entries of a kind in ledgers, "ledger.NAME.KIND.INDEX", that say a field."""
-    ids = [one.id for one in statements.under("ledger")]
-    return [name.removesuffix(f".{field}") for name in ids if name.split(".")[2] == kind and name.endswith(f".{field}")]
+    order = _in_order(statements, "ledger")
+    ids = [one.id for one in statements.under("ledger") if one.id.endswith(f".{field}")]
+    its = sorted(ids, key=lambda name: order.index(name.split(".")[1]))
+    return [name.removesuffix(f".{field}") for name in its if name.split(".")[2] == kind]
 
 
 def _attacks(statements: Statements) -> list[Statement]:

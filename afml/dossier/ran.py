@@ -9,6 +9,7 @@ _SOFTWARE = (
     ("code.afml", "/afml", "", "version of AFML that made this dossier"),
     ("code.afml_digest", "/code", "", "digest of its source as installed where this was made"),
     ("dossier.made", "/made_ms", "ms since 1970", "when this dossier was made, by the clock of who made it"),
+    ("dossier.signer", "/signer", "", "number of the institution that signed this dossier; null: none"),
     ("code.files", "/files", "files", "files of AFML that were installed where this was made"),
     ("code.commit", "/commit", "", "commit of the repository that this was made from a checkout of"),
     ("code.compared", "/compared/0", "", "what these files were compared with; absent: with nothing"),

@@ -1,11 +1,10 @@
 """Verifier of a dossier. One file: Python's standard library and `cryptography`, nothing else of the dossier's makers.
 
-    python verify.py [FOLDER] [--roster SHA256]
+    python verify.py [FOLDER] [--roster SHA256] [--all]
 
 It recomputes every digest, signature, Merkle proof and derived number, and bounds the epsilon of each composition from
 both sides with its own arithmetic. What it cannot do: see that a whole dossier was made up by somebody who holds all
-keys. So compare the roster's digest with each institution (`--roster` refuses any other), by a way of your own. What
-stands on no signature of an institution is said to.
+keys. So compare the roster's digest with each institution (`--roster` refuses any other), by a way of your own.
 
 Exit code 0: nothing found; 6: something was, each named with where it is; 2: it is no dossier.
 """
@@ -80,26 +79,15 @@ def roots(leaves: Sequence[bytes]) -> list[bytes]:
     return found
 
 
-def _halves(leaves: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
-    """The left one is the largest power of two that leaves something to the right one."""
-    half = 1 << (len(leaves) - 1).bit_length() - 1
-    return leaves[:half], leaves[half:]
-
-
-def _root(leaves: Sequence[bytes]) -> bytes:
-    return leaves[0] if len(leaves) == 1 else _node(*map(_root, _halves(leaves)))
-
-
 def proof(size: int, leaves: Sequence[bytes], known: bool = True, whole: bool = True) -> list[bytes]:
-    """That a tree begins with its first `size` leaves, whose root is `known`: PROOF of RFC 6962, section 2.1.2. Not
-    `whole`: that the last of these leaves is in it, PATH of section 2.1.1.
-    """
+    """RFC 6962: a tree begins with its first `size` leaves, with root `known` (2.1.2), or holds the last (2.1.1)."""
     if size == len(leaves) and (whole or size == 1):
-        return [] if known else [_root(leaves)]
-    left, right = _halves(leaves)
-    if size <= len(left):
-        return [*proof(size, left, known, whole), _root(right)]
-    return [*proof(size - len(left), right, not whole, whole), _root(left)]
+        return [] if known else [roots(leaves)[-1]]
+    half = 1 << (len(leaves) - 1).bit_length() - 1  # the largest power of two that leaves something on the right
+    left, right = leaves[:half], leaves[half:]
+    if size <= half:
+        return [*proof(size, left, known, whole), roots(right)[-1]]
+    return [*proof(size - half, right, not whole, whole), roots(left)[-1]]
 
 
 class Note:
@@ -114,8 +102,7 @@ class Note:
         lines = [line.split(" ") for line in tail.splitlines()]
         self._lines = [(name, base64.b64decode(payload, validate=True)) for _, name, payload in lines]
 
-    def _under(self, name: str, kind: bytes, key: str) -> list[bytes]:
-        """What stands in the lines of a name and its key."""
+    def _under(self, name: str, kind: bytes, key: str) -> list[bytes]:  # in the lines of a name and its key
         identity = hashlib.sha256(name.encode() + b"\n" + kind + bytes.fromhex(key)).digest()[:4]
         return [payload[4:] for its, payload in self._lines if its == name and payload[:4] == identity]
 
@@ -127,8 +114,7 @@ class Note:
         """Unix seconds at which `name` countersigned it; 0: a line that does not verify; None: no line."""
         for one in self._under(name, b"\x04", key):
             seconds = int.from_bytes(one[:8], "big")
-            message = f"cosignature/v1\ntime {seconds}\n{self.text}".encode()
-            return seconds if signed(key, one[8:], message) else 0
+            return seconds if signed(key, one[8:], f"cosignature/v1\ntime {seconds}\n{self.text}".encode()) else 0
         return None
 
 
@@ -145,8 +131,7 @@ def _phi(x: float) -> float:
 
 
 def _bisected(below: Callable[[float], bool], high: float = 0.0) -> tuple[float, float]:
-    """Two neighbours of which only the first is `below`; without an upper end one is looked for."""
-    low, high = 0.0, high or 1.0
+    low, high = 0.0, high or 1.0  # two neighbours of which only the first is `below`; an upper end is looked for
     while below(high):
         low, high = high, 2 * high
     for _ in range(80):
@@ -157,10 +142,8 @@ def _bisected(below: Callable[[float], bool], high: float = 0.0) -> tuple[float,
 
 @dataclass(frozen=True)
 class Losses:
-    """A privacy loss on a grid: `masses[i]` of 10^18 at (first + i) * step, `infinite` beyond any.
-
-    With `up` a loss was only ever made larger and a mass only ever larger: an upper bound of delta at every epsilon.
-    Without, the other way round: a lower bound. Sums of losses are exact products of integers (`decimal`).
+    """A privacy loss on a grid: `masses[i]` of 10^18 at (first + i) * step, `infinite` beyond any. With `up` losses and
+    masses were only ever made larger: an upper bound of every delta; else a lower one. Sums are exact (`decimal`).
     """
 
     step: float
@@ -201,8 +184,7 @@ class Losses:
 
     def trimmed(self) -> Losses:
         """Without tails that hold next to nothing."""
-        low = high = 0
-        left, right = 0, len(self.masses)
+        low, high, left, right = 0, 0, 0, len(self.masses)
         while left < right - 1 and low + self.masses[left] <= _TAIL:
             low, left = low + self.masses[left], left + 1
         while right > left + 1 and high + self.masses[right - 1] <= _TAIL:
@@ -211,9 +193,8 @@ class Losses:
         masses[0 if self.up else -1] += low if self.up else high
         return replace(self, first=self.first + left, masses=masses, infinite=self.infinite + high * self.up)
 
-    @functools.cached_property
+    @functools.cached_property  # over 0, 1, 2, ... of the largest losses: mass, and mass exp(-loss)
     def _sums(self) -> tuple[list[float], list[float]]:
-        """Over 0, 1, 2, ... of the largest losses: mass, and mass exp(-loss)."""
         cells = [(mass / _ONE, (self.first + at) * self.step) for at, mass in enumerate(self.masses)][::-1]
         weighted = itertools.accumulate(mass * math.exp(-loss) for mass, loss in cells)
         return [0.0, *itertools.accumulate(mass for mass, _ in cells)], [0.0, *weighted]
@@ -234,9 +215,8 @@ class Losses:
 
 
 def _spread(tails: Callable[[float], tuple[float, float]], low: float, high: float, up: bool) -> Losses:
-    """The loss with these chances of no more than a value and of more, on some CELLS cells."""
-    step = 2.0 ** math.ceil(math.log2((high - low) / CELLS))  # so that any two grids fit each other
-    first = math.floor(low / step)
+    # The loss with these chances of no more than a value and of more, on some CELLS cells; any two grids fit.
+    first = math.floor(low / (step := 2.0 ** math.ceil(math.log2((high - low) / CELLS))))
     edges = [tails((first + at) * step) for at in range(math.ceil(high / step) - first + 2)]
     masses = []
     for (below, above), (next_below, next_above) in itertools.pairwise(edges):
@@ -250,15 +230,12 @@ def _spread(tails: Callable[[float], tuple[float, float]], low: float, high: flo
 
 
 def _gaussian(mu: float, up: bool) -> Losses:
-    """The loss of a mu-GDP Gaussian mechanism, N(mu^2 / 2, mu^2)."""
-    half = mu * mu / 2
-    width = 8.5 * mu
+    half, width = mu * mu / 2, 8.5 * mu  # a mu-GDP Gaussian mechanism: N(mu^2 / 2, mu^2)
     return _spread(lambda loss: (_phi((loss - half) / mu), _phi((half - loss) / mu)), half - width, half + width, up)
 
 
 def _subsampled(q: float, z: float, adding: bool, up: bool) -> Losses:
-    """The loss of one Gaussian step on a Poisson batch, in one direction of adjacency (Zhu, Dong, Wang 2022)."""
-    floor = math.log1p(-q)
+    floor = math.log1p(-q)  # one Gaussian step on a Poisson batch, in one direction of adjacency (Zhu, Dong, Wang 2022)
 
     def place(loss: float) -> float:  # x with log(1 - q + q exp((2x - 1) / 2z^2)) = loss
         return z * z * math.log((1 - q) / q * math.expm1(loss - floor)) + 0.5 if loss > floor else -math.inf
@@ -333,11 +310,10 @@ def _bounds(mu: float, sampled: tuple[tuple[float, float, int], ...], delta: flo
     if not sampled:
         return Bounds((gdp_epsilon(mu, delta),) * 2, (mu, mu))
     found: dict[bool, list[Losses]] = {True: [], False: []}
-    for up in found:
-        for adding in (False, True):
-            whole = [_subsampled(q, z, adding, up).trimmed().times(n) for q, z, n in sampled]
-            whole += [_gaussian(mu, up)] if mu else []
-            found[up].append(functools.reduce(Losses.plus, whole))
+    for up, adding in itertools.product(found, (False, True)):
+        whole = [_subsampled(q, z, adding, up).trimmed().times(n) for q, z, n in sampled]
+        whole += [_gaussian(mu, up)] if mu else []
+        found[up].append(functools.reduce(Losses.plus, whole))
     low, high = (max(one.epsilon(delta) for one in found[up]) for up in (False, True))
     at = [low * i / 128 for i in range(129)]
     least = max(gdp_mu(e, max(one.delta(e) for one in found[False])) for e in at) if low > 0 else 0.0
@@ -362,11 +338,24 @@ def ends(limit: float, spent: float, first: int, last: int) -> int | None:
     return math.floor(at) if at < last + 36_525 * day else None
 
 
+def sure(odds: float, most: Callable[[float], float]) -> float:
+    """Share of people who took part, at most, whom outcomes give away at `odds` to 1 or more to who began at 1 to 1.
+
+    Of these outcomes P >= odds Q and, for each epsilon, P - exp(epsilon) Q <= delta, which is `most` at most. So
+    P (1 - exp(epsilon) / odds) is not more than delta; and of people who did not take part it is P / odds at most.
+    """
+    at = [math.log(odds) * i / 512 for i in range(512)]
+    return min(1.0, *(most(epsilon) / (1 - math.exp(epsilon) / odds) for epsilon in at))
+
+
 RULES: dict[str, Callable[..., Any]] = {
     "sum": lambda *of: sum(of), "count": lambda *of: len(of), "least": lambda *of: min(of), "most": lambda *of: max(of),
     "same": lambda of: of, "difference": lambda a, b: a - b, "ends": ends, "left_epsilon": lambda a, b: max(0.0, a - b),
     "joined": lambda *of: ", ".join(of), "right_at_most": lambda mu: _phi(mu / 2),  # 1/2 + TV/2 of mu-GDP
     "right_at_most_epsilon": lambda epsilon, d: 1 - (1 - d) / (1 + math.exp(epsilon)), "ratio": lambda a, b: a / b,
+    "sure_90": lambda mu, d: sure(9, lambda at: max(d, gdp_delta(mu, at))),  # by a PLE, which is above from d upward
+    "sure_99": lambda mu, d: sure(99, lambda at: max(d, gdp_delta(mu, at))),
+    "sure_90_epsilon": lambda e, d: sure(9, lambda at: max(d, 1 - (1 - d) * (1 + math.exp(at)) / (1 + math.exp(e)))),
     "left_sigma": lambda limit, spent: math.sqrt(max(0.0, limit * limit - spent * spent)),  # squares add
 }  # fmt: skip
 
@@ -453,10 +442,10 @@ def keys_of(member: Entry) -> tuple[list[str], str]:
 
 
 class Check:
-    """One verification of a dossier; `roster` is the SHA-256 that roster.json must have, None any."""
+    """One verification; `roster`: SHA-256 that roster.json must have, None any; `unsigned`: a manifest may be so."""
 
-    def __init__(self, folder: Path, roster: str | None = None) -> None:
-        self.folder, self.pinned, self.roster = folder, roster, dict[str, Any]()
+    def __init__(self, folder: Path, roster: str | None = None, unsigned: bool = False) -> None:
+        self.folder, self.pinned, self.unsigned, self.roster = folder, roster, unsigned, dict[str, Any]()
         self.findings, self.checked, self.unchecked = list[Finding](), list[str](), list[str]()
         self.ledgers, self.transcripts = dict[str, Ledger](), dict[str, list[bytes]]()
         self.said, self.stands, self.sealed = dict[str, Any](), list[tuple[str, Any, str, str]](), "which nobody signed"
@@ -494,7 +483,7 @@ class Check:
                 ok = signed(change["key"], bytes.fromhex(change["signature"]), message)
                 self.require(ok, "unsigned-roster", where, "a key did not sign the next")
         self.checked.append(f"roster of consortium {self.roster['consortium']}, SHA-256 {sha256(data)}")
-        self.unchecked += [] if self.pinned else ["that it is the institutions': compare its SHA-256 (--roster)"]
+        self.unchecked += [] if self.pinned else ["whether this roster is the institutions' own: compare it (--roster)"]
 
     def _files(self) -> None:
         manifest = self.json(MANIFEST)
@@ -507,11 +496,15 @@ class Check:
             if self.require(file in there, "missing-file", file, "is in the manifest and not here"):
                 ok = sha256((self.folder / file).read_bytes()) == digest
                 self.require(ok, "changed-file", file, f"does not have the SHA-256 {digest[:16]} of the manifest")
-        self.checked.append(f"{len(listed)} files against the manifest")
-        if manifest.get("signer") is None:
-            self.unchecked.append("the manifest: no institution signed it")
+        self.checked.append(f"{some(len(listed), 'files')} against the manifest")
+        if (signer := (manifest.get("signer") or {}).get("node")) is None:
+            problem = "no institution signed it: whoever had it can have changed anything (--unsigned allows it)"
+            self.require(self.unsigned, "unsigned-dossier", MANIFEST, problem)
+            self.unchecked.append("whose the manifest is: no institution signed it")
             return
-        member = next(one for one in self.roster["members"] if one["node"] == manifest["signer"]["node"])
+        told = (self.json("software.json") or {}).get("signer", signer)
+        self.require(told == signer, "unsigned-dossier", "software.json", f"names institution {told} as its signer")
+        member = next(one for one in self.roster["members"] if one["node"] == signer)
         signature = self.folder / SIGNATURE
         message = SIGNED + (self.folder / MANIFEST).read_bytes()
         ok = signature.is_file() and signed(member["signing_key"], signature.read_bytes(), message)
@@ -540,8 +533,7 @@ class Check:
             self.unchecked += [f"{whose}rounds of run {run}, charged as planned" for run in sorted(ledger.lost)]
             self.unchecked += [f"{whose}who vouched for its {b['kind']}" for b in ledger.of("succession", "import")]
 
-    def _heads(self, ledger: Ledger, folder: Path) -> None:
-        """The newest head, those that others keep, and who countersigned."""
+    def _heads(self, ledger: Ledger, folder: Path) -> None:  # the newest, those others keep, who countersigned
         file, size = f"ledgers/{ledger.name}", len(ledger.leaves)
         files = [folder / "head.txt", *sorted(folder.glob("kept/*.txt"))]
         notes = [Note(path.read_text(encoding="utf-8")) for path in files]
@@ -558,11 +550,9 @@ class Check:
                     if self.require(seconds != 0, "bad-countersignature", where, f"of {member['name']}") and seconds:
                         known = ledger.vouchers.get(member["name"], [0, 0])
                         ledger.vouchers[member["name"]] = max(known, [note.size, seconds])
-        ledger.vouched = f"head of {size} entries signed by {ledger.owner}" + "".join(
-            f"; countersigned by {name} up to entry {at - 1}, {datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M UTC}"
-            for name, (at, seconds) in sorted(ledger.vouchers.items())
-        )
-        self.checked.append(f"ledger of {ledger.owner}: {ledger.vouched}; {len(files) - 1} kept heads")
+        by = [f"{at - 1} by {who} ({some(s, 's since 1970')})" for who, (at, s) in sorted(ledger.vouchers.items())]
+        ledger.vouched = f"{some(size, 'entries')} by {ledger.owner}; countersigned to entry {', '.join(by) or 'none'}"
+        self.checked.append(f"ledger of {ledger.owner}: {ledger.vouched}; {some(len(files) - 1, 'kept heads')}")
 
     def _transcripts(self) -> None:
         for path in sorted((self.folder / "transcripts").glob("*.jsonl")):
@@ -578,7 +568,7 @@ class Check:
                 records += [record] if "cohort" in record else []
             for ledger in self.ledgers.values():
                 published(self, ledger, records, file)
-            self.checked.append(f"{file}: {len(records)} rounds, signed by the aggregator, against each ledger")
+            self.checked.append(f"{file}: {some(len(records), 'rounds')} that the aggregator signed, and each ledger")
         self.unchecked += [] if self.transcripts else ["no transcript is here: runs that a ledger hides cannot be seen"]
 
     def _statements(self) -> None:
@@ -594,7 +584,7 @@ class Check:
             self.require(one["id"] not in self.said, "changed-statement", where, "is said twice")
             self.said[one["id"]] = one["value"]
             self.stands.append((one["id"], one["value"], one["unit"], ground))
-        self.checked.append(f"{len(self.said)} statements against what they stand on")
+        self.checked.append(f"{some(len(self.said), 'statements')} against what they stand on (verify.py --all)")
 
     def _proofs(self) -> None:
         proofs, pointers = self.json("proofs.json"), [one["pointer"] for one in self.json(STATEMENTS)]
@@ -609,11 +599,10 @@ class Check:
                 size, where = one["size"], f"proofs.json, ledger of {ledger.owner}, head of {one['size']} entries"
                 ok = one["path"] == [step.hex() for step in (proof(size, ledger.leaves) if size else [])]
                 self.require(ok, "wrong-proof", where, "does not lead to the newest head")
-        self.checked.append(f"{len(wanted)} inclusion proofs, and of every kept head that the newest one extends it")
+        self.checked.append(f"{some(len(wanted), 'inclusion proofs')}, and that the newest head extends every kept one")
 
     def _bounds(self) -> None:
-        """No statement may be below what its own ledger's spends come to at least, nor above what they come to."""
-        run, report = self.json("run.json"), self.json("report.json")
+        run, report = self.json("run.json"), self.json("report.json")  # none is below its own ledger's spends, or above
         for ledger in self.ledgers.values():
             spends = [b for b in ledger.of("spend", "reservation") if b["kind"] == "spend" or b["run"] in ledger.lost]
             bounded, whose = [body for body in spends if not body["insecure"]], f"ledger of {ledger.owner}"
@@ -632,8 +621,7 @@ class Check:
                     own = bounds(ledger.composition(part, run=run["run"]), float(report["privacy"]["delta"]))
                     self._between([f"privacy.{said}_{kind}" for kind in ("epsilon", "ple")], own, own, math.inf)
 
-    def _enrolment(self, ledger: Ledger, enrolment: str, lifetime: Entry) -> None:
-        """What is said of people who were enrolled together; each may be in every other enrolment of the ledger too."""
+    def _enrolment(self, ledger: Ledger, enrolment: str, lifetime: Entry) -> None:  # who may be in others
         delta, name, told = float(lifetime["delta"]), f"budget.{enrolment[:12]}", dict[str, str]()
         for said, part in PARTS.items():
             own, most = (bounds(ledger.composition(part, its), delta) for its in (enrolment, ""))
@@ -646,33 +634,36 @@ class Check:
         self.checked.append(f"{whose}: {'; '.join(told.values())}")
 
     def _between(self, names: Sequence[str], own: Bounds, most: Bounds, room: float) -> None:
-        """Statements of an epsilon and of a PLE are no less than own bounds, and no more but for some room."""
         for name, (low, _), (_, high) in zip(names, own, most, strict=True):
             stated, where = self.said.get(name), f"{STATEMENTS}, {name}"
-            if isinstance(stated, int | float):
+            if isinstance(stated, int | float):  # no less than own bounds, and no more but for some room
                 self.require(stated >= low * (1 - MARGIN), "below-bound", where, f"is less than {low:.6g}")
                 self.require(stated <= high * (1 + MARGIN) + room, "above-bound", where, f"is more than {high:.6g}")
 
-    def _links(self) -> None:
-        """Files that name each other."""
+    def _links(self) -> None:  # files that name each other
         run, model, told = self.json("run.json"), self.json("model.json"), self.json("verification.json")
-        self.unchecked.append("report.json, details.json, model.json, software.json: what their makers say in them")
+        self.unchecked.append("what their makers say in report.json, details.json, model.json, software.json")
+        self.unchecked.append("tables of people; sentences of dossier.html, dossier.pdf, forms/ (`afml audit verify`)")
         if run and model:
-            card = {"config_digest": sha256(canonical(run)), "task": run["task"], **model["card"]}
-            ok = card["config_digest"] == sha256(canonical(run)) and card["task"]["code"] == run["task"]["code"]
+            card = {"config_digest": (digest := sha256(canonical(run))), "task": run["task"], **model["card"]}
+            ok = card["config_digest"] == digest and card["task"]["code"] == run["task"]["code"]
             self.require(ok, "other-model", "model.json/card", "is of another run, or of another code than the run's")
+        asked = {(name, b["run"]): b for one in self.ledgers.values() for b in one.of("overlap") for name in one.names}
         for ledger in self.ledgers.values():
             whose, found = f"ledger of {ledger.owner}", told[ledger.name]
-            its = {"entries": len(ledger.leaves), "root": ledger.roots[-1].hex(), "countersigned": ledger.vouchers}
-            self.require(found | its == found, "other-verification", "verification.json", f"is not of the {whose}")
+            held = {"entries": len(ledger.leaves), "root": ledger.roots[-1].hex(), "countersigned": ledger.vouchers}
+            self.require(found | held == found, "other-verification", "verification.json", f"is not of the {whose}")
             for one in found["findings"]:
                 self.require(False, "ledger-finding", f"{whose}, {one['where']}", f"{one['code']}: {one['problem']}")
+            for body in ledger.of("overlap-answer"):  # what one institution answers is what the other one's ledger asks
+                its, where = asked.get((body["origin"], body["run"]), body), f"{whose}, entry {body['index']}"
+                ok = its | {name: body[name] for name in ("ask", "people", "config_digest")} == its
+                self.require(ok, "other-overlap", where, "answers another query than the ledger of who asked holds")
             for body in ledger.of("release") if run and model else ():
                 ok = body["run"] != run["run"] or body["model_digest"] == model["digest"]
                 self.require(ok, "other-model", f"{whose}, entry {body['index']}", "is not a release by model.json")
 
-    def _publications(self) -> None:
-        """That a released file may leave the house: the institution's entry of it, and the word in its package."""
+    def _publications(self) -> None:  # the institution's entry that a file may leave, and the word in its package
         for ledger in self.ledgers.values():
             for body in ledger.of("publication"):
                 of = ledger.bodies[body["release"]] if body["release"] < body["index"] else {}
@@ -692,8 +683,7 @@ class Check:
                 self.require(ok, "other-publication", file, f"says something else than {where} of its ledger")
 
 
-def _entries(check: Check, ledger: Ledger) -> None:
-    """Entries among each other: order, clock, and spends against the plans that were set aside for them."""
+def _entries(check: Check, ledger: Ledger) -> None:  # among each other: order, clock, spends against plans set aside
     plans, spent, closed = dict[str, Steps](), dict[str, Steps](), set[str]()
     seen, last = set[tuple[Any, ...]](), 0
     for index, (raw, body) in enumerate(zip(ledger.raw, ledger.bodies, strict=True)):
@@ -731,11 +721,10 @@ def published(check: Check, ledger: Ledger, records: Sequence[Entry], file: str)
         check.require(ok, "quorum-broken", where, f"{len(record['cohort'])} institutions, quorum {record['quorum']}")
         body, receipt = spends.get((run, record["round"], record["attempt"])), record["receipts"].get(str(node))
         left[run][record["sample_rate"]] -= 1
-        charged = receipt and receipt["index"] >= ledger.lost.get(run, math.inf)
-        if body is None and charged and left[run][record["sample_rate"]] >= 0:
-            continue  # it was lost with entries that a backup lacked: the plan of its run is charged whole
-        if body is None:
-            check.require(False, "hidden-round", where, "was published, and is not in the ledger")
+        if body is None:  # or lost with entries that a backup lacked, where the plan of its run is charged whole
+            lost = receipt is not None and receipt["index"] >= ledger.lost.get(run, math.inf)
+            ok = lost and left[run][record["sample_rate"]] >= 0
+            check.require(ok, "hidden-round", where, "was published, and is not in the ledger")
             continue
         own, z, times = body["mechanism"]["noise_multiplier"], record["noise_multiplier"], body["enrolments_per_person"]
         ok = body["published_multiplier"] * math.sqrt(times) == z and own in (z, body["broken_multiplier"])
@@ -754,8 +743,7 @@ def published(check: Check, ledger: Ledger, records: Sequence[Entry], file: str)
 
 
 def _ground(check: Check, pointer: Entry) -> tuple[Any, str]:
-    """What a statement stands on says, and in words what that is; an error where it is not there as it was."""
-    kind, at, file = pointer["kind"], pointer.get("at", ""), pointer.get("file", "")
+    kind, at, file = pointer["kind"], pointer.get("at", ""), pointer.get("file", "")  # what it says and what it is
     if kind == "ledger":
         ledger, index = check.ledgers[pointer["ledger"]], pointer["index"]
         if ledger.leaves[index].hex() != pointer["leaf"]:
@@ -774,12 +762,23 @@ def _ground(check: Check, pointer: Entry) -> tuple[Any, str]:
     return pointed(json.loads(data), at) if at else sha256(data), f"{file}{at}, {by}"
 
 
-def lines(found: Check) -> list[str]:
-    """What was found, for people."""
-    told = [f"{name} = {value} {unit}\n    stands on {ground}" for name, value, unit, ground in found.stands]
-    told += [f"checked {one}" for one in found.checked] + [f"not checked: {one}" for one in found.unchecked]
+def some(count: Any, unit: str) -> str:
+    """A value with its unit as it is read: "1 round", "3 people", a moment (UTC), what nothing bounds."""
+    if unit.endswith("since 1970") and count is not None:
+        return f"{datetime.fromtimestamp(count / (1000 if unit.startswith('ms') else 1), UTC):%Y-%m-%d %H:%M UTC}"
+    if count is None or isinstance(count, bool):
+        return "yes" if count else "no" if count is False else "no bound" if unit in ("sigma", "epsilon") else "none"
+    one = unit.replace("people", "person").replace("entries", "entry").removesuffix("s") if count == 1 else unit
+    return f"{count:.9g} {unit}".strip() if isinstance(count, float) else f"{count} {one}".strip()
+
+
+def lines(found: Check, every: bool = False) -> list[str]:
+    """What was found, for people; `every` statement after it, with its number on the page."""
+    told = [f"checked {one}" for one in found.checked] + [f"not checked: {one}" for one in found.unchecked]
     told += [f"{one.code} {one.where}: {one.problem}" for one in found.findings]
-    return [*told, f"{len(found.findings)} findings" if found.findings else "nothing found"]
+    told.append(some(len(found.findings), "findings") if found.findings else "nothing found")
+    said = [(at, name, some(value, unit), by) for at, (name, value, unit, by) in enumerate(found.stands, 1)]
+    return told + [f"{at} {name} = {value}\n    stands on {by}" for at, name, value, by in said if every]
 
 
 def main() -> int:
@@ -787,12 +786,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Verify a dossier without anything of those who made it.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent, help="the dossier")
     parser.add_argument("--roster", help="SHA-256 of roster.json, as the institutions say it")
+    parser.add_argument("--unsigned", action="store_true", help="that no institution signed the dossier is expected")
+    parser.add_argument("--all", action="store_true", help="list every statement with what it stands on, too")
     given = parser.parse_args()
     if not (given.folder / MANIFEST).is_file():
-        print(f"{given.folder} holds no {MANIFEST}: it is no dossier", file=sys.stderr)
-        return 2
-    found = Check(given.folder, given.roster).run()
-    print("\n".join(lines(found)))
+        parser.error(f"{given.folder} holds no {MANIFEST}: it is no dossier")
+    found = Check(given.folder, given.roster, given.unsigned).run()
+    print("\n".join(lines(found, given.all)))
     return 6 if found.findings else 0
 
 

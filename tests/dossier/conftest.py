@@ -21,6 +21,14 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture(scope="session")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dossier of institutions that looked for people at two of them before the run."""
+    made = Built(tmp_path_factory.mktemp("asked"), phases=PHASES[:1], asked=True)
+    assert all(found.ok for found in make(made.sources, made.root / "dossier", made.signer))
+    return made.root / "dossier"
+
+
+@pytest.fixture(scope="session")
 def good(built: Built) -> Path:
     """A dossier in which nothing is wrong."""
     folder = built.root / "dossier"

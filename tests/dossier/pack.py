@@ -24,6 +24,7 @@ from afml.dossier.standalone import STATEMENTS
 from afml.evaluation.details import Details, write_details
 from afml.evaluation.report import (
     DataSection,
+    OverlapSection,
     PhenotypeSection,
     PrivacySection,
     ReleaseSection,
@@ -33,6 +34,7 @@ from afml.evaluation.report import (
 from afml.ledger import transcript
 from afml.ledger.checkpoint import origin_of
 from afml.ledger.entries import spend_for
+from afml.ledger.overlaps import Asked, OverlapQuery
 from afml.ledger.publication import PublicationRecord
 from afml.ledger.releases import ReleaseRecord
 from afml.ledger.reservation import Limits, reservation_for
@@ -42,6 +44,7 @@ from afml.release.package.publication import Publication, Verdict
 from afml.training.registry import stated_code
 from afml.trial.kits import make_kits
 from crypto.public.signing import public_bytes
+from node.policy import Policy
 from tests.evaluation.example import DETAILS
 from tests.ledger.helpers import Clock, config
 
@@ -62,10 +65,13 @@ class Built:
         root: Folder for all of it.
         nodes: Institutions.
         phases: Of the run.
+        asked: They looked for people at two institutions before it, and entered their policies after it.
     """
 
-    def __init__(self, root: Path, nodes: tuple[int, ...] = NODES, phases: tuple[Phase, ...] = PHASES) -> None:
-        self.root, self.clock, self.nodes, self.phases = root, Clock(), nodes, phases
+    def __init__(
+        self, root: Path, nodes: tuple[int, ...] = NODES, phases: tuple[Phase, ...] = PHASES, *, asked: bool = False
+    ) -> None:
+        self.root, self.clock, self.nodes, self.phases, self.asked = root, Clock(), nodes, phases, asked
         make_kits(root / "kits", "walk", len(nodes))
         self.kits = {node: load_node_kit(root / "kits" / f"node-{node}") for node in nodes}
         self.run = self._configured()
@@ -94,6 +100,8 @@ class Built:
         limits = Limits(run.budget, LIFETIME)
         people = {node: [f"person-{node}-{i}" for i in range(12)] for node in self.nodes}
         ledgers = {node: self.ledger(node) for node in self.nodes}
+        if self.asked:
+            self._asked(ledgers, people)
         for node, ledger in ledgers.items():
             plan = replace(reservation_for(run, limits, days=30.0), code=stated_code())
             ledger.plans.reserve(plan, people[node])
@@ -110,6 +118,8 @@ class Built:
             )
             ledger.record_audit(RUN, 0.1, confidence=0.95, instrument="one-run canaries (f-DP)")
             self._published(node, ledger)
+            if self.asked:
+                ledger.plans.record_policy(Policy().model_dump(mode="json"), [])
         self._vouched(ledgers)
         for node, ledger in ledgers.items():
             model = self.root / f"work-{node}" / "models" / RUN / "model.json"
@@ -117,6 +127,20 @@ class Built:
             card = {"config_digest": run.digest().hex(), "task": {"code": run.task.code}, "trained_on": 36}
             model.write_bytes(canonical_json({"digest": MODEL, "card": card}))
             ledger.close()
+
+    def _asked(self, ledgers: dict[int, Ledger], people: dict[int, list[str]]) -> None:
+        """Each node asks those before it, which is what these answer."""
+        digest = "ef" * 32
+        for node, ledger in ledgers.items():
+            asks, answers = (
+                tuple(n for n in ledgers if n != node and (n < node) == earlier) for earlier in (True, False)
+            )
+            query = OverlapQuery("asking", digest, b"own", b"ask %d" % node if asks else b"", asks, answers)
+            ledger.overlaps.begin(query, people[node])
+        for node, ledger in ledgers.items():
+            for other in (n for n in ledgers if n > node):
+                it = Asked("asking", digest, other, ledgers[other].origin, 12, b"ask %d" % other)
+                ledger.overlaps.answer(it, 100)
 
     def _published(self, node: int, ledger: Ledger) -> None:
         """Every institution publishes its file; it met its group size, and missed the rate that somebody accepted."""
@@ -163,12 +187,13 @@ class Built:
                 rr=0.25, rr_ci95=(0.1, 0.4), rr_by_attack={"likelihood": 0.25, "hidden Markov": 0.1},
                 rr_known_institution=0.3, rr_known_institution_ci95=(0.2, 0.5), chance_known_institution=1 / 12,
                 candidates=36, chance=1 / 36, utility_auc=0.8, raw_auc=0.8, utility_ratio=1.0,
+                utility_ratio_ci95=(0.9, 1.1),
                 utility_ratio_chance_corrected=1.0, utility_ratio_vs_best_raw=1.0, min_group_size=4, patterns=3,
                 entropy_bits=1.5, retained_fraction=0.1,
             ),
             baselines=(), rr_reduction_vs_random=0.5,
             phenotype=PhenotypeSection(simulated=True, causal_sites=3, heritability=0.5, seed=1),
-            seconds={}, versions={},
+            seconds={}, versions={}, overlap=OverlapSection(queries=1, found=3, left_out=2) if self.asked else None,
         )  # fmt: skip
         write_json(report, self.root / "report.json")
         write_details(Details.model_validate(DETAILS), self.root / "details.json")

@@ -59,12 +59,16 @@ def test_the_limit_of_a_lifetime_is_told_as_odds_and_one_that_protects_nobody_sa
     ids = [name for name in said if name.startswith("odds_at_limit.")]
     assert [said[one].value for one in ids] == [RULES["right_at_most"](3.0)] * 3
     assert "93.4" in _text(said)  # Phi(1.5), never rounded down
+    assert said["privacy.sure_90"].value == RULES["sure_90"](said["privacy.ple"].value, 1e-5)
+    assert "on average over all outcomes" in _text(said)
+    assert "in the worst outcomes it is more" in _text(said).lower()
     assert "protects nobody: for 3 of these enrolments" not in _text(said)
     assert "protects nobody: for 3 of these enrolments" in _text(_with(said, dict.fromkeys(ids, 0.995)))
 
 
 def test_words_are_those_of_their_own_value(said: Statements) -> None:
     odds = {name for name, one in said.items() if "attacker who guesses" in one.words or "guesses at who" in one.words}
+    assert all("on average" in said[name].words for name in odds)
     assert odds == {name for name in said if name.startswith(("odds", "privacy.right_at_most"))} - {
         name for name in said if name.startswith("odds_if_broken")
     }  # "the same, were ..."
@@ -102,7 +106,7 @@ def test_linkage_stands_beside_that_at_a_known_institution_with_interval_chance_
 
 def test_harder_attackers_stand_beside_the_rate_of_everybody(said: Statements) -> None:
     text = _text(said)
-    assert "a child or parent (kinship 0.25) 2,000 0.3 0.1 to 0.6 0.05" in text
+    assert "a relative of degree 1 (kinship 0.25) 2,000 0.3 0.1 to 0.6 0.05" in text
     assert "10 times as many candidates" in text
     assert "20,000 0.05 0.002 to 0.3 0.005" in text
     assert "the record of a second release, side by side 36 3.1 2 to 4 2.78" in text
@@ -116,8 +120,8 @@ def test_membership_has_an_interval_with_its_method_and_groups_their_rate_at_a_k
 ) -> None:
     text = _text(said)
     assert "95 % interval 0.5 to 0.54 by DeLong's method" in text
-    assert "afr 600 1.2 2 3 4.5" in text
-    assert "eur 1,400 0.1 0.4 not measured" in text
+    assert "afr 600 1.2 0.5 to 2 3 1.8 to 4.5" in text
+    assert "eur 1,400 0.1 0 to 0.4 not measured" in text
 
 
 def test_a_publication_says_what_was_met_what_was_accepted_and_what_was_asked(said: Statements) -> None:
@@ -146,7 +150,7 @@ def test_names_of_attacks_and_accountants_are_among_the_words(said: Statements) 
 
 
 def test_that_people_are_made_up_is_the_reports_word(said: Statements) -> None:
-    assert "That they are made up is one word in the report" in _text(said)
+    assert "That they are made up is the word of who ran the evaluation, in the report" in _text(said)
     assert "By the report their data came in files" in _text(_with(said, {"data.kind": "vcf"}))
 
 
@@ -162,9 +166,50 @@ def test_a_moment_is_a_day_and_where_it_is_listed_has_its_minute() -> None:
     assert (in_words(one), in_words(one, whole=True)) == ("2026-11-27", "2026-11-27 16:31 UTC")
 
 
+def test_who_signed_it_whose_word_comes_last_and_that_one_party_had_all_files_is_said(said: Statements) -> None:
+    text = _text(said)
+    assert "says that it signed it: node-1, one of the institutions that it is about" in text
+    assert "The report is about the files of 3 institutions at once" in text
+    assert "The report is about" not in _text(_with(said, {"report.institutions": 1}))
+    assert "a rate of linkage was no target of any" not in text
+    bare = Statements(one for one in said.values() if ".asked.re-identification-rate" not in one.id)
+    assert "a rate of linkage was no target of any" in _text(bare)
+
+
+def test_what_nobody_has_countersigned_is_named(said: Statements) -> None:
+    sizes = [name for name in said if ".countersigned_at." in name]
+    releases = [name for name in said if name.endswith(".file_digest")]
+    assert f"release (entry {releases[0].split('.')[3]})" not in _text(said)
+    shorter = _text(_with(said, dict.fromkeys(sizes, 5)))
+    for name in releases:
+        assert f"release (entry {name.split('.')[3]})" in shorter
+    assert "(to entry 4)" in shorter
+
+
+def test_a_query_for_people_at_two_institutions_is_told_with_what_it_tells(asked: Path, said: Statements) -> None:
+    told = collect(asked)
+    assert (told.value("overlap.parts"), told.value("overlap.answers")) == (3, 3)
+    assert [one.value for one in told.under("ledger") if ".overlap." in one.id] == [12, 12, 12]
+    text = _text(told)
+    assert "A query for people at two institutions ( afml overlap ) stands in these ledgers, outside epsilon" in text
+    assert "3 records were found" in text
+    assert "2 of these are in their institution's data no more" in text
+    assert "is not checked" not in text
+    assert "Nothing here checks that word" not in text
+    assert "is noticed as far as a query (3 parts) finds such people" in text
+    assert "a person must approve each run: no" in text
+    text = _text(said)
+    assert "A query for people" not in text
+    assert "the institutions' word and is not checked" in text
+    assert "Nothing here checks that word" in text
+    assert "A person at more than 1 institution is not noticed" in text
+
+
 PARTS = (
     "attack.", "audit.", "privacy.", "run.", "release.", "grouping.", "group", "odds", "disclosure.", "code.",
     "dossier.", "accountant.", "ledger.", "budget.", "design.", "relatives.", "population.", "again.", "membership.",
+    "overlap.", "utility.",
+    "sure", "policy.", "institution.", "report.",
 )  # fmt: skip
 
 

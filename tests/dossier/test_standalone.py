@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
 from hypothesis import given
@@ -23,10 +25,57 @@ def test_it_runs_with_nothing_of_ours(good: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("nothing found\n")
+    assert len(done.stdout.splitlines()) < 40, "a summary; the statements are printed with --all"
+    assert "checked the manifest, signed by node-1" in done.stdout
+    assert "not checked: whether this roster is the institutions' own" in done.stdout
     source = Path(str(standalone.__file__)).read_text(encoding="utf-8")
     assert not any(
         line.startswith(("import afml", "from afml", "from crypto.", "from node")) for line in source.splitlines()
     )
+
+
+def test_all_statements_are_listed_as_people_read_them_with_their_numbers(good: Path) -> None:
+    found = standalone.Check(good).run()
+    told = "\n".join(standalone.lines(found, every=True))
+    assert told.startswith("\n".join(standalone.lines(found)))
+    for number, (name, *_) in enumerate(found.stands, 1):
+        assert f"\n{number} {name} = " in told
+    for word in ("since 1970", "None", "True", "False", " 1 institutions", " 1 entries", " 1 people", " 1 rounds"):
+        assert word not in told, word
+
+
+MECHANISMS = st.lists(st.tuples(st.floats(0.01, 1), st.floats(-6, 6)), min_size=2, max_size=12)
+
+
+@given(MECHANISMS, st.sampled_from([9.0, 99.0]))
+def test_whom_outcomes_give_away_is_bounded_for_every_mechanism(
+    mechanism: list[tuple[float, float]], odds: float
+) -> None:
+    """Any outcomes, by their own curve: those that are `odds` times as likely with a person as without."""
+    whole = sum(q for q, _ in mechanism)
+    without = [q / whole for q, _ in mechanism]
+    raw = [q * math.exp(loss) for q, (_, loss) in zip(without, mechanism, strict=True)]
+    with_ = [p / sum(raw) for p in raw]
+    pairs = list(zip(with_, without, strict=True))
+
+    def delta(epsilon: float) -> float:
+        return sum(max(0.0, p - math.exp(epsilon) * q) for p, q in pairs)
+
+    given_away = [(p, q) for p, q in pairs if p >= odds * q]
+    most = standalone.sure(odds, delta)
+    assert sum(p for p, _ in given_away) <= most + 1e-9
+    assert sum(q for _, q in given_away) <= most / odds + 1e-9
+
+
+def test_for_a_gaussian_it_is_more_than_its_own_outcomes_and_a_mechanism_reaches_it() -> None:
+    mu, odds = 0.875, 9
+    own = 0.5 * math.erfc(-(mu / 2 - math.log(odds) / mu) / math.sqrt(2))  # P(loss >= log odds)
+    most = standalone.RULES["sure_90"](mu, 1e-5)
+    assert own < most < 0.05
+    rates = [i / 10**5 for i in range(1, 10**4)]  # outcomes merged: where the trade-off curve meets the line of odds 9
+    normal = NormalDist()
+    reached = max(odds * q for q in rates if normal.cdf(normal.inv_cdf(q) + mu) >= odds * q)
+    assert most == pytest.approx(reached, rel=0.01)
 
 
 @given(st.floats(0.01, 50), st.floats(0.001, 50), st.integers(0, 4000), st.integers(0, 10**12))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from afml.dossier.standalone import STATEMENTS
+from afml.core.config import canonical_json
+from afml.dossier.build import seal
+from afml.dossier.standalone import SIGNATURE, STATEMENTS, Check
 from afml.dossier.verified import verified
 from afml.release.package.manifest import PUBLICATION_FILE
 from afml.release.package.publication import Publication
@@ -94,6 +97,22 @@ def _strangers_seal(hands: Hands) -> None:
     hands.sealed(generate_signing_key())
 
 
+def _no_seal(hands: Hands) -> None:
+    """A figure is another, every digest fits it, and nobody signed: what whoever has a dossier can do without a key."""
+    hands.edit("report.json", lambda report: report["release"].update(rr=0.003))
+    hands.repoint("report.json")
+    hands.say("attack.worst.rr", 0.003)
+    (hands.folder / SIGNATURE).unlink()
+    seal(hands.folder, None)
+
+
+def _other_signer(hands: Hands) -> None:
+    hands.edit("software.json", lambda software: software.update(signer=2))
+    hands.repoint("software.json")
+    hands.say("dossier.signer", 2)
+    hands.sealed()
+
+
 CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
     "value of a statement": (lambda h: h.say("run.k", 99), "changed-statement", "run.k"),
     "derived statement": (lambda h: h.say("privacy.right_at_most", 0.5), "changed-statement", "privacy.right_at_most"),
@@ -133,11 +152,13 @@ CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
     "verifier": (_append("verify.py"), "other-verifier", "verify.py"),
     "file left out": (lambda h: (h.folder / "accounting.json").unlink(), "missing-file", "accounting.json"),
     "seal": (_strangers_seal, "unsigned-dossier", "dossier.json"),
+    "seal taken off": (_no_seal, "unsigned-dossier", "dossier.json"),
+    "signer that it names": (_other_signer, "unsigned-dossier", "software.json"),
 }  # fmt: skip
 
 
 def test_there_are_as_many_as_promised() -> None:
-    assert len(CLASSES) == 30
+    assert len(CLASSES) == 32
 
 
 @pytest.mark.parametrize("what", CLASSES)
@@ -164,6 +185,26 @@ def test_who_seals_it_anew_with_an_institutions_key_is_found_too(what: str, hand
     plant(hands)
     hands.sealed()
     assert code in {one.code for one in verified(hands.folder).findings}
+
+
+def test_an_unsigned_one_is_a_finding_unless_that_is_expected(hands: Hands) -> None:
+    _no_seal(hands)
+    assert [one.code for one in Check(hands.folder).run().findings] == ["unsigned-dossier"]
+    allowed = Check(hands.folder, unsigned=True).run()
+    assert not allowed.findings
+    assert "whose the manifest is: no institution signed it" in allowed.unchecked
+
+
+def test_an_answer_to_another_query_than_was_asked_is_found(asked: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "dossier"
+    shutil.copytree(asked, folder)
+    assert "other-overlap" not in {one.code for one in Check(folder).run().findings}
+    for path in (folder / "ledgers").glob("*/entries.jsonl"):
+        lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+        changed = [{**one, "people": 13} if one["kind"] == "overlap-answer" else one for one in lines]
+        path.write_bytes(b"".join(canonical_json(one) + b"\n" for one in changed))
+    found = [one for one in Check(folder).run().findings if one.code == "other-overlap"]
+    assert len(found) == 3
 
 
 def test_another_roster_than_the_institutions_is_found(good: Path, tmp_path: Path) -> None:

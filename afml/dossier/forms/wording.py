@@ -32,12 +32,14 @@ class Part:
         by: Ids of statements that it rests on beside those that it quotes.
         when: Values that statements must have for it to be true.
         adds: It says more about a field that another part answers, and is no answer alone.
+        unless: Ids of statements where it is not said if there is one.
     """
 
     words: str
     by: tuple[str, ...] = ()
     when: Mapping[str, Value] | None = None
     adds: bool = False
+    unless: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -51,7 +53,7 @@ class Part:
             statements: All that the dossier says.
         """
         found = {name: _matching(name, statements) for name in self.names}
-        if not all(found.values()):
+        if not all(found.values()) or any(_matching(name, statements) for name in self.unless):
             return None
         if any(statements[name].value != value for name, value in (self.when or {}).items()):
             return None
@@ -81,7 +83,8 @@ def _parts(table: str | Mapping[str, Any]) -> tuple[Part, ...]:
 def _part(table: str | Mapping[str, Any]) -> Part:
     if isinstance(table, str):
         return Part(table)
-    return Part(table["words"], tuple(table.get("by", ())), table.get("when"), table.get("adds", False))
+    by, unless = (tuple(table.get(name, ())) for name in ("by", "unless"))
+    return Part(table["words"], by, table.get("when"), table.get("adds", False), unless)
 
 
 def _matching(name: str, statements: Statements) -> list[tuple[str, Statement]]:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 #: What forms ask of a dossier and this one does not say: nobody withdrew, nothing was attacked again, no settings.
 ELSEWHERE = (
     "ledger.*.withdrawn", "ledger.*.reassessment.", "run.verified_sums", "run.key_agreement", "release.fill",
-    "software.", "attack.genotype_error", "run.exact_noise",
+    "software.", "attack.genotype_error", "run.exact_noise", "overlap.", "ledger.*.policy.",
 )  # fmt: skip
 
 
