@@ -28,8 +28,8 @@ COMMON = {
     "software.json": "code",
 }
 """Files of which every party should have the same, and what they are about."""
-_SINCE = "since 1970"
-"""Unit of times: when each made its own is nothing to agree on."""
+_SINCE, _SIGNER = "since 1970", "dossier.signer"
+"""When each made its own, and who signed it, is nothing to agree on."""
 KINDS = (*dict.fromkeys(COMMON.values()), "rounds", "end of the run", "transcript", "ledger against transcript")
 
 
@@ -99,7 +99,8 @@ def _files(packs: Sequence[Pack]) -> Iterator[Compared]:
             said = Said(pack.name, pack.configuration, InFile("run.json", digest))
             by_id.setdefault("run.configuration", []).append(("run.json", said, "digest of the signed run"))
         for one in pack.statements.values():
-            if isinstance(one.pointer, InFile) and one.pointer.file in COMMON and _SINCE not in one.unit:
+            own = _SINCE in one.unit or one.id == _SIGNER
+            if isinstance(one.pointer, InFile) and one.pointer.file in COMMON and not own:
                 said = Said(pack.name, one.value, one.pointer)
                 by_id.setdefault(one.id, []).append((one.pointer.file, said, one.words))
     for name, its in by_id.items():

@@ -142,6 +142,7 @@ def test_values_are_told_in_plain_words(value: Value, unit: str, read: str) -> N
         ("privacy.right_at_most", 0.66913, "share", "67 %"), ("privacy.ple", 0.87501, "sigma", "0.8751 sigma"),
         ("run.budget.ple", 0.9, "sigma", "0.9 sigma"),
         ("budget.a.left", 0.82199, "sigma", "0.8219 sigma"), ("attack.worst.rr_low", 0.0022299, "share", "0.222 %"),
+        ("group.a.rr_known_low", 0.018, "share", "1.8 %"), ("privacy.sure_90", 0.04312, "share", "4.32 %"),
         ("accountant.pld.epsilon", 3.75234, "epsilon", "3.753"), ("utility.released", 0.80859, "", "0.8086"),
     ],
 )  # fmt: skip
