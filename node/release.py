@@ -97,14 +97,16 @@ def make_plan(work: Workspace, config: RunConfig, settings: ReleaseSettings) -> 
     """
     model = TrainedModel.load(work.model(config.run))
     rr = worst_attack(masking_settings(config).game.genotype_error)
-    return plan_release(model, _panel(work), settings, people_per_file=min(config.enrolled.values()), rr=rr)
+    smallest, without = min(config.enrolled.values()), RELEASE_FILES.get(config.data.kind).untried
+    return plan_release(model, _panel(work), settings, people_per_file=smallest, rr=rr, without=without)
 
 
 def release_frontier(work: Workspace, config: RunConfig, settings: ReleaseSettings) -> tuple[FrontierPoint, ...]:
     """What releases of more and more patterns would say and give away, from public data: nothing is released."""
     with in_use(work):
         model = TrainedModel.load(work.model(config.run))
-        return frontier(model, _panel(work), settings, tuple(config.enrolled.values()))
+        without = RELEASE_FILES.get(config.data.kind).untried
+        return frontier(model, _panel(work), settings, tuple(config.enrolled.values()), without)
 
 
 def _panel(work: Workspace) -> NDArray[np.int8]:

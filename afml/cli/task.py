@@ -30,7 +30,9 @@ def new(folder: Path) -> None:
     module = begin(folder)
     click.echo(f"put your model into {module}, describe your table in {folder / 'schema.toml'}")
     click.echo(f"try it:       afml task check {folder} --schema {folder / 'schema.toml'}")
-    click.echo(f"install it:   pip install --no-deps --no-build-isolation {folder}")
+    # A word without a separator pip takes for the name of a package on the network, whatever lies here.
+    place = folder if folder.is_absolute() else f"./{folder}"
+    click.echo(f"install it:   pip install --no-deps --no-build-isolation {place}")
 
 
 @task.command()

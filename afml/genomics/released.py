@@ -37,6 +37,7 @@ class GenotypeReleases:
     """See `afml.release.files.ReleaseFiles`."""
 
     forms = FORMS.names()
+    untried: tuple[str, ...] = ()
     nothing: ClassVar = {"missing": "./.", "major": "homozygous panel-major: a masked genotype, NOT a call"}
     unfit = "allele frequencies, association or ancestry"
 

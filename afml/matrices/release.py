@@ -177,6 +177,7 @@ class MatrixReleases:
     """See `afml.release.files.ReleaseFiles`."""
 
     forms = tuple(WRITERS)
+    untried = ("levels",)  # two columns make one bin: a 0 in either looks like the usual one
     nothing: ClassVar = {"missing": "an empty cell", "major": "the usual bin (0): a masked cell, NOT a measurement"}
     unfit = "distributions, differential analysis or clustering"
 

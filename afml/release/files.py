@@ -22,11 +22,13 @@ class ReleaseFiles(Protocol):
         forms: Names of the forms, the usual one first.
         nothing: What a masked value looks like in its files, by the fill of the plan, in words.
         unfit: What such a release is not good for, in words.
+        untried: Release methods whose patterns may look alike in such files: "auto" does not compare them.
     """
 
     forms: tuple[str, ...]
     nothing: dict[str, str]
     unfit: str
+    untried: tuple[str, ...]
 
     def write(
         self,

@@ -7,6 +7,7 @@ not learned from. Whoever decides about a release sees both before anything is r
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +41,11 @@ class FrontierPoint:
 
 
 def frontier(
-    model: ScoredModel, panel: NDArray[np.int8], settings: ReleaseSettings, files: tuple[int, ...]
+    model: ScoredModel,
+    panel: NDArray[np.int8],
+    settings: ReleaseSettings,
+    files: tuple[int, ...],
+    without: Collection[str] = (),
 ) -> tuple[FrontierPoint, ...]:
     """The points from few patterns to as many as the smallest file has groups for, and what the settings ask for.
 
@@ -49,13 +54,14 @@ def frontier(
         panel: Panel dosages, [people, sites].
         settings: How records are released.
         files: People of each released file to come.
+        without: Methods that "auto" does not compare.
     """
     room = max(1, min(files) // settings.min_group_size)
     steps = sorted({min(step, room) for step in (*_STEPS, settings.patterns)})
     points = []
     for patterns in steps:
         wanted = settings.model_copy(update={"patterns": patterns, "target_rr": None})
-        methods = asked_for(settings.method, model, patterns, settings.fill)
+        methods = asked_for(settings.method, model, patterns, settings.fill, without)
         best = max(
             (hold_trial(model, panel, wanted, one, min(files)) for one in methods),
             key=lambda one: one.preferred(one.explained),

@@ -6,6 +6,7 @@ of this form, and one line in `METHODS`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 import numpy as np
@@ -108,8 +109,11 @@ def every_method(model: ScoredModel) -> tuple[ReleaseMethod, ...]:
     return tuple(one for one in map(METHODS.get, METHODS.names()) if one.lacking(model) is None)
 
 
-def asked_for(name: str, model: ScoredModel, patterns: int = 1, fill: str = "missing") -> tuple[ReleaseMethod, ...]:
-    """The methods to choose from: the one of this name, or for "auto" all that are compared at so many patterns.
+def asked_for(
+    name: str, model: ScoredModel, patterns: int = 1, fill: str = "missing", without: Collection[str] = ()
+) -> tuple[ReleaseMethod, ...]:
+    """The methods to choose from: the one of this name, or for "auto" all that are compared at so many patterns, but
+    for those `without`.
 
     Raises:
         ConfigError: There is no such method, the model lacks what it needs, or the fill does not go with it.
@@ -117,7 +121,8 @@ def asked_for(name: str, model: ScoredModel, patterns: int = 1, fill: str = "mis
     usable = every_method(model)
     if name == AUTO:
         many = patterns > MANY_PATTERNS
-        found = tuple(method for method in usable if method.compared and method.many == many)
+        compared = tuple(method for method in usable if method.compared and method.many == many)
+        found = tuple(method for method in compared if method.name not in without)
     else:
         found = (METHODS.get(name),)
         lacking = found[0].lacking(model)

@@ -9,7 +9,7 @@ privacy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -37,6 +37,7 @@ def plan_release(
     *,
     people_per_file: int | None = None,
     rr: Callable[[PanelCase], float] | None = None,
+    without: Collection[str] = (),
 ) -> ReleasePlan:
     """Choose method and patterns from public data.
 
@@ -49,6 +50,7 @@ def plan_release(
         settings: How records are released.
         people_per_file: People of the smallest file to come (public); groups are planned for it.
         rr: Re-identification rate of the worst attack on a case, in [0, 1]; by default that of `suite.worst_attack`.
+        without: Methods that "auto" does not compare.
 
     Returns:
         The plan; deterministic given its arguments.
@@ -58,7 +60,7 @@ def plan_release(
         ReleaseError: Not even two patterns withstand the attacks.
     """
     file_people = people_per_file or _FILE_PEOPLE
-    methods = asked_for(settings.method, model, settings.patterns, settings.fill)
+    methods = asked_for(settings.method, model, settings.patterns, settings.fill, without)
     trials = _tried(Ground(model, panel_dosage, settings, file_people), methods, settings)
     best = max(trials, key=_choice)
     chosen = settings.model_copy(update={"method": best.method})

@@ -173,7 +173,8 @@ def test_a_release_method_that_nobody_knows_is_refused(kits: Path, tmp_path: Pat
                  "--settings", tmp_path / "settings.toml"]  # fmt: skip
     done = CliRunner().invoke(configure, [str(part) for part in arguments])
     assert str(done.exception) == (
-        "run r: there is no release method called 'greedier'; use one of auto, codebook, greedy, network, cells, static"
+        "run r: there is no release method called 'greedier'; use one of auto, codebook, greedy, network, cells, "
+        "static, levels"
     )
     assert not (tmp_path / "run.json").exists()
 

@@ -20,7 +20,7 @@ from afml.data.people import PeopleTable
 from afml.genomics.phenotypes import read_phenotypes, write_phenotypes
 from afml.masking.chosen import masking_settings, with_settings
 from afml.masking.enrolled import Enrolled
-from afml.masking.settings import GAME, RISK, RiskSettings, Trait
+from afml.masking.settings import FOCUS, GAME, RISK, RiskSettings, Trait
 from afml.trial.kits import make_kits
 from node.workspace import Holdings, Workspace, load_holdings
 from tests.cli.zygote import Zygote
@@ -101,7 +101,7 @@ def test_the_work_folder_keeps_every_column(root: Path) -> None:
 
 def test_a_run_declares_its_traits_and_the_lengths_they_need(root: Path, afml: Zygote, tmp_path: Path) -> None:
     plain = configure(root, afml, tmp_path / "two.json", "--phenotypes", 2)
-    assert masking_settings(plain).risk == RiskSettings(phenotypes=2)
+    assert masking_settings(plain).risk == RiskSettings(phenotypes=2, focus=FOCUS)
     assert '"traits"' not in (tmp_path / "two.json").read_text()
     named = configure(root, afml, tmp_path / "all.json", "--risk", root / "phenotypes.risk.json")
     assert (plain.phases[0].parameters, named.phases[0].parameters) == (2 * (SITES + 1), 3 * (SITES + 1))
