@@ -224,7 +224,7 @@ class Finished:
         seed: Of reference profiles, random masks and attackers.
         groups: Table of people's groups (sample, ..., super_pop); None: clusters of genotypes.
         attributes: Undeclared columns of the phenotype tables, NAME or NAME=EDGE,EDGE: what the release tells of them.
-        sample: People at most on whom utility, membership and baselines are measured.
+        sample: People at most on whom utility is measured; other samples of people shrink in proportion.
     """
 
     run: Path

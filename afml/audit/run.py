@@ -187,13 +187,14 @@ class _Score:
         self._inputs = risk_inputs(task.public.statistics, people).numpy().astype(np.float64)  # [people, inputs]
         at_zero = [0.0 if trait.kind == "quantitative" else 0.5 for trait in task.settings.risk.declared]
         self._residual = (np.array(at_zero) - people.phenotype.reshape(len(people), -1)) / phase.clip_norm
-        self._measured = np.zeros(0)
+        self._measured, self._gradients = np.zeros(0), np.zeros((0, 0))
         self._seen, self._known = np.zeros(len(people)), 4.0 * np.eye(len(people))
 
     def begin(self, measured: NDArray[np.float64]) -> None:
         """Before a round: what it multiplies its inputs by, [inputs]."""
         if np.array_equal(measured, self._measured):
             return
+        self._gradients = np.zeros((0, 0))  # the largest thing here: never held twice
         rows = (self._residual[:, :, None] * (self._inputs * measured)[:, None, :]).reshape(len(self._inputs), -1)
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)
         self._measured, self._gradients, self._gram = measured, rows, rows @ rows.T

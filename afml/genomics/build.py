@@ -217,12 +217,14 @@ def settle_rows(rows: SiteRows, panel: SitePanel, samples: Sequence[str], readin
         rows: The calls, which are corrected.
         panel: The site panel.
         samples: The columns.
-        reading: Its tally is of all records; holds what was decided afterwards.
+        reading: Its tally is of all records; holds what was decided afterwards. Nothing is, where calls are `chosen`.
 
     Raises:
         InputError: The table of sexes is malformed, or most people's sex in it is not that of their calls.
     """
     assert reading.tally is not None
+    if reading.chosen:
+        return
     declared = reading.sexes.of(samples, panel) if reading.sexes else None
     reading.settled = settle(panel, reading.tally, reading.rules.build, declared, rows.read, rows.put)
     if reading.sexes:

@@ -17,6 +17,7 @@ from afml.evaluation.bench import BenchInputs, bench
 from afml.evaluation.bench_report import BenchFile, BenchReport
 from afml.evaluation.groups import Labels, labelled
 from afml.genomics.build import build_store
+from afml.genomics.calls.account import CallReading
 from afml.genomics.choice import SiteChoice, build_site_panel
 from afml.genomics.partition import read_people
 from afml.genomics.store import GenotypeStore
@@ -86,16 +87,19 @@ def attack_files(files: BenchFiles, note: Callable[[str], None] = lambda _: None
         note: Told what is running.
 
     Raises:
-        InputError: A file is unreadable, public people are among the people, or whose records they are is not clear.
+        InputError: A file is unreadable or shows nothing at the compared sites, public people are among the people, or
+            whose records they are is not clear.
     """
     note("choosing sites")
     panel = build_site_panel(require_file(files.panel, "panel VCF"), SiteChoice(files.sites))
 
     @contextmanager
-    def read(path: Path, absent: float) -> Iterator[GenotypeStore]:
+    def read(path: Path, absent: float, *, chosen: bool = False) -> Iterator[GenotypeStore]:
         note(f"reading {path.name}")
+        reading = CallReading(chosen=chosen)
         with tempfile.TemporaryDirectory() as scratch:
-            yield build_store(require_file(path, "VCF"), panel, Path(scratch) / "store.zarr", max_absent=absent)
+            place = Path(scratch) / "store.zarr"
+            yield build_store(require_file(path, "VCF"), panel, place, max_absent=absent, reading=reading)
 
     with read(files.panel, 0.0) as store:
         public, public_names = store.dosage(), store.samples
@@ -110,8 +114,13 @@ def attack_files(files: BenchFiles, note: Callable[[str], None] = lambda _: None
     labels = labels_of(files.groups, names, public_names)
     found = []
     for path in files.released:
-        with read(path, 1.0) as store:
+        with read(path, 1.0, chosen=True) as store:
             released, samples = store.dosage(), store.samples
+        if not (released >= 0).any():
+            raise InputError(
+                f"shows no genotype at any of the {len(panel)} sites that are compared, the panel's most common",
+                where=path, cure="give people and panel of the file's own sites, and as many --sites as it has",
+            )  # fmt: skip
         truth = _whose(samples, names, files.pairs, path)
         inputs = BenchInputs(released, dosage, public, truth, labels, seed=files.seed)
         note(f"attacking {path.name}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.cli.zygote import Zygote
-from tests.simulated import simulate_dosage, write_vcf
+from tests.simulated import simulate_dosage, simulate_panel, write_vcf
 
 PEOPLE, PANEL, SITES = 50, 60, 48
 
@@ -48,12 +49,42 @@ def test_files_of_any_tool_are_attacked(files: Path, afml: Zygote, tmp_path: Pat
     assert masked["found"]["linked"]["rr"] <= 3 / PEOPLE + 1e-9
 
 
+def test_what_a_masked_file_shows_at_a_palindrome_is_no_question_of_strands(afml: Zygote, tmp_path: Path) -> None:
+    """Whoever shows a site shows the same there: its frequency is that of whoever chose, and fits no panel."""
+    dosage = simulate_dosage(PEOPLE + PANEL, SITES, 2)
+    people, public = dosage[:PEOPLE], dosage[PEOPLE:]
+    site = int(np.argmin(np.abs(public.mean(axis=0) / 2 - 0.25)))
+    people[:12, site] = 2  # whom the rule of strands would judge by
+    names = [f"N{i}" for i in range(PEOPLE)]
+    shown = np.where((people == 2) & (np.arange(SITES) == site), people, -1).astype(np.int8)
+    patterns = []
+    for number, alleles in enumerate((("A", "T"), ("A", "C"))):
+        ref, alt = ([one] * SITES for one in alleles)
+        panel = replace(simulate_panel(dosage), ref=ref, alt=alt, minor_is_alt=np.ones(SITES, dtype=np.bool_))
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        write_vcf(folder / "people.vcf.gz", people, samples=names, panel=panel)
+        write_vcf(folder / "panel.vcf.gz", public, samples=[f"P{i}" for i in range(PANEL)], panel=panel)
+        write_vcf(folder / "masked.vcf.gz", shown, samples=names, panel=panel)
+        done = afml(
+            "evaluate", "--attack-bench", folder / "masked.vcf.gz", "--people-vcf", folder / "people.vcf.gz",
+            "--panel-vcf", folder / "panel.vcf.gz", "--sites", SITES, "--out", folder,
+        )  # fmt: skip
+        assert done.code == 0, done.err
+        (found,) = json.loads((folder / "bench.json").read_text())["files"]
+        patterns.append(found["found"]["patterns"]["patterns"])
+    assert patterns == [2, 2]
+
+
 def test_what_cannot_be_attacked_is_refused_in_one_line(files: Path, afml: Zygote, tmp_path: Path) -> None:
     people, panel = ("--people-vcf", files / "people.vcf.gz"), ("--panel-vcf", files / "panel.vcf.gz")
     bench = ("evaluate", "--out", tmp_path / "out", "--attack-bench", files / "masked.vcf.gz")
     own = ("evaluate", "--out", tmp_path / "out", "--attack-bench", files / "people.vcf.gz")
     short = tmp_path / "short.tsv"
     short.write_text("sample\tperson\nR0\tN0\n")
+    apart = tmp_path / "apart.vcf.gz"
+    elsewhere = simulate_dosage(PEOPLE, SITES, 2)
+    write_vcf(apart, elsewhere, samples=[f"N{i}" for i in range(PEOPLE)], chrom="21")
     strangers = tmp_path / "strangers.tsv"
     strangers.write_text("sample\tsuper_pop\nX\tEUR\n")
     for arguments, said in (
@@ -62,6 +93,10 @@ def test_what_cannot_be_attacked_is_refused_in_one_line(files: Path, afml: Zygot
         (("evaluate", "--out", tmp_path / "out"), "give --run, and --own or both --work and --aggregator"),
         ((*own, *people, "--panel-vcf", files / "people.vcf.gz"), "50 of the people"),
         ((*bench, *people, *panel, "--pairs", short, "--sites", SITES), "no person for 49 of 50"),
+        (
+            ("evaluate", "--out", tmp_path / "out", "--attack-bench", apart, *people, *panel, "--sites", SITES),
+            f"shows no genotype at any of the {SITES} sites that are compared",
+        ),
         ((*own, *people, *panel, "--groups", strangers, "--sites", SITES), "nobody of the release is in a group"),
     ):
         assert said in afml(*arguments).complaint()

@@ -142,6 +142,8 @@ def test_children_use_few_threads(logs: Path) -> None:
 
 
 def test_a_free_port_can_be_listened_on() -> None:
+    port = free_port()
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", free_port()))
+        listening.bind(("127.0.0.1", port))
         listening.listen()
+        assert listening.getsockname()[1] == port > 0

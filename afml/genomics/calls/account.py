@@ -68,6 +68,8 @@ class CallReading:
         rules: By what they are taken.
         sexes: Where the sex of the people is said.
         keep: Columns that are read, None for all.
+        chosen: Whether each call is there for what it is, as in a masked file: nothing is decided by frequencies then,
+            which are those of whoever chose.
         tally: What was met.
         settled: What all records together decided.
     """
@@ -75,6 +77,7 @@ class CallReading:
     rules: Rules = field(default_factory=Rules)
     sexes: Sexes | None = None
     keep: Sequence[str] | None = None
+    chosen: bool = False
     tally: Tally | None = None
     settled: Settled | None = None
 
