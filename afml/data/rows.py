@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -15,11 +18,11 @@ from afml.core.config import Settings
 from afml.core.errors import ConfigError, InputError
 from afml.data.encode import Encoded, TableEncoder
 from afml.data.kind import Built
-from afml.data.marks import alike, row_marks
+from afml.data.marks import TELLING, alike, row_marks
 from afml.data.people import PersonColumns
 from afml.data.persons import PEOPLE_HELP, WITHOUT_HELP, Matched, read_who
 from afml.data.schema import Schema
-from afml.data.source import SourceWriter
+from afml.data.source import SourceWriter, open_source
 from afml.data.tablefile import TableFile
 
 _COUNTS = "private/counts.json"
@@ -44,15 +47,19 @@ class Counts(Settings):
     """What the person who prepares is told of the stored rows.
 
     Attributes:
-        rows: How many there are.
-        alike: People whose rows are exactly somebody else's.
+        rows: How many the table has, those of people who are left out too.
+        people: Who is stored.
+        alike: Of these, people whose rows are exactly somebody else's.
         pulled_in: Column -> rows in which its number was outside of the declared range.
+        filled: Column -> rows in which it was empty, where the schema declares what fills it.
         matched: Lines of --people and --without that name somebody.
     """
 
     rows: int
-    alike: int = 0
+    people: int
+    alike: int
     pulled_in: dict[str, int]
+    filled: dict[str, int]
     matched: Matched = Matched()
 
 
@@ -63,18 +70,15 @@ class RowsKind:
     unit = "features"
 
     def remarks(self, folder: Path) -> tuple[str, ...]:
-        """Who was named and found, how many people have equal rows, which numbers were out of their declared range.
+        """Who was named and found, whose rows are equal, which cells were filled or pulled in, targets of one value.
 
         Raises:
             InputError: There is nothing in the folder.
         """
         counts = Counts.load(folder / _COUNTS)
-        same = [f"{counts.alike} people have exactly the rows of somebody else"] if counts.alike else []
-        pulled = (
-            f"{name}: {rows} of {counts.rows} rows were outside of the declared range and count as its end"
-            for name, rows in counts.pulled_in.items()
-        )
-        return (*counts.matched.remarks(), *same, *pulled)
+        filled = _rows(counts.filled, counts.rows, "were empty and count as the declared fill")
+        pulled = _rows(counts.pulled_in, counts.rows, "were outside of the declared range and count as its end")
+        return (*counts.matched.remarks(), *_alike(counts), *filled, *pulled, *_single(folder))
 
     def marks(self, folder: Path) -> list[tuple[bytes, ...]]:
         """Exact features; see `DataKind.marks`."""
@@ -94,6 +98,38 @@ def load_schema(path: Path, form: str) -> Schema:
     return schema
 
 
+def _rows(found: Mapping[str, int], rows: int, what: str) -> Iterator[str]:
+    for name, number in found.items():
+        yield f"{name}: {number} of {rows} rows {what}"
+
+
+def _alike(counts: Counts) -> Iterator[str]:
+    if counts.alike:
+        told = f"{counts.alike} of {counts.people} people have exactly the rows of somebody else"
+        if counts.people - counts.alike < TELLING * counts.people:
+            told += ": who comes back under another name will not be recognised, so keep everybody's name"
+        yield told
+
+
+def _single(folder: Path) -> Iterator[str]:
+    """Targets that have one value alone."""
+    source = open_source(folder)
+    same = source.targets.min(axis=0) == source.targets.max(axis=0)  # [T]
+    for name, one in zip(source.schema.targets, same.tolist(), strict=True):
+        if one:
+            yield f"target '{name}' is the same in every row: look at how it is coded"
+
+
+def _filled(encoder: TableEncoder, schema: Schema, batch: Any) -> Iterator[tuple[str, int]]:
+    """(column, empty cells in a batch) of the columns that the schema fills."""
+    for column in schema.columns:
+        if column.fill is not None:
+            cells = batch.column(column.name)
+            if not pa.types.is_floating(cells.type):  # whose empty cells are NaN, too
+                cells = encoder.words(column.name, batch, keep=column.categories)
+            yield column.name, pc.is_null(cells, nan_is_null=True).true_count
+
+
 def store_rows(out: Path, options: TableOptions, schema: Schema, blocks: Blocks) -> Built:
     """Store every row of a table with its features; one batch of it is in memory at a time.
 
@@ -109,10 +145,12 @@ def store_rows(out: Path, options: TableOptions, schema: Schema, blocks: Blocks)
     who = read_who(options.people, options.without)
     table = TableFile(options.table, options.delimiter)
     encoder = TableEncoder(schema, options.table)
+    filled: Counter[str] = Counter()
     table.require(encoder.columns)
     with SourceWriter(out, schema) as writer:
         for batch in table.batches(encoder.columns):
             encoded = encoder.encode(batch)
+            filled.update(dict(_filled(encoder, schema, batch)))
             start = 0
             for block in blocks(encoder, batch, encoded):
                 rows = slice(start, start + len(block))
@@ -125,7 +163,10 @@ def store_rows(out: Path, options: TableOptions, schema: Schema, blocks: Blocks)
         encoder.tally.require_none(options.table, encoder.rows)
     if not writer.people:
         raise InputError("nobody is left", where=options.without or options.table, cure="leave fewer people out")
-    counts = Counts(rows=writer.rows, alike=alike(out), pulled_in=encoder.pulled_in, matched=who.matched)
+    counts = Counts(
+        rows=encoder.rows, people=len(writer.people), alike=alike(out), pulled_in=encoder.pulled_in,
+        filled=dict(+filled), matched=who.matched,
+    )  # fmt: skip
     (out / _COUNTS).write_bytes(counts.canonical())
     agreement = DataAgreement(
         kind=schema.form,

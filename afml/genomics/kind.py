@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -33,7 +33,7 @@ from afml.genomics.persons import (
     find_people,
     save_people,
 )
-from afml.genomics.phenotypes import check_phenotypes, read_phenotypes
+from afml.genomics.phenotypes import PHENOTYPE, check_phenotypes, read_phenotypes
 from afml.genomics.public import people_digest
 from afml.genomics.qc.examine import Known, examine, well_called
 from afml.genomics.qc.refusal import of_reading, of_store, telling
@@ -43,6 +43,9 @@ from afml.genomics.sources.opening import expanded, open_source
 from afml.genomics.sources.piped import piped_in
 from afml.genomics.sources.plink import read_sexes_beside
 from afml.genomics.store import GenotypeStore, people_at_once
+
+#: Columns that one remark names.
+_SHOWN = 3
 
 
 class GenotypeData:
@@ -126,13 +129,8 @@ class GenotypeData:
         account = Account.load(files.cohort_store.parent / ACCOUNT_FILE)
         report = QcReport.load(files.qc)
         seen = f"these numbers with figures: {files.qc_page}; it stays here"
-        people = len(GenotypeStore.open(files.cohort_store))
-        empty = [
-            f"column '{name}' holds no number for anybody: no run can use it; code it as numbers (cases 1, controls 0)"
-            for name, missing in report.stays.numbers_missing.items()
-            if missing == people
-        ]
-        return (*report.lines(), *account.remarks(), *counts.remarks(), *empty, *([note] if note else []), seen)
+        columns = _column_remarks(report.stays.numbers_missing, len(GenotypeStore.open(files.cohort_store)))
+        return (*report.lines(), *account.remarks(), *counts.remarks(), *columns, *([note] if note else []), seen)
 
     def marks(self, folder: Path) -> Iterator[tuple[bytes, ...]]:
         """Bands of sites; see `afml.genomics.marks`."""
@@ -141,6 +139,34 @@ class GenotypeData:
         sites = bands(store.panel, GenotypeStore.open(files.panel_store).dosage())
         for rows in people_at_once(store):
             yield from genotype_marks(store.panel, sites, store.dosage(rows))
+
+
+def _column_remarks(missing: Mapping[str, int], people: int) -> list[str]:
+    """What follows for runs from the columns of the phenotype table; the counts stand in the table of quality.
+
+    Args:
+        missing: Column -> people without a number in it; empty where there is no table.
+        people: All.
+    """
+    gaps = [name for name, number in missing.items() if 0 < number < people]
+    told = [
+        f"column '{name}' holds no number for anybody: no run can use it; code it as numbers (cases 1, controls 0)"
+        for name, number in missing.items()
+        if number == people
+    ]
+    if gaps:
+        shown = ", ".join(f"'{name}'" for name in gaps[:_SHOWN])
+        more = f" or {len(gaps) - _SHOWN} more" if len(gaps) > _SHOWN else ""
+        told.append(
+            f"a run that reads {shown}{more} is refused here until everybody has a number in it: complete the table, "
+            "or leave out who has none (--without)"
+        )
+    if missing and not any(name.startswith(PHENOTYPE) for name in missing):
+        told.append(
+            f"the table has no column '{PHENOTYPE}', which a masking run reads unless it declares others: tell the "
+            "coordinator what yours are called (`afml configure --risk`)"
+        )
+    return told
 
 
 def _kept(samples: Path | None) -> tuple[str, ...] | None:

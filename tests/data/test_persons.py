@@ -59,7 +59,13 @@ def test_where_people_have_equal_rows_there_are_no_marks(tmp_path: Path) -> None
     out = build(tmp_path, [(f"p{i}", float(i % 2)) for i in range(20)])
     assert alike(out) == 20
     assert row_marks(out) == [()] * 20
-    assert TABLE.remarks(out) == ("20 people have exactly the rows of somebody else",)
+    told = "20 of 20 people have exactly the rows of somebody else"
+    assert TABLE.remarks(out)[0] == (
+        f"{told}: who comes back under another name will not be recognised, so keep everybody's name"
+    )
+    out = build(tmp_path, [(f"p{i}", max(2, i) / 500) for i in range(500)])  # three alike, the others are told apart
+    assert row_marks(out) != [()] * 500
+    assert TABLE.remarks(out)[0] == told.replace("20 of 20", "3 of 500")
 
 
 names = st.text("abc", min_size=1, max_size=2)
@@ -109,6 +115,7 @@ def test_who_is_left_out_leaves_nothing(tmp_path: Path) -> None:
     assert TABLE.remarks(out) == (
         "1 of 2 lines of --people name somebody in the data",
         "1 of 2 lines of --without name somebody in the data",
+        "target 'y' is the same in every row: look at how it is coded",
     )
     gone.write_text("ann\nbob\ncy\n")
     with pytest.raises(InputError, match="nobody is left"):

@@ -134,5 +134,33 @@ def test_columns_of_other_types_are_read_as_they_are_written(tmp_path: Path) -> 
     assert source.features.tolist() == [[1, 0.25, 1, 0, 1, 0], [0, 0.5, 0, 1, 0, 1], [1, 1, 0, 1, 0, 1]]
     assert source.owner.tolist() == [0, 1, 0]
     assert TABLE.remarks(tmp_path / "stored t.parquet") == (
+        "grade: 1 of 3 rows were empty and count as the declared fill",
         "count: 1 of 3 rows were outside of the declared range and count as its end",
     )
+
+
+def test_what_was_filled_and_targets_of_one_value_are_told(tmp_path: Path) -> None:
+    """Rows are those of the table, whoever is left out; cells are empty as the encoder takes them."""
+    schema = Schema(
+        columns=(
+            SchemaColumn(name="age", low=0, high=100, missing="indicator", fill=50.0),
+            SchemaColumn(name="ward", kind="category", categories=("a", "NA"), missing="value", fill="a"),
+            SchemaColumn(name="ill", kind="binary"),
+        ),
+        targets=("ill",),
+    )
+    (tmp_path / "gone.txt").write_text("p3\n")
+    cells = ["p0,,a,1", "p1,NA,NA,1", "p2,7,,1", "p3,300,nan,0"]
+    for name, left_out, told in (
+        ("some.csv", {"without": tmp_path / "gone.txt"}, ["target 'ill' is the same in every row: look at how"]),
+        ("all.csv", {}, []),
+    ):
+        (tmp_path / name).write_text("\n".join(["person,age,ward,ill", *cells]) + "\n")
+        stored(schema, tmp_path / name, tmp_path, **left_out)
+        remarks = TABLE.remarks(tmp_path / f"stored {name}")[len(left_out) :]
+        assert list(remarks[:3]) == [
+            "age: 2 of 4 rows were empty and count as the declared fill",
+            "ward: 2 of 4 rows were empty and count as the declared fill",
+            "age: 1 of 4 rows were outside of the declared range and count as its end",
+        ]
+        assert [line[: len(told[0])] for line in remarks[3:]] == told

@@ -22,8 +22,8 @@ SWAPPED, FLIPPED, COVERED, ABSENT = "sites_swapped", "sites_flipped", "sites_cov
 #: Reason -> what a report says of it, in the order in which reports list them. Records come first, then calls and
 #: sites. Numbers alone: no reason holds a name, a place or a genotype.
 REASONS: dict[str, str] = {
-    RECORDS: "records read",
-    MATCHED: "records that speak of a site of the panel",
+    RECORDS: "records at the panel's places; others are passed over",
+    MATCHED: "of these, records that speak of a site of the panel",
     FAILED: "of these, records that failed FILTER",
     REPEATED: "further records of a site that had one: calls that agree stay",
     HALF: "calls with one missing allele, taken as missing",

@@ -164,9 +164,33 @@ def test_the_table_says_what_was_counted(site: Site) -> None:
     site.build(own)
     text = "\n".join(GENOTYPES.remarks(site.place))
     assert re.search(r"^people with calls at less than 0\.9 of the sites +0 of 30 +at most 0$", text, re.M)
-    assert re.search(r"^records read +\d+$", text, re.M)
+    assert re.search(r"^records at the panel's places; others are passed over +\d+$", text, re.M)
     found = site.report().stays
     assert found.person_call_rate.lowest == pytest.approx(
         (site.report().may_leave.sites - 3) / site.report().may_leave.sites
     )
     assert found.site_call_rate.lowest == pytest.approx(29 / 30)
+
+
+def test_what_columns_of_the_table_mean_for_runs_is_said_once(site: Site) -> None:
+    names = [f"N{i}" for i in range(PEOPLE)]
+    rows = [f"{name}\t{i % 9}\t{'' if i % 5 else i}\tyes" for i, name in enumerate(names)]
+    table = site.root / "traits.tsv"
+    table.write_text("\n".join(["sample\tage\tbmi\till", *rows]) + "\n")
+    site.build(site.own, names, phenotypes=table)
+    told = [line for line in GENOTYPES.remarks(site.place)[:-1] if "column" in line or "'bmi'" in line]
+    assert [re.sub(" +", " ", line) for line in told] == [
+        "people without a number in column 'bmi' 24",
+        "people without a number in column 'ill' 30",
+        "column 'ill' holds no number for anybody: no run can use it; code it as numbers (cases 1, controls 0)",
+        "a run that reads 'bmi' is refused here until everybody has a number in it: complete the table, or leave out "
+        "who has none (--without)",
+        "the table has no column 'phenotype', which a masking run reads unless it declares others: tell the "
+        "coordinator what yours are called (`afml configure --risk`)",
+    ]
+    rows = [f"{row}{f'{chr(9)}{i % 2}'}" + "\t" * 5 + ("1\t1\t1" if i else "\t\t") for i, row in enumerate(rows)]
+    table.write_text("\n".join(["sample\tage\tbmi\till\tphenotype\ta\tb\tc\td\te\tf\tg", *rows]) + "\n")
+    site.build(site.own, names, phenotypes=table)
+    told = "\n".join(GENOTYPES.remarks(site.place))
+    assert "no column 'phenotype'" not in told
+    assert "a run that reads 'bmi', 'e', 'f' or 1 more is refused here" in told
