@@ -203,7 +203,7 @@ def _link(inputs: BenchInputs, cases: list[Case], judged: list[Judged], note: Ca
         candidates=len(inputs.dosage),
         chance=1 / len(inputs.dosage),
         relatives=tuple(max(points, key=lambda point: point.rr) for points in zip(*relatives, strict=True)),
-        groups=by_group(labels, linked, judged),
+        groups=by_group(labels, linked, judged, seed=inputs.seed),
         recovery=max(
             (recover(*_asked(inputs), case.knowledge, seed=inputs.seed) for case in cases),
             key=lambda one: one.accuracy,

@@ -57,6 +57,8 @@ def bench_lines(one: BenchFile) -> list[tuple[str, str]]:
         lines.append(
             ("  worst group", f"{first.name}: {percent(first.rr)}, {linked.groups.ratio:.1f} x the mean{told}")
         )
+        if linked.groups.by_chance:
+            lines.append(("    by chance alone", linked.groups.by_chance))
         gain = linked.recovery.accuracy - linked.recovery.panel_accuracy
         lines.append(
             ("  genotypes recovered", f"{percent(linked.recovery.accuracy)} ({100 * gain:+.1f} points over the panel)")

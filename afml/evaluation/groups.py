@@ -18,11 +18,14 @@ from sklearn.decomposition import PCA
 from afml.core.errors import InputError
 from afml.evaluation.attacks.base import Float64, Int8, Knowledge
 from afml.evaluation.disclosure.membership import Judged, area
+from afml.evaluation.distinct import distinct
 from afml.evaluation.rr import ReIdentification, interval
 
 CLUSTERS, COMPONENTS = 5, 4
 #: The worst group's RR may be this many times the mean before the report points at it.
 ALLOWED = 2.0
+#: Random divisions of the records that say what chance alone makes of the worst group, and the share of them below it.
+DIVISIONS, MOST = 400, 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +74,8 @@ class GroupRisk:
         membership: Of the group; None where panel or release has fewer than two of its people.
         rr_known_institution: As `rr`, among the candidates of the record's own file; None where that was not asked.
         rr_known_institution_ci95: Its 95 % interval; None likewise.
+        rr_among_equals: Its mean success where the name of each record is drawn among the people whose released records
+            are equal to it: what the release itself, not an attack's taste, gives this group; None where not asked.
     """
 
     name: str
@@ -80,6 +85,7 @@ class GroupRisk:
     membership: Advantage | None
     rr_known_institution: float | None = None
     rr_known_institution_ci95: tuple[float, float] | None = None
+    rr_among_equals: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,17 +97,41 @@ class ByGroup:
         groups: Those with released people.
         mean_rr: RR over everybody.
         ratio: RR of the first over the mean; 1 where nobody is recognised at all.
+        ratio_by_chance: What `ratio` is at most for 95 of 100 random divisions of the same records into groups of
+            these sizes, judged in the same way; None in reports of versions that did not ask.
+        mean_among_equals: `GroupRisk.rr_among_equals` of everybody, patterns over people; None where not asked.
     """
 
     inferred: bool
     groups: tuple[GroupRisk, ...]
     mean_rr: float
     ratio: float
+    ratio_by_chance: float | None = None
+    mean_among_equals: float | None = None
 
     @property
     def even(self) -> bool:
         """Whether the first group's RR is at most `ALLOWED` times the mean."""
         return self.ratio <= ALLOWED
+
+    @property
+    def why(self) -> str:
+        """Where the first group's rate comes from, in words; empty where it was not asked."""
+        equals = self.groups[0].rr_among_equals
+        if equals is None or not self.mean_among_equals:
+            return ""
+        of_mean = equals / self.mean_among_equals
+        few = "its people share their records with few"
+        told = few if of_mean > ALLOWED else "of those who show the same, attacks name its people"
+        return f"{told}; names drawn among equal records give it {of_mean:.1f} times"
+
+    @property
+    def by_chance(self) -> str:
+        """What chance alone would make of it, in words; empty where it was not asked."""
+        if self.ratio_by_chance is None:
+            return ""
+        told = f"the worst random group of such sizes is within {self.ratio_by_chance:.1f} times in 95 of 100 draws"
+        return told if self.ratio > self.ratio_by_chance else f"{told}: no more than chance makes of few names"
 
 
 def labelled(people: list[str | None], panel: list[str | None]) -> Labels:
@@ -146,13 +176,17 @@ def clustered(people: Int8, knowledge: Knowledge, seed: int = 0) -> Labels:
     return Labels(names, found, rank[clusters.labels_], inferred=True)
 
 
-def by_group(labels: Labels, linked: ReIdentification, judged: list[Judged]) -> ByGroup:
+def by_group(
+    labels: Labels, linked: ReIdentification, judged: list[Judged], released: Int8 | None = None, seed: int = 0
+) -> ByGroup:
     """RR and membership of each group.
 
     Args:
         labels: Who belongs to which.
         linked: Records linked to people.
         judged: Scores of the membership attacks.
+        released: int8[n, S], the record of each person; None where nobody asks what equal records give.
+        seed: Of the random divisions beside the groups.
 
     Raises:
         InputError: A label for each person is missing.
@@ -160,16 +194,51 @@ def by_group(labels: Labels, linked: ReIdentification, judged: list[Judged]) -> 
     if linked.people.max(initial=-1) >= len(labels.people):
         raise InputError("groups and records do not match", cure="label every released person")
     of_record, groups = labels.people[linked.people], []
+    equals = None if released is None else _among_equals(released)[linked.people]
     for number, name in enumerate(labels.names):
         inside = of_record == number
         if inside.any():
             worst, home = (_worst(success, inside) for success in (linked.success, linked.success_at_home))
             assert worst is not None
             known = (None, None) if home is None else home
-            groups.append(GroupRisk(name, int(inside.sum()), *worst, _advantage(labels, number, judged), *known))
+            drawn = None if equals is None else float(equals[inside].mean())
+            groups.append(GroupRisk(name, int(inside.sum()), *worst, _advantage(labels, number, judged), *known, drawn))
     groups.sort(key=lambda group: -group.rr)
     ratio = groups[0].rr / linked.rr if linked.rr > 0 else 1.0
-    return ByGroup(labels.inferred, tuple(groups), linked.rr, ratio)
+    by_chance = _by_chance(of_record, linked, seed)
+    mean = None if equals is None else float(equals.mean())
+    return ByGroup(labels.inferred, tuple(groups), linked.rr, ratio, by_chance, mean)
+
+
+def _among_equals(released: Int8) -> Float64:
+    """float64[n], one over the number of records equal to each."""
+    _, index = distinct(released)
+    return 1 / np.bincount(index)[index]
+
+
+def _by_chance(of_record: NDArray[np.int64], linked: ReIdentification, seed: int) -> float:
+    """The worst group's RR over the mean that random groups of the same sizes seldom exceed.
+
+    A release of few patterns names few people, so that somebody's group always has more of them than its share. Groups
+    are dealt anew among the labelled records: a permutation test (Fisher 1935) of whether groups matter.
+
+    Args:
+        of_record: int64[records], group of each attacked record; -1 where unknown.
+        linked: Success of each attack on these records.
+        seed: Of the divisions.
+    """
+    known = of_record >= 0
+    success = np.stack([values[known] for values in linked.success.values()])  # [attacks, records]
+    sizes = np.bincount(of_record[known])
+    sizes = sizes[sizes > 0]
+    if linked.rr <= 0 or not len(sizes):
+        return 1.0
+    starts, rng = np.concatenate([[0], np.cumsum(sizes)[:-1]]), np.random.default_rng([seed, 0x6F])
+    worst = [
+        float((np.add.reduceat(rng.permutation(success, axis=1), starts, axis=1) / sizes).max())
+        for _ in range(DIVISIONS)
+    ]
+    return float(np.quantile(worst, MOST)) / linked.rr
 
 
 def _worst(success: Mapping[str, Float64], inside: NDArray[np.bool_]) -> tuple[float, tuple[float, float]] | None:

@@ -68,7 +68,7 @@ def harder(
     relatives = rr_by_degree(some, dosage[rows], attackers(), seed=inputs.seed, note=note)
     note("groups of people")
     labels = inputs.labels or clustered(dosage, case.knowledge, inputs.seed)
-    groups = by_group(labels, linked, judged)
+    groups = by_group(labels, linked, judged, case.released, inputs.seed)
     note("genotypes that follow from a record")
     asked = everybody[chosen(len(dosage), inputs.asked_people, inputs.seed, 0xA6)]
     recovery = recover(case.released[asked], dosage[asked], case.knowledge, seed=inputs.seed)

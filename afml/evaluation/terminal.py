@@ -92,6 +92,10 @@ def harder_lines(found: Harder) -> list[tuple[str, str]]:
     told = "" if found.groups.even else f", MORE THAN {ALLOWED:g} times"
     lines = [(f"with relatives, degree {point.degree}", percent(point.rr)) for point in found.relatives]
     lines.append(("worst group", f"{percent(first.rr)} ({first.name}, {found.groups.ratio:.1f} x the mean{told})"))
+    if found.groups.why and not found.groups.even:
+        lines.append(("  why", found.groups.why))
+    if found.groups.by_chance:
+        lines.append(("  by chance alone", found.groups.by_chance))
     if found.again is not None:
         lines.append((f"with a second release ({found.again.name})", percent(found.again.rr)))
     return lines

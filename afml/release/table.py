@@ -84,3 +84,13 @@ class Decoder:
     def __call__(self, released: NDArray[np.int8]) -> NDArray[np.float64]:
         """Mean scores of the patterns that records show, [people, scores]; a record that is none counts as empty."""
         return np.asarray(self._mean[np.maximum(self._plan.pattern_of(released), 0)])
+
+
+def decoder_of(plan: ReleasePlan, panel: NDArray[np.int8]) -> Decoder | None:
+    """The decoder of a plan whose recipients train on the table, None where they train on dosages.
+
+    Args:
+        plan: The plan.
+        panel: Panel dosages, [people, sites].
+    """
+    return Decoder(plan, panel) if METHODS.get(plan.method).tabled else None

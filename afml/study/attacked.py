@@ -20,10 +20,11 @@ from afml.genomics.choice import SiteChoice, build_site_panel
 from afml.genomics.partition import read_people
 from afml.masking.chosen import masking_settings
 from afml.masking.kind import train_masking
-from afml.masking.settings import GameSettings, ReleaseSettings
+from afml.masking.settings import GameSettings
 from afml.release.plan import ReleasePlan
 from afml.release.planning import plan_release
 from afml.release.released import apply_plan, mask_alone
+from afml.release.table import decoder_of
 from afml.study import published
 from afml.study.data import DataSettings, Note, StudyData, exomes, file_digest, load
 from afml.study.design import Design
@@ -110,10 +111,7 @@ def _europeans(folder: Path) -> tuple[NDArray[np.int8], NDArray[np.int8], NDArra
 def _released(places: Places, settings: DataSettings, rows: tuple[Row, ...], note: Note) -> UnderAttack:
     data = load(settings, source=places.source, cache=places.cache, note=note)
     design = Design(settings, phases, lambda sites: len(data.panel))
-    job = design.job(
-        CAUSAL, SEED, private=False, game=GameSettings(steps=0), release=ReleaseSettings(method="codebook")
-    )
-    first = job.settings
+    first = design.job(CAUSAL, SEED, private=False, game=GameSettings(steps=0)).settings
     note("a release, and another for a second phenotype of the same people")
     plan, weights, values = _plan(first, data)
     again, _, _ = _plan(first.model_copy(update={"phenotype_seed": SEED + SECOND_PHENOTYPE}), data)
@@ -128,6 +126,7 @@ def _released(places: Places, settings: DataSettings, rows: tuple[Row, ...], not
             risk_weights=weights,
             fill=plan.fill,
             seed=EVALUATION_SEED,
+            told=decoder_of(plan, data.panel_dosage),
             labels=_super_populations(data),
             second=OtherRelease("another phenotype", lambda dosage: mask_alone(again, dosage), second),
         ),
@@ -195,6 +194,8 @@ def _answers(report: UnderAttack) -> Iterator[tuple[str, str]]:
             told += f"; membership AUC {group.membership.auc:.3f} ({low:.3f} to {high:.3f})"
         yield f"RR of {group.name}, {group.people} people", told
     yield "worst group over the mean", f"{harder.groups.ratio:.2f}"
+    if harder.groups.ratio_by_chance is not None:
+        yield "the same of random groups, 95 of 100 at most", f"{harder.groups.ratio_by_chance:.2f}"
     yield "membership AUC, everybody", f"{report.membership_auc:.3f}"
     found = harder.recovery
     yield "genotypes right from a record, from the panel", f"{_share(found.accuracy)}, {_share(found.panel_accuracy)}"

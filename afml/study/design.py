@@ -85,7 +85,7 @@ class Design:
         """Noise local; two phenotypes; ablations; 4,096 and all sites."""
         made = [self.job(causal, seed, noise="local") for seed in seeds for causal in CAUSAL]
         made += [
-            self.job(causal, seed, phenotypes=2, private=False, release=ReleaseSettings(patterns=24, fill="major"))
+            self.job(causal, seed, phenotypes=2, private=False, release=ReleaseSettings(patterns=24))
             for seed in seeds
             for causal in (5, 20)
         ]
@@ -108,7 +108,7 @@ class Design:
     def _ablation(self, name: str, seed: int, change: dict[str, Any]) -> Job:
         data = self.data.model_copy(update=change.get("data", {}))
         game = GameSettings.model_validate(GameSettings().model_dump() | change.get(GAME, {}))
-        release = ReleaseSettings.model_validate({"method": "network", "fill": "major"} | change.get("release", {}))
+        release = ReleaseSettings.model_validate({"method": "network"} | change.get("release", {}))
         return self.job(20, seed, private=False, data=data, variant=name, game=game, release=release)
 
 

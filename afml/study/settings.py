@@ -49,7 +49,7 @@ class RunSettings(Settings):
     phases: tuple[Phase, ...] = Field(description="which of them need the public part follows from their names")
     risk: RiskSettings = RiskSettings(focus=FOCUS)
     game: GameSettings = GameSettings()
-    release: ReleaseSettings = ReleaseSettings(fill="major")
+    release: ReleaseSettings = ReleaseSettings()
     variant: str = Field(default="default", description="label of an ablation")
     federated: bool = Field(default=False, description="train through the encrypted federation, too")
     population: tuple[int, ...] = Field(default=(10,), description="also attack with this many times the candidates")

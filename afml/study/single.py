@@ -32,6 +32,7 @@ from afml.privacy.plan import planned_events
 from afml.privacy.ple import ple
 from afml.release.planning import plan_release
 from afml.release.released import apply_plan, mask_alone
+from afml.release.table import decoder_of
 from afml.study.data import Note, StudyData
 from afml.study.points import by_candidates, comparands_of, operating_points
 from afml.study.record import Federated, PhenotypeUtility, RunRecord, private_digest
@@ -174,6 +175,7 @@ def run_one(
         chosen = plan_release(model, data.panel_dosage, agreed.release, people_per_file=min(config.enrolled.values()))
         released = [apply_plan(chosen, file) for file in data.files]
         alone = np.concatenate([mask_alone(chosen, file) for file in data.files])
+    told = decoder_of(chosen, data.panel_dosage)
     with clock.step("other releases"):
         others = rivals(Trained(settings, data, enrolled, causal, model, chosen), private_game)
     declared = values[0] if len(values) == 1 else np.stack(values, axis=1)  # [people] or [people, phenotypes]
@@ -189,6 +191,7 @@ def run_one(
         risk_weights=model.weights / model.scale,
         others=tuple(OtherRelease(other.name, other.mask, other.released) for other in others),
         fill=chosen.fill,
+        told=told,
         genotype_error=agreed.game.genotype_error,
         seed=EVALUATION_SEED,
         population=(1, *settings.population),
@@ -244,7 +247,7 @@ def run_one(
         seconds=seconds,
         cpu_seconds=cpu_seconds,
         group_bound=max(one.patterns_used / len(one.dosage) for one in released),
-        ungrouped_ratio=comparands.worth(comparands.aucs(alone)) / comparands.raw_auc,
+        ungrouped_ratio=comparands.worth(comparands.aucs(alone if told is None else told(alone))) / comparands.raw_auc,
         audited_ple_lower=audited,
         model_digest=model.digest(),
         reason=chosen.reason,

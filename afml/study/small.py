@@ -30,7 +30,7 @@ from afml.release.planning import plan_release
 from afml.release.public import learning_people
 from afml.release.released import apply_plan
 from afml.release.static import strongest_sites
-from afml.release.table import Decoder
+from afml.release.table import decoder_of
 from afml.study.data import DataSettings, StudyData, held_out
 from afml.study.settings import RunSettings
 from afml.study.single import enrolled_of
@@ -188,8 +188,8 @@ def small_run(
 
     def released(plan: ReleasePlan) -> Reached:
         records = np.concatenate([apply_plan(plan, file).dosage for file in (*people.own, *people.others)])
-        told = Decoder(plan, data.panel_dosage)(records) if METHODS.get(plan.method).tabled else None
-        return _reached(records, people, told)
+        decoder = decoder_of(plan, data.panel_dosage)
+        return _reached(records, people, None if decoder is None else decoder(records))
 
     plan = plan_release(model, data.panel_dosage, settings.release, people_per_file=smallest)
     reached = {PRODUCT: released(plan), NOTHING: Reached(0.5 / people.raw, 1 / people.count)}

@@ -44,7 +44,7 @@ from afml.release.package.assessed import Assessed, files_of
 from afml.release.package.manifest import PUBLICATION_FILE
 from afml.release.plan import ReleasePlan
 from afml.release.released import mask_alone
-from afml.release.table import Decoder
+from afml.release.table import decoder_of
 from afml.trial.attributes import attributes_of
 from afml.trial.auditing import details_of, subject_of
 from afml.trial.bench import labels_of
@@ -227,7 +227,7 @@ def _inputs(trial: Trial, plan: ReleasePlan) -> EvaluationInputs:
         components=None
         if settings.risk.diseases
         else lambda dosage: model.risk_score(dosage).reshape(len(dosage), -1)[:, -settings.risk.kept_components :],
-        told=Decoder(plan, panel) if METHODS.get(plan.method).tabled else None,
+        told=decoder_of(plan, panel),
         labels=labels_of(trial.groups, names, store.samples),
         second=next((one for one in others if one.released is not None), None),
         attributes=attributes_of(settings.risk, tables, trial.attributes, trial.spaces[0].people),

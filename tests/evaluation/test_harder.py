@@ -11,29 +11,21 @@ from scipy.stats import norm
 
 from afml.core.errors import InputError
 from afml.evaluation.again import joined, joint_groups, matching, two_releases
-from afml.evaluation.attacks import Case, Knowledge, reference_profiles
+from afml.evaluation.attacks import Knowledge
 from afml.evaluation.attacks.base import Float64, Int8
 from afml.evaluation.attacks.kinship import KinshipLinkage
 from afml.evaluation.attacks.likelihood import LikelihoodLinkage
 from afml.evaluation.attacks.masker_aware import MaskerAwareLinkage
-from afml.evaluation.disclosure import BeaconPresence, Judged, infer_membership, judge
+from afml.evaluation.disclosure import BeaconPresence, Judged, infer_membership
 from afml.evaluation.disclosure.membership import area, auc, measured
 from afml.evaluation.disclosure.recovery import recover
 from afml.evaluation.disclosure.scores import Score, invert
-from afml.evaluation.groups import Labels, by_group, clustered, labelled
 from afml.evaluation.inputs import OtherRelease
 from afml.evaluation.masks import static_mask
 from afml.evaluation.relatives import rr_by_degree
-from afml.evaluation.rr import ReIdentification, attack_all
+from afml.evaluation.rr import attack_all
+from tests.evaluation.cases import make_case
 from tests.simulated import simulate_dosage
-
-
-def make_case(mask: object = None, people: int = 120, sites: int = 256) -> tuple[Case, Int8]:
-    dosage = simulate_dosage(people + 160, sites, 5)
-    knowledge = Knowledge(dosage[people:], mask or (lambda d: d))  # type: ignore[arg-type]
-    rng = np.random.default_rng(1)
-    profiles = reference_profiles(dosage[:people], knowledge.frequencies, error=0.01, missing=0.01, rng=rng)
-    return Case(knowledge.mask(dosage[:people]), profiles, np.arange(people), knowledge), dosage[:people]
 
 
 def test_unmasked_records_are_found_by_their_relatives_the_nearer_the_better() -> None:
@@ -94,51 +86,6 @@ def test_unrelated_releases_are_matched_by_chance_and_other_people_are_refused()
         joined(case, nothing[:5], np.zeros_like)
 
 
-def test_the_group_that_shows_itself_is_the_worst() -> None:
-    """Only one ancestry's people show their genotypes: they alone are recognised."""
-    case, _ = make_case()
-    labels = labelled(["a"] * 30 + ["b"] * 80 + [None] * 10, ["a", "b"] * 80)
-    released = case.released.copy()
-    released[30:] = 0
-    shown = replace(case, released=released)
-    found = attack_all(shown, [LikelihoodLinkage()])
-    groups = by_group(labels, found, judge(released, case.references, case.knowledge))
-    first, second = groups.groups
-    assert (first.name, first.people, first.rr) == ("a", 30, 1.0)
-    assert second.rr < 0.05
-    fewer = replace(found, people=found.people[:50], success={"likelihood": found.success["likelihood"][:50]})
-    some = by_group(labels, fewer, judge(released, case.references[:40], case.knowledge, people=np.arange(40)))
-    assert [(group.name, group.people) for group in some.groups] == [("a", 30), ("b", 20)]
-    assert not groups.even
-    assert groups.ratio == pytest.approx(first.rr / found.rr)
-    assert first.membership is not None
-    assert first.membership.non_members == 80
-    assert first.membership.ci95[0] <= first.membership.auc <= first.membership.ci95[1]
-
-
-def test_a_group_has_its_own_rate_where_the_institution_is_known() -> None:
-    """As a slow attacker finds it who is given one file and its people after the other."""
-    case, _ = make_case()
-    labels, institution = labelled(["a"] * 30 + ["b"] * 90, ["a", "b"] * 80), np.repeat([0, 1, 2], 40)
-    released = case.released.copy()
-    released[30:] = 0
-    shown, attack = replace(case, released=released), LikelihoodLinkage()
-    judged = judge(released, case.references, case.knowledge)
-    slow = np.zeros(120)
-    for file in range(3):
-        rows = np.flatnonzero(institution == file)
-        slow[rows] = attack.success(shown.restricted(rows, rows))
-    found = by_group(labels, attack_all(shown, [attack], institution), judged).groups
-    assert [group.rr_known_institution for group in found] == pytest.approx([slow[:30].mean(), slow[30:].mean()])
-    assert found[1].rr_known_institution is not None
-    assert found[1].rr_known_institution > 2 * found[1].rr
-    for group in found:
-        assert group.rr_known_institution_ci95 is not None
-        assert group.rr_known_institution_ci95[0] <= group.rr_known_institution <= group.rr_known_institution_ci95[1]
-    unasked = by_group(labels, attack_all(shown, [attack]), judged).groups
-    assert {(one.rr_known_institution, one.rr_known_institution_ci95) for one in unasked} == {(None, None)}
-
-
 def test_the_interval_of_membership_is_of_the_worst_attack_and_holds_the_truth_as_often_as_it_says() -> None:
     rng, covered = np.random.default_rng(3), 0
     everybody, halves = np.arange(60), (np.arange(30), np.arange(30, 60))
@@ -155,46 +102,6 @@ def test_the_interval_of_membership_is_of_the_worst_attack_and_holds_the_truth_a
     assert 0.90 < covered / 300 < 0.985
     alone = [Judged("tells", np.ones(1), np.zeros(30), np.zeros(1, np.int64), half) for half in halves]
     assert measured(alone).ci95 is None
-
-
-def test_the_area_of_a_group_is_the_auc_of_its_people_and_its_interval_holds_the_truth() -> None:
-    """Many draws of normal scores whose true AUC is known: the interval covers it about as often as it says."""
-    rng = np.random.default_rng(0)
-    truth, covered = float(norm.cdf(0.7 / np.sqrt(2))), 0
-    labels = Labels(("g",), np.zeros(60, np.int64), np.zeros(60, np.int64))
-    half = {"x": np.full(60, 0.5)}
-    linked = ReIdentification(0.5, (0.4, 0.6), {"x": 0.5}, 60, 1 / 60, success=half, people=np.arange(60))
-    for _ in range(300):
-        outside = np.arange(60)
-        one = Judged("x", rng.normal(0.7, 1, 60), rng.normal(0, 1, 60), outside, outside)
-        risk = by_group(labels, linked, [one]).groups[0].membership
-        assert risk is not None
-        assert risk.auc == pytest.approx(auc(one.members, one.others))
-        covered += risk.ci95[0] <= truth <= risk.ci95[1]
-    assert 0.90 < covered / 300 < 0.985
-
-
-def test_clusters_of_genotypes_are_the_populations_they_were_drawn_from() -> None:
-    rng = np.random.default_rng(2)
-    frequency = rng.uniform(0.05, 0.95, (3, 300))
-    which = rng.integers(3, size=400)
-    dosage = rng.binomial(2, frequency[which]).astype(np.int8)
-    knowledge = Knowledge(dosage[200:], lambda d: d)
-    labels = clustered(dosage[:200], knowledge)
-    assert labels.inferred
-    for number in range(len(labels.names)):
-        inside = which[:200][labels.people == number]
-        assert len(inside) == 0 or np.bincount(inside).max() == len(inside)
-    assert (np.diff(np.bincount(labels.panel)) <= 0).all()
-
-
-def test_labels_that_name_nobody_are_refused() -> None:
-    with pytest.raises(InputError, match="nobody of the release is in a group"):
-        labelled([None, None], ["EUR"])
-    case, _ = make_case(people=20, sites=32)
-    labels = labelled(["a"] * 5, ["a"] * 160)
-    with pytest.raises(InputError, match="label every released person"):
-        by_group(labels, attack_all(case, [KinshipLinkage()]), judge(case.released, case.references, case.knowledge))
 
 
 def slow_presence(released: Int8, profile: Int8, knowledge: Knowledge) -> float:

@@ -8,10 +8,15 @@ import pytest
 
 import afml
 from afml.evaluation.baselines import BINNED, GROUPED_RANDOM, GROUPED_STATIC, RANDOM, RESPONSE, STATIC
+from afml.evaluation.utility import Outcome, released_auc
 from afml.masking.kind import train_masking
+from afml.masking.settings import GameSettings
 from afml.privacy.plan import planned_events
 from afml.privacy.ple import ple
 from afml.release.alternatives import NETWORK_MASKS
+from afml.release.planning import plan_release
+from afml.release.released import apply_plan
+from afml.release.table import decoder_of
 from afml.study.data import StudyData
 from afml.study.record import RunRecord, stored
 from afml.study.rivals import ALL_PRIVATE, CODEBOOK, GREEDY, NETWORK, NO_DP, SENSITIVE, STATIC_SITES
@@ -115,3 +120,23 @@ def test_two_phenotypes_share_one_release(settings: RunSettings, people: StudyDa
     assert len(made.phenotypes) == 2
     assert made.utility_ratio == min(one.utility_ratio for one in made.phenotypes)
     assert made.group_bound <= 1 / 10
+
+
+def test_a_release_that_is_read_by_its_table_is_judged_by_it(settings: RunSettings, people: StudyData) -> None:
+    """As a recipient finds it who looks every record up in the table."""
+    release = settings.release.model_copy(update={"method": "levels"})
+    changes = {"release": release, "audited": False, "population": (), "game": GameSettings(steps=0)}
+    of_levels = settings.model_copy(update=changes | {"phases": settings.phases[:1]})
+    config = of_levels.run_config(people)
+    values, _ = phenotypes(of_levels, people)
+    model = train_masking(config, people.panel, people.panel_dosage, enrolled_of(people, values))
+    plan = plan_release(model, people.panel_dosage, release, people_per_file=min(config.enrolled.values()))
+    decoder = decoder_of(plan, people.panel_dosage)
+    assert decoder is not None
+    records = np.concatenate([apply_plan(plan, file).dosage for file in people.files])
+    outcome = Outcome(values[0], np.concatenate(people.enrolled))
+    told, seen = released_auc(decoder(records), outcome), released_auc(records, outcome)
+    made = run_one(of_levels, people)
+    assert made.release.method == "levels"
+    assert made.release.utility_auc == pytest.approx(told)
+    assert told != pytest.approx(seen, abs=1e-3)

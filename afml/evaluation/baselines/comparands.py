@@ -66,8 +66,8 @@ class Comparands:
         """(outcome, raw AUC) of every phenotype."""
         return self.phenotypes or ((self.outcome, self.raw_auc),)
 
-    def aucs(self, released: Int8) -> Float64:
-        """float64[D], held-out AUC of the fixed pipeline on released records for every phenotype."""
+    def aucs(self, released: Int8 | Float64) -> Float64:
+        """float64[D], held-out AUC of the fixed pipeline on released records, or on scores they tell, per phenotype."""
         outcomes = [outcome for outcome, _ in self.declared]
         if many(outcomes, released.shape[1]):
             return reached_by_all(released, outcomes)
