@@ -200,9 +200,10 @@ def by_group(
         if inside.any():
             worst, home = (_worst(success, inside) for success in (linked.success, linked.success_at_home))
             assert worst is not None
-            known = (None, None) if home is None else home
+            known, known_ci95 = (None, None) if home is None else home
             drawn = None if equals is None else float(equals[inside].mean())
-            groups.append(GroupRisk(name, int(inside.sum()), *worst, _advantage(labels, number, judged), *known, drawn))
+            apart = _advantage(labels, number, judged)
+            groups.append(GroupRisk(name, int(inside.sum()), *worst, apart, known, known_ci95, drawn))
     groups.sort(key=lambda group: -group.rr)
     ratio = groups[0].rr / linked.rr if linked.rr > 0 else 1.0
     by_chance = _by_chance(of_record, linked, seed)
