@@ -24,8 +24,11 @@ OUT ?= runs/demo
 DATA ?=
 RESULTS ?= results
 PUBLISH ?=
-# Of `make demo-biobank`: people of each of its five institutions, and where they are kept once they are simulated.
+# Of `make demo-biobank`: people of each of its five institutions, traits in its release, and where people are kept once they
+# are simulated.
 PEOPLE ?= 100000
+BINARY ?= 8
+QUANTITATIVE ?= 2
 BIOBANK ?= build/biobank-$(PEOPLE)
 
 export PYTHONDONTWRITEBYTECODE ?=
@@ -66,12 +69,12 @@ demo: $(READY) $(if $(VCF),,$(READY_SIM))
 $(BIOBANK)/people.tsv: | $(READY_SIM)
 	"$(PY)" tools/simulate_biobank.py --out "$(BIOBANK)" --people "$(PEOPLE)"
 
-# Five biobanks, eight binary and two quantitative traits with covariates, one release. No networks: at this size the
+# Five biobanks, binary and quantitative traits with covariates, one release. No networks: at this size the
 # codebook's patterns come of the panel alone, and what the game costs is better spent on the risk model. Own evaluations
 # of 100,000 people each and packages: PUBLISH=1, which takes much longer.
 demo-biobank: export OMP_NUM_THREADS := 1
 demo-biobank: $(READY) $(BIOBANK)/people.tsv
-	@"$(PY)" -m afml demo --out runs/biobank --cohorts "$(BIOBANK)" --sites 2000 --phenotypes 8 --quantitative 2 --covariates \
+	@"$(PY)" -m afml demo --out runs/biobank --cohorts "$(BIOBANK)" --sites 2000 --phenotypes "$(BINARY)" --quantitative "$(QUANTITATIVE)" --covariates \
 		--causal 20 --ple 0.2 --rounds "$(ROUNDS)" --game-rounds 0 --game-steps 0 --patterns 2500 $(if $(PUBLISH),,--no-publish)
 
 # A seeded demo ends with the digests that tests/golden/golden.json records (on the kind of machine that it names).
