@@ -2,21 +2,21 @@
 
 With "auto" the methods that are compared each learn on one half of the panel and are judged on the other half, at
 the group size asked for: by what recipients can be expected to predict from their patterns, given the known noise of
-the scores. Of those that promise most, fewer patterns are tried, too: what a noisy score says in detail is noise.
-Private people have no part in the choice. What is released is protected by masking and group size, not by differential
-privacy.
+the scores. As many patterns are made as are asked for: where the score is noisy fewer promise a little more, but told
+less on average in every trial, and now and then by far. Private people have no part in the choice. What is released is
+protected by masking and group size, not by differential privacy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afml.masking.settings import ReleaseSettings
-from afml.release.method import AUTO, METHODS, ReleaseMethod, asked_for
+from afml.release.method import AUTO, METHODS, asked_for
 from afml.release.model import ScoredModel
 from afml.release.plan import ReleasePlan
 from afml.release.public import learning_people
@@ -26,8 +26,6 @@ from afml.release.verification import PanelCase, Target, withstanding
 
 #: People of one file that groups are planned for, where the caller names no number.
 _FILE_PEOPLE = 400
-#: Methods whose patterns are also tried in smaller numbers, and falls in a row that end it.
-_PROMISING, _FALLS = 2, 2
 
 
 def plan_release(
@@ -61,7 +59,10 @@ def plan_release(
     """
     file_people = people_per_file or _FILE_PEOPLE
     methods = asked_for(settings.method, model, settings.patterns, settings.fill, without)
-    trials = _tried(Ground(model, panel_dosage, settings, file_people), methods, settings)
+    # Together on one ground, whose many people are gone before the plan is made of as many.
+    ground = Ground(model, panel_dosage, settings, file_people)
+    trials = [ground.hold(method, settings.patterns) for method in methods]
+    del ground
     best = max(trials, key=_choice)
     chosen = settings.model_copy(update={"method": best.method})
     reason = _reason(settings, trials, best)
@@ -101,28 +102,9 @@ def untried_plan(
     )
 
 
-def _tried(ground: Ground, methods: Sequence[ReleaseMethod], settings: ReleaseSettings) -> list[Trial]:
-    """Every method held on the same ground, whose many people are gone before the plan is made of as many."""
-    trials = [ground.hold(method, settings.patterns) for method in methods]
-    if settings.method == AUTO and all(trial.by_expectation for trial in trials):
-        for trial in sorted(trials, key=_choice, reverse=True)[:_PROMISING]:
-            trials += _with_fewer(ground, trial)
-    return trials
-
-
 def _choice(trial: Trial) -> tuple[float, int]:
     """What `max` takes: the most worth, then the fewest patterns."""
     return trial.preferred(trial.worth), -trial.patterns
-
-
-def _with_fewer(ground: Ground, first: Trial) -> list[Trial]:
-    """The same method with fewer patterns each time, until that has cost worth twice in a row."""
-    found, falls, patterns = [first], 0, first.asked * 3 // 4
-    while patterns >= 2 and falls < _FALLS:
-        found.append(ground.hold(METHODS.get(first.method), patterns))
-        falls = falls + 1 if found[-1].worth < found[-2].worth else 0
-        patterns = patterns * 3 // 4
-    return found[1:]
 
 
 def _told(trial: Trial) -> str:
