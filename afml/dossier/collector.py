@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from afml.dossier.standalone import RULES, entry_hash, pointed
+from afml.dossier.standalone import RULES, pointed, tree_hash
 from afml.dossier.statements import Derived, InFile, LedgerLeaf, Statement, Statements, TranscriptLine, Value
 
 
@@ -45,7 +45,7 @@ class Collector:
         raw = self.lines(f"ledgers/{ledger}/entries.jsonl")[index]
         self._say(
             Statement(
-                name, pointed(json.loads(raw), at), unit, words, LedgerLeaf(ledger, index, entry_hash(raw).hex(), at)
+                name, pointed(json.loads(raw), at), unit, words, LedgerLeaf(ledger, index, tree_hash(raw).hex(), at)
             )
         )
 

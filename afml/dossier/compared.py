@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from afml.dossier.packs import Pack
-from afml.dossier.standalone import Check, Ledger, published, sha256
+from afml.dossier.standalone import Check, Ledger, sha256
 from afml.dossier.statements import InFile, LedgerLeaf, Pointer, TranscriptLine, Value, kind_of
 
 COMMON = {
@@ -216,7 +216,7 @@ def _against(pack: Pack, file: str, lines: list[bytes], other: Pack, ledger: Led
     records = [(number, json.loads(line)) for number, line in enumerate(lines, 1)]
     rounds = [(number, record) for number, record in records if "cohort" in record]
     check = Check(pack.check.folder)
-    published(check, ledger, [record for _, record in rounds], file)
+    check.published(ledger, [record for _, record in rounds], file)
     words = f"the ledger of {ledger.owner} against what was published"
     end = len(ledger.leaves) - 1
     if not check.findings:

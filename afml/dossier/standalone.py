@@ -57,13 +57,9 @@ def signed(key: str, signature: bytes, message: bytes) -> bool:
     return True
 
 
-def entry_hash(body: bytes) -> bytes:
-    """Leaf of RFC 6962, section 2.1."""
-    return hashlib.sha256(b"\x00" + body).digest()
-
-
-def _node(left: bytes, right: bytes) -> bytes:
-    return hashlib.sha256(b"\x01" + left + right).digest()
+def tree_hash(*parts: bytes) -> bytes:
+    """Of a tree of RFC 6962 (section 2.1): a leaf has one part, an inner node has two."""
+    return hashlib.sha256(bytes([len(parts) - 1]) + b"".join(parts)).digest()
 
 
 def roots(leaves: Sequence[bytes]) -> list[bytes]:
@@ -73,9 +69,9 @@ def roots(leaves: Sequence[bytes]) -> list[bytes]:
         peak = (1, leaf)
         while peaks and peaks[-1][0] == peak[0]:
             size, left = peaks.pop()
-            peak = (2 * size, _node(left, peak[1]))
+            peak = (2 * size, tree_hash(left, peak[1]))
         peaks.append(peak)
-        found.append(functools.reduce(lambda right, left: _node(left[1], right), peaks[-2::-1], peaks[-1][1]))
+        found.append(functools.reduce(lambda right, left: tree_hash(left[1], right), peaks[-2::-1], peaks[-1][1]))
     return found
 
 
@@ -102,27 +98,22 @@ class Note:
         lines = [line.split(" ") for line in tail.splitlines()]
         self._lines = [(name, base64.b64decode(payload, validate=True)) for _, name, payload in lines]
 
-    def _under(self, name: str, kind: bytes, key: str) -> list[bytes]:  # in the lines of a name and its key
+    def under(self, name: str, kind: bytes, key: str) -> list[bytes]:
+        """What the lines of a name and its key hold."""
         identity = hashlib.sha256(name.encode() + b"\n" + kind + bytes.fromhex(key)).digest()[:4]
         return [payload[4:] for its, payload in self._lines if its == name and payload[:4] == identity]
 
-    def signed_by(self, key: str) -> bool:
-        """Whether its owner signed it with a key."""
-        return any(signed(key, one, self.text.encode()) for one in self._under(self.origin, b"\x01", key))
-
     def countersigned(self, name: str, key: str) -> int | None:
         """Unix seconds at which `name` countersigned it; 0: a line that does not verify; None: no line."""
-        for one in self._under(name, b"\x04", key):
+        for one in self.under(name, b"\x04", key):
             seconds = int.from_bytes(one[:8], "big")
             return seconds if signed(key, one[8:], f"cosignature/v1\ntime {seconds}\n{self.text}".encode()) else 0
         return None
 
 
-CELLS = 1 << 15
-_ONE = 10**18  # one, in the integers that masses are counted in
+CELLS, _ONE = 1 << 15, 10**18  # of a grid; one, in the integers that masses are counted in
 _RELATIVE, _ABSOLUTE = 1e-12, 2e-15  # what floating point may have got wrong in the mass of a cell, of a tail beyond it
-_TAIL = 10**4  # of them, that a tail may hold to be cut off
-_DIGITS = 42  # of a product of two masses, summed over all cells
+_TAIL, _DIGITS = 10**4, 42  # what a tail may hold to be cut off; of a product of two masses, summed over all cells
 _EXACT = decimal.Context(prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
 
 
@@ -152,20 +143,17 @@ class Losses:
     infinite: int
     up: bool
 
-    def coarser(self) -> Losses:
-        """On a grid of twice the step."""
+    def _coarser(self, step: float) -> Losses:  # on a grid of at least that step
+        if self.step >= step:
+            return self
         start = self.first - (self.first % 2 != self.up)  # pairs are (odd, even) on the way up, else (even, odd)
         padded = [0] * (self.first - start) + self.masses + [0]
         pairs = [a + b for a, b in zip(padded[::2], padded[1::2], strict=False)]
-        return replace(self, step=2 * self.step, first=(start + self.up) // 2, masses=pairs)
+        return replace(self, step=2 * self.step, first=(start + self.up) // 2, masses=pairs)._coarser(step)
 
     def plus(self, other: Losses) -> Losses:
         """The sum of two independent losses."""
-        a, b = self, other
-        while a.step < b.step:
-            a = a.coarser()
-        while b.step < a.step:
-            b = b.coarser()
+        a, b = self._coarser(other.step), other._coarser(self.step)
         count = len(a.masses) + len(b.masses) - 1
         numbers = ["".join([f"{mass:0{_DIGITS}d}" for mass in one.masses]) for one in (a, b)]
         product = str(_EXACT.multiply(*map(_EXACT.create_decimal, numbers))).zfill(count * _DIGITS)
@@ -173,7 +161,7 @@ class Losses:
         masses = [-(-one // _ONE) if self.up else one // _ONE for one in sums]
         whole = replace(a, first=a.first + b.first, masses=masses, infinite=a.infinite + b.infinite).trimmed()
         while len(whole.masses) > CELLS:
-            whole = whole.coarser()
+            whole = whole._coarser(2 * whole.step)
         return whole
 
     def times(self, count: int) -> Losses:
@@ -242,18 +230,15 @@ def _subsampled(q: float, z: float, adding: bool, up: bool) -> Losses:
 
     def loss_at(x: float) -> float:
         exponent = (2 * x - 1) / (2 * z * z)
-        rest = math.log(q + (1 - q) * math.exp(-exponent)) if exponent > 0 else 0.0
-        return exponent + rest if exponent > 0 else math.log1p(q * math.expm1(exponent))
+        return math.log1p(q * math.expm1(exponent)) if exponent < 700 else exponent + math.log(q)
 
-    def adds(loss: float) -> tuple[float, float]:
-        x = place(-loss) / z
-        return _phi(-x), _phi(x)
-
-    def removes(loss: float) -> tuple[float, float]:
+    def tails(loss: float) -> tuple[float, float]:
+        if adding:
+            return _phi(-place(-loss) / z), _phi(place(-loss) / z)
         x = place(loss)
         return (1 - q) * _phi(x / z) + q * _phi((x - 1) / z), (1 - q) * _phi(-x / z) + q * _phi((1 - x) / z)
 
-    return _spread(adds, -loss_at(8.5 * z), -floor, up) if adding else _spread(removes, floor, loss_at(1 + 8.5 * z), up)
+    return _spread(tails, *((-loss_at(8.5 * z), -floor) if adding else (floor, loss_at(1 + 8.5 * z))), up)
 
 
 def gdp_delta(mu: float, epsilon: float) -> float:
@@ -276,13 +261,7 @@ def gdp_mu(epsilon: float, delta: float) -> float:
     return _bisected(lambda mu: gdp_delta(mu, epsilon) < delta)[1]
 
 
-class Bounds(NamedTuple):
-    """Of what is composed as fixed, from both sides: epsilon at delta, and PLE, in sigma."""
-
-    epsilon: tuple[float, float]
-    ple: tuple[float, float]
-
-
+Bounds: TypeAlias = tuple[tuple[float, float], tuple[float, float]]  # from both sides: epsilon at delta, PLE in sigma
 Steps: TypeAlias = Counter[tuple[float, float]]  # (sample rate, noise multiplier) -> steps
 Entry: TypeAlias = dict[str, Any]
 
@@ -308,7 +287,7 @@ def bounds(composition: Steps, delta: float) -> Bounds:
 @functools.cache
 def _bounds(mu: float, sampled: tuple[tuple[float, float, int], ...], delta: float) -> Bounds:
     if not sampled:
-        return Bounds((gdp_epsilon(mu, delta),) * 2, (mu, mu))
+        return (gdp_epsilon(mu, delta),) * 2, (mu, mu)
     found: dict[bool, list[Losses]] = {True: [], False: []}
     for up, adding in itertools.product(found, (False, True)):
         whole = [_subsampled(q, z, adding, up).trimmed().times(n) for q, z, n in sampled]
@@ -320,7 +299,7 @@ def _bounds(mu: float, sampled: tuple[tuple[float, float, int], ...], delta: flo
     at = [high * i / 512 for i in range(513)] if math.isfinite(high) else [0.0, math.inf]
     tops = itertools.pairwise(at)  # between two points delta is at most that of the first
     most = max(gdp_mu(b, max(one.delta(a) for one in found[True])) for a, b in tops)
-    return Bounds((low, high), (least, most))
+    return (low, high), (least, most)
 
 
 def pointed(document: Any, at: str) -> Any:
@@ -339,11 +318,8 @@ def ends(limit: float, spent: float, first: int, last: int) -> int | None:
 
 
 def sure(odds: float, most: Callable[[float], float]) -> float:
-    """Share of people who took part, at most, whom outcomes give away at `odds` to 1 or more to who began at 1 to 1.
-
-    Of these outcomes P >= odds Q and, for each epsilon, P - exp(epsilon) Q <= delta, which is `most` at most. So
-    P (1 - exp(epsilon) / odds) is not more than delta; and of people who did not take part it is P / odds at most.
-    """
+    """Share of members, at most, whom outcomes give away at `odds` to 1 to who began at 1 to 1; delta is `most`."""
+    # Of these outcomes P >= odds Q, and P - exp(epsilon) Q <= delta, so that P (1 - exp(epsilon) / odds) <= delta.
     at = [math.log(odds) * i / 512 for i in range(512)]
     return min(1.0, *(most(epsilon) / (1 - math.exp(epsilon) / odds) for epsilon in at))
 
@@ -362,6 +338,8 @@ RULES: dict[str, Callable[..., Any]] = {
 
 def same(stated: Any, found: Any) -> bool:
     """Whether two values are the same, but for the last digits of a computed number."""
+    if isinstance(stated, list | tuple) and isinstance(found, list | tuple):
+        return len(stated) == len(found) and all(map(same, stated, found))
     near = isinstance(stated, float) and isinstance(found, float) and math.isclose(stated, found, rel_tol=1e-12)
     return near or (type(stated) is type(found) and bool(stated == found))
 
@@ -383,7 +361,7 @@ class Ledger:
         self.vouchers = dict[str, list[int]]()  # institution -> entries, Unix seconds
         self.node, self.owner = member.get("node"), member.get("name", "nobody on the roster")
         self.keys = {member.get("signing_key"), *(b["old_key"] for b in self.of("succession", "import"))}
-        self.leaves = [entry_hash(line) for line in raw]
+        self.leaves = [tree_hash(line) for line in raw]
         self.roots = roots(self.leaves)
         self.names = {f"afml/{self.name}", *(body["origin"] for body in self.of("import"))}  # now, and before imports
         self.closed, self.lost, begins = {body["run"] for body in self.of("closing")}, dict[str, int](), 0
@@ -419,7 +397,8 @@ class Ledger:
         for body in reversed(self.bodies[note.size :]):
             if body["kind"] in ("succession", "import"):
                 key, origin = body["old_key"], body.get("origin", origin)
-        return note.origin == origin and note.signed_by(key)
+        lines = note.under(origin, b"\x01", key) if note.origin == origin else ()
+        return any(signed(key, one, note.text.encode()) for one in lines)
 
     def holds(self, note: Note) -> bool:
         """Whether a head is of its history."""
@@ -455,6 +434,11 @@ class Check:
         self.findings += [] if holds else [Finding(code, where, problem)]
         return holds
 
+    def alike(self, code: str, where: str, said: Entry, made: Entry, by: str) -> None:
+        """A finding for each field that is not what another place, `by`, makes it."""
+        for name, value in made.items():
+            self.require(same(its := said.get(name), value), code, f"{where}, {name}", f"is {its!r}, {by} {value!r}")
+
     def json(self, file: str) -> Any:
         """A JSON file of the dossier; None where there is none."""
         path = self.folder / file
@@ -462,7 +446,7 @@ class Check:
 
     def run(self) -> Check:
         """Everything, in order; later parts rest on earlier ones."""
-        for part in (self._roster, self._files, self._run, self._ledgers, self._transcripts, self._statements,
+        for part in (self._roster, self._files, self._ledgers, self._transcripts, self._statements,
                      self._proofs, self._bounds, self._links, self._publications):  # fmt: skip
             try:
                 part()
@@ -490,36 +474,25 @@ class Check:
         self.require(manifest["format"] == FORMAT, "unreadable", MANIFEST, f"is not of format {FORMAT}")
         listed = {one["file"]: one["sha256"] for one in manifest["files"]}
         there = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()}
-        for file in sorted(there - {*listed, MANIFEST, SIGNATURE}):
-            self.require(False, "added-file", file, "is not in the manifest")
-        for file, digest in sorted(listed.items()):
-            if self.require(file in there, "missing-file", file, "is in the manifest and not here"):
-                ok = sha256((self.folder / file).read_bytes()) == digest
-                self.require(ok, "changed-file", file, f"does not have the SHA-256 {digest[:16]} of the manifest")
+        for file in sorted(there - {MANIFEST, SIGNATURE} | {*listed}):
+            known = self.require(file in listed, "added-file", file, "is not in the manifest")
+            if known and self.require(file in there, "missing-file", file, "is in the manifest and not here"):
+                found = {"SHA-256": sha256((self.folder / file).read_bytes())}
+                self.alike("changed-file", file, found, {"SHA-256": listed[file]}, "in the manifest")
         self.checked.append(f"{some(len(listed), 'files')} against the manifest")
         if (signer := (manifest.get("signer") or {}).get("node")) is None:
             problem = "no institution signed it: whoever had it can have changed anything (--unsigned allows it)"
             self.require(self.unsigned, "unsigned-dossier", MANIFEST, problem)
             self.unchecked.append("whose the manifest is: no institution signed it")
             return
-        told = (self.json("software.json") or {}).get("signer", signer)
-        self.require(told == signer, "unsigned-dossier", "software.json", f"names institution {told} as its signer")
+        told = {"signer": signer, **(self.json("software.json") or {})}
+        self.alike("unsigned-dossier", "software.json", told, {"signer": signer}, "by the manifest")
         member = next(one for one in self.roster["members"] if one["node"] == signer)
-        signature = self.folder / SIGNATURE
-        message = SIGNED + (self.folder / MANIFEST).read_bytes()
+        signature, message = self.folder / SIGNATURE, SIGNED + (self.folder / MANIFEST).read_bytes()
         ok = signature.is_file() and signed(member["signing_key"], signature.read_bytes(), message)
         if self.require(ok, "unsigned-dossier", MANIFEST, f"{member['name']} did not sign it as it is"):
             self.sealed = f"which {member['name']} signed"
             self.checked.append(f"the manifest, signed by {member['name']} (node {member['node']})")
-
-    def _run(self) -> None:
-        if (run := self.json("run.json")) is None:
-            return
-        digest, signature = sha256(canonical(run)), (self.folder / "run.sig").read_bytes()
-        message = b"afml/v1/run-config\n" + canonical({"config": digest})
-        ok = signed(self.roster["coordinator_key"], signature, message)
-        self.require(ok, "unsigned-run", "run.json", "the coordinator on the roster did not sign it")
-        self.checked.append(f"run {run['run']}, configuration {digest[:16]}, signed by the coordinator")
 
     def _ledgers(self) -> None:
         members = {keys_of(member)[1]: member for member in self.roster["members"]}
@@ -528,7 +501,7 @@ class Check:
             self.ledgers[folder.name] = ledger = Ledger(folder.name, members.get(folder.name, {}), raw)
             self.require(folder.name in members, "unknown-ledger", file, "is of nobody on the roster")
             self._heads(ledger, folder)
-            _entries(self, ledger)
+            self._entries(ledger)
             whose = f"ledger of {ledger.owner}: "
             self.unchecked += [f"{whose}rounds of run {run}, charged as planned" for run in sorted(ledger.lost)]
             self.unchecked += [f"{whose}who vouched for its {b['kind']}" for b in ledger.of("succession", "import")]
@@ -544,12 +517,11 @@ class Check:
             if self.require(ledger.signed_head(note), "wrong-key", where, f"{ledger.owner} did not sign it") and ok:
                 self.require(ledger.holds(note), "forked-head", where, "is of another history, or of a longer one")
             for member in self.roster["members"]:
-                keys, name = keys_of(member)
+                (keys, name), who = keys_of(member), member["name"]
                 for key in keys if name != ledger.name else ():
                     seconds = note.countersigned(f"afml/{name}", key)
-                    if self.require(seconds != 0, "bad-countersignature", where, f"of {member['name']}") and seconds:
-                        known = ledger.vouchers.get(member["name"], [0, 0])
-                        ledger.vouchers[member["name"]] = max(known, [note.size, seconds])
+                    if self.require(seconds != 0, "bad-countersignature", where, f"of {who}") and seconds:
+                        ledger.vouchers[who] = max(ledger.vouchers.get(who, [0, 0]), [note.size, seconds])
         by = [f"{at - 1} by {who} ({some(s, 's since 1970')})" for who, (at, s) in sorted(ledger.vouchers.items())]
         ledger.vouched = f"{some(size, 'entries')} by {ledger.owner}; countersigned to entry {', '.join(by) or 'none'}"
         self.checked.append(f"ledger of {ledger.owner}: {ledger.vouched}; {some(len(files) - 1, 'kept heads')}")
@@ -567,20 +539,54 @@ class Check:
                 previous = sha256(line)
                 records += [record] if "cohort" in record else []
             for ledger in self.ledgers.values():
-                published(self, ledger, records, file)
+                self.published(ledger, records, file)
             self.checked.append(f"{file}: {some(len(records), 'rounds')} that the aggregator signed, and each ledger")
         self.unchecked += [] if self.transcripts else ["no transcript is here: runs that a ledger hides cannot be seen"]
+
+    def published(self, ledger: Ledger, records: Sequence[Entry], file: str) -> None:
+        """What the aggregator published against what this ledger holds, and the receipts that came with it."""
+        spends, used = {(b["run"], b["round"], b["attempt"]): b for b in ledger.of("spend")}, set[int]()
+        left = defaultdict[str, Counter[float]](Counter)  # lost run -> steps of its plan, by sample rate
+        left |= {run: Counter(rate for rate, _ in ledger.composition(run=run).elements()) for run in ledger.lost}
+        for record in records:
+            named = [n for n, its in record["receipts"].items() if its["checkpoint"].split("\n")[0] in ledger.names]
+            node = int(named[0]) if named else ledger.node  # it may have had another number then
+            if node not in record["cohort"]:
+                continue
+            run, where = record["run"], f"{file}, run {record['run']}, round {record['round']}, node {node}"
+            ok = len(set(record["cohort"])) >= record["quorum"]
+            self.require(ok, "quorum-broken", where, f"{len(record['cohort'])} institutions, quorum {record['quorum']}")
+            body, receipt = spends.get((run, record["round"], record["attempt"])), record["receipts"].get(str(node))
+            left[run][record["sample_rate"]] -= 1
+            if body is None:  # or lost with entries that a backup lacked, where the plan of its run is charged whole
+                lost = receipt is not None and receipt["index"] >= ledger.lost.get(run, math.inf)
+                ok = lost and left[run][record["sample_rate"]] >= 0
+                self.require(ok, "hidden-round", where, "was published, and is not in the ledger")
+                continue
+            own, z = body["mechanism"]["noise_multiplier"], record["noise_multiplier"]
+            summed = body["published_multiplier"] * math.sqrt(body["enrolments_per_person"])
+            ok = summed == z and own in (z, body["broken_multiplier"])
+            self.require(ok, "changed-noise-multiplier", where, f"accounted {own}, published {z}")
+            mine = {**body, "sample_rate": body["mechanism"].get("sample_rate", 1.0)}
+            names = ("config_digest", "cohort", "phase", "noise", "clip_norm", "sample_rate")
+            self.alike("changed-spend", where, mine, {name: record[name] for name in names}, "published")
+            if receipt is not None:
+                note, index = Note(receipt["checkpoint"]), receipt["index"]
+                ok = index == body["index"] and index not in used and receipt["leaf"] == ledger.leaves[index].hex()
+                self.require(ok, "wrong-receipt", where, f"entry {index} did not pay for it as it is here")
+                ok = ledger.signed_head(note) and ledger.holds(note)
+                self.require(ok, "forked-head", f"{where}, receipt", f"{ledger.owner} signed no head of this history")
+                used.add(index)
 
     def _statements(self) -> None:
         for one in self.json(STATEMENTS):
             where = f"{STATEMENTS}, {one['id']}"
             try:
-                found, ground = _ground(self, one["pointer"])
+                found, ground = self._ground(one["pointer"])
             except (LookupError, TypeError, ValueError, OSError):
                 self.require(False, "lost-ground", where, "what it stands on is not here as it was")
                 continue
-            problem = f"says {one['value']!r}, what it stands on says {found!r}"
-            self.require(same(one["value"], found), "changed-statement", where, problem)
+            self.alike("changed-statement", where, one, {"value": found}, "what it stands on says")
             self.require(one["id"] not in self.said, "changed-statement", where, "is said twice")
             self.said[one["id"]] = one["value"]
             self.stands.append((one["id"], one["value"], one["unit"], ground))
@@ -612,7 +618,7 @@ class Check:
             for body in ledger.of("audit"):
                 its = [one for one in bounded if one["run"] == body["run"]]
                 delta = float(its[-1]["lifetime"]["delta"]) if its else 0.0
-                most = bounds(ledger.composition(run=body["run"]), delta).ple[1] if its else math.inf
+                most = bounds(ledger.composition(run=body["run"]), delta)[1][1] if its else math.inf
                 where, least = f"{whose}, entry {body['index']}", body["mu_lower"]
                 problem = f"at least {least:.4g} sigma by attack, at most {most:.4g} by composition"
                 self.require(least <= most * 1.02, "audit-exceeds-accounting", where, problem)
@@ -629,7 +635,7 @@ class Check:
             if said == "committed":  # in the unit of the limit
                 names[lifetime.get("ple_sigma") is not None] = f"{name}.committed"
             self._between(names, own, most, ROOM.get(self.said.get(f"{name}.{said}_accountant", ""), math.inf))
-            told[part] = "{}: epsilon in [{:.4f}, {:.4f}], PLE in [{:.4f}, {:.4f}]".format(part, *own.epsilon, *own.ple)
+            told[part] = "{}: epsilon in [{:.4f}, {:.4f}], PLE in [{:.4f}, {:.4f}]".format(part, *own[0], *own[1])
         whose = f"enrolment {enrolment[:12]} of {ledger.owner}, by own arithmetic at delta {delta:g}, PLE in sigma"
         self.checked.append(f"{whose}: {'; '.join(told.values())}")
 
@@ -644,21 +650,28 @@ class Check:
         run, model, told = self.json("run.json"), self.json("model.json"), self.json("verification.json")
         self.unchecked.append("what their makers say in report.json, details.json, model.json, software.json")
         self.unchecked.append("tables of people; sentences of dossier.html, dossier.pdf, forms/ (`afml audit verify`)")
+        if run:
+            message = b"afml/v1/run-config\n" + canonical({"config": (digest := sha256(canonical(run)))})
+            ok = signed(self.roster["coordinator_key"], (self.folder / "run.sig").read_bytes(), message)
+            self.require(ok, "unsigned-run", "run.json", "the coordinator on the roster did not sign it")
+            self.checked.append(f"run {run['run']}, configuration {digest[:16]}, which is signed, and each ledger")
         if run and model:
-            card = {"config_digest": (digest := sha256(canonical(run))), "task": run["task"], **model["card"]}
-            ok = card["config_digest"] == digest and card["task"]["code"] == run["task"]["code"]
+            card = {"config_digest": digest, "task": run["task"], **model["card"]}
+            ok = (card["config_digest"], card["task"]["code"]) == (digest, run["task"]["code"])
             self.require(ok, "other-model", "model.json/card", "is of another run, or of another code than the run's")
         asked = {(name, b["run"]): b for one in self.ledgers.values() for b in one.of("overlap") for name in one.names}
         for ledger in self.ledgers.values():
+            if run:
+                self._planned(ledger, run, digest)
             whose, found = f"ledger of {ledger.owner}", told[ledger.name]
             held = {"entries": len(ledger.leaves), "root": ledger.roots[-1].hex(), "countersigned": ledger.vouchers}
-            self.require(found | held == found, "other-verification", "verification.json", f"is not of the {whose}")
+            self.alike("other-verification", "verification.json", found, held, f"by the {whose}")
             for one in found["findings"]:
                 self.require(False, "ledger-finding", f"{whose}, {one['where']}", f"{one['code']}: {one['problem']}")
             for body in ledger.of("overlap-answer"):  # what one institution answers is what the other one's ledger asks
                 its, where = asked.get((body["origin"], body["run"]), body), f"{whose}, entry {body['index']}"
-                ok = its | {name: body[name] for name in ("ask", "people", "config_digest")} == its
-                self.require(ok, "other-overlap", where, "answers another query than the ledger of who asked holds")
+                held = {name: its[name] for name in ("ask", "people", "config_digest")}
+                self.alike("other-overlap", where, body, held, "in the ledger of who asked")
             for body in ledger.of("release") if run and model else ():
                 ok = body["run"] != run["run"] or body["model_digest"] == model["digest"]
                 self.require(ok, "other-model", f"{whose}, entry {body['index']}", "is not a release by model.json")
@@ -679,87 +692,71 @@ class Check:
                 says = {**word, "verdicts": {one["target"]: one["met"] for one in word["verdicts"]}}
                 holds = {"verdicts": dict.fromkeys(body["met"], True) | dict.fromkeys(body["missed"], False)}
                 holds |= {name: body[name] for name in ("manifest", "assessment", "run")}
-                ok = says | holds | {"release": of.get("file_digest")} == says
-                self.require(ok, "other-publication", file, f"says something else than {where} of its ledger")
+                self.alike("other-publication", file, says, holds | {"release": of.get("file_digest")}, where)
 
+    def _entries(self, ledger: Ledger) -> None:  # among each other: order, clock, spends against plans set aside
+        plans, spent, closed = dict[str, Steps](), dict[str, Steps](), set[str]()
+        seen, last = set[tuple[Any, ...]](), 0
+        for index, (raw, body) in enumerate(zip(ledger.raw, ledger.bodies, strict=True)):
+            where, run = f"ledgers/{ledger.name}/entries.jsonl, entry {index}", body.get("run", "")
+            ok = body["index"] == index and canonical(body) == raw
+            self.require(ok, "moved-entry", where, f"was written as entry {body['index']}")
+            self.require(body["time_ms"] >= last, "clock-set-back", where, "is earlier than the entry before it")
+            last = body["time_ms"]
+            if body["kind"] == "reservation":
+                plans[run] = steps_of(body["plan"])
+            elif body["kind"] == "closing":
+                closed.add(run)
+            elif body["kind"] == "spend":
+                attempt = run, body["round"], body["attempt"]
+                self.require(attempt not in seen, "duplicated-spend", where, f"round {attempt[1]} of run {run}, again")
+                seen.add(attempt)
+                ok = run in plans and run not in closed
+                self.require(ok, "unreserved-spend", where, f"run {run} had no open plan")
+                spent.setdefault(run, Counter()).update(steps_of([body["mechanism"]]))
+                over = [n for kind, n in spent[run].items() if kind[0] < 1 and n > plans.get(run, Counter())[kind]]
+                self.require(not over, "beyond-plan", where, f"the plan of run {run} was used up")
 
-def _entries(check: Check, ledger: Ledger) -> None:  # among each other: order, clock, spends against plans set aside
-    plans, spent, closed = dict[str, Steps](), dict[str, Steps](), set[str]()
-    seen, last = set[tuple[Any, ...]](), 0
-    for index, (raw, body) in enumerate(zip(ledger.raw, ledger.bodies, strict=True)):
-        where, run = f"ledgers/{ledger.name}/entries.jsonl, entry {index}", body.get("run", "")
-        ok = body["index"] == index and canonical(body) == raw
-        check.require(ok, "moved-entry", where, f"was written as entry {body['index']}")
-        check.require(body["time_ms"] >= last, "clock-set-back", where, "is earlier than the entry before it")
-        last = body["time_ms"]
-        if body["kind"] == "reservation":
-            plans[run] = steps_of(body["plan"])
-        elif body["kind"] == "closing":
-            closed.add(run)
-        elif body["kind"] == "spend":
-            attempt = run, body["round"], body["attempt"]
-            check.require(attempt not in seen, "duplicated-spend", where, f"round {attempt[1]} of run {run}, again")
-            seen.add(attempt)
-            check.require(run in plans and run not in closed, "unreserved-spend", where, f"run {run} had no open plan")
-            spent.setdefault(run, Counter()).update(steps_of([body["mechanism"]]))
-            over = [n for kind, n in spent[run].items() if kind[0] < 1 and n > plans.get(run, Counter())[kind]]
-            check.require(not over, "beyond-plan", where, f"the plan of run {run} was used up")
+    def _planned(self, ledger: Ledger, run: Entry, digest: str) -> None:  # entries against what the run makes of them
+        its, own = [body for body in ledger.of("spend", "reservation") if body["run"] == run["run"]], False
+        always = {"insecure": run["seed"] is not None, "exact_noise": run.get("exact_noise", False)}
+        always |= {"people": people} if (people := run["enrolled"].get(str(ledger.node))) else {}
+        told = f"ledger of {ledger.owner}: people of run {run['run']}, in which it had another number"
+        self.unchecked += [told] if its and not people else []
+        phases = [phase for phase in run["phases"] for _ in range(phase["rounds"])]
+        honest, m = run["quorum"] - run["max_colluding"], run["enrolments_per_person"]
+        read = math.sqrt(m) if run["noise"] == "local" else m / math.sqrt(honest)  # of a phase's multiplier
+        plan = [phase | {"steps": (phase["rounds"] + run["reserve_attempts"]) * m} for phase in run["phases"]]
+        for body in its:
+            own = body.get("own_noise", own)  # what is planned says it, before what is spent
+            left = {kind: kind[1] * (read if own else math.sqrt(m)) for kind in steps_of(plan)}
+            said = {"exact_noise": False, **body, "plan": sorted(steps_of(body["plan"]).items())}
+            made = {**always, "config_digest": digest, "plan": sorted(steps_of(plan, left).items())}
+            if body["kind"] == "spend":
+                phase, there = phases[body["round"] - 1], len({*body["cohort"]} & {*map(int, run["enrolled"])})
+                said |= {"mechanism": [*steps_of([body["mechanism"]]).items()], "quorum": min(there, run["quorum"])}
+                made |= {"mechanism": [*steps_of([phase | {"steps": m}], left).items()], "quorum": run["quorum"]}
+                made |= {"published_multiplier": (z := phase["noise_multiplier"]), "broken_multiplier": z * read}
+                made |= {name: run[name] for name in ("noise", "enrolments_per_person")}
+                made |= {"phase": phase["name"], "clip_norm": phase["clip_norm"]}
+            self.alike("unlike-run", f"ledger of {ledger.owner}, entry {body['index']}", said, made, "by run.json")
 
-
-def published(check: Check, ledger: Ledger, records: Sequence[Entry], file: str) -> None:
-    """What the aggregator published against what this ledger holds, and the receipts that came with it."""
-    spends, used = {(b["run"], b["round"], b["attempt"]): b for b in ledger.of("spend")}, set[int]()
-    left = defaultdict[str, Counter[float]](Counter)  # lost run -> steps of its plan, by sample rate
-    left |= {run: Counter(rate for rate, _ in ledger.composition(run=run).elements()) for run in ledger.lost}
-    for record in records:
-        named = [n for n, its in record["receipts"].items() if its["checkpoint"].split("\n")[0] in ledger.names]
-        node = int(named[0]) if named else ledger.node  # it may have had another number then
-        if node not in record["cohort"]:
-            continue
-        run, where = record["run"], f"{file}, run {record['run']}, round {record['round']}, node {node}"
-        ok = len(set(record["cohort"])) >= record["quorum"]
-        check.require(ok, "quorum-broken", where, f"{len(record['cohort'])} institutions, quorum {record['quorum']}")
-        body, receipt = spends.get((run, record["round"], record["attempt"])), record["receipts"].get(str(node))
-        left[run][record["sample_rate"]] -= 1
-        if body is None:  # or lost with entries that a backup lacked, where the plan of its run is charged whole
-            lost = receipt is not None and receipt["index"] >= ledger.lost.get(run, math.inf)
-            ok = lost and left[run][record["sample_rate"]] >= 0
-            check.require(ok, "hidden-round", where, "was published, and is not in the ledger")
-            continue
-        own, z, times = body["mechanism"]["noise_multiplier"], record["noise_multiplier"], body["enrolments_per_person"]
-        ok = body["published_multiplier"] * math.sqrt(times) == z and own in (z, body["broken_multiplier"])
-        check.require(ok, "changed-noise-multiplier", where, f"accounted {own}, published {z}")
-        mine = {**body, "sample_rate": body["mechanism"].get("sample_rate", 1.0)}
-        for name in ("config_digest", "cohort", "phase", "noise", "clip_norm", "sample_rate"):
-            problem = f"{name}: {mine[name]}, published {record[name]}"
-            check.require(mine[name] == record[name], "changed-spend", where, problem)
-        if receipt is not None:
-            note, index = Note(receipt["checkpoint"]), receipt["index"]
-            ok = index == body["index"] and index not in used and receipt["leaf"] == ledger.leaves[index].hex()
-            check.require(ok, "wrong-receipt", where, f"entry {index} did not pay for it as it is here")
-            ok = ledger.signed_head(note) and ledger.holds(note)
-            check.require(ok, "forked-head", f"{where}, receipt", f"{ledger.owner} signed no such head of this history")
-            used.add(index)
-
-
-def _ground(check: Check, pointer: Entry) -> tuple[Any, str]:
-    kind, at, file = pointer["kind"], pointer.get("at", ""), pointer.get("file", "")  # what it says and what it is
-    if kind == "ledger":
-        ledger, index = check.ledgers[pointer["ledger"]], pointer["index"]
-        if ledger.leaves[index].hex() != pointer["leaf"]:
-            raise LookupError("another entry")
-        return pointed(ledger.bodies[index], at), f"entry {index} of the ledger of {ledger.owner}, {ledger.vouched}"
-    if kind == "derived":
-        of = [check.said[one] for one in pointer["of"]]
-        return RULES[pointer["rule"]](*of), f"{pointer['rule']} of {', '.join(pointer['of'])}"
-    if kind == "transcript":
-        data, by = check.transcripts[file][pointer["line"] - 1], f"line {pointer['line']}, signed by the aggregator"
-    else:
-        data, by = (check.folder / file).read_bytes(), f"in this dossier, {check.sealed}"
-        by = "signed by the coordinator" if file in ("run.json", "roster.json") else by
-    if sha256(data) != pointer["sha256"]:
-        raise LookupError("other bytes")
-    return pointed(json.loads(data), at) if at else sha256(data), f"{file}{at}, {by}"
+    def _ground(self, pointer: Entry) -> tuple[Any, str]:
+        kind, at, file = pointer["kind"], pointer.get("at", ""), pointer.get("file", "")  # what it says and what it is
+        if kind == "ledger":
+            ledger, index = self.ledgers[pointer["ledger"]], pointer["index"]
+            if ledger.leaves[index].hex() != pointer["leaf"]:
+                raise LookupError("another entry")
+            return pointed(ledger.bodies[index], at), f"entry {index} of the ledger of {ledger.owner}, {ledger.vouched}"
+        if kind == "derived":
+            of = [self.said[one] for one in pointer["of"]]
+            return RULES[pointer["rule"]](*of), f"{pointer['rule']} of {', '.join(pointer['of'])}"
+        by = "signed by the coordinator" if file in ("run.json", "roster.json") else f"in this dossier, {self.sealed}"
+        by = f"line {pointer['line']}, signed by the aggregator" if kind == "transcript" else by
+        data = self.transcripts[file][pointer["line"] - 1] if "line" in pointer else (self.folder / file).read_bytes()
+        if sha256(data) != pointer["sha256"]:
+            raise LookupError("other bytes")
+        return pointed(json.loads(data), at) if at else sha256(data), f"{file}{at}, {by}"
 
 
 def some(count: Any, unit: str) -> str:

@@ -52,7 +52,8 @@ def people(node: int, count: int = 10) -> list[str]:
 
 def signed(built: Built, **fields: Any) -> RunConfig:
     """A later run, signed by the coordinator, in second.json."""
-    given = {"consortium": "walk", "phases": built.phases, "reserve_attempts": 0, **fields}
+    enrolled = {node: len(people(node)) for node in built.nodes}
+    given = {"consortium": "walk", "phases": built.phases, "reserve_attempts": 0, "enrolled": enrolled, **fields}
     run = config(SECOND, **given)
     write_run(built.root / "second.json", run, load_coordinator_key(built.root / "kits" / "coordinator"))
     return run

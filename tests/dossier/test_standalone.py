@@ -132,7 +132,7 @@ def _events(steps: Counter[tuple[float, float]]) -> list[events.Event]:
     [{(1.0, 5.0): 20}, {(1.0, 5.2228): 20, (0.1, 1.4302): 4}, {(0.05, 1.0): 60}, {(0.5, 10.0): 30, (0.3, 5.0): 7}],
 )
 def test_its_bounds_hold_what_another_accountant_finds(steps: dict[tuple[float, float], int]) -> None:
-    found, other = standalone.bounds(Counter(steps), 1e-5), independent.spend(steps, 1e-5)
-    assert found.epsilon[0] - 1e-3 <= other.epsilon <= found.epsilon[1] + 1e-3
-    assert found.ple[0] - 1e-3 <= other.ple_sigma <= found.ple[1] + 1e-3
-    assert found.epsilon[1] - found.epsilon[0] < 0.05
+    (epsilon, ple), other = standalone.bounds(Counter(steps), 1e-5), independent.spend(steps, 1e-5)
+    assert epsilon[0] - 1e-3 <= other.epsilon <= epsilon[1] + 1e-3
+    assert ple[0] - 1e-3 <= other.ple_sigma <= ple[1] + 1e-3
+    assert epsilon[1] - epsilon[0] < 0.05

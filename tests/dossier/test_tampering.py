@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from afml.consortium.provision import load_coordinator_key
+from afml.consortium.runfile import write_run
 from afml.core.config import canonical_json
 from afml.dossier.build import seal
 from afml.dossier.standalone import SIGNATURE, STATEMENTS, Check
@@ -22,6 +24,20 @@ from tests.dossier.pack import Built, Hands, enrolment
 
 def _entry(number: int, **changes: object) -> Callable[[Hands], None]:
     return lambda hands: hands.line(hands.ledger / "entries.jsonl", number, lambda body: {**body, **changes})
+
+
+def _planned(**changes: object) -> Callable[[Hands], None]:
+    """The coordinator signs another plan of the same name than the one that all ledgers are of."""
+
+    def plant(hands: Hands) -> None:
+        run = hands.built.run.model_copy(update=changes)
+        write_run(hands.folder / "run.json", run, load_coordinator_key(hands.built.root / "kits" / "coordinator"))
+
+    return plant
+
+
+def _shorter(body: dict[str, Any]) -> dict[str, Any]:
+    return {**body, "plan": body["plan"][1:]}
 
 
 def _line(number: int, **changes: object) -> Callable[[Hands], None]:
@@ -130,6 +146,15 @@ CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
     "noise of an entry": (
         _entry(1, published_multiplier=80.0), "changed-noise-multiplier", "round 1",
     ),
+    "people of an entry": (_entry(3, people=999), "unlike-run", "entry 3, people"),
+    "noise that an entry says is left if updates are read": (
+        _entry(2, broken_multiplier=80.0), "unlike-run", "entry 2, broken_multiplier",
+    ),
+    "whose noise an entry counts": (_entry(2, noise="local"), "unlike-run", "entry 2, noise"),
+    "institutions of an entry": (_entry(2, cohort=[1, 2]), "unlike-run", "entry 2, quorum"),
+    "plan of an entry": (lambda h: h.line(h.ledger / "entries.jsonl", 0, _shorter), "unlike-run", "entry 0, plan"),
+    "who may collude": (_planned(max_colluding=0), "unlike-run", "entry 2, broken_multiplier"),
+    "configuration": (_planned(deadline_s=1.0), "unlike-run", "entry 0, config_digest"),
     "head of a ledger": (_other_head, "wrong-key", "head.txt"),
     "countersignature": (_forged_vouching, "bad-countersignature", "head.txt"),
     "clock": (_entry(2, time_ms=1), "clock-set-back", "entry 2"),
@@ -158,7 +183,7 @@ CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
 
 
 def test_there_are_as_many_as_promised() -> None:
-    assert len(CLASSES) == 32
+    assert len(CLASSES) == 39
 
 
 @pytest.mark.parametrize("what", CLASSES)
@@ -177,6 +202,7 @@ def test_each_is_named(what: str, hands: Hands) -> None:
         "too little said of updates that are read",
         "too much said to be taken",
         "entry of a ledger",
+        "noise that an entry says is left if updates are read",
         "word of a publication",
     ],
 )
