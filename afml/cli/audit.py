@@ -32,7 +32,10 @@ _HEADS = click.option(
     help="A signed head that others have kept, or the folder that their `afml ledger heads` wrote.",
 )  # fmt: skip
 _COUNTERSIGNATURES = click.option(
-    "--countersignatures", default=0, show_default=True, help="Institutions that vouch for its newest head."
+    "--countersignatures",
+    default=0,
+    show_default=True,
+    help="Institutions that vouch for its runs to their last entry.",
 )
 
 

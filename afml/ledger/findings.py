@@ -19,7 +19,7 @@ CODES = {
     "unvouched-succession": "a key was succeeded without the old key's word or a majority of the others'",
     "unproven-import": "entries of an earlier ledger were taken over without proof that they are all of it",
     "bad-countersignature": "a countersignature does not verify",
-    "missing-countersignature": "the newest head is not countersigned by enough institutions",
+    "missing-countersignature": "not enough institutions have countersigned all that a run has them countersign",
     "duplicated-event": "one attempt is entered twice",
     "hidden-run": "the aggregator published a run of which this ledger knows nothing",
     "hidden-round": "the aggregator published a round that this ledger does not hold",

@@ -94,7 +94,7 @@ class Files:
     Attributes:
         transcripts: The aggregator's.
         heads: Signed heads that others have kept, or folders of them.
-        countersignatures: Institutions that must have countersigned some head.
+        countersignatures: Institutions that must have countersigned all that a run has countersigned.
     """
 
     transcripts: tuple[Path, ...] = ()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import json
 import sqlite3
+from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +38,7 @@ class Evidence:
         transcript: The aggregator's published rounds, already verified by `transcript.read`.
         heads: Signed notes of this ledger that others have kept.
         peers: Origin name -> raw public key of institutions that countersign.
-        countersignatures: Institutions that must have countersigned the newest head.
+        countersignatures: Institutions that must have countersigned all that a run has countersigned (`_due`).
     """
 
     transcript: Sequence[PublishedRound] = ()
@@ -171,7 +172,7 @@ def _check_heads(copy: Copy, evidence: Evidence, node: int | None, key: bytes) -
     newest = max((head.size for _, kept, head in parsed if head and not kept), default=0)
     if newest < size:
         result.add("unsigned-tail", f"entries {newest} to {size - 1}", "no head of this ledger covers them")
-    vouched: set[str] = set()
+    vouched = dict.fromkeys(evidence.peers, 0)  # institution -> entries under the newest head that it countersigned
     for note, kept, head in parsed:
         if head is None:
             continue
@@ -182,14 +183,39 @@ def _check_heads(copy: Copy, evidence: Evidence, node: int | None, key: bytes) -
             result.add("forked-head", where, "others hold another history")
         elif roots[head.size] != head.root and not result.has("edited-row", "reordered", "gap"):
             result.add("edited-row", f"entries 0 to {head.size - 1}", "the signed head covers something else")
-        signers = _countersigners(copy, note, where, evidence.peers)
-        if head.size == size:  # what was vouched for earlier says nothing about what came since
-            vouched |= signers
-    if len(vouched) < evidence.countersignatures:
-        problem = f"{len(vouched)} of {evidence.countersignatures} institutions have countersigned its newest head"
-        result.add("missing-countersignature", result.origin, problem)
-    others = len(parsed) - len(own)
-    result.checked.append(f"{len(own)} own and {others} foreign heads, the newest countersigned by {len(vouched)}")
+        for name in _countersigners(copy, note, where, evidence.peers):
+            if roots.get(head.size) == head.root:
+                vouched[name] = max(vouched[name], head.size)
+    heads = f"{len(own)} own and {len(parsed) - len(own)} foreign heads"
+    by = Tally(entries for entries in vouched.values() if entries)
+    told = ", ".join(f"to entry {entries - 1} of {size - 1} by {by[entries]}" for entries in sorted(by, reverse=True))
+    result.checked.append(f"{heads}, countersigned {told or 'by nobody'}")
+    if evidence.countersignatures:
+        _check_countersigned(copy, sorted(vouched.values(), reverse=True), evidence.countersignatures)
+
+
+def _due(bodies: Sequence[Mapping[str, object]]) -> int:
+    """Entries that others had to countersign: nodes do so after a run's last round, which they close as finished first.
+
+    What is entered since then (releases, withdrawals, plans) waits for the next run.
+    """
+    its = (i for i, body in enumerate(bodies, 1) if body.get("kind") == "spend" or body.get("reason") == "finished")
+    return max(its, default=0)
+
+
+def _check_countersigned(copy: Copy, vouched: Sequence[int], wanted: int) -> None:
+    """Whether so many institutions vouch for all that they had to, and what nobody has vouched for since."""
+    due, size = _due(copy.bodies), len(copy.leaves)
+    enough = vouched[wanted - 1] if wanted <= len(vouched) else 0
+    if enough < due or wanted > len(vouched):
+        having = sum(entries >= due for entries in vouched)
+        problem = f"{having} of {wanted} institutions have countersigned it to entry {due - 1}, its last of a run"
+        copy.result.add("missing-countersignature", copy.result.origin, problem)
+    elif enough < size:
+        kinds = ", ".join(dict.fromkeys(str(body.get("kind")) for body in copy.bodies[enough:]))
+        span = f"entry {enough}" if enough == size - 1 else f"entries {enough} to {size - 1}"
+        problem = f"that {span} ({kinds}) stayed as written: others countersign next in a run"
+        copy.result.unchecked.append(problem)
 
 
 def _head(copy: Copy, note: str, keys: Keys, what: str) -> independent.Head | None:

@@ -15,8 +15,9 @@ from afml.core.errors import InputError, IntegrityError
 from afml.ledger import checkpoint as notes
 from afml.ledger.checkpoint import origin_of
 from afml.ledger.findings import Verification, require_ok
+from afml.ledger.store import Ledger
 from afml.ledger.verify import Evidence, verify
-from afml.ledger.witness import Witness
+from afml.ledger.witness import NEVER, Witness
 from crypto.public.signing import generate_signing_key, public_bytes
 from tests.ledger.case import Case, codes
 from tests.ledger.helpers import (
@@ -24,6 +25,7 @@ from tests.ledger.helpers import (
     PEOPLE,
     PUBLIC,
     Clock,
+    close,
     config,
     open_ledger,
     publish,
@@ -115,10 +117,45 @@ def test_countersignatures_count_and_must_verify(case: Case, tmp_path: Path) -> 
     peers = {name: public_bytes(peer)}
     assert case.check(peers=peers, countersignatures=1).ok
     assert codes(case.check(peers=peers, countersignatures=2)) == {"missing-countersignature"}
+    assert "1 own and 6 foreign heads, countersigned to entry 7 of 7 by 1" in case.check(peers=peers).checked
     forged = notes.cosign(note.replace("\n8\n", "\n7\n"), name, peer, 1)
     with sqlite3.connect(case.folder / "ledger.db") as database:
         database.execute("UPDATE checkpoints SET note = ?", (note + forged,))
     assert "bad-countersignature" in codes(case.check(peers=peers))
+
+
+def test_what_is_entered_after_a_run_waits_for_countersignatures_and_is_no_finding(case: Case, tmp_path: Path) -> None:
+    """As after `afml mask` and `afml publish`: nobody can have countersigned that yet."""
+    peer = generate_signing_key()
+    name = origin_of(public_bytes(peer))
+
+    def vouch(ledger: Ledger) -> None:
+        with open_ledger(tmp_path / "peer", key=peer) as other:
+            known, note = Witness(other).known(ORIGIN), ledger.checkpoint()
+            since = known.head if known else NEVER
+            line = Witness(other).countersign(ORIGIN, note, Witness(ledger).proof(since.size), PUBLIC, since)
+        assert line is not None
+        Witness(ledger).accept(note, line, name, public_bytes(peer))
+
+    def check(ledger: Ledger, wanted: int = 1) -> Verification:
+        return case.check(peers={name: public_bytes(peer)}, countersignatures=wanted)
+
+    with open_ledger(case.folder, clock=case.clock) as ledger:
+        vouch(ledger)
+        close(ledger, case.runs[-1])
+        assert codes(check(ledger)) == {"missing-countersignature"}, "a run is closed before its ledgers are shown"
+        vouch(ledger)
+        assert check(ledger).ok
+        size = len(list(ledger.entries()))
+        ledger.record_audit("run-1", 0.1, confidence=0.95, instrument="one-run canaries")
+        found = check(ledger)
+        assert found.ok
+        assert f"that entry {size} (audit) stayed as written: others countersign next in a run" in found.unchecked
+        assert any(f"countersigned to entry {size - 1} of {size} by 1" in line for line in found.checked)
+        assert codes(check(ledger, wanted=2)) == {"missing-countersignature"}
+        assert not any("stayed as written" in line for line in case.check(peers={name: public_bytes(peer)}).unchecked)
+        ledger.withdraw(["nobody-else"])
+        assert any(f"entries {size} to {size + 1} (audit, withdrawal)" in line for line in check(ledger).unchecked)
 
 
 def test_subsampled_runs_over_overlapping_people_agree_with_the_second_accountant(tmp_path: Path) -> None:
