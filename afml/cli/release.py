@@ -9,6 +9,8 @@ import click
 
 from afml.api.verbs import publish as publish_package
 from afml.cli.places import PRIVATE
+from afml.consortium.request import fingerprint
+from afml.consortium.roster import Roster
 from afml.core.errors import InputError
 from afml.core.files import require_file
 from afml.release.package.card import CARD_FILE
@@ -17,6 +19,7 @@ from afml.release.package.traits import PHENOTYPES_FILE
 from afml.release.package.verify import Trusted, verify_package
 
 _PATH = click.Path(path_type=Path)
+_COMPARE = "fingerprint of the roster, to compare with an institution on it"
 
 
 @click.group()
@@ -35,7 +38,7 @@ def verify(package: Path, roster: Path | None, key: str | None, as_json: bool) -
     Says also which targets it was held against before it was published, or that nothing says that it was.
 
     Roster or key come from the consortium, by another way than the package: whoever could change that could change
-    both.
+    both. The roster's fingerprint is printed, as `afml keys install` and `afml consortium show` print it there.
     """
     found = verify_package(package, Trusted(roster, key))
     if as_json:
@@ -45,6 +48,8 @@ def verify(package: Path, roster: Path | None, key: str | None, as_json: bool) -
         return
     what, published = found.lines()
     click.echo(f"{package}: {what}\n{package}: {published}")
+    if roster is not None:
+        click.echo(f"{roster}: {_COMPARE}: {fingerprint(Roster.load(roster).digest())}")
 
 
 @release.command()

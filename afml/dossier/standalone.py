@@ -788,7 +788,10 @@ def main() -> int:
     given = parser.parse_args()
     if not (given.folder / MANIFEST).is_file():
         parser.error(f"{given.folder} holds no {MANIFEST}: it is no dossier")
-    found = Check(given.folder, given.roster, given.unsigned).run()
+    if given.roster and (len(given.roster) != 64 or given.roster.strip("0123456789abcdefABCDEF")):
+        parser.error("--roster takes the whole SHA-256 of roster.json, 64 hex digits, as an institution's `sha256sum "
+                     "roster.json` says it; the fingerprint that AFML prints is its first 32")  # fmt: skip
+    found = Check(given.folder, given.roster and given.roster.lower(), given.unsigned).run()
     print("\n".join(lines(found, given.all)))
     return 6 if found.findings else 0
 

@@ -14,6 +14,8 @@ import pysam
 import pytest
 
 from afml.consortium.nodekit import load_node_kit
+from afml.consortium.request import fingerprint
+from afml.consortium.roster import Roster
 from afml.release.package.manifest import Manifest
 from tests.cli.institution import listing
 from tests.cli.packages import PEOPLE, Institution, K, copy
@@ -205,9 +207,12 @@ def test_a_package_verifies_with_roster_or_key_and_says_in_one_line_what_failed(
         assert (done.code, done.err) == (0, "")
         files = len(manifest["files"])
         assert done.out.startswith(f"{own.package(1)}: version 1 of the release of run two: {files} files as ")
-        assert done.out.splitlines()[1:] == [
+        unsaid = (
             f"{own.package(1)}: not published: no publication.json is in it, so nobody says that it was evaluated first"
-        ]
+        )
+        mark = f"{own.roster}: fingerprint of the roster, to compare with an institution on it: "
+        mark += fingerprint(Roster.load(own.roster).digest())
+        assert done.out.splitlines()[1:] == [unsaid, *([mark] if "--roster" in trusted else [])]
     package = tmp_path / "package"
 
     def complaint(*trusted: object) -> str:

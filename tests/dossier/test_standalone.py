@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afml.consortium.request import fingerprint
+from afml.consortium.roster import Roster
 from afml.dossier import standalone
 from afml.ledger import independent, tree
 from afml.privacy import events
@@ -32,6 +34,25 @@ def test_it_runs_with_nothing_of_ours(good: Path) -> None:
     assert not any(
         line.startswith(("import afml", "from afml", "from crypto.", "from node")) for line in source.splitlines()
     )
+
+
+def test_a_roster_is_named_by_its_whole_digest_and_anything_else_is_told_what_is_wanted(good: Path) -> None:
+    digest = standalone.sha256((good / "roster.json").read_bytes())
+
+    def verify(roster: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-I", good / "verify.py", "--roster", str(roster)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+
+    for whole in (digest, digest.upper()):
+        assert verify(whole).returncode == 0
+    told = " ".join(digest[at : at + 4] for at in range(0, 32, 4))
+    assert told == fingerprint(Roster.load(good / "roster.json").digest())
+    for short in (told, good / "roster.json", digest[:-1] + "g"):
+        done = verify(short)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "--roster takes the whole SHA-256 of roster.json, 64 hex digits" in done.stderr.splitlines()[-1]
+        assert "sha256sum" in done.stderr.splitlines()[-1]
+    assert verify("0" * 64).returncode == 6
 
 
 def test_all_statements_are_listed_as_people_read_them_with_their_numbers(good: Path) -> None:
