@@ -23,6 +23,7 @@ CODES = {
     "duplicated-event": "one attempt is entered twice",
     "hidden-run": "the aggregator published a run of which this ledger knows nothing",
     "hidden-round": "the aggregator published a round that this ledger does not hold",
+    "cut-transcript": "the transcript ends before the last round that was spent on and must have been published",
     "changed-noise-multiplier": "the accounted noise is not that of the published round",
     "changed-spend": "another part of a spend is not that of the published round",
     "replayed-receipt": "one spend was used for two rounds, or for another round",

@@ -99,7 +99,34 @@ def check_transcript(copy: Copy, transcript: Sequence[PublishedRound], given: in
         problem = f"{rounds} rounds of run {run} are in no entry since a backup was put back: its whole plan is charged"
         copy.result.unchecked.append(problem)
     if transcript:
+        _check_ends(copy, transcript)
         copy.result.checked.append(f"{count} published rounds of this node against its ledger")
+
+
+def _check_ends(copy: Copy, transcript: Sequence[PublishedRound]) -> None:
+    """Whether the transcript goes as far as this ledger has spent: no line says that it is the last one.
+
+    A node spends on a round after the one before it was published, and closes a run as finished after its last one. So
+    of a run that is not finished the last round that was spent on, and no other, may have remained unpublished.
+    """
+    spent, published = dict[str, set[int]](), dict[str, set[int]]()
+    for _, body in copy.spends:
+        if isinstance(number := body.get("round"), int):
+            spent.setdefault(str(body.get("run")), set()).add(number)
+    for r in transcript:
+        published.setdefault(r.run, set()).add(r.round)
+    finished = {b.get("run") for b in copy.bodies if b.get("kind") == "closing" and b.get("reason") == "finished"}
+    for run, rounds in spent.items():
+        last, absent = max(rounds), rounds - published.get(run, set())
+        if run not in published:
+            copy.result.unchecked.append(f"run {run}: none of its rounds is in a transcript that was given")
+        elif absent - ({last} if run not in finished else set()):
+            ends = max(published[run])
+            problem = f"ends at round {ends}, and {len(absent)} rounds to {last} were spent on: ask for the whole of it"
+            copy.result.add("cut-transcript", f"transcript of run {run}", problem)
+        elif absent:
+            told = f"run {run}: whether round {last} was published. The transcript ends before it, and no closing here"
+            copy.result.unchecked.append(f"{told} says that the run is finished")
 
 
 def _check_receipt(copy: Copy, r: PublishedRound, node: int, where: str, used: dict[int, str]) -> None:

@@ -158,6 +158,29 @@ def test_what_is_entered_after_a_run_waits_for_countersignatures_and_is_no_findi
         assert any(f"entries {size} to {size + 1} (audit, withdrawal)" in line for line in check(ledger).unchecked)
 
 
+def test_a_transcript_that_is_cut_is_found_by_what_was_spent(case: Case) -> None:
+    """Two runs of three rounds each, one after the other: of no line but the last can it be honest that it lacks."""
+    whole = read_transcript(case.transcript)
+    first, second = (run.run for run in case.runs)
+    assert not any("published" in line for line in case.check().unchecked)
+    for cut in (whole[:4], [*whole[:1], *whole[3:]]):
+        assert codes(case.check(transcript=cut)) == {"cut-transcript"}
+    found = case.check(transcript=whole[:4]).findings[0]
+    assert (found.where, found.problem[:16]) == (f"transcript of run {second}", "ends at round 1,")
+    open_still = case.check(transcript=whole[:5])
+    assert open_still.ok
+    assert any(f"run {second}: whether round 3 was published" in line for line in open_still.unchecked)
+    without = case.check(transcript=whole[:3])
+    assert without.ok
+    assert f"run {second}: none of its rounds is in a transcript that was given" in without.unchecked
+    with open_ledger(case.folder, clock=case.clock) as ledger:
+        for run in case.runs:
+            close(ledger, run, "failed" if run.run == first else "finished")
+    assert case.check().ok
+    assert codes(case.check(transcript=whole[:5])) == {"cut-transcript"}
+    assert codes(case.check(transcript=[*whole[:2], *whole[3:]])) == set(), "the first failed in its last round"
+
+
 def test_subsampled_runs_over_overlapping_people_agree_with_the_second_accountant(tmp_path: Path) -> None:
     budget = Budget(delta=1e-5, ple_sigma=3.0)
     with open_ledger(tmp_path) as ledger:
