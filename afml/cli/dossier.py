@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from afml.consortium.history import ROSTER
 from afml.consortium.nodekit import load_node_kit
-from afml.core.errors import IntegrityError
+from afml.core.errors import InputError, IntegrityError
 from afml.core.progress import console
 from afml.dossier.build import Signer, make
 from afml.dossier.evidence import Sources
@@ -22,6 +24,8 @@ from afml.dossier.standalone import MANIFEST, STATEMENTS, Check, lines
 from afml.dossier.statements import Statement, Statements
 from afml.dossier.verified import verified
 from afml.ledger.findings import require_ok
+from afml.ledger.outside import KeyOptions
+from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
 
@@ -40,13 +44,16 @@ _PATH = click.Path(path_type=Path)
     "--sbom", type=_PATH, help="Bill of materials of the release (CycloneDX JSON), to compare with what is here."
 )
 @click.option("--manifest", type=_PATH, help="Manifest of the release (sha256sum's format), likewise.")
-@click.option("--out", type=_PATH, required=True, help="Folder of the dossier; what is in it is replaced.")
+@click.option("--out", type=_PATH, required=True, help="Folder of the dossier, a new one.")
+@click.option("--force", is_flag=True, help="Write over another dossier that lies in --out.")
 def dossier(
     works: tuple[Path, ...], kit: Path, run: Path | None, transcripts: tuple[Path, ...], heads: tuple[Path, ...],
-    report: Path | None, sbom: Path | None, manifest: Path | None, out: Path,
+    report: Path | None, sbom: Path | None, manifest: Path | None, out: Path, force: bool,
 ) -> None:  # fmt: skip
     """Write everything that is said about a run, each number with what it stands on, and a verifier of it all."""
+    _require_free(out, force=force)
     own = load_node_kit(kit)
+    _require_own(own.node, kit, works)
     sources = Sources(works, kit, run, transcripts, heads, report, sbom, manifest)
     found = make(sources, out, Signer(own.node, own.signing_key))
     console.print(f"dossier in {out}; to be read: {out / 'dossier.html'}", soft_wrap=True, markup=False)
@@ -56,6 +63,27 @@ def dossier(
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     for result in found:
         require_ok(result)
+
+
+def _require_free(out: Path, *, force: bool) -> None:
+    """Refuse a folder in which something lies that would go: a dossier unless it is meant to, and all else."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / MANIFEST).is_file():
+        raise InputError("holds something else than a dossier", where=out, cure="name a new folder with --out")
+    if not force:
+        cure = "name a new folder with --out, or --force to write over it"
+        raise InputError("is a dossier already, which may have been handed over", where=out, cure=cure)
+
+
+def _require_own(node: int, kit: Path, works: Sequence[Path]) -> None:
+    """Refuse the kit of an institution of which no work folder is given: it would sign for what others' ledgers say."""
+    whose = {KeyOptions(kit / ROSTER).resolve(Workspace(work).ledger).node for work in works}
+    if node not in whose:
+        raise InputError(
+            f"is the kit of node {node}, and --work is of node {', '.join(map(str, sorted(whose, key=str)))}",
+            where=kit, cure="give --kit of an institution whose --work folder is given",
+        )  # fmt: skip
 
 
 @click.command()
