@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -13,16 +12,16 @@ from typing import Any
 from afml.consortium.attempt import Attempt
 from afml.consortium.history import ROSTER, ROSTER_SIGNATURE, roster_message
 from afml.consortium.kit import load_aggregator_kit
-from afml.consortium.messages import run_config
 from afml.consortium.provision import load_coordinator_key
 from afml.consortium.roster import Roster
 from afml.consortium.run import RunConfig
+from afml.consortium.runfile import write_run
 from afml.core.config import canonical_json
 from afml.dossier.build import Signer, make, seal
 from afml.dossier.evidence import Sources
 from afml.ledger import transcript
 from afml.ledger.entries import spend_for
-from afml.ledger.reservation import Limits
+from afml.ledger.reservation import Limits, reservation_for
 from crypto.public.signing import sign
 from tests.dossier import histories
 from tests.dossier.pack import LIFETIME, MODEL, Built, Hands
@@ -62,15 +61,20 @@ def planted(built: Built, out: Path) -> list[Path]:
     transcript, and other code.
     """
     run = histories.signed(built, quorum=2, max_colluding=0)
-    histories.begin(built, run)
-    records = [_attempt(built, run, 1, {1: (1, 2, 3), 2: (1, 2), 3: (1, 2, 3)})]
-    records.append(_attempt(built, run, 2, {1: (1, 2, 3), 3: (1, 2, 3)}))
-    records.append(_attempt(built, run, 3, {1: (1, 3), 3: (1, 3)}))
-    for name, later in (("a", 0), ("b", 60_000)):
-        _publish(built, name, records, later)
+    other = run.model_copy(update={"deadline_s": 60.0})
+    write_run(built.root / "other-run.json", other, load_coordinator_key(built.root / "kits" / "coordinator"))
+    runs = {1: run, 2: run, 3: other}
+    for node, its in runs.items():
+        with built.ledger(node) as ledger:
+            ledger.plans.reserve(reservation_for(its, Limits(its.budget, LIFETIME), days=30.0), histories.people(node))
+    records = [_attempt(built, runs, 1, {1: (1, 2, 3), 2: (1, 2), 3: (1, 2, 3)})]
+    records.append(_attempt(built, runs, 2, {1: (1, 2, 3), 3: (1, 2, 3)}))
+    records.append(_attempt(built, runs, 3, {1: (1, 3), 3: (1, 3)}))
+    for name, its, later in (("a", run, 0), ("b", other, 60_000)):
+        _publish(built, name, [one.model_copy(update={"config_digest": its.digest().hex()}) for one in records], later)
     for node, reason in ((1, "finished"), (2, "failed"), (3, "finished")):
         with built.ledger(node) as ledger:
-            ledger.plans.close(run.run, run.digest().hex(), reason)  # type: ignore[arg-type]
+            ledger.plans.close(run.run, runs[node].digest().hex(), reason)  # type: ignore[arg-type]
     for node, digest in ((1, MODEL), (3, "cd" * 32)):
         model = built.root / f"work-{node}" / "models" / run.run / "model.json"
         model.parent.mkdir(parents=True)
@@ -85,23 +89,23 @@ def planted(built: Built, out: Path) -> list[Path]:
     kit = another_roster(built, 3, members=renamed(built, 1, "node-one"))
     third = pack(
         built, 3, out / "third", kit=kit, transcripts=(built.root / "b.jsonl",),
-        **{**common, "report": built.root / "other.json"},
+        **{"run": built.root / "other-run.json", "report": built.root / "other.json"},
     )  # fmt: skip
-    _other_run_and_code(built, third, run)
+    _other_code(built, third)
     return [first, second, third]
 
 
-def _attempt(built: Built, run: RunConfig, number: int, cohorts: Mapping[int, tuple[int, ...]]) -> Any:
+def _attempt(built: Built, runs: Mapping[int, RunConfig], number: int, cohorts: Mapping[int, tuple[int, ...]]) -> Any:
     """Each institution spends with the cohort that it was told; the line is that of institution 1."""
     receipts = {}
     for node, cohort in cohorts.items():
-        spend = spend_for(run, Attempt(number, 1), cohort)
+        spend = spend_for(runs[node], Attempt(number, 1), cohort)
         with built.ledger(node) as ledger:
-            paid = ledger.append(spend, histories.people(node), Limits(run.budget, LIFETIME)).to_json()
+            paid = ledger.append(spend, histories.people(node), Limits(runs[node].budget, LIFETIME)).to_json()
         if cohort == cohorts[1]:
             receipts[node] = paid
     now = int(built.clock() * 1000)
-    return transcript.record_for(run, Attempt(number, 1), list(cohorts[1]), time_ms=now, receipts=receipts)
+    return transcript.record_for(runs[1], Attempt(number, 1), list(cohorts[1]), time_ms=now, receipts=receipts)
 
 
 def _publish(built: Built, name: str, records: list[Any], later: int) -> None:
@@ -111,18 +115,9 @@ def _publish(built: Built, name: str, records: list[Any], later: int) -> None:
         appender.append(record.model_copy(update={"time_ms": record.time_ms + later * (number == 1)}))
 
 
-def _other_run_and_code(built: Built, folder: Path, run: RunConfig) -> None:
-    """The coordinator signed another run of that name for institution 3, whose AFML is another one."""
+def _other_code(built: Built, folder: Path) -> None:
+    """Institution 3 runs another AFML."""
     hands = Hands(folder, built)
-    other = run.model_copy(update={"max_colluding": 0 if run.max_colluding else 1})
-    document = json.loads((folder / "run.json").read_bytes()) | {"max_colluding": other.max_colluding}
-    (folder / "run.json").write_bytes(canonical_json(document))
-    config = hashlib.sha256(canonical_json(document)).digest()
-    (folder / "run.sig").write_bytes(
-        sign(load_coordinator_key(built.root / "kits" / "coordinator"), run_config(config))
-    )
-    hands.repoint("run.json")
-    hands.say("run.max_colluding", other.max_colluding)
     hands.edit("software.json", lambda software: software.update(code="ef" * 32))
     hands.repoint("software.json")
     hands.say("code.afml_digest", "ef" * 32)
