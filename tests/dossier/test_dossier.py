@@ -21,6 +21,14 @@ def test_a_good_one_is_found_good(good: Path) -> None:
     assert len(found.stands) > 100
 
 
+def test_it_says_what_a_rosters_signatures_are_and_how_much_noise_more_colluders_leave(good: Path) -> None:
+    page = " ".join((good / "dossier.html").read_text().split())
+    assert "A first roster has no other signature; that members countersigned a later one" in page
+    form = (good / "forms" / "gdpr_dpia.json").read_text()
+    assert "where a = 1 institution may be, and k = 3 institutions in a sum" in form
+    assert "the accounted noise times the root of (k - c) / (k - a)" in form
+
+
 def _make(built: Built, work: int, kit: int, out: Path, *more: str) -> None:
     words = ("--work", built.root / f"work-{work}", "--kit", built.root / "kits" / f"node-{kit}", "--out", out, *more)
     done = CliRunner().invoke(dossier, [str(word) for word in words])
