@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from afml.consortium.run import Budget
 from afml.core.config import Settings
 from afml.core.simulation import SIMULATION
+from afml.ledger.bounded import at_most
 from afml.ledger.simulation import simulated
 from afml.ledger.spending import fixed_plan, worst
 from afml.ledger.store import Ledger
@@ -49,7 +50,7 @@ class PrivacyStatement(Settings):
     @property
     def ple(self) -> str:
         """The PLE in words."""
-        return f"infinite, {SIMULATION}" if self.ple_sigma is None else f"{self.ple_sigma:.3f} sigma"
+        return f"infinite, {SIMULATION}" if self.ple_sigma is None else f"{at_most(self.ple_sigma)} sigma"
 
 
 _FIGURES = (

@@ -22,6 +22,7 @@ from afml.genomics.release import Output
 from afml.genomics.released import release_digest, release_files
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
+from afml.ledger.bounded import at_most
 from afml.ledger.releases import ReleaseRecord
 from afml.ledger.store import Ledger
 from afml.masking.chosen import masking_settings, purpose
@@ -249,16 +250,15 @@ def _privacy(statement: PrivacyStatement) -> list[str]:
     if statement.ple_sigma is None:
         why = "noise came from a seed, and the MODEL protects nobody"
         return [f"##afml_insecure=simulation; {why}", f"##afml_model_ple_sigma=inf; {SIMULATION}"]
-    return [
-        f"##afml_model_ple_sigma={statement.ple_sigma:.4f} at delta {statement.delta:g}; bounds what the MODEL reveals"
-    ]
+    bound = f"{at_most(statement.ple_sigma, 4)} at delta {statement.delta:g}"
+    return [f"##afml_model_ple_sigma={bound}; bounds what the MODEL reveals"]
 
 
 def _bounds(statement: PrivacyStatement) -> str:
     """The same for the card."""
     if statement.ple_sigma is None:
         return "The model is of a simulation: its noise came from a seed, and nothing bounds what it reveals."
-    bound = f"{statement.ple_sigma:.4f} sigma at delta {statement.delta:g}"
+    bound = f"{at_most(statement.ple_sigma, 4)} sigma at delta {statement.delta:g}"
     return (
         f"The privacy-loss estimate of the model ({bound}) bounds what the model reveals, and nothing of the records."
     )

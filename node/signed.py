@@ -11,6 +11,7 @@ from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
 from afml.core.errors import BudgetError, ConfigError, InputError, IntegrityError
+from afml.ledger.bounded import at_least, at_most
 from afml.ledger.spending import worst, worst_committed
 from afml.ledger.store import Ledger
 from afml.masking.chosen import NAME, masking_settings, purpose
@@ -136,12 +137,14 @@ class Standing:
 
     def lines(self) -> Iterator[str]:
         """In plain words."""
+        limit = at_least(self.limit)
         yield (
-            f"{self.enrolled} people of this site are enrolled. The one who has spent most has spent {self.spent:.3f} "
-            f"of {self.limit:.3f} sigma; {self.committed:.3f} with what was set aside for runs and still counts"
+            f"{self.enrolled} people of this site are enrolled. The one who has spent most has spent "
+            f"{at_most(self.spent)} of {limit} sigma; {at_most(self.committed)} with what was set aside for runs and "
+            "still counts"
         )
         yield (
-            f"with this run: {self.after:.3f} of {self.limit:.3f} sigma, {self.left:.3f} left, since sigmas add "
+            f"with this run: {at_most(self.after)} of {limit} sigma, {at_least(self.left)} left, since sigmas add "
             "as squares"
         )
         if self.approval != "not asked":
@@ -215,8 +218,8 @@ def consequences(policy: Policy, config: RunConfig, kit: NodeKit) -> Iterator[st
         yield "code of the task runs within this site's node, as its policy trusts it (run.trusted_code)"
     cost = ple(plan, delta)
     yield (
-        f"by itself it would spend at most {cost.sigma:.3f} sigma (epsilon {cost.epsilon:.3f}) at delta {delta:g} of "
-        f"each person, {config.reserve_attempts} lost attempts a phase included"
+        f"by itself it would spend at most {at_most(cost.sigma)} sigma (epsilon {at_most(cost.epsilon)}) at delta "
+        f"{delta:g} of each person, {config.reserve_attempts} lost attempts a phase included"
     )
     if own:
         yield f"that counts this site's own noise alone: it {policy.short_of_trust(config, kit.roster, kit.node)}"

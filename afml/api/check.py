@@ -26,6 +26,7 @@ from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError, ConfigError
 from afml.core.plain import plain_line
 from afml.data.schema import Schema
+from afml.ledger.bounded import at_most
 from afml.privacy.plan import planned_events
 from afml.privacy.ple import ple
 from afml.tasks.module import ModuleKind, ModuleTask
@@ -140,7 +141,7 @@ def priced(run: RunConfig) -> str:
     )
     cost = ple(planned_events(run), run.budget.delta)
     return (
-        f"{phases}; a person pays PLE {cost.sigma:.3f} sigma (epsilon {cost.epsilon:.3f} at delta "
+        f"{phases}; a person pays PLE {at_most(cost.sigma)} sigma (epsilon {at_most(cost.epsilon)} at delta "
         f"{run.budget.delta:g}), {run.reserve_attempts} lost attempts a phase included"
     )
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
 from afml.core.progress import console, step
+from afml.ledger.bounded import at_least, at_most
 
 if TYPE_CHECKING:  # they load torch, and `afml audit` has quick subcommands too
     from afml.audit.declared import DeclaredResult
@@ -150,10 +151,10 @@ def _print_declared(found: DeclaredResult | None) -> None:
     if found is None:
         return
     console.print(
-        f"declared audit: PLE in [{found.mu_lower:.3f}, {found.mu_accounted:.3f}] sigma ({found.confidence:.1%} "
-        f"confidence; {found.mu_attacked:.3f} accounted for the {found.rounds} attacked rounds), "
-        f"{found.mu_lower / found.mu_accounted:.0%} of what is accounted; {found.repeats} repeats of {found.canaries} "
-        f"canaries, {found.right:.2%} guessed right"
+        f"declared audit: PLE in [{at_least(found.mu_lower)}, {at_most(found.mu_accounted)}] sigma "
+        f"({found.confidence:.1%} confidence; {at_most(found.mu_attacked)} accounted for the {found.rounds} "
+        f"attacked rounds), {found.mu_lower / found.mu_accounted:.0%} of what is accounted; {found.repeats} repeats of "
+        f"{found.canaries} canaries, {found.right:.2%} guessed right"
     )
     console.print(
         "for whoever sees the sum of every round and knows all but the coins and the honest nodes' noise; "
@@ -165,7 +166,7 @@ def _print_declared(found: DeclaredResult | None) -> None:
 def _print_blind(found: Bound) -> None:
     if found.mu_ceiling <= found.mu_attacked:
         console.print(
-            f"so few canaries cannot establish more than {found.mu_ceiling:.2f} sigma: "
+            f"so few canaries cannot establish more than {at_most(found.mu_ceiling, 2)} sigma: "
             "this audit could not have failed",
             style="yellow",
         )
@@ -178,15 +179,16 @@ def _print(steps: list[MechanismResult], found: AuditResult | None) -> None:
             table.add_column(heading, justify="left" if heading in ("phase", "case") else "right")
         for one in steps:
             table.add_row(
-                one.phase, one.case, f"[{one.mu_lower:.2f}, {one.mu_accounted:.2f}]",
+                one.phase, one.case, f"[{at_least(one.mu_lower, 2)}, {at_most(one.mu_accounted, 2)}]",
                 str(one.absent + one.present), str(one.false_positives), str(one.false_negatives),
             )  # fmt: skip
         console.print(table)
     if found:
         console.print(
-            f"run: PLE in [{found.mu_lower:.3f}, {found.mu_accounted:.3f}] sigma "
-            f"({found.confidence:.0%} confidence; {found.mu_attacked:.3f} accounted for the {found.rounds} attacked "
-            f"rounds), epsilon at least {found.epsilon_lower:.2f} at {found.delta:g}; {found.canaries} canaries, "
+            f"run: PLE in [{at_least(found.mu_lower)}, {at_most(found.mu_accounted)}] sigma "
+            f"({found.confidence:.0%} confidence; {at_most(found.mu_attacked)} accounted for the {found.rounds} "
+            f"attacked rounds), epsilon at least {at_least(found.epsilon_lower, 2)} at {found.delta:g}; "
+            f"{found.canaries} canaries, "
             f"{' and '.join(f'{c} of {g}' for c, g in zip(found.correct, found.guesses, strict=True))} guessed right"
         )
         _print_blind(found)

@@ -13,6 +13,7 @@ from afml.cli.attack import attack
 from afml.cli.dossier import dossier, is_dossier, merge, verify_dossier
 from afml.core.progress import console
 from afml.core.simulation import SIMULATION
+from afml.ledger.bounded import at_least, at_most
 from afml.ledger.export import export as export_files
 from afml.ledger.export import to_json
 from afml.ledger.findings import Verification, require_ok
@@ -124,25 +125,25 @@ def _enrolments(summary: Summary) -> None:
         balance, total = enrolment.balance, enrolment.total
         table.add_row(
             enrolment.name, str(enrolment.people),
-            _INFINITE if total is None else f"{total.epsilon:.3f}",
-            f"{_INFINITE}, {SIMULATION}" if total is None else f"{total.sigma:.3f}",
-            _INFINITE if enrolment.fixed_plan is None else f"{enrolment.fixed_plan.sigma:.3f}",
+            _INFINITE if total is None else at_most(total.epsilon),
+            f"{_INFINITE}, {SIMULATION}" if total is None else at_most(total.sigma),
+            _INFINITE if enrolment.fixed_plan is None else at_most(enrolment.fixed_plan.sigma),
             _epsilon(enrolment.broken),
             *(("", "", "") if balance is None else
-              (f"{balance.spent:.3f}", f"{balance.limit:.4g}", f"{balance.left:.3f}")),
+              (at_most(balance.spent), f"{balance.limit:.4g}", at_least(balance.left))),
         )  # fmt: skip
     console.print(table)
 
 
 def _epsilon(spent: Ple | None) -> str:
-    return _INFINITE if spent is None else f"{spent.epsilon:.3f}"
+    return _INFINITE if spent is None else at_most(spent.epsilon)
 
 
 def _plans(summary: Summary) -> None:
     table = _table("Plans set aside", ("run", "since", "until", "state", "approved"), ("people", "PLE by itself"))
     for plan in summary.plans:
         approved = "by a person" if plan.approved else ""
-        planned = f"{_INFINITE}, {SIMULATION}" if plan.planned is None else f"{plan.planned.sigma:.3f}"
+        planned = f"{_INFINITE}, {SIMULATION}" if plan.planned is None else at_most(plan.planned.sigma)
         table.add_row(plan.run, plan.time, plan.expires[:10], plan.state, approved, str(plan.people), planned)
     if summary.plans:
         console.print(table)
@@ -152,20 +153,24 @@ def _runs(enrolment: EnrolmentSummary, rounds: bool) -> None:
     figures = ("spends", "epsilon", "PLE [audited, accounted]", "epsilon if broken")
     table = _table(f"Enrolment {enrolment.name}", ("run", "noise"), figures)
     for run in enrolment.runs:
-        accounted = _INFINITE if run.own is None else f"{run.own.sigma:.3f}"
-        audited = "not audited" if run.audited is None else f"{run.audited:.3f}"
+        accounted = _INFINITE if run.own is None else at_most(run.own.sigma)
+        audited = "not audited" if run.audited is None else at_least(run.audited)
         table.add_row(
             run.run + (f" ({SIMULATION})" if run.insecure else ""), run.noise, str(len(run.rounds)),
             _epsilon(run.own), f"[{audited}, {accounted}]", _epsilon(run.broken),
         )  # fmt: skip
         if rounds:
             for line in run.rounds:
-                after = "" if line.ple_sigma is None else f"{line.epsilon:.3f}, PLE {line.ple_sigma:.3f}"
+                after = _after(line.epsilon, line.ple_sigma)
                 table.add_row(
                     f"  round {line.attempt.round}.{line.attempt.number} {line.phase}", line.time, f"#{line.index}",
                     f"z {line.mechanism.noise_multiplier:g}", after, f"z {line.broken_multiplier:.4g}",
                 )  # fmt: skip
     console.print(table)
+
+
+def _after(epsilon: float | None, sigma: float | None) -> str:
+    return "" if epsilon is None or sigma is None else f"{at_most(epsilon)}, PLE {at_most(sigma)}"
 
 
 @audit.command()

@@ -17,6 +17,7 @@ from afml.core.logging import at_run
 from afml.core.logging import configure as configure_logging
 from afml.core.metrics import served
 from afml.core.progress import Event, Tell, events_to, text_of, untold
+from afml.ledger.bounded import at_most
 from afml.training.processes import group as processes
 from afml.training.processes import worker
 from afml.training.processes.group import Group
@@ -139,7 +140,7 @@ def _take_part(kit: NodeKit, part: Part, group: Group | None, tell: Tell) -> Non
         tell(Event("finished", text=f"run {taken.run} is over; its model is in {taken.model}"))
         return
     cost = taken.cost
-    epsilon = "" if cost.epsilon is None else f", epsilon {cost.epsilon:.3f} at {cost.delta:g}"
+    epsilon = "" if cost.epsilon is None else f", epsilon {at_most(cost.epsilon)} at {cost.delta:g}"
     click.echo(f"node {kit.node}: PLE {cost.ple}{epsilon}")
     if taken.evaluation:
         click.echo(f"node {kit.node}: {taken.evaluation}")

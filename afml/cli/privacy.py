@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from afml.core.progress import console
+from afml.ledger.bounded import at_most
 from afml.privacy.cost import Schedule, Target, converted, cost_of
 from afml.privacy.ple import gdp_epsilon
 
@@ -54,12 +55,12 @@ def _print(report: dict[str, Any]) -> None:
     if "noise_multiplier" in report:
         table.add_row("noise multiplier", f"{report['noise_multiplier']:g}")
         table.add_row("rounds x sample rate", f"{report['rounds']} x {report['sample_rate']:g}")
-    table.add_row("epsilon", f"{report['epsilon']:.4f}  ({report['accountant']})")
+    table.add_row("epsilon", f"{at_most(report['epsilon'], 4)}  ({report['accountant']})")
     table.add_row("delta", f"{report['delta']:g}")
-    table.add_row("PLE", f"{report['ple_sigma']:.4f} sigma")
-    table.add_row("PLE at delta alone", f"{report['ple_at_delta']:.4f} sigma")
+    table.add_row("PLE", f"{at_most(report['ple_sigma'], 4)} sigma")
+    table.add_row("PLE at delta alone", f"{at_most(report['ple_at_delta'], 4)} sigma")
     implied = gdp_epsilon(report["ple_sigma"], report["delta"])
-    table.add_row("epsilon that PLE implies", f"{implied:.4f}")
+    table.add_row("epsilon that PLE implies", at_most(implied, 4))
     console.print(table)
     if report["tails"]:
         tails = Table(title=f"Privacy loss: mean {report['loss_mean']:.4f}, sd {report['loss_sd']:.4f}")

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from afml.console.budgets import Bar
 from afml.console.history import Round, stretches
 from afml.console.papers import Measured
+from afml.ledger.bounded import at_least, at_most
 from afml.privacy.odds import most_found
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 54.0, 12.0, 240.0, 180.0
@@ -35,8 +36,8 @@ def interval(audited: float | None, accounted: float, limit: float) -> Markup:
     """A PLE from what an attack established to what is accounted, on a scale from 0 to the limit, in sigma."""
     end = max(limit, accounted)
     low, high = (0.0 if audited is None else audited) / end * 100, accounted / end * 100
-    told = f"PLE up to {accounted:.3f} sigma as accounted, of a limit of {limit:.3g}" + (
-        "; not audited" if audited is None else f"; at least {audited:.3f} as audited"
+    told = f"PLE up to {at_most(accounted)} sigma as accounted, of a limit of {limit:.3g}" + (
+        "; not audited" if audited is None else f"; at least {at_least(audited)} as audited"
     )
     return Markup(
         '<svg class="interval" viewBox="0 0 100 4" preserveAspectRatio="none" role="img" aria-label="{}">'
@@ -64,7 +65,7 @@ def trade_off(mu: float, top: float) -> Markup:
         f"{_x(rate)} {_y(found)}" for rate, found in zip([0.0, *rates, 1.0], [0.0, *most_found(mu, top, rates), 1.0],
                                                         strict=True)
     )  # fmt: skip
-    told = f"Trade-off curve at PLE {mu:.3f}: the table beside it has its points"
+    told = f"Trade-off curve at PLE {at_most(mu)}: the table beside it has its points"
     inside = Markup(
         '<path class="area" d="{}L{} {}Z"/><path class="chance" d="M{} {}L{} {}"/><path class="curve" d="{}"/>'
     ).format(curve, _x(1), _y(0), _x(0), _y(0), _x(1), _y(1), curve)

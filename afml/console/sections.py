@@ -22,6 +22,7 @@ from afml.console.history import took_part
 from afml.console.view import WAITS, View
 from afml.consortium.kit import load_roster
 from afml.core.errors import AfmlError
+from afml.ledger.bounded import at_least, at_most
 from afml.ledger.findings import CODES
 from afml.ledger.told import iso
 from afml.operate.told import clock
@@ -226,6 +227,8 @@ class Maker:
             "brief": _brief,
             "iso": iso,
             "percent": _percent,
+            "at_most": at_most,
+            "at_least": at_least,
         }
         self._environment.globals |= {"draw": drawing}
 

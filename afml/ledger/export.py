@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from afml.core.config import canonical_json
 from afml.core.files import write_bytes
 from afml.core.simulation import SIMULATION
+from afml.ledger.bounded import at_least, at_most
 from afml.ledger.findings import CODES, Verification
 from afml.ledger.summary import EnrolmentSummary, PlanLine, Summary
 from afml.ledger.told import iso
@@ -136,4 +137,5 @@ def to_html(summary: Summary, verification: Verification, name: str = "") -> str
         loader=PackageLoader("afml.ledger"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     template = environment.get_template("ledger.html.j2")
-    return template.render(s=summary, v=verification, codes=CODES, iso=iso, simulation=SIMULATION, name=name)
+    rounded = {"at_most": at_most, "at_least": at_least}
+    return template.render(s=summary, v=verification, codes=CODES, iso=iso, simulation=SIMULATION, name=name, **rounded)

@@ -12,6 +12,7 @@ from typing import Any
 from afml.consortium.attempt import Attempt
 from afml.consortium.run import Budget
 from afml.core.errors import IntegrityError
+from afml.ledger.bounded import at_least, at_most
 from afml.ledger.simulation import simulated
 from afml.ledger.snapshot import snapshot
 from afml.ledger.spending import accounts, fixed_plan, worst, worst_committed
@@ -100,10 +101,10 @@ class EnrolmentSummary:
         if self.total is None or self.balance is None:
             return f"{self.people} people; somebody took part in a simulation, and nothing bounds what they have spent"
         spent, kept = self.total, self.balance
-        reserved = f"; {kept.spent:.3f} with what runs have reserved" if kept.spent > spent.sigma + _SHOWN else ""
+        reserved = f"; {at_most(kept.spent)} with what runs have reserved" if kept.spent > spent.sigma + _SHOWN else ""
         return (
-            f"{self.people} people have spent {spent.sigma:.3f} of {kept.limit:.3f} sigma at most (epsilon "
-            f"{spent.epsilon:.3f} at delta {spent.delta:g}){reserved}; {kept.left:.3f} is left, "
+            f"{self.people} people have spent {at_most(spent.sigma)} of {at_least(kept.limit)} sigma at most (epsilon "
+            f"{at_most(spent.epsilon)} at delta {spent.delta:g}){reserved}; {at_least(kept.left)} is left, "
             "since sigmas add as squares"
         )
 

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 
 from afml.consortium.stage import Stage
+from afml.ledger.bounded import at_least, at_most
 from afml.operate.shown import AggregatorStatus, ManyStatus, NodeStatus, PartStatus, ServeStatus, Status
 from afml.operate.words import duration, size
 from aggregator.standing import NodeStanding, RunStanding
@@ -117,8 +118,8 @@ def _node(status: NodeStatus) -> Iterator[str]:
     if status.budget is not None:
         one = status.budget
         yield (
-            f"budget: {one.spent:.3f} of {one.limit:.4g} sigma spent or set aside at delta {one.delta:g}, "
-            f"{one.left:.3f} left for the person who has least, since sigmas add as squares"
+            f"budget: {at_most(one.spent)} of {one.limit:.4g} sigma spent or set aside at delta {one.delta:g}, "
+            f"{at_least(one.left)} left for the person who has least, since sigmas add as squares"
         )
     if status.insecure:
         yield "somebody took part in a simulation: no figure says what that cost"

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from afml.cli.main import cli
 from afml.consortium.run import RunConfig
 from afml.core.errors import AfmlError
+from afml.ledger.bounded import at_least, at_most
 from tests.cli.institution import SITES, Institution
 from tests.cli.jsonpage import keys
 from tests.cli.zygote import Zygote
@@ -48,10 +49,10 @@ def test_run_show(signed: Path) -> None:
     assert set(found) == keys("run show")
     assert (found["quorum"], found["noise"], found["approval"]) == (2, "local", "missing")
     assert (found["rounds"], found["configuration"]) == (config.rounds, config.digest().hex())
-    assert f"would spend at most {found['ple_sigma']:.3f} sigma (epsilon {found['epsilon']:.3f})" in lines
+    assert f"would spend at most {at_most(found['ple_sigma'])} sigma (epsilon {at_most(found['epsilon'])})" in lines
     assert f"{found['enrolled']} people of this site are enrolled" in lines
-    after = f"with this run: {found['after_ple_sigma']:.3f} of {found['limit_ple_sigma']:.3f} sigma"
-    assert f"{after}, {found['left_ple_sigma']:.3f} left" in lines
+    after = f"with this run: {at_most(found['after_ple_sigma'])} of {at_least(found['limit_ple_sigma'])} sigma"
+    assert f"{after}, {at_least(found['left_ple_sigma'])} left" in lines
     assert (found["spent_ple_sigma"], found["committed_ple_sigma"], found["refusals"]) == (0.0, 0.0, [])
 
 

@@ -120,7 +120,7 @@ def test_a_run_above_the_policy_is_shown_with_every_reason_and_not_approved(plac
 def test_too_little_trust_is_told_with_what_it_costs(place: Path) -> None:
     call(policy, "init", "--kit", kit(place))
     told = on(place, "show", signed(place))
-    assert "by itself it would spend at most 0.707 sigma" in told
+    assert "by itself it would spend at most 0.708 sigma" in told
     assert "it counts on the noise of 2 institutions, and of those that this site trusts" in told
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from jinja2 import Environment
 from numpy.typing import NDArray
 
+from afml.ledger.bounded import at_most
 from afml.tasks.gwas.clumps import GENOME_WIDE, Clump, Places
 from afml.tasks.gwas.figures import manhattan, png, quantiles, regions
 from afml.tasks.gwas.pvalues import p_text
@@ -35,6 +36,7 @@ def page(scan: Scan, clumps: Sequence[Clump]) -> str:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(
         scan=scan,
+        at_most=at_most,
         clumps=[_row(scan, clump) for clump in clumps[:_MOST_ROWS]],
         count=len(clumps),
         threshold=f"{GENOME_WIDE:g}",
