@@ -654,7 +654,7 @@ class Check:
             message = b"afml/v1/run-config\n" + canonical({"config": (digest := sha256(canonical(run)))})
             ok = signed(self.roster["coordinator_key"], (self.folder / "run.sig").read_bytes(), message)
             self.require(ok, "unsigned-run", "run.json", "the coordinator on the roster did not sign it")
-            self.checked.append(f"run {run['run']}, configuration {digest[:16]}, which is signed, and each ledger")
+            self.checked.append(f"run {run['run']}, {digest[:16]}: that it is signed, and that ledgers keep to it")
         if run and model:
             card = {"config_digest": digest, "task": run["task"], **model["card"]}
             ok = (card["config_digest"], card["task"]["code"]) == (digest, run["task"]["code"])
