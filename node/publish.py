@@ -22,6 +22,7 @@ from afml.release.versions import Version
 from crypto.public.signing import public_bytes
 from node.guard import enter_policy
 from node.inuse import in_use
+from node.keptout import require_untrained
 from node.policy import Policy
 from node.released import read_records, released_plan, shown_labels
 from node.workspace import Workspace
@@ -62,13 +63,15 @@ def publish_release(
         force: Publish also where a target is missed, and sign that. No promise is forced.
 
     Raises:
-        InputError: There is no such package, it is published already, or it was not evaluated as it is now.
+        InputError: There is no such package, it is published already, it was not evaluated as it is now, or the work
+            folder calls people kept out whom the run was trained on.
         IntegrityError: It is not what this institution signed.
         PolicyError: The site's policy does not allow the release.
         ReleaseError: A promise is not kept, or a target is missed.
     """
     with in_use(work):
         one, kept = evaluated(work, config, version)
+        require_untrained(work, config.run, ledger.folder)
         manifest = _own(one, ledger)
         records, plan = read_records(work, config.run, one), released_plan(work, config.run, one)
         policy.require_release(plan.min_group_size)

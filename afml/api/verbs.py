@@ -225,6 +225,7 @@ class Finished:
         groups: Table of people's groups (sample, ..., super_pop); None: clusters of genotypes.
         attributes: Undeclared columns of the phenotype tables, NAME or NAME=EDGE,EDGE: what the release tells of them.
         sample: People at most on whom utility is measured; other samples of people shrink in proportion.
+        ledger: An institution's ledger, where it assesses its own file; by default the one in its work folder.
     """
 
     run: Path
@@ -236,6 +237,7 @@ class Finished:
     groups: Path | None = None
     attributes: tuple[str, ...] = ()
     sample: int = LIMITS.utility_people
+    ledger: Path | None = None
 
 
 def assess(finished: Finished, seconds: dict[str, float] | None = None) -> Assessment:
@@ -249,7 +251,8 @@ def assess(finished: Finished, seconds: dict[str, float] | None = None) -> Asses
         seconds: Wall times of earlier steps, to which its own are added.
 
     Raises:
-        InputError: A folder is not prepared or holds no release of the run, or the run has not ended.
+        InputError: A folder is not prepared or holds no release of the run, or the run has not ended; an
+            institution's own calls people kept out whom the run was trained on.
         ConfigError: Several institutions' folders, and no aggregator's.
     """
     from afml.trial.assess import Trial
@@ -265,7 +268,7 @@ def assess(finished: Finished, seconds: dict[str, float] | None = None) -> Asses
         raise ConfigError("is no folder", where=finished.aggregator, cure=cure)
     trial = Trial(
         config, works, finished.aggregator, finished.data_kind, finished.about, finished.seed, finished.groups,
-        finished.attributes, LIMITS.of(finished.sample),
+        finished.attributes, LIMITS.of(finished.sample), finished.ledger,
     )  # fmt: skip
     return assess_trial(trial, {} if seconds is None else seconds)
 

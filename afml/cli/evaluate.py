@@ -9,6 +9,7 @@ from typing import Literal
 import click
 
 from afml.api.verbs import Finished, assess
+from afml.cli.places import PRIVATE
 from afml.core.errors import ConfigError
 from afml.core.files import require_private
 from afml.core.progress import console, step
@@ -24,6 +25,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--run", "run_file", type=_PATH, help="run.json")
 @click.option("--work", "works", type=_PATH, multiple=True, help="Work folders, one per institution.")
 @click.option("--own", type=_PATH, help="Your work folder: attack and score your own file alone.")
+@click.option("--ledger", type=PRIVATE, help="With --own: your institution's one ledger.  [default: WORK/ledger]")
 @click.option("--out", type=_PATH, required=True, help="Folder for report.json and report.html, or bench.json.")
 @click.option(
     "--phenotype",
@@ -62,16 +64,17 @@ _PATH = click.Path(path_type=Path)
 @click.option("--pairs", type=_PATH, help="With --attack-bench: TSV sample, person; by default equal names.")
 @click.option("--sites", default=1024, show_default=True, help="With --attack-bench: most common sites compared.")
 def evaluate(
-    run_file: Path | None, works: tuple[Path, ...], own: Path | None, out: Path, about: Path | None,
-    aggregator: Path | None, data_kind: Literal["simulated", "vcf"], seconds: Path | None, seed: int,
-    groups: Path | None, released: tuple[Path, ...], people_vcf: Path | None, panel_vcf: Path | None,
+    run_file: Path | None, works: tuple[Path, ...], own: Path | None, ledger: Path | None, out: Path,
+    about: Path | None, aggregator: Path | None, data_kind: Literal["simulated", "vcf"], seconds: Path | None,
+    seed: int, groups: Path | None, released: tuple[Path, ...], people_vcf: Path | None, panel_vcf: Path | None,
     pairs: Path | None, sites: int, attributes: tuple[str, ...], sample: int,
 ) -> None:  # fmt: skip
     """Attack and score the releases of WORK folders.
 
     Pools everybody in one process, which only a trial on open or simulated data may do.
 
-    With --own, attack and score the file of one institution with what it holds itself. The report is exact
+    With --own, attack and score the file of one institution with what it holds itself. Who is kept out of training
+    is held against its ledger: nobody whom the run was trained on is measured on. The report is exact
     about its people and stays there, also in WORK/assessments for `afml release publish`; `--task
     release-evaluation` of `afml configure` adds up what may leave.
 
@@ -96,13 +99,18 @@ def evaluate(
     if run_file is None or not (own or (works and aggregator)):
         cure = "give --run, and --own or both --work and --aggregator"
         raise ConfigError("no run to attack", where="afml evaluate", cure=cure)
+    if ledger and not own:
+        raise ConfigError("goes with --own", where="--ledger", cure="leave it out")
     if own:
         works = (require_private(own),)
         require_private(out)
-    finished = Finished(run_file, works, aggregator, data_kind, about, seed, groups, attributes, sample)
+    finished = Finished(run_file, works, aggregator, data_kind, about, seed, groups, attributes, sample, ledger)
     found = assess(finished, json.loads(seconds.read_text()) if seconds else {})
     found.write(out)
     print_report(found.report, found.plan.method, console, found.evaluation.details)
+    if found.later:
+        came = f"{found.later} people here were not in the run, and count with those trained on"
+        console.print(came, markup=False, highlight=False, soft_wrap=True)
     if found.kept is not None:
         console.print(f"kept for `afml release publish`: {found.kept}", markup=False, highlight=False, soft_wrap=True)
     if found.audited is not None:

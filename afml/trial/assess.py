@@ -54,6 +54,7 @@ from afml.trial.people import people_of
 from afml.trial.provenance import about, versions
 from afml.trial.served import names_of, served
 from node.inuse import in_use
+from node.keptout import require_kept_out
 from node.privacy import PrivacyStatement
 from node.release import make_plan
 from node.released import released_plan
@@ -74,6 +75,7 @@ class Trial:
         groups: Table of people's groups (`afml.trial.bench.read_groups`); None: clusters of genotypes.
         attributes: Undeclared columns to ask about (`afml.trial.attributes`).
         limits: What is looked at in full up to which size.
+        ledger: The institution's, where it assesses its own file; None: the one in its work folder.
     """
 
     config: RunConfig
@@ -85,6 +87,7 @@ class Trial:
     groups: Path | None = None
     attributes: tuple[str, ...] = ()
     limits: Limits = LIMITS
+    ledger: Path | None = None
 
     @property
     def settings(self) -> MaskingSettings:
@@ -108,6 +111,7 @@ class Assessment:
         audited: The attack on training; None where no round can be attacked, or nobody else's people are at hand.
         kept: Where the work folder keeps it, for `afml release publish`; None of a trial, of a release that is no
             package, and of one that is published already.
+        later: People of an institution's own file who were neither kept out nor trained on: they came later.
     """
 
     report: Report
@@ -115,6 +119,7 @@ class Assessment:
     evaluation: Evaluation
     audited: AuditResult | None
     kept: Path | None = None
+    later: int = 0
 
     def write(self, out: Path) -> None:
         """Write report.json, details.json and report.html into a folder.
@@ -141,7 +146,8 @@ def assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
         seconds: Wall times of earlier steps, to which its own are added.
 
     Raises:
-        InputError: A work folder is not prepared or holds no release of the run, or the run has not ended.
+        InputError: A work folder is not prepared or holds no release of the run, or the run has not ended; an
+            institution's own calls people kept out whom the run was trained on.
     """
     with in_use(*trial.spaces):
         return _assess(trial, seconds)
@@ -150,8 +156,11 @@ def assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
 def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
     traffic = None if trial.aggregator is None else Traffic.load(trial.aggregator)
     files = files_of(trial.spaces[0].release(trial.config.run)) if trial.aggregator is None else None
+    later = 0
     if trial.aggregator is None:
-        plan = released_plan(trial.spaces[0], trial.config.run)
+        own = trial.spaces[0]
+        later = require_kept_out(own, trial.config.run, trial.ledger or own.ledger)
+        plan = released_plan(own, trial.config.run)
     else:
         with step("planning the release again, as a recipient could"):
             plan = make_plan(trial.spaces[0], trial.config, trial.settings.release)
@@ -184,7 +193,7 @@ def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
         seconds=seconds,
         versions=versions(),
     )  # fmt: skip
-    return Assessment(report, plan, found, audited, None if files is None else _kept(trial, report, files))
+    return Assessment(report, plan, found, audited, None if files is None else _kept(trial, report, files), later)
 
 
 def _kept(trial: Trial, report: Report, files: tuple[str, str]) -> Path | None:

@@ -205,6 +205,63 @@ def test_a_publication_that_was_entered_and_not_written_is_asked_for_again(own: 
     assert (own.package(1) / "publication.json").exists()
 
 
+def prepared(own: Institution, holdout: float) -> None:
+    """The work folder, once more from the same files; `packages.build` kept a quarter out."""
+    data = own.root / "data"
+    given = {
+        "vcf": data / "institution-1.vcf.gz", "panel-vcf": data / "panel.vcf.gz",
+        "phenotypes": data / "traits-1.tsv", "holdout": holdout, "seed": 7,
+    }  # fmt: skip
+    options = [word for name, value in given.items() for word in (f"--{name}", value)]
+    done = own.afml("prepare", "--kit", own.kit, "--work", own.work, *options)
+    assert done.code == 0, done.err
+
+
+def test_nobody_whom_the_run_was_trained_on_is_measured_on_as_kept_out(own: Institution, tmp_path: Path) -> None:
+    (own.work / "assessments" / "two" / "1.json").rename(tmp_path / "kept.json")
+    before = (own.work / "people.tsv").read_text()
+    prepared(own, 0.5)
+    roles = zip(before.splitlines(), (own.work / "people.tsv").read_text().splitlines(), strict=True)
+    changed = sum(old.endswith("train") and new.endswith("holdout") for old, new in roles)
+    refused = evaluated(own, tmp_path / "none").complaint()
+    assert f"people.tsv: calls {changed} people kept out of training whom run two was trained on" in refused
+    assert "run `afml prepare` with the --holdout of before" in refused
+    assert not (own.work / "assessments" / "two" / "1.json").exists()
+    assert not (tmp_path / "none").exists()
+    # Nor is an evaluation of before this was asked for published.
+    (own.work / "assessments" / "two" / "1.json").write_bytes((tmp_path / "kept.json").read_bytes())
+    assert f"calls {changed} people kept out" in own("release", "publish").complaint()
+    # What was kept out of the run, and nobody else, may be fewer than were: they count with those trained on.
+    prepared(own, 0.0)
+    assert "keeps nobody out of training" in evaluated(own, tmp_path / "none").complaint()
+    prepared(own, 0.2)
+    done = evaluated(own, tmp_path / "fewer")
+    assert done.code == 0, done.err
+    assert "people here were not in the run, and count with those trained on" in done.out
+    # The same once more passes, in whatever order people stand, withdrawn or not.
+    prepared(own, 0.25)
+    assert (own.work / "people.tsv").read_text() == before
+    leaving = tmp_path / "leaving.txt"
+    leaving.write_text(before.splitlines()[1].split("\t")[0] + "\n")
+    assert own.afml("withdraw", "--kit", own.kit, "--ledger", own.work / "ledger", "--file", leaving).code == 0
+    done = evaluated(own, tmp_path / "again")
+    assert done.code == 0, done.err
+    assert "were not in the run" not in done.out
+    assert own("release", "publish").code == 0
+
+
+def test_kept_out_is_asked_of_the_ledger_of_the_run(own: Institution, tmp_path: Path) -> None:
+    (own.work / "ledger").rename(tmp_path / "elsewhere")
+    run = own.root / "consortium" / "runs" / "two" / "run.json"
+    ask = ("evaluate", "--own", own.work, "--run", run, "--out", tmp_path / "out")
+    assert "holds no ledger.db" in own.afml(*ask).complaint()
+    other = own.work.with_name("node-2") / "ledger"
+    line = own.afml(*ask, "--ledger", other).complaint()
+    assert "people.tsv: holds nobody whom run two was trained on, by the ledger" in line
+    done = own.afml(*ask, "--ledger", tmp_path / "elsewhere")
+    assert done.code == 0, done.err
+
+
 def test_what_was_forced_past_not_worth_releasing_is_said_when_it_is_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from afml.core.errors import BudgetError, InputError
+from afml.core.errors import BudgetError, InputError, IntegrityError
+from afml.ledger.enrolled import enrolled_in
 from tests.ledger.helpers import LIFETIME, PEOPLE, config, open_ledger, sigma, spend
 
 
@@ -91,3 +92,26 @@ def test_a_lost_person_key_is_not_silently_replaced(tmp_path: Path) -> None:
     (tmp_path / "person.key").unlink()
     with pytest.raises(InputError, match="missing"):
         open_ledger(tmp_path)
+
+
+def test_who_took_part_in_a_run_is_asked_by_name(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as ledger:
+        ledger.recognise([("ann", [b"1"]), ("bob", [b"2"])])
+        spend(ledger, config("a"), 1, people=["ann", "bob"])
+        ledger.withdraw(["bob"])
+        spend(ledger, config("b"), 1, people=["cem"])
+        ledger.recognise([("anna", [b"1"]), ("cem", [b"3"])])
+    names = ["cem", "bob", "anna", "ann", "new"]
+    assert enrolled_in(tmp_path, "a", names).tolist() == [False, True, True, True, False]
+    assert enrolled_in(tmp_path, "b", names).tolist() == [True, False, False, False, False]
+    assert enrolled_in(tmp_path, "b", []).tolist() == []
+    with pytest.raises(InputError, match="knows nothing of run c"):
+        enrolled_in(tmp_path, "c", names)
+
+
+def test_members_that_an_enrolment_does_not_commit_to_are_not_believed(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as ledger:
+        spend(ledger, config("a"), 1, people=["ann", "bob"])
+        ledger.database.execute("DELETE FROM enrolled WHERE person = (SELECT min(person) FROM enrolled)")
+    with pytest.raises(IntegrityError, match="not those that its entries commit to"):
+        enrolled_in(tmp_path, "a", ["ann", "bob"])
