@@ -80,6 +80,8 @@ def evaluate(
 
     With --attack-bench, attack any released VCF: masked or synthetic genotypes, of AFML or of another tool.
     """
+    if ledger and not own:
+        raise ConfigError("goes with --own", where="--ledger", cure="leave it out")
     if released:
         if run_file or works or own or aggregator or attributes or people_vcf is None or panel_vcf is None:
             raise ConfigError(
@@ -99,8 +101,6 @@ def evaluate(
     if run_file is None or not (own or (works and aggregator)):
         cure = "give --run, and --own or both --work and --aggregator"
         raise ConfigError("no run to attack", where="afml evaluate", cure=cure)
-    if ledger and not own:
-        raise ConfigError("goes with --own", where="--ledger", cure="leave it out")
     if own:
         works = (require_private(own),)
         require_private(out)

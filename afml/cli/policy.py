@@ -10,15 +10,19 @@ from typing import Any, Literal
 import click
 from pydantic import ValidationError
 
-from afml.consortium.nodekit import load_node_kit
+from afml.cli.places import PRIVATE
+from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.roster import Roster
 from afml.consortium.runfile import load_run
 from afml.core.config import complaint
 from afml.core.errors import ConfigError, InputError, PolicyError
 from crypto.public.suites import CLASSICAL, HYBRID
+from node.guard import looked_into
+from node.loosening import looser
 from node.policy import ANY, Lifetime, Policy, ReleaseRules, RunRules, Trust, load
 from node.policyfile import init as write
 from node.signed import consequences, cost
+from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
 _POSITIVE = click.FloatRange(0, min_open=True)
@@ -95,26 +99,56 @@ def init(
 
 @policy.command()
 @click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
+@click.option("--work", type=PRIVATE, help="Work folder: say in what the policy is looser than its ledger's last one.")
+@click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
 @click.option("--run", "run_file", type=_PATH, help="run.json, signed: say what the policy says to it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(kit: Path, run_file: Path | None, as_json: bool) -> None:
-    """Read the policy and say what it means; with --run, whether it allows that run. Exit code 3 where it does not."""
+def check(kit: Path, work: Path | None, ledger: Path | None, run_file: Path | None, as_json: bool) -> None:
+    """Read the policy and say what it means; with --run, whether it allows that run. Exit code 3 where it does not.
+
+    With --work also in what it allows more than the policy that the ledger has had in force until now, which is signed.
+    """
+    if ledger and not work:
+        raise ConfigError("goes with --work", where="--ledger", cure="name the work folder too")
     loaded, found = load_node_kit(kit), load(kit)
+    before = None if work is None else _before(work, loaded, ledger)
+    now = found.model_dump(mode="json")
+    more = None if before is None else looser(before, now)
     run = None if run_file is None else load_run(run_file, loaded.history)
     under = loaded if run is None else loaded.under(run)
     refusals = [] if run is None else [one.problem for one in found.refusals(run, under.roster, under.node)]
     if as_json:
         about = None if run is None else cost(found, run, under) | {"refusals": refusals}
-        told = {"policy": found.model_dump(mode="json"), **_trusted(found, loaded.roster), "run": about}
+        told = {"policy": now, **_trusted(found, loaded.roster), "looser": more, "run": about}
         click.echo(json.dumps(told, indent=2, allow_nan=False))
     else:
         _print(found, loaded.roster)
+        click.echo(_compared(before, now, more, asked=work is not None))
         for line in () if run is None else (*consequences(found, run, under), *(f"refused: {r}" for r in refusals)):
             click.echo(line)
     if run is not None and refusals:
         raise PolicyError(f"this site's policy does not allow it, for {len(refusals)} reasons", where=f"run {run.run}")
     if run is not None and not as_json:
         click.echo(f"run {run.run}: allowed by this policy")
+
+
+def _before(work: Path, kit: NodeKit, ledger: Path | None) -> dict[str, Any] | None:
+    """The policy that was last in force here, as the ledger has it; None before the first."""
+    with looked_into(Workspace(work), kit, ledger) as opened:
+        return opened.plans.policy()
+
+
+def _compared(before: dict[str, Any] | None, now: dict[str, Any], more: list[str] | None, *, asked: bool) -> str:
+    """How a policy stands to the one before it, in a line."""
+    if not asked:
+        return "not compared with the policy before it, which the ledger holds: --work names its work folder"
+    if before is None:
+        return "the ledger holds no policy yet"
+    if before == now:
+        return "the same as the ledger has in force"
+    if more:
+        return f"LOOSER than the policy that the ledger has in force, and will be entered as that: {', '.join(more)}"
+    return "another policy than the ledger has in force, and in nothing looser"
 
 
 def _trusted(found: Policy, roster: Roster) -> dict[str, Any]:

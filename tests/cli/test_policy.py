@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,33 @@ def test_a_policy_is_written_explained_and_checked(place: Path) -> None:
     (kit(place) / "policy.toml").write_text(written.replace("quorum = 3", "quorum = three"))
     with pytest.raises(InputError, match=r"policy\.toml"):
         call(policy, "check", "--kit", kit(place))
+
+
+def test_a_policy_that_allows_more_than_the_one_in_force_is_told_before_it_is(place: Path) -> None:
+    check = ("check", "--kit", kit(place))
+    at = ("--work", place / "work")
+    call(policy, "init", "--kit", kit(place), "--lifetime", 0.9, "--trust-roster", "--approval")
+    assert "not compared with the policy before it" in call(policy, *check)
+    assert "the ledger holds no policy yet" in call(policy, *check, *at)
+    assert not (place / "work" / "ledger").exists()
+    on(place, "approve", signed(place))
+    assert "the same as the ledger has in force" in call(policy, *check, *at)
+    path = kit(place) / "policy.toml"
+    written = path.read_text()
+    path.write_text(
+        written.replace("ple_sigma = 0.9", "ple_sigma = 2.0", 1).replace("approval = true", "approval = false")
+    )
+    told = "LOOSER than the policy that the ledger has in force, and will be entered as that: "
+    changed = ["lifetime.ple_sigma: 0.9 -> 2.0", "run.approval: True -> False"]
+    assert told + ", ".join(changed) in call(policy, *check, *at)
+    assert json.loads(call(policy, *check, *at, "--json"))["looser"] == changed
+    assert json.loads(call(policy, *check, "--json"))["looser"] is None
+    path.write_text(written.replace("ple_sigma = 0.9", "ple_sigma = 0.5"))
+    assert "in nothing looser" in call(policy, *check, *at)
+    with pytest.raises(IntegrityError, match="holds no ledger"):
+        call(policy, *check, *at, "--ledger", place / "boks")
+    with pytest.raises(ConfigError, match="--ledger: goes with --work"):
+        call(policy, *check, "--ledger", place / "work" / "ledger")
 
 
 def test_a_policy_demands_verified_sums(place: Path) -> None:
