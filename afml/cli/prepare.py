@@ -16,6 +16,7 @@ from afml.core.errors import ConfigError, InputError
 from afml.core.progress import step
 from afml.data.holdout import HoldoutDraw
 from afml.data.kind import DATA_KINDS
+from afml.data.people import PeopleTable
 from node.prepare import Given
 from node.prepare import prepare as prepare_work
 from node.workspace import Workspace
@@ -81,6 +82,11 @@ def prepare(
     )
     for line in kind.remarks(Workspace(work).data):
         click.echo(line)
+    if PeopleTable.load(Workspace(work).people).enrolled.all():
+        click.echo(
+            f"nobody is kept out of training (--holdout {holdout:g}): nothing can be evaluated on these people, and no "
+            "release of theirs published"
+        )
     click.echo(
         f"node {card.node}: {card.data.features} {kind.unit}, {card.enrolled} people enrolled"
         f"{'' if card.held_out is None else f', {card.held_out} kept out'}; "

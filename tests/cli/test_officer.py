@@ -14,7 +14,7 @@ from tests.terminal import Terminal
 PAGE = REPOSITORY / "docs" / "AUDIT.md"
 _WALK = re.compile(r"^## From an empty folder to proof\n(.*?)^## ", re.M | re.S)
 _BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.M | re.S)
-_FIGURE = re.compile(r"these 400 people have spent\s+(0\.\d+ of 0\.\d+ sigma)")
+_FIGURE = re.compile(r"these people have spent\s+(0\.\d+ of 0\.\d+ sigma)")
 
 
 def walk() -> str:
@@ -38,7 +38,7 @@ def test_an_officer_gets_from_an_empty_folder_to_the_figure_and_its_proof(office
     for name in ("ledger.html", "ledger.json"):
         assert (officer.folder / "proof" / name).is_file()
     proof = (officer.folder / "proof" / "ledger.html").read_text()
-    assert f"400 people have spent {promised[1]} at most" in proof
+    assert re.search(rf"\d+ people have spent {re.escape(promised[1])} at most", proof)
     assert "nothing found" in proof
     assert "not checked" not in proof
     assert "SIM0" not in proof

@@ -177,6 +177,9 @@ def test_a_card_says_how_many_are_kept_out_where_it_is_told_to(site: Site, tmp_p
     assert f"{card.enrolled} people enrolled, {card.held_out} kept out; card in" in said.out
     kit = load_node_kit(site.root / "kits" / "node-1")
     verify(public_bytes(kit.signing_key), messages.node_card(card.unsigned()), bytes.fromhex(card.signature))
+    told = "nobody is kept out of training (--holdout 0): nothing can be evaluated on these people, and no release of "
+    assert told in site.table(tmp_path / "everybody", "--holdout", 0).out
+    assert "nobody is kept out" not in site.table(tmp_path / "some", "--holdout", 0.5).out
     nobody = site.table(tmp_path / "all", "--declare-held-out", "--holdout", 0)
     assert nobody.code == 2
     assert "nobody is kept out of training" in nobody.err
