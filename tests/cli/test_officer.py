@@ -12,6 +12,8 @@ from tests.processes import REPOSITORY
 from tests.terminal import Terminal
 
 PAGE = REPOSITORY / "docs" / "AUDIT.md"
+FOR_OFFICERS = REPOSITORY / "docs" / "for" / "privacy-officer.md"
+_CODE = re.compile(r"`([^`]+)`")
 _WALK = re.compile(r"^## From an empty folder to proof\n(.*?)^## ", re.M | re.S)
 _BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.M | re.S)
 _FIGURE = re.compile(r"these people have spent\s+(0\.\d+ of 0\.\d+ sigma)")
@@ -42,6 +44,24 @@ def test_an_officer_gets_from_an_empty_folder_to_the_figure_and_its_proof(office
     assert "nothing found" in proof
     assert "not checked" not in proof
     assert "SIM0" not in proof
+
+
+def test_the_walk_types_what_the_officers_page_says() -> None:
+    """Every command of an officer's hour with all its options, those that are given any in the page's order."""
+    hour = FOR_OFFICERS.read_text(encoding="utf-8").split("\n## In an hour\n")[1].split("\n[AUDIT.md]")[0]
+    asked = [one for one in _CODE.findall(hour) if one.startswith(("afml ", "python "))]
+    typed = [line.split() for kind, body in _BLOCK.findall(walk()) if kind == "sh" for line in body.splitlines()]
+    order = []
+    for command in asked:
+        verb = re.match(r"afml( [a-z]+)+(?= |$)|python [a-z./]+", command)
+        assert verb, command
+        said, options = verb[0].removesuffix(" work").split(), set(re.findall(r"--[a-z-]+", command))
+        lines = [n for n, words in enumerate(typed) if words[: len(said)] == said and options <= set(words)]
+        assert lines, f"the walk never types: {command}"
+        if options and said != ["afml", "policy", "check"]:  # which is for whoever changes the policy, at any time
+            order.append(lines[0])
+    assert len(order) > 6
+    assert order == sorted(order)
 
 
 def test_every_figure_of_the_walk_is_the_one_that_its_commands_print() -> None:

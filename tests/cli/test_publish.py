@@ -92,7 +92,11 @@ def test_what_was_evaluated_is_published_signed_entered_and_verified(own: Instit
     report = json.loads((own.work / "assessments" / "two" / "1.json").read_text())["report"]
     assert str(report["release"]["rr"]) not in (own.package(1) / "publication.json").read_text()
     before = listing(own.work)
-    assert "is published already, and nothing is written over" in own("release", "publish", "--force").complaint()
+    line = own("release", "publish", "--force").complaint()
+    assert "is published already, and nothing is written over" in line
+    # The cure works as it is printed, with the kit's folder put in.
+    _, _, cure = line.partition("`afml ")
+    assert own.afml(*cure.rstrip("`\n").replace("KIT", str(own.kit)).split()).code == 0
     assert listing(own.work) == before
 
 
