@@ -57,7 +57,7 @@ _PATH = click.Path(path_type=Path)
     "released",
     type=_PATH,
     multiple=True,
-    help="Attack this released VCF instead, of whatever tool; repeat it for several.",
+    help="Attack this released VCF, or the package (a folder) that holds it, of whatever tool; repeat it for several.",
 )
 @click.option("--people-vcf", type=_PATH, help="With --attack-bench: genotypes of the people it was made of.")
 @click.option("--panel-vcf", type=_PATH, help="With --attack-bench: genotypes of other, public people.")
@@ -93,7 +93,8 @@ def evaluate(
             report = attack_files(files, running.note)
         write_bench(report, out / "bench.json")
         for one in report.files:
-            for what, value in bench_lines(one):
+            first, *rest = bench_lines(one)
+            for what, value in (first, one.line, *rest):
                 console.print(f"{what + ':':<32} {value}", markup=False, highlight=False, soft_wrap=True)
         return
     if own and (works or aggregator):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from afml.core.errors import InputError
 from afml.core.files import require_file
@@ -20,6 +21,9 @@ from afml.genomics.build import build_store
 from afml.genomics.calls.account import CallReading
 from afml.genomics.choice import SiteChoice, build_site_panel
 from afml.genomics.partition import read_people
+from afml.genomics.released import release_files
+from afml.genomics.sources.opening import open_source
+from afml.genomics.sources.record import NoGenotypes
 from afml.genomics.store import GenotypeStore
 
 GROUP_COLUMN = "super_pop"
@@ -30,7 +34,7 @@ class BenchFiles:
     """What is attacked.
 
     Attributes:
-        released: Files of one tool each.
+        released: Files of one tool each, or folders that hold one: packages as `afml mask` writes them, VCF Zarr.
         people: Genotypes of the people they were made of: members, and candidates.
         panel: Genotypes of public people, none of them among `people`.
         pairs: Table `sample`, `person`: whose record each released sample is; by default samples of equal name.
@@ -46,6 +50,27 @@ class BenchFiles:
     groups: Path | None = None
     sites: int = 1024
     seed: int = 1
+
+
+class AttackedFile(BenchFile):
+    """One file under attack, and how much of it the attacks looked at."""
+
+    shown: int = Field(ge=0, description="genotypes that the file shows")
+    not_compared: int = Field(ge=0, description="of these, at sites that are not compared, so that no attack used them")
+
+    @property
+    def line(self) -> tuple[str, str]:
+        """(what, value), as `bench_lines` has them."""
+        told = "all at compared sites" if not self.not_compared else (
+            f"{self.not_compared} of them at sites that are not compared: no attack used these"
+        )  # fmt: skip
+        return "genotypes shown", f"{self.shown}, {told}"
+
+
+class AttackedFiles(BenchReport):
+    """All of bench.json."""
+
+    files: tuple[AttackedFile, ...]
 
 
 def read_groups(path: Path) -> dict[str, str]:
@@ -79,7 +104,7 @@ def labels_of(path: Path | None, people: list[str], panel: list[str]) -> Labels 
         raise InputError(str(error.problem), where=path, cure=error.cure) from None
 
 
-def attack_files(files: BenchFiles, note: Callable[[str], None] = lambda _: None) -> BenchReport:
+def attack_files(files: BenchFiles, note: Callable[[str], None] = lambda _: None) -> AttackedFiles:
     """Attack each file.
 
     Args:
@@ -95,11 +120,11 @@ def attack_files(files: BenchFiles, note: Callable[[str], None] = lambda _: None
 
     @contextmanager
     def read(path: Path, absent: float, *, chosen: bool = False) -> Iterator[GenotypeStore]:
-        note(f"reading {path.name}")
+        note(f"reading {_name(path)}")
         reading = CallReading(chosen=chosen)
         with tempfile.TemporaryDirectory() as scratch:
             place = Path(scratch) / "store.zarr"
-            yield build_store(require_file(path, "VCF"), panel, place, max_absent=absent, reading=reading)
+            yield build_store(_calls(path), panel, place, max_absent=absent, reading=reading)
 
     with read(files.panel, 0.0) as store:
         public, public_names = store.dosage(), store.samples
@@ -116,16 +141,40 @@ def attack_files(files: BenchFiles, note: Callable[[str], None] = lambda _: None
     for path in files.released:
         with read(path, 1.0, chosen=True) as store:
             released, samples = store.dosage(), store.samples
-        if not (released >= 0).any():
+        used = int((released >= 0).sum())
+        if not used:
             raise InputError(
                 f"shows no genotype at any of the {len(panel)} sites that are compared, the panel's most common",
                 where=path, cure="give people and panel of the file's own sites, and as many --sites as it has",
             )  # fmt: skip
         truth = _whose(samples, names, files.pairs, path)
         inputs = BenchInputs(released, dosage, public, truth, labels, seed=files.seed)
-        note(f"attacking {path.name}")
-        found.append(BenchFile(file=path.name, found=bench(inputs, note)))
-    return BenchReport(files=tuple(found), seed=files.seed)
+        shown = max(used, _shown(path))
+        note(f"attacking {_name(path)}")
+        attacked = bench(inputs, note)
+        found.append(AttackedFile(file=_name(path), found=attacked, shown=shown, not_compared=shown - used))
+    return AttackedFiles(files=tuple(found), seed=files.seed)
+
+
+def _calls(path: Path) -> list[Path]:
+    """The files of genotypes that are meant: of a package its records, whatever their form."""
+    if not path.is_dir():
+        return [require_file(path, "VCF")]
+    return release_files(path) if any(path.glob("release.*")) else [path]  # else a VCF Zarr, or refused as none
+
+
+def _name(path: Path) -> str:
+    return f"{path.resolve().name}/{_calls(path)[0].name}" if path.is_dir() and _calls(path) != [path] else path.name
+
+
+def _shown(path: Path) -> int:
+    """Genotypes that a file shows, complete pairs of alleles, wherever they are."""
+    count = 0
+    with open_source(_calls(path)) as source:
+        for record in source.records():
+            with suppress(NoGenotypes):
+                count += int((record.dosage(0) >= 0).sum())
+    return count
 
 
 def _whose(samples: list[str], people: list[str], pairs: Path | None, where: Path) -> NDArray[np.int64] | None:

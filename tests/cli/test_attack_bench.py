@@ -49,6 +49,36 @@ def test_files_of_any_tool_are_attacked(files: Path, afml: Zygote, tmp_path: Pat
     assert masked["found"]["linked"]["rr"] <= 3 / PEOPLE + 1e-9
 
 
+def test_what_no_attack_used_is_counted_and_a_package_is_a_folder(files: Path, afml: Zygote, tmp_path: Path) -> None:
+    shown = SITES // 2
+    public = simulate_dosage(PEOPLE + PANEL, SITES, 2)[PEOPLE:]
+    few = tmp_path / "few.vcf.gz"
+    write_vcf(few, public, samples=[f"P{i}" for i in range(PANEL)], keep=range(shown))
+    package = tmp_path / "package"
+    package.mkdir()
+    for suffix in ("", ".tbi"):
+        if (files / f"masked.vcf.gz{suffix}").exists():
+            (package / f"release.vcf.gz{suffix}").write_bytes((files / f"masked.vcf.gz{suffix}").read_bytes())
+    (package / "manifest.json").write_text("{}")
+    done = afml(
+        "evaluate", "--attack-bench", package, "--attack-bench", files / "same.vcf.gz",
+        "--people-vcf", files / "people.vcf.gz", "--panel-vcf", few, "--sites", SITES, "--out", tmp_path,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    masked, same = json.loads((tmp_path / "bench.json").read_text())["files"]
+    assert masked["file"] == "package/release.vcf.gz"
+    assert (masked["shown"], masked["not_compared"]) == (PEOPLE, 0)  # sites 0 and 1 are shown, and 1 is left out
+    assert (same["shown"], same["not_compared"]) == (PEOPLE * SITES, PEOPLE * (SITES - shown))
+    assert f"{PEOPLE}, all at compared sites" in done.out
+    assert f"{PEOPLE * (SITES - shown)} of them at sites that are not compared: no attack used these" in done.out
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    line = afml(
+        "evaluate", "--attack-bench", empty, "--people-vcf", files / "people.vcf.gz", "--panel-vcf", few, "--out", empty
+    ).complaint()
+    assert str(empty) in line
+
+
 def test_what_a_masked_file_shows_at_a_palindrome_is_no_question_of_strands(afml: Zygote, tmp_path: Path) -> None:
     """Whoever shows a site shows the same there: its frequency is that of whoever chose, and fits no panel."""
     dosage = simulate_dosage(PEOPLE + PANEL, SITES, 2)
