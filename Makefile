@@ -20,6 +20,8 @@ SEED ?=
 TRUST ?=
 # 1 plays the run again with made-up people alone and attacks that: the tightest bound from below (docs/AUDIT.md, instrument 3).
 AUDIT ?=
+# 1: packages tell the phenotype by pseudonym, so that a recipient can reproduce their utility; k then counts it too.
+TRAITS ?=
 OUT ?= runs/demo
 DATA ?=
 RESULTS ?= results
@@ -38,7 +40,7 @@ export MPLBACKEND := Agg
 .PHONY: help readme setup demo demo-biobank golden reproduce reproduce-quick reproduce-extended reproduce-small reproduce-attacks reproduce-attributes reproduce-examples test simulate soak drill fuzz check docs wheel install map wire lock bench bench-codec bench-privacy bench-memory bench-genomes bench-evaluation bench-evaluation-large bench-peers bench-paired audit-power sbom manifest clean
 
 help:
-	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED= TRUST=sums|noise|overlap|all AUDIT=1]   five institutions on this machine"
+	@echo "make demo [VCF=FILE PANEL=TSV] [NODES=5 SITES=1024 ROUNDS=20 SEED= TRUST=sums|noise|overlap|all AUDIT=1 TRAITS=1]   five institutions on this machine"
 	@echo "make demo-biobank [PEOPLE=100000]   five simulated biobanks, ten traits, one release"
 	@echo "make test     all tests        make check   types, style, layers, wire code    make docs   the documents as a site    make simulate [SCHEDULES=10000] [HISTORIES=2000]   faults, hostile parties   make soak   real processes killed   make drill [STORE=]   everything lost and renewed in mid-run   make fuzz   damaged files"
 	@echo "make reproduce DATA=DIR   the study on real exomes   make reproduce-extended DATA=DIR   make reproduce-small DATA=DIR   make reproduce-quick   make reproduce-attacks DATA=DIR   make reproduce-attributes DATA=DIR   make reproduce-examples DATA=DIR [SEEDS=20]"
@@ -63,7 +65,7 @@ setup: $(READY)
 demo: $(READY) $(if $(VCF),,$(READY_SIM))
 	@"$(PY)" -m afml demo --out "$(OUT)" --nodes "$(NODES)" --sites "$(SITES)" --rounds "$(ROUNDS)" \
 		$(if $(filter all sums,$(TRUST)),--verified-sums) $(if $(filter all noise,$(TRUST)),--exact-noise) \
-		$(if $(filter all overlap,$(TRUST)),--overlap) $(if $(AUDIT),--declared-audit) \
+		$(if $(filter all overlap,$(TRUST)),--overlap) $(if $(AUDIT),--declared-audit) $(if $(TRAITS),--traits) \
 		$(if $(SEED),--simulation --seed "$(SEED)") $(if $(VCF),--vcf "$(VCF)") $(if $(PANEL),--panel "$(PANEL)")
 
 $(BIOBANK)/people.tsv: | $(READY_SIM)

@@ -81,6 +81,10 @@ _COUNT = click.IntRange(1)
     "--publish/--no-publish", default=True, show_default=True,
     help="Each institution attacks its own file and publishes it: many minutes where files are large.",
 )  # fmt: skip
+@click.option(
+    "--traits", "tell", is_flag=True,
+    help="Packages tell the first phenotype by pseudonym, as with `afml mask --phenotype`; fewer patterns are left.",
+)  # fmt: skip
 @click.option("--seed", default=1, show_default=True, help="Of data and attacks; of all with --simulation.")
 @click.option(
     "--simulation",
@@ -92,7 +96,7 @@ def demo(
     panel_people: int, sites: int, rounds: int, game_rounds: int, game_steps: int, ple: float, causal: int,
     phenotypes: int, quantitative: int, covariates: bool, patterns: int | None, heritability: float, fill: str,
     noise: str, exact_noise: bool, verified_sums: bool, overlap: bool, declared_audit: bool, seed: int,
-    simulation: bool, publish: bool,
+    simulation: bool, publish: bool, tell: bool,
 ) -> None:  # fmt: skip
     """Run five institutions and an aggregator end to end and write the report."""
     trust = (*(["--verified-sums"] if verified_sums else ()), *(["--exact-noise"] if exact_noise else ()))
@@ -108,6 +112,7 @@ def demo(
         overlap=overlap,
         declared_audit=declared_audit,
         publish=publish,
+        tell=tell,
     )
     made = Demo(settings)
     if simulation:

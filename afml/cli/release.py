@@ -84,7 +84,7 @@ def recipe(package: Path, tool: str) -> None:
     require_file(package / CARD_FILE, "card of the package", "name the folder that `afml mask` wrote")
     if not (package / PHENOTYPES_FILE).is_file():
         raise InputError(
-            "tells no trait of anybody, and states no utility", where=package,
-            cure="ask the institution for a package with traits (`afml mask --phenotype`)",
+            "tells no trait of anybody, so it states no utility that could be reproduced", where=package,
+            cure="ask the institution to tell traits with the first package of a run (`afml mask --phenotype TRAIT`)",
         )  # fmt: skip
     click.echo(RECIPES[tool][1], nl=False)

@@ -15,6 +15,7 @@ from afml.trial.memory import PeakMemory
 from afml.trial.parties import Options, Parties
 from afml.trial.processes import Team
 from afml.trial.settings import DemoSettings
+from afml.trial.traits import declared_traits
 
 NAME = "demo"  # of the consortium and of its run
 MARK = ".afml-demo"
@@ -70,7 +71,7 @@ class Demo:
             if self._settings.overlap:
                 self._leave_out(Parties(team, out, nodes, run=out / "overlap"))
             self._train(consortium)
-            for name, taken in (("audit", consortium.verify), ("release", consortium.mask)):
+            for name, taken in (("audit", consortium.verify), ("release", lambda: consortium.mask(self._told))):
                 with step(name, seconds=self._seconds):
                     taken()
             if self._settings.declared_audit:
@@ -186,6 +187,14 @@ class Demo:
             consortium.assess((*self._about, "--sample", OWN_SAMPLE))
             running.note("packages are held against their targets and signed")
             self.published = consortium.publish()
+
+    @property
+    def _told(self) -> Options:
+        """What packages tell of everybody beside the records."""
+        if not self._settings.tell:
+            return ()
+        traits = self._settings.traits
+        return "--phenotype", declared_traits(traits.binary, traits.quantitative)[0].name
 
     @property
     def _about(self) -> Options:

@@ -214,9 +214,9 @@ class Parties:
         given = ["--run", self.run_file, "--transcript", self.aggregator / "transcript.jsonl", "--report", report]
         self._team.run("dossier", ["audit", "dossier", *works, "--kit", self.kit("node-1"), *given, "--out", out])
 
-    def mask(self) -> None:
-        """Write every node's de-identified file."""
-        self._each("mask", [["--run", self.run_file, "--force"]] * len(self.nodes))
+    def mask(self, options: Options = ()) -> None:
+        """Write every node's de-identified file; `options` are those of `afml mask`."""
+        self._each("mask", [["--run", self.run_file, "--force", *options]] * len(self.nodes))
 
     def assess(self, options: Options) -> None:
         """Every institution attacks and scores its own file, at home; `options` are those of `afml evaluate`."""

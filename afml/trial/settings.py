@@ -147,6 +147,7 @@ class DemoSettings:
         overlap: Whether people who are at two institutions are looked for, and left out at one of them.
         declared_audit: Whether the run is played again with nobody but made-up people in it, and attacked.
         publish: Whether every institution attacks its own file in the end, and publishes what meets its targets.
+        tell: Whether packages tell the first trait by pseudonym: k counts it too, so there are fewer patterns.
     """
 
     out: Path
@@ -160,3 +161,4 @@ class DemoSettings:
     overlap: bool = False
     declared_audit: bool = False
     publish: bool = True
+    tell: bool = False

@@ -116,6 +116,9 @@ def test_every_institution_ends_with_a_published_package(ended: tuple[Path, str]
         assert [entry["manifest"] for entry in ledger if entry["kind"] == "publication"] == [publication.manifest]
         roster = out / "kits" / f"node-{node}" / "roster.json"
         assert publication.line() in afml("release", "verify", package, "--roster", roster).stdout
+        recipe = afml("release", "recipe", package)  # docs/for/recipient.md: of a package that tells no traits
+        assert recipe.returncode == 2
+        assert "ask the institution to tell traits with the first package of a run" in recipe.stderr
         # What it found of its own people is exact, and stays: nobody else may enter the folder.
         report = out / "reports" / f"node-{node}"
         assert stat.S_IMODE(report.stat().st_mode) == 0o700

@@ -1,4 +1,7 @@
-"""`afml demo` with every option that trusts less, in short: overlap, verified sums, proven noise, hybrid keys."""
+"""`afml demo` with every option that trusts less, in short: overlap, verified sums, proven noise, hybrid keys.
+
+Its packages tell the phenotype, as the page for their recipients wants them.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,12 @@ from afml.consortium.run import RunConfig
 from afml.data.people import PeopleTable
 from afml.trial.demo import TWICE
 from node.workspace import Workspace
-from tests.processes import afml
+from tests.processes import REPOSITORY, afml
+from tests.terminal import Terminal
 
 NODES, LIMIT_S = 3, 1500
-OPTIONS = ("--simulated-people", 330, "--panel-people", 90, "--nodes", NODES, "--sites", 512, "--rounds", 2,
-           "--game-rounds", 1, "--game-steps", 4, "--causal", 5)  # fmt: skip
+OPTIONS = ("--simulated-people", 690, "--panel-people", 90, "--nodes", NODES, "--sites", 512, "--rounds", 2,
+           "--game-rounds", 1, "--game-steps", 4, "--causal", 5, "--patterns", 2, "--heritability", 0.1)  # fmt: skip
 pytestmark = pytest.mark.timeout(2 * LIMIT_S)
 
 
@@ -26,7 +30,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A finished demo, and what it said."""
     pytest.importorskip("msprime", reason="the optional extra 'simulate' is not installed")
     out = tmp_path_factory.mktemp("trust") / "out"
-    done = afml("demo", "--out", out, *OPTIONS, "--overlap", "--verified-sums", "--exact-noise", timeout=LIMIT_S)
+    done = afml(
+        "demo", "--out", out, *OPTIONS, "--overlap", "--verified-sums", "--exact-noise", "--traits", timeout=LIMIT_S
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return out, done.stdout
 
@@ -58,3 +64,25 @@ def test_nobody_is_enrolled_at_two_institutions(demo: tuple[Path, str]) -> None:
     assert f"{len(left)} of these are left out at one of the two" in (out / "report.html").read_text()
     names = [name for pair in left for name in pair]
     assert not any(name in said for name in names)
+
+
+def test_a_recipient_does_with_its_package_what_the_page_says(demo: tuple[Path, str]) -> None:
+    """The commands of docs/for/recipient.md, with the places that it names for what `make demo TRAITS=1` leaves."""
+    page = (REPOSITORY / "docs" / "for" / "recipient.md").read_text(encoding="utf-8")
+    hour = page.split("\n## In an hour\n")[1].split("\n## What people ask")[0]
+    there = [one.removeprefix("runs/demo/") for one in re.findall(r"`(runs/demo/[^`]+)`", hour)]
+    places = dict(zip(("package", "roster.json", "PEOPLE.vcf.gz", "PUBLIC.vcf.gz"), there, strict=True))
+    typed = re.findall(r"`((?:afml [^`]*package|cd package)\b[^`]*)`", hour)
+    assert len(typed) == 3
+    terminal = Terminal(demo[0])
+    for line in typed:
+        terminal.type(re.sub("|".join(map(re.escape, places)), lambda name: places[name[0]], line))
+    package = demo[0] / places["package"]
+    assert f"{places['package']}: published " in terminal.said
+    (stated,) = json.loads((package / "release_card.json").read_text())["utility"]
+    (learned,) = re.findall(r"^phenotype AUC (\S+)$", terminal.said, re.MULTILINE)
+    assert float(learned) == pytest.approx(stated["value"], abs=2e-3)
+    assert re.search(r"^genotypes shown: +\d+, ", terminal.said, re.MULTILINE)
+    assert "its records are called like nobody" in terminal.said
+    names = terminal.said.split()
+    assert not set(PeopleTable.load(Workspace(demo[0] / "node-1").people).samples) & set(names)

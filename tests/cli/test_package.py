@@ -195,7 +195,9 @@ def test_a_recipe_reproduces_the_stated_utility(
 
 def test_where_no_trait_is_told_there_is_no_recipe(own: Institution) -> None:
     assert "nothing can be learned or tested with it alone" in (own.package(2) / "README.md").read_text()
-    assert "`afml mask --phenotype`" in own.afml("release", "recipe", own.package(2)).complaint()
+    line = own.afml("release", "recipe", own.package(2)).complaint()
+    assert "tells no trait of anybody, so it states no utility that could be reproduced" in line
+    assert "ask the institution to tell traits with the first package of a run (`afml mask --phenotype TRAIT`)" in line
 
 
 def test_a_package_verifies_with_roster_or_key_and_says_in_one_line_what_failed(
