@@ -63,14 +63,20 @@ def _folder_of(data: Path, run: str) -> Path:
     """The folder of a run: `data`, or the one below it where `data` is of an aggregator of many runs.
 
     Raises:
-        InputError: It is of another run, or its aggregator has many and not this one.
+        InputError: It is of another run, its aggregator has many and not this one, or the run is over.
     """
     if (data / RUNS).is_dir():
         if not (data / RUNS / run).is_dir():
             raise InputError(f"has no run {run}", where=data, cure="name the folder of the aggregator that serves it")
-        return data / RUNS / run
-    if (data / FILE).exists() and (found := RunStanding.found(data).run) != run:
-        raise InputError(f"is the folder of run {found}, not of {run}", where=data, cure="correct --data")
+        data = data / RUNS / run
+    if not (data / FILE).exists():
+        return data
+    found = RunStanding.found(data)
+    if found.run != run:
+        raise InputError(f"is the folder of run {found.run}, not of {run}", where=data, cure="correct --data")
+    if found.stage.over:
+        problem = f"run {run} is over ({found.stage}): nobody would follow an order about it"
+        raise InputError(problem, where=data, cure=f"see how it ended with `afml status {data}`")
     return data
 
 

@@ -56,6 +56,17 @@ def test_the_folder_of_another_run_is_refused(place: Path, tmp_path: Path) -> No
     assert len(order(place, tmp_path, "spring")) == 2
 
 
+@pytest.mark.parametrize("stage", ["finished", "failed"])
+def test_nothing_is_ordered_of_a_run_that_is_over(place: Path, tmp_path: Path, stage: str) -> None:
+    own = tmp_path / "runs" / "spring"
+    own.mkdir(parents=True, mode=0o700)
+    (own / FILE).write_text(STANDING.replace("gathering", stage))
+    for data in (tmp_path, own):
+        with pytest.raises(InputError, match=rf"run spring is over \({stage}\): .*; see how .*`afml status {own}`"):
+            order(place, data, "spring")
+    assert not (own / "orders").exists()
+
+
 STANDING = """{"consortium": "test", "version": "0", "process": 1, "started": 1.0, "written": 1.0, "ended": "",
 "certificate_expires": 1.0, "run": "spring", "address": "127.0.0.1:1", "stage": "gathering", "since": 1.0, "round": 1,
 "attempt": 1, "rounds": 3, "phase": "risk", "published": 0, "quorum": 3, "reason": "", "nodes": [],
