@@ -133,7 +133,8 @@ def release(
 ) -> ReleaseDone:
     """Write the next version of `releases/<run>/`: the package of the released files.
 
-    Neither the people's genotypes nor the released ones are in memory as a whole.
+    Neither the people's genotypes nor the released ones are in memory as a whole. Why it was refused, where it was, is
+    kept in the work folder for whoever asks what comes next.
 
     Args:
         work: The institution's work folder.
@@ -149,7 +150,18 @@ def release(
         BudgetError: Somebody in the file has withdrawn consent.
         ConfigError: A trait to release is not declared.
     """
-    how = wanted or Wanted()
+    kept = work.refusal(config.run)
+    try:
+        done = _release(work, config, settings, ledger, wanted or Wanted())
+    except ReleaseError as refused:
+        kept.parent.mkdir(mode=0o700, exist_ok=True)
+        write_secret(kept, f"{refused}\n".encode())
+        raise
+    kept.unlink(missing_ok=True)
+    return done
+
+
+def _release(work: Workspace, config: RunConfig, settings: ReleaseSettings, ledger: Ledger, how: Wanted) -> ReleaseDone:
     files = settled(config.data.kind, how.output)
     traits = released_traits(how.phenotypes, masking_settings(config).risk)
     with in_use(work):

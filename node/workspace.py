@@ -2,7 +2,8 @@
 
 work/
   data/             what the data kind stored      people.tsv    sample, the table's columns, role (train | holdout)
-  refused/          whom the last `afml prepare` refused, by name, where it did (related.tsv): stays here
+  refused/          whom the last `afml prepare` refused, by name, where it did (related.tsv), and why the last
+                    `afml mask` of a run refused (release-<run>.txt): stays here
   card.json         what it declares in public     ledger/       every spend, of all runs
   runs/<run>/       keys and progress of one run; keys go when it ends
   overlap/<run>/    who is enrolled elsewhere too (`afml overlap`): stays here
@@ -84,6 +85,10 @@ class Workspace:
     def releases(self, run: str) -> Versions:
         """What was released by a run's model, every version of it."""
         return Versions(self.root / "releases", self.root / "columns", run)
+
+    def refusal(self, run: str) -> Path:
+        """Why the last `afml mask` of a run refused, in one line; not there where it did not."""
+        return self.root / "refused" / f"release-{run}.txt"
 
     def evaluation(self, run: str) -> Path:
         """How a run's model does on this institution's own held-out people; never leaves it."""

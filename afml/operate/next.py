@@ -97,6 +97,18 @@ def _trained(place: Place) -> bool:
     return config is not None and space is not None and space.model(config.run).exists()
 
 
+def _refusal(place: Place) -> str:
+    """Why the last `afml mask` of the run refused; "" where it did not."""
+    config, space = place.config, place.space
+    if config is None or space is None or not space.refusal(config.run).exists():
+        return ""
+    return space.refusal(config.run).read_text(encoding="utf-8").strip()
+
+
+def _not_refused(place: Place) -> bool:
+    return not _refusal(place) or _released(place)
+
+
 def _released(place: Place) -> bool:
     config, space = place.config, place.space
     return config is not None and space is not None and bool(space.releases(config.run).all())
@@ -176,6 +188,14 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
         (
             _trained,
             Next("you", "take part", "afml node --kit {kit} --work {work} --run {run} --aggregator HOST:PORT"),
+        ),
+        (
+            _not_refused,
+            Next(
+                "you",
+                "decide: the last `afml mask` refused ({refusal}). The model can be used as it is, another run planned",
+                "afml model show {model}",
+            ),
         ),
         _RELEASE,
         (
@@ -268,6 +288,7 @@ def next_of(place: Place, role: Role | None = None) -> Next:
         if not done(place):
             if config is not None and space is not None:
                 words["model"] = space.model(config.run)
+                words["refusal"] = _refusal(place)
                 if following is _SEND:
                     words["package"] = space.release(config.run)
             told = [text.format(**words) for text in (following.what, following.command)]

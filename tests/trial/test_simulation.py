@@ -12,6 +12,7 @@ import pytest
 
 from afml.core.simulation import SIMULATION
 from afml.genomics.phenotypes import write_phenotypes
+from afml.operate.next import Place, next_of
 from afml.trial.parties import Parties
 from afml.trial.processes import ChildFailed, Team
 from tests.simulated import simulate_dosage, write_vcf
@@ -54,9 +55,13 @@ def test_a_seeded_run_is_meant_and_marked(consortium: Parties, tmp_path: Path) -
         team.run("mask", ["mask", *places, "--target-rr", 0.5])
     assert refused.value.exit_code == 7
     assert not work.release("rehearsal").exists()
+    place = Place(consortium.kit("node-1"), work.root, consortium.run_file)
+    assert "not worth releasing" in next_of(place).what, "and not once more `afml mask`"
     with Team(tmp_path / "mask") as team:
         team.run("mask", ["mask", *places, "--target-rr", 0.5, "--force"])
         log = (tmp_path / "mask" / "mask.log").read_text()
+    assert not work.refusal("rehearsal").exists()
+    assert next_of(place).command.startswith("afml evaluate --own ")
     assert "attacked on panel people: " in log
     assert "; released nevertheless (--force)" in log
     stated = json.loads(work.privacy("rehearsal").read_text())
