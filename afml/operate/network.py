@@ -23,6 +23,7 @@ from afml.core.errors import InputError, TransportError
 from afml.core.plain import plain_line
 from afml.operate.checked import Checked, failed, ok, refused, skipped, warning
 from afml.operate.words import DAY_S, duration
+from node.statuses import plain
 
 _STEPS = ("name", "port", "handshake", "clock")
 SKEW_S, MOST_SKEW_S = 10.0, 300.0
@@ -169,7 +170,7 @@ def _clocks(address: Address, tls: TlsIdentity) -> Checked:
                 cure = "ask for another certificate with `afml keys renew`, and install the coordinator's answer"
                 return failed("clock", f"the aggregator refuses: {plain_line(error.details() or '')[:200]}", cure)
             cure = "see that `afml aggregator` itself listens there, with nothing between that speaks HTTP"
-            return failed("clock", f"the aggregator does not say that it serves ({error.code().name})", cure)
+            return failed("clock", f"the aggregator does not say that it serves: {plain(error)[0]}", cure)
     if said.status != health_pb2.HealthCheckResponse.SERVING:
         return failed("clock", "the aggregator says that it does not serve", "wait until it does, or look at its log")
     told = dict(call.trailing_metadata() or ()).get(TIME_MS, "")

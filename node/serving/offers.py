@@ -12,7 +12,7 @@ from afml.consortium.nodekit import NodeKit
 from afml.core.errors import ProtocolError
 from afml.wire import federation_pb2 as wire
 from node.line import Line
-from node.statuses import translated
+from node.statuses import not_served, translated
 
 MOST = 64
 """Runs that are looked at in one look; an aggregator serves no more at a time."""
@@ -78,7 +78,7 @@ class Offers:
             return call(self._line.stub)
         except grpc.RpcError as error:
             self._line.doubt()
-            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+            if not_served(error):
                 cure = "have it started without --run, or take part by `afml node --run`"
                 raise ProtocolError("serves one run alone", where=f"aggregator {self._address}", cure=cure) from None
             raise translated(error, self._address) from None
