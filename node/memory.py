@@ -35,8 +35,9 @@ def require_remembered(work: Workspace, ledger: Path) -> None:
     runs = {path.name for path in (work.root / "models").glob("*")}
     runs |= {path.parent.name for name in (HEAD, "state.bin") for path in (work.root / "runs").glob(f"*/{name}")}
     if runs:
+        told = f"{len(runs)} run{'s' if len(runs) > 1 else ''} ({', '.join(sorted(runs)[:3])})"
         raise IntegrityError(
-            f"took part in {len(runs)} runs ({', '.join(sorted(runs)[:3])}), and their ledger is not in {ledger}",
+            f"took part in {told}, and no ledger of that is in {ledger}",
             where=work.root,
             cure=_CURE,
         )

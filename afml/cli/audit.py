@@ -20,6 +20,7 @@ from afml.ledger.findings import Verification, require_ok
 from afml.ledger.outside import Files, KeyOptions, name_of, verify_with
 from afml.ledger.summary import EnrolmentSummary, Summary, summarise
 from afml.ledger.told import iso
+from afml.operate.words import counted
 from afml.privacy.budget import Balance
 from afml.privacy.ple import Ple
 
@@ -62,8 +63,9 @@ def show(ledger: Path, rounds: bool, as_json: bool) -> None:
         del document["verification"]
         click.echo(json.dumps(document, indent=2))
         return
-    console.print(f"{summary.origin}: {summary.entries} entries, {summary.withdrawals} people withdrawn, ", end="")
-    console.print(f"{len(summary.releases)} releases")
+    entries, releases = counted(summary.entries, "entry", "entries"), counted(len(summary.releases), "release")
+    withdrawn = counted(summary.withdrawals, "person", "people")
+    console.print(f"{summary.origin}: {entries}, {withdrawn} withdrawn, {releases}")
     if summary.insecure:
         told = f"{SIMULATION}. Noise of some runs comes from a seed: they protect nobody, and their PLE is infinite"
         console.print(told, style="bold red")

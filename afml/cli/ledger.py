@@ -23,6 +23,7 @@ from afml.ledger.succession import Proposal, Vouch
 from afml.ledger.succession import propose as make_proposal
 from afml.ledger.succession import succeed as enter
 from afml.ledger.succession import vouch as make_vouch
+from afml.operate.words import counted
 from crypto.public.signing import public_bytes
 from node.guard import begin_ledger
 from node.memory import keep_in_kit, kept_in_kit, require_none_in_kit
@@ -62,7 +63,7 @@ def heads(folder: Path, out: Path) -> None:
     for origin, size, note in rows:
         path = out / head_name(origin)
         write_bytes(path, note.encode())
-        click.echo(f"{origin}: {size} entries; {path}")
+        click.echo(f"{origin}: {counted(size, 'entry', 'entries')}; {path}")
     if not rows:
         click.echo("no other institution's ledger was countersigned yet")
 
@@ -73,7 +74,7 @@ def heads(folder: Path, out: Path) -> None:
 def backup(folder: Path, out: Path) -> None:
     """Copy LEDGER with its person key, also while a node uses it. Make one after every run and every withdrawal."""
     head = back_up(folder, out)
-    click.echo(f"{head.origin}: {head.size} entries are in {out}")
+    click.echo(f"{head.origin}: {counted(head.size, 'entry is', 'entries are')} in {out}")
 
 
 @ledger.command()
@@ -89,7 +90,7 @@ def restore(saved: Path, folder: Path, kit: Path, kept: tuple[Path, ...]) -> Non
     loaded = load_node_kit(kit)
     notes = [*kept_in_kit(loaded), *(kept_head(path, loaded.origin) for path in kept)]
     done = put_back(saved, folder, loaded.signing_key, loaded.origin, notes, _others(loaded))
-    click.echo(f"{loaded.origin}: {done.head.size} entries are back in {folder}")
+    click.echo(f"{loaded.origin}: {counted(done.head.size, 'entry is', 'entries are')} back in {folder}")
     for run in done.lost:
         click.echo(
             f"run {run} was under way: what was spent in it since is not known, so it is closed here, charged whole"

@@ -11,6 +11,7 @@ from afml.core.errors import InputError
 from afml.data.persons import read_names
 from afml.ledger.schema import require_begun
 from afml.ledger.store import Ledger
+from afml.operate.words import counted
 from node.memory import keep_in_kit
 
 _PATH = click.Path(path_type=Path)
@@ -36,17 +37,21 @@ def withdraw(folder: Path, kit: Path, named: tuple[str, ...], listed: Path | Non
     with Ledger.open(folder, loaded.signing_key, origin=loaded.origin) as ledger:
         new, left = ledger.withdraw(people)
         kept = keep_in_kit(loaded, ledger)
-    click.echo(f"{new} people have withdrawn, {len(people) - new} had before; a running node refuses its next spend")
+    told = counted(new, "person has", "people have")
+    click.echo(f"{told} withdrawn, {len(people) - new} had before; a running node refuses its next spend")
     if left.people < len(people):
         click.echo(
-            f"{len(people) - left.people} of them were never spent on or released here: check their ids, and give "
-            "those under which they were enrolled, too, if they have been renamed or sampled again since"
+            f"{counted(len(people) - left.people, 'of them was', 'of them were')} never spent on or released here: "
+            "check their ids, and give those under which they were enrolled, too, if they have been renamed or sampled "
+            "again since"
         )
     if left.runs:
-        click.echo(f"cannot be undone: sums and models of {len(left.runs)} runs they took part in: {_some(left.runs)}")
+        runs = counted(len(left.runs), "run")
+        click.echo(f"cannot be undone: sums and models of {runs} they took part in: {_some(left.runs)}")
     if left.releases:
         entries = [f"#{index}" for index in left.releases]
-        click.echo(f"cannot be undone: {len(entries)} files they are in, released by entries {_some(entries)}")
+        by = f"{'entry' if len(entries) == 1 else 'entries'} {_some(entries)}"
+        click.echo(f"cannot be undone: {counted(len(entries), 'file')} they are in, released by {by}")
     if not kept:
         click.echo(
             "the kit cannot be written to: copy the ledger now (`afml ledger backup`), an older copy forgets this"

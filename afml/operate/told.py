@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from afml.consortium.stage import Stage
 from afml.ledger.bounded import at_least, at_most
 from afml.operate.shown import AggregatorStatus, ManyStatus, NodeStatus, PartStatus, ServeStatus, Status
-from afml.operate.words import duration, size
+from afml.operate.words import counted, duration, size
 from aggregator.standing import NodeStanding, RunStanding
 from node.serving.standing import ServeStanding
 
@@ -35,7 +35,7 @@ _NOT_RUNNING = {
 def lines(status: Status) -> Iterator[str]:
     """What a terminal shows."""
     if isinstance(status, ManyStatus):
-        yield f"{len(status.runs)} runs; {_space(status)}"
+        yield f"{counted(len(status.runs), 'run')}; {_space(status)}"
         for one in status.runs:
             yield from ("", *_aggregator(one))
     elif isinstance(status, ServeStatus):
@@ -47,7 +47,9 @@ def lines(status: Status) -> Iterator[str]:
 def _serve(status: ServeStatus) -> Iterator[str]:
     at = status.standing
     yield f"node {at.node} serves: {_process(status)}{', which is stopping in order' if at.draining else ''}"
-    yield f"{at.count('running')} of {at.at_once} places are in use; {_answers(at)}"
+    yield f"{at.count('running')} of {counted(at.at_once, 'place')} in use; {_answers(at)}"
+    if at.problem:
+        yield f"no further run is taken: {at.problem}"
     for one in at.runs:
         if one.state != "running":
             yield f"run {one.run}: {_NOT_RUNNING[one.state]} ({one.why})"
@@ -58,8 +60,8 @@ def _serve(status: ServeStatus) -> Iterator[str]:
 
 
 def _answers(at: ServeStanding) -> str:
-    last = f"last at {clock(at.answered)}" if at.answered else "never yet"
-    return f"aggregator {at.address} answered {last}" + (f", then not ({at.problem})" if at.problem else "")
+    last = f"last answered at {clock(at.answered)}" if at.answered else "has not answered yet"
+    return f"aggregator {at.address} {last}"
 
 
 def _aggregator(status: AggregatorStatus) -> Iterator[str]:
@@ -94,7 +96,7 @@ def _stage(at: RunStanding) -> str:
 
 def _pace(status: AggregatorStatus) -> str:
     at = status.standing
-    told = f"{at.published} of {at.rounds} rounds published, quorum {at.quorum}"
+    told = f"{at.published} of {counted(at.rounds, 'round')} published, quorum {at.quorum}"
     if at.round_seconds is None:
         return told
     rounds, left = at.seconds_of_rounds if status.state == "running" else None, ""
@@ -109,7 +111,8 @@ def _named(node: NodeStanding) -> str:
 
 
 def _node(status: NodeStatus) -> Iterator[str]:
-    yield f"node {status.node}: {len(status.parts)} runs, {status.entries} entries in its ledger"
+    runs, entries = counted(len(status.parts), "run"), counted(status.entries, "entry", "entries")
+    yield f"node {status.node}: {runs}, {entries} in its ledger"
     for part in status.parts:
         yield _part(part)
         if part.plan is not None and part.plan.state == "open":
@@ -130,7 +133,7 @@ def _node(status: NodeStatus) -> Iterator[str]:
 
 def _part(part: PartStatus) -> str:
     at = part.standing
-    applied = f", {part.applied} rounds applied" if part.applied and part.state != "finished" else ""
+    applied = f", {counted(part.applied, 'round')} applied" if part.applied and part.state != "finished" else ""
     if part.state == "running" and at is not None:
         left = "" if part.left_s is None else f", {duration(part.left_s)} left of it"
         doing = f"{at.doing}, since {clock(at.since)}{left}"

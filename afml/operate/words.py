@@ -1,4 +1,4 @@
-"""Times and sizes as people read them."""
+"""Times, sizes and counts as people read them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,17 @@ def duration(seconds: float) -> str:
         if len(parts) == 2:
             break
     return " ".join(parts)
+
+
+def counted(count: int, one: str, more: str = "") -> str:
+    """How many of something there are: "1 run", "2 runs".
+
+    Args:
+        count: How many.
+        one: What one is called.
+        more: What several, and none, are called; by default the same with an s.
+    """
+    return f"{count} {one if count == 1 else more or one + 's'}"
 
 
 def size(count: float) -> str:

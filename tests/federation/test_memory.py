@@ -45,7 +45,7 @@ def test_a_deleted_ledger_is_refused_before_any_spend_and_restored(consortium: C
     # Its own work folder knows that there was one.
     refused = afml("node", "--kit", consortium.kit(3), "--work", work, "--run", consortium.run_file("second"),
                    "--aggregator", "127.0.0.1:1", "--wait", 0.1)  # fmt: skip
-    assert "took part in 1 runs (first), and their ledger is not in" in refused.complaint()
+    assert "took part in 1 run (first), and no ledger of that is in" in refused.complaint()
     assert "afml ledger restore" in refused.complaint()
     assert not ledger.exists()
 

@@ -114,7 +114,7 @@ def _looked_at(site: Site, figures: int) -> None:
         "first": "running", "second": "running",
     }  # fmt: skip
     text = afml("status", site.state(2)).stdout
-    assert "2 of 4 places are in use; aggregator" in text
+    assert "2 of 4 places in use; aggregator" in text
     assert "run greedy: was refused (" in text
     with urllib.request.urlopen(f"http://127.0.0.1:{figures}/metrics", timeout=10) as page:
         scraped = {(name, tuple(sorted(labels.items()))): value for name, labels, value in read(page.read().decode())}

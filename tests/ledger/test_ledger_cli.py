@@ -111,7 +111,7 @@ def test_a_copy_that_forgets_a_withdrawal_is_refused(met: Place, tmp_path: Path)
     """Nobody else knows of it before the next run; the kit does."""
     call(ledger, "heads", met.folder(1), "--out", tmp_path / "heads")
     call(ledger, "backup", met.folder(2), "--out", tmp_path / "before")
-    assert "1 people have withdrawn" in call(
+    assert "1 person has withdrawn" in call(
         withdraw, "--ledger", met.folder(2), "--kit", met.kit(2), "--person", PEOPLE[0]
     )
     call(ledger, "backup", met.folder(2), "--out", tmp_path / "after")
@@ -153,9 +153,9 @@ def test_people_take_their_consent_back(met: Place, tmp_path: Path) -> None:
     given = ["--ledger", met.folder(3), "--kit", met.kit(3)]
     told = call(withdraw, *given, "--person", PEOPLE[0], "--file", listed)
     assert "4 people have withdrawn" in told
-    assert "1 of them were never spent on or released here: check their ids, and give those under which" in told
-    assert "cannot be undone: sums and models of 1 runs they took part in: one" in told
-    assert "cannot be undone: 1 files they are in" in told
+    assert "1 of them was never spent on or released here: check their ids, and give those under which" in told
+    assert "cannot be undone: sums and models of 1 run they took part in: one" in told
+    assert "cannot be undone: 1 file they are in" in told
     assert "person-" not in told
     with met.open(3) as own:
         assert own.enrollable(PEOPLE) == PEOPLE[3:]

@@ -201,7 +201,7 @@ def test_a_file_that_was_cut_to_nothing_is_no_ledger(tmp_path: Path) -> None:
         open_ledger(tmp_path / "ledger", key=generate_signing_key(), origin=ORIGIN)
     work = Workspace(tmp_path)
     work.model("first").mkdir(parents=True)
-    with pytest.raises(IntegrityError, match="took part in 1 runs"):
+    with pytest.raises(IntegrityError, match=r"took part in 1 run \(first\)"):
         require_remembered(work, tmp_path / "ledger")
     with sqlite3.connect(tmp_path / "ledger" / "ledger.db") as database:
         database.execute("CREATE TABLE other (a)")

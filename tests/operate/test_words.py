@@ -1,4 +1,4 @@
-"""Times and sizes as people read them."""
+"""Times, sizes and counts as people read them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afml.operate.words import duration, size
+from afml.operate.words import counted, duration, size
 
 SECONDS = {"s": 1, "min": 60, "h": 3600, "day": 86_400, "days": 86_400}
 BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -30,6 +30,11 @@ def test_durations(seconds: float, told: str) -> None:
 )
 def test_sizes(count: int, told: str) -> None:
     assert size(count) == told
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, "0 entries, 0 runs"), (1, "1 entry, 1 run"), (2, "2 entries, 2 runs")])
+def test_one_is_not_called_as_several(count: int, told: str) -> None:
+    assert f"{counted(count, 'entry', 'entries')}, {counted(count, 'run')}" == told
 
 
 @given(st.floats(60, 1e8))
