@@ -54,8 +54,8 @@ class Signed:
         config = load_run(run_file, loaded.history)
         return cls(config, loaded.under(config), policy)
 
-    def told(self, work: Path, ledger: Path | None) -> Iterator[str]:
-        """In plain words: what the run would spend of this site's people, and what would be left; writes nothing.
+    def standing(self, work: Path, ledger: Path | None) -> Standing:
+        """Where the people stand, where they would stand after the run, and what stands in its way; writes nothing.
 
         Args:
             work: Folder that `afml prepare` made.
@@ -65,19 +65,6 @@ class Signed:
             InputError: The folder is not prepared.
             ConfigError: It was drawn by a seed, and the run is no simulation.
             IntegrityError: The ledger knows less than the folder or the kit remembers.
-        """
-        yield from consequences(self.policy, self.config, self.kit)
-        yield from self.standing(work, ledger).lines()
-
-    def standing(self, work: Path, ledger: Path | None) -> Standing:
-        """Where the people stand, where they would stand after the run, and what stands in its way; writes nothing.
-
-        Args:
-            work: Folder that `afml prepare` made.
-            ledger: Of the institution, where it is not in the work folder.
-
-        Raises:
-            InputError, ConfigError, IntegrityError: As `told`.
         """
         space = Workspace(work)
         space.require_prepared()
@@ -97,7 +84,7 @@ class Signed:
         Raises:
             PolicyError: The policy does not allow it; names the first reason.
             BudgetError: The run is closed here, or what it would spend does not fit.
-            ConfigError, IntegrityError, InputError: As `told`; also where the data lack what the run declares.
+            ConfigError, IntegrityError, InputError: As `standing`; also where the data lack what the run declares.
         """
         for refusal in self.policy.refusals(self.config, self.kit.roster, self.kit.node):
             raise refusal

@@ -16,6 +16,7 @@ from afml.consortium.roster import Roster
 from afml.consortium.runfile import load_run
 from afml.core.config import complaint
 from afml.core.errors import ConfigError, InputError, PolicyError
+from afml.operate.words import counted
 from crypto.public.suites import CLASSICAL, HYBRID
 from node.guard import looked_into
 from node.loosening import looser
@@ -127,7 +128,8 @@ def check(kit: Path, work: Path | None, ledger: Path | None, run_file: Path | No
         for line in () if run is None else (*consequences(found, run, under), *(f"refused: {r}" for r in refusals)):
             click.echo(line)
     if run is not None and refusals:
-        raise PolicyError(f"this site's policy does not allow it, for {len(refusals)} reasons", where=f"run {run.run}")
+        reasons = counted(len(refusals), "reason")
+        raise PolicyError(f"this site's policy does not allow it, for {reasons}", where=f"run {run.run}")
     if run is not None and not as_json:
         click.echo(f"run {run.run}: allowed by this policy")
 

@@ -12,9 +12,11 @@ from afml.cli.places import PRIVATE
 from afml.cli.submit import submit
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.runfile import load_run
+from afml.core.errors import PolicyError
+from afml.operate.words import counted
 from node.guard import open_ledger
 from node.memory import keep_in_kit
-from node.signed import Signed, cost
+from node.signed import Signed, consequences, cost
 from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
@@ -47,14 +49,24 @@ run.add_command(submit)
 @click.argument("run_file", metavar="FILE", type=_PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(run_file: Path, kit: Path, work: Path, ledger: Path | None, as_json: bool) -> None:
-    """In plain words: what the run in FILE would spend of this site's people, and what would be left."""
+    """In plain words: what the run in FILE would spend of this site's people, and what would be left.
+
+    A run that is refused at this site ends it with exit code 3.
+    """
     signed = Signed.read(run_file, kit)
+    about = signed.policy, signed.config, signed.kit
+    if not as_json:
+        for line in consequences(*about):
+            click.echo(line)
+    standing = signed.standing(work, ledger)
     if as_json:
-        told = cost(signed.policy, signed.config, signed.kit) | signed.standing(work, ledger).to_json()
-        click.echo(json.dumps(told, indent=2, allow_nan=False))
-        return
-    for line in signed.told(work, ledger):
-        click.echo(line)
+        click.echo(json.dumps(cost(*about) | standing.to_json(), indent=2, allow_nan=False))
+    else:
+        for line in standing.lines():
+            click.echo(line)
+    if standing.problems:
+        reasons = counted(len(standing.problems), "reason")
+        raise PolicyError(f"is refused at this site, for {reasons}", where=f"run {signed.config.run}")
 
 
 @_places

@@ -12,8 +12,9 @@ from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.provision import load_coordinator_key
 from afml.consortium.run import Budget, Phase
 from afml.consortium.runfile import write_run
-from afml.core.errors import AfmlError
+from afml.core.errors import AfmlError, PolicyError
 from afml.masking.chosen import genotypes
+from afml.operate.words import counted
 from afml.trial.kits import make_kits
 from crypto.public.suites import HYBRID, KeyAgreement
 from tests.masking_runs import masking_run
@@ -65,6 +66,19 @@ def kit(place: Path) -> Path:
 
 def on(place: Path, verb: str, file: Path, *more: object) -> str:
     return call(run_verb, verb, file, "--kit", kit(place), "--work", place / "work", *more)
+
+
+def shown(place: Path, file: Path, *more: object) -> str:
+    """What `afml run show` prints; of a run that is refused it ends as refused."""
+    given = ["show", file, "--kit", kit(place), "--work", place / "work", *more]
+    done = CliRunner().invoke(run_verb, [str(one) for one in given])
+    refusals = sum(line.startswith("refused: ") for line in done.output.splitlines())
+    if isinstance(done.exception, AfmlError) and not refusals:
+        raise done.exception
+    assert isinstance(done.exception, PolicyError) == bool(refusals)
+    if refusals:
+        assert str(done.exception).endswith(f": is refused at this site, for {counted(refusals, 'reason')}")
+    return done.output
 
 
 def loaded(place: Path) -> NodeKit:

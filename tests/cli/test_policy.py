@@ -19,7 +19,7 @@ from node.policy import Policy, RunRules, load
 from node.signed import consequences
 from node.take_part import Part, checked_holdings
 from node.workspace import Workspace
-from tests.cli.officer import call, desk, kit, loaded, on, signed
+from tests.cli.officer import call, desk, kit, loaded, on, shown, signed
 from tests.masking_runs import masking_run
 
 
@@ -77,7 +77,7 @@ def test_a_policy_demands_verified_sums(place: Path) -> None:
     told = call(policy, "init", "--kit", kit(place), "--trust-roster", "--verified-sums")
     assert "with verified sums" in told
     assert load(kit(place)).run.verified_sums
-    with pytest.raises(PolicyError, match="does not allow it, for 1 reasons"):
+    with pytest.raises(PolicyError, match=r"does not allow it, for 1 reason$"):
         call(policy, "check", "--kit", kit(place), "--run", signed(place))
     allowed = signed(place, "verified", verified_sums=True)
     shown = call(policy, "check", "--kit", kit(place), "--run", allowed)
@@ -89,7 +89,7 @@ def test_a_policy_demands_noise_that_is_proven(place: Path) -> None:
     told = call(policy, "init", "--kit", kit(place), "--trust-roster", "--exact-noise")
     assert "noise: distributed, local, exact, keys" in told
     assert load(kit(place)).run.exact_noise
-    with pytest.raises(PolicyError, match="does not allow it, for 1 reasons"):
+    with pytest.raises(PolicyError, match=r"does not allow it, for 1 reason$"):
         call(policy, "check", "--kit", kit(place), "--run", signed(place))
     allowed = signed(place, "proven", exact_noise=True)
     shown = call(policy, "check", "--kit", kit(place), "--run", allowed)
@@ -116,7 +116,7 @@ def test_what_no_policy_can_say(place: Path) -> None:
 
 def test_a_run_is_read_before_anybody_approves_it(place: Path) -> None:
     call(policy, "init", "--kit", kit(place), "--trust-roster", "--approval")
-    told = on(place, "show", signed(place))
+    told = shown(place, signed(place))
     assert "task masking, 3 private rounds, 3 institutions, at least 3 in a sum, distributed noise" in told
     assert "a release by its model may tell: one declared phenotype" in told
     assert "by itself it would spend at most 0.500 sigma" in told
@@ -125,7 +125,7 @@ def test_a_run_is_read_before_anybody_approves_it(place: Path) -> None:
     assert "not approved yet" in told
     assert "nothing stands in its way at this site" in told
     assert "is approved" in on(place, "approve", place / "run.json")
-    assert "not approved" not in on(place, "show", place / "run.json")
+    assert "not approved" not in shown(place, place / "run.json")
     with open_ledger(Workspace(place / "work"), loaded(place)) as ledger:
         assert [entry.kind for entry in ledger.entries()] == ["policy", "approval"]
 
@@ -133,7 +133,7 @@ def test_a_run_is_read_before_anybody_approves_it(place: Path) -> None:
 def test_a_run_above_the_policy_is_shown_with_every_reason_and_not_approved(place: Path) -> None:
     call(policy, "init", "--kit", kit(place), "--trust-roster")
     file = signed(place, "wide", sigma=40.0, budget=60.0, seed=1)
-    told = on(place, "show", file)
+    told = shown(place, file)
     assert "names a budget of 60 sigma, this site's policy allows 0.9 at most" in told
     assert "insecure: simulation" in told
     assert "to 40 of 0.9 sigma at delta 1e-05, this site's lifetime budget" in told
@@ -147,7 +147,7 @@ def test_a_run_above_the_policy_is_shown_with_every_reason_and_not_approved(plac
 
 def test_too_little_trust_is_told_with_what_it_costs(place: Path) -> None:
     call(policy, "init", "--kit", kit(place))
-    told = on(place, "show", signed(place))
+    told = shown(place, signed(place))
     assert "by itself it would spend at most 0.708 sigma" in told
     assert "it counts on the noise of 2 institutions, and of those that this site trusts" in told
 
@@ -159,9 +159,9 @@ def test_a_closed_run_stays_closed_and_a_ledger_may_lie_elsewhere(place: Path) -
     assert "will be refused from now on" in on(place, "close", file, *elsewhere)
     with pytest.raises(BudgetError, match=r"the run is closed at this site \(by-hand\)"):
         on(place, "approve", file, *elsewhere)
-    assert "refused: run run: the run is closed at this site (by-hand)" in on(place, "show", file, *elsewhere)
+    assert "refused: run run: the run is closed at this site (by-hand)" in shown(place, file, *elsewhere)
     with pytest.raises(IntegrityError, match=r"holds no ledger, and the kit .* knows of one; name .*--ledger"):
-        on(place, "show", file)
+        shown(place, file)
     assert not (place / "work" / "ledger").exists()
 
 
@@ -180,8 +180,8 @@ def test_a_coordinator_that_signs_for_x25519_alone_is_refused_by_a_site_that_has
     """A downgrade is a field of the signed run, so each site's own policy decides, before anything is spent."""
     assert "keys: x25519-mlkem768, quorum" in call(policy, "init", "--kit", kit(place), "--trust-roster")
     file, hybrid = signed(place, "classical", key_agreement=CLASSICAL), signed(place)
-    assert "keys by x25519-mlkem768\n" in on(place, "show", hybrid)
-    told = on(place, "show", file)
+    assert "keys by x25519-mlkem768\n" in shown(place, hybrid)
+    told = shown(place, file)
     assert "keys by x25519\n" in told
     assert "refused: run classical: agrees on keys by x25519, this site's policy allows x25519-mlkem768" in told
     for refused in (lambda: on(place, "approve", file), lambda: take_part(place, file)):
@@ -194,18 +194,18 @@ def test_a_coordinator_that_signs_for_x25519_alone_is_refused_by_a_site_that_has
 
 def test_who_only_looks_begins_no_ledger(place: Path) -> None:
     call(policy, "init", "--kit", kit(place), "--trust-roster")
-    assert "nothing stands in its way" in on(place, "show", signed(place))
+    assert "nothing stands in its way" in shown(place, signed(place))
     assert not (place / "work" / "ledger").exists()
 
 
 def test_a_run_without_this_site_is_not_approved(place: Path) -> None:
     call(policy, "init", "--kit", kit(place), "--trust-roster")
     file = signed(place, "others", enrolled={2: 12, 3: 12, 4: 12})
-    assert "refused: run others: does not enrol node 1, which this site is" in on(place, "show", file)
+    assert "refused: run others: does not enrol node 1, which this site is" in shown(place, file)
     for refused in (lambda: on(place, "approve", file), lambda: take_part(place, file)):
         with pytest.raises(PolicyError, match="does not enrol node 1"):
             refused()
-    with pytest.raises(PolicyError, match="for 1 reasons"):
+    with pytest.raises(PolicyError, match=r"for 1 reason$"):
         call(policy, "check", "--kit", kit(place), "--run", file)
 
 
@@ -213,12 +213,12 @@ def test_people_whom_a_seed_drew_are_in_no_real_run(place: Path) -> None:
     """`afml prepare --seed` leaves the mark; a simulation takes them."""
     call(policy, "init", "--kit", kit(place), "--trust-roster", "--simulation")
     Workspace(place / "work").seeded.touch()
-    for refused in (lambda: on(place, "show", signed(place)), lambda: on(place, "approve", signed(place))):
+    for refused in (lambda: shown(place, signed(place)), lambda: on(place, "approve", signed(place))):
         with pytest.raises(ConfigError, match="was prepared with --seed, which is for simulations"):
             refused()
     with pytest.raises(ConfigError, match="was prepared with --seed"):
         checked_holdings(Workspace(place / "work"), RunConfig.load(signed(place)), 1, parts(place))
-    assert "insecure: simulation" in on(place, "show", signed(place, "seeded", seed=1))
+    assert "insecure: simulation" in shown(place, signed(place, "seeded", seed=1))
 
 
 def parts(place: Path) -> Part:
@@ -252,7 +252,7 @@ def test_a_run_of_somebody_else_is_not_read(place: Path) -> None:
     config = RunConfig.load(file).model_copy(update={"quorum": 2})
     file.write_text(config.model_dump_json())
     with pytest.raises(AfmlError, match=r"run\.json"):
-        on(place, "show", file)
+        shown(place, file)
 
 
 def test_where_a_run_begins_and_whose_code_runs_within_the_node_is_said(place: Path) -> None:
