@@ -80,6 +80,21 @@ EXAMPLES = {
     "completion": "afml completion bash >> ~/.bashrc",
 }
 """Words of a command -> what somebody types."""
+PREPARE = {
+    "genotypes": EXAMPLES["prepare"],
+    "matrix": "afml prepare --kit kit --data matrix --matrix mine.tsv --panel-matrix public.tsv --work work",
+    "table": "afml prepare --kit kit --data table --table mine.csv --schema schema.toml --work work",
+    "array": "afml prepare --kit kit --data array --table mine.csv --features x.npy --schema schema.toml --work work",
+    "images": "afml prepare --kit kit --data images --table mine.csv --images scans --schema schema.toml --work work",
+}
+"""Kind of data -> the same of `afml prepare`."""
+
+
+def example_of(ctx: click.Context) -> str:
+    """What fits what was typed so far; "" where there is none."""
+    if find := getattr(ctx.command, "example", None):
+        return str(find(ctx))
+    return EXAMPLES.get(ctx.command_path.removeprefix("afml "), "")
 
 
 def with_examples(command: click.Command, words: str) -> click.Command:

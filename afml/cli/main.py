@@ -16,7 +16,7 @@ from types import FrameType
 import click
 
 from afml import __version__
-from afml.cli.examples import EXAMPLES, with_examples
+from afml.cli.examples import example_of, with_examples
 from afml.core.errors import AfmlError, GateError
 from afml.core.plain import plain_line
 
@@ -136,8 +136,8 @@ def main() -> None:
         click.echo(error.format_message(), err=True)
         sys.exit(error.exit_code)
     except click.MissingParameter as error:
-        words = error.ctx.command_path.removeprefix("afml ") if error.ctx else ""
-        example = f" For example: {EXAMPLES[words]}" if words in EXAMPLES else ""
+        shown = "" if error.ctx is None else example_of(error.ctx)
+        example = f" For example: {shown}" if shown else ""
         click.echo(f"afml: {plain_line(error.format_message())}{example}", err=True)
         sys.exit(2)
     except click.UsageError as error:

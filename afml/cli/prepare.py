@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import click
 from pydantic import ValidationError
 
+from afml.cli.examples import PREPARE
 from afml.cli.fields import flag, options_of
 from afml.cli.places import PRIVATE
 from afml.consortium.nodekit import load_node_kit
 from afml.core.config import Settings, complaint
-from afml.core.errors import ConfigError, InputError
+from afml.core.errors import AfmlError, ConfigError, InputError
 from afml.core.progress import step
 from afml.data.holdout import HoldoutDraw
 from afml.data.kind import DATA_KINDS
@@ -32,6 +35,16 @@ def _kind_options() -> list[click.Option]:
 
 class _Prepare(click.Command):
     """Takes what any kind of data must be told, beside what is declared below."""
+
+    def example(self, ctx: click.Context) -> str:
+        """What somebody types who prepares the kind of data that was named, or that what was given belongs to."""
+        given = {name for name, value in ctx.params.items() if value not in (None, ())}
+        told = given & {option.name for option in _kind_options()}
+        kind, task = ctx.params.get("data"), ctx.params.get("task")
+        if kind is None and task is not None:
+            with suppress(AfmlError):  # what is wrong with it is told once everything is given
+                kind = _kind(None, task)
+        return PREPARE.get(kind or next(iter(_kinds_with(told)), _DEFAULT), "")
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         own = super().get_params(ctx)
@@ -65,7 +78,7 @@ def prepare(
     declare_held_out: bool, seed: int | None, **given: object,
 ) -> None:  # fmt: skip
     """Check and store this institution's data, declare the enrolment on a signed card."""
-    data = _kind(data, task)
+    data = click.get_current_context().params["data"] = _kind(data, task)
     options = _options(data, {name: value for name, value in given.items() if value not in (None, ())})
     draw = HoldoutDraw(holdout, seed)
     loaded = load_node_kit(kit)
@@ -92,6 +105,12 @@ def prepare(
         f"{'' if card.held_out is None else f', {card.held_out} kept out'}; "
         f"card in {work / 'card.json'}"
     )
+
+
+def _kinds_with(names: Collection[str | None]) -> list[str]:
+    """Kinds of data that take all of these options, genotypes first."""
+    first = sorted(DATA_KINDS.names(), key=lambda name: name != _DEFAULT)
+    return [name for name in first if set(names) <= DATA_KINDS.get(name).options.model_fields.keys()]
 
 
 def _kind(data: str | None, task: str | None) -> str:
@@ -125,7 +144,9 @@ def _options(data: str, given: dict[str, object]) -> Settings:
     model = DATA_KINDS.get(data).options
     for name in given:
         if name not in model.model_fields:
-            raise InputError(f"does not go with --data {data}", where=flag(name), cure="leave it out")
+            others = " or ".join(f"--data {kind}" for kind in _kinds_with(given))
+            cure = f"leave it out, or give {others}" if others else "leave it out"
+            raise InputError(f"does not go with --data {data}", where=flag(name), cure=cure)
     for name, field in model.model_fields.items():
         if field.is_required() and name not in given:
             missing = next(option for option in _kind_options() if option.name == name)

@@ -12,8 +12,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from afml.cli.examples import EXAMPLES
+from afml.cli.examples import EXAMPLES, PREPARE, example_of
 from afml.cli.main import SECTIONS, VERBS, cli
+from afml.data.kind import DATA_KINDS
 from tests.cli.test_cures import problem
 from tests.processes import afml
 
@@ -58,6 +59,32 @@ def test_an_example_could_be_typed(words: str) -> None:
     if words != "prepare":  # its options are those of the kind of data that is given
         command.make_context(words, given, resilient_parsing=False)
     assert f"Example:\n    {example}" in command.get_help(click.Context(command, info_name=words))
+
+
+def test_each_kind_of_data_has_an_example_that_gives_what_it_must_be_told() -> None:
+    assert sorted(PREPARE) == sorted(DATA_KINDS.names())
+    for kind, example in PREPARE.items():
+        assert problem(example) == ""
+        given = shlex.split(example)[2:]
+        context = verb("prepare").make_context("prepare", given)
+        told = {name for name, value in context.params.items() if value not in (None, ())}
+        must = {name for name, field in DATA_KINDS.get(kind).options.model_fields.items() if field.is_required()}
+        assert must | {"kit", "work"} <= told
+        assert context.params["data"] in (kind, None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kind"),
+    [
+        ("", "genotypes"), ("--data matrix", "matrix"), ("--table t.csv", "table"), ("--features f.npy", "array"),
+        ("--task statistics", "genotypes"), ("--task no-such-task", "genotypes"),
+    ],
+)  # fmt: skip
+def test_who_leaves_an_option_out_is_shown_the_example_of_that_kind_of_data(typed: str, kind: str) -> None:
+    with pytest.raises(click.MissingParameter) as found:
+        verb("prepare").make_context("prepare", typed.split())
+    assert found.value.ctx is not None
+    assert example_of(found.value.ctx) == PREPARE[kind]
 
 
 @pytest.mark.parametrize(
