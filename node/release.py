@@ -45,7 +45,7 @@ from node.inuse import in_use
 from node.package import Made, fill_package, smallest_group
 from node.privacy import PrivacyStatement
 from node.recognise import recognise_people
-from node.workspace import Workspace
+from node.workspace import Workspace, refusal
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def release(
         BudgetError: Somebody in the file has withdrawn consent.
         ConfigError: A trait to release is not declared.
     """
-    kept = work.refusal(config.run)
+    kept = refusal(work, config.run)
     try:
         done = _release(work, config, settings, ledger, wanted or Wanted())
     except ReleaseError as refused:

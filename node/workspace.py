@@ -86,10 +86,6 @@ class Workspace:
         """What was released by a run's model, every version of it."""
         return Versions(self.root / "releases", self.root / "columns", run)
 
-    def refusal(self, run: str) -> Path:
-        """Why the last `afml mask` of a run refused, in one line; not there where it did not."""
-        return self.root / "refused" / f"release-{run}.txt"
-
     def evaluation(self, run: str) -> Path:
         """How a run's model does on this institution's own held-out people; never leaves it."""
         return self.root / "evaluation" / f"{run}.json"
@@ -127,6 +123,11 @@ class Workspace:
                 where=self.root,
                 cure="run `afml prepare` again without --seed, and have the run configured from that card",
             )
+
+
+def refusal(work: Workspace, run: str) -> Path:
+    """Why the last `afml mask` of a run refused, in one line; not there where it did not."""
+    return work.root / "refused" / f"release-{run}.txt"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from afml.masking.chosen import NAME
 from afml.release.package.manifest import PUBLICATION_FILE
 from node.policy import FILE as POLICY
 from node.policy import load
-from node.workspace import Workspace
+from node.workspace import Workspace, refusal
 
 Role: TypeAlias = Literal["node", "aggregator", "coordinator"]
 
@@ -100,9 +100,10 @@ def _trained(place: Place) -> bool:
 def _refusal(place: Place) -> str:
     """Why the last `afml mask` of the run refused; "" where it did not."""
     config, space = place.config, place.space
-    if config is None or space is None or not space.refusal(config.run).exists():
+    if config is None or space is None:
         return ""
-    return space.refusal(config.run).read_text(encoding="utf-8").strip()
+    kept = refusal(space, config.run)
+    return kept.read_text(encoding="utf-8").strip() if kept.exists() else ""
 
 
 def _not_refused(place: Place) -> bool:

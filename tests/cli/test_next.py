@@ -14,7 +14,7 @@ from afml.consortium.ownkeys import Party, make
 from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
 from afml.operate.next import _STEPS, Next, Place, next_of
-from node.workspace import Workspace
+from node.workspace import Workspace, refusal
 from tests.cli.institution import Institution
 from tests.cli.test_cures import problem
 from tests.cli.zygote import Zygote
@@ -97,12 +97,13 @@ def test_an_institution_is_led_from_a_policy_to_a_masked_file(good: Institution,
     space, name = Workspace(work), RunConfig.load(run).run
     space.model(name).mkdir(parents=True)
     assert next_of(place).command.startswith("afml mask ")
-    space.refusal(name).parent.mkdir()
-    space.refusal(name).write_text("run r: not worth releasing {so it is}; or give --force\n")
+    kept = refusal(space, name)
+    kept.parent.mkdir()
+    kept.write_text("run r: not worth releasing {so it is}; or give --force\n")
     refused = next_of(place)
     assert "refused (run r: not worth releasing {so it is}; or give --force)" in refused.what
     assert refused.command == f"afml model show {space.model(name)}"
-    space.refusal(name).unlink()
+    kept.unlink()
     config = RunConfig.load(run)
     other = config.model_copy(update={"task": config.task.model_copy(update={"kind": "statistics"})})
     (tmp_path / "other.json").write_text(other.model_dump_json())

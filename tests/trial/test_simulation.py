@@ -15,6 +15,7 @@ from afml.genomics.phenotypes import write_phenotypes
 from afml.operate.next import Place, next_of
 from afml.trial.parties import Parties
 from afml.trial.processes import ChildFailed, Team
+from node.workspace import refusal
 from tests.simulated import simulate_dosage, write_vcf
 
 NODES, PEOPLE, PANEL, SITES = 3, 20, 40, 24
@@ -60,7 +61,7 @@ def test_a_seeded_run_is_meant_and_marked(consortium: Parties, tmp_path: Path) -
     with Team(tmp_path / "mask") as team:
         team.run("mask", ["mask", *places, "--target-rr", 0.5, "--force"])
         log = (tmp_path / "mask" / "mask.log").read_text()
-    assert not work.refusal("rehearsal").exists()
+    assert not refusal(work, "rehearsal").exists()
     assert next_of(place).command.startswith("afml evaluate --own ")
     assert "attacked on panel people: " in log
     assert "; released nevertheless (--force)" in log
