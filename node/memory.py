@@ -24,6 +24,12 @@ KIT_HEAD = HEAD
 """In a kit: the head after the last entry that somebody made by hand."""
 
 
+def runs_of(work: Workspace) -> set[str]:
+    """Names of the runs that a work folder has taken part in, as far as it says itself."""
+    runs = {path.name for path in (work.root / "models").glob("*")}
+    return runs | {path.parent.name for name in (HEAD, "state.bin") for path in (work.root / "runs").glob(f"*/{name}")}
+
+
 def require_remembered(work: Workspace, ledger: Path) -> None:
     """Refuse to begin a ledger where this work folder has taken part in runs before.
 
@@ -32,9 +38,7 @@ def require_remembered(work: Workspace, ledger: Path) -> None:
     """
     if begun(ledger):
         return
-    runs = {path.name for path in (work.root / "models").glob("*")}
-    runs |= {path.parent.name for name in (HEAD, "state.bin") for path in (work.root / "runs").glob(f"*/{name}")}
-    if runs:
+    if runs := runs_of(work):
         told = f"{len(runs)} run{'s' if len(runs) > 1 else ''} ({', '.join(sorted(runs)[:3])})"
         raise IntegrityError(
             f"took part in {told}, and no ledger of that is in {ledger}",

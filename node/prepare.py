@@ -23,6 +23,7 @@ from afml.data.kind import DATA_KINDS, Built
 from afml.data.people import PeopleTable
 from crypto.public.signing import sign
 from node.inuse import alone
+from node.turnover import require_same
 from node.workspace import Workspace
 
 _HOLDOUT_KEY = "holdout.key"
@@ -39,6 +40,7 @@ class Given:
         draw: Who is kept out of training, to evaluate with.
         max_enrolments: See `NodeCard`.
         declare_held_out: Whether the card says how many people are kept out of training.
+        others: Whether people may come into the place of those whom runs have enrolled from the folder.
     """
 
     kind: str
@@ -46,6 +48,7 @@ class Given:
     draw: HoldoutDraw
     max_enrolments: int = 1
     declare_held_out: bool = False
+    others: bool = False
 
 
 def prepare(kit: NodeKit, work: Workspace, given: Given, progress: Step) -> NodeCard:
@@ -59,7 +62,8 @@ def prepare(kit: NodeKit, work: Workspace, given: Given, progress: Step) -> Node
 
     Raises:
         ConfigError: There is no such kind of data.
-        InputError: Anything wrong with a file; names the file, the place and the cure. Or a command reads the folder.
+        InputError: Anything wrong with a file; names the file, the place and the cure. Or a command reads the folder,
+            or runs have enrolled other people from it.
     """
     new = not work.root.exists()
     work.root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -69,6 +73,8 @@ def prepare(kit: NodeKit, work: Workspace, given: Given, progress: Step) -> Node
             draft = Workspace(Path(folder))
             draft.data.mkdir()
             built = _built(draft, work, given, progress)
+            if not given.others:
+                require_same(work, built.samples)
             if given.draw.seed is not None:
                 write_bytes(draft.seeded, b"")
             enrolled = given.draw.enrolled(_holdout_key(work, draft, given.draw), built.samples)

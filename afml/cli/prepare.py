@@ -22,6 +22,7 @@ from afml.data.kind import DATA_KINDS
 from afml.data.people import PeopleTable
 from node.prepare import Given
 from node.prepare import prepare as prepare_work
+from node.turnover import Turnover, people_of
 from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
@@ -72,20 +73,23 @@ class _Prepare(click.Command):
 @click.option(
     "--declare-held-out", is_flag=True, help="Say on the card how many those are: runs may then evaluate on them."
 )
+@click.option("--force", is_flag=True, help="Also into a folder from which runs have enrolled other people.")
 @click.option("--seed", default=None, type=int, help="Simulation only: a real run refuses what was prepared with it.")
 def prepare(
     kit: Path, work: Path, data: str | None, task: str | None, holdout: float, max_enrolments: int,
-    declare_held_out: bool, seed: int | None, **given: object,
+    declare_held_out: bool, force: bool, seed: int | None, **given: object,
 ) -> None:  # fmt: skip
     """Check and store this institution's data, declare the enrolment on a signed card."""
     data = click.get_current_context().params["data"] = _kind(data, task)
     options = _options(data, {name: value for name, value in given.items() if value not in (None, ())})
     draw = HoldoutDraw(holdout, seed)
     loaded = load_node_kit(kit)
+    space = Workspace(work)
+    before = people_of(space)
     with step(f"preparing node {loaded.node}") as running:
-        card = prepare_work(
-            loaded, Workspace(work), Given(data, options, draw, max_enrolments, declare_held_out), running
-        )
+        card = prepare_work(loaded, space, Given(data, options, draw, max_enrolments, declare_held_out, force), running)
+    if changed := Turnover.of(before, people_of(space)).line:
+        click.echo(changed)
     kind = DATA_KINDS.get(data)
     most = card.max_enrolments
     click.echo(
@@ -93,7 +97,7 @@ def prepare(
         if most == 1
         else f"the card says: a person here is enrolled at {most} institutions of a run at most (--max-enrolments)"
     )
-    for line in kind.remarks(Workspace(work).data):
+    for line in kind.remarks(space.data):
         click.echo(line)
     if PeopleTable.load(Workspace(work).people).enrolled.all():
         click.echo(

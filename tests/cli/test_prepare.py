@@ -77,6 +77,36 @@ def test_a_table_becomes_a_work_folder(site: Site, tmp_path: Path) -> None:
     assert sorted(path.name for path in work.root.iterdir()) == ["card.json", "data", "holdout.key", "people.tsv"]
 
 
+def test_other_people_in_a_folder_are_told_and_refused_once_runs_have_enrolled_some(site: Site, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    assert "whom this folder held" not in site.table(work).out
+    assert "whom this folder held" not in site.table(work).out, "the same again"
+    table, rows = tmp_path / "t.csv", (site.root / "t.csv").read_text().splitlines()
+    schema = ("--schema", site.root / "schema.toml", "--data", "table", "--table", table)
+    table.write_text("\n".join(row for row in rows if not row.startswith("p59,")) + "\nq1,3,1\nq2,4,0\n")
+    Workspace(work).model("first").mkdir(parents=True)  # what a run leaves
+    done = site.prepare(work, *schema)
+    assert done.code == 0, done.err
+    assert "of 60 people whom this folder held 59 stay, and 2 others have come\n" in done.out
+    table.write_text("\n".join([rows[0], *(f"x{row}" for row in rows[1:])]) + "\n")
+    before = Workspace(work).card.read_bytes()
+    done = site.prepare(work, *schema)
+    assert done.code == 2
+    assert "work: these are other people: of 61 who were here when runs enrolled them 0 are among them; " in done.err
+    assert done.err.rstrip().endswith("or give --force if the same are called otherwise now")
+    assert (Workspace(work).card.read_bytes(), people(work)[0]) == (before, "p0")
+    done = site.prepare(work, *schema, "--force")
+    assert done.code == 0, done.err
+    assert "of 61 people whom this folder held 0 stay, and 60 others have come\n" in done.out
+    fresh = tmp_path / "fresh"
+    site.table(fresh)
+    assert site.prepare(fresh, *schema).code == 0, "no run has enrolled anybody from it"
+
+
+def people(work: Path) -> tuple[str, ...]:
+    return PeopleTable.load(Workspace(work).people).samples
+
+
 def test_preparing_again_enrols_the_same_people_and_replaces_the_data(site: Site, tmp_path: Path) -> None:
     work = Workspace(tmp_path)
     assert site.table(tmp_path).code == 0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.run import Budget, RunConfig
-from afml.core.errors import BudgetError, ConfigError
+from afml.core.errors import BudgetError, ConfigError, InputError
 from afml.core.progress import Step
 from afml.data.holdout import HoldoutDraw
 from afml.genomics.kind import GenotypeOptions
@@ -43,11 +43,13 @@ class Institution:
     def kit(self) -> NodeKit:
         return load_node_kit(self.root / "kits" / "node-1")
 
-    def prepare(self, dosage: NDArray[np.int8], names: list[str], max_enrolments: int = 1) -> None:
+    def prepare(
+        self, dosage: NDArray[np.int8], names: list[str], max_enrolments: int = 1, *, others: bool = False
+    ) -> None:
         vcf = self.root / "own.vcf.gz"
         write_vcf(vcf, dosage, samples=names)
         options = GenotypeOptions(vcf=vcf, panel_vcf=self.root / "panel.vcf.gz", sites=SITES, min_maf=0.0)
-        given = Given("genotypes", options, HoldoutDraw(0.0), max_enrolments)
+        given = Given("genotypes", options, HoldoutDraw(0.0), max_enrolments, others=others)
         prepare(self.kit, self.work, given, Step("prepare", None, None))
 
     def spend(self, run: RunConfig) -> int:
@@ -62,11 +64,14 @@ def test_renamed_samples_read_again_with_errors_have_spent_what_they_spent(tmp_p
     site, dosage = Institution(tmp_path), independent(PEOPLE, SITES, 1)
     site.prepare(read_again(dosage, 2), [f"N{i}" for i in range(PEOPLE)])
     assert site.spend(full("one", 1.89, rounds=1, budget=BUDGET)) == 0  # PLE 1.89 of 2.0
-    site.prepare(read_again(dosage, 3), [f"R{i}" for i in range(PEOPLE)])
+    with pytest.raises(InputError, match="other people: of 30 who were here when runs enrolled them 14 are among them"):
+        site.prepare(read_again(dosage, 3), [f"{'N' if i < 14 else 'R'}{i}" for i in range(PEOPLE)])
+    assert site.work.prepared().people.samples[-1] == f"N{PEOPLE - 1}", "nothing was replaced"
+    site.prepare(read_again(dosage, 3), [f"R{i}" for i in range(PEOPLE)], others=True)
     with pytest.raises(BudgetError, match=r"2\.522 of 2 sigma.*charged 1\.89"):
         site.spend(full("two", 1.67, rounds=1, budget=BUDGET))
     strangers = independent(PEOPLE, SITES, 9)
-    site.prepare(strangers, [f"S{i}" for i in range(PEOPLE)])
+    site.prepare(strangers, [f"S{i}" for i in range(PEOPLE)], others=True)
     assert site.spend(full("three", 1.67, rounds=1, budget=BUDGET)) == 0
     found = verify(site.work.ledger, key=public_bytes(site.kit.signing_key))
     assert found.ok, found.findings
