@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from afml.cli.mask import reason_of
 from afml.masking.model import TrainedModel
 from afml.masking.settings import RISK, ReleaseSettings
 from afml.release import expected
@@ -116,6 +117,19 @@ def test_a_disease_at_chance_is_said_whatever_a_release_tells_beside_it() -> Non
         assert plan.at_chance
         assert all(trial.by_expectation == (model is classed) for trial in plan.trials)
     assert max(plan.expected) > LEAST_CORRELATION
+
+
+def test_where_nothing_is_expected_nobody_is_told_that_most_is() -> None:
+    told = []
+    for strong in (0.0, 9.0):
+        evidence = np.full(SITES, 1e-3)
+        evidence[8] += strong
+        plan = plan_release(_model(evidence), PANEL, ReleaseSettings(min_group_size=5), people_per_file=100)
+        assert bool(plan.at_chance) == (not strong)
+        assert "expected to tell most of the trait" in plan.reason, "what `afml mask` puts other words for"
+        told.append(reason_of(plan))
+    assert f"{plan.method}, expected to tell most of the trait; held-out" in told[1]
+    assert ", expected to tell next to nothing of the trait, as every other method; held-out panel people" in told[0]
 
 
 def test_without_evidence_methods_are_chosen_by_what_they_carry(model: TrainedModel) -> None:
