@@ -125,15 +125,26 @@ class LocalConsortium:
             self._prepare(node, cohort)
 
     def kit(self, party: int | str) -> Path:
-        """Start kit of a node, of "aggregator" or of "coordinator"."""
+        """Start kit of a node, of "aggregator" or of "coordinator".
+
+        Args:
+            party: Number of the node, or one of these words.
+        """
         return self.root / "kits" / (f"node-{party}" if isinstance(party, int) else party)
 
     def work(self, node: int) -> Path:
-        """Work folder of a node."""
+        """Work folder of a node.
+
+        Args:
+            node: Its number.
+        """
         return self.root / f"node-{node}"
 
     def configure(self, **options: Unpack[RunOptions]) -> RunConfig:
-        """The next run, signed; `options` stand above those of the consortium.
+        """The next run, signed.
+
+        Args:
+            options: Of this run, above those of the consortium.
 
         Raises:
             ConfigError: No institution would accept it.
@@ -182,6 +193,9 @@ class LocalConsortium:
 
     def trained(self, name: str) -> Trained:
         """A run that has ended.
+
+        Args:
+            name: Its name.
 
         Raises:
             InputError: It has not.

@@ -84,6 +84,9 @@ class Trained:
     def predict(self, node: int) -> Predicted:
         """What the model says of a node's held-out people, beside what is known of them; it stays in this process.
 
+        Args:
+            node: Number of the node.
+
         Raises:
             ConfigError: This kind of task does not predict.
             InputError: The node's data are of a kind without targets.

@@ -6,11 +6,11 @@ What `tools/reference.py` makes of the code stands beside them. The pages read a
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # `notebooks` beside this file
+sys.path.insert(0, str(Path(__file__).parent))  # `docstrings` and `notebooks` beside this file
 
 project = "AFML"
 author = "the AFML authors"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "notebooks"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docstrings", "notebooks"]
 include_patterns = [
     "README.md",
     "CONTRIBUTING.md",
@@ -24,6 +24,10 @@ exclude_patterns = ["docs/site/**"]
 root_doc = "docs/index"
 myst_heading_anchors = 4
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"  # a type alone says nothing of a parameter
+autoclass_content = "both"  # what is given to a class stands below its `__init__`
+default_role = "code"  # of docstrings; pages are Markdown
+smartquotes = False  # what is copied can be typed
 autodoc_member_order = "bysource"
 html_theme = "furo"
 html_title = "AFML"

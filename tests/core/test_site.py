@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import importlib
+import inspect
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +18,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from sphinx.errors import ExtensionError
 
+import afml
 from afml.api.local import RunOptions
 from afml.cli.main import VERBS, cli
 
@@ -72,6 +76,46 @@ def test_attributes_are_read_out_of_a_docstring(reference: ModuleType) -> None:
     assert said == {"a": "First, and on.", "b": "Both.", "c": "Both."}
 
 
+def test_every_parameter_of_the_api_has_words() -> None:
+    lacking = []
+    for name in (one for one in afml.__all__ if not one.startswith("_")):
+        found = getattr(afml, name)
+        own = vars(found).items() if isinstance(found, ModuleType) else [(name, found)]
+        for of, one in own:
+            if of.startswith("_") or (found is not one and getattr(one, "__module__", "") != found.__name__):
+                continue
+            if inspect.isclass(one):
+                lacking += _without_words(of, one, inspect.getdoc(one.__init__) or "")
+                verbs = {verb: getattr(found, "__func__", found) for verb, found in vars(one).items()}
+                for verb, call in verbs.items():
+                    if inspect.isfunction(call) and not verb.startswith("_"):
+                        lacking += _without_words(f"{of}.{verb}", call)
+            elif inspect.isfunction(one):
+                lacking += _without_words(of, one)
+    assert not lacking
+
+
+def _without_words(name: str, found: Callable[..., object], more: str = "") -> list[str]:
+    told = f"{inspect.getdoc(found) or ''}\n{more}"
+    words = re.findall(r"^    ([\w, ]+): \S", told, re.M)  # below Args or, of a record, Attributes
+    named = {one.strip() for line in words for one in line.split(",")}
+    return [
+        f"{name}({one})"
+        for one in inspect.signature(found).parameters
+        if one != "self" and one[0] != "_" and one not in named
+    ]
+
+
+def test_an_indented_block_of_a_docstring_is_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "site"))
+    module = importlib.import_module("docstrings")
+    python, other = '    a = "b"\n\n    c(a)\n\n', "    $ type it\n\n"
+    text = "First.\n\n{}More, and not Python:\n\n{}Args:\n    x: What.\n\n        Its own.\n"
+    made = "\n".join(module.with_examples(text.format(python, other).split("\n")))
+    shown = text.format(f".. code-block:: python\n\n{python}", f".. code-block:: text\n\n{other}")
+    assert made == shown
+
+
 def test_what_a_notebook_shows_is_on_its_page_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "site"))
     page = importlib.import_module("notebooks").page
@@ -100,6 +144,10 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
         shown = (tmp_path / "site" / "docs" / "notebooks" / f"{book.stem}.html").read_text(encoding="utf-8")
         assert "every ledger verifies" in shown
         assert "consortium" in shown
+    page = (tmp_path / "site" / "docs" / "reference" / "api.html").read_text(encoding="utf-8")
+    examples = [html.unescape(re.sub(r"<[^>]+>", "", one)) for one in re.findall(r"<pre>(.*?)</pre>", page, re.S)]
+    assert any('LocalConsortium(cohorts, "mine", ple=0.5' in one for one in examples)
+    assert re.search(r"<strong>cohorts</strong>.*?The data of every institution", page, re.S)
     links = (tmp_path / "site" / "docs" / "EXAMPLES.html").read_text(encoding="utf-8")
     assert all(f'href="notebooks/{book.stem}.html"' in links for book in books)
     # Nothing of it comes from elsewhere: pages are read offline.
