@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import click
+import numpy as np
 from pydantic import ValidationError
 
 from afml.cli.examples import PREPARE
@@ -19,7 +20,7 @@ from afml.core.errors import AfmlError, ConfigError, InputError
 from afml.core.progress import step
 from afml.data.holdout import HoldoutDraw
 from afml.data.kind import DATA_KINDS
-from afml.data.people import PeopleTable
+from afml.data.people import PeopleTable, PersonColumns
 from node.prepare import Given
 from node.prepare import prepare as prepare_work
 from node.turnover import Turnover, people_of
@@ -97,9 +98,10 @@ def prepare(
         if most == 1
         else f"the card says: a person here is enrolled at {most} institutions of a run at most (--max-enrolments)"
     )
-    for line in kind.remarks(space.data):
+    people = PeopleTable.load(space.people)
+    for line in (*kind.remarks(space.data), *_single(people.columns)):
         click.echo(line)
-    if PeopleTable.load(Workspace(work).people).enrolled.all():
+    if people.enrolled.all():
         click.echo(
             f"nobody is kept out of training (--holdout {holdout:g}): nothing can be evaluated on these people, and no "
             "release of theirs published"
@@ -109,6 +111,14 @@ def prepare(
         f"{'' if card.held_out is None else f', {card.held_out} kept out'}; "
         f"card in {work / 'card.json'}"
     )
+
+
+def _single(columns: PersonColumns) -> Iterator[str]:
+    """Of columns in which all who have a number have the same one."""
+    for name, values in zip(columns.names, columns.values.T, strict=True):
+        known = values[np.isfinite(values)]
+        if len(known) and (known == known[0]).all():
+            yield f"column '{name}' holds the same number for everybody: look at how it is coded"
 
 
 def _kinds_with(names: Collection[str | None]) -> list[str]:

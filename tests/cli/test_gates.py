@@ -21,6 +21,14 @@ def good(tmp_path_factory: pytest.TempPathFactory, afml: Zygote) -> Institution:
     return Institution(tmp_path_factory.mktemp("gates"), afml)
 
 
+def test_a_column_of_one_number_is_said(good: Institution, tmp_path: Path) -> None:
+    write_phenotypes(tmp_path / "ones.tsv", good.names, np.ones(len(good.names), dtype=np.int8))
+    for table, told in ((tmp_path / "ones.tsv", True), (good.root / "people.tsv", False)):
+        done = good.prepare(phenotypes=table, work=tmp_path / f"work-{told}")
+        assert done.code == 0, done.err
+        assert ("column 'phenotype' holds the same number for everybody: look at how" in done.out) == told
+
+
 def test_missing_calls_are_refused_and_nothing_is_left(good: Institution, tmp_path: Path) -> None:
     few = np.where(np.random.default_rng(0).random(good.dosage.shape) < 0.6, -1, good.dosage).astype(np.int8)
     write_vcf(tmp_path / "few.vcf.gz", few, samples=good.names)
