@@ -54,6 +54,15 @@ class Signed:
         config = load_run(run_file, loaded.history)
         return cls(config, loaded.under(config), policy)
 
+    def told(self, standing: Standing) -> Iterator[str]:
+        """In plain words: what the run would spend of this site's people, and what would be left.
+
+        Args:
+            standing: Of these people (`standing`).
+        """
+        yield from consequences(self.policy, self.config, self.kit)
+        yield from standing.lines()
+
     def standing(self, work: Path, ledger: Path | None) -> Standing:
         """Where the people stand, where they would stand after the run, and what stands in its way; writes nothing.
 

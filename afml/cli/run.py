@@ -16,7 +16,7 @@ from afml.core.errors import PolicyError
 from afml.operate.words import counted
 from node.guard import open_ledger
 from node.memory import keep_in_kit
-from node.signed import Signed, consequences, cost
+from node.signed import Signed, cost
 from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
@@ -54,15 +54,12 @@ def show(run_file: Path, kit: Path, work: Path, ledger: Path | None, as_json: bo
     A run that is refused at this site ends it with exit code 3.
     """
     signed = Signed.read(run_file, kit)
-    about = signed.policy, signed.config, signed.kit
-    if not as_json:
-        for line in consequences(*about):
-            click.echo(line)
     standing = signed.standing(work, ledger)
     if as_json:
-        click.echo(json.dumps(cost(*about) | standing.to_json(), indent=2, allow_nan=False))
+        told = cost(signed.policy, signed.config, signed.kit) | standing.to_json()
+        click.echo(json.dumps(told, indent=2, allow_nan=False))
     else:
-        for line in standing.lines():
+        for line in signed.told(standing):
             click.echo(line)
     if standing.problems:
         reasons = counted(len(standing.problems), "reason")

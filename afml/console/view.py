@@ -257,7 +257,7 @@ class View:
     def told(self, digest: str) -> tuple[Signed, list[str]]:
         """What `afml run show` says; errors as there."""
         signed, work = self.signed(digest)
-        return signed, list(signed.told(work, self._given_ledger()))
+        return signed, list(signed.told(signed.standing(work, self._given_ledger())))
 
     def _given_ledger(self) -> Path | None:
         """As --ledger: None for that of the work folder, which may be begun."""
