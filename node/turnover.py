@@ -40,7 +40,8 @@ class Turnover(NamedTuple):
         """In words, for whoever prepares; "" where nobody has come or gone, or nobody was there."""
         if not self.before or (self.stay == self.before and not self.come):
             return ""
-        return f"of {self.before} people whom this folder held {self.stay} stay, and {self.come} others have come"
+        others = {0: "nobody else has", 1: "1 other has"}.get(self.come, f"{self.come} others have")
+        return f"of {self.before} people whom this folder held {self.stay} stay, and {others} come"
 
 
 def people_of(work: Workspace) -> tuple[str, ...]:

@@ -98,6 +98,8 @@ def test_other_people_in_a_folder_are_told_and_refused_once_runs_have_enrolled_s
     done = site.prepare(work, *schema, "--force")
     assert done.code == 0, done.err
     assert "of 61 people whom this folder held 0 stay, and 60 others have come\n" in done.out
+    table.write_text("\n".join([rows[0], *(f"x{row}" for row in rows[1:] if not row.startswith("p0,"))]) + "\n")
+    assert "of 60 people whom this folder held 59 stay, and nobody else has come\n" in site.prepare(work, *schema).out
     fresh = tmp_path / "fresh"
     site.table(fresh)
     assert site.prepare(fresh, *schema).code == 0, "no run has enrolled anybody from it"
