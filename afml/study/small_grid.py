@@ -27,8 +27,10 @@ from afml.study.single import code_digest
 from afml.study.small import NOTHING, PRODUCT, Cell, Reached, SmallRun, draw, small_run
 
 SITES, POPULATION, PANEL = 1024, 4000, 500
-#: Seeds on which rivals are fixed, and those that are reported.
-TUNING, TRIAL = tuple(range(1000, 1030)), tuple(range(1, 51))
+#: Seeds on which rivals are fixed.
+TUNING = tuple(range(1000, 1030))
+#: People at most of a cell that has more seeds.
+FEW = 500
 BAR = -0.01
 _Axes = tuple[tuple[int, ...], tuple[int, ...], tuple[float, ...]]
 #: People, causal sites and PLEs of the cells: those of the plan, and many more.
@@ -40,6 +42,11 @@ _FULL: _Axes = ((200, 500, 1000, 2000), (5, 20, 50), (0.3, 0.5, 0.9, 1.5))
 
 
 @cache
+def trial_seeds(cell: Cell) -> tuple[int, ...]:
+    """Seeds of a cell's trial, those that are reported: more where few people make every single figure noisy."""
+    return tuple(range(1, 201 if cell.people <= FEW else 51))
+
+
 def small_digest() -> str:
     """SHA-256 of the source that a small run depends on, hex, shortened; taken once per process."""
     return hashlib.sha256(code_digest().encode() + Path(small.__file__).read_bytes()).hexdigest()[:16]
@@ -168,7 +175,7 @@ def make_small(
         for group in drawn_alike(cells):
             waiting = [
                 (seed, tuple(cell for cell in group if not places.run(cell, seed).exists()))
-                for seed in (*TUNING, *TRIAL)
+                for seed in (*TUNING, *trial_seeds(group[0]))
             ]
             for future in as_completed([pool.submit(_make, some, seed, places) for seed, some in waiting if some]):
                 future.result()
@@ -184,10 +191,9 @@ def make_small(
 
 def verdicts(cells: Sequence[Cell], places: SmallPlaces) -> list[Verdict]:
     """Of the cells whose runs are all there."""
-    whole = (cell for cell in cells if all(places.run(cell, seed).exists() for seed in (*TUNING, *TRIAL)))
-    return [
-        verdict(cell, *([_kept(cell, seed, places) for seed in seeds] for seeds in (TUNING, TRIAL))) for cell in whole
-    ]
+    both = {cell: (TUNING, trial_seeds(cell)) for cell in cells}
+    whole = (cell for cell in cells if all(places.run(cell, seed).exists() for seeds in both[cell] for seed in seeds))
+    return [verdict(cell, *([_kept(cell, seed, places) for seed in seeds] for seeds in both[cell])) for cell in whole]
 
 
 def write_small(folder: Path, cells: Sequence[Cell], places: SmallPlaces) -> list[Verdict]:
@@ -212,7 +218,8 @@ def page(found: Sequence[Verdict], missing: Sequence[Cell]) -> str:
         "# Small consortia", "",
         f"**{SIMULATION}**: the noise of these runs comes from seeds. Traits are simulated. RR: patterns over people, "
         "an attacker's expected success at most. Rivals are fixed on seeds of 1000 and above, everything else is of "
-        f"{len(TRIAL)} seeds below. The bar: the lower end of the interval is at least {BAR}.", "",
+        f"seeds below: 200 with at most {FEW} people, 50 with more. The bar: the lower end of the interval is at least "
+        f"{BAR}.", "",
         f"{held} of {len(found)} cells reach it; {len(missing)} cells of the grid were not run.", "",
         "| cell | ratio | RR | rival | its ratio | its RR | difference [95 %] | bar | at chance | `auto` took |",
         "|---|---|---|---|---|---|---|---|---|---|",

@@ -171,7 +171,8 @@ def test_runs_are_made_once_and_written(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(small_grid, "_population", lambda *_: None)
     monkeypatch.setattr(small_grid, "ProcessPoolExecutor", Inline)
     cells = [CELL, replace(CELL, ple=0.3), replace(CELL, causal=5)]
-    places, seeds = SmallPlaces(None, tmp_path / "cache"), (*small_grid.TUNING, *small_grid.TRIAL)
+    places, seeds = SmallPlaces(None, tmp_path / "cache"), (*small_grid.TUNING, *small_grid.trial_seeds(CELL))
+    assert (len(seeds), len(small_grid.trial_seeds(replace(CELL, people=2000)))) == (230, 50)
     said: list[str] = []
     assert list(make_small(cells[:1], places, workers=1, say=said.append)) == cells[:1]
     assert sorted(made) == sorted((CELL.name, seed) for seed in seeds)
