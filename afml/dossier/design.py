@@ -50,6 +50,11 @@ DESIGN: dict[str, Design] = {
         "tests/statistical/test_noise.py::test_without_the_attackers_nodes_at_least_the_accounted_noise_is_left",
         "docs/design/noise.md",
     ),
+    "draws": Design(
+        "who is in a round that draws people each institution draws afresh, from the operating system's randomness",
+        "afml/training/step.py",
+        "tests/statistical/test_adjacency.py::test_every_attempt_draws_its_own_batch_and_noise", "docs/PRIVACY.md",
+    ),
     "rounding": Design(
         "what leaves is rounded at random to integers, after the noise", "crypto/public/grid.py",
         "tests/statistical/test_noise.py::test_rounding_to_the_grid_is_unbiased", "docs/design/bits.md",

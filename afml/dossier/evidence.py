@@ -19,7 +19,7 @@ Nothing is in it about a person but what `afml audit export` hands out: enrolmen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ from afml.ledger.snapshot import readable
 from afml.ledger.spending import Account, accounts, worst
 from afml.ledger.summary import Summary, charged_enrolments, summarise
 from afml.privacy.accountant import ACCOUNTANTS, profile
-from afml.privacy.ple import Ple, ple_of
+from afml.privacy.events import Event, SubsampledGaussian
+from afml.privacy.ple import Ple, ple, ple_of
 from afml.release.package.manifest import PUBLICATION_FILE
 from afml.release.package.publication import Publication
 from node.workspace import Workspace
@@ -183,11 +184,13 @@ def _accounting(ledger: Path, summary: Summary) -> list[dict[str, Any]]:
             line: dict[str, Any] = {"enrolment": name, "people": one.people, "insecure": one.insecure}
             if one.total is not None and one.balance is not None:
                 budget = one.balance.budget
-                most = max(accounts(database, people), key=lambda account: worst([account], budget).spent)
+                histories = accounts(database, people)
+                most = max(histories, key=lambda account: worst([account], budget).spent)
                 line |= {
                     "unit": "epsilon" if budget.epsilon is not None else "sigma", "committed": one.balance.spent,
                     "committed_by": one.balance.filter.accountant, "spent": _told(one.total),
-                    "broken": one.broken and _told(one.broken), **_opinions(most, one.total.delta),
+                    "broken": one.broken and _told(one.broken), "drawn": _drawn(histories, one.total.delta),
+                    **_opinions(most, one.total.delta),
                 }  # fmt: skip
             lines.append(line)
     return lines
@@ -195,6 +198,23 @@ def _accounting(ledger: Path, summary: Summary) -> list[dict[str, Any]]:
 
 def _told(found: Ple) -> dict[str, Any]:
     return {"epsilon": found.epsilon, "ple_sigma": found.sigma, "accountant": found.accountant}
+
+
+def _drawn(histories: Sequence[Account], delta: float) -> dict[str, Any] | None:
+    """What the one who spent most has spent if it is known in which rounds each would be drawn; None: none draws.
+
+    Then every round counts as one with everybody in it: k steps of multiplier z are sqrt(k) / z (Dong, Roth, Su 2022,
+    Cor. 3.3), however later ones were chosen (Smith, Thakurta 2022).
+    """
+    plans = [account.events() for account in histories]
+    if not any(isinstance(event, SubsampledGaussian) and event.sample_rate < 1 for plan in plans for event in plan):
+        return None
+    found = [ple([_everybody(event) for event in plan], delta) for plan in plans if plan]
+    return _told(max(found, key=lambda one: one.sigma))
+
+
+def _everybody(event: Event) -> Event:
+    return replace(event, sample_rate=1.0) if isinstance(event, SubsampledGaussian) else event
 
 
 def _opinions(account: Account, delta: float) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def _run(c: Collector) -> None:
     for node in run["enrolled"]:
         c.file(f"run.enrolled.{node}", "run.json", f"/enrolled/{node}", "people", f"people of institution {node} in it")
     enrolled = tuple(f"run.enrolled.{node}" for node in run["enrolled"])
-    c.derived("run.people", "sum", enrolled, "people", "people who were enrolled, whose data the model was trained on")
+    c.derived("run.people", "sum", enrolled, "people", "people who were enrolled, whose data its private rounds are of")
     c.derived("run.institutions", "count", enrolled, "institutions", "institutions in the run")
     for place, phase in enumerate(run["phases"]):
         name, at = f"mechanism.{slug(phase['name'])}", f"/phases/{place}"
@@ -223,13 +223,22 @@ def _worst(c: Collector) -> None:
     alike = names if one_delta else [f"budget.{worst['enrolment'][:12]}"]
     epsilons = tuple(f"{name}.spent_epsilon" for name in alike)
     c.derived("privacy.epsilon", "most", epsilons, "epsilon", "the same as epsilon")
-    words = "of guesses at who took part, 50:50 before, on average over all outcomes"
+    if drawn := tuple(f"{name}.drawn_ple" for name in names if c.value(f"{name}.drawn_ple") is not None):
+        drawn += tuple(f"{name}.spent_ple" for name in names)  # of those whose rounds draw nobody it is what they spent
+        words = (
+            "what it would be if it were known who was drawn into rounds that draw people; all rounds as full batches"
+        )
+        c.derived("privacy.drawn_ple", "most", drawn, "sigma", words)
+        c.derived("privacy.drawn_right_at_most", "right_at_most", ("privacy.drawn_ple",), "share", "right at most then")
+    words = "of guesses at who took part (whose data were in the sums), 50:50 before, on average over all outcomes"
     c.derived("privacy.right_at_most", "right_at_most", ("privacy.ple",), "share", words)
     name = f"budget.{worst['enrolment'][:12]}"
     c.derived("privacy.delta", "same", (f"{name}.delta",), "", "delta of that account")
     for much in (90, 99):
         of = ("privacy.ple", "privacy.delta")
         c.derived(f"privacy.sure_{much}", f"sure_{much}", of, "share", _SURE.format(much))
+    of, words = ("privacy.drawn_ple", "privacy.delta"), f"the same if draws were known: {_SURE.format(90)}"
+    c.derived("privacy.drawn_sure_90", "sure_90", of, "share", words)
     for accountant in worst["accountants"]:
         for field, unit in (("epsilon", "epsilon"), ("ple", "sigma")):
             words = f"accountant {accountant}, all plans as fixed: {unit}"

@@ -53,6 +53,13 @@ BUDGET = (
     ),
     ("broken_ple", "/broken/ple_sigma", "sigma", "what was spent if aggregation was broken"),
     ("broken_epsilon", "/broken/epsilon", "epsilon", "the same as epsilon"),
+    (
+        "drawn_ple",
+        "/drawn/ple_sigma",
+        "sigma",
+        "what was spent if it is known who was drawn into rounds that draw people",
+    ),
+    ("drawn_epsilon", "/drawn/epsilon", "epsilon", "the same as epsilon"),
     ("spent_accountant", "/spent/accountant", "", "accountant by which that is what was spent"),
     ("committed_accountant", "/committed_by", "", "accountant by which that is what is taken"),
     ("broken_accountant", "/broken/accountant", "", "accountant by which that was spent if aggregation was broken"),

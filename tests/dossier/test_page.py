@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from html import unescape
 from pathlib import Path
 
 import pytest
@@ -13,28 +11,17 @@ from afml.dossier.facts import collect
 from afml.dossier.figures import in_words
 from afml.dossier.page import page
 from afml.dossier.standalone import RULES
-from afml.dossier.statements import Derived, InFile, Statement, Statements, Value
+from afml.dossier.statements import Derived, InFile, Statement, Statements
 from afml.evaluation.attacks import ATTACKS, KNOWING
 from afml.evaluation.disclosure.membership import membership_suite
 from afml.privacy.accountant import ACCOUNTANTS
+from tests.dossier.read import changed as _with
+from tests.dossier.read import text as _text
 
 
 @pytest.fixture(scope="module")
 def said(good: Path) -> Statements:
     return collect(good)
-
-
-def _with(said: Statements, changed: Mapping[str, Value]) -> Statements:
-    return Statements(
-        Statement(one.id, changed.get(one.id, one.value), one.unit, one.words, one.pointer) for one in said.values()
-    )
-
-
-def _text(statements: Statements) -> str:
-    shown = re.sub(
-        r'<style>.*?</style>|<span class="refs">.*?</span>|<[^>]+>', " ", page(statements).decode(), flags=re.S
-    )
-    return " ".join(unescape(shown).split())
 
 
 def test_every_link_leads_somewhere_and_every_statement_has_its_number(said: Statements) -> None:

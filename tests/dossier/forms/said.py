@@ -62,6 +62,7 @@ SAID: Mapping[str, Mapping[str, Value]] = {
                "run.rounds": 24, "mechanism.risk.rounds": 20, "mechanism.game.rounds": 4, "run.reserve_attempts": 1,
                "transcript.1.last_round": 24},
     "share": {
+        "privacy.drawn_right_at_most": 0.794, "privacy.drawn_sure_90": 0.531,
         "mechanism.risk.sample_rate": 1.0, "mechanism.game.sample_rate": 0.1, "privacy.right_at_most": 0.669,
         "privacy.sure_90": 0.0432, "privacy.sure_99": 0.00002, f"sure_at_limit.{BUDGET[7:]}": 0.15,
         f"sure_if_broken.{BUDGET[7:]}": 0.66, "disclosure.phenotype.homogeneous": 0.01,
@@ -87,7 +88,8 @@ SAID: Mapping[str, Mapping[str, Value]] = {
     "numbers": {"mechanism.risk.parameters": 1025, "mechanism.game.parameters": 35195},
     "bits": {"run.bits": 11, "release.entropy_bits": 3.09},
     "entries": {f"ledger.{LEDGER}.entries": 29, f"ledger.{LEDGER}.countersigned_at.institute-b": 28},
-    "sigma": {"privacy.ple": 0.875, "privacy.audited_ple": 0.4762, "audit.attacked_ple": 0.8563,
+    "sigma": {"privacy.drawn_ple": 1.64, "privacy.ple": 0.875,
+              "privacy.audited_ple": 0.4762, "audit.attacked_ple": 0.8563,
               f"ledger.{LEDGER}.audit.29.audited_ple": 0.7862,
               "run.budget.ple": 0.9, f"{BUDGET}.limit": 1.2,
               f"{BUDGET}.spent_ple": 0.875, f"{BUDGET}.left": 0.82},
