@@ -92,7 +92,7 @@ DESIGN: dict[str, Design] = {
         "docs/PRIVACY.md",
     ),
     "accountant": Design(
-        "what counts as spent is said by the first accountant that can hold it", "afml/privacy/accountant.py",
+        "what counts as spent is said by the tightest accountant that can hold it", "afml/privacy/accountant.py",
         "tests/privacy/test_accountants.py::test_the_tightest_that_holds_the_events_is_asked", "docs/PRIVACY.md",
     ),
     "ledger": Design(
@@ -118,6 +118,10 @@ DESIGN: dict[str, Design] = {
         "who withdraws is spent on no more, and what was spent stays", "afml/ledger/people.py",
         "tests/ledger/test_people.py::test_withdrawn_people_leave_future_events_and_their_spend_stays",
         "docs/design/ledger.md",
+    ),
+    "withdrawal-release": Design(
+        "the ledger refuses a release in which somebody is who has withdrawn", "afml/ledger/releases.py",
+        "tests/ledger/test_releases.py::test_a_release_leaves_withdrawn_people_out", "docs/THREAT_MODEL.md",
     ),
     "columns": Design(
         "a released file names nobody: columns are permuted and named afresh", "afml/genomics/release.py",

@@ -33,6 +33,8 @@ RUN = (
     ("run.key_agreement", "/key_agreement", "", "how institutions agree on the keys of the run"),
     ("run.verified_sums", "/verified_sums", "", "whether the plan asks that every sum carry a check value"),
     ("run.exact_noise", "/exact_noise", "", "whether the plan asks for noise of the kind whose distribution is proven"),
+    ("run.public_part", "/public_part", "", "whether the plan has a part on the public panel, which spends nothing"),
+    ("run.panel", "/data/panel", "", "digest of the public panel that the plan names"),
     ("run.seed", "/seed", "", "seed of a simulation, which protects nobody; null: none"),
     ("release.method_planned", "/task/settings/release/method", "", "how records are to be released"),
     ("release.k_planned", "/task/settings/release/min_group_size", "people", "least group that shares one record"),
@@ -69,6 +71,7 @@ BUDGET = (
 POLICY = (
     ("lifetime_ple", "/policy/lifetime/ple_sigma", "sigma", "lifetime budget"),
     ("approval", "/policy/run/approval", "", "a person must approve each run"),
+    ("simulation", "/policy/run/simulation", "", "runs whose noise comes from a seed and is known are allowed"),
     ("quorum", "/policy/run/quorum", "institutions", "fewest in a sum that the policy allows"),
     ("min_group_size", "/policy/release/min_group_size", "people", "least group of a release that the policy allows"),
     ("target_rr", "/policy/release/target_rr", "share", "most linkage of a published file (100 %: no target)"),
@@ -97,6 +100,7 @@ REPORT = (
         "records",
         "records that were attacked, of people kept out of training too; who is in two files counts twice",
     ),
+    ("data.panel", "/data/panel", "people", "people of the public panel; whose genotypes these are it does not say"),
     ("report.scope", "/scope", "", "own: of one institution alone; not there: of all institutions pooled"),
     ("report.institutions", "/data/nodes", "institutions", "institutions whose files it is about"),
     ("overlap.found", "/overlap/found", "records", "found by queries for people at two institutions, to be left out"),
@@ -162,8 +166,26 @@ DETAILS = (
     ("recovery.people", "/harder/recovery/people", "people", "people whose genotypes were guessed"),
     ("recovery.accuracy", "/harder/recovery/accuracy", "share", "genotypes of a person named right from the record"),
     ("recovery.panel_accuracy", "/harder/recovery/panel_accuracy", "share", "without the record, from the panel"),
+    (
+        "recovery.most_of_one",
+        "/harder/recovery/most_of_one",
+        "share",
+        "most that one person loses: named right with it less without it",
+    ),
     ("groups.inferred", "/harder/groups/inferred", "", "groups are clusters of genotypes, not given ones"),
-    ("groups.worst_ratio", "/harder/groups/ratio", "", "worst group's rate over that of the worst attack on everybody"),
+    (
+        "groups.worst_ratio",
+        "/harder/groups/ratio",
+        "",
+        "worst group's rate over that of everybody, institution not known",
+    ),
+    (
+        "groups.ratio_by_chance",
+        "/harder/groups/ratio_by_chance",
+        "",
+        "what that ratio is within for 95 of 100 random divisions into groups of these sizes",
+    ),
+    ("groups.among_equals", "/harder/groups/mean_among_equals", "share", "everybody, names drawn among equal records"),
     ("again.name", "/harder/again/name", "", "a second release of the same people, made to be attacked"),
     ("again.patterns", "/harder/again/patterns", "pairs of records", "different ones that people show in both"),
     ("again.smallest_group", "/harder/again/smallest_group", "people", "fewest of a file who show the same in both"),
@@ -180,6 +202,18 @@ DETAILS = (
     ),
     ("frequencies.panel_mean_error", "/frequencies/panel_mean_error", "share", "the same of the public panel's"),
     ("frequencies.unseen", "/frequencies/sites_without_calls", "sites", "sites at which no record shows a genotype"),
+)
+
+
+GROUP = (
+    ("rr_known", "/rr_known_institution", "share", "by the attack that does best there where the institution is known"),
+    ("rr_known_low", "/rr_known_institution_ci95/0", "share", "lower end of its 95 % interval"),
+    ("rr_known_high", "/rr_known_institution_ci95/1", "share", "upper end of its 95 % interval"),
+    ("among_equals", "/rr_among_equals", "share", "records linked if names are drawn among people with equal records"),
+    ("auc", "/membership/auc", "", "telling who of it is in a file, worst attack on it"),
+    ("auc_low", "/membership/ci95/0", "", "lower end of its 95 % interval (DeLong)"),
+    ("auc_high", "/membership/ci95/1", "", "upper end of its 95 % interval (DeLong)"),
+    ("others", "/membership/non_members", "people", "people of it in the panel, told apart from those of the files"),
 )
 
 

@@ -13,10 +13,10 @@ DIGEST = re.compile(r"[0-9a-f]{12,}")
 #: Ids of values that are said to be the most, or the least: never rounded to the better side.
 _MOST = (
     ".ple", "_ple", "epsilon", "right_at_most", "sure_90", "sure_99", "rr_high", "rr_known_high", "auc_high",
-    ".committed", "grouping.all", "grouping.known_institution", "ratio_high", "homogeneous",
+    ".committed", "grouping.all", "grouping.known_institution", "ratio_high",
 )  # fmt: skip
 _LEAST = (".left", "audited_ple", "rr_low", "rr_known_low", "auc_low", "ratio_low", "ratio_vs_best_raw")
-_ONE = {"people": "person", "made-up people": "made-up person", "entries": "entry"}
+_ONE = {"people": "person", "made-up people": "made-up person", "entries": "entry", "guesses": "guess"}
 _TIMES = {"ms since 1970": 1000, "s since 1970": 1}
 _BARE = ("epsilon", "L2")
 

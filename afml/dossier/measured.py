@@ -10,7 +10,8 @@ import json
 from typing import Any
 
 from afml.dossier.collector import Collector, escaped, has, slug
-from afml.dossier.fields import AUDIT, DETAILS, DISCLOSURE, LINKED, REPORT, TRAIT
+from afml.dossier.fields import AUDIT, DETAILS, DISCLOSURE, GROUP, LINKED, REPORT, TRAIT
+from afml.dossier.standalone import pointed
 
 
 def measured(c: Collector) -> None:
@@ -66,8 +67,13 @@ def _grouping(c: Collector) -> None:
 
 def _details(c: Collector, details: dict[str, Any]) -> None:
     for name, at, unit, words in DETAILS + AUDIT:
-        if has(details, at):
+        if has(details, at) and pointed(details, at) is not None:
             c.file(name, "details.json", at, unit, words)
+    for number in range(len((details.get("audit") or {}).get("guesses", ()))):
+        words = f"guesses at so many of them, each at one; way {number + 1} of the attack"
+        c.file(f"audit.guesses.{number + 1}", "details.json", f"/audit/guesses/{number}", "guesses", words)
+        at = f"/audit/correct/{number}"
+        c.file(f"audit.correct.{number + 1}", "details.json", at, "guesses", "right ones of these")
     for place, one in enumerate((details.get("audit") or {}).get("power", ())):
         name, at = f"audit.power.{round(100 * one['noise'])}", f"/audit/power/{place}/found"
         words = f"audits of this plan that find noise of {one['noise']:g} of what is accounted, at the most"
@@ -88,11 +94,14 @@ def _details(c: Collector, details: dict[str, Any]) -> None:
         c.file(f"{name}.rr", "details.json", f"{at}/rr", "share", words)
         c.file(f"{name}.rr_low", "details.json", f"{at}/ci95/0", "share", "lower end of its 95 % interval")
         c.file(f"{name}.rr_high", "details.json", f"{at}/ci95/1", "share", "upper end of its 95 % interval")
-        if group.get("rr_known_institution") is not None:
-            at, words = f"{at}/rr_known_institution", f"{words}, where the institution is known"
-            c.file(f"{name}.rr_known", "details.json", at, "share", words)
-            c.file(f"{name}.rr_known_low", "details.json", f"{at}_ci95/0", "share", "lower end of its 95 % interval")
-            c.file(f"{name}.rr_known_high", "details.json", f"{at}_ci95/1", "share", "upper end of its 95 % interval")
+        for field, inside, unit, words in GROUP:
+            if has(group, inside) and pointed(group, inside) is not None:
+                c.file(f"{name}.{field}", "details.json", at + inside, unit, f"{group['name']}: {words}")
+    known = [name for group in groups if c.value(name := f"group.{slug(group['name'])}.rr_known") is not None]
+    c.derived("groups.worst_known", "most", tuple(known), "share", "worst group's rate where the institution is known")
+    of = ("groups.worst_known", "attack.known_institution.rr")
+    if c.value("attack.known_institution.rr"):
+        c.derived("groups.worst_known_ratio", "ratio", of, "", "the same over the rate of everybody there")
 
 
 def _linked(c: Collector, details: dict[str, Any]) -> None:
@@ -104,7 +113,19 @@ def _linked(c: Collector, details: dict[str, Any]) -> None:
         for field, inside, unit, words in LINKED:
             text = f"a relative of degree {one['degree']} stands for each candidate: {words}"
             c.file(f"{name}.{field}", "details.json", at + inside, unit, text)
+        _tried(c, name, at, one)
     for place, one in enumerate(details.get("population", ())):
-        for field, inside, unit, words in LINKED if one["factor"] > 1 else ():
-            text, name = f"{one['factor']} times as many candidates, made up: {words}", f"population.{one['factor']}"
-            c.file(f"{name}.{field}", "details.json", f"/population/{place}{inside}", unit, text)
+        name, at = f"population.{one['factor']}", f"/population/{place}"
+        for field, inside, unit, words in LINKED:
+            text = f"{one['factor']} times as many candidates, made up: {words}"
+            c.file(f"{name}.{field}", "details.json", at + inside, unit, text)
+        _tried(c, name, at, one)
+    if again := (details.get("harder") or {}).get("again"):
+        _tried(c, "again", "/harder/again", again)
+
+
+def _tried(c: Collector, name: str, at: str, of: dict[str, Any]) -> None:
+    """What each attack reached that was run there: seldom all, so a page names them."""
+    for attack in of["by_attack"]:
+        words = f"the same by attack {attack}"
+        c.file(f"{name}.by.{slug(attack)}", "details.json", f"{at}/by_attack/{escaped(attack)}", "share", words)

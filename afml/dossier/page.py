@@ -5,6 +5,7 @@ It is a function of the statements alone, so whoever has these can make it again
 
 from __future__ import annotations
 
+import re
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,6 +16,7 @@ from afml.dossier.design import DESIGN, MARK, marked
 from afml.dossier.figures import figures, in_words, moment, one_or_more
 from afml.dossier.forms.fill import fill_all
 from afml.dossier.forms.output import section
+from afml.dossier.standalone import ROOM
 from afml.dossier.statements import Derived, InFile, LedgerLeaf, Statement, Statements, TranscriptLine, Value
 
 PAGE = "dossier.html"
@@ -55,7 +57,11 @@ def page(statements: Statements) -> bytes:
         disclosed=_groups(statements, "disclosure"), relatives=_groups(statements, "relatives"),
         populations=_groups(statements, "population"),
         accountants=[one for one in _groups(statements, "accountant") if one != "difference"],
-        enrolled=_last(statements, "run.enrolled"), power=_last(statements, "audit.power"), nobody=NOBODY,
+        enrolled=_last(statements, "run.enrolled"), guesses=_last(statements, "audit.guesses"),
+        tried=lambda of: ", ".join(_tried(statements, of)), strongest=_strongest(statements),
+        full=_full(statements, budgets), room=f"{ROOM['PRV']:g}", worst_known=_worst_known(statements),
+        aucs=[one for one in statements if re.fullmatch(r"group\.[^.]+\.auc", one)],
+        power=_last(statements, "audit.power"), nobody=NOBODY,
         endless=sorted({_endless(statements, f"budget.{one}") for one in budgets}), policies=_policies(statements),
         took_part=_entries(statements, "overlap", "people"), later=_later(statements),
         pooled=statements.value("report.scope") != "own" and statements.value("report.institutions") not in (None, 1),
@@ -176,6 +182,34 @@ def _attacks(statements: Statements) -> list[Statement]:
     left_out = ("attack.worst.", "attack.known_institution.")
     found = [one for one in statements.under("attack") if one.id.endswith(".rr") and not one.id.startswith(left_out)]
     return sorted(found, key=lambda one: -float(str(one.value)))
+
+
+def _tried(statements: Statements, prefix: str) -> list[str]:
+    """Names of the attacks that were run on something."""
+    return [one.words.removeprefix("the same by attack ") for one in statements.under(f"{prefix}.by")]
+
+
+def _strongest(statements: Statements) -> Statement | None:
+    """The largest bound from below that a ledger records."""
+    ids = _entries(statements, "audit", "audited_ple")
+    return max((statements[f"{one}.audited_ple"] for one in ids), key=lambda one: float(str(one.value)), default=None)
+
+
+def _full(statements: Statements, budgets: list[str]) -> bool:
+    """Whether no budget, all of them in sigma, has room for the limit of a run like this one."""
+    limit, left = statements.value("run.budget.ple"), [statements.get(f"budget.{one}.left") for one in budgets]
+    if not isinstance(limit, int | float) or not left:
+        return False
+    return all(one and one.unit == "sigma" and float(str(one.value)) < limit for one in left)
+
+
+def _worst_known(statements: Statements) -> str | None:
+    """The group whose rate is the worst where the institution is known."""
+    worst = statements.value("groups.worst_known")
+    its = [
+        one.id.split(".")[1] for one in statements.under("group") if one.id.endswith(".rr_known") and one.value == worst
+    ]
+    return its[0].replace("-", " ") if worst is not None and its else None
 
 
 def _last(statements: Statements, prefix: str) -> list[str]:

@@ -48,6 +48,9 @@ def ran(c: Collector) -> None:
     model = c.document("model.json")
     if model is not None:
         c.file("model.digest", "model.json", "/digest", "", "digest of the trained model")
+        if has(model, "/card/draws"):
+            words = "name from which public draws follow, as of panel people in the public part; no private batch does"
+            c.file("model.draws", "model.json", "/card/draws", "", words)
         if has(model, "/card/trained_on"):
             c.file(
                 "model.trained_on", "model.json", "/card/trained_on", "people", "people it was trained on, by its card"

@@ -11,9 +11,11 @@ import pytest
 from afml.dossier.build import make
 from afml.dossier.facts import collect
 from afml.dossier.forms.fill import fill_all
+from afml.dossier.forms.wording import parts
 from afml.dossier.statements import Statements
 from tests.dossier.pack import PHASES, Built
 from tests.dossier.read import answers as _answers
+from tests.dossier.read import changed as _with
 from tests.dossier.read import text as _text
 
 
@@ -40,3 +42,62 @@ def test_a_bound_that_rests_on_unknown_draws_says_so_and_what_it_would_be(said: 
 def test_who_is_not_in_the_sums_is_told_from_the_numbers_enrolled(said: Statements) -> None:
     assert "whether the person's data were in the sums" in _text(said)
     assert "The numbers enrolled are published and not protected" in _text(said)
+
+
+def test_a_row_names_the_attacks_that_were_run_there(said: Statements) -> None:
+    text = _text(said)
+    assert "Each row names the attacks that were run there, of the 2 above" in text
+    assert "made up of pieces of those at hand, by likelihood 20,000" in text
+    (told,) = (_answers(one) for one in fill_all(said) if one.form.id == "hipaa_expert")
+    assert "% (10 likelihood) (of the worst" in told
+    assert "other attacks might reach more" in told
+
+
+def test_a_group_has_all_its_figures_and_the_worst_is_named_for_both_attackers(said: Statements) -> None:
+    text = _text(said)
+    assert "within 3.1 times" in text
+    assert "Where it is known the worst is afr, at 3 of 100, 0.1 times everybody's" in text
+    assert "3 1.8 to 4.5 0.4 0.53 0.5 to 0.56 130" in text
+    assert "not measured 0.4 too few" in text
+    (told,) = (_answers(one) for one in fill_all(said) if one.form.id == "hipaa_expert")
+    assert "Telling who of a group is in a file, area under the curve: 0.53" in told
+    older = Statements(
+        one for one in said.values() if not re.search(r"among_equals|ratio_by_chance|^group.*\.auc|[.]others$", one.id)
+    )
+    assert "drawn among equals" not in _text(older)
+    assert "who is in a file 95" not in _text(older)
+
+
+def test_what_an_audit_guessed_at_and_the_strongest_of_a_ledger_stand_beside_its_bound(said: Statements) -> None:
+    text = _text(said)
+    assert "204 (rightly 160) or, in another way, 210 (rightly 161) of them guessed at" in text
+    assert "a ledger records at least 0.1 by another attack" in text
+    assert "of the one who loses most 4 of 100 more" in text
+
+
+def test_a_page_says_what_it_does_not_know_and_who_made_what(said: Statements) -> None:
+    text = _text(_with(said, {"report.made": "2026-11-28"}))
+    assert "Whether it is released with the file nothing here says" in text
+    assert "the genotypes of every candidate under their names" in text
+    assert "One party put it together and says that it signed it" in text
+    made_of = _with(said, {"run.public_part": True})
+    assert "but those of the panel's people, of whom nothing here tells" in _text(made_of)
+    assert "a public panel (40 people by the report), about whom no bound is claimed" in _text(made_of)
+    assert "nobody's data are in this run." in _text(_with(said, {"run.public_part": False}))
+
+
+def test_what_is_left_says_whether_it_holds_another_such_run(said: Statements) -> None:
+    left = [name for name in said if name.startswith("budget.") and name.endswith(".left")]
+    assert "fits into none of these budgets" not in _text(_with(said, dict.fromkeys(left, 3.0)))
+    assert "fits into none of these budgets" in _text(_with(said, dict.fromkeys(left, 0.01)))
+
+
+def test_ledgers_are_named_after_their_institutions(said: Statements) -> None:
+    (told,) = (_answers(one) for one in fill_all(said) if one.form.id == "gdpr_dpia")
+    assert all(re.search(rf"[0-9a-f]{{12}}\.\.\. \(node-{node}\)", told) for node in (1, 2, 3))
+    assert not re.search(r"\([0-9a-f]{6}\b", told)
+
+
+def test_a_promise_about_releases_rests_on_a_claim_about_releases() -> None:
+    for form, field in (("gdpr_dpia", "b_objection"), ("data_sheet", "revocation")):
+        assert "design.withdrawal-release" in parts(form)[field][0].names

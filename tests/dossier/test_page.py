@@ -93,10 +93,10 @@ def test_linkage_stands_beside_that_at_a_known_institution_with_interval_chance_
 
 def test_harder_attackers_stand_beside_the_rate_of_everybody(said: Statements) -> None:
     text = _text(said)
-    assert "a relative of degree 1 (kinship 0.25) 2,000 0.3 0.1 to 0.6 0.05" in text
+    assert "a relative of degree 1 (kinship 0.25) by likelihood, kinship 2,000 0.3 0.1 to 0.6 0.05" in text
     assert "10 times as many candidates" in text
     assert "20,000 0.05 0.002 to 0.3 0.005" in text
-    assert "the record of a second release, side by side 36 3.1 2 to 4 2.78" in text
+    assert "the record of a second release, side by side, by likelihood 36 3.1 2 to 4 2.78" in text
     assert "matches 2 of 100 records of the one file" in text
     assert "show the same in both are 1 person" in text
     assert "the way that is called greedy codebook" in text

@@ -19,8 +19,8 @@ from afml.dossier.forms.fields import read_toml
 from afml.dossier.statements import Statement, Statements, Value
 
 _QUOTED = re.compile(r"\{([a-z0-9_.*-]+)\}")
+_EACH = "ledger.", "budget.", "odds", "sure"
 _PHRASE = re.compile(r"<([a-z_]+)>")
-_CUT = re.compile(r"[0-9a-f]{6}( [0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -92,16 +92,19 @@ def _matching(name: str, statements: Statements) -> list[tuple[str, Statement]]:
     if "*" not in name:
         return [("", statements[name])] if name in statements else []
     pattern = re.compile(re.escape(name).replace(r"\*", r"([^.]+)"))
-    return [(_label(at.groups()), one) for one in statements.values() if (at := pattern.fullmatch(one.id))]
+    return [(_label(at.groups(), statements), one) for one in statements.values() if (at := pattern.fullmatch(one.id))]
 
 
-def _label(stars: Sequence[str]) -> str:
-    """Digests are cut: they tell two apart and mean nothing to a reader."""
-    return " ".join(star[:6] if DIGEST.fullmatch(star) else star.replace("-", " ").replace("_", " ") for star in stars)
+def _label(stars: Sequence[str], statements: Statements) -> str:
+    """What tells two apart; of a ledger or an enrolment whose it is, and which entry of it."""
+    if not (stars and DIGEST.fullmatch(stars[0])):
+        return " ".join(star.replace("-", " ").replace("_", " ") for star in stars)
+    named = (statements.value(f"{kind}.{stars[0]}.institution") for kind in ("ledger", "budget"))
+    return ", entry ".join([next((str(name) for name in named if name is not None), stars[0][:6]), *stars[1:]])
 
 
 def _each(found: Sequence[tuple[str, Statement]]) -> list[str]:
     alone, texts = len(found) == 1, {in_words(one) for _, one in found}
-    if len(texts) == 1 and all(_CUT.fullmatch(label) for label, _ in found):
+    if len(texts) == 1 and all(one.id.startswith(_EACH) for _, one in found):
         return [texts.pop()]  # the same of all ledgers: which is which tells nothing
     return [in_words(one) if alone or not label else f"{in_words(one)} ({label})" for label, one in found]
