@@ -59,6 +59,11 @@ def dossier(
     console.print(f"dossier in {out}; to be read: {out / 'dossier.html'}", soft_wrap=True, markup=False)
     console.print(f"checked without us by: python {out / 'verify.py'}", soft_wrap=True, markup=False)
     said = Statements(map(Statement.from_json, json.loads((out / STATEMENTS).read_bytes())))
+    if said.value("report.scope") == "own":
+        stays = (
+            "its report is exact about this institution's own people: it stays here; one to hand over is made without"
+        )
+        console.print(f"{stays} --report", soft_wrap=True, markup=False)
     for line in told(fill_all(said)):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     for result in found:

@@ -137,7 +137,9 @@ def test_what_k_does_not_allow_beside_traits_is_refused_and_leaves_nothing(
     ):
         line = own("mask", *words).complaint()
         assert said in line
-        assert listing(own.work) == before
+        left = listing(own.work)
+        left.pop("refused/release-two.txt", None)  # why, for `afml next`
+        assert left == before
 
 
 def test_what_traits_cost_is_what_the_page_says(own: Institution, trained: Institution, tmp_path: Path) -> None:

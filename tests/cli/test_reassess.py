@@ -62,7 +62,7 @@ def test_the_page_says_what_happens(page: Page) -> None:
     assert "named by 5 relatives, degree 1:" in again.out
     assert "400 public people" in again.out
     assert re.search(r"promises: +all kept", again.out)
-    assert "1 people have withdrawn" in withdrawn.out
+    assert "1 person has withdrawn" in withdrawn.out
     assert "`afml mask --nested`" in refused.complaint()
     assert re.search(r"nested in 4 groups that earlier releases made of these people, 9 people left out", second.out)
     assert re.search(r"joint groups: +least 1\d, promised 10, with 1 other releases of them\n", both.out)

@@ -245,6 +245,8 @@ def test_what_stays_with_an_institution_is_not_merged(three: list[Path], plain: 
     path.write_text(json.dumps({**json.loads(path.read_bytes()), "scope": "own", "federation": None}))
     other = pack(own, 2, tmp_path / "own")
     refused([three[0], other], tmp_path / "out", "own: holds .* files that stay with their institution")
+    assert "It stays with that institution" in (other / "dossier.html").read_text()
+    assert "It stays with that institution" not in (three[0] / "dossier.html").read_text()
 
 
 def test_the_verbs(three: list[Path], tmp_path: Path) -> None:
