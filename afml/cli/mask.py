@@ -21,13 +21,11 @@ from afml.core.progress import step
 from afml.genomics.release import Output
 from afml.release.files import forms
 from afml.release.method import AUTO, METHODS
-from afml.release.plan import LEAST_CORRELATION, ReleasePlan
 
 if TYPE_CHECKING:
     from afml.release.frontier import FrontierPoint
 
 _PATH = click.Path(path_type=Path)
-_MOST = "expected to tell most of the trait"  # as `afml.release.planning` says it
 
 
 @click.command()
@@ -113,7 +111,7 @@ def mask(
     if done.blocks is not None:
         left = f", {done.left_out} people left out" if done.left_out else ""
         click.echo(f"node {node}: nested in {done.blocks} groups that earlier releases made of these people{left}")
-    click.echo(f"node {node}: method {reason_of(done.plan)}")
+    click.echo(f"node {node}: method {done.plan.reason}")
     if done.plan.at_chance:
         click.echo(f"node {node}: {done.plan.at_chance}; released nevertheless (--force)")
     for patterns, rr in done.plan.verified:
@@ -126,14 +124,6 @@ def mask(
     if not phenotypes and done.version.number == 1:
         told = "it tells no trait of anybody; a later release with --phenotype may single people out and be refused"
         click.echo(f"node {node}: {told}")
-
-
-def reason_of(plan: ReleasePlan) -> str:
-    """Why its method was taken, in words; where next to nothing is expected of any, not that most is of this one."""
-    trials = [trial for trial in plan.trials if trial.by_expectation]
-    if not trials or max(trial.worth for trial in trials) >= LEAST_CORRELATION:
-        return plan.reason
-    return plan.reason.replace(_MOST, "expected to tell next to nothing of the trait, as every other method", 1)
 
 
 def _tell(points: Sequence[FrontierPoint]) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from afml.masking.settings import ReleaseSettings
 from afml.release.method import AUTO, METHODS, asked_for
 from afml.release.model import ScoredModel
-from afml.release.plan import ReleasePlan
+from afml.release.plan import LEAST_CORRELATION, ReleasePlan
 from afml.release.public import learning_people
 from afml.release.suite import worst_attack
 from afml.release.trial import Ground, Trial
@@ -123,6 +123,8 @@ def _reason(settings: ReleaseSettings, trials: list[Trial], best: Trial) -> str:
     chosen = "carries most of the risk score"
     if best.by_expectation:
         chosen = "expected to tell most of the trait"
+        if all(trial.worth < LEAST_CORRELATION for trial in trials if trial.by_expectation):
+            chosen = "expected to tell next to nothing of the trait, as every other method"
     if settings.method != AUTO:
         chosen = "asked for in the settings"
     elif len(_methods(trials)) == 1:
