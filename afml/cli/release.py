@@ -68,9 +68,9 @@ def publish(
     policy asks (group size, re-identification rate, utility); exit code 7. It is entered in the ledger.
     """
     done = publish_package(kit=kit, work=work, run=run_file, ledger=ledger, version=version, force=force)
-    click.echo(f"{done.version.folder}: {done.publication.line()}")
-    if chance := json.loads((done.version.folder / CARD_FILE).read_text()).get("at_chance"):
-        click.echo(f"{done.version.folder}: published although {chance}")
+    chance = json.loads((done.version.folder / CARD_FILE).read_text()).get("at_chance")
+    although = f"; published although {chance}" if chance else ""
+    click.echo(f"{done.version.folder}: {done.publication.line()}{although}")
 
 
 @release.command()

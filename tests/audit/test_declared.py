@@ -148,8 +148,10 @@ def test_scores_are_likelihood_ratios_of_what_is_accounted() -> None:
 def test_seeded_audits_repeat_themselves_and_no_two_repeats_share_noise() -> None:
     assert audit(config(), repeats=5) == audit(config(), repeats=5)
     assert audit(config(), repeats=5).right != audit_declared(config(), 5, repeats=5, whole=0).right
-    fresh = audit_declared(config(seed=None), 4, repeats=3, whole=1)
-    assert fresh.right != audit_declared(config(seed=None), 4, repeats=3, whole=1).right
+    run = DeclaredRun(config(seed=None))
+    enrolled, channel = np.arange(run.canaries) % 2 == 0, Channel(run.config)
+    assert (run.quick(run.config, enrolled) != run.quick(run.config, enrolled)).any()
+    assert (run.whole(run.config, enrolled, channel) != run.whole(run.config, enrolled, channel)).any()
 
 
 def test_nothing_to_audit_is_refused() -> None:

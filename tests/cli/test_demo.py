@@ -110,7 +110,9 @@ def test_every_institution_ends_with_a_published_package(ended: tuple[Path, str]
     for node in range(1, NODES + 1):
         work, package = out / f"node-{node}", out / f"node-{node}" / "releases" / "demo" / "1"
         publication = Publication.load(package / "publication.json")
-        assert f"node {node}: {package}: {publication.line()}\n" in said
+        chance = json.loads((package / "release_card.json").read_text())["at_chance"]  # noise decides, in so few rounds
+        although = f"; published although {chance}" if chance else ""
+        assert f"node {node}: {package}: {publication.line()}{although}\n" in said
         assert all(verdict.met for verdict in publication.verdicts)
         ledger = json.loads(afml("audit", "show", work / "ledger", "--json").stdout)["entries"]
         assert [entry["manifest"] for entry in ledger if entry["kind"] == "publication"] == [publication.manifest]
