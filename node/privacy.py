@@ -8,9 +8,9 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from afml.consortium.run import Budget
+from afml.core.bounded import at_most
 from afml.core.config import Settings
 from afml.core.simulation import SIMULATION
-from afml.ledger.bounded import at_most
 from afml.ledger.simulation import simulated
 from afml.ledger.spending import fixed_plan, worst
 from afml.ledger.store import Ledger

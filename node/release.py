@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afml.consortium.run import RunConfig
+from afml.core.bounded import at_most
 from afml.core.cluster import each
 from afml.core.config import canonical_json
 from afml.core.errors import ReleaseError
@@ -22,7 +23,6 @@ from afml.genomics.release import Output
 from afml.genomics.released import release_digest, release_files
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
-from afml.ledger.bounded import at_most
 from afml.ledger.releases import ReleaseRecord
 from afml.ledger.store import Ledger
 from afml.masking.chosen import masking_settings, purpose

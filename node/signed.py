@@ -10,8 +10,8 @@ from typing import Any, Literal
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
+from afml.core.bounded import at_least, at_most
 from afml.core.errors import BudgetError, ConfigError, InputError, IntegrityError
-from afml.ledger.bounded import at_least, at_most
 from afml.ledger.spending import worst, worst_committed
 from afml.ledger.store import Ledger
 from afml.masking.chosen import NAME, masking_settings, purpose

@@ -23,10 +23,10 @@ from afml.api.synthetic import KINDS, made_up, plain_schema
 from afml.api.tasks import found
 from afml.consortium.card import NodeCard
 from afml.consortium.run import RunConfig
+from afml.core.bounded import at_most
 from afml.core.errors import AfmlError, ConfigError
 from afml.core.plain import plain_line
 from afml.data.schema import Schema
-from afml.ledger.bounded import at_most
 from afml.privacy.plan import planned_events
 from afml.privacy.ple import ple
 from afml.tasks.module import ModuleKind, ModuleTask

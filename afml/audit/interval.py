@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from afml.consortium.run import Phase, RunConfig
+from afml.core.bounded import at_least, at_most
 from afml.core.errors import IntegrityError
 from afml.privacy.events import Event
 from afml.privacy.noise import round_event
@@ -53,7 +54,7 @@ class Bound:
         """
         if not self.sound:
             raise IntegrityError(
-                f"the attack establishes {self.mu_lower:.3f} sigma, {self.mu_attacked:.3f} are accounted",
+                f"the attack establishes {at_least(self.mu_lower)} sigma, {at_most(self.mu_attacked)} are accounted",
                 where=f"audit by {self.instrument}",
                 cure="do not train with this installation; its mechanism or its accounting is broken",
             )

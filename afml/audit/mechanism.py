@@ -26,6 +26,7 @@ from afml.audit.people import as_declared, copies, spread
 from afml.audit.rounds import Channel, cohort_of, honest_of, nobody, plain_total, play, together
 from afml.audit.subject import Subject
 from afml.consortium.run import Phase, RunConfig
+from afml.core.bounded import at_least, at_most
 from afml.core.errors import ConfigError, IntegrityError
 from afml.masking.chosen import masking_settings, with_settings
 from afml.masking.enrolled import Enrolled
@@ -99,7 +100,8 @@ class MechanismResult:
         """
         if not self.sound:
             raise IntegrityError(
-                f"one step leaks at least {self.mu_lower:.2f} sigma, {self.mu_accounted:.2f} are accounted",
+                f"one step leaks at least {at_least(self.mu_lower, 2)} sigma, {at_most(self.mu_accounted, 2)} are "
+                "accounted",
                 where=f"phase {self.phase}, {self.case}",
                 cure="do not train with this installation; its mechanism is broken",
             )

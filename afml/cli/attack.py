@@ -11,9 +11,9 @@ import click
 from rich.table import Table
 
 from afml.consortium.run import RunConfig
+from afml.core.bounded import at_least, at_most
 from afml.core.errors import InputError
 from afml.core.progress import console, step
-from afml.ledger.bounded import at_least, at_most
 
 if TYPE_CHECKING:  # they load torch, and `afml audit` has quick subcommands too
     from afml.audit.declared import DeclaredResult

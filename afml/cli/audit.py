@@ -11,9 +11,9 @@ from rich.table import Table
 
 from afml.cli.attack import attack
 from afml.cli.dossier import dossier, is_dossier, merge, verify_dossier
+from afml.core.bounded import at_least, at_most
 from afml.core.progress import console
 from afml.core.simulation import SIMULATION
-from afml.ledger.bounded import at_least, at_most
 from afml.ledger.export import export as export_files
 from afml.ledger.export import to_json
 from afml.ledger.findings import Verification, require_ok

@@ -13,11 +13,11 @@ from afml.cli.serve import serve
 from afml.cli.stopping import stop_in_order
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.runfile import load_run
+from afml.core.bounded import at_most
 from afml.core.logging import at_run
 from afml.core.logging import configure as configure_logging
 from afml.core.metrics import served
 from afml.core.progress import Event, Tell, events_to, text_of, untold
-from afml.ledger.bounded import at_most
 from afml.training.processes import group as processes
 from afml.training.processes import worker
 from afml.training.processes.group import Group

@@ -9,8 +9,8 @@ from typing import Any
 import click
 from rich.table import Table
 
+from afml.core.bounded import at_most
 from afml.core.progress import console
-from afml.ledger.bounded import at_most
 from afml.privacy.cost import Schedule, Target, converted, cost_of
 from afml.privacy.ple import gdp_epsilon
 

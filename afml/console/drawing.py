@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from afml.console.budgets import Bar
 from afml.console.history import Round, stretches
 from afml.console.papers import Measured
-from afml.ledger.bounded import at_least, at_most
+from afml.core.bounded import at_least, at_most
 from afml.privacy.odds import most_found
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 54.0, 12.0, 240.0, 180.0

@@ -21,8 +21,8 @@ from afml.console.budgets import bars, least_left
 from afml.console.history import took_part
 from afml.console.view import WAITS, View
 from afml.consortium.kit import load_roster
+from afml.core.bounded import at_least, at_most
 from afml.core.errors import AfmlError
-from afml.ledger.bounded import at_least, at_most
 from afml.ledger.findings import CODES
 from afml.ledger.told import iso
 from afml.operate.told import clock

@@ -23,6 +23,10 @@ from afml.wire.federation_pb2_grpc import FederationStub
 Turn: TypeAlias = Literal["served", "queued", "over"]
 _TURNS: dict[int, Turn] = {wire.TURN_SERVED: "served", wire.TURN_QUEUED: "queued", wire.TURN_OVER: "over"}
 _ANSWER_S = 30.0
+_SILENT = {
+    grpc.StatusCode.UNAVAILABLE: "it hung up",
+    grpc.StatusCode.DEADLINE_EXCEEDED: f"not within {_ANSWER_S:.0f} s",
+}
 
 
 def submit(run_file: Path, address: str, kit: Path, tls: TlsIdentity) -> tuple[Turn, int]:
@@ -85,4 +89,4 @@ def _refusal(error: grpc.RpcError, address: str) -> AfmlError:
     if error.code() is grpc.StatusCode.UNIMPLEMENTED:
         cure = "start it without --run to have it serve what is submitted"
         return ProtocolError("serves one run alone", where=where, cure=cure)
-    return _away(told, where)
+    return _away(_SILENT.get(error.code(), told), where)

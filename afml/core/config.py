@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import tomllib
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from afml.core.errors import InputError
 from afml.core.files import require_file
@@ -38,8 +40,15 @@ def complaint(error: ValidationError) -> str:
     """What is wrong with a configuration, in one line: "key: what". A misspelt key comes before one that is missing."""
     errors = error.errors()
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
-    key = ".".join(str(part) for part in first["loc"])
-    return ": ".join(part for part in (key, first["msg"].removeprefix("Value error, ")) if part)
+    told = _WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
+    return ": ".join(part for part in (_key(first), told) if part)
+
+
+_WORDS = {"extra_forbidden": "is not known here", "missing": "is missing"}
+
+
+def _key(error: ErrorDetails) -> str:
+    return ".".join(str(part) for part in error["loc"])
 
 
 def later(default: Any, **about: Any) -> Any:
@@ -83,8 +92,15 @@ class Settings(BaseModel):
 
     @classmethod
     def refused(cls, error: ValidationError, where: object) -> InputError:
-        """What is wrong with a file, for whoever wrote it by hand."""
-        return InputError(complaint(error), where=where, cure="correct this key")
+        """What is wrong with a file, for whoever wrote it by hand, or gave another file than the one that is meant."""
+        at_top = [one for one in error.errors() if len(one["loc"]) == 1]
+        unknown, absent = ([_key(one) for one in at_top if one["type"] == kind] for kind in _WORDS)
+        if unknown and absent:
+            told = f"is another file than is asked for here: {unknown[0]} is not known, and {absent[0]} is missing"
+            return InputError(told, where=where, cure="give the right one, or correct these keys")
+        near = difflib.get_close_matches(unknown[0], cls.model_fields, n=1) if unknown else []
+        meant = f"did you mean {near[0]}? Otherwise " if near else ""
+        return InputError(complaint(error), where=where, cure=f"{meant}correct this key")
 
 
 class Signed(Settings):

@@ -18,7 +18,7 @@ Nothing is in it about a person but what `afml audit export` hands out: enrolmen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ def gather(sources: Sources, out: Path, signer: int | None = None) -> list[Verif
     _write(out / "accounting.json", accounted)
     if config is not None:
         _model(config, spaces, out)
-    _report(sources, config, out)
+    _report(sources, config, summaries, out)
     if sources.sbom is not None:
         _copy(sources.sbom, out / "sbom.json")
     if sources.manifest is not None:
@@ -240,10 +240,10 @@ def _model(config: RunConfig, spaces: Sequence[Workspace], out: Path) -> None:
         _copy(held[0], out / "model.json")
 
 
-def _report(sources: Sources, config: RunConfig | None, out: Path) -> None:
+def _report(sources: Sources, config: RunConfig | None, summaries: Mapping[Path, Summary], out: Path) -> None:
     if (report := sources.report) is None:
         return
-    require_report(read_json(report), report, config, len(sources.works))
+    require_report(read_json(report), report, config, summaries)
     _copy(report, out / "report.json")
     if (beside := report.with_name("details.json")).is_file():
         _copy(beside, out / "details.json")

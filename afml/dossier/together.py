@@ -61,14 +61,20 @@ def require_run(config: RunConfig, summaries: Mapping[Path, Summary]) -> None:
         raise InputError(f"run {config.run} is in none of these ledgers", where="--run", cure=_RUN)
 
 
-def require_report(report: Report, where: Path, config: RunConfig | None, works: int) -> None:
-    """Refuse a report of another run, or one institution's own in a dossier of several.
+def require_report(
+    report: Report, where: Path, config: RunConfig | None, summaries: Mapping[Path, Summary]
+) -> None:  # fmt: skip
+    """Refuse a report of another run, and an institution's own in a dossier of several or of another one.
 
     Raises:
         InputError: Likewise.
     """
-    if report.scope == "own" and works > 1:
+    if report.scope == "own" and len(summaries) > 1:
         problem = "is an institution's own report, which stays with it, and this dossier is about several"
         raise InputError(problem, where=where, cure="leave --report out, or name one --work")
+    whose = None if report.about is None else report.about.institution
+    if whose is not None and not any(whose in names_of(summary) for summary in summaries.values()):
+        problem = f"is the own report of {whose.rpartition('/')[2]}, and --work is of another institution"
+        raise InputError(problem, where=where, cure="give this institution's own, by `afml evaluate --own`")
     if report.about is not None and config is not None and report.about.configuration != config.digest().hex():
         raise InputError(f"is of run {report.about.run}, not of this one", where=where, cure=_REPORT)

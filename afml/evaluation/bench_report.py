@@ -10,7 +10,7 @@ from afml.core.files import write_bytes
 from afml.evaluation.bench import Bench
 from afml.evaluation.groups import ALLOWED
 from afml.evaluation.page import percent
-from afml.evaluation.report import Section
+from afml.evaluation.ran import Section
 
 
 class BenchFile(Section):

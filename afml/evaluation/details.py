@@ -13,7 +13,8 @@ from afml.evaluation.agreement import FrequencyAgreement, ScanAgreement
 from afml.evaluation.disclosure import GenotypeReport, Homogeneity, Membership
 from afml.evaluation.harder import Harder
 from afml.evaluation.population import PopulationPoint
-from afml.evaluation.report import Section, Share, TraitRow
+from afml.evaluation.ran import Section, Share
+from afml.evaluation.report import TraitRow
 from afml.evaluation.utility import Calibration, Utility, share
 
 

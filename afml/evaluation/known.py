@@ -22,11 +22,14 @@ def known_traits(case: Case, linked: ReIdentification) -> KnownTraits | None:
     (name,) = KNOWING.names()
     alike = np.bincount(case.traits)
     _, pattern = case.patterns
+    others = {attack: rr for attack, rr in linked.by_attack.items() if attack not in KNOWING}
+    worst = max(others, key=lambda attack: others[attack])
     return KnownTraits(
         rr=linked.by_attack[name],
         rr_ci95=interval(linked.success[name]),
         chance=float((1 / alike[case.traits[linked.people]]).mean()),
         combinations=int((alike > 0).sum()),
         groups=len(np.unique(np.stack([pattern, case.traits[case.truth]], axis=1), axis=0)),
-        rr_by_genotypes=max(rr for attack, rr in linked.by_attack.items() if attack not in KNOWING),
+        rr_by_genotypes=others[worst],
+        rr_by_genotypes_ci95=interval(linked.success[worst]),
     )

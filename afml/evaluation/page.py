@@ -9,6 +9,7 @@ from typing import Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from afml.core.bounded import at_least, at_most
 from afml.core.files import write_bytes
 from afml.core.simulation import SIMULATION
 from afml.evaluation.attacks import ATTACKS, KNOWING
@@ -89,6 +90,8 @@ def write_html(report: Report, details: PageDetails, path: Path) -> None:
     environment.filters["percent"] = percent
     environment.filters["amount"] = amount
     environment.filters["points"] = points
+    environment.filters["at_most"] = at_most
+    environment.filters["at_least"] = at_least
     more = details.measured
     page = environment.get_template("report.html.j2").render(
         report=report,

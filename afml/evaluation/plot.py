@@ -56,7 +56,8 @@ def _draw(axes: Axes, report: Report, frontier: tuple[FrontierPoint, ...]) -> No
         x, y = [p.utility_ratio for p in points], [max(p.rr, floor) for p in points]
         line, size = (style.line, 5) if len(points) > 1 else ("", 7)
         axes.plot(x, y, line, marker=style.marker, color=style.colour, label=name, markersize=size, linewidth=1.3)
-    own, (low, high) = frontier[0], release.rr_ci95
+    own = frontier[0]
+    low, high = release.rr_by_genotypes_ci95 or (own.rr, own.rr)
     across = release.utility_ratio_ci95
     axes.errorbar(
         [own.utility_ratio],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from afml.core.bounded import at_least, at_most
 from afml.core.simulation import SIMULATION
 from afml.evaluation.details import Details, Row, every_phenotype
 from afml.evaluation.groups import ALLOWED
@@ -22,15 +23,16 @@ def summary(report: Report, method: str) -> list[tuple[str, str]]:
     if privacy.epsilon is None or privacy.ple_sigma is None:
         ple = f"infinite ({SIMULATION}; noise came from a seed and protects nobody)"
     else:
-        spent = f"epsilon {privacy.epsilon:.2f}, delta {privacy.delta:g}, {privacy.noise} noise"
+        spent = f"epsilon {at_most(privacy.epsilon, 2)}, delta {privacy.delta:g}, {privacy.noise} noise"
         fixed = privacy.ple_sigma_fixed_plan
-        told = "" if fixed is None else f"; {fixed:.3f} if all runs had been fixed in advance"
-        ple = f"{privacy.ple_sigma:.3f} sigma ({spent}){told}"
+        told = "" if fixed is None else f"; {at_most(fixed)} if all runs had been fixed in advance"
+        ple = f"{at_most(privacy.ple_sigma)} sigma ({spent}){told}"
     if privacy.audited_ple_lower is not None:
-        ple += f", audited at least {privacy.audited_ple_lower:.2f}"
+        ple += f", audited at least {at_least(privacy.audited_ple_lower, 2)}"
     known = [("  if the institution is known", percent(release.rr_known_institution))]
     if report.scope == "own":  # candidates are the people of one file: that is RR itself
         known = []
+    alone = "" if release.known_traits is None else ", by genotypes alone"
     about = [("utility is about", release.utility_phenotype)] if release.utility_phenotype else []
     return [
         ("release", f"{method}; records protected by masking and group size, not by DP"),
@@ -39,7 +41,7 @@ def summary(report: Report, method: str) -> list[tuple[str, str]]:
         ("  chance", f"{percent(release.chance)}, {release.candidates} candidates"),
         *_known_traits(release),
         *(
-            [("  less than random masking", f"{percent(report.rr_reduction_vs_random)} at matched utility")]
+            [("  less than random masking", f"{percent(report.rr_reduction_vs_random)} at matched utility{alone}")]
             if release.utility_comparable
             else []
         ),

@@ -14,10 +14,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from afml.core.bounded import at_least, at_most
 from afml.core.config import canonical_json
 from afml.core.files import write_bytes
 from afml.core.simulation import SIMULATION
-from afml.ledger.bounded import at_least, at_most
 from afml.ledger.findings import CODES, Verification
 from afml.ledger.summary import EnrolmentSummary, PlanLine, Summary
 from afml.ledger.told import iso

@@ -11,8 +11,8 @@ from typing import Any
 
 from afml.consortium.attempt import Attempt
 from afml.consortium.run import Budget
+from afml.core.bounded import at_least, at_most
 from afml.core.errors import IntegrityError
-from afml.ledger.bounded import at_least, at_most
 from afml.ledger.simulation import simulated
 from afml.ledger.snapshot import snapshot
 from afml.ledger.spending import accounts, fixed_plan, worst, worst_committed

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 
 from afml.consortium.stage import Stage
-from afml.ledger.bounded import at_least, at_most
+from afml.core.bounded import at_least, at_most
 from afml.operate.shown import AggregatorStatus, ManyStatus, NodeStatus, PartStatus, ServeStatus, Status
 from afml.operate.words import counted, duration, size
 from aggregator.standing import NodeStanding, RunStanding

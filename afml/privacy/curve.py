@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import ndtr, ndtri
 
+from afml.core.bounded import at_most
 from afml.core.errors import ConfigError
 from afml.core.files import staged_file
 from afml.privacy.cost import Cost
@@ -30,11 +31,11 @@ def draw(cost: Cost, path: Path) -> None:
     figure = Figure(figsize=(5, 5))
     axes = figure.subplots()
     axes.plot(rates, attacker_tpr(cost.profile, rates), label="accounted")
-    axes.plot(rates, ndtr(ndtri(rates) + sigma), "--", label=f"PLE {sigma:.3f} sigma")
+    axes.plot(rates, ndtr(ndtri(rates) + sigma), "--", label=f"PLE {at_most(sigma)} sigma")
     axes.plot([0, 1], [0, 1], ":", color="grey", label="no information")
     axes.set(xlabel="false positive rate", ylabel="true positive rate of the best attack")
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.set_title(f"epsilon {cost.report['epsilon']:.2f} at delta {cost.report['delta']:g}")
+    axes.set_title(f"epsilon {at_most(cost.report['epsilon'], 2)} at delta {cost.report['delta']:g}")
     axes.legend(loc="lower right")
     figure.tight_layout()
     with staged_file(path) as staged:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from afml.consortium.run import RunConfig
+from afml.core.bounded import at_most
 from afml.core.errors import ConfigError
 from afml.core.simulation import SIMULATION
 from afml.privacy.plan import planned_events
@@ -122,8 +123,8 @@ def _privacy(card: Mapping[str, Any]) -> str:
     if card["insecure"]:
         return f"insecure: {SIMULATION}"
     return (
-        f"PLE {card['ple_sigma']:.3f} sigma at delta {card['delta']:g} at most (epsilon {card['epsilon']:.3f}), as "
-        "planned, lost attempts included"
+        f"PLE {at_most(card['ple_sigma'])} sigma at delta {card['delta']:g} at most "
+        f"(epsilon {at_most(card['epsilon'])}), as planned, lost attempts included"
     )
 
 
@@ -134,7 +135,7 @@ def _version(card: Mapping[str, Any]) -> str:
     if card["version"] is None:
         return f"{told}; a model before it is not here"
     both = card["ple_sigma_with_ancestors"]
-    cost = "" if both is None else f"; with those before it PLE {both:.3f} sigma of somebody who was in all"
+    cost = "" if both is None else f"; with those before it PLE {at_most(both)} sigma of somebody who was in all"
     return f"{card['version']}, {told}{cost}"
 
 
@@ -142,8 +143,8 @@ def _statement(statement: Mapping[str, Any]) -> str:
     if statement.get("insecure") or statement.get("ple_sigma") is None:
         return f"insecure: {SIMULATION}"
     return (
-        f"its people have spent PLE {statement['ple_sigma']:.3f} sigma at delta {statement['delta']:g} at most, over "
-        "all runs until this one ended"
+        f"its people have spent PLE {at_most(statement['ple_sigma'])} sigma at delta {statement['delta']:g} at most, "
+        "over all runs until this one ended"
     )
 
 

@@ -24,17 +24,12 @@ from afml.evaluation.evaluate import evaluate as evaluate_release
 from afml.evaluation.inputs import EvaluationInputs, OtherRelease
 from afml.evaluation.limits import LIMITS, Limits
 from afml.evaluation.page import PageDetails, write_html
-from afml.evaluation.report import (
-    DataSection,
-    FederationSection,
-    PhenotypeSection,
-    PrivacySection,
-    Report,
-    write_json,
-)
+from afml.evaluation.ran import DataSection, FederationSection, PrivacySection
+from afml.evaluation.report import PhenotypeSection, Report, write_json
 from afml.genomics.files import GenotypeFiles
 from afml.genomics.sites import SitePanel
 from afml.genomics.store import GenotypeStore
+from afml.ledger.snapshot import origin_in
 from afml.masking.chosen import masking_settings
 from afml.masking.model import TrainedModel
 from afml.masking.settings import MaskingSettings
@@ -156,11 +151,12 @@ def assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
 def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
     traffic = None if trial.aggregator is None else Traffic.load(trial.aggregator)
     files = files_of(trial.spaces[0].release(trial.config.run)) if trial.aggregator is None else None
-    later = 0
+    later, own = 0, None
     if trial.aggregator is None:
-        own = trial.spaces[0]
-        later = require_kept_out(own, trial.config.run, trial.ledger or own.ledger)
-        plan = released_plan(own, trial.config.run)
+        space = trial.spaces[0]
+        ledger = trial.ledger or space.ledger
+        later, own = require_kept_out(space, trial.config.run, ledger), origin_in(ledger)
+        plan = released_plan(space, trial.config.run)
     else:
         with step("planning the release again, as a recipient could"):
             plan = make_plan(trial.spaces[0], trial.config, trial.settings.release)
@@ -174,7 +170,7 @@ def _assess(trial: Trial, seconds: dict[str, float]) -> Assessment:
     drawn = SitePanel.load(trial.files.site_panel).drawn_people
     report = Report(
         scope="pooled" if trial.aggregator else "own",
-        about=about(trial.config, TrainedModel.load(trial.spaces[0].model(trial.config.run))),
+        about=about(trial.config, TrainedModel.load(trial.spaces[0].model(trial.config.run)), own),
         data=DataSection(
             kind=trial.data_kind, people=sum(len(one.dosage) for one in inputs.institutions),
             panel=0 if drawn else len(inputs.panel), panel_drawn=drawn, sites=trial.config.data.features,

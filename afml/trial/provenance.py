@@ -11,14 +11,14 @@ from pathlib import Path
 
 from afml import __version__
 from afml.consortium.run import RunConfig
-from afml.evaluation.report import AboutSection
+from afml.evaluation.ran import AboutSection
 from afml.masking.model import TrainedModel
 
 _PACKAGES = ("torch", "opacus", "tenseal", "grpcio", "numpy", "cyvcf2", "dp-accounting", "scikit-learn")
 
 
-def about(config: RunConfig, model: TrainedModel) -> AboutSection:
-    """Of one run, today."""
+def about(config: RunConfig, model: TrainedModel, institution: str | None) -> AboutSection:
+    """Of one run, today; of an institution alone by the name of its ledger."""
     return AboutSection(
         consortium=config.consortium,
         run=config.run,
@@ -26,6 +26,7 @@ def about(config: RunConfig, model: TrainedModel) -> AboutSection:
         command=command(sys.argv),
         configuration=config.digest().hex(),
         model=model.digest(),
+        institution=institution,
     )
 
 

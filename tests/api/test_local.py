@@ -158,7 +158,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path) -> None:
         (lambda: LocalConsortium(people, Risk(), rounds=0), ConfigError, "rounds: Input should be greater"),
         (lambda: Cohort("tables"), ConfigError, "there is no kind of data called 'tables'"),
         (lambda: Cohort("table", tables="x"), InputError, "has no option 'tables'; use table, people, without, schema"),
-        (lambda: Cohort("table", table="x"), InputError, "schema_file: Field required"),
+        (lambda: Cohort("table", table="x"), InputError, "schema_file: is missing"),
         (lambda: LocalConsortium(people, Risk()).train(processes=True), ConfigError, "other processes cannot find"),
     ):
         with pytest.raises(error, match=line.replace("(", r"\(")) as raised:

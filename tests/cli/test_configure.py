@@ -150,7 +150,10 @@ def test_batch_normalisation_needs_a_run_without_private_game_rounds(kits: Path,
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("context_score = 0\n", "game.toml: context_score: Extra inputs are not permitted; correct this key"),
+        (
+            "context_score = 0\n",
+            "game.toml: context_score: is not known here; did you mean context_scores? Otherwise correct this key",
+        ),
         ("context_scores = -1\n", "game.toml: context_scores: Input should be greater than or equal to 0"),
         ('public = ["masking", "masking"]\n', "game.toml: public: a loss is named twice; correct this key"),
         ("batch = 0\n", "game.toml: batch: Input should be greater than or equal to 1; correct this key"),

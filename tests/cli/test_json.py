@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from afml.cli.main import cli
 from afml.consortium.run import RunConfig
+from afml.core.bounded import at_least, at_most
 from afml.core.errors import AfmlError
-from afml.ledger.bounded import at_least, at_most
 from tests.cli.institution import SITES, Institution
 from tests.cli.jsonpage import keys
 from tests.cli.zygote import Zygote

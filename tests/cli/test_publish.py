@@ -272,8 +272,8 @@ def test_what_was_forced_past_not_worth_releasing_is_said_when_it_is_published(
     line = SimpleNamespace(line=lambda: "published, evaluated first")
     done = SimpleNamespace(version=SimpleNamespace(folder=tmp_path), publication=line)
     monkeypatch.setattr("afml.cli.release.publish_package", lambda **_: done)
-    for card, told in (({"at_chance": "not worth releasing: chance"}, "; published although not worth releasing: chance"),
-                       ({"at_chance": None}, "")):  # fmt: skip
+    chance = "not worth releasing: chance"
+    for card, told in (({"at_chance": chance}, f"; published although {chance}"), ({"at_chance": None}, "")):
         (tmp_path / CARD_FILE).write_text(json.dumps(card))
         given = [word for name in ("kit", "work", "run") for word in (f"--{name}", str(tmp_path))]
         lines = CliRunner().invoke(cli, ["release", "publish", *given]).output.splitlines()

@@ -9,12 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from afml.consortium.attempt import Attempt
 from afml.consortium.kit import load_aggregator_kit
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.provision import load_coordinator_key
 from afml.consortium.run import RunConfig
 from afml.consortium.runfile import write_run
+from afml.core.errors import AfmlError
+from afml.dossier.build import make
 from afml.dossier.evidence import Sources
 from afml.ledger import transcript
 from afml.ledger.backup import back_up, restore
@@ -134,3 +138,11 @@ def opened(work: Path, kit: Path, built: Built) -> Ledger:
     """A ledger by the keys of a kit."""
     loaded = load_node_kit(kit)
     return Ledger.open(work / "ledger", loaded.signing_key, origin=loaded.origin, clock=built.clock)
+
+
+def refused(built: Built, sources: Sources, said: str) -> None:
+    """In one line, with nothing left behind."""
+    with pytest.raises(AfmlError, match=said) as error:
+        make(sources, built.root / "odd", built.signer)
+    assert "\n" not in str(error.value)
+    assert not (built.root / "odd").exists()

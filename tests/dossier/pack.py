@@ -22,15 +22,8 @@ from afml.dossier.build import Signer, seal
 from afml.dossier.evidence import Sources
 from afml.dossier.standalone import STATEMENTS
 from afml.evaluation.details import Details, write_details
-from afml.evaluation.report import (
-    DataSection,
-    OverlapSection,
-    PhenotypeSection,
-    PrivacySection,
-    ReleaseSection,
-    Report,
-    write_json,
-)
+from afml.evaluation.ran import DataSection, PrivacySection
+from afml.evaluation.report import OverlapSection, PhenotypeSection, ReleaseSection, Report, write_json
 from afml.ledger import transcript
 from afml.ledger.checkpoint import origin_of
 from afml.ledger.entries import spend_for

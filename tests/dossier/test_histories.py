@@ -19,7 +19,6 @@ from afml.consortium.request import REQUEST
 from afml.consortium.run import TaskChoice
 from afml.consortium.runfile import write_run
 from afml.core.config import canonical_json
-from afml.core.errors import AfmlError
 from afml.dossier.build import Signer, make
 from afml.dossier.evidence import Sources
 from afml.dossier.page import PAGE
@@ -33,7 +32,7 @@ from afml.ledger.transcript import Appender, RefusedSum
 from crypto.public.signing import public_bytes
 from tests.consortium.place import Place
 from tests.dossier import histories
-from tests.dossier.histories import again, heads_of, played
+from tests.dossier.histories import again, heads_of, played, refused
 from tests.dossier.pack import NODES, PHASES, RUN, Built
 from tests.tasks.statistics.simulated import TABLE, run_of
 
@@ -66,14 +65,6 @@ def spent_by(said: Statements, institution: str) -> list[float]:
 
 def page(built: Built) -> str:
     return " ".join((built.root / "odd" / PAGE).read_text().split())
-
-
-def refused(built: Built, sources: Sources, said: str) -> None:
-    """In one line, with nothing left behind."""
-    with pytest.raises(AfmlError, match=said) as error:
-        make(sources, built.root / "odd", built.signer)
-    assert "\n" not in str(error.value)
-    assert not (built.root / "odd").exists()
 
 
 @pytest.mark.parametrize("which", [None, RUN, histories.SECOND])
@@ -280,16 +271,3 @@ def test_what_does_not_belong_together_is_refused(own: Built) -> None:
     head = own.root / "other.txt"
     head.write_text("afml/" + "0" * 32 + "\n1\nAAAA\n\n")
     refused(own, replace(own.sources, heads=(head,)), "holds no head of any of these ledgers")
-
-
-def test_a_report_of_another_run_or_of_one_institution_alone_is_refused(own: Built) -> None:
-    path = own.root / "report.json"
-    report = json.loads(path.read_bytes())
-    about = {
-        "consortium": "walk", "run": "other", "made": "2026-01-01", "command": "afml evaluate",
-        "configuration": "0" * 64, "model": "0" * 64,
-    }  # fmt: skip
-    path.write_bytes(canonical_json({**report, "about": about}))
-    refused(own, own.sources, "is of run other, not of this one")
-    path.write_bytes(canonical_json({**report, "scope": "own"}))
-    refused(own, own.sources, "is an institution's own report, which stays with it")

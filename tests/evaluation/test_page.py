@@ -14,7 +14,8 @@ from afml.evaluation.baselines import BINNED, GROUPED_RANDOM, GROUPED_STATIC, RA
 from afml.evaluation.details import Details
 from afml.evaluation.page import PageDetails, amount, better, percent, points, write_html
 from afml.evaluation.palette import OWN, known, names, style_of
-from afml.evaluation.report import AboutSection, BaselineRow, FrontierPoint, Report
+from afml.evaluation.ran import AboutSection
+from afml.evaluation.report import BaselineRow, FrontierPoint, Report
 from afml.evaluation.terminal import summary
 from tests.evaluation.example import DETAILS, with_release
 

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from afml.core.progress import PlainConsole
 from afml.core.simulation import SIMULATION
 from afml.evaluation.page import PageDetails, write_html
-from afml.evaluation.report import FrontierPoint, PrivacySection, Report, read_json, write_json
+from afml.evaluation.ran import PrivacySection
+from afml.evaluation.report import FrontierPoint, Report, read_json, write_json
 from afml.evaluation.terminal import print_report
 from tests.evaluation.example import EXAMPLE
 

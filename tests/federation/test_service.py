@@ -166,7 +166,7 @@ def _refusals(consortium: Consortium, port: int) -> None:
     for papers, told in (
         ((path.read_bytes(), bytes(64)), "signature"),
         ((path.read_bytes() + b" ", consortium.run_file("first").with_suffix(".sig").read_bytes()), "signature"),
-        ((b"{}", bytes(64)), "Field required"),
+        ((b"{}", bytes(64)), "is missing"),
         ((b"\xff" * 100, b""), "cannot be parsed"),
     ):
         forged = consortium.root / "forged.json"

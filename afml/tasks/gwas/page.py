@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment
 from numpy.typing import NDArray
 
-from afml.ledger.bounded import at_most
+from afml.core.bounded import at_most
 from afml.tasks.gwas.clumps import GENOME_WIDE, Clump, Places
 from afml.tasks.gwas.figures import manhattan, png, quantiles, regions
 from afml.tasks.gwas.pvalues import p_text

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afml.ledger.bounded import at_least, at_most
+from afml.core.bounded import at_least, at_most
 
 _ARITHMETIC = Fraction(1, 10**9)
 
