@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
 from afml.data.people import PeopleTable
-from afml.ledger.enrolled import enrolled_in
-from node.workspace import Workspace
+from afml.ledger.enrolled import enrolled_in, took_part
+from afml.tasks.evaluation.heldout import HeldOutKind
+from afml.training.model import ArrayModel
+from afml.training.shelf import claimed_digest, model_folders
+from node.workspace import Holdings, Workspace
 
 _NEW_RUN = "have a new run configured (`afml configure`)"
 
@@ -74,3 +78,30 @@ def require_untrained(work: Workspace, run: str, ledger: Path) -> int:
             cure=f"run `afml prepare` with the --holdout of before that run, or {_NEW_RUN}",
         )
     return int(np.count_nonzero(trained))
+
+
+def require_evaluated_on_others(work: Workspace, run: RunConfig, holdings: Holdings, ledger: Path) -> None:
+    """Refuse a run that evaluates a model, or its release, on people whom this institution trained it on.
+
+    Asked are the run that made the model and those that it began from, as far as their models are here.
+
+    Args:
+        work: The institution's prepared work folder.
+        run: About to be taken part in.
+        holdings: What it would be taken part in with.
+        ledger: Folder of the institution's ledger; where there is none, nobody was trained on.
+
+    Raises:
+        InputError: Likewise.
+        IntegrityError: The ledger cannot be relied on, or a model is damaged.
+    """
+    if not isinstance(holdings.kind, HeldOutKind) or not ledger.is_dir():
+        return
+    here = {claimed_digest(folder): folder for folder in model_folders(holdings.prepared.models)}
+    digest, seen = holdings.kind.evaluated(run), set[str]()
+    while digest in here and digest not in seen:
+        seen.add(digest)
+        card = ArrayModel.load(here[digest]).card
+        if took_part(ledger, name := str(card.get("run", ""))):
+            require_untrained(work, name, ledger)
+        digest = str(card.get("start", ""))

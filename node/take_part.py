@@ -25,6 +25,7 @@ from node.client import Client
 from node.guard import Guard, open_ledger, require_named
 from node.inuse import in_use
 from node.journal import Journal
+from node.keptout import require_evaluated_on_others
 from node.party import Party
 from node.patience import PATIENCE_S, Patience
 from node.policy import Site
@@ -122,6 +123,7 @@ def _take_part(kit: NodeKit, part: Part, group: Group | None, hidden_by: Backend
     holdings = checked_holdings(work, run, kit.node, part)
     if journal.over(run.rounds):
         return _finished(work, run, holdings, journal)
+    require_evaluated_on_others(work, run, holdings, part.ledger or work.ledger)
     lifetime = site.policy().lifetime.budget
     why = partial(reason, part.address, kit)
     patience = Patience(part.address, part.wait_s, tell, reason=why, stop=part.stop)

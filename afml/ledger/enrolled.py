@@ -18,6 +18,17 @@ _ENROLMENTS = (
 )
 
 
+def took_part(folder: Path, run: str) -> bool:
+    """Whether people of this ledger were reserved for a run or spent on it.
+
+    Raises:
+        InputError: There is no ledger.
+        IntegrityError: It cannot be read.
+    """
+    with readable(folder) as database:
+        return database.execute(_ENROLMENTS, (run,)).fetchone() is not None
+
+
 def enrolled_in(folder: Path, run: str, people: Sequence[str]) -> NDArray[np.bool_]:
     """Which of these people a run was entered for: whoever it was reserved for or spent on, withdrawn since or not.
 

@@ -38,6 +38,10 @@ class HeldOutKind(ReleaseKind):
     def enrolled(self, run: RunConfig, prepared: Prepared) -> Enrolled:
         """See `TaskKind.enrolled`: the held-out people, who are those that take part."""
 
+    def evaluated(self, run: RunConfig) -> str:
+        """Digest of the model that is looked at, or that files were released by."""
+        return str(run.task.settings["model"])
+
     def held_out(self, run: RunConfig, prepared: Prepared) -> Enrolled:
         """The same: nobody else is looked at."""
         return self.enrolled(run, prepared)
