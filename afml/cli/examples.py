@@ -52,7 +52,7 @@ EXAMPLES = {
     "predict": "afml predict work/models/first --data work --out predicted.tsv",
     "mask": "afml mask --kit kit --work work --run run.json",
     "release publish": "afml release publish --kit kit --work work --run run.json",
-    "release recipe": "afml release recipe package --with pandas",
+    "release recipe": "afml release recipe . --with pandas | python",
     "release verify": "afml release verify package --roster roster.json",
     "evaluate": "afml evaluate --own work --run run.json --out report",
     "reassess": "afml reassess --kit kit --work work --run run.json --panel-vcf later.vcf.gz",

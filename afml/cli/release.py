@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from afml.consortium.request import fingerprint
 from afml.consortium.roster import Roster
 from afml.core.errors import InputError
 from afml.core.files import require_file
+from afml.core.plain import plain_line
 from afml.release.package.card import CARD_FILE
 from afml.release.package.recipe import RECIPES
 from afml.release.package.traits import PHENOTYPES_FILE
@@ -20,6 +22,12 @@ from afml.release.package.verify import Trusted, verify_package
 
 _PATH = click.Path(path_type=Path)
 _COMPARE = "fingerprint of the roster, to compare with an institution on it"
+_RUN_WITH = {
+    "pandas": ("python", "a Python with pandas and scikit-learn (pip install pandas scikit-learn)"),
+    "plink2": ("sh -e", "awk and plink2 on the path"),
+    "R": ("Rscript -", "R, nothing beyond base"),
+}
+"""Tool of a recipe -> what reads it, and what that needs."""
 
 
 @click.group()
@@ -77,9 +85,11 @@ def publish(
 @click.argument("package", type=_PATH)
 @click.option("--with", "tool", type=click.Choice(tuple(RECIPES)), default="pandas", show_default=True)
 def recipe(package: Path, tool: str) -> None:
-    """Print how to reproduce the utility that PACKAGE states; run it with that folder as the current one.
+    """Print how to reproduce the utility that PACKAGE states.
 
-    For example: cd PACKAGE; afml release recipe . | python
+    It reads the files beside it, so it is run with PACKAGE as the current folder: cd PACKAGE; afml release recipe . |
+    python. The program behind the pipe is another than AFML's: a Python with pandas and scikit-learn, `sh -e` with awk
+    and plink2 on the path for --with plink2, `Rscript -` for --with R. The first line says so, with the folder's path.
     """
     require_file(package / CARD_FILE, "card of the package", "name the folder that `afml mask` wrote")
     if not (package / PHENOTYPES_FILE).is_file():
@@ -87,4 +97,7 @@ def recipe(package: Path, tool: str) -> None:
             "tells no trait of anybody, so it states no utility that could be reproduced", where=package,
             cure="ask the institution to tell traits with the first package of a run (`afml mask --phenotype TRAIT`)",
         )  # fmt: skip
-    click.echo(RECIPES[tool][1], nl=False)
+    program, needed = _RUN_WITH[tool]
+    # In one line whatever the folder is called: what comes after it is run.
+    typed = plain_line(f"cd {shlex.quote(str(package.resolve()))}; afml release recipe . --with {tool} | {program}")
+    click.echo(f"# run in the package's folder: {typed}; needs {needed}\n{RECIPES[tool][1]}", nl=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -55,7 +56,7 @@ def test_an_example_could_be_typed(words: str) -> None:
     command, example = EVERY[words], EXAMPLES[words]
     assert problem(example) == ""
     assert example.startswith(f"afml {words}")
-    given = shlex.split(example.split(" >> ")[0])[1 + len(words.split()) :]
+    given = shlex.split(re.split(r" >> | \| ", example)[0])[1 + len(words.split()) :]
     if words != "prepare":  # its options are those of the kind of data that is given
         command.make_context(words, given, resilient_parsing=False)
     assert f"Example:\n    {example}" in command.get_help(click.Context(command, info_name=words))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -188,7 +189,9 @@ def test_a_recipe_reproduces_the_stated_utility(
     for institution in (own, telling):
         package = institution.package(1)
         code = own.afml("release", "recipe", package, "--with", tool).out
-        assert code in (package / "README.md").read_text()
+        first, _, rest = code.partition("\n")
+        assert first.startswith(f"# run in the package's folder: cd {shlex.quote(str(package.resolve()))}; ")
+        assert rest in (package / "README.md").read_text()
         done = subprocess.run(program, input=code, cwd=package, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         within(done.stdout, package)
