@@ -83,7 +83,7 @@ def publish(
 
 @release.command()
 @click.argument("package", type=_PATH)
-@click.option("--with", "tool", type=click.Choice(tuple(RECIPES)), default="pandas", show_default=True)
+@click.option("--with", "tool", type=click.Choice(tuple(RECIPES), case_sensitive=False), default="pandas", show_default=True)
 def recipe(package: Path, tool: str) -> None:
     """Print how to reproduce the utility that PACKAGE states.
 

@@ -38,3 +38,9 @@ def test_a_recipe_says_first_where_it_is_run_and_no_folder_name_is_run_with_it(
     where, *files = done.stdout.splitlines()
     assert where == str(named.resolve())
     assert sorted(files) == sorted(path.name for path in told.package(1).iterdir())
+
+
+@pytest.mark.parametrize(("typed", "named"), [("r", "R"), ("Pandas", "pandas"), ("PLINK2", "plink2")])
+def test_a_tool_may_be_typed_in_any_case(told: Institution, typed: str, named: str) -> None:
+    found, plain = (told.afml("release", "recipe", told.package(1), "--with", word) for word in (typed, named))
+    assert (found.code, found.out) == (0, plain.out)
