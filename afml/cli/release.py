@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from afml.api.verbs import publish as publish_package
 from afml.cli.places import PRIVATE
 from afml.consortium.request import fingerprint
 from afml.consortium.roster import Roster
-from afml.core.errors import InputError
+from afml.core.errors import InputError, IntegrityError
 from afml.core.files import require_file
 from afml.core.plain import plain_line
 from afml.release.package.card import CARD_FILE
+from afml.release.package.manifest import MANIFEST_FILE, PUBLICATION_FILE
 from afml.release.package.recipe import RECIPES
 from afml.release.package.traits import PHENOTYPES_FILE
-from afml.release.package.verify import Trusted, verify_package
+from afml.release.package.verify import Trusted, Verified, verify_package
 
 _PATH = click.Path(path_type=Path)
 _COMPARE = "fingerprint of the roster, to compare with an institution on it"
@@ -48,7 +50,7 @@ def verify(package: Path, roster: Path | None, key: str | None, as_json: bool) -
     Roster or key come from the consortium, by another way than the package: whoever could change that could change
     both. The roster's fingerprint is printed, as `afml keys install` and `afml consortium show` print it there.
     """
-    found = verify_package(package, Trusted(roster, key))
+    found = _verified(package, Trusted(roster, key))
     if as_json:
         word = None if found.publication is None else found.publication.model_dump(mode="json")
         told = {"signed_by": found.by, "manifest": found.manifest.model_dump(mode="json"), "publication": word}
@@ -58,6 +60,20 @@ def verify(package: Path, roster: Path | None, key: str | None, as_json: bool) -
     click.echo(f"{package}: {what}\n{package}: {published}")
     if roster is not None:
         click.echo(f"{roster}: {_COMPARE}: {fingerprint(Roster.load(roster).digest())}")
+
+
+def _verified(package: Path, trusted: Trusted) -> Verified:
+    """As `verify_package`; what stands in a signed file of the package and cannot be read is no mistake of who asks."""
+    try:
+        return verify_package(package, trusted)
+    except InputError as error:
+        signed = (package / MANIFEST_FILE, package / PUBLICATION_FILE)
+        if not any(os.access(path, os.R_OK) and plain_line(str(path)) == error.where for path in signed):
+            raise
+        raise IntegrityError(
+            "cannot be read as what an institution signs: it is damaged, or a newer AFML wrote it", where=error.where,
+            cure="ask the institution for the package once more, or update AFML here; do not use this one",
+        ) from None  # fmt: skip
 
 
 @release.command()
@@ -83,7 +99,9 @@ def publish(
 
 @release.command()
 @click.argument("package", type=_PATH)
-@click.option("--with", "tool", type=click.Choice(tuple(RECIPES), case_sensitive=False), default="pandas", show_default=True)
+@click.option(
+    "--with", "tool", type=click.Choice(tuple(RECIPES), case_sensitive=False), default="pandas", show_default=True
+)
 def recipe(package: Path, tool: str) -> None:
     """Print how to reproduce the utility that PACKAGE states.
 

@@ -32,6 +32,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory, good: Institution, afml: Zygo
         shutil.copyfile(place / kit / "request.json", place / name)
     (place / "misspelt.tsv").write_text((place / "mine.tsv").read_text().replace("phenotype", "phenotpye", 1))
     (place / "here").mkdir(mode=0o700)
+    (place / "package").mkdir(mode=0o700)
+    (place / "package" / "manifest.json").write_text('{"consortium": "no')
     for policy in ("kit", "other-kit"):
         (place / policy / "policy.toml").unlink(missing_ok=True)
     how = ("--noise", "local", "--quorum", 2, "--max-colluding", 0, "--rounds", 2, "--ple", 0.5, "--run", "first")

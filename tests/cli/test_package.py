@@ -251,7 +251,7 @@ def test_a_package_verifies_with_roster_or_key_and_says_in_one_line_what_failed(
         assert "the signature is not the institution's" in complaint()
     anew()
     (package / "manifest.json").write_text("{")
-    assert "cannot be parsed" in complaint()
+    assert "it is damaged, or a newer AFML wrote it" in complaint()
     (package / "manifest.json").unlink()
     assert "name the folder that `afml mask` wrote" in complaint()
     anew()

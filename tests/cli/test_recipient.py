@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from afml.consortium.nodekit import load_node_kit
+from afml.release.package.manifest import MANIFEST_FILE, PUBLICATION_FILE, Manifest, digest_of
+from afml.release.package.publication import Publication, Verdict
 from tests.cli.packages import Institution, copy
 
 
@@ -18,6 +22,17 @@ def told(trained: Institution, tmp_path_factory: pytest.TempPathFactory) -> Inst
     made = copy(trained, tmp_path_factory.mktemp("told") / "root")
     assert made("mask", "--phenotype", "gout").code == 0
     return made
+
+
+def published(told: Institution, to: Path, *verdicts: Verdict) -> Path:
+    """The package, with its institution's signed word that it was held against this."""
+    package = shutil.copytree(told.package(1), to)
+    manifest = Manifest.load(package / MANIFEST_FILE)
+    same = {name: getattr(manifest, name) for name in ("consortium", "origin", "key", "run", "version", "release")}
+    digest = digest_of(package / MANIFEST_FILE)
+    word = Publication(**same, manifest=digest, assessment="ab" * 32, made="2026-01-31", verdicts=verdicts)
+    word.signed(load_node_kit(told.kit).signing_key).save(package)
+    return package
 
 
 def test_a_recipe_says_first_where_it_is_run_and_no_folder_name_is_run_with_it(
@@ -44,3 +59,38 @@ def test_a_recipe_says_first_where_it_is_run_and_no_folder_name_is_run_with_it(
 def test_a_tool_may_be_typed_in_any_case(told: Institution, typed: str, named: str) -> None:
     found, plain = (told.afml("release", "recipe", told.package(1), "--with", word) for word in (typed, named))
     assert (found.code, found.out) == (0, plain.out)
+
+
+def test_a_signed_file_that_cannot_be_read_is_a_matter_of_integrity(told: Institution, tmp_path: Path) -> None:
+    """Cut, filled with rubbish or with something else: never the words of a parser, never a file to be corrected."""
+    package = published(told, tmp_path / "package", Verdict(target="group size", asked=4, met=True))
+    ask = ("release", "verify", package, "--roster", told.roster)
+    assert told.afml(*ask).code == 0
+    for name in (MANIFEST_FILE, PUBLICATION_FILE):
+        whole = (package / name).read_bytes()
+        other = json.loads(whole)
+        for damaged in (
+            b"", whole[: len(whole) // 2], b"\xff\xfe", b"[" * 100_000, b"[]", b"{}",
+            json.dumps(other | {"version": "first"}).encode(), json.dumps(other | {"more": 1}).encode(),
+        ):  # fmt: skip
+            (package / name).write_bytes(damaged)
+            done = told.afml(*ask)
+            assert done.code == 6, done.err
+            assert done.complaint() == (
+                f"{package / name}: cannot be read as what an institution signs: it is damaged, or a newer AFML wrote "
+                "it; ask the institution for the package once more, or update AFML here; do not use this one"
+            )
+        (package / name).write_bytes(whole)
+    assert told.afml(*ask).code == 0
+
+
+def test_a_folder_that_is_not_there_and_a_roster_that_cannot_be_read_are_mistakes_of_who_asks(
+    told: Institution, tmp_path: Path
+) -> None:
+    done = told.afml("release", "verify", tmp_path / "none", "--roster", told.roster)
+    assert done.code == 2
+    assert "manifest of the package does not exist; name the folder" in done.complaint()
+    (tmp_path / "roster.json").write_text("{")
+    done = told.afml("release", "verify", told.package(1), "--roster", tmp_path / "roster.json")
+    assert done.code == 2
+    assert "roster.json" in done.complaint()
