@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -18,6 +19,7 @@ from afml.core.files import require_file
 from afml.core.plain import plain_line
 from afml.release.package.card import CARD_FILE
 from afml.release.package.manifest import MANIFEST_FILE, PUBLICATION_FILE
+from afml.release.package.publication import Publication, Target
 from afml.release.package.recipe import RECIPES
 from afml.release.package.traits import PHENOTYPES_FILE
 from afml.release.package.verify import Trusted, Verified, verify_package
@@ -30,6 +32,13 @@ _RUN_WITH = {
     "R": ("Rscript -", "R, nothing beyond base"),
 }
 """Tool of a recipe -> what reads it, and what that needs."""
+_TARGETS: dict[Target, str] = {
+    "group size": "how many people of the file share a pattern, and the traits told with it",
+    "joint groups": "how many people are alike in all releases of these people together",
+    "re-identification rate": "the share of records for which an attacker names the right person",
+    "utility ratio": "what can be learned from the file, as a share of what raw genotypes give",
+}
+"""What can be asked of a package -> what that is, for somebody who was not there."""
 
 
 @click.group()
@@ -45,7 +54,8 @@ def release() -> None:
 def verify(package: Path, roster: Path | None, key: str | None, as_json: bool) -> None:
     """Check signature and digests of PACKAGE, a folder; exit code 6 and one line that says what is wrong.
 
-    Says also which targets it was held against before it was published, or that nothing says that it was.
+    Says also which targets it was held against before it was published, who asked, and what nobody asked; or that
+    nothing says that it was evaluated.
 
     Roster or key come from the consortium, by another way than the package: whoever could change that could change
     both. The roster's fingerprint is printed, as `afml keys install` and `afml consortium show` print it there.
@@ -58,8 +68,25 @@ def verify(package: Path, roster: Path | None, key: str | None, as_json: bool) -
         return
     what, published = found.lines()
     click.echo(f"{package}: {what}\n{package}: {published}")
+    for line in () if found.publication is None else _asked(found.publication):
+        click.echo(f"{package}: {line}")
     if roster is not None:
         click.echo(f"{roster}: {_COMPARE}: {fingerprint(Roster.load(roster).digest())}")
+
+
+def _asked(word: Publication) -> Iterator[str]:
+    """What a package was held against, target by target, and what nobody asked of it."""
+    yield (
+        "that is the institution's own word. Who asks is the signed run, the institution's own policy and what its "
+        "earlier releases promised; of several the strictest counts:"
+    )
+    verdicts = {one.target: one for one in word.verdicts}
+    for target, words in _TARGETS.items():
+        if (one := verdicts.get(target)) is None:
+            card = "; release_card.md says what the groups allow at most" if target == "re-identification rate" else ""
+            yield f"  asked by nobody, so neither met nor missed: {target} ({words}){card}"
+        else:
+            yield f"  asked and {'met' if one.met else 'MISSED'}: {one.words()} ({words})"
 
 
 def _verified(package: Path, trusted: Trusted) -> Verified:

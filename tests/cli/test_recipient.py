@@ -94,3 +94,26 @@ def test_a_folder_that_is_not_there_and_a_roster_that_cannot_be_read_are_mistake
     done = told.afml("release", "verify", told.package(1), "--roster", tmp_path / "roster.json")
     assert done.code == 2
     assert "roster.json" in done.complaint()
+
+
+def test_what_was_asked_of_a_package_is_said_in_plain_words_and_what_nobody_asked(
+    told: Institution, tmp_path: Path
+) -> None:
+    size, joint = (Verdict(target=name, asked=4, met=True) for name in ("group size", "joint groups"))
+    rate = Verdict(target="re-identification rate", asked=0.025, met=False)
+    for number, verdicts in enumerate(((size, joint), (size, joint, rate))):
+        package = published(told, tmp_path / str(number), *verdicts)
+        lines = told.afml("release", "verify", package, "--roster", told.roster).out.splitlines()
+        assert lines[-1].startswith(f"{told.roster}: fingerprint of the roster")
+        who, *targets = (line.removeprefix(f"{package}: ") for line in lines[2:-1])
+        assert "the institution's own word. Who asks is the signed run, the institution's own policy and" in who
+        assert [line.partition(" (")[0] for line in targets] == [
+            "  asked and met: group size at least 4",
+            "  asked and met: joint groups at least 4",
+            "  asked and MISSED: re-identification rate at most 2.5 %"
+            if rate in verdicts
+            else "  asked by nobody, so neither met nor missed: re-identification rate",
+            "  asked by nobody, so neither met nor missed: utility ratio",
+        ]
+        assert "the share of records for which an attacker names the right person" in targets[2]
+        assert ("release_card.md says what the groups allow at most" in targets[2]) is (rate not in verdicts)
