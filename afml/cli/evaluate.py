@@ -10,7 +10,7 @@ import click
 
 from afml.api.verbs import Finished, assess
 from afml.cli.places import PRIVATE
-from afml.core.errors import ConfigError
+from afml.core.errors import ConfigError, InputError
 from afml.core.files import require_private
 from afml.core.progress import console, step
 from afml.evaluation.bench_report import bench_lines, write_bench
@@ -63,11 +63,12 @@ _PATH = click.Path(path_type=Path)
 @click.option("--panel-vcf", type=_PATH, help="With --attack-bench: genotypes of other, public people.")
 @click.option("--pairs", type=_PATH, help="With --attack-bench: TSV sample, person; by default equal names.")
 @click.option("--sites", default=1024, show_default=True, help="With --attack-bench: most common sites compared.")
+@click.option("--force", is_flag=True, help="With --attack-bench: write over a bench.json that lies in --out.")
 def evaluate(
     run_file: Path | None, works: tuple[Path, ...], own: Path | None, ledger: Path | None, out: Path,
     about: Path | None, aggregator: Path | None, data_kind: Literal["simulated", "vcf"], seconds: Path | None,
     seed: int, groups: Path | None, released: tuple[Path, ...], people_vcf: Path | None, panel_vcf: Path | None,
-    pairs: Path | None, sites: int, attributes: tuple[str, ...], sample: int,
+    pairs: Path | None, sites: int, attributes: tuple[str, ...], sample: int, force: bool,
 ) -> None:  # fmt: skip
     """Attack and score the releases of WORK folders.
 
@@ -82,16 +83,21 @@ def evaluate(
     """
     if ledger and not own:
         raise ConfigError("goes with --own", where="--ledger", cure="leave it out")
+    if force and not released:
+        raise ConfigError("goes with --attack-bench", where="--force", cure="leave it out")
     if released:
         if run_file or works or own or aggregator or attributes or people_vcf is None or panel_vcf is None:
             raise ConfigError(
                 "attacks files, not a run", where="--attack-bench",
                 cure="give --people-vcf and --panel-vcf, and no --run, --own, --work, --aggregator or --attribute",
             )  # fmt: skip
+        bench = out / "bench.json"
+        if bench.exists() and not force:
+            raise InputError("is there already", where=bench, cure="give another --out, or --force")
         files = BenchFiles(released, people_vcf, panel_vcf, pairs, groups, sites, seed)
         with step("attack bench") as running:
             report = attack_files(files, running.note)
-        write_bench(report, out / "bench.json")
+        write_bench(report, bench)
         for one in report.files:
             first, *rest = bench_lines(one)
             for what, value in (first, one.line, *rest):

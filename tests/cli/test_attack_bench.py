@@ -49,6 +49,24 @@ def test_files_of_any_tool_are_attacked(files: Path, afml: Zygote, tmp_path: Pat
     assert masked["found"]["linked"]["rr"] <= 3 / PEOPLE + 1e-9
 
 
+def test_a_bench_that_is_there_is_written_over_by_force_alone(files: Path, afml: Zygote, tmp_path: Path) -> None:
+    bench = tmp_path / "bench.json"
+    bench.write_text("of yesterday")
+    ask = (
+        "evaluate", "--attack-bench", files / "masked.vcf.gz", "--people-vcf", files / "people.vcf.gz",
+        "--panel-vcf", files / "panel.vcf.gz", "--sites", SITES, "--out", tmp_path,
+    )  # fmt: skip
+    refused = afml(*ask)
+    assert refused.code == 2
+    assert refused.complaint() == f"{bench}: is there already; give another --out, or --force"
+    assert bench.read_text() == "of yesterday"
+    done = afml(*ask, "--force")
+    assert done.code == 0, done.err
+    assert json.loads(bench.read_text())["files"][0]["file"] == "masked.vcf.gz"
+    other = afml("evaluate", "--own", tmp_path, "--run", "run.json", "--out", tmp_path / "out", "--force")
+    assert "--force: goes with --attack-bench; leave it out" in other.complaint()
+
+
 def test_what_no_attack_used_is_counted_and_a_package_is_a_folder(files: Path, afml: Zygote, tmp_path: Path) -> None:
     shown = SITES // 2
     public = simulate_dosage(PEOPLE + PANEL, SITES, 2)[PEOPLE:]

@@ -32,7 +32,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory, good: Institution, afml: Zygo
         shutil.copyfile(place / kit / "request.json", place / name)
     (place / "misspelt.tsv").write_text((place / "mine.tsv").read_text().replace("phenotype", "phenotpye", 1))
     (place / "here").mkdir(mode=0o700)
-    (place / "package").mkdir(mode=0o700)
+    for folder in ("package", "bench"):
+        (place / folder).mkdir(mode=0o700)
+    (place / "bench" / "bench.json").touch()
     (place / "package" / "manifest.json").write_text('{"consortium": "no')
     for policy in ("kit", "other-kit"):
         (place / policy / "policy.toml").unlink(missing_ok=True)
