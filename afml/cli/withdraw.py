@@ -6,13 +6,18 @@ from pathlib import Path
 
 import click
 
+from afml.cli.places import PRIVATE
 from afml.consortium.nodekit import load_node_kit
 from afml.core.errors import InputError
+from afml.core.files import require_file
 from afml.data.persons import read_names
+from afml.ledger.people import People, load_key
 from afml.ledger.schema import require_begun
 from afml.ledger.store import Ledger
 from afml.operate.words import counted
 from node.memory import keep_in_kit
+from node.turnover import people_of
+from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
 
@@ -22,8 +27,16 @@ _PATH = click.Path(path_type=Path)
 @click.option("--kit", type=_PATH, required=True, help="This node's kit.")
 @click.option("--person", "named", multiple=True, help="Id of a person, as `afml prepare` knew it; may be repeated.")
 @click.option("--file", "listed", type=_PATH, help="A file of ids, one a line.")
-def withdraw(folder: Path, kit: Path, named: tuple[str, ...], listed: Path | None) -> None:
-    """Nobody of these is spent on or released again, from the next spend on, a running node's included."""
+@click.option("--work", "works", type=PRIVATE, multiple=True, help="Work folders that the ledger does not lie in.")
+@click.option("--force", is_flag=True, help="Also ids that nobody here has: of people who may come under them later.")
+def withdraw(
+    folder: Path, kit: Path, named: tuple[str, ...], listed: Path | None, works: tuple[Path, ...], force: bool
+) -> None:
+    """Nobody of these is spent on or released again, from the next spend on, a running node's included.
+
+    What is entered stays for good, so an id that neither the ledger nor a prepared work folder has met is refused:
+    the folder that the ledger lies in, and those of --work. Who has been renamed is withdrawn by the former id.
+    """
     people = list(dict.fromkeys([*named, *(read_names(listed) if listed else ())]))
     if not people:
         raise InputError("names nobody", where="afml withdraw", cure="give --person or --file")
@@ -35,6 +48,8 @@ def withdraw(folder: Path, kit: Path, named: tuple[str, ...], listed: Path | Non
     require_begun(folder)
     loaded = load_node_kit(kit)
     with Ledger.open(folder, loaded.signing_key, origin=loaded.origin) as ledger:
+        if not force:
+            _require_met(people, ledger, folder, works)
         new, left = ledger.withdraw(people)
         kept = keep_in_kit(loaded, ledger)
     told = counted(new, "person has", "people have")
@@ -57,6 +72,29 @@ def withdraw(folder: Path, kit: Path, named: tuple[str, ...], listed: Path | Non
             "the kit cannot be written to: copy the ledger now (`afml ledger backup`), an older copy forgets this"
         )
     click.echo("to go on without them: run `afml prepare` again and leave them out with --without FILE")
+
+
+def _require_met(people: list[str], ledger: Ledger, folder: Path, works: tuple[Path, ...]) -> None:
+    """Refuse ids that nobody has, before anything is entered.
+
+    Raises:
+        InputError: Some are in no work folder, and the ledger has never met them; says how many. Or a work folder that
+            was named is none.
+    """
+    for work in works:
+        require_file(Workspace(work).people, "people table", "name a folder that `afml prepare` made")
+    prepared = {name for work in (folder.resolve().parent, *works) for name in people_of(Workspace(work))}
+    known = People(ledger.database, load_key(folder, create=False))
+    others = {known.token(person) for person in people if person not in prepared} - known.withdrawn()
+    if unmet := len(others) - known.traces(others).people:
+        whom = "is of nobody whom" if unmet == 1 else "are of nobody whom"
+        raise InputError(
+            f"{unmet} of {counted(len(people), 'id')} {whom} the ledger or a prepared work folder has met; nothing is "
+            "entered",
+            where="afml withdraw",
+            cure="compare with people.tsv of the work folder (--work names it where the ledger lies elsewhere), or "
+            "give --force for people who may still come under these ids",
+        )  # fmt: skip
 
 
 def _some(names: list[str]) -> str:

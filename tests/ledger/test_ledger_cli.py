@@ -151,7 +151,7 @@ def test_people_take_their_consent_back(met: Place, tmp_path: Path) -> None:
     listed = tmp_path / "people.txt"
     listed.write_text(f"{PEOPLE[1]}\n\n{PEOPLE[2]}\nnobody-here\n")
     given = ["--ledger", met.folder(3), "--kit", met.kit(3)]
-    told = call(withdraw, *given, "--person", PEOPLE[0], "--file", listed)
+    told = call(withdraw, *given, "--person", PEOPLE[0], "--file", listed, "--force")
     assert "4 people have withdrawn" in told
     assert "1 of them was never spent on or released here: check their ids, and give those under which" in told
     assert "cannot be undone: sums and models of 1 run they took part in: one" in told
@@ -177,6 +177,38 @@ def test_people_take_their_consent_back(met: Place, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no ledger\.db"):
         call(withdraw, "--ledger", tmp_path / "none", "--kit", met.kit(3), "--person", "x")
     assert not (tmp_path / "none").exists()
+
+
+def test_an_id_that_nobody_has_is_refused_before_anything_is_entered(met: Place, tmp_path: Path) -> None:
+    given = ["--ledger", met.folder(3), "--kit", met.kit(3)]
+    work = tmp_path / "elsewhere"
+    work.mkdir(mode=0o700)
+    with pytest.raises(InputError, match="people table does not exist; name a folder that `afml prepare` made"):
+        call(withdraw, *given, "--person", "tpyo", "--work", work)
+    (work / "people.tsv").write_text("sample\tphenotype\trole\nprepared\t1\ttrain\nkept-out\t0\tholdout\n")
+    with met.open(3) as own:
+        size = len(own)
+    typed = ["--person", "prepared", "--person", PEOPLE[4], "--person", "tpyo"]
+    for words, said in (
+        (typed, "2 of 3 ids are of nobody whom the ledger or a prepared work folder has met; nothing is entered"),
+        ([*typed, "--work", work], "1 of 3 ids is of nobody whom"),
+        (["--person", "kept-out"], "1 of 1 id is of nobody whom"),
+    ):
+        with pytest.raises(InputError, match=said) as refused:
+            call(withdraw, *given, *words)
+        assert not any(name in str(refused.value) for name in ("tpyo", PEOPLE[4], "kept-out"))
+        assert "give --force for people who may still come under these ids" in str(refused.value)
+    with met.open(3) as own:
+        assert len(own) == size
+    told = call(withdraw, *given, "--person", "prepared", "--person", "kept-out", "--person", PEOPLE[4], "--work", work)
+    assert "3 people have withdrawn, 0 had before" in told
+    assert "2 of them were never spent on or released here" in told
+    # The folder that the ledger lies in is looked into unasked.
+    (Path(met.folder(3)).parent / "people.tsv").write_text("sample\trole\nbeside\ttrain\n")
+    assert "1 person has withdrawn" in call(withdraw, *given, "--person", "beside")
+    # Who has withdrawn is known, also where it was of nobody; that it is said again changes nothing.
+    assert "1 person has withdrawn" in call(withdraw, *given, "--person", "to-come", "--force")
+    assert "0 people have withdrawn, 1 had before" in call(withdraw, *given, "--person", "to-come")
 
 
 def test_a_key_is_succeeded(met: Place, tmp_path: Path) -> None:
