@@ -12,12 +12,14 @@ from rich.table import Table
 from afml.cli.attack import attack
 from afml.cli.dossier import dossier, is_dossier, merge, verify_dossier
 from afml.core.bounded import at_least, at_most
+from afml.core.errors import InputError
 from afml.core.progress import console
 from afml.core.simulation import SIMULATION
 from afml.ledger.export import export as export_files
 from afml.ledger.export import to_json
 from afml.ledger.findings import Verification, require_ok
 from afml.ledger.outside import Files, KeyOptions, name_of, verify_with
+from afml.ledger.schema import FILE
 from afml.ledger.summary import EnrolmentSummary, Summary, summarise
 from afml.ledger.told import iso
 from afml.operate.words import counted
@@ -57,6 +59,7 @@ audit.add_command(merge)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(ledger: Path, rounds: bool, as_json: bool) -> None:
     """What the people of each enrolment have spent and have left, run by run. LEDGER is a ledger folder."""
+    _require_there(ledger)
     summary = summarise(ledger)
     if as_json:
         document = to_json(summary, Verification(origin=summary.origin, entries=summary.entries))
@@ -87,6 +90,26 @@ def show(ledger: Path, rounds: bool, as_json: bool) -> None:
         console.print(line, soft_wrap=True)
     for enrolment in summary.enrolments:
         _runs(enrolment, rounds)
+
+
+def _require_there(folder: Path) -> None:
+    """Refuse a folder in which no ledger is, which before a first run is as it should be.
+
+    Raises:
+        InputError: None is.
+    """
+    if (folder / FILE).is_file():
+        return
+    within = folder / "ledger"
+    if (within / FILE).is_file():
+        raise InputError(
+            "is a work folder, with the ledger in a folder of its own", where=folder, cure=f"give {within}"
+        )
+    raise InputError(
+        "holds no ledger: an institution has none before it first approves a run or takes part in one", where=folder,
+        cure="`afml run approve` or `afml node` begins it; if there was one, name its folder, or put a copy back with "
+        "`afml ledger restore`",
+    )  # fmt: skip
 
 
 _WIDTH = 40  # of a bar, in characters
