@@ -49,18 +49,24 @@ help:
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "setup: no python3.11 found on PATH; install it"; exit 2; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "setup: $(PYTHON) is Python %d.%d; AFML needs 3.11 (make PYTHON=python3.11 ...)" % sys.version_info[:2])'
-	@echo "setup: creating .venv (a few minutes the first time)"
-	"$(PYTHON)" -m venv .venv
-	"$(PY)" -m pip install -q --disable-pip-version-check "torch==2.13.0"
-	"$(PY)" -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	PYTHONWARNINGS=ignore "$(PY)" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "setup: once, some minutes; what is downloaded comes from where pip is set to look"
+	@echo "setup: 1 of 4: an environment in .venv, by $(PYTHON)"
+	@"$(PYTHON)" -m venv .venv
+	@echo "setup: 2 of 4: torch, the largest part: nothing is to be seen for minutes"
+	@"$(PY)" -m pip install -q --disable-pip-version-check "torch==2.13.0"
+	@echo "setup: 3 of 4: all the rest of requirements.lock, each file held against its digest: minutes again"
+	@"$(PY)" -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@echo "setup: 4 of 4: AFML itself, from this folder"
+	@PYTHONWARNINGS=ignore "$(PY)" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch "$(READY)"
 
 $(READY_SIM): $(READY) requirements-simulate.lock
-	"$(PY)" -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-simulate.lock
+	@echo "setup: msprime, which simulates genomes for the demo and the tests"
+	@"$(PY)" -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-simulate.lock
 	@touch "$(READY_SIM)"
 
 setup: $(READY)
+	@echo "setup: .venv is ready; \`make demo\` plays a run, \`make install\` puts afml on your path"
 
 demo: $(READY) $(if $(VCF),,$(READY_SIM))
 	@"$(PY)" -m afml demo --out "$(OUT)" --nodes "$(NODES)" --sites "$(SITES)" --rounds "$(ROUNDS)" \
