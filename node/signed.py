@@ -12,6 +12,7 @@ from afml.consortium.run import RunConfig
 from afml.consortium.runfile import load_run
 from afml.core.bounded import at_least, at_most
 from afml.core.errors import BudgetError, ConfigError, InputError, IntegrityError
+from afml.ledger.over import Over, over
 from afml.ledger.spending import worst, worst_committed
 from afml.ledger.store import Ledger
 from afml.masking.chosen import NAME, masking_settings, purpose
@@ -21,6 +22,7 @@ from afml.privacy.events import reserved
 from afml.privacy.plan import planned_events
 from afml.privacy.ple import ple
 from node.guard import enter_policy, looked_into, open_ledger, wanted
+from node.journal import progress
 from node.memory import keep_in_kit
 from node.policy import Policy, load, terms_of
 from node.take_part import declared_card
@@ -55,12 +57,16 @@ class Signed:
         return cls(config, loaded.under(config), policy)
 
     def told(self, standing: Standing) -> Iterator[str]:
-        """In plain words: what the run would spend of this site's people, and what would be left.
+        """In plain words: what the run would spend of this site's people, or has spent where it is over; what is left.
 
         Args:
             standing: Of these people (`standing`).
         """
-        yield from consequences(self.policy, self.config, self.kit)
+        if standing.over is None:
+            yield from consequences(self.policy, self.config, self.kit)
+        else:
+            yield from _described(self.policy, self.config)
+            yield from standing.over.lines(self.config.rounds)
         yield from standing.lines()
 
     def standing(self, work: Path, ledger: Path | None) -> Standing:
@@ -84,6 +90,8 @@ class Signed:
             _require_fit(space, self.config, self.kit.node)
         except (ConfigError, InputError) as refused:
             unfit = [str(refused)]
+        if ended := progress(space.run(self.config.run))[1]:
+            unfit.append(f"run {self.config.run}: has ended here for good ({ended}); `afml run close` frees its plan")
         with looked_into(space, self.kit, ledger) as opened:
             return _standing(opened, self, people, unfit)
 
@@ -116,10 +124,11 @@ class Standing:
         spent: Sigma.
         committed: The same with what runs under way have reserved.
         limit: What the policy allows over all runs.
-        after: Spent after this run.
+        after: Spent after this run; of one that is over, `committed`.
         left: After this run.
         approval: Whether a person has to approve it, and has.
-        problems: What stands in its way.
+        problems: What stands in its way; nothing where it is over.
+        over: How it ended here; None where it may go on or begin.
     """
 
     enrolled: int
@@ -130,6 +139,7 @@ class Standing:
     left: float
     approval: Literal["not asked", "missing", "given"]
     problems: tuple[str, ...]
+    over: Over | None = None
 
     def lines(self) -> Iterator[str]:
         """In plain words."""
@@ -139,6 +149,9 @@ class Standing:
             f"{at_most(self.spent)} of {limit} sigma; {at_most(self.committed)} with what was set aside for runs and "
             "still counts"
         )
+        if self.over is not None:
+            yield f"{at_least(self.left)} of {limit} sigma left for further runs, since sigmas add as squares"
+            return
         yield (
             f"with this run: {at_most(self.after)} of {limit} sigma, {at_least(self.left)} left, since sigmas add "
             "as squares"
@@ -161,6 +174,7 @@ class Standing:
             "left_ple_sigma": self.left,
             "approval": self.approval,
             "refusals": list(self.problems),
+            "over": None if self.over is None else self.over.to_json(),
         }
 
 
@@ -195,6 +209,20 @@ def consequences(policy: Policy, config: RunConfig, kit: NodeKit) -> Iterator[st
     """What a run is, and what it costs by itself, as this site counts."""
     own = policy.counts_own_noise(config, kit.roster, kit.node)
     plan, delta = planned_events(config, own_noise=own), policy.lifetime.delta
+    yield from _described(policy, config)
+    cost = ple(plan, delta)
+    yield (
+        f"by itself it would spend at most {at_most(cost.sigma)} sigma (epsilon {at_most(cost.epsilon)}) at delta "
+        f"{delta:g} of each person, {config.reserve_attempts} lost attempts a phase included"
+    )
+    if own:
+        yield f"that counts this site's own noise alone: it {policy.short_of_trust(config, kit.roster, kit.node)}"
+    if config.seed is not None:
+        yield "insecure: simulation. Its noise follows from a public seed: these numbers say nothing"
+
+
+def _described(policy: Policy, config: RunConfig) -> Iterator[str]:
+    """What a run is."""
     yield (
         f"run {config.run} of consortium {config.consortium}: task {config.task.kind}, {config.rounds} private rounds, "
         f"{len(config.enrolled)} institutions, at least {config.quorum} in a sum, {config.noise} noise"
@@ -212,15 +240,6 @@ def consequences(policy: Policy, config: RunConfig, kit: NodeKit) -> Iterator[st
         yield f"it begins at the saved model {config.start[:12]}"
     if config.task.code in policy.run.trusted_code:
         yield "code of the task runs within this site's node, as its policy trusts it (run.trusted_code)"
-    cost = ple(plan, delta)
-    yield (
-        f"by itself it would spend at most {at_most(cost.sigma)} sigma (epsilon {at_most(cost.epsilon)}) at delta "
-        f"{delta:g} of each person, {config.reserve_attempts} lost attempts a phase included"
-    )
-    if own:
-        yield f"that counts this site's own noise alone: it {policy.short_of_trust(config, kit.roster, kit.node)}"
-    if config.seed is not None:
-        yield "insecure: simulation. Its noise follows from a public seed: these numbers say nothing"
 
 
 def _enrolled(space: Workspace, config: RunConfig) -> Sequence[str]:
@@ -244,6 +263,7 @@ def _require_fit(space: Workspace, config: RunConfig, node: int) -> None:
 def _standing(ledger: Ledger, signed: Signed, people: Sequence[str], unfit: Sequence[str]) -> Standing:
     policy, config, kit = signed.policy, signed.config, signed.kit
     lifetime = policy.lifetime.budget
+    ended = over(ledger, config.run, config.digest().hex(), lifetime.delta)
     reservation = wanted(config, terms_of(policy, config, kit))
     found = ledger.accounts(people)
     spent, committed = worst(found, lifetime), worst_committed(found, lifetime)
@@ -259,8 +279,10 @@ def _standing(ledger: Ledger, signed: Signed, people: Sequence[str], unfit: Sequ
         ledger.plans.consider(reservation, people)
     except (BudgetError, IntegrityError) as refused:
         problems.append(str(refused))
+    if ended is not None:  # nothing that is to come can be refused
+        after, problems = committed, []
     given = policy.run.approval and ledger.plans.approved(config.run, config.digest().hex())
     return Standing(
         len(people), spent.spent, committed.spent, after.limit, after.spent, after.left,
-        "not asked" if not policy.run.approval else "given" if given else "missing", tuple(problems),
+        "not asked" if not policy.run.approval else "given" if given else "missing", tuple(problems), ended,
     )  # fmt: skip

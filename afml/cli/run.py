@@ -51,7 +51,7 @@ run.add_command(submit)
 def show(run_file: Path, kit: Path, work: Path, ledger: Path | None, as_json: bool) -> None:
     """In plain words: what the run in FILE would spend of this site's people, and what would be left.
 
-    A run that is refused at this site ends it with exit code 3.
+    Of a run that is over here: how it ended, and what it has spent. One that is refused ends it with exit code 3.
     """
     signed = Signed.read(run_file, kit)
     standing = signed.standing(work, ledger)
