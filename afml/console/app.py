@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from afml.console.access import COOKIE, SESSION_S, Access, Session
 from afml.console.fence import FILED_POLICY, SIGN_IN, Fence, Names
 from afml.console.sections import PAGES, RUN_PAGES, Maker, Page, Shown
-from afml.console.view import LOOK_S, View
+from afml.console.view import LOOK_S, WAITS, View
 from afml.core.errors import AfmlError, InputError
 from afml.genomics.files import GenotypeFiles
 
@@ -115,11 +115,13 @@ class Console:
 
     def _shown_for_approval(self, digest: str, session: Session, wrong: str, code: int) -> Response:
         try:
-            signed, lines = self._view.told(digest)
+            signed, standing = self._view.looked_at(digest)
             state = next(one.state for one in self._view.on_offer() if one.digest == digest)
-            values = {"config": signed.config, "lines": lines, "state": state, "digest": digest}
+            asked = state == WAITS and not standing.problems  # else a button could only be refused
+            lines = list(signed.told(standing))
+            values = {"config": signed.config, "lines": lines, "state": state, "asked": asked, "digest": digest}
         except AfmlError as error:
-            values = {"config": None, "lines": [], "state": "", "digest": digest}
+            values = {"config": None, "lines": [], "state": "", "asked": False, "digest": digest}
             wrong, code = wrong or str(error), code if wrong else 404
         html = self._maker.page("approve", session, wrong=wrong, at=PAGES[0], **values)
         return HTMLResponse(html, code)

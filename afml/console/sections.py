@@ -19,7 +19,7 @@ from afml.console import drawing, papers
 from afml.console.books import Books
 from afml.console.budgets import bars, least_left
 from afml.console.history import took_part
-from afml.console.view import WAITS, View
+from afml.console.view import REFUSED, WAITS, View
 from afml.consortium.kit import load_roster
 from afml.core.bounded import at_least, at_most
 from afml.core.errors import AfmlError
@@ -79,7 +79,7 @@ def _runs(shown: Shown, _: str) -> Context:
 
 
 def _approvals(shown: Shown, _: str) -> Context:
-    return {"offered": shown.view.on_offer(), "waits": WAITS}
+    return {"offered": shown.view.on_offer(), "waits": WAITS, "refused": REFUSED}
 
 
 def _glance(shown: Shown, _: str) -> Context:

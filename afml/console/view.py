@@ -23,7 +23,7 @@ from afml.ledger.summary import Summary
 from afml.operate.shown import AggregatorStatus, ManyStatus, NodeStatus, ServeStatus, Status
 from afml.operate.status import status_of, summary_of
 from aggregator.run import Folder, folders_of_runs
-from node.signed import Signed
+from node.signed import Signed, Standing
 from node.workspace import Workspace
 
 LOOK_S = 1.0
@@ -98,8 +98,8 @@ class OnOffer:
     Attributes:
         path: Its file.
         config: The run, once the coordinator's signature was checked; None where the file is refused.
-        problem: Why it is refused, in one line.
-        state: "approved", "waits for a person", or why it is closed here.
+        problem: Why it is refused, in one line; "" where it is not.
+        state: "approved", "waits for a person", "refused by this site's policy", or why it is closed here.
     """
 
     path: Path
@@ -218,7 +218,18 @@ class View:
         for body in summary.bodies if summary is not None else ():
             if body["kind"] in ("approval", "closing") and body.get("config_digest") == digest:
                 state = "approved" if body["kind"] == "approval" else f"closed here ({body['reason']})"
-        return OnOffer(path, config, state=state)
+        problem = self._refusal(path) if state == WAITS else ""
+        return OnOffer(path, config, problem, REFUSED if problem else state)
+
+    def _refusal(self, path: Path) -> str:
+        """The first reason for which this site's policy refuses a signed run; "" where it does not."""
+        assert self.named.kit is not None
+        try:
+            signed = Signed.read(path, self.named.kit)
+            found = signed.policy.refusals(signed.config, signed.kit.roster, signed.kit.node)
+            return next(map(str, found), "")
+        except AfmlError as error:
+            return str(error)
 
     def signed(self, digest: str) -> tuple[Signed, Path]:
         """A run on offer by its digest, and the work folder that holds its data.
@@ -254,10 +265,10 @@ class View:
         self._status.forget()
         return signed
 
-    def told(self, digest: str) -> tuple[Signed, list[str]]:
-        """What `afml run show` says; errors as there."""
+    def looked_at(self, digest: str) -> tuple[Signed, Standing]:
+        """A run on offer, and what `afml run show` finds of it; errors as there."""
         signed, work = self.signed(digest)
-        return signed, list(signed.told(signed.standing(work, self._given_ledger())))
+        return signed, signed.standing(work, self._given_ledger())
 
     def _given_ledger(self) -> Path | None:
         """As --ledger: None for that of the work folder, which may be begun."""
@@ -265,4 +276,4 @@ class View:
         return None if ledger in [work.ledger for work in self.works()] else ledger
 
 
-WAITS = "waits for a person"
+WAITS, REFUSED = "waits for a person", "refused by this site's policy"

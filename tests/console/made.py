@@ -103,7 +103,9 @@ def play(ledger: Ledger, clock: Clock, config: RunConfig, rounds: int, *, close:
 
 
 def institution(root: Path) -> Path:
-    """An institution with three runs behind it, one under way, one to approve, and a release; its work folder."""
+    """An institution with two runs behind it, one under way, one to approve, one that its policy refuses, and a
+    release; its work folder.
+    """
     made, work = kits(root), work_folder(root)
     kit = load_node_kit(made / "node-1")
     clock = Clock(time.time() - 150 * _DAY)
@@ -119,6 +121,7 @@ def institution(root: Path) -> Path:
         clock.now = time.time() - 600
         play(ledger, clock, runs[2], 11, close=False)
     signed(root, "autumn", 0.3)
+    signed(root, "winter", 0.3, rounds=600)
     for name in ("pilot", "spring"):
         (work / "models" / name).mkdir(parents=True)
     under_way(work, kit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -103,12 +104,38 @@ def test_what_policy_refuses_is_refused_here_in_the_same_words(asked: tuple[Path
     told = afml(
         "run", "approve", root / "signed" / "autumn.json", "--kit", root / "kits" / "node-1", "--work", root / "work"
     ).stderr
+    reason = told.removeprefix("afml: ").strip().replace("'", "&#39;")
     cookie, path = served.sign_in(), f"/approve/{digest(root)}"
-    word = csrf(served.ask("/", Cookie=cookie).text)
-    answer = served.ask(path, "POST", {"csrf": word}, Cookie=cookie)
+    first = served.ask("/", Cookie=cookie).text
+    (line,) = re.findall(rf"<li>(?:(?!</li>).)*{path}.*?</li>", first, re.DOTALL)
+    assert "refused by this site&#39;s policy" in line
+    assert reason in line
+    assert not re.search("Read and approve|waits for a person|button", line)
+    page = served.ask(path, Cookie=cookie).text
+    assert (reason in page, 'class="strong"' in page, "waits for a person" in page) == (True, False, False)
+    answer = served.ask(path, "POST", {"csrf": csrf(first)}, Cookie=cookie)
     assert answer.code == 409
-    assert told.removeprefix("afml: ").strip().replace("'", "&#39;") in answer.text
+    assert reason in answer.text
     assert entries(root) == []
+
+
+def test_without_a_policy_nothing_waits_for_a_person(asked: tuple[Path, Served]) -> None:
+    root, served = asked
+    (root / "kits" / "node-1" / "policy.toml").unlink()
+    first = served.ask("/", Cookie=served.sign_in()).text
+    assert "this site has no policy, so nothing is allowed" in first
+    assert "Read and approve" not in first
+
+
+def test_what_the_budget_has_no_room_for_has_no_button(asked: tuple[Path, Served]) -> None:
+    root, served = asked
+    policy = root / "kits" / "node-1" / "policy.toml"
+    policy.write_text(re.sub(r"(\[lifetime\]\n(?:.*\n)*?ple_sigma = )[\d.]+", r"\g<1>0.2", policy.read_text()))
+    cookie, path = served.sign_in(), f"/approve/{digest(root)}"
+    page = served.ask(path, Cookie=cookie).text
+    assert "this site&#39;s lifetime budget" in page
+    assert "Nobody can approve it" in page
+    assert 'class="strong"' not in page
 
 
 def test_only_the_very_run_that_was_read_is_approved(asked: tuple[Path, Served]) -> None:

@@ -56,7 +56,9 @@ def test_every_page_is_in_order(browser: Browser, served: Served, width: int, sc
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     (digest,) = re.findall(r"/approve/([0-9a-f]{64})\">Read and approve", page.content())
-    for path in [*(page.path for page in PAGES), "/runs/summer", "/runs/summer/rounds", f"/approve/{digest}"]:
+    (refused,) = re.findall(r"/approve/([0-9a-f]{64})\">winter", page.content())
+    runs = ["/runs/summer", "/runs/summer/rounds", f"/approve/{digest}", f"/approve/{refused}"]
+    for path in [*(page.path for page in PAGES), *runs]:
         page.goto(served.origin + path)
         # The policy lets in no code but the console's own: axe-core is put in by the browser's own tools.
         found = Axe().run(page, options={"runOnly": {"type": "tag", "values": WCAG}})
