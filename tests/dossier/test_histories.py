@@ -21,6 +21,7 @@ from afml.consortium.runfile import write_run
 from afml.core.config import canonical_json
 from afml.dossier.build import Signer, make
 from afml.dossier.evidence import Sources
+from afml.dossier.forms.fill import fill_all
 from afml.dossier.page import PAGE
 from afml.dossier.standalone import STATEMENTS, Check
 from afml.dossier.statements import Statement, Statements
@@ -258,6 +259,8 @@ def test_without_run_report_and_transcript(own: Built) -> None:
     said = told(own, Sources(own.sources.works[:1], own.sources.kit))
     assert said.value("run.name") is None
     assert said.value("privacy.ple") is not None
+    (expert,) = (one for one in fill_all(said) if one.form.id == "hipaa_expert")
+    assert "`afml audit dossier --report`" in expert.lacks
 
 
 def test_what_does_not_belong_together_is_refused(own: Built) -> None:

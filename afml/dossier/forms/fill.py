@@ -12,6 +12,12 @@ from afml.dossier.statements import Statement, Statements
 
 INSTITUTION = "institution to fill"
 NOT_RECORDED = "not recorded"
+NO_REPORT = (
+    "No report was given to this dossier, so what attacks reached, and what records are of use for, is not recorded: "
+    "`afml evaluate` makes one, and `afml audit dossier --report` takes it in. A report of `afml evaluate --own` is "
+    "exact about one institution's people, and stays there with the dossier that it is in."
+)
+"""What the head of a form says that could have been filled further."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +58,13 @@ class Filled:
         form: Its list of fields.
         answers: One for each field, in the list's order.
         simulation: What is spoken of was a simulation, which protects nobody.
+        reported: A report of an evaluation is among what the statements stand on.
     """
 
     form: Form
     answers: tuple[Answer, ...]
     simulation: bool = False
+    reported: bool = True
 
     @property
     def system(self) -> tuple[Answer, ...]:
@@ -68,6 +76,11 @@ class Filled:
         """Of the fields that concern the system, which share the evidence fills."""
         return sum(one.filled for one in self.system) / len(self.system)
 
+    @property
+    def lacks(self) -> str:
+        """Why fields that concern the system are not recorded, and what would fill them; "" where nothing is known."""
+        return NO_REPORT if not self.reported and self.share < 1 else ""
+
     def to_json(self) -> dict[str, Any]:
         """What `forms/ID.json` holds."""
         form = self.form
@@ -75,7 +88,7 @@ class Filled:
             "form": form.id, "title": form.title, "source": form.cite, "url": form.url, "read": form.read,
             "simulation": self.simulation, "what_was_read": form.what, "source_read_whole": form.complete,
             "system_fields": len(self.system), "system_fields_filled": sum(one.filled for one in self.system),
-            "institution_fields": len(self.answers) - len(self.system),
+            "institution_fields": len(self.answers) - len(self.system), "lacks": self.lacks,
             "fields": [one.to_json() for one in self.answers],
         }  # fmt: skip
 
@@ -88,7 +101,8 @@ def fill(form: Form, statements: Statements) -> Filled:
         statements: All that the dossier says.
     """
     simulation = statements.value("run.seed") is not None
-    return Filled(form, tuple(_answer(form, field, statements) for field in form.fields), simulation)
+    reported = "data.people" in statements  # which every report has
+    return Filled(form, tuple(_answer(form, field, statements) for field in form.fields), simulation, reported)
 
 
 def fill_all(statements: Statements) -> tuple[Filled, ...]:

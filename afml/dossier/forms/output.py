@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 from jinja2 import Environment
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from afml.dossier.design import marked
 from afml.dossier.forms.fill import Filled
@@ -49,7 +50,7 @@ def section(filled: Sequence[Filled], numbers: Mapping[str, int]) -> Markup:
     """
     template = files("afml.dossier.forms").joinpath("templates/forms.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["marked"] = marked
+    environment.filters |= {"marked": marked, "code": _code}
     return Markup(environment.from_string(template).render(filled=filled, numbers=numbers))
 
 
@@ -63,6 +64,8 @@ def markdown(filled: Filled) -> str:
     lines = [f"# {form.title}", "", f"Fields after: {form.cite}, {form.url}.", "", NOTE, ""]
     if filled.simulation:
         lines += ["**The run was a simulation with a seed: it protects nobody.**", ""]
+    if filled.lacks:
+        lines += [filled.lacks, ""]
     here = ""
     for answer in filled.answers:
         if answer.field.section != here:
@@ -90,17 +93,23 @@ def edited(written: bytes, made: bytes) -> list[str]:
 
 
 def told(filled: Sequence[Filled]) -> list[str]:
-    """The share of each form that evidence fills, one line each, for the terminal.
+    """The share of each form that evidence fills, one line each, for the terminal; last what would fill more.
 
     Args:
         filled: All forms.
     """
-    return [
+    shares = [
         f"{one.form.title}: {sum(answer.filled for answer in one.system)} of {len(one.system)} fields that concern the "
         f"system are filled by evidence ({100 * one.share:.0f} %), {len(one.answers) - len(one.system)} are the "
         "institution's"
         for one in filled
     ]
+    return shares + list(dict.fromkeys(one.lacks for one in filled if one.lacks))
+
+
+def _code(text: str) -> Markup:
+    """A text as HTML, commands in it as such."""
+    return Markup(re.sub(r"`(.*?)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _json(value: object) -> bytes:

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator, ValidationError  # type: ignore[imp
 from afml.dossier.design import MARK
 from afml.dossier.figures import in_words
 from afml.dossier.forms.fields import form, forms
-from afml.dossier.forms.fill import INSTITUTION, NOT_RECORDED, Filled, fields_filled, fill, fill_all
+from afml.dossier.forms.fill import INSTITUTION, NO_REPORT, NOT_RECORDED, Filled, fields_filled, fill, fill_all
 from afml.dossier.forms.output import documents, markdown, section, told
 from afml.dossier.forms.registry import entry, schema
 from afml.dossier.forms.wording import Part, parts
@@ -251,6 +251,21 @@ def test_the_share_of_each_form_is_told() -> None:
     assert re.match(
         r"NIST SP 800-226.*: \d+ of 38 fields that concern the system are filled by evidence \(\d+ %\)", lines[0]
     )
+
+
+def test_without_a_report_every_head_says_so_and_what_would_fill_it() -> None:
+    said = statements(without=("data.people",))
+    for one in fill_all(said):
+        assert (one.lacks == NO_REPORT) == (one.share < 1), one.form.id
+    (expert,) = (one for one in fill_all(said) if one.form.id == "hipaa_expert")
+    assert json.loads(documents([expert])["forms/hipaa_expert.json"])["lacks"] == NO_REPORT
+    shown = re.sub(r"<[^>]+>", "", _shown(said))
+    head = shown.partition("HIPAA expert determination: annex of methods and results\nFields after")[2]
+    head = head.partition("askedanswer")[0]
+    assert re.search(r"(\d+) of 13 fields that concern the system have a value\. No report was given", head)
+    assert "afml audit dossier --report takes it in" in head
+    assert told(fill_all(said))[-1] == NO_REPORT
+    assert "No report was given" not in _shown(statements()) + " ".join(told(fill_all(statements())))
 
 
 def test_a_simulation_says_so_on_every_form() -> None:
