@@ -5,7 +5,6 @@
 It recomputes every digest, signature, Merkle proof and derived number, and bounds the epsilon of each composition from
 both sides with its own arithmetic. What it cannot do: see that a whole dossier was made up by somebody who holds all
 keys. So compare the roster's digest with each institution (`--roster` refuses any other), by a way of your own.
-
 Exit code 0: nothing found; 6: something was, each named with where it is; 2: it is no dossier.
 """
 
@@ -13,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import decimal
 import functools
 import hashlib
 import itertools
 import json
 import math
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,11 +30,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 MANIFEST, SIGNATURE, STATEMENTS = "dossier.json", "dossier.sig", "statements.json"
-SIGNED, FORMAT = b"afml dossier v1\n", 1
-MARGIN = 1e-6  # relative: what is stated was rounded by another machine's arithmetic
-ROOM = {"closed form": 0.0, "PRV": 0.03}  # accountant -> what its grid may add; another may add anything
+SIGNED, FORMAT, MARGIN = b"afml dossier v1\n", 1, 1e-6  # relative: another machine's arithmetic rounds otherwise
+ROOM = {"closed form": 0.0, "closed_form": 0.0, "drawn": 0.0, "PRV": 0.03, "prv": 0.03}  # what a grid adds; else: any
 PARTS = dict.fromkeys(("spent", "prv", "pld", "rdp", "closed_form"), "spent")  # what is said of an enrolment -> of
-PARTS |= {"broken": "broken", "committed": "taken", "recorded": "recorded"}  # which part of its steps (`composition`)
+PARTS |= {"broken": "broken", "committed": "taken", "recorded": "recorded", "drawn": "drawn"}  # which part of its steps
 
 
 def canonical(value: object) -> bytes:
@@ -50,11 +48,9 @@ def sha256(data: bytes) -> str:
 
 def signed(key: str, signature: bytes, message: bytes) -> bool:
     """Whether the raw Ed25519 key (hex) signed a message."""
-    try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(signature, message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+    with contextlib.suppress(InvalidSignature, ValueError):
+        return Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(signature, message) is None
+    return False
 
 
 def tree_hash(*parts: bytes) -> bytes:
@@ -376,7 +372,7 @@ class Ledger:
 
     def composition(self, part: str = "spent", enrolment: str = "", run: str = "") -> Steps:
         """Steps of an enrolment (of a run): "recorded" by spends; "spent", of a lost run its whole plan; the same if
-        aggregation is "broken" and an institution's own updates are read; "taken" from a further run.
+        aggregation is "broken" and own updates are read, or who is "drawn" is known; "taken" from a further run.
         """
         found, left = Counter[tuple[float, float]](), defaultdict[str, dict[tuple[float, float], float]](dict)
         for body in self.of("spend") if part == "broken" else ():
@@ -389,7 +385,7 @@ class Ledger:
             held = part != "recorded" and any(body["kind"] == "reservation" for body in mine)
             whole = held and (name in self.lost or (part == "taken" and name not in self.closed))
             found += charged(plan, spent, whole) if whole or (part == "taken" and spent) else spent
-        return found
+        return found if part != "drawn" else sum((Counter({(1.0, z): n}) for (_, z), n in found.items()), Steps())
 
     def signed_head(self, note: Note) -> bool:
         """Whether its owner signed a head, by the key and the name that it had at that size."""
@@ -477,8 +473,8 @@ class Check:
         for file in sorted(there - {MANIFEST, SIGNATURE} | {*listed}):
             known = self.require(file in listed, "added-file", file, "is not in the manifest")
             if known and self.require(file in there, "missing-file", file, "is in the manifest and not here"):
-                found = {"SHA-256": sha256((self.folder / file).read_bytes())}
-                self.alike("changed-file", file, found, {"SHA-256": listed[file]}, "in the manifest")
+                ok = sha256((self.folder / file).read_bytes()) == listed[file]
+                self.require(ok, "changed-file", file, "is not what the manifest lists")
         self.checked.append(f"{some(len(listed), 'files')} against the manifest")
         if (signer := (manifest.get("signer") or {}).get("node")) is None:
             problem = "no institution signed it: whoever had it can have changed anything (--unsigned allows it)"
@@ -579,7 +575,7 @@ class Check:
                 used.add(index)
 
     def _statements(self) -> None:
-        for one in self.json(STATEMENTS):
+        for one in (every := self.json(STATEMENTS)):
             where = f"{STATEMENTS}, {one['id']}"
             try:
                 found, ground = self._ground(one["pointer"])
@@ -591,6 +587,15 @@ class Check:
             self.said[one["id"]] = one["value"]
             self.stands.append((one["id"], one["value"], one["unit"], ground))
         self.checked.append(f"{some(len(self.said), 'statements')} against what they stand on (verify.py --all)")
+        told = {one["id"]: {name: one[name] for name in one if name != "words"} for one in every}
+        forms = {f"forms/{path.name}": json.loads(path.read_bytes()) for path in self.folder.glob("forms/*.json")}
+        fields = [(file, field) for file, form in sorted(forms.items()) for field in form.get("fields", ())]
+        for file, name, one in ((file, field["id"], one) for file, field in fields for one in field["stands_on"]):
+            ok, where = canonical(one) == canonical(told.get(one["id"])), f"{file}, {name}, {one['id']}"
+            self.require(ok, "other-form", where, f"is not as {STATEMENTS} says it")
+            if ".privacy_parameters." in name:  # the same number in the entry for the registry
+                its = pointed(forms["forms/registry_entry.json"], "/" + name.replace(".", "/"))
+                self.require(same(its, one["value"]), "other-form", "forms/registry_entry.json", f"{name} is another")
 
     def _proofs(self) -> None:
         proofs, pointers = self.json("proofs.json"), [one["pointer"] for one in self.json(STATEMENTS)]
@@ -616,12 +621,10 @@ class Check:
             for enrolment, last in {body["enrolment"]: body for body in bounded}.items():
                 self._enrolment(ledger, enrolment, last["lifetime"])
             for body in ledger.of("audit"):
-                its = [one for one in bounded if one["run"] == body["run"]]
-                delta = float(its[-1]["lifetime"]["delta"]) if its else 0.0
-                most = bounds(ledger.composition(run=body["run"]), delta)[1][1] if its else math.inf
-                where, least = f"{whose}, entry {body['index']}", body["mu_lower"]
-                problem = f"at least {least:.4g} sigma by attack, at most {most:.4g} by composition"
-                self.require(least <= most * 1.02, "audit-exceeds-accounting", where, problem)
+                deltas = [float(one["lifetime"]["delta"]) for one in bounded if one["run"] == body["run"]]
+                most = bounds(ledger.composition(run=body["run"]), deltas[-1])[1][1] if deltas else math.inf
+                told = f"at least {(least := body['mu_lower']):.4g} sigma by attack, at most {most:.4g} composed"
+                self.require(least <= most * 1.02, "audit-exceeds-accounting", f"{whose}, entry {body['index']}", told)
             if run and report and not report["privacy"]["insecure"] and ledger.composition(run=run["run"]):
                 for said, part in ("reported", "spent"), ("broken", "broken"):
                     own = bounds(ledger.composition(part, run=run["run"]), float(report["privacy"]["delta"]))
@@ -634,7 +637,7 @@ class Check:
             names = [f"{name}.{said}_{kind}" for kind in ("epsilon", "ple")]
             if said == "committed":  # in the unit of the limit
                 names[lifetime.get("ple_sigma") is not None] = f"{name}.committed"
-            self._between(names, own, most, ROOM.get(self.said.get(f"{name}.{said}_accountant", ""), math.inf))
+            self._between(names, own, most, ROOM.get(self.said.get(f"{name}.{said}_accountant", said), math.inf))
             told[part] = "{}: epsilon in [{:.4f}, {:.4f}], PLE in [{:.4f}, {:.4f}]".format(part, *own[0], *own[1])
         whose = f"enrolment {enrolment[:12]} of {ledger.owner}, by own arithmetic at delta {delta:g}, PLE in sigma"
         self.checked.append(f"{whose}: {'; '.join(told.values())}")
@@ -702,19 +705,16 @@ class Check:
             ok = body["index"] == index and canonical(body) == raw
             self.require(ok, "moved-entry", where, f"was written as entry {body['index']}")
             self.require(body["time_ms"] >= last, "clock-set-back", where, "is earlier than the entry before it")
-            last = body["time_ms"]
-            if body["kind"] == "reservation":
-                plans[run] = steps_of(body["plan"])
-            elif body["kind"] == "closing":
-                closed.add(run)
-            elif body["kind"] == "spend":
+            kind, last = body["kind"], body["time_ms"]
+            plans |= {run: steps_of(body["plan"])} if kind == "reservation" else {}
+            closed |= {run} if kind == "closing" else set()
+            if kind == "spend":
                 attempt = run, body["round"], body["attempt"]
                 self.require(attempt not in seen, "duplicated-spend", where, f"round {attempt[1]} of run {run}, again")
                 seen.add(attempt)
-                ok = run in plans and run not in closed
-                self.require(ok, "unreserved-spend", where, f"run {run} had no open plan")
+                self.require(run in plans and run not in closed, "unreserved-spend", where, f"run {run}: no open plan")
                 spent.setdefault(run, Counter()).update(steps_of([body["mechanism"]]))
-                over = [n for kind, n in spent[run].items() if kind[0] < 1 and n > plans.get(run, Counter())[kind]]
+                over = [n for its, n in spent[run].items() if its[0] < 1 and n > plans.get(run, Counter())[its]]
                 self.require(not over, "beyond-plan", where, f"the plan of run {run} was used up")
 
     def _planned(self, ledger: Ledger, run: Entry, digest: str) -> None:  # entries against what the run makes of them
@@ -797,4 +797,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

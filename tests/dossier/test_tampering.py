@@ -14,7 +14,10 @@ from afml.consortium.provision import load_coordinator_key
 from afml.consortium.runfile import write_run
 from afml.core.config import canonical_json
 from afml.dossier.build import seal
+from afml.dossier.forms.fill import fill_all
+from afml.dossier.forms.output import documents
 from afml.dossier.standalone import SIGNATURE, STATEMENTS, Check
+from afml.dossier.statements import Statement, Statements
 from afml.dossier.verified import verified
 from afml.release.package.manifest import PUBLICATION_FILE
 from afml.release.package.publication import Publication
@@ -67,6 +70,32 @@ def _reckoned(field: str, value: float) -> Callable[[Hands], None]:
     return plant
 
 
+def _opinion(value: float) -> Callable[[Hands], None]:
+    """Another PLE by the accountant PRV, with every statement on accounting.json, and on this one, made to fit it."""
+
+    def plant(hands: Hands) -> None:
+        name = _spent(hands).split(".")[1]
+
+        def change(books: dict[str, list[dict[str, Any]]]) -> None:
+            for one in (one for lines in books.values() for one in lines if one["enrolment"].startswith(name)):
+                one["accountants"]["prv"]["ple_sigma"] = value
+
+        hands.edit("accounting.json", change)
+        hands.repoint("accounting.json")
+        hands.say(f"budget.{name}.prv_ple", value)
+
+    return plant
+
+
+def _form(name: str, change: Callable[[dict[str, Any]], Any]) -> Callable[[Hands], None]:
+    """Another answer of a form: of its first field that stands on something."""
+
+    def plant(hands: Hands) -> None:
+        hands.edit(f"forms/{name}.json", lambda form: change(next(one for one in form["fields"] if one["stands_on"])))
+
+    return plant
+
+
 def _publication(hands: Hands, change: Callable[[dict[str, Any]], Any]) -> Path:
     (path,) = (hands.folder / "publications").glob(f"{hands.ledger.name}-*.json")
     hands.edit(path, change)
@@ -114,10 +143,13 @@ def _strangers_seal(hands: Hands) -> None:
 
 
 def _no_seal(hands: Hands) -> None:
-    """A figure is another, every digest fits it, and nobody signed: what whoever has a dossier can do without a key."""
+    """A figure is another, all that repeats it and every digest fits, and nobody signed: what needs no key."""
     hands.edit("report.json", lambda report: report["release"].update(rr=0.003))
     hands.repoint("report.json")
     hands.say("attack.worst.rr", 0.003)
+    said = Statements(map(Statement.from_json, json.loads((hands.folder / STATEMENTS).read_bytes())))
+    for name, form in documents(fill_all(said)).items():
+        (hands.folder / name).write_bytes(form)
     (hands.folder / SIGNATURE).unlink()
     seal(hands.folder, None)
 
@@ -138,6 +170,21 @@ CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
     "too much said of updates that are read": (_reckoned("broken", 9.0), "above-bound", "broken_epsilon"),
     "too little said to be taken": (_reckoned("committed", 0.01), "below-bound", "committed"),
     "too much said to be taken": (_reckoned("committed", 2.9), "above-bound", "committed"),
+    "too little said if draws were known": (_reckoned("drawn", 0.01), "below-bound", "drawn_ple"),
+    "too much said if draws were known": (_reckoned("drawn", 9.0), "above-bound", "drawn_epsilon"),
+    "too much said by an accountant beside": (_opinion(2.0), "above-bound", "prv_ple"),
+    "value that a form repeats": (
+        _form("hipaa_expert", lambda field: field["stands_on"][0].update(value=99)), "other-form",
+        "forms/hipaa_expert.json, principles, ",
+    ),
+    "ground that a form repeats": (
+        _form("gdpr_dpia", lambda field: field["stands_on"][0]["pointer"].update(file="report.json")), "other-form",
+        "forms/gdpr_dpia.json, ",
+    ),
+    "statement that a form alone has": (
+        _form("model_card", lambda field: field["stands_on"][0].update(id="run.made_up")), "other-form",
+        "forms/model_card.json, ",
+    ),
     "word of a publication": (_missed_said_to_be_met, "unsigned-publication", "publications/"),
     "publication that no ledger holds": (_of_another_package, "other-publication", "publications/"),
     "entry of a ledger": (_entry(3, people=999), "edited-ledger", "entries.jsonl"),
@@ -183,7 +230,7 @@ CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
 
 
 def test_there_are_as_many_as_promised() -> None:
-    assert len(CLASSES) == 39
+    assert len(CLASSES) == 45
 
 
 @pytest.mark.parametrize("what", CLASSES)
@@ -201,6 +248,8 @@ def test_each_is_named(what: str, hands: Hands) -> None:
         "too little said to be spent",
         "too little said of updates that are read",
         "too much said to be taken",
+        "too little said if draws were known",
+        "value that a form repeats",
         "entry of a ledger",
         "noise that an entry says is left if updates are read",
         "word of a publication",

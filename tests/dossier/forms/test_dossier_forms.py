@@ -13,7 +13,9 @@ import pytest
 from afml.dossier.facts import collect
 from afml.dossier.forms.fields import ORDER, form
 from afml.dossier.forms.wording import parts
+from afml.dossier.standalone import Check
 from afml.dossier.verified import verified
+from tests.dossier.pack import Hands
 
 ROOT = Path(__file__).parents[3]
 #: What forms ask of a dossier and this one does not say: nobody withdrew, nothing was attacked again, no settings.
@@ -103,3 +105,14 @@ def test_the_readers_questions_are_ten_and_point_into_the_page(good: Path) -> No
     for *_, places in rows:
         for place in places.removesuffix(" |").split("; "):
             assert place in headings, place
+
+
+def test_a_number_of_the_entry_for_the_registry_is_held_against_its_form(hands: Hands) -> None:
+    def change(entry: dict[str, Any]) -> None:
+        entry["deployment"]["privacy_loss"]["privacy_parameters"]["epsilon"] = 0.1
+
+    hands.edit("forms/registry_entry.json", change)
+    hands.sealed()
+    (found,) = Check(hands.folder).run().findings
+    assert (found.code, found.where) == ("other-form", "forms/registry_entry.json")
+    assert "privacy_parameters.epsilon" in found.problem
