@@ -44,6 +44,12 @@ DESIGN: dict[str, Design] = {
         "all that a person adds to an institution's sum is clipped together", "afml/training/clipping.py",
         "tests/training/test_clipping.py::test_one_more_person_moves_the_sum_by_at_most_the_bound", "docs/TRAINING.md",
     ),
+    "opacus": Design(
+        "the library Opacus makes gradients of single rows (its LSTM is the identifier's), or for ghost clipping their "
+        "norms, composes for the accountant PRV and gives the divergences of RDP; its optimiser, with clipping, noise "
+        "and division, and its draws of batches are not used", "afml/training/clipping.py",
+        "tests/training/test_ghost.py::test_the_sum_is_that_of_gradients_clipped_one_by_one", "docs/TRAINING.md",
+    ),
     "noise": Design(
         "institutions add noise to their own sums, and honest ones alone carry what is accounted",
         "afml/privacy/noise.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ from afml.dossier.design import DESIGN, MARK, commit, recorded
 from afml.dossier.forms.fields import forms
 from afml.dossier.forms.wording import parts
 from afml.dossier.page import PAGE
-from afml.operate.installed import digests, places
+from afml.operate.installed import PACKAGES, digests, places
 
 ROOT = Path(__file__).parents[2]
 SENTENCES = [(form.id, field, part) for form in forms() for field, some in parts(form.id).items() for part in some]
@@ -49,6 +50,23 @@ def test_the_page_marks_each_and_leads_to_one_place(good: Path) -> None:
     body = re.sub(r"<[^>]+>", "", html.partition('<h2 id="statements">')[0])
     bare = [at.start() for at in re.finditer("by design", body, re.I) if body[at.start() - 2] != MARK]
     assert len(bare) == 4, "its heading, where the contents lead to it, and what forms and glossary say of it"
+
+
+def test_of_opacus_is_used_what_is_said_and_nothing_else() -> None:
+    found: dict[str, set[str]] = {}
+    for file in (file for package in PACKAGES for file in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            names = [one.name for one in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            if isinstance(node, ast.Import):
+                assert not [name for name in names if name.partition(".")[0] == "opacus"], file
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "opacus":
+                found.setdefault("/".join(file.relative_to(ROOT).parts[:2]), set()).update(names)
+    assert found == {
+        "afml/training": {"GradSampleModule", "GradSampleModuleFastGradientClipping"},
+        "afml/masking": {"DPLSTM", "register_grad_sampler"},  # the LSTM, and rows of a layer of ours
+        "afml/tasks": {"ModuleValidator"},  # `afml task check`: what would give no gradients per row
+        "afml/privacy": {"prv", "RDPAccountant", "compute_rdp", "get_privacy_spent"},
+    }
 
 
 def test_digests_are_those_of_code_release_test_and_note() -> None:
