@@ -16,7 +16,6 @@ from afml.dossier.design import DESIGN, MARK, marked
 from afml.dossier.figures import figures, in_words, moment, one_or_more
 from afml.dossier.forms.fill import fill_all
 from afml.dossier.forms.output import section
-from afml.dossier.standalone import ROOM
 from afml.dossier.statements import Derived, InFile, LedgerLeaf, Statement, Statements, TranscriptLine, Value
 
 PAGE = "dossier.html"
@@ -59,7 +58,7 @@ def page(statements: Statements) -> bytes:
         accountants=[one for one in _groups(statements, "accountant") if one != "difference"],
         enrolled=_last(statements, "run.enrolled"), guesses=_last(statements, "audit.guesses"),
         tried=lambda of: ", ".join(_tried(statements, of)), strongest=_strongest(statements),
-        full=_full(statements, budgets), room=f"{ROOM['PRV']:g}", worst_known=_worst_known(statements),
+        full=_full(statements, budgets), worst_known=_worst_known(statements),
         aucs=[one for one in statements if re.fullmatch(r"group\.[^.]+\.auc", one)],
         power=_last(statements, "audit.power"), nobody=NOBODY,
         endless=sorted({_endless(statements, f"budget.{one}") for one in budgets}), policies=_policies(statements),

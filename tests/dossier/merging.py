@@ -121,4 +121,5 @@ def _other_code(built: Built, folder: Path) -> None:
     hands.edit("software.json", lambda software: software.update(code="ef" * 32))
     hands.repoint("software.json")
     hands.say("code.afml_digest", "ef" * 32)
+    hands.forms()
     seal(folder, Signer(3, built.kits[3].signing_key))

@@ -20,7 +20,10 @@ from afml.consortium.runfile import write_run
 from afml.core.config import canonical_json
 from afml.dossier.build import Signer, seal
 from afml.dossier.evidence import Sources
+from afml.dossier.forms.fill import fill_all
+from afml.dossier.forms.output import documents
 from afml.dossier.standalone import STATEMENTS
+from afml.dossier.statements import Statement, Statements
 from afml.evaluation.details import Details, write_details
 from afml.evaluation.ran import DataSection, PrivacySection
 from afml.evaluation.report import OverlapSection, PhenotypeSection, ReleaseSection, Report, write_json
@@ -241,6 +244,12 @@ class Hands:
                 self.point(one["id"], sha256=digest)
                 if one["pointer"]["at"] == "":
                     self.say(one["id"], digest)
+
+    def forms(self) -> None:
+        """Make the forms anew, of the statements as they are now."""
+        said = Statements(map(Statement.from_json, json.loads((self.folder / STATEMENTS).read_bytes())))
+        for name, form in documents(fill_all(said)).items():
+            (self.folder / name).write_bytes(form)
 
     def sealed(self, key: Ed25519PrivateKey | None = None) -> None:
         """Make the manifest anew, signed by institution 1, or by another key in its name."""

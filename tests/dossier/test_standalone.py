@@ -19,6 +19,8 @@ from afml.consortium.roster import Roster
 from afml.dossier import standalone
 from afml.ledger import independent, tree
 from afml.privacy import events
+from afml.privacy.accountant import profile
+from afml.privacy.ple import ple_of
 
 
 def test_it_runs_with_nothing_of_ours(good: Path) -> None:
@@ -149,11 +151,31 @@ def _events(steps: Counter[tuple[float, float]]) -> list[events.Event]:
 
 
 @pytest.mark.parametrize(
+    ("steps", "most"),
+    [
+        ({(1.0, 5.2228): 20, (0.1, 1.4302): 4}, 0.003),
+        ({(1.0, 8.0): 4}, 0.0015),
+        ({(0.1, 50.0): 10}, 0.0014),  # PRV says more than the upper end here
+        ({(0.3, 0.5): 5}, 0.009),
+        ({(0.01, 0.8): 1000}, 0.028),
+    ],
+)
+def test_what_prv_says_is_above_its_bounds_by_no_more_than_the_grids_error(
+    steps: dict[tuple[float, float], int], most: float
+) -> None:
+    epsilon, ple, room = standalone.bounds(Counter(steps), 1e-5)
+    said = ple_of(profile(_events(Counter(steps)), 1e-5, "PRV"), 1e-5)
+    assert said.epsilon - epsilon[1] <= room
+    assert said.sigma - ple[1] <= room
+    assert room <= most
+
+
+@pytest.mark.parametrize(
     "steps",
     [{(1.0, 5.0): 20}, {(1.0, 5.2228): 20, (0.1, 1.4302): 4}, {(0.05, 1.0): 60}, {(0.5, 10.0): 30, (0.3, 5.0): 7}],
 )
 def test_its_bounds_hold_what_another_accountant_finds(steps: dict[tuple[float, float], int]) -> None:
-    (epsilon, ple), other = standalone.bounds(Counter(steps), 1e-5), independent.spend(steps, 1e-5)
+    (epsilon, ple, _), other = standalone.bounds(Counter(steps), 1e-5), independent.spend(steps, 1e-5)
     assert epsilon[0] - 1e-3 <= other.epsilon <= epsilon[1] + 1e-3
     assert ple[0] - 1e-3 <= other.ple_sigma <= ple[1] + 1e-3
     assert epsilon[1] - epsilon[0] < 0.05
