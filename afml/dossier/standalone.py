@@ -1,12 +1,9 @@
-"""Verifier of a dossier. One file: Python's standard library and `cryptography`, nothing else of the dossier's makers.
-
-    python verify.py [FOLDER] [--roster SHA256] [--all]
-
+"""Verifier of a dossier: `python verify.py [FOLDER] [--roster SHA256] [--all]`. One file, which needs Python's standard
+library and the package `cryptography`, nothing else of the dossier's makers.
 It recomputes every digest, signature, Merkle proof and derived number, and bounds the epsilon of each composition from
 both sides with its own arithmetic. What it cannot do: see that a whole dossier was made up by somebody who holds all
 keys. So compare the roster's digest with each institution (`--roster` refuses any other), by a way of your own.
-Exit code 0: nothing found; 6: something was, each named with where it is; 2: it is no dossier.
-"""
+Exit code 0: nothing found; 6: something was, each named with where it is; 2: it is no dossier."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ from typing import Any, NamedTuple, TypeAlias
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-MANIFEST, SIGNATURE, STATEMENTS = "dossier.json", "dossier.sig", "statements.json"
+KINDS, MANIFEST, SIGNATURE, STATEMENTS = ("epsilon", "ple"), "dossier.json", "dossier.sig", "statements.json"
 SIGNED, FORMAT, MARGIN = b"afml dossier v1\n", 1, 1e-6  # relative: another machine's arithmetic rounds otherwise
 ORDERS = [1 + at / 10 for at in range(1, 100)] + [*range(12, 64)]  # of Renyi divergences that size the grid of PRV
 ROOM = {"closed form": 0.0, "closed_form": 0.0, "drawn": 0.0, "PRV": 1.0, "prv": 1.0}  # of what a grid adds; else: any
@@ -130,9 +127,8 @@ def _bisected(below: Callable[[float], bool], high: float = 0.0) -> tuple[float,
 
 @dataclass(frozen=True)
 class Losses:
-    """A privacy loss on a grid: `masses[i]` of 10^18 at (first + i) * step, `infinite` beyond any. With `up` losses and
-    masses were only ever made larger: an upper bound of every delta; else a lower one. Sums are exact (`decimal`).
-    """
+    """A privacy loss on a grid: `masses[i]` of 10^18 at (first + i) * step, `infinite` beyond any. `up`: only ever made
+    larger, so that it bounds every delta from above; else from below. Sums are exact (`decimal`)."""
 
     step: float
     first: int
@@ -245,11 +241,6 @@ def gdp_delta(mu: float, epsilon: float) -> float:
     return _phi(-epsilon / mu + mu / 2) - (math.exp(epsilon + math.log(tail)) if tail > 0 else 0.0)
 
 
-def gdp_epsilon(mu: float, delta: float) -> float:
-    """epsilon of mu-GDP at delta."""
-    return _bisected(lambda epsilon: gdp_delta(mu, epsilon) > delta)[1] if mu and gdp_delta(mu, 0.0) > delta else 0.0
-
-
 def gdp_mu(epsilon: float, delta: float) -> float:
     """mu of the GDP curve through a point."""
     if delta <= 0 or delta >= 1 or not math.isfinite(epsilon):
@@ -257,7 +248,7 @@ def gdp_mu(epsilon: float, delta: float) -> float:
     return _bisected(lambda mu: gdp_delta(mu, epsilon) < delta)[1]
 
 
-Bounds: TypeAlias = tuple[tuple[float, float], tuple[float, float], float]  # epsilon, PLE from both sides; PRV's room
+Bounds: TypeAlias = tuple[tuple[float, float], ...]  # epsilon from both sides, PLE; none to all that PRV may add
 Steps: TypeAlias = Counter[tuple[float, float]]  # (sample rate, noise multiplier) -> steps
 Entry: TypeAlias = dict[str, Any]
 
@@ -284,7 +275,8 @@ def _bounds(mu: float, sampled: tuple[tuple[float, float, int], ...], delta: flo
     wide = 3 + min(a * square / 2 + math.log(8e3 * steps / delta / a) / (a - 1) + math.log1p(-1 / a) for a in ORDERS)
     room = 2.6 * min(0.01, max(1e-5, wide * math.sqrt(steps * math.log(1.2e4 / delta) / 2) / 2**18)) + 1e-3
     if not sampled:
-        return (only := gdp_epsilon(mu, delta), only), (mu, mu), room + only / 4e3
+        only = _bisected(lambda e: gdp_delta(mu, e) > delta)[1] if gdp_delta(mu, 0.0) > delta else 0.0
+        return (only, only), (mu, mu), (0.0, room + only / 4e3)
     found: dict[bool, list[Losses]] = {True: [], False: []}
     for up, adding in itertools.product(found, (False, True)):
         whole = [_subsampled(q, z, adding, up).trimmed().times(n) for q, z, n in sampled]
@@ -295,7 +287,7 @@ def _bounds(mu: float, sampled: tuple[tuple[float, float, int], ...], delta: flo
     least = max(gdp_mu(e, max(one.delta(e) for one in found[False])) for e in at) if low > 0 else 0.0
     at = [high * i / 512 for i in range(513)] if math.isfinite(high) else [0.0, math.inf]  # delta: as at the one before
     most = max(gdp_mu(b, max(one.delta(a) for one in found[True])) for a, b in itertools.pairwise(at))
-    return (low, high), (least, most), room + low / 4e3  # its error in delta is a thousandth of that
+    return (low, high), (least, most), (0.0, room + low / 4e3)  # its error in delta is a thousandth of that
 
 
 def pointed(document: Any, at: str) -> Any:
@@ -340,12 +332,7 @@ def same(stated: Any, found: Any) -> bool:
     return near or (type(stated) is type(found) and bool(stated == found))
 
 
-class Finding(NamedTuple):
-    """Which kind, where, and what."""
-
-    code: str
-    where: str
-    problem: str
+Finding = NamedTuple("Finding", [("code", str), ("where", str), ("problem", str)])  # noqa: UP014
 
 
 class Ledger:
@@ -372,8 +359,7 @@ class Ledger:
 
     def composition(self, part: str = "spent", enrolment: str = "", run: str = "") -> Steps:
         """Steps of an enrolment (of a run): "recorded" by spends; "spent", of a lost run its whole plan; the same if
-        aggregation is "broken" and own updates are read, or who is "drawn" is known; "taken" from a further run.
-        """
+        aggregation is "broken" and own updates are read, or who is "drawn" is known; "taken" from a further run."""
         found, left = Counter[tuple[float, float]](), defaultdict[str, dict[tuple[float, float], float]](dict)
         for body in self.of("spend") if part == "broken" else ():
             left[body["run"]] |= dict.fromkeys(steps_of([body["mechanism"]]), float(body["broken_multiplier"]))
@@ -422,7 +408,7 @@ class Check:
     def __init__(self, folder: Path, roster: str | None = None, unsigned: bool = False) -> None:
         self.folder, self.pinned, self.unsigned, self.roster = folder, roster, unsigned, dict[str, Any]()
         self.findings, self.checked, self.unchecked = list[Finding](), list[str](), list[str]()
-        self.ledgers, self.transcripts = dict[str, Ledger](), dict[str, list[bytes]]()
+        self.ledgers, self.transcripts, self.deltas = dict[str, Ledger](), dict[str, list[bytes]](), set[float]()
         self.said, self.stands, self.sealed = dict[str, Any](), list[tuple[str, Any, str, str]](), "which nobody signed"
 
     def require(self, holds: bool, code: str, where: str, problem: str) -> bool:
@@ -618,6 +604,7 @@ class Check:
             spends = [b for b in ledger.of("spend", "reservation") if b["kind"] == "spend" or b["run"] in ledger.lost]
             bounded, whose = [body for body in spends if not body["insecure"]], f"ledger of {ledger.owner}"
             self.unchecked += [f"{whose}: simulations, which nothing bounds"] if len(bounded) < len(spends) else []
+            self.deltas |= {float(body["lifetime"]["delta"]) for body in bounded}
             for enrolment, last in {body["enrolment"]: body for body in bounded}.items():
                 self._enrolment(ledger, enrolment, last["lifetime"])
             for body in ledger.of("audit"):
@@ -628,26 +615,38 @@ class Check:
             if run and report and not report["privacy"]["insecure"] and ledger.composition(run=run["run"]):
                 for said, part in ("reported", "spent"), ("broken", "broken"):
                     own = bounds(ledger.composition(part, run=run["run"]), float(report["privacy"]["delta"]))
-                    self._between([f"privacy.{said}_{kind}" for kind in ("epsilon", "ple")], own, own, math.inf)
+                    self._between({f"privacy.{said}_{KINDS[at]}": (own[at][0], math.inf) for at in (0, 1)})
+        ok = self.said.get("privacy.delta") in (None, *self.deltas)
+        self.require(ok, "other-ground", f"{STATEMENTS}, privacy.delta", "is the delta of no ledger here")
 
     def _enrolment(self, ledger: Ledger, enrolment: str, lifetime: Entry) -> None:  # who may be in others
         delta, name, told = float(lifetime["delta"]), f"budget.{enrolment[:12]}", dict[str, str]()
         for said, part in PARTS.items():
             own, most = (bounds(ledger.composition(part, its), delta) for its in (enrolment, ""))
-            names = [f"{name}.{said}_{kind}" for kind in ("epsilon", "ple")]
+            names = [f"{name}.{said}_{kind}" for kind in KINDS]
             if said == "committed":  # in the unit of the limit
                 names[lifetime.get("ple_sigma") is not None] = f"{name}.committed"
-            self._between(names, own, most, ROOM.get(self.said.get(f"{name}.{said}_accountant", said), math.inf))
+            room = ROOM.get(self.said.get(f"{name}.{said}_accountant", said), math.inf) * most[2][1]
+            self._between({names[at]: (own[at][0], most[at][1] * (1 + MARGIN) + room) for at in (0, 1)})
+            if (kind := {"spent": "", "drawn": "drawn_"}.get(said)) is not None:  # what the plain words make of it
+                plain = {f"privacy.{kind}ple": (low := own[1][0]), f"privacy.{kind}right_at_most": _phi(low / 2)}
+                plain |= {f"privacy.{kind}{rule}": RULES[rule](low, 0.0) for rule in ("sure_90", "sure_99")}
+                if not kind:
+                    plain |= {f"odds.{name[7:]}": _phi(low / 2), f"sure.{name[7:]}": RULES["sure_90"](low, 0.0)}
+                    plain |= {"privacy.epsilon": own[0][0]} if delta == self.said.get("privacy.delta") else {}
+                self._between({one: (least, math.inf) for one, least in plain.items()})
             told[part] = "{}: epsilon in [{:.4f}, {:.4f}], PLE in [{:.4f}, {:.4f}]".format(part, *own[0], *own[1])
+        due = {f"{name}.delta": lifetime["delta"], f"{name}.limit": lifetime.get("ple_sigma") or lifetime["epsilon"]}
+        self.alike("other-ground", STATEMENTS, self.said, due, "by the ledger")
         whose = f"enrolment {enrolment[:12]} of {ledger.owner}, by own arithmetic at delta {delta:g}, PLE in sigma"
         self.checked.append(f"{whose}: {'; '.join(told.values())}")
 
-    def _between(self, names: Sequence[str], own: Bounds, most: Bounds, room: float) -> None:
-        for name, (low, _), (_, high) in zip(names, own[:2], most[:2], strict=True):
-            stated, at = self.said.get(name), f"{STATEMENTS}, {name}"
-            if isinstance(stated, int | float):  # no less than own bounds, and no more but for some room
-                self.require(stated >= low * (1 - MARGIN), "below-bound", at, f"is below {low:.6g}")
-                self.require(stated <= high * (1 + MARGIN) + room * most[2], "above-bound", at, f"is above {high:.6g}")
+    def _between(self, due: Mapping[str, tuple[float, float]]) -> None:
+        for name, (low, high) in due.items():  # no less than own bounds, and no more but for some room
+            if isinstance(stated := self.said.get(name), int | float):
+                at, least = f"{STATEMENTS}, {name}", low * (1 - MARGIN)
+                self.require(stated >= least, "below-bound", at, f"is below {low:.6g}")
+                self.require(stated <= high, "above-bound", at, f"is above {high:.6g}")
 
     def _links(self) -> None:  # files that name each other
         run, model, told = self.json("run.json"), self.json("model.json"), self.json("verification.json")
@@ -657,6 +656,8 @@ class Check:
             message = b"afml/v1/run-config\n" + canonical({"config": (digest := sha256(canonical(run)))})
             ok = signed(self.roster["coordinator_key"], (self.folder / "run.sig").read_bytes(), message)
             self.require(ok, "unsigned-run", "run.json", "the coordinator on the roster did not sign it")
+            away = ", ".join(sorted({*run["enrolled"]} - {str(ledger.node) for ledger in self.ledgers.values()}))
+            self.unchecked += [f"ledgers of nodes {away}, which run {run['run']} enrols: not here"] if away else []
             self.checked.append(f"run {run['run']}, {digest[:16]}: that it is signed, and that ledgers keep to it")
         if run and model:
             card = {"config_digest": digest, "task": run["task"], **model["card"]}
@@ -789,8 +790,7 @@ def main() -> int:
     if not (given.folder / MANIFEST).is_file():
         parser.error(f"{given.folder} holds no {MANIFEST}: it is no dossier")
     if given.roster and (len(given.roster) != 64 or given.roster.strip("0123456789abcdefABCDEF")):
-        parser.error("--roster takes the whole SHA-256 of roster.json, 64 hex digits, as an institution's `sha256sum "
-                     "roster.json` says it; the fingerprint that AFML prints is its first 32")  # fmt: skip
+        parser.error("--roster takes the whole SHA-256 of roster.json, 64 hex digits (sha256sum; AFML shows 32)")
     found = Check(given.folder, given.roster and given.roster.lower(), given.unsigned).run()
     print("\n".join(lines(found, given.all)))
     return 6 if found.findings else 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from afml.core.errors import InputError
 from afml.core.files import require_file
 from afml.dossier.build import VERIFIER, own_verifier
+from afml.dossier.facts import collect
 from afml.dossier.forms.fill import fill_all
 from afml.dossier.forms.output import documents, edited
 from afml.dossier.page import PAGE, page
@@ -33,6 +34,10 @@ def verified(folder: Path, roster: Path | None = None) -> Check:
     found.require(same, "other-verifier", VERIFIER, "is not the verifier of the AFML that is installed here")
     try:
         statements = Statements(map(Statement.from_json, found.json(STATEMENTS) or ()))
+        made = collect(folder)
+        odd = [name for name in {**made, **statements} if made.get(name) != statements.get(name)]
+        where = ", ".join((STATEMENTS, *odd[:3], *(["..."] if odd[3:] else [])))
+        found.require(not odd, "other-ground", where, "is not what this folder says, or another AFML wrote it")
         same = (folder / PAGE).is_file() and (folder / PAGE).read_bytes() == page(statements)
         found.require(same, "other-page", PAGE, "does not say what the statements say, or another AFML wrote it")
         for name, document in documents(fill_all(statements)).items():
@@ -40,6 +45,6 @@ def verified(folder: Path, roster: Path | None = None) -> Check:
             where = " ".join((name, *edited(written, document)))
             same = written == document
             found.require(same, "other-form", where, "does not say what the statements say, or another AFML wrote it")
-    except (InputError, ValueError, TypeError, KeyError) as error:
+    except (InputError, ValueError, TypeError, LookupError, OSError, AttributeError) as error:
         found.require(False, "other-page", PAGE, f"cannot be made again from the statements: {error}")
     return found

@@ -163,7 +163,7 @@ def _events(steps: Counter[tuple[float, float]]) -> list[events.Event]:
 def test_what_prv_says_is_above_its_bounds_by_no_more_than_the_grids_error(
     steps: dict[tuple[float, float], int], most: float
 ) -> None:
-    epsilon, ple, room = standalone.bounds(Counter(steps), 1e-5)
+    epsilon, ple, (_, room) = standalone.bounds(Counter(steps), 1e-5)
     said = ple_of(profile(_events(Counter(steps)), 1e-5, "PRV"), 1e-5)
     assert said.epsilon - epsilon[1] <= room
     assert said.sigma - ple[1] <= room

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from afml.consortium.provision import load_coordinator_key
 from afml.consortium.runfile import write_run
 from afml.core.config import canonical_json
 from afml.dossier.build import seal
-from afml.dossier.standalone import SIGNATURE, STATEMENTS, Check
+from afml.dossier.standalone import RULES, SIGNATURE, STATEMENTS, Check
 from afml.dossier.verified import verified
 from afml.release.package.manifest import PUBLICATION_FILE
 from afml.release.package.publication import Publication
@@ -38,6 +39,27 @@ def _planned(**changes: object) -> Callable[[Hands], None]:
 
 def _shorter(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "plan": body["plan"][1:]}
+
+
+def _elsewhere(name: str) -> Callable[[Hands], None]:
+    """A statement is said to be another field of the report, a small one, and all that follows from it is said anew."""
+
+    def plant(hands: Hands) -> None:
+        report, path = "report.json", hands.folder / STATEMENTS
+        at, data = "/release/chance", (hands.folder / report).read_bytes()
+        said = json.loads(path.read_bytes())
+        values = {one["id"]: one["value"] for one in said}
+        for one in said:
+            if one["id"] == name:
+                one["pointer"] = {"kind": "file", "file": report, "at": at, "sha256": hashlib.sha256(data).hexdigest()}
+                one["value"] = json.loads(data)["release"]["chance"]
+            elif one["pointer"]["kind"] == "derived":
+                one["value"] = RULES[one["pointer"]["rule"]](*(values[of] for of in one["pointer"]["of"]))
+            values[one["id"]] = one["value"]
+        path.write_bytes(canonical_json(said) + b"\n")
+        hands.forms()
+
+    return plant
 
 
 def _line(number: int, **changes: object) -> Callable[[Hands], None]:
@@ -157,6 +179,10 @@ def _other_signer(hands: Hands) -> None:
 
 
 CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
+    "headline that stands elsewhere": (_elsewhere("privacy.ple"), "below-bound", "privacy.ple"),
+    "sureness that stands elsewhere": (_elsewhere("privacy.sure_90"), "other-ground", "privacy.sure_90"),
+    "delta that stands elsewhere": (_elsewhere("privacy.delta"), "other-ground", "privacy.delta"),
+    "figure of the report that stands elsewhere": (_elsewhere("attack.worst.rr_high"), "other-ground", "rr_high"),
     "value of a statement": (lambda h: h.say("run.k", 99), "changed-statement", "run.k"),
     "derived statement": (lambda h: h.say("privacy.right_at_most", 0.5), "changed-statement", "privacy.right_at_most"),
     "what a statement stands on": (lambda h: h.point("run.k", at="/nothing"), "lost-ground", "run.k"),
@@ -225,7 +251,7 @@ CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
 
 
 def test_there_are_as_many_as_promised() -> None:
-    assert len(CLASSES) == 45
+    assert len(CLASSES) == 49
 
 
 @pytest.mark.parametrize("what", CLASSES)
@@ -239,6 +265,9 @@ def test_each_is_named(what: str, hands: Hands) -> None:
 @pytest.mark.parametrize(
     "what",
     [
+        "headline that stands elsewhere",
+        "sureness that stands elsewhere",
+        "delta that stands elsewhere",
         "value of a statement",
         "too little said to be spent",
         "too little said of updates that are read",
