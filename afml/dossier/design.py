@@ -61,6 +61,11 @@ DESIGN: dict[str, Design] = {
         "afml/training/step.py",
         "tests/statistical/test_adjacency.py::test_every_attempt_draws_its_own_batch_and_noise", "docs/PRIVACY.md",
     ),
+    "fresh": Design(
+        "where a run names no seed, its noise is drawn afresh in every attempt, from the operating system's randomness",
+        "afml/training/step.py",
+        "tests/statistical/test_adjacency.py::test_every_attempt_draws_its_own_batch_and_noise", "docs/design/noise.md",
+    ),
     "rounding": Design(
         "what leaves is rounded at random to integers, after the noise", "crypto/public/grid.py",
         "tests/statistical/test_noise.py::test_rounding_to_the_grid_is_unbiased", "docs/design/bits.md",

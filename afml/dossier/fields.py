@@ -150,6 +150,12 @@ REPORT = (
     ("utility.ratio", "/release/utility_ratio", "", "released over raw"),
     ("utility.ratio_low", "/release/utility_ratio_ci95/0", "", "lower end of its 95 % interval"),
     ("utility.ratio_high", "/release/utility_ratio_ci95/1", "", "upper end of its 95 % interval"),
+    (
+        "utility.ratio_corrected",
+        "/release/utility_ratio_chance_corrected",
+        "",
+        "released over raw, of each what is above a blind guess",
+    ),
     ("utility.ratio_vs_best_raw", "/release/utility_ratio_vs_best_raw", "", "released over the best raw model"),
     ("phenotype.simulated", "/phenotype/simulated", "", "whether the phenotype is made up, as the report says"),
 )
@@ -261,6 +267,9 @@ DISCLOSURE = (
         "share",
         "released with the file: named right by who knows the commonest of the file alone",
     ),
+    ("raw_hits", "/scan/raw_hits", "sites", "an association scan of the raw genotypes finds"),
+    ("shared_hits", "/scan/shared_hits", "sites", "of these, the same scan of the records finds"),
+    ("false_hits", "/scan/false_hits", "sites", "the scan of the records finds that the raw genotypes do not show"),
     (
         "homogeneous",
         "/if_released/homogeneous_share",

@@ -14,6 +14,8 @@ DIGEST = re.compile(r"[0-9a-f]{12,}")
 _MOST = (
     ".ple", "_ple", "epsilon", "right_at_most", "sure_90", "sure_99", "rr_high", "rr_known_high", "auc_high",
     ".committed", "grouping.all", "grouping.known_institution", "ratio_high",
+    ".rr", ".rr_known", "worst_known", "worst_ratio", "worst_known_ratio", "ratio_by_chance", "membership.tpr",
+    ".matched", ".most_of_one", "recovery.accuracy", "group_guess", ".homogeneous",
 )  # fmt: skip
 _LEAST = (".left", "audited_ple", "rr_low", "rr_known_low", "auc_low", "ratio_low", "ratio_vs_best_raw")
 _ONE = {"people": "person", "made-up people": "made-up person", "entries": "entry", "guesses": "guess"}
@@ -25,7 +27,8 @@ def figures(value: float, count: int, rounding: str, places: int = 0) -> str:
     """A number times 10^places with so many figures, rounded as `decimal` says: up for the most, down for the least."""
     if not value or not math.isfinite(value):
         return f"{value:g}"
-    exact = Decimal(repr(value)).scaleb(places)  # as it is written: 0.9 is not a little more than 0.9
+    # As it is written, 0.9 being not a little more than 0.9; what a float adds to a mean at its end is no figure.
+    exact = Decimal(f"{value:.13g}").scaleb(places)
     rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - count + 1), rounding=rounding)
     return f"{float(rounded):.{count}g}"
 

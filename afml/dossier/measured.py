@@ -85,6 +85,11 @@ def _details(c: Collector, details: dict[str, Any]) -> None:
                 if has(one, at):
                     text = f"{one.get('name') or 'the ' + kind.removesuffix('s')}: {words}"
                     c.file(f"{name}.{field}", "details.json", f"/{kind}/{place}{at}", unit, text)
+    for place, site in enumerate((details.get("genotype") or {}).get("sites", ())):
+        if site["shown"] > 0:
+            name, at = f"genotype.shown.{site['site']}", f"/genotype/sites/{place}/shown"
+            words = f"people of the trial on genotypes whose records show column {site['site']} of the site panel"
+            c.file(name, "details.json", at, "share", words)
     _linked(c, details)
     groups = ((details.get("harder") or {}).get("groups") or {}).get("groups", ())
     for place, group in enumerate(groups):

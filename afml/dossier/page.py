@@ -21,6 +21,7 @@ from afml.dossier.statements import Derived, InFile, LedgerLeaf, Statement, Stat
 PAGE = "dossier.html"
 NOBODY = 0.99
 """A limit that lets an attacker be right this often protects nobody, and the page says so."""
+_BLIND = 0.5  # AUC of a blind guess
 _MONTH_MS = 30 * 86_400_000
 _KINDS = ("policy", "release", "publication", "audit", "reassessment", "withdrawal", "closing")
 
@@ -58,7 +59,9 @@ def page(statements: Statements) -> bytes:
         accountants=[one for one in _groups(statements, "accountant") if one != "difference"],
         enrolled=_last(statements, "run.enrolled"), guesses=_last(statements, "audit.guesses"),
         tried=lambda of: ", ".join(_tried(statements, of)), strongest=_strongest(statements),
-        full=_full(statements, budgets), worst_known=_worst_known(statements),
+        full=_full(statements, budgets), chance=_chance(statements), better=_better(statements),
+        shown=_last(statements, "genotype.shown"),
+        worst_known=_worst_known(statements),
         aucs=[one for one in statements if re.fullmatch(r"group\.[^.]+\.auc", one)],
         power=_last(statements, "audit.power"), nobody=NOBODY,
         endless=sorted({_endless(statements, f"budget.{one}") for one in budgets}), policies=_policies(statements),
@@ -69,7 +72,8 @@ def page(statements: Statements) -> bytes:
         publications=publications,
         published={(one.split(".")[1], statements.value(f"{one}.release")) for one in publications},
         design={name: one for name, one in DESIGN.items() if f"design.{name}" in statements}, mark=MARK,
-        stated=_stated(statements), simulation=SIMULATION, refs=refs, numbers=numbers,
+        stated=_stated(statements), simulation=SIMULATION, refs=refs,
+        used=" ".join(f"{one.words} {one.value}" for one in statements.values()).lower(), numbers=numbers,
         forms=section(fill_all(statements), numbers),
     )  # fmt: skip
     return told.encode()
@@ -194,12 +198,44 @@ def _strongest(statements: Statements) -> Statement | None:
     return max((statements[f"{one}.audited_ple"] for one in ids), key=lambda one: float(str(one.value)), default=None)
 
 
-def _full(statements: Statements, budgets: list[str]) -> bool:
-    """Whether no budget, all of them in sigma, has room for the limit of a run like this one."""
-    limit, left = statements.value("run.budget.ple"), [statements.get(f"budget.{one}.left") for one in budgets]
-    if not isinstance(limit, int | float) or not left:
-        return False
-    return all(one and one.unit == "sigma" and float(str(one.value)) < limit for one in left)
+def _full(statements: Statements, budgets: list[str]) -> str | None:
+    """The most that is left of any budget, where that is less than what is taken of each; all in sigma."""
+    left = [statements.get(f"budget.{one}.left") for one in budgets]
+    if not left or not all(one and one.unit == "sigma" and isinstance(one.value, int | float) for one in left):
+        return None
+    taken = [float(str(statements.value(f"budget.{one}.committed") or 0.0)) for one in budgets]
+    most = max((one for one in left if one), key=lambda one: float(str(one.value)))
+    return most.id if float(str(most.value)) < min(taken) else None
+
+
+def _chance(statements: Statements) -> dict[str, float | None] | None:
+    """What a blind guess, an AUC of 0.5, reaches of the usefulness of raw genotypes, and the best of them without it.
+
+    None where the ratio is not that of the two AUCs: of several phenotypes, or of a trait.
+    """
+    names = "utility.released", "utility.raw", "utility.ratio", "utility.ratio_corrected"
+    released, raw, ratio, corrected = (statements.value(name) for name in names)
+    if not all(isinstance(one, float) for one in (released, raw, ratio, corrected)):
+        return None
+    released, raw, ratio = float(str(released)), float(str(raw)), float(str(ratio))
+    if raw <= _BLIND or abs(released / raw - ratio) > 1e-9:
+        return None
+    over = statements.value("utility.ratio_vs_best_raw")
+    best = released / over if isinstance(over, float) and over else 0.0
+    return {"blind": _BLIND / raw, "best": (released - _BLIND) / (best - _BLIND) if best > _BLIND else None}
+
+
+def _better(statements: Statements) -> list[str]:
+    """Other ways of release with a smaller rate and no smaller ratio of usefulness, in words."""
+    rr, ratio = statements.value("attack.worst.rr"), statements.value("utility.ratio")
+    if not isinstance(rr, int | float) or not isinstance(ratio, int | float):
+        return []
+    found = []
+    for one in _groups(statements, "baseline"):
+        its, useful = (statements.value(f"baseline.{one}.{field}") for field in ("rr", "ratio"))
+        if isinstance(its, int | float) and isinstance(useful, int | float) and its < rr and useful >= ratio:
+            found.append(statements[f"baseline.{one}.rr"].words)
+    return found
 
 
 def _worst_known(statements: Statements) -> str | None:

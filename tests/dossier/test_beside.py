@@ -12,7 +12,8 @@ from afml.dossier.build import make
 from afml.dossier.facts import collect
 from afml.dossier.forms.fill import fill_all
 from afml.dossier.forms.wording import parts
-from afml.dossier.statements import Statements
+from afml.dossier.page import page
+from afml.dossier.statements import InFile, Statement, Statements
 from tests.dossier.pack import PHASES, Built
 from tests.dossier.read import answers as _answers
 from tests.dossier.read import changed as _with
@@ -90,6 +91,41 @@ def test_what_is_left_says_whether_it_holds_another_such_run(said: Statements) -
     left = [name for name in said if name.startswith("budget.") and name.endswith(".left")]
     assert "fits into none of these budgets" not in _text(_with(said, dict.fromkeys(left, 3.0)))
     assert "fits into none of these budgets" in _text(_with(said, dict.fromkeys(left, 0.01)))
+
+
+def test_what_takes_from_a_release_stands_in_plain_words(said: Statements) -> None:
+    plain = _text(said).partition(" What is left of each budget enrolment")[0]
+    assert "the fewest of a file who show the same in both are 1 person , and who has both" in plain
+    assert "names 3.1 of 100 rightly, where by one it is 25" in plain
+    assert "of 59 sites that a scan of the raw genotypes finds, the same scan of the records finds 4, and 3" in plain
+    assert "By the report the phenotype is made up" in plain
+    assert "By the report the phenotype is made up" not in _text(_with(said, {"phenotype.simulated": False}))
+    assert "no record shows a genotype at 2 of" in plain
+    assert "column 4 for 10 of 100 people" in plain
+    assert "column 9" not in plain
+
+
+def test_a_ratio_stands_beside_that_of_a_blind_guess_and_what_did_better_is_named(said: Statements) -> None:
+    auc = {"utility.released": 0.78, "utility.raw": 0.75, "utility.ratio": 1.04, "utility.ratio_corrected": 1.12}
+    baseline = Statement("baseline.binned.rr", 0.2, "share", "binned, by utility", InFile("report.json", "", ""))
+    ratio = Statement("baseline.binned.ratio", 1.05, "", "released over raw", InFile("report.json", "", ""))
+    text = _text(_with(Statements([*said.values(), baseline, ratio]), auc | {"utility.ratio_vs_best_raw": 0.975}))
+    assert "of which a blind guess reaches 0.6667" in text
+    assert "is 1.12, and 0.9333 of the best raw one" in text  # 0.28 of 0.3
+    assert "did better here: binned, by utility." in text
+    other = _text(_with(Statements([*said.values(), baseline, ratio]), auc | {"utility.ratio": 0.9}))
+    assert "a blind guess reaches" not in other  # the ratio is of several phenotypes
+
+
+def test_an_attack_that_scores_everybody_alike_has_no_interval(said: Statements) -> None:
+    alike = {"group.afr.auc": 0.5, "group.afr.auc_low": 0.5, "group.afr.auc_high": 0.5}
+    assert "0.5 no interval: the attack scores everybody alike 130" in _text(_with(said, alike))
+
+
+def test_wide_tables_are_regions_that_a_keyboard_reaches(said: Statements) -> None:
+    html = page(said).decode()
+    named = re.findall(r'<div class="wide[^"]*" role="region" tabindex="0" aria-label="([^"]+)">', html)
+    assert len(named) == html.count('<div class="wide') == len(set(named)) >= 8
 
 
 def test_ledgers_are_named_after_their_institutions(said: Statements) -> None:
