@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from afml.masking.chosen import NAME as MASKING
 from afml.masking.chosen import masking_settings
 from afml.masking.plan import DEFAULT_GAME_ROUNDS, DEFAULT_GAME_SHARE, GAME_ROUNDS, GAME_SHARE
 from afml.masking.settings import FOCUS, GameSettings
+from afml.privacy.noise import honest_nodes
 from afml.release.method import require_method
 from afml.training.model import ArrayModel
 from afml.training.planning import Rounds, Terms
@@ -201,6 +203,23 @@ def configure(
         f"run {run.run}: {len(found)} nodes, {run.data.features} {unit}, PLE {ple:g} at delta {delta:g}: {noises}; "
         f"a person is enrolled at {run.enrolments_per_person} of them at most"
     )
+    if needed := _needed(run):
+        click.echo(needed)
+
+
+def _needed(run: RunConfig) -> str:
+    """That no node may be away, and the quorum that would let one be; "" where one may, or where none would.
+
+    The budget is the same. With distributed noise each node adds z m C / sqrt(quorum - max_colluding), so one node less
+    that is counted on is more noise from each (`afml.privacy.noise`).
+    """
+    nodes, honest = len(run.enrolled), honest_nodes(run)
+    distributed = run.noise == "distributed"
+    if run.quorum < nodes or nodes <= 3 or (distributed and honest <= 2):
+        return ""
+    more = math.sqrt(honest / (honest - 1)) if distributed else 1.0
+    price = f"and each then adds {more:.2f} times the noise" if distributed else "at the same noise"
+    return f"every one of the {nodes} is needed in each sum; --quorum {nodes - 1} lets one be away, {price}"
 
 
 def _given(kind: str, settings_file: Path | None, words: masking.Words, further: bool) -> dict[str, Any]:

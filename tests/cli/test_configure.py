@@ -17,6 +17,7 @@ from afml.core.errors import AfmlError, ConfigError, InputError, IntegrityError
 from afml.masking.chosen import genotypes, masking_settings
 from afml.masking.plan import parameter_counts
 from afml.masking.settings import FOCUS, RISK, GameSettings, MaskingSettings
+from afml.privacy.noise import node_std
 from afml.privacy.plan import planned_events
 from afml.privacy.ple import ple
 from afml.trial.kits import make_kits
@@ -218,3 +219,32 @@ def test_a_card_that_another_key_signed_names_the_way_out(kits: Path, tmp_path: 
     (tmp_path / "card-1.json").write_text(signed.model_copy(update={"signature": other}).model_dump_json())
     with pytest.raises(IntegrityError, match=r"card-1\.json: signature does not match .* run `afml prepare`"):
         read_cards([tmp_path / "card-1.json"], load_roster(kits / "coordinator"))
+
+
+def test_a_quorum_of_all_is_said_with_what_one_less_would_cost(tmp_path: Path) -> None:
+    kits = tmp_path / "kits"
+    make_kits(kits, "test", 4)
+    for node in range(1, 5):
+        _card(kits, kits, node, sites=SITES)
+
+    def told(name: str, nodes: int, *options: object) -> tuple[list[str], RunConfig]:
+        cards, out = [kits / f"card-{node}.json" for node in range(1, nodes + 1)], tmp_path / f"{name}.json"
+        fixed = ("--kit", kits / "coordinator", "--out", out, "--rounds", 2)
+        done = CliRunner().invoke(configure, [str(part) for part in (*cards, *fixed, *options)])
+        assert done.exit_code == 0, done.output
+        return done.output.splitlines()[1:], RunConfig.load(out)
+
+    said, whole = told("all", 4)
+    assert said == [
+        "every one of the 4 is needed in each sum; --quorum 3 lets one be away, and each then adds 1.22 times the noise"
+    ]
+    said, fewer = told("fewer", 4, "--quorum", 3)
+    assert said == []
+    more = node_std(fewer, fewer.phases[0]) / node_std(whole, whole.phases[0])
+    assert f"{more:.2f}" == "1.22", "the same budget"
+    assert told("three", 3)[0] == [], "two would be too few"
+    assert told("colluding", 4, "--max-colluding", 2)[0] == [], "three would be too few"
+    said, whole = told("local", 4, "--noise", "local")
+    assert said == ["every one of the 4 is needed in each sum; --quorum 3 lets one be away, at the same noise"]
+    _, fewer = told("local-fewer", 4, "--noise", "local", "--quorum", 3)
+    assert node_std(fewer, fewer.phases[0]) == node_std(whole, whole.phases[0])
