@@ -36,6 +36,10 @@ _APART = (FILE, f"{FILE}-wal", f"{FILE}-shm", LOCK)
 ASIDE = ".before-restore"
 _FROM_BACKUP = "put a backup back with `afml ledger restore`"
 _ASK = "ask them for `afml ledger heads`, and give each with --head"
+_NEWER = (
+    "put a newer backup back: this one forgets. Where there is none, this ledger cannot go on "
+    "(docs/OPERATIONS.md, Restore)"
+)
 KEPT = ("spend", "release", "withdrawal", "succession", "import")
 """Kinds of entries that nobody may forget."""
 
@@ -174,8 +178,7 @@ def _checked(copy: Ledger, backup: Path, heads: Sequence[str], members: Mapping[
         try:
             witness.require_past(note)
         except IntegrityError as error:
-            cure = "put a newer backup back: this one forgets"
-            raise IntegrityError(error.problem, where=backup, cure=cure) from None
+            raise IntegrityError(error.problem, where=backup, cure=_NEWER) from None
         asked |= {*notes.countersigners(note, peers), *notes.countersigners(note, members)}
     if peers and not asked:  # the institution's own word does not tell what others saw
         problem = "no head that was given is signed by an institution that has seen this ledger"
@@ -196,7 +199,7 @@ def _require_all_of(copy: Ledger, replaced: Path, backup: Path) -> None:
         raise IntegrityError(
             f"lacks {len(lost)} entries of {replaced} (the first is a {lost[0]})",
             where=backup,
-            cure="put a newer backup back: this one forgets",
+            cure=_NEWER,
         )
 
 

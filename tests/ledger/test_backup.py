@@ -103,6 +103,19 @@ def test_a_backup_that_forgets_is_refused(own: Ledger, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger", "peer", "saved"]
 
 
+def test_a_backup_from_inside_a_run_is_refused_once_that_run_has_ended(own: Ledger, tmp_path: Path) -> None:
+    """Whatever is there instead is in the page on operating, which the line names; no other ledger is begun of it."""
+    back_up(own.folder, tmp_path / "saved")
+    own.plans.close("run-1", config().digest().hex(), "finished")
+    after = see(own, tmp_path)
+    own.close()
+    with pytest.raises(IntegrityError, match=r"kept elsewhere.*cannot go on \(docs/OPERATIONS\.md, Restore\)"):
+        restore(tmp_path / "saved", tmp_path / "elsewhere", KEY, ORIGIN, [after])
+    page = (Path(__file__).parents[2] / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
+    assert "No backup is new enough" in page.split("\n## Restore\n")[1].split("\n## ")[0]
+    assert restore(tmp_path / "ledger", tmp_path / "again", KEY, ORIGIN, [after]).lost == (), "any whole copy will do"
+
+
 def test_what_was_begun_anew_and_stopped_before_it_spent_is_replaced(own: Ledger, tmp_path: Path) -> None:
     back_up(own.folder, tmp_path / "saved")
     kept = see(own, tmp_path)
