@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from afml.operate.next import Place, Role, next_of
+from afml.operate.next import Role, next_of
+from afml.operate.place import Place
 
 _PATH = click.Path(path_type=Path)
 

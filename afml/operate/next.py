@@ -13,44 +13,25 @@ from typing import Literal, TypeAlias
 
 from afml.consortium.kit import ROSTER
 from afml.consortium.request import REQUEST, read_request
-from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
-from afml.ledger.plans import approved
-from afml.ledger.snapshot import snapshot
 from afml.masking.chosen import NAME
-from afml.release.package.manifest import PUBLICATION_FILE
+from afml.operate.place import (
+    Place,
+    approved,
+    carded,
+    evaluated,
+    named,
+    not_refused,
+    nothing,
+    published,
+    refused,
+    released,
+    remembered,
+    trained,
+)
 from node.policy import FILE as POLICY
-from node.policy import load
-from node.workspace import Workspace, refusal
 
 Role: TypeAlias = Literal["node", "aggregator", "coordinator"]
-
-
-@dataclass(frozen=True)
-class Place:
-    """A party's folders and files, as far as there are any.
-
-    Attributes:
-        kit: Made by `afml keys init`, or to be.
-        work: Of an institution: made by `afml prepare`, or to be.
-        run: run.json; None before there is one.
-        ledger: The institution's; None: in `work`.
-    """
-
-    kit: Path
-    work: Path | None = None
-    run: Path | None = None
-    ledger: Path | None = None
-
-    @property
-    def config(self) -> RunConfig | None:
-        """The run, whoever signed it: nothing is done here that would need to know."""
-        return None if self.run is None else RunConfig.load(self.run)
-
-    @property
-    def space(self) -> Workspace | None:
-        """The work folder."""
-        return None if self.work is None else Workspace(self.work)
 
 
 @dataclass(frozen=True)
@@ -72,65 +53,6 @@ _Done: TypeAlias = Callable[[Place], bool]
 _Step: TypeAlias = tuple[_Done, Next]
 
 
-def _named(place: Place, name: str) -> bool:
-    return (place.kit / name).exists()
-
-
-def _carded(place: Place) -> bool:
-    return place.space is not None and place.space.card.exists()
-
-
-def _approved(place: Place) -> bool:
-    """Whether a person need not approve the run here, or has."""
-    config, space = place.config, place.space
-    if config is None or space is None or not load(place.kit).run.approval:
-        return config is not None
-    folder = place.ledger or space.ledger
-    if not folder.exists():
-        return False
-    with snapshot(folder) as database:
-        return approved(database, config.run, config.digest().hex())
-
-
-def _trained(place: Place) -> bool:
-    config, space = place.config, place.space
-    return config is not None and space is not None and space.model(config.run).exists()
-
-
-def _refusal(place: Place) -> str:
-    """Why the last `afml mask` of the run refused; "" where it did not."""
-    config, space = place.config, place.space
-    if config is None or space is None:
-        return ""
-    kept = refusal(space, config.run)
-    return kept.read_text(encoding="utf-8").strip() if kept.exists() else ""
-
-
-def _not_refused(place: Place) -> bool:
-    return not _refusal(place) or _released(place)
-
-
-def _released(place: Place) -> bool:
-    config, space = place.config, place.space
-    return config is not None and space is not None and bool(space.releases(config.run).all())
-
-
-def _evaluated(place: Place) -> bool:
-    config, space = place.config, place.space
-    if config is None or space is None:
-        return False
-    return space.releases(config.run).newest().assessment.exists() or _published(place)
-
-
-def _published(place: Place) -> bool:
-    config, space = place.config, place.space
-    return config is not None and space is not None and (space.release(config.run) / PUBLICATION_FILE).exists()
-
-
-def _nothing(_: Place) -> bool:
-    return False
-
-
 _KEYS = Next("you", "make your keys", "afml keys init --out {kit} --role {role}")
 _ANSWER = Next(
     "the coordinator",
@@ -139,11 +61,11 @@ _ANSWER = Next(
 )
 _SEND = Next("you", "send the folder {package} to whoever is to have it")
 _RELEASE: _Step = (
-    _released,
+    released,
     Next("you", "write the de-identified file", "afml mask --kit {kit} --work {work} --run {run}"),
 )
 _LOOK: _Step = (
-    _nothing,
+    nothing,
     Next(
         "you",
         "look at the model; `afml predict` tells what it says of your people, `afml audit verify` what it has cost",
@@ -154,12 +76,12 @@ _LOOK: _Step = (
 _STEPS: dict[Role, tuple[_Step, ...]] = {
     "node": (
         (
-            lambda place: _named(place, REQUEST),
+            lambda place: named(place, REQUEST),
             Next("you", "make your keys", 'afml keys init --out {kit} --name "NAME"'),
         ),
-        (lambda place: _named(place, ROSTER), _ANSWER),
+        (lambda place: named(place, ROSTER), _ANSWER),
         (
-            lambda place: _named(place, POLICY),
+            lambda place: named(place, POLICY),
             Next(
                 "you",
                 "say what your people may spend, and whose noise counts",
@@ -167,7 +89,7 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
             ),
         ),
         (
-            _carded,
+            carded,
             Next(
                 "you",
                 "check and store your data; read the page about their quality that it writes",
@@ -175,11 +97,20 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
             ),
         ),
         (
+            remembered,
+            Next(
+                "you",
+                "put a backup of the ledger back: runs or the kit remember one, none is in {ledger} (--ledger names "
+                "another folder); ask the others for `afml ledger heads`",
+                "afml ledger restore BACKUP --ledger {ledger} --kit {kit} --head HEADS",
+            ),
+        ),
+        (
             lambda place: place.run is not None,
             Next("the coordinator", "makes run.json and run.sig of all cards: send it {work}/card.json"),
         ),
         (
-            _approved,
+            approved,
             Next(
                 "you",
                 "read what the run would spend (`afml run show`), and approve it",
@@ -187,11 +118,11 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
             ),
         ),
         (
-            _trained,
+            trained,
             Next("you", "take part", "afml node --kit {kit} --work {work} --run {run} --aggregator HOST:PORT"),
         ),
         (
-            _not_refused,
+            not_refused,
             Next(
                 "you",
                 "decide: the last `afml mask` refused ({refusal}). The model can be used as it is, another run planned",
@@ -200,7 +131,7 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
         ),
         _RELEASE,
         (
-            _evaluated,
+            evaluated,
             Next(
                 "you",
                 "attack your own file before it leaves the house",
@@ -208,18 +139,18 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
             ),
         ),
         (
-            _published,
+            published,
             Next(
                 "you",
                 "read REPORT/report.html, and say that the package may leave the house",
                 "afml release publish --kit {kit} --work {work} --run {run}",
             ),
         ),
-        (_nothing, _SEND),
+        (nothing, _SEND),
     ),
     "aggregator": (
-        (lambda place: _named(place, REQUEST), _KEYS),
-        (lambda place: _named(place, ROSTER), _ANSWER),
+        (lambda place: named(place, REQUEST), _KEYS),
+        (lambda place: named(place, ROSTER), _ANSWER),
         (
             lambda place: place.run is not None,
             Next(
@@ -228,14 +159,14 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
             ),
         ),
         (
-            _nothing,
+            nothing,
             Next("you", "serve the run", "afml aggregator --kit {kit} --run {run} --data STATE --listen 0.0.0.0:7443"),
         ),
     ),
     "coordinator": (
-        (lambda place: _named(place, REQUEST), _KEYS),
+        (lambda place: named(place, REQUEST), _KEYS),
         (
-            lambda place: _named(place, ROSTER),
+            lambda place: named(place, ROSTER),
             Next(
                 "you",
                 "found the consortium of everybody's request.json, and send each party its folder of ANSWERS",
@@ -249,7 +180,7 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
                 "afml configure CARD... --kit {kit} --ple 0.9 --out run.json",
             ),
         ),
-        (_nothing, Next("you", "send {run} and the run.sig beside it to every institution and the aggregator")),
+        (nothing, Next("you", "send {run} and the run.sig beside it to every institution and the aggregator")),
     ),
 }  # fmt: skip
 
@@ -282,6 +213,7 @@ def next_of(place: Place, role: Role | None = None) -> Next:
     role = role_of(place.kit) or role or "node"
     words = {"kit": place.kit, "role": role, "work": place.work or "WORK", "run": place.run or "RUN.JSON"}
     steps, space = _STEPS[role], place.space
+    words["ledger"] = place.ledger or (space.ledger if space else "LEDGER")
     config = place.config if role == "node" else None
     if config is not None and config.task.kind != NAME:
         steps = (*steps[: steps.index(_RELEASE)], _LOOK)
@@ -289,7 +221,7 @@ def next_of(place: Place, role: Role | None = None) -> Next:
         if not done(place):
             if config is not None and space is not None:
                 words["model"] = space.model(config.run)
-                words["refusal"] = _refusal(place)
+                words["refusal"] = refused(place)
                 if following is _SEND:
                     words["package"] = space.release(config.run)
             told = [text.format(**words) for text in (following.what, following.command)]

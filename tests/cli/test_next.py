@@ -13,7 +13,9 @@ from afml.cli.main import cli
 from afml.consortium.ownkeys import Party, make
 from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
-from afml.operate.next import _STEPS, Next, Place, next_of
+from afml.operate.next import _STEPS, Next, next_of
+from afml.operate.place import Place
+from node.memory import KIT_HEAD
 from node.workspace import Workspace, refusal
 from tests.cli.institution import Institution
 from tests.cli.test_cures import problem
@@ -95,6 +97,18 @@ def test_an_institution_is_led_from_a_policy_to_a_masked_file(good: Institution,
     assert done.code == 0, done.err
     assert next_of(place).command.startswith("afml node --kit ")
     space, name = Workspace(work), RunConfig.load(run).run
+    space.ledger.rename(tmp_path / "gone")
+    lost = f"afml ledger restore BACKUP --ledger {space.ledger} --kit {kit} --head HEADS"
+    assert next_of(place).command == lost, "the kit knows of an approval"
+    (kit / KIT_HEAD).rename(tmp_path / "head")
+    assert next_of(place).command.startswith("afml run approve "), "nothing knows of a ledger"
+    space.run(name).mkdir(parents=True)
+    (space.run(name) / KIT_HEAD).touch()
+    assert next_of(place).command == lost, "the work folder knows of a run"
+    assert next_of(Place(kit, work, run, ledger=tmp_path / "gone")).command.startswith("afml node --kit ")
+    shutil.rmtree(space.run(name))
+    (tmp_path / "head").rename(kit / KIT_HEAD)
+    (tmp_path / "gone").rename(space.ledger)
     space.model(name).mkdir(parents=True)
     assert next_of(place).command.startswith("afml mask ")
     kept = refusal(space, name)

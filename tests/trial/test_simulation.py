@@ -12,7 +12,8 @@ import pytest
 
 from afml.core.simulation import SIMULATION
 from afml.genomics.phenotypes import write_phenotypes
-from afml.operate.next import Place, next_of
+from afml.operate.next import next_of
+from afml.operate.place import Place
 from afml.trial.parties import Parties
 from afml.trial.processes import ChildFailed, Team
 from node.workspace import refusal
