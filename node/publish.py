@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ def _version(work: Workspace, run: str, number: int | None) -> Version:
         there = ", ".join(str(each.number) for each in versions.all()) or "none"
         raise InputError(f"run {run} has no version {number}", where="--version", cure=f"its versions are: {there}")
     if (one.folder / PUBLICATION_FILE).exists():
-        cure = f"see what was signed with `afml release verify {one.folder} --roster KIT/roster.json`"
+        cure = f"see what was signed with `afml release verify {shlex.quote(str(one.folder))} --roster KIT/roster.json`"
         raise InputError("is published already, and nothing is written over", where=one.folder, cure=cure)
     return one
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,11 @@ def new(folder: Path) -> None:
     """Begin a package in FOLDER, whose name is the task's: a module to put a model into, schema.toml, train.toml."""
     module = begin(folder)
     click.echo(f"put your model into {module}, describe your table in {folder / 'schema.toml'}")
-    click.echo(f"try it:       afml task check {folder} --schema {folder / 'schema.toml'}")
+    schema = shlex.quote(str(folder / "schema.toml"))
+    click.echo(f"try it:       afml task check {shlex.quote(str(folder))} --schema {schema}")
     # A word without a separator pip takes for the name of a package on the network, whatever lies here.
     place = folder if folder.is_absolute() else f"./{folder}"
-    click.echo(f"install it:   pip install --no-deps --no-build-isolation {place}")
+    click.echo(f"install it:   pip install --no-deps --no-build-isolation {shlex.quote(str(place))}")
 
 
 @task.command()

@@ -6,6 +6,7 @@ is what comes next. Whether a run goes on well is `afml status`, what keeps a pa
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -224,6 +225,6 @@ def next_of(place: Place, role: Role | None = None) -> Next:
                 words["refusal"] = refused(place)
                 if following is _SEND:
                     words["package"] = space.release(config.run)
-            told = [text.format(**words) for text in (following.what, following.command)]
-            return Next(following.who, *told)
+            typed = {name: shlex.quote(str(word)) for name, word in words.items()}
+            return Next(following.who, following.what.format(**words), following.command.format(**typed))
     raise AssertionError("the last step is never done")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -192,7 +193,8 @@ def run_of(subject: Subject) -> tuple[RunConfig | None, Checked | None]:
 
 def certificates(subject: Subject) -> Iterator[Checked]:
     """Of the party, and of the consortium's authority."""
-    renew = f"`afml keys renew --kit {subject.kit}`, and install the coordinator's answer with `afml keys install`"
+    own = shlex.quote(str(subject.kit))
+    renew = f"`afml keys renew --kit {own}`, and install the coordinator's answer with `afml keys install`"
     yield tried("certificate", lambda: certificate("certificate", subject.kit / CERTIFICATE, renew))
     yield _in_force(subject.kit)
     anew = "have the coordinator begin a new roster with new keys of its own, and `afml keys init --like` at every node"

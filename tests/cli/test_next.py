@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -54,6 +55,18 @@ def test_an_aggregator_serves_one_run_or_all(tmp_path: Path) -> None:
     (kit / "roster.json").write_text("{}")
     assert next_of(Place(kit)).command == f"afml aggregator --kit {kit} --data STATE --listen 0.0.0.0:7443"
     assert "--run r.json" in next_of(Place(kit, run=Path("r.json"))).command
+
+
+def test_a_command_can_be_pasted_where_a_path_has_a_blank(tmp_path: Path) -> None:
+    kit, run = tmp_path / "hosp a" / "kit", tmp_path / "it's.json"
+    make(kit, Party("aggregator", "S", hosts=("127.0.0.1",)))
+    (kit / "roster.json").write_text("{}")
+    words = shlex.split(next_of(Place(kit, run=run)).command)
+    assert words[:6] == ["afml", "aggregator", "--kit", str(kit), "--run", str(run)]
+    begun = CliRunner().invoke(cli, ["task", "new", str(tmp_path / "of mine" / "tasks")], catch_exceptions=False)
+    typed = [shlex.split(line.partition(":")[2]) for line in begun.output.splitlines()[1:]]
+    assert typed[0][3] == str(tmp_path / "of mine" / "tasks")
+    assert typed[1][-1] == str(tmp_path / "of mine" / "tasks")
 
 
 def test_a_run_that_is_not_there_yet_is_said_and_no_error(tmp_path: Path) -> None:
