@@ -56,6 +56,23 @@ def test_the_folder_of_another_run_is_refused(place: Path, tmp_path: Path) -> No
     assert len(order(place, tmp_path, "spring")) == 2
 
 
+def test_a_folder_that_nobody_looks_into_is_refused(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match="is not the folder of an aggregator, and not empty; give that one, or an empty"
+    ):
+        order(place, place / "kits")
+    state = tmp_path / "the state"
+    (state / "runs" / "summer").mkdir(parents=True)
+    with pytest.raises(InputError, match=rf"not empty; give --data '{state}'"):
+        order(place, tmp_path)
+    assert not (tmp_path / "orders").exists()
+    (tmp_path / "empty").mkdir(mode=0o700)
+    assert [len(order(place, tmp_path / "empty")) for _ in range(2)] == [1, 2], "to be carried over"
+    shutil.rmtree(state)
+    Folder(tmp_path).store.touch()
+    assert len(order(place, tmp_path)) == 3, "an aggregator's that has not said yet where it stands"
+
+
 @pytest.mark.parametrize("stage", ["finished", "failed"])
 def test_nothing_is_ordered_of_a_run_that_is_over(place: Path, tmp_path: Path, stage: str) -> None:
     own = tmp_path / "runs" / "spring"
@@ -65,6 +82,17 @@ def test_nothing_is_ordered_of_a_run_that_is_over(place: Path, tmp_path: Path, s
         with pytest.raises(InputError, match=rf"run spring is over \({stage}\): .*; see how .*`afml status {own}`"):
             order(place, data, "spring")
     assert not (own / "orders").exists()
+
+
+def test_who_may_order_and_what_is_given_is_said(place: Path, tmp_path: Path) -> None:
+    kit = place / "kits" / "node-1"
+    done = CliRunner().invoke(
+        run_verb, ["pause", str(place / "summer.json"), "--kit", str(kit), "--data", str(tmp_path)]
+    )
+    assert "give that of the coordinator or of the aggregator" in str(done.exception)
+    with pytest.raises(InputError, match=r"give the signed run\.json"):
+        order(place, tmp_path / "fresh", "summer.json/../first")
+    assert list(tmp_path.iterdir()) == []
 
 
 STANDING = """{"consortium": "test", "version": "0", "process": 1, "started": 1.0, "written": 1.0, "ended": "",
