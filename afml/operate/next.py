@@ -177,8 +177,9 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
         (
             lambda place: place.run is not None,
             Next(
-                "you", "plan and sign a run of everybody's card.json",
-                "afml configure CARD... --kit {kit} --ple 0.9 --out run.json",
+                "you",
+                "plan and sign a run of everybody's card.json: --ple is its cost, --budget that of all runs together",
+                "afml configure CARD... --kit {kit} --ple 0.4 --budget 0.9 --out run.json",
             ),
         ),
         (nothing, Next("you", "send {run} and the run.sig beside it to every institution and the aggregator")),

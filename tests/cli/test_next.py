@@ -44,7 +44,10 @@ def test_a_coordinator_founds_then_configures_then_sends(tmp_path: Path) -> None
     make(kit, Party("coordinator", "C"))
     assert "afml consortium found" in told("--kit", kit)
     (kit / "roster.json").write_text("{}")
-    assert "afml configure CARD..." in told("--kit", kit)
+    page = (Path(__file__).parents[2] / "docs" / "for" / "operator.md").read_text(encoding="utf-8")
+    planned = "--kit kit --ple 0.4 --budget 0.9 --out run.json"
+    assert planned in page, "a second run is refused where the budget is the target"
+    assert f"afml configure CARD... {planned.replace('--kit kit', f'--kit {kit}')}" in told("--kit", kit)
     assert next_of(Place(kit, run=run)).command == ""
     assert "run.sig" in next_of(Place(kit, run=run)).what
 
