@@ -33,6 +33,12 @@ def test_every_command_exists() -> None:
     assert [wrong for command in found if (wrong := problem(command))] == []
 
 
+def test_no_two_commands_of_the_coordinator_write_into_one_folder() -> None:
+    outs = [found[1] for line in _commands() if (found := re.search(r"afml consortium .*--out ([\w-]+)", line))]
+    assert {"answers-2", "renewed", "revoked"} <= set(outs)
+    assert len(outs) == len(set(outs)), outs
+
+
 def test_every_figure_is_on_the_page_and_no_other(tmp_path: Path) -> None:
     now = time.time()
     common = {"run": "r", "consortium": "c", "version": "0", "started": now, "written": now, "certificate_expires": now}
