@@ -66,7 +66,8 @@ def _answers(at: ServeStanding) -> str:
 
 def _aggregator(status: AggregatorStatus) -> Iterator[str]:
     at = status.standing
-    yield f"run {at.run} of consortium {at.consortium}, at {at.address}: {_process(status)}"
+    how = f"over since {clock(at.since)}" if at.stage.over and status.state != "running" else _process(status)
+    yield f"run {at.run} of consortium {at.consortium}, at {at.address}: {how}"
     waiting = "" if status.waiting_s is None else f", for {duration(status.waiting_s)}"
     yield _stage(at) + waiting + (f" ({at.reason})" if at.reason else "")
     if status.state == "running" and (awaited := [_named(node) for node in at.awaited]):
