@@ -123,7 +123,7 @@ def check(kit: Path, work: Path | None, ledger: Path | None, run_file: Path | No
         told = {"policy": now, **_trusted(found, loaded.roster), "looser": more, "run": about}
         click.echo(json.dumps(told, indent=2, allow_nan=False))
     else:
-        _print(found, loaded.roster)
+        _print(found, loaded.roster, loaded.node)
         click.echo(_compared(before, now, more, asked=work is not None))
         for line in () if run is None else (*consequences(found, run, under), *(f"refused: {r}" for r in refusals)):
             click.echo(line)
@@ -160,7 +160,7 @@ def _trusted(found: Policy, roster: Roster) -> dict[str, Any]:
     return {"trusted_nodes": named, "keys_not_on_roster": len(found.trust.signing_keys) - len(named)}
 
 
-def _print(found: Policy, roster: Roster) -> None:
+def _print(found: Policy, roster: Roster, node: int) -> None:
     click.echo(_told(found))
     trusted = _trusted(found, roster)
     strangers = trusted["keys_not_on_roster"]
@@ -168,6 +168,11 @@ def _print(found: Policy, roster: Roster) -> None:
     click.echo(f"trusted on this roster: {named}", nl=not strangers)
     if strangers:
         click.echo(f"; and {strangers} keys that are not on it")
+    counted_on = {node, *trusted["trusted_nodes"]}
+    if others := [f"node {one.node} ({one.name})" for one in roster.members if one.node not in counted_on]:
+        click.echo(
+            f"on this roster and not trusted, so that this site does not count on its noise: {', '.join(others)}"
+        )
 
 
 def _keys(roster: Roster, nodes: Iterable[int]) -> tuple[str, ...]:

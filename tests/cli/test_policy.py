@@ -38,7 +38,10 @@ def test_a_policy_is_written_explained_and_checked(place: Path) -> None:
     assert f'"{roster.member(2).signing_key}",  # node 2' in written
     assert f'# "{roster.member(3).signing_key}",  # node 3' in written
     assert load(kit(place)).run.ple_sigma == 0.8
-    assert "trusted on this roster: node 2" in call(policy, "check", "--kit", kit(place))
+    checked = call(policy, "check", "--kit", kit(place))
+    assert "trusted on this roster: node 2\n" in checked
+    name = roster.member(3).name
+    assert f"not trusted, so that this site does not count on its noise: node 3 ({name})\n" in checked
     with pytest.raises(InputError, match="a policy is there already"):
         call(policy, "init", "--kit", kit(place))
     (kit(place) / "policy.toml").write_text(written.replace("quorum = 3", "quorum = three"))
@@ -50,6 +53,7 @@ def test_a_policy_that_allows_more_than_the_one_in_force_is_told_before_it_is(pl
     check = ("check", "--kit", kit(place))
     at = ("--work", place / "work")
     call(policy, "init", "--kit", kit(place), "--lifetime", 0.9, "--trust-roster", "--approval")
+    assert "not trusted" not in call(policy, *check)
     assert "not compared with the policy before it" in call(policy, *check)
     assert "the ledger holds no policy yet" in call(policy, *check, *at)
     assert not (place / "work" / "ledger").exists()
