@@ -8,7 +8,7 @@ from typing import cast, get_args
 import click
 
 from afml.consortium import installing, ownkeys
-from afml.consortium.kit import load_roster
+from afml.consortium.kit import ROSTER, load_roster
 from afml.consortium.request import REQUEST, Request, Role, fingerprint
 from afml.core.errors import InputError
 from afml.core.files import write_bytes
@@ -69,6 +69,7 @@ def install(answer: Path, kit: Path) -> None:
     if answer.is_file():
         click.echo(f"installed in {kit}: the certificate of {installing.install_certificate(answer, kit)}")
         return
+    _require_own(answer)
     demand = load_policy(kit).roster.countersigned if (kit / POLICY).exists() else Policy().roster.countersigned
     roster = installing.install(answer, kit, demand)
     if (sent := load_roster(answer)).version > roster.version:
@@ -101,3 +102,16 @@ def _say(done: str, request: Request, kit: Path) -> None:
         return
     click.echo(f"send {kit / REQUEST} to the coordinator, and nothing else of this folder")
     click.echo(f"fingerprint of the request, to compare with the coordinator: {request.fingerprint}")
+
+
+def _require_own(answer: Path) -> None:
+    """Refuse the folder of everybody's answers.
+
+    Raises:
+        InputError: Likewise; names whose they are.
+    """
+    if (answer / ROSTER).exists() or not answer.is_dir():
+        return
+    if theirs := sorted(path.parent.name for path in answer.glob(f"*/{ROSTER}")):
+        cure = f"give your own, as {answer / theirs[0]}"
+        raise InputError(f"holds the answers of several: {', '.join(theirs)}", where=answer, cure=cure)

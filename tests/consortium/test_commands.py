@@ -234,5 +234,8 @@ def test_what_is_wrong_is_one_line_and_changes_nothing(place: Place) -> None:
         (("rotate", place.kit(1), "--kit", coordinator), "is not a readable file"),
     ):
         assert words in str(_refused("consortium", *arguments, "--out", place.root / "out")), arguments
+    several = str(_refused("keys", "install", place.root / "kits", "--kit", place.kit(1)))
+    assert "holds the answers of several: aggregator, coordinator, node-1" in several
+    assert f"give your own, as {place.root / 'kits' / 'aggregator'}" in several
     assert isinstance(_refused("keys", "install", place.kit(1) / "roster.json", "--kit", place.kit(1)), InputError)
     assert contents(place.root) == before
