@@ -163,7 +163,7 @@ def test_a_closed_run_stays_closed_and_a_ledger_may_lie_elsewhere(place: Path) -
     assert "will be refused from now on" in on(place, "close", file, *elsewhere)
     with pytest.raises(BudgetError, match=r"the run is closed at this site \(by-hand\)"):
         on(place, "approve", file, *elsewhere)
-    assert "refused: run run: the run is closed at this site (by-hand)" in shown(place, file, *elsewhere)
+    assert "before its first round: somebody here closed it" in shown(place, file, *elsewhere)
     with pytest.raises(IntegrityError, match=r"holds no ledger, and the kit .* knows of one; name .*--ledger"):
         shown(place, file)
     assert not (place / "work" / "ledger").exists()
