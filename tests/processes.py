@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 def listening(port: int) -> None:
     """Wait until somebody accepts connections."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -32,7 +32,7 @@ def listening(port: int) -> None:
 
 def until(there: Callable[[], bool]) -> None:
     """Wait for something that is sure to come."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600  # only what never comes takes as long, however busy the machine is
     while not there():
         assert time.monotonic() < deadline
         time.sleep(0.05)

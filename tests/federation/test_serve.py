@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,6 +172,20 @@ def test_who_is_not_in_a_run_neither_hears_of_it_nor_gets_it(site: Site, played:
                     offers.papers(Offer("pair", pair.digest()))
 
 
+def _sees(site: Site, run: str, state: Path) -> subprocess.Popen[bytes]:
+    """Daemon 2, once it has said something of a run.
+
+    Children of a daemon that was killed hold its folder until they end, a moment after it.
+    """
+    while True:
+        (site.consortium.root / "serve-2.log").unlink()
+        daemon = site.start(2, state=state)
+        until(lambda: f"run {run}: " in site.said(2) or daemon.poll() is not None)  # noqa: B023
+        if f"run {run}: " in site.said(2):
+            return daemon
+        assert "another `afml node serve` works in this folder" in site.said(2)
+
+
 def test_a_finished_run_is_not_taken_again(site: Site, played: dict[str, RunConfig]) -> None:
     """Offered anew by an aggregator that has lost its memory, to a daemon with its own and to one without."""
     consortium, again = site.consortium, Site(site.consortium)
@@ -186,9 +201,7 @@ def test_a_finished_run_is_not_taken_again(site: Site, played: dict[str, RunConf
     for name in ("first", "third"):
         assert "is served" in again.submit(name)
     for state, refusals in ((site.state(2), 0), (consortium.root / "fresh", 1)):
-        (consortium.root / "serve-2.log").unlink()
-        daemon = again.start(2, state=state)
-        until(lambda: "run third: " in again.said(2))
+        daemon = _sees(again, "third", state)
         daemon.terminate()
         assert daemon.wait(120) == 0, again.told()
         assert again.said(2).count("run first: refused: run first: is over here (finished)") == refusals
