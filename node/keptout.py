@@ -10,6 +10,7 @@ from afml.consortium.run import RunConfig
 from afml.core.errors import InputError
 from afml.data.people import PeopleTable
 from afml.ledger.enrolled import enrolled_in, took_part
+from afml.ledger.schema import begun
 from afml.tasks.evaluation.heldout import HeldOutKind
 from afml.training.model import ArrayModel
 from afml.training.shelf import claimed_digest, model_folders
@@ -95,7 +96,7 @@ def require_evaluated_on_others(work: Workspace, run: RunConfig, holdings: Holdi
         InputError: Likewise.
         IntegrityError: The ledger cannot be relied on, or a model is damaged.
     """
-    if not isinstance(holdings.kind, HeldOutKind) or not ledger.is_dir():
+    if not isinstance(holdings.kind, HeldOutKind) or not begun(ledger):
         return
     here = {claimed_digest(folder): folder for folder in model_folders(holdings.prepared.models)}
     digest, seen = holdings.kind.evaluated(run), set[str]()

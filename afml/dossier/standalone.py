@@ -408,7 +408,7 @@ class Check:
     def __init__(self, folder: Path, roster: str | None = None, unsigned: bool = False) -> None:
         self.folder, self.pinned, self.unsigned, self.roster = folder, roster, unsigned, dict[str, Any]()
         self.findings, self.checked, self.unchecked = list[Finding](), list[str](), list[str]()
-        self.ledgers, self.transcripts, self.deltas = dict[str, Ledger](), dict[str, list[bytes]](), set[float]()
+        self.ledgers, self.transcripts = dict[str, Ledger](), dict[str, list[bytes]]()
         self.said, self.stands, self.sealed = dict[str, Any](), list[tuple[str, Any, str, str]](), "which nobody signed"
 
     def require(self, holds: bool, code: str, where: str, problem: str) -> bool:
@@ -600,11 +600,11 @@ class Check:
 
     def _bounds(self) -> None:
         run, report = self.json("run.json"), self.json("report.json")  # none is below its own ledger's spends, or above
+        self.deltas = {b["lifetime"]["delta"] for one in self.ledgers.values() for b in one.of("spend", "reservation")}
         for ledger in self.ledgers.values():
             spends = [b for b in ledger.of("spend", "reservation") if b["kind"] == "spend" or b["run"] in ledger.lost]
             bounded, whose = [body for body in spends if not body["insecure"]], f"ledger of {ledger.owner}"
             self.unchecked += [f"{whose}: simulations, which nothing bounds"] if len(bounded) < len(spends) else []
-            self.deltas |= {float(body["lifetime"]["delta"]) for body in bounded}
             for enrolment, last in {body["enrolment"]: body for body in bounded}.items():
                 self._enrolment(ledger, enrolment, last["lifetime"])
             for body in ledger.of("audit"):
@@ -633,7 +633,7 @@ class Check:
                 plain |= {f"privacy.{kind}{rule}": RULES[rule](low, 0.0) for rule in ("sure_90", "sure_99")}
                 if not kind:
                     plain |= {f"odds.{name[7:]}": _phi(low / 2), f"sure.{name[7:]}": RULES["sure_90"](low, 0.0)}
-                    plain |= {"privacy.epsilon": own[0][0]} if delta == self.said.get("privacy.delta") else {}
+                    plain |= {"privacy.epsilon": own[0][0]} if len(self.deltas) == 1 else {}
                 self._between({one: (least, math.inf) for one, least in plain.items()})
             told[part] = "{}: epsilon in [{:.4f}, {:.4f}], PLE in [{:.4f}, {:.4f}]".format(part, *own[0], *own[1])
         due = {f"{name}.delta": lifetime["delta"], f"{name}.limit": lifetime.get("ple_sigma") or lifetime["epsilon"]}

@@ -41,3 +41,5 @@ def test_a_model_is_evaluated_on_nobody_whom_it_was_trained_on(
         asked(model)
     asked("0" * 64)  # another model, which this institution has no part in
     asked(model, tmp_path / "none")  # a first run: nobody was trained on
+    (tmp_path / "none").mkdir()
+    asked(model, tmp_path / "none")
