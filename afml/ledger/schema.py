@@ -14,6 +14,7 @@ from pathlib import Path
 from afml.consortium.roster import origin_of
 from afml.core.errors import InputError, IntegrityError
 from afml.core.files import sync_folder
+from afml.ledger.connection import Connection
 
 FILE = "ledger.db"
 WAIT_S = 600.0
@@ -95,7 +96,7 @@ def connect(folder: Path, origin: str, public: bytes) -> sqlite3.Connection:
             where=folder,
             cure="put the ledger back with `afml ledger restore`",
         )
-    database = sqlite3.connect(folder / FILE, isolation_level=None, check_same_thread=False, timeout=WAIT_S)
+    database = Connection(folder / FILE, timeout=WAIT_S)
     _to_wal(database)
     # FULL: in WAL mode, anything less may lose the last commits when the power fails.
     database.execute("PRAGMA synchronous = FULL")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from afml.consortium.attempt import Attempt
 from afml.ledger import people
+from afml.ledger.connection import Connection
 from afml.ledger.entries import spend_for
 from afml.ledger.log import Log
 from afml.ledger.store import Ledger
@@ -74,3 +76,22 @@ def test_a_ledger_that_is_written_to_is_opened_at_one_moment(tmp_path: Path, mon
         with open_ledger(tmp_path) as opened:
             assert len(opened) == len(writing) == 2
             spend(opened, run, 2)
+
+
+def test_threads_that_ask_the_same_of_one_connection_have_their_own_rows(tmp_path: Path) -> None:
+    database = Connection(tmp_path / "any.db", timeout=1)
+    database.execute("CREATE TABLE rows (row)")
+    database.executemany("INSERT INTO rows VALUES (?)", ((row,) for row in range(3)))
+    select, expected = "SELECT row FROM rows", [(0,), (1,), (2,)]
+    finished, next_one = database.execute(select), iter(database.execute(select))
+    assert [finished.fetchone() for _ in range(3)] == expected
+    assert next(next_one) == (0,)
+    assert finished.fetchmany(5) == []
+    assert next_one.fetchall() == expected[1:]
+
+    def read(_: int) -> list[tuple[int]]:
+        return list(database.execute(select))
+
+    with ThreadPoolExecutor(8) as readers:
+        assert list(readers.map(read, range(2000))) == [expected] * 2000
+    database.close()
