@@ -19,7 +19,7 @@ from afml.ledger.export import export as export_files
 from afml.ledger.export import to_json
 from afml.ledger.findings import Verification, require_ok
 from afml.ledger.outside import Files, KeyOptions, name_of, verify_with
-from afml.ledger.schema import FILE
+from afml.ledger.schema import FILE, none_in
 from afml.ledger.summary import EnrolmentSummary, Summary, summarise
 from afml.ledger.told import iso
 from afml.operate.words import counted
@@ -105,11 +105,7 @@ def _require_there(folder: Path) -> None:
         raise InputError(
             "is a work folder, with the ledger in a folder of its own", where=folder, cure=f"give {within}"
         )
-    raise InputError(
-        "holds no ledger: an institution has none before it first approves a run or takes part in one", where=folder,
-        cure="`afml run approve` or `afml node` begins it; if there was one, name its folder, or put a copy back with "
-        "`afml ledger restore`",
-    )  # fmt: skip
+    raise none_in(folder)
 
 
 _WIDTH = 40  # of a bar, in characters

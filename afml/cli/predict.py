@@ -72,7 +72,9 @@ def predict(
         with step("predicting") as running, unlabelled(options, meant, running.note) as prepared:
             found = predictions(model, prepared, "train")
     write_predictions(out, found)
-    click.echo(f"{out}: {len(set(found.people))} people, {len(found.people)} rows, {found.said.shape[1]} numbers each")
+    rows, numbers = found.said.shape
+    each = "one number" if numbers == 1 else f"{numbers} numbers"
+    click.echo(f"{out}: {len(set(found.people))} people, {rows} rows, {each} each")
 
 
 def _with_items(form: str, common: Mapping[str, object], features: Path | None, images: Path | None) -> TableOptions:

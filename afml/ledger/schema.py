@@ -155,11 +155,17 @@ def require_begun(folder: Path) -> None:
         InputError: There is none.
     """
     if not begun(folder):
-        raise InputError(
-            f"holds no {FILE} with anything in it",
-            where=folder,
-            cure="name the ledger's folder, or put a copy back with `afml ledger restore`",
-        )
+        raise none_in(folder, f"holds no {FILE} with anything in it")
+
+
+def none_in(folder: Path, problem: str = f"holds no {FILE}") -> InputError:
+    """What to say of a folder without a ledger: perhaps none was begun yet, perhaps one was lost."""
+    first = "an institution has none before it first approves a run or takes part in one"
+    cure = (
+        "`afml run approve` or `afml node` begins it; if there was one, name its folder, or put a copy back with "
+        "`afml ledger restore`"
+    )
+    return InputError(f"{problem}: {first}", where=folder, cure=cure)
 
 
 def tell_lost(database: sqlite3.Connection) -> None:

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from afml.core.errors import InputError, IntegrityError
-from afml.ledger.schema import FILE, require_version
+from afml.ledger.schema import FILE, none_in, require_version
 
 _FILES = (FILE, f"{FILE}-wal")
 
@@ -32,11 +32,7 @@ def snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
         sqlite3.DatabaseError: The copy cannot be opened.
     """
     if not (folder / FILE).is_file():
-        raise InputError(
-            f"holds no {FILE}",
-            where=folder,
-            cure="name the ledger's folder, or put a copy back with `afml ledger restore`",
-        )
+        raise none_in(folder)
     with tempfile.TemporaryDirectory() as scratch:
         for _ in range(20):
             before = _stamp(folder)
