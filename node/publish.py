@@ -67,6 +67,7 @@ def publish_release(
         InputError: There is no such package, it is published already, it was not evaluated as it is now, or the work
             folder calls people kept out whom the run was trained on.
         IntegrityError: It is not what this institution signed.
+        BudgetError: Somebody in it has withdrawn since it was masked.
         PolicyError: The site's policy does not allow the release.
         ReleaseError: A promise is not kept, or a target is missed.
     """

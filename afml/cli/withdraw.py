@@ -71,7 +71,8 @@ def withdraw(
         click.echo(
             "the kit cannot be written to: copy the ledger now (`afml ledger backup`), an older copy forgets this"
         )
-    click.echo("to go on without them: run `afml prepare` again and leave them out with --without FILE")
+    then = "; release with `afml mask --nested`, which does not tell who left" if left.releases else ""
+    click.echo(f"to go on without them: run `afml prepare` again and leave them out with --without FILE{then}")
 
 
 def _require_met(people: list[str], ledger: Ledger, folder: Path, works: tuple[Path, ...]) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,17 +155,28 @@ class People:
         """Keyed ids of all who have withdrawn."""
         return {self.account(row[0]) for row in self._database.execute("SELECT person FROM withdrawn")}
 
-    def refuse_withdrawn(self, tokens: Mapping[bytes, str], where: str) -> None:
+    def shown(self, release: int) -> set[bytes]:
+        """Keyed ids of the accounts of all who are in a release, by its entry."""
+        same = accounts_by_name(self._database)
+        rows = self._database.execute("SELECT person FROM released WHERE idx = ?", (release,))
+        return {same.get(person, person) for (person,) in rows}
+
+    def refuse_withdrawn(self, tokens: Collection[bytes], where: str, then: str = "have a new run configured") -> None:
         """Refuse to spend or release what concerns people who have withdrawn.
+
+        Args:
+            tokens: Keyed ids of the accounts that it concerns.
+            where: What is refused.
+            then: What to do once they are left out.
 
         Raises:
             BudgetError: Somebody has; says how many.
         """
-        if gone := self.withdrawn() & tokens.keys():
+        if gone := self.withdrawn().intersection(tokens):
             raise BudgetError(
                 f"{len(gone)} of {len(tokens)} people have withdrawn consent",
                 where=where,
-                cure="leave them out with `afml prepare --without FILE`, and have a new run configured",
+                cure=f"leave them out with `afml prepare --without FILE`, and {then}",
             )
 
 
@@ -179,3 +190,12 @@ def accounts_by_name(database: sqlite3.Connection) -> dict[bytes, bytes]:
         return token
 
     return {token: resolved(token) for token in same}
+
+
+def withdrawn_since(database: sqlite3.Connection, run: str) -> int:
+    """How many people of a run's newest release have withdrawn."""
+    same = accounts_by_name(database)
+    newest = "SELECT max(idx) FROM entries WHERE kind = 'release' AND run = ?"
+    rows = database.execute(f"SELECT person FROM released WHERE idx = ({newest})", (run,))
+    gone = {same.get(person, person) for (person,) in database.execute("SELECT person FROM withdrawn")}
+    return sum(same.get(person, person) in gone for (person,) in rows)

@@ -112,7 +112,7 @@ class Releases:
         """
         tokens, numbers = self._people.tokens(patterns), _numbers(patterns)
         with self._log.transaction():
-            self._people.refuse_withdrawn(tokens, f"release {release.file_digest[:12]}")
+            self._people.refuse_withdrawn(tokens, f"release {release.file_digest[:12]}", "run `afml mask` again")
             new = {person: numbers[patterns[name]] for person, name in tokens.items()}
             joint = joint_groups(new, release.min_group_size, *self._released())
             release.require(joint)
@@ -217,9 +217,12 @@ class Releases:
 
         Raises:
             InputError: No release of this file is recorded.
+            BudgetError: Somebody in it has withdrawn since.
         """
         with self._log.transaction():
             index, of = self._entry(found.file_digest)
+            then = "run `afml mask --nested`, which does not tell who left"
+            self._people.refuse_withdrawn(self._people.shown(index), f"release {found.file_digest[:12]}", then)
             body = {**found.to_json(), "run": of["run"], "insecure": of["insecure"], "release": index}
             query = "SELECT idx, body FROM entries WHERE kind = 'publication' AND run = ? ORDER BY idx DESC"
             for at, raw in self._log.database.execute(query, (of["run"],)):

@@ -22,6 +22,7 @@ from afml.operate.place import (
     carded,
     evaluated,
     named,
+    nobody_left,
     not_refused,
     nothing,
     published,
@@ -131,6 +132,15 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
             ),
         ),
         _RELEASE,
+        (
+            nobody_left,
+            Next(
+                "you",
+                "keep the newest file: people in it have withdrawn since. Run `afml prepare --without FILE`, then write the "
+                "next one, which does not tell who left",
+                "afml mask --kit {kit} --work {work} --run {run} --nested",
+            ),
+        ),
         (
             evaluated,
             Next(

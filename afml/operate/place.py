@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from afml.consortium.run import RunConfig
+from afml.ledger.people import withdrawn_since
 from afml.ledger.plans import approved as approved_in
 from afml.ledger.schema import begun
 from afml.ledger.snapshot import snapshot
@@ -96,6 +97,16 @@ def released(place: Place) -> bool:
     """Whether there is a release."""
     config, space = place.config, place.space
     return config is not None and space is not None and bool(space.releases(config.run).all())
+
+
+def nobody_left(place: Place) -> bool:
+    """Whether nobody of the newest release has withdrawn since."""
+    config, space = place.config, place.space
+    folder = None if space is None else place.ledger or space.ledger
+    if config is None or folder is None or not begun(folder):
+        return True
+    with snapshot(folder) as database:
+        return not withdrawn_since(database, config.run)
 
 
 def evaluated(place: Place) -> bool:

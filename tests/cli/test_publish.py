@@ -251,7 +251,12 @@ def test_nobody_whom_the_run_was_trained_on_is_measured_on_as_kept_out(own: Inst
     done = evaluated(own, tmp_path / "again")
     assert done.code == 0, done.err
     assert "were not in the run" not in done.out
-    assert own("release", "publish").code == 0
+    # But their file does not leave the house any more.
+    assert "people have withdrawn consent; leave them out" in own("release", "publish").complaint()
+    assert not (own.work / "releases" / "two" / "1" / "publication.json").exists()
+    following = own("next")
+    assert "people in it have withdrawn since" in following.out
+    assert "--nested" in following.out
 
 
 def test_kept_out_is_asked_of_the_ledger_of_the_run(own: Institution, tmp_path: Path) -> None:

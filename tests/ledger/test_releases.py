@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from afml.core.errors import BudgetError, ReleaseError
 from afml.ledger.joint import joint_groups
+from afml.ledger.publication import PublicationRecord
 from afml.ledger.releases import ReleaseRecord
 from tests.ledger.helpers import open_ledger
 
@@ -43,6 +44,22 @@ def test_a_release_leaves_withdrawn_people_out(tmp_path: Path) -> None:
         ledger.withdraw(["a"])
         with pytest.raises(BudgetError, match="withdrawn"):
             ledger.releases.record(release(), {"a": "p", "b": "p"})
+
+
+def test_a_file_that_shows_somebody_who_withdrew_since_is_not_published(tmp_path: Path) -> None:
+    word = PublicationRecord("bb" * 32, "11" * 32, "22" * 32, ("group size",))
+    with open_ledger(tmp_path) as ledger:
+        ledger.releases.record(release("bb"), {"a": "p", "b": "p"})
+        ledger.releases.record(release("cc"), {"c": "p", "d": "p"})
+        ledger.withdraw(["c"])
+        index = ledger.releases.record_publication(word)
+        ledger.withdraw(["a"])
+        refused = (
+            r"1 of 2 people have withdrawn consent; leave them out .*--without FILE`, and run `afml mask --nested`"
+        )
+        with pytest.raises(BudgetError, match=refused):
+            ledger.releases.record_publication(word)
+        assert len(ledger) == index + 2
 
 
 def test_the_largest_group_size_ever_promised_holds(tmp_path: Path) -> None:
