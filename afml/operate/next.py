@@ -136,8 +136,8 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
             nobody_left,
             Next(
                 "you",
-                "keep the newest file: people in it have withdrawn since. Run `afml prepare --without FILE`, then write "
-                "the next one, which does not tell who left",
+                "keep the newest file: people in it have withdrawn since. Run `afml prepare --without FILE`, then "
+                "write the next one, which does not tell who left",
                 "afml mask --kit {kit} --work {work} --run {run} --nested",
             ),
         ),
