@@ -106,6 +106,16 @@ DESIGN: dict[str, Design] = {
         "what counts as spent is said by the tightest accountant that can hold it", "afml/privacy/accountant.py",
         "tests/privacy/test_accountants.py::test_the_tightest_that_holds_the_events_is_asked", "docs/PRIVACY.md",
     ),
+    "trust": Design(
+        "a node counts on the noise of those institutions alone whose keys its own policy lists; where a sum may hold "
+        "too few of them it charges its people as if updates were read, or refuses the run", "node/policy.py",
+        "tests/federation/test_policy.py::test_members_that_the_coordinator_made_up_do_not_count",
+        "docs/THREAT_MODEL.md",
+    ),
+    "keys": Design(
+        "each party makes its own private keys, and the coordinator is sent none", "afml/consortium/ownkeys.py",
+        "tests/crypto/test_ownkeys.py::test_no_private_key_ever_reaches_the_coordinator", "docs/THREAT_MODEL.md",
+    ),
     "ledger": Design(
         "who edits a ledger is found by what others keep of its heads", "afml/ledger/witness.py",
         "tests/ledger/test_witness.py::test_institutions_countersign_growth_and_refuse_forks_and_rollbacks",

@@ -43,6 +43,9 @@ def _consortium(c: Collector) -> None:
     c.file("consortium.roster_digest", "roster.json", "", "", "SHA-256 of the roster file")
     c.file("consortium.coordinator_key", "roster.json", "/coordinator_key", "", "key that signs rosters and runs")
     c.file("consortium.aggregator_key", "roster.json", "/aggregator_key", "", "key that signs the transcript")
+    if roster.get("authority"):
+        words = "SHA-256 of the certificate of whoever certifies the parties' connections, as the coordinator named it"
+        c.file("consortium.authority", "roster.json", "/authority", "", words)
     for place, member in enumerate(roster["members"]):
         node = member["node"]
         c.file(f"institution.{node}.name", "roster.json", f"/members/{place}/name", "", f"institution {node}")
@@ -184,7 +187,7 @@ def _at_limit(c: Collector, enrolment: str, unit: str) -> None:
 
 def _entries(c: Collector, ledger: str, bodies: list[dict[str, Any]]) -> None:
     """Policies, audits, releases and what became of them, withdrawals: each is said by the entry that holds it."""
-    withdrawn = []
+    withdrawn, files = [], []
     for body in bodies:
         index, kind = body["index"], body.get("kind")
         name = f"ledger.{ledger}.{kind}.{index}"
@@ -200,6 +203,7 @@ def _entries(c: Collector, ledger: str, bodies: list[dict[str, Any]]) -> None:
         elif kind in ("release", "reassessment"):
             for field, unit, words in RELEASE if kind == "release" else AGAIN:
                 c.leaf(f"{name}.{field}", ledger, (index, f"/{field}"), unit, f"{kind} of run {body['run']}: {words}")
+            files += [f"{name}.file_digest"] if kind == "release" else []
         elif kind == "publication":
             published(c, ledger, body)
         elif kind == "closing":
@@ -207,6 +211,9 @@ def _entries(c: Collector, ledger: str, bodies: list[dict[str, Any]]) -> None:
         elif kind == "withdrawal":
             withdrawn.append(f"{name}.people")
             c.leaf(withdrawn[-1], ledger, (index, "/people"), "people", "people who withdrew consent")
+    c.derived(
+        f"ledger.{ledger}.releases", "count", tuple(files), "files", "files of released records, earlier ones too"
+    )
     c.derived(f"ledger.{ledger}.withdrawn", "sum", tuple(withdrawn), "people", "people who withdrew consent in all")
 
 

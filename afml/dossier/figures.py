@@ -71,4 +71,8 @@ def one_or_more(count: Value, unit: str) -> str:
 def _rounding(name: str) -> str:
     if name.endswith(_LEAST):
         return ROUND_FLOOR
-    return ROUND_CEILING if name.endswith(_MOST) or name.startswith(("odds", "sure")) else ROUND_HALF_EVEN
+    return (
+        ROUND_CEILING
+        if name.endswith(_MOST) or name.startswith(("odds", "sure", "genotype.shown."))
+        else ROUND_HALF_EVEN
+    )

@@ -94,7 +94,7 @@ def _details(c: Collector, details: dict[str, Any]) -> None:
     groups = ((details.get("harder") or {}).get("groups") or {}).get("groups", ())
     for place, group in enumerate(groups):
         name, at = f"group.{slug(group['name'])}", f"/harder/groups/groups/{place}"
-        c.file(f"{name}.people", "details.json", f"{at}/people", "people", f"people of {group['name']}")
+        c.file(f"{name}.people", "details.json", f"{at}/people", "records", f"records of people of {group['name']}")
         words = f"records linked of {group['name']}, by the attack that does best on it"
         c.file(f"{name}.rr", "details.json", f"{at}/rr", "share", words)
         c.file(f"{name}.rr_low", "details.json", f"{at}/ci95/0", "share", "lower end of its 95 % interval")

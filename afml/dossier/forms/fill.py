@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from afml.dossier.forms.fields import Field, Form, forms
-from afml.dossier.forms.wording import parts
+from afml.dossier.forms.wording import parts, titles
 from afml.dossier.statements import Statement, Statements
 
 INSTITUTION = "institution to fill"
@@ -21,6 +22,36 @@ NO_REPORT = (
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A run of sentences of an answer, of one phrase or of none.
+
+    Attributes:
+        phrase: Name of the phrase that says it; "" of what this field says alone.
+        text: The sentences, with their values.
+        stands_on: Statements that they rest on.
+    """
+
+    phrase: str
+    text: str
+    stands_on: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A phrase that several answers hold: a page says it once, and they cite it.
+
+    Attributes:
+        letter: By which it is cited.
+        title: What it is about.
+        piece: It.
+    """
+
+    letter: str
+    title: str
+    piece: Piece
+
+
+@dataclass(frozen=True)
 class Answer:
     """A field and what stands in it.
 
@@ -28,11 +59,13 @@ class Answer:
         field: What was asked.
         text: The answer; `INSTITUTION` or `NOT_RECORDED` where there is none.
         stands_on: Statements that the answer rests on; none where there is no answer.
+        pieces: The same text, divided by the phrases that say it.
     """
 
     field: Field
     text: str
     stands_on: tuple[Statement, ...] = ()
+    pieces: tuple[Piece, ...] = ()
 
     @property
     def filled(self) -> bool:
@@ -110,6 +143,19 @@ def fill_all(statements: Statements) -> tuple[Filled, ...]:
     return tuple(fill(form, statements) for form in forms())
 
 
+def passages(filled: Sequence[Filled]) -> dict[str, Passage]:
+    """What more than one answer says, by the name of its phrase, in the order in which it is said first.
+
+    Args:
+        filled: All forms that are shown together.
+    """
+    found: dict[str, list[Piece]] = {}
+    for piece in (piece for one in filled for answer in one.answers for piece in answer.pieces if piece.phrase):
+        found.setdefault(piece.phrase, []).append(piece)
+    several = [pieces[0] for pieces in found.values() if len(pieces) > 1]
+    return {one.phrase: Passage(chr(ord("A") + at), titles()[one.phrase], one) for at, one in enumerate(several)}
+
+
 def fields_filled(filled: Sequence[Filled]) -> float:
     """The smallest share of any form (`audit.fields_filled` of bench.json)."""
     return min(one.share for one in filled)
@@ -121,5 +167,13 @@ def _answer(form: Form, field: Field, statements: Statements) -> Answer:
     said = [(part, found) for part in parts(form.id).get(field.id, ()) if (found := part.said(statements)) is not None]
     if all(part.adds for part, _ in said):
         return Answer(field, NOT_RECORDED)
-    stands_on = {one.id: one for _, (_, ones) in said for one in ones}
-    return Answer(field, " ".join(text for _, (text, _) in said), tuple(stands_on.values()))
+    pieces = [
+        Piece(phrase, " ".join(text for _, (text, _) in some), _each_once(ones for _, (_, ones) in some))
+        for phrase, some in ((phrase, list(some)) for phrase, some in groupby(said, lambda one: one[0].phrase))
+    ]
+    text = " ".join(one.text for one in pieces)
+    return Answer(field, text, _each_once(one.stands_on for one in pieces), tuple(pieces))
+
+
+def _each_once(some: Iterable[Iterable[Statement]]) -> tuple[Statement, ...]:
+    return tuple({one.id: one for ones in some for one in ones}.values())

@@ -11,7 +11,7 @@ from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from afml.dossier.design import marked
-from afml.dossier.forms.fill import Filled
+from afml.dossier.forms.fill import Filled, passages
 from afml.dossier.forms.registry import entry
 
 NOTE = (
@@ -44,6 +44,8 @@ def documents(filled: Sequence[Filled]) -> dict[str, bytes]:
 def section(filled: Sequence[Filled], numbers: Mapping[str, int]) -> Markup:
     """The forms as a section of the dossier's page, HTML; a statement is linked as `#its.id`.
 
+    What several answers say is said once, before the forms, and cited by a letter; files hold each answer whole.
+
     Args:
         filled: All forms.
         numbers: Of the statements on the page, by their ids.
@@ -51,7 +53,7 @@ def section(filled: Sequence[Filled], numbers: Mapping[str, int]) -> Markup:
     template = files("afml.dossier.forms").joinpath("templates/forms.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"marked": marked, "code": _code}
-    return Markup(environment.from_string(template).render(filled=filled, numbers=numbers))
+    return Markup(environment.from_string(template).render(filled=filled, numbers=numbers, shared=passages(filled)))
 
 
 def markdown(filled: Filled) -> str:

@@ -16,7 +16,8 @@ SAID: Mapping[str, Mapping[str, Value]] = {
     "": {
         **{f"design.{name}": "d5" * 32 for name in DESIGN if name != "accountant"},  # the page alone speaks of that
         f"{PUBLICATION}.met": "group size", f"{PUBLICATION}.missed": "re-identification rate",
-        "consortium.name": "walk", "consortium.roster_digest": "d3" * 32, "institution.1.name": "Institute <A> & Co",
+        "consortium.name": "walk", "consortium.authority": "a7" * 32, "utility.ratio_corrected": 0.88,
+        "consortium.roster_digest": "d3" * 32, "institution.1.name": "Institute <A> & Co",
         "institution.2.name": "Institute B", "institution.3.name": "Institute C", "run.name": "first",
         "run.data_kind": "genotypes", "run.data_fingerprint": "6b" * 32, "run.noise": "distributed",
         "run.backend": "ckks", "run.task": "masking",
@@ -39,8 +40,10 @@ SAID: Mapping[str, Mapping[str, Value]] = {
         f"ledger.{LEDGER}.release.28.file_digest": "43" * 32, "run.exact_noise": True,
         "audit.instrument": "one-run canaries (f-DP)", "audit.observer": "sees the decrypted sum of every round",
         "audit.phase": "risk", "disclosure.phenotype.released_auc": 0.79, "disclosure.phenotype.raw_auc": 0.8,
+        "disclosure.trait.released_r2": 0.1, "disclosure.trait.raw_r2": 0.2,
     },
     "records": {
+        "group.cluster-1.people": 655,
         "data.people": 1200, f"ledger.{LEDGER}.release.28.people": 400, "membership.members": 1200,
         "release.patterns": 10, f"ledger.{LEDGER}.release.28.patterns": 10, "overlap.found": 11, "overlap.left_out": 10,
     },
@@ -50,7 +53,7 @@ SAID: Mapping[str, Mapping[str, Value]] = {
     "people": {
         "run.people": 904, "run.enrolled.1": 292, "run.enrolled.2": 314, "run.enrolled.3": 298,
         f"ledger.{LEDGER}.policy.0.min_group_size": 1,
-        "release.k": 20, "release.k_planned": 20, "group.cluster-1.people": 655,
+        "release.k": 20, "release.k_planned": 20,
         f"ledger.{LEDGER}.release.28.smallest_joint_group": 20,
         f"ledger.{LEDGER}.withdrawn": 1, "membership.non_members": 500,
         "recovery.people": 400, "again.smallest_group": 2,
@@ -61,11 +64,14 @@ SAID: Mapping[str, Mapping[str, Value]] = {
     "made-up people": {"audit.canaries": 1024},
     "guesses": {"audit.guesses.1": 204, "audit.correct.1": 161},
     "repeats": {"audit.repeats": 1},
-    "sites": {"frequencies.unseen": 1015},
+    "sites": {"frequencies.unseen": 1015, "disclosure.phenotype.raw_hits": 59,
+              "disclosure.phenotype.shared_hits": 4, "disclosure.phenotype.false_hits": 3},
     "rounds": {"audit.rounds": 20,
                "run.rounds": 24, "mechanism.risk.rounds": 20, "mechanism.game.rounds": 4, "run.reserve_attempts": 1,
                "transcript.1.last_round": 24},
+    "files": {f"ledger.{LEDGER}.releases": 1},
     "share": {
+        "genotype.shown.4": 0.1,
         "privacy.drawn_right_at_most": 0.794, "privacy.drawn_sure_90": 0.531, "relatives.1.by.likelihood": 0.002,
         "population.10.by.likelihood": 0.0004, "again.by.likelihood": 0.03, "recovery.most_of_one": 0.08,
         "groups.worst_known": 0.03, "group.cluster-1.among_equals": 0.006,
