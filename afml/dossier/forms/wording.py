@@ -23,6 +23,7 @@ _QUOTED = re.compile(r"\{([a-z0-9_.*-]+)\}")
 _EACH = "ledger.", "budget.", "odds", "sure"
 _NAMED = "group.", "genotype.shown.", "relatives.", "population.", "again.by.", "audit.power."
 """Of these also a single value says what it is of: a rate without its attack or its group says too much."""
+_ENROLLED = "run.enrolled.*"  # by the number of the institution; people know its name
 _PHRASE = re.compile(r"<([a-z_]+)>")
 
 
@@ -51,7 +52,9 @@ class Part:
     @property
     def names(self) -> tuple[str, ...]:
         """Ids of all statements that it needs, each once, stars as they are."""
-        return tuple(dict.fromkeys((*_QUOTED.findall(self.words), *self.by, *(self.when or {}), *self.null)))
+        quoted = _QUOTED.findall(self.words)
+        of = ("institution.*.name",) if _ENROLLED in quoted else ()
+        return tuple(dict.fromkeys((*quoted, *of, *self.by, *(self.when or {}), *self.null)))
 
     def said(self, statements: Statements) -> tuple[str, tuple[Statement, ...]] | None:
         """The part with its values, and what it stands on; None if something that it needs is missing or otherwise.
@@ -104,7 +107,12 @@ def _matching(name: str, statements: Statements) -> list[tuple[str, Statement]]:
     if "*" not in name:
         return [("", statements[name])] if name in statements else []
     pattern = re.compile(re.escape(name).replace(r"\*", r"([^.]+)"))
-    return [(_label(at.groups(), statements), one) for one in statements.values() if (at := pattern.fullmatch(one.id))]
+    found = [(one, at.groups()) for one in statements.values() if (at := pattern.fullmatch(one.id))]
+    if name == _ENROLLED:
+        return [
+            (str(statements.value(f"institution.{node}.name") or f"institution {node}"), one) for one, (node,) in found
+        ]
+    return [(_label(stars, statements), one) for one, stars in found]
 
 
 def _says_nothing(one: Statement) -> bool:

@@ -152,7 +152,7 @@ def test_the_most_is_rounded_up_and_the_least_down(name: str, value: Value, unit
 
 def test_a_star_stands_for_every_statement_of_that_form() -> None:
     text, ones = Part("of {run.enrolled.*} and {institution.*.name}").said(statements()) or ("", ())
-    people = "292 people (1), 314 people (2), 298 people (3)"
+    people = "292 people (Institute <A> & Co), 314 people (Institute B), 298 people (Institute C)"
     assert text == f"of {people} and Institute <A> & Co (1), Institute B (2), Institute C (3)"
     assert len(ones) == 6
     assert (Part("{mechanism.*.clip_norm}").said(statements()) or "")[0] == "1 (risk), 1 (game)"
