@@ -111,8 +111,8 @@ class Filled:
 
     @property
     def lacks(self) -> str:
-        """Why fields that concern the system are not recorded, and what would fill them; "" where nothing is known."""
-        return NO_REPORT if not self.reported and self.share < 1 else ""
+        """Why figures of attacks and usefulness are not here, and what would bring them; "" where a report is."""
+        return "" if self.reported else NO_REPORT
 
     def to_json(self) -> dict[str, Any]:
         """What `forms/ID.json` holds."""

@@ -164,6 +164,24 @@ def test_times_are_told_alike_wherever_they_are_asked_about(said: Statements) ->
     assert "Times of computation and of messages are not hidden, and no figure here covers what they tell" in text(said)
 
 
+def test_without_a_report_forms_name_the_records_that_ledgers_know_of_and_claim_no_figure_of_them() -> None:
+    of_a_report = re.compile(r"data\.|release\.|attack\.|utility\.|grouping\.|disclosure\.|membership\.|group|again\.")
+    bare = statements(without=[name for name in statements() if of_a_report.match(name)])
+    records = (
+        ("gdpr_dpia", "a_nature"), ("gdpr_dpia", "a_recipients"), ("gdpr_dpia", "c_access_extent"),
+        ("gdpr_dpia", "d_residual"), ("nist_sp_800_226", "hazard_other_releases"), ("model_card", "ethics_risks"),
+        ("dp_registry", "deployment.dp_variant.unprotected_quantities"),
+    )  # fmt: skip
+    for name, field in records:
+        assert "files of masked records were written: 1 file. They" in _answer(bare, name, field).text, field
+        assert "No attack on them is in this dossier" not in _answer(statements(), name, field).text
+    told = " ".join(answer.text for one in fill_all(bare) for answer in one.system)
+    for claim in ("What records tell follows", "measured only as usefulness", "under the results", "where it is;"):
+        assert claim not in told
+        assert claim in " ".join(answer.text for one in fill_all(statements()) for answer in one.system)
+    assert all("No report was given" in one.lacks for one in fill_all(bare))
+
+
 def test_a_single_rate_of_an_attack_or_a_group_says_whose_it_is() -> None:
     assert (Part("{again.by.*}").said(statements()) or "")[0] == "3 % (likelihood)"
     assert (Part("{group.*.rr_known}").said(statements()) or "")[0] == "3 % (cluster 1)"
