@@ -263,8 +263,11 @@ def test_without_a_report_every_head_says_so_and_what_would_fill_it() -> None:
     shown = re.sub(r"<[^>]+>", "", _shown(said))
     head = shown.partition("HIPAA expert determination: annex of methods and results\nFields after")[2]
     head = head.partition("askedanswer")[0]
-    assert re.search(r"(\d+) of 13 fields that concern the system have a value\. No report was given", head)
-    assert "afml audit dossier --report takes it in" in head
+    assert re.search(
+        r"(\d+) of 13 fields that concern the system have a value; no report was given, as said above", head
+    )
+    assert shown.count("afml audit dossier --report takes it in") == 1
+    assert shown.index("afml audit dossier --report takes it in") < shown.index("Fields after")
     assert told(fill_all(said))[-1] == NO_REPORT
     assert "No report was given" not in _shown(statements()) + " ".join(told(fill_all(statements())))
 
