@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 from rich.table import Table
 
+from afml.cli.places import RUN_FILE
 from afml.consortium.run import RunConfig
 from afml.core.bounded import at_least, at_most
 from afml.core.errors import InputError
@@ -27,7 +28,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.command()
 @click.option("--simulated", is_flag=True, help="Attack a made-up consortium; needs no data.")
-@click.option("--run", "run_file", type=_PATH, help="run.json of the run to attack again, with canaries.")
+@click.option("--run", "run_file", type=RUN_FILE, help="run.json of the run to attack again, with canaries.")
 @click.option("--work", "works", type=_PATH, multiple=True, help="Work folders; absent institutions send noise.")
 @click.option(
     "--instrument", type=click.Choice(["both", "mechanism", "run", "declared"]), default="both", show_default=True,

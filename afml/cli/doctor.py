@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from afml.cli.places import RUN_FILE
 from afml.core.errors import ConfigError
 from afml.core.plain import plain_line
 from afml.operate.checked import Checked
@@ -21,7 +22,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bri
 
 @click.command()
 @click.option("--kit", type=_PATH, required=True, help="The party's start kit: a node's or the aggregator's.")
-@click.option("--run", "run_file", type=_PATH, help="run.json, signed: what it needs of this machine and this site.")
+@click.option("--run", "run_file", type=RUN_FILE, help="run.json, signed: what it needs of this machine and this site.")
 @click.option("--work", type=_PATH, help="Node: folder that `afml prepare` made.")
 @click.option("--ledger", type=_PATH, help="Node: folder of the institution's one ledger.  [default: WORK/ledger]")
 @click.option(

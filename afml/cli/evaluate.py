@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from afml.api.verbs import Finished, assess
-from afml.cli.places import PRIVATE
+from afml.cli.places import PRIVATE, RUN_FILE
 from afml.core.errors import ConfigError, InputError
 from afml.core.files import require_private
 from afml.core.progress import console, step
@@ -22,7 +22,7 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--run", "run_file", type=_PATH, help="run.json")
+@click.option("--run", "run_file", type=RUN_FILE, help="run.json")
 @click.option("--work", "works", type=_PATH, multiple=True, help="Work folders, one per institution.")
 @click.option("--own", type=_PATH, help="Your work folder: attack and score your own file alone.")
 @click.option("--ledger", type=PRIVATE, help="With --own: your institution's one ledger.  [default: WORK/ledger]")

@@ -13,7 +13,7 @@ import click
 
 from afml.api.verbs import mask as mask_file
 from afml.api.verbs import release_frontier
-from afml.cli.places import PRIVATE
+from afml.cli.places import PRIVATE, RUN_FILE
 from afml.consortium.nodekit import load_node_kit
 from afml.core.cluster import on_cluster
 from afml.core.errors import ConfigError
@@ -31,7 +31,7 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
 @click.option("--work", type=PRIVATE, required=True, help="Work folder with the trained model.")
-@click.option("--run", "run_file", type=_PATH, required=True, help="run.json, signed.")
+@click.option("--run", "run_file", type=RUN_FILE, required=True, help="run.json, signed.")
 @click.option("--method", type=click.Choice([AUTO, *METHODS.names()]), default=None, help="Default: the run's.")
 @click.option(
     "--min-group-size",

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import click
 
-from afml.cli.places import PRIVATE
+from afml.cli.places import PRIVATE, RUN_FILE
 from afml.cli.serve import serve
 from afml.cli.stopping import stop_in_order
 from afml.consortium.nodekit import NodeKit, load_node_kit
@@ -36,7 +36,7 @@ _ADDRESS = "host:port; NAME@host:port where the certificate there is to bear NAM
 @click.command()
 @click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
 @click.option("--work", type=PRIVATE, required=True, help="Folder that `afml prepare` made.")
-@click.option("--run", "run_file", type=_PATH, required=True, help="run.json, signed.")
+@click.option("--run", "run_file", type=RUN_FILE, required=True, help="run.json, signed.")
 @click.option("--aggregator", "address", required=True, help=_ADDRESS)
 @click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
 def leave(kit: Path, work: Path, run_file: Path, address: str, ledger: Path | None) -> None:
@@ -67,7 +67,7 @@ class _Node(click.Command):
 @click.command(cls=_Node)
 @click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
 @click.option("--work", type=PRIVATE, required=True, help="Folder that `afml prepare` made.")
-@click.option("--run", "run_file", type=_PATH, required=True, help="run.json, signed.")
+@click.option("--run", "run_file", type=RUN_FILE, required=True, help="run.json, signed.")
 @click.option("--aggregator", "address", required=True, help=_ADDRESS)
 @click.option(
     "--wait", "wait_s", default=PATIENCE_S, type=click.FloatRange(0),

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from afml.cli.places import PRIVATE
+from afml.cli.places import PRIVATE, RUN_FILE
 from afml.consortium.history import load_history
 from afml.consortium.kit import load_aggregator_kit
 from afml.consortium.orders import FOLDER, LONGEST_S, Giver, Order, What
@@ -52,7 +52,7 @@ def _verb(what: What) -> click.Command:
         )
 
     options: list[click.Parameter] = [
-        click.Argument(["run_file"], metavar="FILE", type=_PATH),
+        click.Argument(["run_file"], metavar="FILE", type=RUN_FILE),
         click.Option(["--kit"], type=_PATH, required=True, help="Start kit of the coordinator or the aggregator."),
         click.Option(["--data"], type=PRIVATE, required=True, help="The aggregator's folder."),
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from afml.cli.places import PRIVATE
+from afml.cli.places import PRIVATE, RUN_FILE
 from afml.consortium.nodekit import load_node_kit
 from afml.core.logging import configure as configure_logging
 from afml.core.progress import Event, text_of
@@ -20,7 +20,7 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
 @click.option("--work", type=PRIVATE, required=True, help="Folder that `afml prepare` made.")
-@click.option("--run", "run_file", type=_PATH, required=True, help="run.json, signed; none of it is trained.")
+@click.option("--run", "run_file", type=RUN_FILE, required=True, help="run.json, signed; none of it is trained.")
 @click.option("--aggregator", "address", required=True, help="host:port, as for `afml node`.")
 @click.option(
     "--wait", "wait_s", default=PATIENCE_S, type=click.FloatRange(0),

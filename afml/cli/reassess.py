@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from afml.api.verbs import reassess as reassess_file
-from afml.cli.places import PRIVATE
+from afml.cli.places import PRIVATE, RUN_FILE
 from afml.core.errors import ConfigError, ReleaseError
 from afml.core.progress import console, step
 from afml.evaluation.reassess_lines import reassessed_lines
@@ -20,7 +20,7 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
 @click.option("--work", type=PRIVATE, required=True, help="Work folder that holds the release.")
-@click.option("--run", "run_file", type=_PATH, required=True, help="run.json of the run that was released.")
+@click.option("--run", "run_file", type=RUN_FILE, required=True, help="run.json of the run that was released.")
 @click.option(
     "--panel-vcf", "people", type=_PATH, multiple=True, help="Genotypes of people who became public since; repeat it."
 )

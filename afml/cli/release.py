@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from afml.api.verbs import publish as publish_package
-from afml.cli.places import PRIVATE
+from afml.cli.places import PRIVATE, RUN_FILE
 from afml.consortium.request import fingerprint
 from afml.consortium.roster import Roster
 from afml.core.errors import InputError, IntegrityError
@@ -106,7 +106,7 @@ def _verified(package: Path, trusted: Trusted) -> Verified:
 @release.command()
 @click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
 @click.option("--work", type=PRIVATE, required=True, help="Work folder that holds the package.")
-@click.option("--run", "run_file", type=_PATH, required=True, help="run.json, signed.")
+@click.option("--run", "run_file", type=RUN_FILE, required=True, help="run.json, signed.")
 @click.option("--version", type=click.IntRange(1), help="Which release of the run.  [default: the newest]")
 @click.option("--force", is_flag=True, help="Publish also where a target is missed; publication.json says so.")
 @click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")

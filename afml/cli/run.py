@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from afml.cli.orders import add_orders
-from afml.cli.places import PRIVATE
+from afml.cli.places import PRIVATE, RUN_FILE
 from afml.cli.submit import submit
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.runfile import load_run
@@ -46,7 +46,7 @@ run.add_command(submit)
 
 @_places
 @run.command()
-@click.argument("run_file", metavar="FILE", type=_PATH)
+@click.argument("run_file", metavar="FILE", type=RUN_FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(run_file: Path, kit: Path, work: Path, ledger: Path | None, as_json: bool) -> None:
     """In plain words: what the run in FILE would spend of this site's people, and what would be left.
@@ -68,7 +68,7 @@ def show(run_file: Path, kit: Path, work: Path, ledger: Path | None, as_json: bo
 
 @_places
 @run.command()
-@click.argument("run_file", metavar="FILE", type=_PATH)
+@click.argument("run_file", metavar="FILE", type=RUN_FILE)
 def approve(run_file: Path, kit: Path, work: Path, ledger: Path | None) -> None:
     """Approve the run in FILE, signed into this site's ledger; refused where the policy does not allow it."""
     signed = Signed.read(run_file, kit)
@@ -79,7 +79,7 @@ def approve(run_file: Path, kit: Path, work: Path, ledger: Path | None) -> None:
 
 @_places
 @run.command()
-@click.argument("run_file", metavar="FILE", type=_PATH)
+@click.argument("run_file", metavar="FILE", type=RUN_FILE)
 def close(run_file: Path, kit: Path, work: Path, ledger: Path | None) -> None:
     """Close the run in FILE at this site for good. What it reserved and did not spend is free again."""
     loaded = load_node_kit(kit)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from afml.cli.places import RUN_FILE
 from afml.consortium.history import load_history
 from afml.consortium.kit import CERTIFICATE, load_certificate, load_tls, party_of_peer, require_kit, uris
 from afml.consortium.runfile import load_run
@@ -20,7 +21,7 @@ _TOLD = {
 
 
 @click.command()
-@click.argument("run_file", metavar="FILE", type=_PATH)
+@click.argument("run_file", metavar="FILE", type=RUN_FILE)
 @click.option(
     "--kit",
     type=_PATH,
