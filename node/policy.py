@@ -23,6 +23,7 @@ from afml.ledger.reservation import Limits
 from afml.privacy.noise import honest_nodes
 from afml.privacy.ple import mu_from
 from crypto.public.suites import CLASSICAL, HYBRID, KeyAgreement
+from node.quorum import larger
 
 FILE = "policy.toml"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -142,40 +143,40 @@ class Policy(FiniteSettings):
             yield _refusal(run, problem, "have it made from this site's card too (`afml configure`)")
         if named > rules.ple_sigma:
             problem = f"names a budget of {named:.4g} sigma, this site's policy allows {rules.ple_sigma:.4g} at most"
-            yield _refusal(run, problem, "have it made with a smaller `afml configure --budget`")
+            yield _refusal(run, problem, "have it made with a smaller `afml configure --budget`", "run.ple_sigma")
         if run.budget.delta > rules.delta:
             problem = f"names a delta of {run.budget.delta:g}, this site's policy allows {rules.delta:g} at most"
-            yield _refusal(run, problem, "have it made with a smaller `afml configure --delta`")
+            yield _refusal(run, problem, "have it made with a smaller `afml configure --delta`", "run.delta")
         if run.rounds > rules.rounds:
             problem = f"has {run.rounds} rounds, this site's policy allows {rules.rounds} at most"
-            yield _refusal(run, problem, "have it made with fewer `afml configure --rounds`")
+            yield _refusal(run, problem, "have it made with fewer `afml configure --rounds`", "run.rounds")
         if ANY not in rules.tasks and run.task.kind not in rules.tasks:
             problem = f"trains the task {run.task.kind}, this site's policy allows {_and(rules.tasks)}"
-            yield _refusal(run, problem, f"add it to run.tasks of {FILE}, if this site wants it")
+            yield _refusal(run, problem, "add it there, if this site wants it", "run.tasks")
         if run.noise not in rules.noise:
             problem = f"has {run.noise} noise, this site's policy allows {_and(rules.noise)}"
-            yield _refusal(run, problem, "have it made with another `afml configure --noise`")
+            yield _refusal(run, problem, "have it made with another `afml configure --noise`", "run.noise")
         if rules.exact_noise and not run.exact_noise:
             problem = "draws noise as float64 has it, this site's policy demands noise that is proven"
-            yield _refusal(run, problem, "have it made with `afml configure --exact-noise`")
+            yield _refusal(run, problem, "have it made with `afml configure --exact-noise`", "run.exact_noise")
         if run.key_agreement not in rules.key_agreement:
             problem = f"agrees on keys by {run.key_agreement}, this site's policy allows {_and(rules.key_agreement)}"
-            yield _refusal(run, problem, "have it made with another `afml configure --key-agreement`")
+            yield _refusal(run, problem, "another `afml configure --key-agreement` would do", "run.key_agreement")
         if run.quorum < rules.quorum:
             problem = f"goes ahead with {run.quorum} institutions, this site's policy demands {rules.quorum} at least"
-            yield _refusal(run, problem, "have it made with a larger `afml configure --quorum`")
+            yield _refusal(run, problem, larger(run, rules.quorum, FILE), "run.quorum")
         if ANY not in rules.site_panels and run.data.fingerprint not in rules.site_panels:
             problem = f"is about the data {run.data.fingerprint[:12]}, which this site's policy does not list"
-            yield _refusal(run, problem, f"add the fingerprint to run.site_panels of {FILE}, if this site wants it")
+            yield _refusal(run, problem, "add the fingerprint there, if this site wants it", "run.site_panels")
         if run.seed is not None and not rules.simulation:
             problem = "is a simulation: its noise follows from a public seed and protects nobody"
-            yield _refusal(run, problem, "have it made without `afml configure --seed`")
+            yield _refusal(run, problem, "have it made without `afml configure --seed`", "run.simulation")
         if rules.verified_sums and not run.verified_sums:
             problem = "believes the aggregator's sums, this site's policy demands that nodes verify them"
-            yield _refusal(run, problem, "have it made with `afml configure --verified-sums`")
+            yield _refusal(run, problem, "have it made with `afml configure --verified-sums`", "run.verified_sums")
         if self.trust.short_of_trust == "refuse" and self.counts_own_noise(run, roster, node):
             problem = self.short_of_trust(run, roster, node)
-            yield _refusal(run, problem, "have it made with `afml configure --noise local`")
+            yield _refusal(run, problem, "have it made with `afml configure --noise local`", "trust.short_of_trust")
 
     def trusted_at_least(self, run: RunConfig, roster: Roster, node: int) -> int:
         """Trusted institutions, this one included, in any cohort that may go ahead.
@@ -183,8 +184,7 @@ class Policy(FiniteSettings):
         Whoever made the roster could list one institution's key twice, and this site's own key for another node: a key
         counts once.
         """
-        own, trusted = roster.member(node).signing_key, {node}
-        keys = {key.lower() for key in self.trust.signing_keys} - {own}
+        trusted, keys = {node}, {key.lower() for key in self.trust.signing_keys} - {roster.member(node).signing_key}
         for member in roster.members:
             if member.node in run.enrolled and member.signing_key in keys:
                 trusted.add(member.node)
@@ -295,5 +295,6 @@ def _and(words: Sequence[str]) -> str:
     return " and ".join(words) or "none"
 
 
-def _refusal(run: RunConfig, problem: str, cure: str) -> PolicyError:
-    return PolicyError(problem, where=f"run {run.run}", cure=cure)
+def _refusal(run: RunConfig, problem: str, cure: str, setting: str = "") -> PolicyError:
+    named = f"{problem} ({setting} of {FILE})" if setting else problem
+    return PolicyError(named, where=f"run {run.run}", cure=cure)

@@ -30,7 +30,7 @@ _WORDS = {
     "run.noise": '"distributed": institutions share the noise of a sum; "local": each adds all of it.',
     "run.exact_noise": "Whether noise must be proven to be what is accounted (`afml configure --exact-noise`).",
     "run.key_agreement": f'How keys may be agreed; "{CLASSICAL}" alone opens recorded traffic to a quantum computer.',
-    "run.quorum": "Fewest institutions in a sum.",
+    "run.quorum": "Fewest institutions in a sum; of a sum of two each can read the other's update (docs/PRIVACY.md).",
     "run.site_panels": f'Fingerprints (card.json) of the data that a run may be about; "{ANY}" allows every one.',
     "run.approval": "Whether a person must approve each run (`afml run show`, `afml run approve`).",
     "run.reservation_days": "How long a run may take from its start here, pauses included.",

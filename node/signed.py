@@ -25,6 +25,7 @@ from node.guard import enter_policy, looked_into, open_ledger, wanted
 from node.journal import progress
 from node.memory import keep_in_kit
 from node.policy import Policy, load, terms_of
+from node.quorum import small_sums
 from node.take_part import declared_card
 from node.workspace import Workspace
 
@@ -192,6 +193,7 @@ def cost(policy: Policy, config: RunConfig, kit: NodeKit) -> dict[str, Any]:
         "reserve_attempts": config.reserve_attempts,
         "institutions": len(config.enrolled),
         "quorum": config.quorum,
+        "max_colluding": config.max_colluding,
         "noise": config.noise,
         "exact_noise": config.exact_noise,
         "verified_sums": config.verified_sums,
@@ -217,6 +219,8 @@ def consequences(policy: Policy, config: RunConfig, kit: NodeKit) -> Iterator[st
     )
     if own:
         yield f"that counts this site's own noise alone: it {policy.short_of_trust(config, kit.roster, kit.node)}"
+    if line := small_sums(config, own_noise=own):
+        yield line
     if config.seed is not None:
         yield "insecure: simulation. Its noise follows from a public seed: these numbers say nothing"
 

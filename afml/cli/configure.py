@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import click
 
+from afml.cli.quorum import require_quorum
 from afml.consortium.card import read_cards
 from afml.consortium.kit import load_roster
 from afml.consortium.provision import load_coordinator_key
@@ -31,6 +32,7 @@ from afml.training.registry import find
 from afml.training.start import require_fitting
 from crypto.public.backend import BACKENDS
 from crypto.public.suites import HYBRID, PUBLIC_BYTES, KeyAgreement
+from node.quorum import small_sums
 
 _PATH = click.Path(path_type=Path)
 _POSITIVE = click.FloatRange(0, min_open=True)
@@ -177,6 +179,7 @@ def configure(
     roster, key = load_roster(kit), load_coordinator_key(kit)
     model, task = None if start is None else ArrayModel.load(start), find(kind, where="--task")
     found = read_cards(cards, roster)
+    require_quorum(len(found), quorum, max_colluding, noise)
     words = masking.Words(risk_file, game_file, game_steps, phenotypes, patterns, min_group_size, fill, focus)
     further = {name: float(n) for name, n in ((GAME_ROUNDS, game_rounds), (GAME_SHARE, game_share)) if n is not None}
     # A run under the first version does not name it: seeded runs of two consortia are then the same, as trials need.
@@ -203,8 +206,8 @@ def configure(
         f"run {run.run}: {len(found)} nodes, {run.data.features} {unit}, PLE {ple:g} at delta {delta:g}: {noises}; "
         f"a person is enrolled at {run.enrolments_per_person} of them at most"
     )
-    if needed := _needed(run):
-        click.echo(needed)
+    for line in filter(None, (_needed(run), small_sums(run))):
+        click.echo(line)
 
 
 def _needed(run: RunConfig) -> str:

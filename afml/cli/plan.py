@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from afml.cli.quorum import require_quorum
 from afml.core.errors import InputError
 from afml.core.progress import console, step
 from afml.masking.plan import Wish
@@ -76,6 +77,7 @@ def plan(
         as_values = asdict(search) | asdict(found_price)
         click.echo(json.dumps(as_values, indent=2) if as_json else _search(search, found_price))
         return
+    require_quorum(nodes, quorum, max_colluding, noise)
     scenario = Scenario(
         people=people, nodes=nodes, quorum=nodes if quorum is None else quorum, max_colluding=max_colluding,
         wish=Wish(ple, delta, rounds, game_rounds, game_share, reserve=0), noise=noise, sites=sites, causal=causal,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import click
 from pydantic import ValidationError
 
-from afml.cli.places import PRIVATE
+from afml.cli.places import PRIVATE, RUN_FILE
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.roster import Roster
 from afml.consortium.runfile import load_run
@@ -22,6 +22,7 @@ from node.guard import looked_into
 from node.loosening import looser
 from node.policy import ANY, Lifetime, Policy, ReleaseRules, RunRules, Trust, load
 from node.policyfile import init as write
+from node.quorum import PAIR, USUAL, of_a_pair, unmet, usual, usual_noise
 from node.signed import consequences, cost
 from node.workspace import Workspace
 
@@ -41,7 +42,10 @@ def policy() -> None:
 )
 @click.option("--run-budget", type=_POSITIVE, help="Largest budget a run may name, sigma.  [default: --lifetime]")
 @click.option("--delta", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=1e-5, show_default=True)
-@click.option("--quorum", type=click.IntRange(1), default=3, show_default=True, help="Fewest institutions in a sum.")
+@click.option(
+    "--quorum", type=click.IntRange(1),
+    help=f"Fewest institutions in a sum.  [default: {USUAL}, or {PAIR} where no more are on the roster]",
+)  # fmt: skip
 @click.option("--rounds", type=click.IntRange(1), default=500, show_default=True, help="Most private rounds of a run.")
 @click.option("--task", "tasks", multiple=True, default=("masking",), show_default=True, help=f"Allowed; {ANY}: all.")
 @click.option("--trust", type=int, multiple=True, help="Node trusted not to collude; repeat it.")
@@ -66,19 +70,21 @@ def policy() -> None:
     help="Least utility ratio of what is published; 0: any.",
 )  # fmt: skip
 def init(
-    kit: Path, lifetime: float, run_budget: float | None, delta: float, quorum: int, rounds: int,
+    kit: Path, lifetime: float, run_budget: float | None, delta: float, quorum: int | None, rounds: int,
     tasks: tuple[str, ...], trust: tuple[int, ...], trust_roster: bool, short_of_trust: Literal["charge", "refuse"],
     approval: bool, days: float, exact_noise: bool, x25519: bool, verified_sums: bool, simulation: bool,
     no_release: bool, min_group_size: int, target_rr: float, target_utility: float,
 ) -> None:  # fmt: skip
     """Write policy.toml, explained line by line in it. Read it and change what is not your institution's will."""
     loaded = load_node_kit(kit)
+    institutions = len(loaded.roster.members)
     trusted = [member.node for member in loaded.roster.members] if trust_roster else trust
     try:
         made = Policy(
             lifetime=Lifetime(ple_sigma=lifetime, delta=delta),
             run=RunRules(
-                ple_sigma=run_budget or lifetime, delta=delta, rounds=rounds, tasks=tasks, quorum=quorum,
+                ple_sigma=run_budget or lifetime, delta=delta, rounds=rounds, tasks=tasks,
+                quorum=quorum or usual(institutions), noise=usual_noise(institutions),
                 approval=approval, reservation_days=days, simulation=simulation, verified_sums=verified_sums,
                 key_agreement=(HYBRID, CLASSICAL) if x25519 else (HYBRID,), exact_noise=exact_noise,
             ),
@@ -92,7 +98,9 @@ def init(
         raise ConfigError(complaint(error), where="policy") from None
     click.echo(f"policy of node {loaded.node}: {write(kit, made, loaded.roster)}")
     click.echo(_told(made))
-    if not made.trust.signing_keys:
+    for line in filter(None, (of_a_pair(institutions), unmet(made.run.quorum, institutions))):
+        click.echo(line)
+    if not made.trust.signing_keys and institutions > PAIR:
         click.echo(
             "trusted to add their noise: nobody else, so that only this site's own counts; --trust NODE names others"
         )
@@ -102,7 +110,7 @@ def init(
 @click.option("--kit", type=_PATH, required=True, help="This node's start kit.")
 @click.option("--work", type=PRIVATE, help="Work folder: say in what the policy is looser than its ledger's last one.")
 @click.option("--ledger", type=PRIVATE, help="Folder of the institution's one ledger.  [default: WORK/ledger]")
-@click.option("--run", "run_file", type=_PATH, help="run.json, signed: say what the policy says to it.")
+@click.option("--run", "run_file", type=RUN_FILE, help="run.json, signed: say what the policy says to it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(kit: Path, work: Path | None, ledger: Path | None, run_file: Path | None, as_json: bool) -> None:
     """Read the policy and say what it means; with --run, whether it allows that run. Exit code 3 where it does not.
@@ -120,7 +128,10 @@ def check(kit: Path, work: Path | None, ledger: Path | None, run_file: Path | No
     refusals = [] if run is None else [one.problem for one in found.refusals(run, under.roster, under.node)]
     if as_json:
         about = None if run is None else cost(found, run, under) | {"refusals": refusals}
-        told = {"policy": now, **_trusted(found, loaded.roster), "looser": more, "run": about}
+        told = {
+            "policy": now, "institutions": len(loaded.roster.members),
+            **_trusted(found, loaded.roster, loaded.node), "looser": more, "run": about,
+        }  # fmt: skip
         click.echo(json.dumps(told, indent=2, allow_nan=False))
     else:
         _print(found, loaded.roster, loaded.node)
@@ -153,26 +164,29 @@ def _compared(before: dict[str, Any] | None, now: dict[str, Any], more: list[str
     return "another policy than the ledger has in force, and in nothing looser"
 
 
-def _trusted(found: Policy, roster: Roster) -> dict[str, Any]:
-    """Whom a policy trusts: nodes on the roster, and how many keys are of nobody on it."""
+def _trusted(found: Policy, roster: Roster, node: int) -> dict[str, Any]:
+    """Whom a policy trusts and whom not, of the roster's nodes but this one; and how many keys are of nobody on it."""
     nodes = {member.signing_key: member.node for member in roster.members}
     named = sorted(nodes[key] for key in found.trust.signing_keys if key in nodes)
-    return {"trusted_nodes": named, "keys_not_on_roster": len(found.trust.signing_keys) - len(named)}
+    others = sorted(set(nodes.values()) - {node, *named})
+    strangers = len(found.trust.signing_keys) - len(named)
+    return {"trusted_nodes": named, "untrusted_nodes": others, "keys_not_on_roster": strangers}
 
 
 def _print(found: Policy, roster: Roster, node: int) -> None:
     click.echo(_told(found))
-    trusted = _trusted(found, roster)
+    trusted = _trusted(found, roster, node)
     strangers = trusted["keys_not_on_roster"]
     named = ", ".join(f"node {node}" for node in trusted["trusted_nodes"]) or "nobody"
     click.echo(f"trusted on this roster: {named}", nl=not strangers)
     if strangers:
         click.echo(f"; and {strangers} keys that are not on it")
-    counted_on = {node, *trusted["trusted_nodes"]}
-    if others := [f"node {one.node} ({one.name})" for one in roster.members if one.node not in counted_on]:
+    if others := [f"node {one} ({roster.member(one).name})" for one in trusted["untrusted_nodes"]]:
         click.echo(
             f"on this roster and not trusted, so that this site does not count on its noise: {', '.join(others)}"
         )
+    if line := unmet(found.run.quorum, len(roster.members)):
+        click.echo(line)
 
 
 def _keys(roster: Roster, nodes: Iterable[int]) -> tuple[str, ...]:

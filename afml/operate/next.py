@@ -21,6 +21,8 @@ from afml.operate.place import (
     approved,
     carded,
     evaluated,
+    hindrance,
+    institutions,
     named,
     nobody_left,
     not_refused,
@@ -30,8 +32,10 @@ from afml.operate.place import (
     released,
     remembered,
     trained,
+    unhindered,
 )
 from node.policy import FILE as POLICY
+from node.quorum import PAIR
 
 Role: TypeAlias = Literal["node", "aggregator", "coordinator"]
 
@@ -86,8 +90,9 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
             lambda place: named(place, POLICY),
             Next(
                 "you",
-                "say what your people may spend, and whose noise counts",
-                "afml policy init --kit {kit} --lifetime 0.9 --trust NODE",
+                "say what your people may spend, and whose noise counts: of everybody on the roster, or of those alone "
+                "whom --trust NODE names",
+                "afml policy init --kit {kit} --lifetime 0.9 --trust-roster",
             ),
         ),
         (
@@ -111,6 +116,7 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
             lambda place: place.run is not None,
             Next("the coordinator", "makes run.json and run.sig of all cards: send it {work}/card.json"),
         ),
+        (unhindered, Next("you", "{hindrance}", "afml run show {run} --kit {kit} --work {work}")),
         (
             approved,
             Next(
@@ -189,7 +195,7 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
             Next(
                 "you",
                 "plan and sign a run of everybody's card.json: --ple is its cost, --budget that of all runs together",
-                "afml configure CARD... --kit {kit} --ple 0.4 --budget 0.9 --out run.json",
+                "afml configure CARD... --kit {kit} --ple 0.4 --budget 0.9 --out run.json{noise}",
             ),
         ),
         (nothing, Next("you", "send {run} and the run.sig beside it to every institution and the aggregator")),
@@ -234,8 +240,10 @@ def next_of(place: Place, role: Role | None = None) -> Next:
             if config is not None and space is not None:
                 words["model"] = space.model(config.run)
                 words["refusal"] = refused(place)
+                words["hindrance"] = hindrance(place)
                 if following is _SEND:
                     words["package"] = space.release(config.run)
             typed = {name: shlex.quote(str(word)) for name, word in words.items()}
+            typed["noise"] = " --noise local" if institutions(place) == PAIR else ""  # with two it is all there is
             return Next(following.who, following.what.format(**words), following.command.format(**typed))
     raise AssertionError("the last step is never done")

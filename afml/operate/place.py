@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from afml.consortium.kit import load_roster
 from afml.consortium.run import RunConfig
+from afml.core.errors import AfmlError
 from afml.ledger.people import withdrawn_since
 from afml.ledger.plans import approved as approved_in
 from afml.ledger.schema import begun
 from afml.ledger.snapshot import snapshot
+from afml.operate.words import counted
 from afml.release.package.manifest import PUBLICATION_FILE
 from node.memory import KIT_HEAD, runs_of
 from node.policy import load
+from node.signed import Signed
 from node.workspace import Workspace, refusal
 
 
@@ -48,6 +52,14 @@ def named(place: Place, name: str) -> bool:
     return (place.kit / name).exists()
 
 
+def institutions(place: Place) -> int:
+    """How many are on the roster that the kit holds; 0 where none can be read."""
+    try:
+        return len(load_roster(place.kit).members)
+    except AfmlError:
+        return 0
+
+
 def carded(place: Place) -> bool:
     """Whether its data are prepared."""
     return place.space is not None and place.space.card.exists()
@@ -59,6 +71,31 @@ def remembered(place: Place) -> bool:
     if space is None or begun(place.ledger or space.ledger):
         return True
     return not runs_of(space) and not (place.kit / KIT_HEAD).is_file()
+
+
+def hindrance(place: Place) -> str:
+    """Why this site takes no part in the run as things stand, as `afml run show` tells it; "" where nothing is in its
+    way, or it has the model.
+    """
+    if place.run is None or place.work is None or trained(place):
+        return ""
+    try:
+        signed = Signed.read(place.run, place.kit)
+        standing = signed.standing(place.work, place.ledger)
+    except AfmlError as refused:
+        return f"settle first what is refused here: {refused}"
+    if standing.over is not None:
+        return f"nothing more in this run: {next(standing.over.lines(signed.config.rounds))}"
+    if not standing.problems:
+        return ""
+    first, *others = standing.problems
+    more = f" (and for {counted(len(others), 'other reason')})" if others else ""
+    return f"settle first what is refused here: {first}{more}"
+
+
+def unhindered(place: Place) -> bool:
+    """Whether nothing is in the way of the run here, or it has the model."""
+    return not hindrance(place)
 
 
 def approved(place: Place) -> bool:

@@ -24,9 +24,9 @@ NODES = 3
 PEOPLE_TSV = "sample\trole\tphenotype\n" + "".join(f"{name}\ttrain\t1\n" for name in PEOPLE)
 
 
-def desk(root: Path) -> Path:
-    """Kits of three nodes, and a work folder as `afml prepare` leaves it, as far as `afml run` reads it."""
-    make_kits(root / "kits", "test", NODES)
+def desk(root: Path, nodes: int = NODES) -> Path:
+    """Kits of so many nodes, and a work folder as `afml prepare` leaves it, as far as `afml run` reads it."""
+    make_kits(root / "kits", "test", nodes)
     work = root / "work"
     (work / "data").mkdir(parents=True)
     work.chmod(0o700)

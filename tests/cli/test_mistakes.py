@@ -38,10 +38,12 @@ def desk(tmp_path_factory: pytest.TempPathFactory, good: Institution, afml: Zygo
     (place / "package" / "manifest.json").write_text('{"consortium": "no')
     for policy in ("kit", "other-kit"):
         (place / policy / "policy.toml").unlink(missing_ok=True)
+    shutil.copytree(place / "kit", place / "strict")
     how = ("--noise", "local", "--quorum", 2, "--max-colluding", 0, "--rounds", 2, "--ple", 0.5, "--run", "first")
     for words in (
         ("keys", "init", "--out", "new-coordinator", "--role", "coordinator"),
         ("policy", "init", "--kit", "kit", "--quorum", 2, "--trust", 2, "--approval"),
+        ("policy", "init", "--kit", "strict", "--quorum", 3),
         ("configure", "work/card.json", "other-work/card.json", "--kit", "coordinator", *how, "--out", "run.json"),
         ("run", "approve", "run.json", "--kit", "kit", "--work", "work"),
     ):

@@ -97,7 +97,7 @@ def test_an_institution_is_led_from_a_policy_to_a_masked_file(good: Institution,
     kit, work, run = root / "kits" / "node-1", root / "work-1", tmp_path / "run.json"
     place = Place(kit, work)
     (kit / "policy.toml").unlink(missing_ok=True)
-    assert next_of(place).command == f"afml policy init --kit {kit} --lifetime 0.9 --trust NODE"
+    assert next_of(place).command == f"afml policy init --kit {kit} --lifetime 0.9 --trust-roster"
     options = ("--lifetime", 0.9, "--trust", 2, "--quorum", 2, "--approval")
     assert afml("policy", "init", "--kit", kit, *options).code == 0
     assert next_of(Place(kit, tmp_path / "none")).command.startswith("afml prepare ")
@@ -119,7 +119,7 @@ def test_an_institution_is_led_from_a_policy_to_a_masked_file(good: Institution,
     (kit / KIT_HEAD).rename(tmp_path / "head")
     assert next_of(place).command.startswith("afml run approve "), "nothing knows of a ledger"
     space.run(name).mkdir(parents=True)
-    (space.run(name) / KIT_HEAD).touch()
+    shutil.copyfile(tmp_path / "head", space.run(name) / KIT_HEAD)
     assert next_of(place).command == lost, "the work folder knows of a run"
     assert next_of(Place(kit, work, run, ledger=tmp_path / "gone")).command.startswith("afml node --kit ")
     shutil.rmtree(space.run(name))
