@@ -16,7 +16,7 @@ include_patterns = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/**",
-    "results/*.md",
+    "results/**.md",
     "deploy/*.md",
     "examples/*/*.md",
 ]
