@@ -83,14 +83,17 @@ async def listening(service: FederationServicer, kit: AggregatorKit, seen: Path,
 
 
 class Stop:
-    """Whether this process is to stop: SIGINT or SIGTERM came. One more of them ends it at once."""
+    """Whether this process is to stop: SIGINT or SIGTERM came. The same once more ends it at once.
+
+    Not the other: Ctrl-C in a terminal reaches a process and whoever started it, who then ends it by SIGTERM.
+    """
 
     def __init__(self) -> None:
         """Listens from here on, in the running loop."""
         self._asked = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         for name in _ENDINGS:
-            self._loop.add_signal_handler(name, self._ask)
+            self._loop.add_signal_handler(name, self._ask, name)
 
     @property
     def asked(self) -> bool:
@@ -116,10 +119,9 @@ class Stop:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    def _ask(self) -> None:
+    def _ask(self, name: signal.Signals) -> None:
         self._asked.set()
-        for name in _ENDINGS:
-            self._loop.remove_signal_handler(name)
+        self._loop.remove_signal_handler(name)
 
 
 class _Clock(health.aio.HealthServicer):  # type: ignore[misc]
