@@ -10,13 +10,16 @@ import click
 
 from afml.api.verbs import Finished, assess
 from afml.cli.places import PRIVATE, RUN_FILE
+from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError, InputError
 from afml.core.files import require_private
 from afml.core.progress import console, step
 from afml.evaluation.bench_report import bench_lines, write_bench
 from afml.evaluation.limits import LIMITS
 from afml.evaluation.terminal import print_report
+from afml.ledger.snapshot import origin_in
 from afml.trial.bench import BenchFiles, attack_files
+from node.workspace import Workspace
 
 _PATH = click.Path(path_type=Path)
 
@@ -63,7 +66,11 @@ _PATH = click.Path(path_type=Path)
 @click.option("--panel-vcf", type=_PATH, help="With --attack-bench: genotypes of other, public people.")
 @click.option("--pairs", type=_PATH, help="With --attack-bench: TSV sample, person; by default equal names.")
 @click.option("--sites", default=1024, show_default=True, help="With --attack-bench: most common sites compared.")
-@click.option("--force", is_flag=True, help="With --attack-bench: write over a bench.json that lies in --out.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Write over a bench.json, or another's or another run's report.json, that lies in --out.",
+)
 def evaluate(
     run_file: Path | None, works: tuple[Path, ...], own: Path | None, ledger: Path | None, out: Path,
     about: Path | None, aggregator: Path | None, data_kind: Literal["simulated", "vcf"], seconds: Path | None,
@@ -83,8 +90,6 @@ def evaluate(
     """
     if ledger and not own:
         raise ConfigError("goes with --own", where="--ledger", cure="leave it out")
-    if force and not released:
-        raise ConfigError("goes with --attack-bench", where="--force", cure="leave it out")
     if released:
         if run_file or works or own or aggregator or attributes or people_vcf is None or panel_vcf is None:
             raise ConfigError(
@@ -111,6 +116,8 @@ def evaluate(
     if own:
         works = (require_private(own),)
         require_private(out)
+    if not force:
+        _require_same(out / "report.json", run_file, ledger or Workspace(own).ledger if own else None)
     finished = Finished(run_file, works, aggregator, data_kind, about, seed, groups, attributes, sample, ledger)
     found = assess(finished, json.loads(seconds.read_text()) if seconds else {})
     found.write(out)
@@ -122,3 +129,26 @@ def evaluate(
         console.print(f"kept for `afml release publish`: {found.kept}", markup=False, highlight=False, soft_wrap=True)
     if found.audited is not None:
         found.audited.require_sound()
+
+
+def _require_same(report: Path, run_file: Path, ledger: Path | None) -> None:
+    """Refuse to write over a report of something else; a newer one of the same run and institutions replaces it.
+
+    Args:
+        report: Of before, if it is there.
+        run_file: Of what is to be evaluated.
+        ledger: Of the institution that evaluates its own file; None: it is about several.
+
+    Raises:
+        InputError: It is of another run or institution, or none of ours.
+    """
+    if not report.exists():
+        return
+    try:
+        about = json.loads(report.read_text(encoding="utf-8"))["about"]
+        of = (about["configuration"], about.get("institution"))
+    except (ValueError, TypeError, KeyError):
+        of = ("", None)
+    if of != (RunConfig.load(run_file).digest().hex(), origin_in(ledger) if ledger else None):
+        problem = "is there already, and of something else than this run at the same institutions"
+        raise InputError(problem, where=report, cure="give another --out, or --force")

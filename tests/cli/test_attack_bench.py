@@ -63,8 +63,6 @@ def test_a_bench_that_is_there_is_written_over_by_force_alone(files: Path, afml:
     done = afml(*ask, "--force")
     assert done.code == 0, done.err
     assert json.loads(bench.read_text())["files"][0]["file"] == "masked.vcf.gz"
-    other = afml("evaluate", "--own", tmp_path, "--run", "run.json", "--out", tmp_path / "out", "--force")
-    assert "--force: goes with --attack-bench; leave it out" in other.complaint()
 
 
 def test_what_no_attack_used_is_counted_and_a_package_is_a_folder(files: Path, afml: Zygote, tmp_path: Path) -> None:

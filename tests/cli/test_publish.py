@@ -248,9 +248,16 @@ def test_nobody_whom_the_run_was_trained_on_is_measured_on_as_kept_out(own: Inst
     leaving = tmp_path / "leaving.txt"
     leaving.write_text(before.splitlines()[1].split("\t")[0] + "\n")
     assert own.afml("withdraw", "--kit", own.kit, "--ledger", own.work / "ledger", "--file", leaving).code == 0
-    done = evaluated(own, tmp_path / "again")
+    done = evaluated(own, tmp_path / "fewer")  # over a report of the same
     assert done.code == 0, done.err
     assert "were not in the run" not in done.out
+    report = tmp_path / "fewer" / "report.json"
+    written = report.read_text()
+    for other in ("of yesterday", written.replace('"institution": "afml/', '"institution": "afml/0')):
+        report.write_text(other)
+        line = f"{report}: is there already, and of something else than this run at the same institutions; "
+        assert line + "give another --out, or --force" in evaluated(own, tmp_path / "fewer").complaint()
+        assert report.read_text() == other
     # But their file does not leave the house any more.
     assert "people have withdrawn consent; leave them out" in own("release", "publish").complaint()
     assert not (own.work / "releases" / "two" / "1" / "publication.json").exists()
