@@ -179,13 +179,14 @@ def configure(
     roster, key = load_roster(kit), load_coordinator_key(kit)
     model, task = None if start is None else ArrayModel.load(start), find(kind, where="--task")
     found = read_cards(cards, roster)
-    require_quorum(len(found), quorum, max_colluding, noise)
     words = masking.Words(risk_file, game_file, game_steps, phenotypes, patterns, min_group_size, fill, focus)
     further = {name: float(n) for name, n in ((GAME_ROUNDS, game_rounds), (GAME_SHARE, game_share)) if n is not None}
+    settings = _given(kind, settings_file, words, bool(further))
+    require_quorum(len(found), quorum, max_colluding, noise)
     # A run under the first version does not name it: seeded runs of two consortia are then the same, as trials need.
     version = "" if roster.version == 1 else roster.digest().hex()
     run = configure_run(
-        roster.consortium, found, task, _given(kind, settings_file, words, bool(further)),
+        roster.consortium, found, task, settings,
         Rounds(rounds=rounds or 20, epochs=epochs, sample_rate=sample_rate, clip_norm=clip_norm,
                learning_rate=learning_rate, further=further),
         Terms(name=name, roster=version, ple_sigma=ple, budget_sigma=budget, delta=delta, noise=noise,

@@ -287,6 +287,6 @@ def test_what_was_forced_past_not_worth_releasing_is_said_when_it_is_published(
     chance = "not worth releasing: chance"
     for card, told in (({"at_chance": chance}, f"; published although {chance}"), ({"at_chance": None}, "")):
         (tmp_path / CARD_FILE).write_text(json.dumps(card))
-        given = [word for name in ("kit", "work", "run") for word in (f"--{name}", str(tmp_path))]
+        given = ["--kit", str(tmp_path), "--work", str(tmp_path), "--run", str(tmp_path / "run.json")]
         lines = CliRunner().invoke(cli, ["release", "publish", *given]).output.splitlines()
         assert lines == [f"{tmp_path}: published, evaluated first{told}"]
