@@ -279,4 +279,16 @@ DISCLOSURE = (
         "share",
         "released with the file: records whose equals all have the same, so that it is certain",
     ),
+    (
+        "entropy_diversity",
+        "/if_released/entropy_diversity",
+        "",
+        "released with the file: exp(entropy) of it in the group where it varies least, 1 if all have the same",
+    ),
+    (
+        "smallest_class",
+        "/if_released/smallest_class",
+        "people",
+        "released with the file: fewest people of a group who have the same",
+    ),
 )

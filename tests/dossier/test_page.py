@@ -15,6 +15,7 @@ from afml.dossier.statements import Derived, InFile, Statement, Statements
 from afml.evaluation.attacks import ATTACKS, KNOWING
 from afml.evaluation.disclosure.membership import membership_suite
 from afml.privacy.accountant import ACCOUNTANTS
+from tests.dossier.forms.said import statements
 from tests.dossier.read import changed as _with
 from tests.dossier.read import text as _text
 
@@ -215,3 +216,12 @@ def test_a_page_without_some_of_its_statements_is_whole_and_guesses_nothing(said
     text = _text(Statements(one for one in said.values() if one.id not in without))
     assert "Undefined" not in text
     assert text.endswith(_text(said)[-40:])
+
+
+def test_the_worst_group_stands_beside_the_average_of_what_equal_records_tell() -> None:
+    text = _text(statements())
+    assert "worst case is certainty" not in text
+    assert "the commonest is right for at least 80 in 100" in text
+    assert "the fewest of any group who have the same are 1 person" in text
+    assert "all rounds as full batches)" in text
+    assert "not by verify.py" not in text
