@@ -572,7 +572,7 @@ class Check:
             self.require(one["id"] not in self.said, "changed-statement", where, "is said twice")
             self.said[one["id"]] = one["value"]
             self.stands.append((one["id"], one["value"], one["unit"], ground))
-        self.checked.append(f"{some(len(self.said), 'statements')} against what they stand on (verify.py --all)")
+        self.checked.append(f"{some(len(self.said), 'statements')} against what they stand on (--all lists them)")
         told = {one["id"]: {name: one[name] for name in one if name != "words"} for one in every}
         forms = {f"forms/{path.name}": json.loads(path.read_bytes()) for path in self.folder.glob("forms/*.json")}
         fields = [(file, field) for file, form in sorted(forms.items()) for field in form.get("fields", ())]

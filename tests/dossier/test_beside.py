@@ -79,7 +79,7 @@ def test_what_an_audit_guessed_at_and_the_strongest_of_a_ledger_stand_beside_its
 def test_a_page_says_what_it_does_not_know_and_who_made_what(said: Statements) -> None:
     text = _text(_with(said, {"report.made": "2026-11-28"}))
     assert "Whether it is released with the file nothing here says" in text
-    assert "the genotypes of every candidate under their names" in text
+    assert "a genotyping of every candidate under their names" in text
     assert "One party put it together and says that it signed it" in text
     made_of = _with(said, {"run.public_part": True})
     assert "but those of the panel's people, of whom nothing here tells" in _text(made_of)

@@ -50,7 +50,7 @@ SAID: Mapping[str, Mapping[str, Value]] = {
     "candidates": {"attack.candidates": 1200},
     "parts": {"overlap.parts": 3},
     "answers": {"overlap.answers": 3},
-    "people": {"disclosure.phenotype.smallest_class": 1, 
+    "people": {"disclosure.phenotype.smallest_class": 1,
         "run.people": 904, "run.enrolled.1": 292, "run.enrolled.2": 314, "run.enrolled.3": 298,
         f"ledger.{LEDGER}.policy.0.min_group_size": 1,
         "release.k": 20, "release.k_planned": 20,

@@ -207,3 +207,13 @@ def test_the_readers_answers_hold_of_any_dossier() -> None:
     assert "Where groups are clusters of genotypes, and the page says so" in told["7"]
     assert "up to the entry that the table names" in told["9"]
     assert not re.search(r"entry \d", told["9"])
+
+
+def test_what_forms_say_of_attacks_lists_and_bounds_has_the_limits_of_the_page() -> None:
+    folder = ROOT / "afml" / "dossier" / "forms" / "answers"
+    said = {one.stem: " ".join(one.read_text("utf-8").split()) for one in folder.glob("*.toml")}
+    assert "second training by the plan of this run, not on the run itself" in said["phrases"]
+    assert "Only on the list of {run.sites}" in said["data_sheet"]
+    assert "allows, times of messages and of computation apart" in said["w3c_dp_guidance"]
+    assert "epsilon is {" not in said["phrases"] + said["model_card"]
+    assert "asks for no exact noise" in said["nist_sp_800_226"]
