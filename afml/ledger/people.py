@@ -157,9 +157,7 @@ class People:
 
     def shown(self, release: int) -> set[bytes]:
         """Keyed ids of the accounts of all who are in a release, by its entry."""
-        same = accounts_by_name(self._database)
-        rows = self._database.execute("SELECT person FROM released WHERE idx = ?", (release,))
-        return {same.get(person, person) for (person,) in rows}
+        return _shown_in(self._database, release)
 
     def refuse_withdrawn(self, tokens: Collection[bytes], where: str, then: str = "have a new run configured") -> None:
         """Refuse to spend or release what concerns people who have withdrawn.
@@ -195,7 +193,13 @@ def accounts_by_name(database: sqlite3.Connection) -> dict[bytes, bytes]:
 def withdrawn_since(database: sqlite3.Connection, run: str) -> int:
     """How many people of a run's newest release have withdrawn."""
     same = accounts_by_name(database)
-    newest = "SELECT max(idx) FROM entries WHERE kind = 'release' AND run = ?"
-    rows = database.execute(f"SELECT person FROM released WHERE idx = ({newest})", (run,))
+    newest = database.execute("SELECT max(idx) FROM entries WHERE kind = 'release' AND run = ?", (run,)).fetchone()[0]
     gone = {same.get(person, person) for (person,) in database.execute("SELECT person FROM withdrawn")}
-    return sum(same.get(person, person) in gone for (person,) in rows)
+    return len(gone & _shown_in(database, newest))
+
+
+def _shown_in(database: sqlite3.Connection, release: int) -> set[bytes]:
+    """Keyed ids of the accounts of all who are in a release."""
+    same = accounts_by_name(database)
+    rows = database.execute("SELECT person FROM released WHERE idx = ?", (release,))
+    return {same.get(person, person) for (person,) in rows}
