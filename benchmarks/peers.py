@@ -20,7 +20,7 @@ from benchmarks.__main__ import OUT, merge, show
 from benchmarks.rounds import MILLION, measure
 
 ENVIRONMENT = Path("build/peers-venv")
-BARS = {"round_ratio_to_nvflare": ("<=", 0.25), "module_round_ratio_to_nvflare_1m": ("<=", 0.25)}
+BARS = {"round_ratio_to_nvflare": ("<=", 0.15), "module_round_ratio_to_nvflare_1m": ("<=", 0.25)}
 
 
 def figures() -> dict[str, object]:
