@@ -74,6 +74,16 @@ SECTIONS = {
 }
 
 
+#: Options as PLINK calls them -> what the same is called here, in commands that have it.
+AS_PLINK = {
+    "--bfile": "--vcf mine.bed",
+    "--pfile": "--vcf mine.pgen",
+    "--pheno": "--phenotypes mine.tsv",
+    "--keep": "--samples names.txt",
+    "--remove": "--without names.txt",
+}
+
+
 class _Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -113,6 +123,15 @@ def _interrupted(_: int, __: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _unknown(error: click.NoSuchOption) -> str:
+    """That an option is unknown, with the one that is meant where PLINK calls it so."""
+    ours = AS_PLINK.get(error.option_name, "")
+    there = {name for one in (error.ctx.command.get_params(error.ctx) if error.ctx else ()) for name in one.opts}
+    if ours.partition(" ")[0] in there:
+        return f"No such option '{error.option_name}'. Here it is {ours}"
+    return plain_line(error.format_message())
+
+
 def main() -> None:
     """Run the command line; errors of ours become one line on standard error."""
     os.umask(0o077)  # whatever a command writes is its account's alone, temporary files and SQLite's own included
@@ -139,6 +158,9 @@ def main() -> None:
         shown = "" if error.ctx is None else example_of(error.ctx)
         example = f" For example: {shown}" if shown else ""
         click.echo(f"afml: {plain_line(error.format_message())}{example}", err=True)
+        sys.exit(2)
+    except click.NoSuchOption as error:
+        click.echo(f"afml: {_unknown(error)}", err=True)
         sys.exit(2)
     except click.UsageError as error:
         told = plain_line(error.format_message())

@@ -20,6 +20,7 @@ from afml.genomics.build import build_store, fold_store, pack_store
 from afml.genomics.calls.account import ACCOUNT_FILE, Account, CallReading, Sexes
 from afml.genomics.calls.align import Aligner
 from afml.genomics.calls.assembly import read_assembly, require_one_build
+from afml.genomics.calls.sexes import COLUMN as SEX
 from afml.genomics.calls.site_calls import Rules
 from afml.genomics.contigs import genome_order
 from afml.genomics.files import GenotypeFiles
@@ -152,7 +153,7 @@ def _column_remarks(missing: Mapping[str, int], people: int) -> list[str]:
     told = [
         f"column '{name}' holds no number for anybody: no run can use it; code it as numbers (cases 1, controls 0)"
         for name, number in missing.items()
-        if number == people
+        if number == people and name != SEX  # words are read there, for X and Y
     ]
     if gaps:
         shown = ", ".join(f"'{name}'" for name in gaps[:_SHOWN])

@@ -26,7 +26,7 @@ _HEADER = "sample<TAB>phenotype, or sample<TAB>name1<TAB>name2..."
 def read_phenotypes(
     path: Path, samples: Sequence[str], person_of: Mapping[str, str] | None = None, codes: Sequence[str] = ()
 ) -> PersonColumns:
-    """Read the columns of a TSV with the header `sample<TAB>name1<TAB>name2...` for every sample.
+    """Read the columns of a TSV with the header `sample<TAB>name1<TAB>name2...` (`Sample` too) for every sample.
 
     Rows of people who are not in `samples` are allowed; several rows of one person must say the same. A cell
     without a finite number becomes NaN, and is an error only to a run that declares its column; a column called
@@ -51,13 +51,22 @@ def read_phenotypes(
     if absent:
         shown = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
         cure = "add their lines, or leave these samples out with --without"
-        if len(absent) == len(samples):
+        there = {_folded(line.split("\t")[0]) for line in path.read_text(encoding="utf-8-sig").splitlines()[1:]}
+        nearly = sum(_folded(name) in there for name in absent)
+        if nearly:
+            cure = f"but for case or blanks {nearly} of them stand in it: call people there as the genotypes do"
+        elif len(absent) == len(samples):
             cure = "nobody of the genotypes stands in it: call people there as the genotypes do"
         raise InputError(f"{len(absent)} of {len(samples)} samples have no phenotype ({shown})", where=path, cure=cure)
     table = np.array([rows[name] for name in samples], dtype=np.float64).reshape(len(samples), len(names))
     if not codes:
         _require_no_codes(names, table, path)
     return PersonColumns(names, table)
+
+
+def _folded(name: str) -> str:
+    """A name without what people do not look at: case and blanks."""
+    return "".join(name.split()).casefold()
 
 
 def _rows(
@@ -191,10 +200,11 @@ def _names(header: str, path: Path) -> tuple[str, ...]:
             raise InputError(
                 f"columns are separated by '{separator}'", where=path, cure="save it with tabs between columns"
             )
-    if first != "sample" and names:
+    named = first.strip().lower() == "sample"
+    if not named and names:
         cure = "call the first column 'sample', or add this header where there is none"
         raise InputError(f"first line is not {_HEADER}", where=path, cure=cure)
-    if first != "sample" or not names or not all(name.strip() for name in names):
+    if not named or not names or not all(name.strip() for name in names):
         raise InputError(f"first line is not {_HEADER}", where=path, cure="add this header")
     for name in names:
         if name in ("sample", "role") or names.count(name) > 1:

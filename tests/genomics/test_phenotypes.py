@@ -119,7 +119,8 @@ def test_what_a_run_does_not_use_may_be_incomplete(tmp_path: Path) -> None:
         ("sample\tgout\tbmi\na\t7\n", "line 2 has 2 columns, the header 3"),
         ("", "is empty, or its first line is; begin with the header sample<TAB>phenotype"),
         ("sample phenotype\na 1\n", "columns are separated by ' '; save it with tabs between columns"),
-        ("sample\tphenotype\nA\t1\n", "5 of 5 samples have no phenotype .*; nobody of the genotypes stands in it"),
+        ("sample\tphenotype\nX\t1\n", "5 of 5 samples have no phenotype .*; nobody of the genotypes stands in it"),
+        ("sample\tphenotype\nA\t1\n c \t0\n", "5 of 5 samples .*; but for case or blanks 2 of them stand in it: call"),
     ],
 )
 def test_bad_table_is_one_line_without_values(tmp_path: Path, text: str, message: str) -> None:

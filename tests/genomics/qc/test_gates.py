@@ -176,12 +176,13 @@ def test_what_columns_of_the_table_mean_for_runs_is_said_once(site: Site) -> Non
     names = [f"N{i}" for i in range(PEOPLE)]
     rows = [f"{name}\t{i % 9}\t{'' if i % 5 else i}\tyes" for i, name in enumerate(names)]
     table = site.root / "traits.tsv"
-    table.write_text("\n".join(["sample\tage\tbmi\till", *rows]) + "\n")
+    table.write_text("\n".join(["Sample\tage\tbmi\till\tsex", *(f"{row}\tF" for row in rows)]) + "\n")
     site.build(site.own, names, phenotypes=table)
     told = [line for line in GENOTYPES.remarks(site.place)[:-1] if "column" in line or "'bmi'" in line]
     assert [re.sub(" +", " ", line) for line in told] == [
         "people without a number in column 'bmi' 24",
         "people without a number in column 'ill' 30",
+        "people without a number in column 'sex' 30",
         "column 'ill' holds no number for anybody: no run can use it; code it as numbers (cases 1, controls 0)",
         "a run that reads 'bmi' is refused here until everybody has a number in it: complete the table, or leave out "
         "who has none (--without)",
