@@ -209,11 +209,6 @@ def _spread(tails: Callable[[float], tuple[float, float]], low: float, high: flo
     return Losses(step, first + 1 if up else first, masses, infinite, up)
 
 
-def _gaussian(mu: float, up: bool) -> Losses:
-    half, width = mu * mu / 2, 8.5 * mu  # a mu-GDP Gaussian mechanism: N(mu^2 / 2, mu^2)
-    return _spread(lambda loss: (_phi((loss - half) / mu), _phi((half - loss) / mu)), half - width, half + width, up)
-
-
 def _subsampled(q: float, z: float, adding: bool, up: bool) -> Losses:
     floor = math.log1p(-q)  # one Gaussian step on a Poisson batch, in one direction of adjacency (Zhu, Dong, Wang 2022)
 
@@ -248,6 +243,7 @@ def gdp_mu(epsilon: float, delta: float) -> float:
     return _bisected(lambda mu: gdp_delta(mu, epsilon) < delta)[1]
 
 
+Finding = NamedTuple("Finding", [("code", str), ("where", str), ("problem", str)])  # noqa: UP014
 Bounds: TypeAlias = tuple[tuple[float, float], ...]  # epsilon from both sides, PLE; none to all that PRV may add
 Steps: TypeAlias = Counter[tuple[float, float]]  # (sample rate, noise multiplier) -> steps
 Entry: TypeAlias = dict[str, Any]
@@ -278,9 +274,11 @@ def _bounds(mu: float, sampled: tuple[tuple[float, float, int], ...], delta: flo
         only = _bisected(lambda e: gdp_delta(mu, e) > delta)[1] if gdp_delta(mu, 0.0) > delta else 0.0
         return (only, only), (mu, mu), (0.0, room + only / 4e3)
     found: dict[bool, list[Losses]] = {True: [], False: []}
+    half, width = mu * mu / 2, 8.5 * mu  # of full batches, a mu-GDP Gaussian mechanism: N(mu^2 / 2, mu^2)
     for up, adding in itertools.product(found, (False, True)):
         whole = [_subsampled(q, z, adding, up).trimmed().times(n) for q, z, n in sampled]
-        whole += [_gaussian(mu, up)] if mu else []
+        if mu:
+            whole += [_spread(lambda x: (_phi((x - half) / mu), _phi((half - x) / mu)), half - width, half + width, up)]
         found[up].append(functools.reduce(Losses.plus, whole))
     low, high = (max(one.epsilon(delta) for one in found[up]) for up in (False, True))
     at = [low * i / 128 for i in range(129)]
@@ -330,9 +328,6 @@ def same(stated: Any, found: Any) -> bool:
         return len(stated) == len(found) and all(map(same, stated, found))
     near = isinstance(stated, float) and isinstance(found, float) and math.isclose(stated, found, rel_tol=1e-12)
     return near or (type(stated) is type(found) and bool(stated == found))
-
-
-Finding = NamedTuple("Finding", [("code", str), ("where", str), ("problem", str)])  # noqa: UP014
 
 
 class Ledger:
@@ -408,7 +403,7 @@ class Check:
     def __init__(self, folder: Path, roster: str | None = None, unsigned: bool = False) -> None:
         self.folder, self.pinned, self.unsigned, self.roster = folder, roster, unsigned, dict[str, Any]()
         self.findings, self.checked, self.unchecked = list[Finding](), list[str](), list[str]()
-        self.ledgers, self.transcripts = dict[str, Ledger](), dict[str, list[bytes]]()
+        self.ledgers, self.transcripts, self.listed = dict[str, Ledger](), dict[str, list[bytes]](), set[str]()
         self.said, self.stands, self.sealed = dict[str, Any](), list[tuple[str, Any, str, str]](), "which nobody signed"
 
     def require(self, holds: bool, code: str, where: str, problem: str) -> bool:
@@ -432,7 +427,7 @@ class Check:
                      self._proofs, self._bounds, self._links, self._publications):  # fmt: skip
             try:
                 part()
-            except (LookupError, TypeError, ValueError, AttributeError, OSError, RecursionError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever a forger wrote is a finding
                 self.require(False, "unreadable", part.__name__.strip("_"), f"{type(error).__name__}: {error}")
         return self
 
@@ -452,14 +447,15 @@ class Check:
         self.unchecked += [] if self.pinned else ["whether this roster is the institutions' own: compare it (--roster)"]
 
     def _files(self) -> None:
-        manifest = self.json(MANIFEST)
+        manifest, root = self.json(MANIFEST), self.folder
         self.require(manifest["format"] == FORMAT, "unreadable", MANIFEST, f"is not of format {FORMAT}")
         listed = {one["file"]: one["sha256"] for one in manifest["files"]}
-        there = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()}
+        there = {one.relative_to(root).as_posix() for one in root.rglob("*") if one.is_symlink() or not one.is_dir()}
         for file in sorted(there - {MANIFEST, SIGNATURE} | {*listed}):
             known = self.require(file in listed, "added-file", file, "is not in the manifest")
-            if known and self.require(file in there, "missing-file", file, "is in the manifest and not here"):
-                ok = sha256((self.folder / file).read_bytes()) == listed[file]
+            if known and self.require(file in there and (root / file).is_file(), "missing-file", file, "is not here"):
+                self.listed.add(file)
+                ok = sha256((root / file).read_bytes()) == listed[file]
                 self.require(ok, "changed-file", file, "is not what the manifest lists")
         self.checked.append(f"{some(len(listed), 'files')} against the manifest")
         if (signer := (manifest.get("signer") or {}).get("node")) is None:
@@ -523,7 +519,7 @@ class Check:
             for ledger in self.ledgers.values():
                 self.published(ledger, records, file)
             self.checked.append(f"{file}: {some(len(records), 'rounds')} that the aggregator signed, and each ledger")
-        self.unchecked += [] if self.transcripts else ["no transcript is here: runs that a ledger hides cannot be seen"]
+        self.unchecked += [] if any(self.transcripts.values()) else ["no published round: hidden runs cannot be seen"]
 
     def published(self, ledger: Ledger, records: Sequence[Entry], file: str) -> None:
         """What the aggregator published against what this ledger holds, and the receipts that came with it."""
@@ -539,19 +535,19 @@ class Check:
             ok = len(set(record["cohort"])) >= record["quorum"]
             self.require(ok, "quorum-broken", where, f"{len(record['cohort'])} institutions, quorum {record['quorum']}")
             body, receipt = spends.get((run, record["round"], record["attempt"])), record["receipts"].get(str(node))
-            left[run][record["sample_rate"]] -= 1
+            left[run][rate := record["sample_rate"]] -= 1
             if body is None:  # or lost with entries that a backup lacked, where the plan of its run is charged whole
-                lost = receipt is not None and receipt["index"] >= ledger.lost.get(run, math.inf)
-                ok = lost and left[run][record["sample_rate"]] >= 0
+                ok = receipt is not None and receipt["index"] >= ledger.lost.get(run, math.inf) and left[run][rate] >= 0
                 self.require(ok, "hidden-round", where, "was published, and is not in the ledger")
                 continue
-            own, z = body["mechanism"]["noise_multiplier"], record["noise_multiplier"]
-            summed = body["published_multiplier"] * math.sqrt(body["enrolments_per_person"])
-            ok = summed == z and own in (z, body["broken_multiplier"])
-            self.require(ok, "changed-noise-multiplier", where, f"accounted {own}, published {z}")
-            mine = {**body, "sample_rate": body["mechanism"].get("sample_rate", 1.0)}
+            its, z, m = body["mechanism"], record["noise_multiplier"], body["enrolments_per_person"]
+            own, broken = its["noise_multiplier"], body["broken_multiplier"]  # a share of two at least, or all of it
+            most = z * (1.0 if record["noise"] == "local" else math.sqrt(m / 2)) * (1 + MARGIN)
+            ok = body["published_multiplier"] * math.sqrt(m) == z and own in (z, broken) and broken <= most
+            self.require(ok, "changed-noise-multiplier", where, f"accounted {own} ({broken}), published {z}")
+            mine = {**body, "sample_rate": its.get("sample_rate", 1.0), "steps": its.get("steps", 1)}
             names = ("config_digest", "cohort", "phase", "noise", "clip_norm", "sample_rate")
-            self.alike("changed-spend", where, mine, {name: record[name] for name in names}, "published")
+            self.alike("changed-spend", where, mine, {name: record[name] for name in names} | {"steps": m}, "published")
             if receipt is not None:
                 note, index = Note(receipt["checkpoint"]), receipt["index"]
                 ok = index == body["index"] and index not in used and receipt["leaf"] == ledger.leaves[index].hex()
@@ -565,13 +561,13 @@ class Check:
             where = f"{STATEMENTS}, {one['id']}"
             try:
                 found, ground = self._ground(one["pointer"])
-            except (LookupError, TypeError, ValueError, OSError):
+            except (LookupError, TypeError, ValueError, OSError, ArithmeticError):
                 self.require(False, "lost-ground", where, "what it stands on is not here as it was")
                 continue
             self.alike("changed-statement", where, one, {"value": found}, "what it stands on says")
             self.require(one["id"] not in self.said, "changed-statement", where, "is said twice")
             self.said[one["id"]] = one["value"]
-            self.stands.append((one["id"], one["value"], one["unit"], ground))
+            self.stands.append((one["id"], one["value"], str(one["unit"]), ground))
         self.checked.append(f"{some(len(self.said), 'statements')} against what they stand on (--all lists them)")
         told = {one["id"]: {name: one[name] for name in one if name != "words"} for one in every}
         forms = {f"forms/{path.name}": json.loads(path.read_bytes()) for path in self.folder.glob("forms/*.json")}
@@ -643,15 +639,15 @@ class Check:
 
     def _between(self, due: Mapping[str, tuple[float, float]]) -> None:
         for name, (low, high) in due.items():  # no less than own bounds, and no more but for some room
-            if isinstance(stated := self.said.get(name), int | float):
-                at, least = f"{STATEMENTS}, {name}", low * (1 - MARGIN)
-                self.require(stated >= least, "below-bound", at, f"is below {low:.6g}")
-                self.require(stated <= high, "above-bound", at, f"is above {high:.6g}")
+            if (stated := self.said.get(name)) is not None:
+                at, number = f"{STATEMENTS}, {name}", stated if type(stated) in (int, float) else math.nan
+                self.require(number >= low * (1 - MARGIN), "below-bound", at, f"is {stated!r}, not {low:.6g} or more")
+                self.require(number <= high, "above-bound", at, f"is {stated!r}, not {high:.6g} or less")
 
     def _links(self) -> None:  # files that name each other
         run, model, told = self.json("run.json"), self.json("model.json"), self.json("verification.json")
         self.unchecked.append("what their makers say in report.json, details.json, model.json, software.json")
-        self.unchecked.append("tables of people; sentences of dossier.html, dossier.pdf, forms/ (`afml audit verify`)")
+        self.unchecked.append("tables of people; sentences of dossier.html, forms/ (`afml audit verify`), dossier.pdf")
         if run:
             message = b"afml/v1/run-config\n" + canonical({"config": (digest := sha256(canonical(run)))})
             ok = signed(self.roster["coordinator_key"], (self.folder / "run.sig").read_bytes(), message)
@@ -754,6 +750,8 @@ class Check:
             return RULES[pointer["rule"]](*of), f"{pointer['rule']} of {', '.join(pointer['of'])}"
         by = "signed by the coordinator" if file in ("run.json", "roster.json") else f"in this dossier, {self.sealed}"
         by = f"line {pointer['line']}, signed by the aggregator" if kind == "transcript" else by
+        if file not in self.listed:
+            raise LookupError("no file of this dossier")
         data = self.transcripts[file][pointer["line"] - 1] if "line" in pointer else (self.folder / file).read_bytes()
         if sha256(data) != pointer["sha256"]:
             raise LookupError("other bytes")
@@ -762,8 +760,9 @@ class Check:
 
 def some(count: Any, unit: str) -> str:
     """A value with its unit as it is read: "1 round", "3 people", a moment (UTC), what nothing bounds."""
-    if unit.endswith("since 1970") and count is not None:
-        return f"{datetime.fromtimestamp(count / (1000 if unit.startswith('ms') else 1), UTC):%Y-%m-%d %H:%M UTC}"
+    with contextlib.suppress(OverflowError, TypeError, ValueError):  # what is no moment is said as it is
+        if unit.endswith("since 1970") and count is not None:
+            return f"{datetime.fromtimestamp(count / (1000 if unit.startswith('ms') else 1), UTC):%Y-%m-%d %H:%M UTC}"
     if count is None or isinstance(count, bool):
         return "yes" if count else "no" if count is False else "no bound" if unit in ("sigma", "epsilon") else "none"
     one = unit.replace("people", "person").replace("entries", "entry").removesuffix("s") if count == 1 else unit
@@ -775,8 +774,9 @@ def lines(found: Check, every: bool = False) -> list[str]:
     told = [f"checked {one}" for one in found.checked] + [f"not checked: {one}" for one in found.unchecked]
     told += [f"{one.code} {one.where}: {one.problem}" for one in found.findings]
     told.append(some(len(found.findings), "findings") if found.findings else "nothing found")
-    said = [(at, name, some(value, unit), by) for at, (name, value, unit, by) in enumerate(found.stands, 1)]
-    return told + [f"{at} {name} = {value}\n    stands on {by}" for at, name, value, by in said if every]
+    for at, (name, value, unit, by) in enumerate(found.stands if every else (), 1):
+        told += [f"{at} {name} = {some(value, unit)}", f"    stands on {by}"]
+    return ["".join(one if one.isprintable() else ascii(one)[1:-1] for one in line) for line in told]  # of others: text
 
 
 def main() -> int:

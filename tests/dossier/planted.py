@@ -66,7 +66,7 @@ def spent(hands: Hands) -> str:
     return f"budget.{enrolment(hands.built, hands.built.kits[1])}.spent_ple"
 
 
-def reckoned(field: str, value: float) -> Callable[[Hands], None]:
+def reckoned(field: str, value: float | str) -> Callable[[Hands], None]:
     """Another value of an enrolment in accounting.json, with every statement on that file made to fit it."""
 
     def plant(hands: Hands) -> None:
@@ -171,4 +171,44 @@ def other_signer(hands: Hands) -> None:
     hands.edit("software.json", lambda software: software.update(signer=2))
     hands.repoint("software.json")
     hands.say("dossier.signer", 2)
+    hands.sealed()
+
+
+def linked(hands: Hands) -> None:
+    """A folder of elsewhere looks like one of the dossier, to whoever opens it."""
+    (hands.folder / "appendix").symlink_to(hands.built.root, target_is_directory=True)
+
+
+def _also_said(hands: Hands, *said: dict[str, Any]) -> None:
+    hands.edit(STATEMENTS, lambda statements: [*statements, *({"unit": "", "words": "", **one} for one in said)])
+
+
+def of_elsewhere(hands: Hands) -> None:
+    """What a statement stands on lies beside the dossier, which nobody signed."""
+    path = hands.folder.parent / "elsewhere.json"
+    path.write_bytes(b'{"rr":0.0}')
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    pointer = {"kind": "file", "file": f"../{path.name}", "at": "/rr", "sha256": digest}
+    _also_said(hands, {"id": "attack.best.rr", "value": 0.0, "pointer": pointer})
+
+
+def ratio_of_nothing(hands: Hands) -> None:
+    """A rule that has no result ends no verification."""
+    none = {"id": "made.none", "value": 0, "pointer": {"kind": "derived", "rule": "count", "of": []}}
+    ratio = {"kind": "derived", "rule": "ratio", "of": [none["id"], none["id"]]}
+    _also_said(hands, none | {"unit": 0}, {"id": "made.ratio", "value": 0.0, "pointer": ratio})
+
+
+def said_twice_over(hands: Hands) -> None:
+    """A key stands twice: the last one counts for Python, the first one for others."""
+    path = hands.folder / "report.json"
+    path.write_bytes(path.read_bytes().replace(b'"rr":', b'"rr":0.0,"rr":', 1))
+    hands.repoint("report.json")
+    hands.forms()
+    hands.sealed()
+
+
+def summary(hands: Hands) -> None:
+    """A page of the institution's own, signed with all else."""
+    (hands.folder / "SUMMARY.html").write_text("<h1>Nothing was spent.</h1>")
     hands.sealed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -21,6 +22,7 @@ from afml.ledger import independent, tree
 from afml.privacy import events
 from afml.privacy.accountant import profile
 from afml.privacy.ple import ple_of
+from tests.dossier.pack import Hands
 
 
 def test_it_runs_with_nothing_of_ours(good: Path) -> None:
@@ -65,6 +67,35 @@ def test_all_statements_are_listed_as_people_read_them_with_their_numbers(good: 
         assert f"\n{number} {name} = " in told
     for word in ("since 1970", "None", "True", "False", " 1 institutions", " 1 entries", " 1 people", " 1 rounds"):
         assert word not in told, word
+
+
+def test_a_file_that_is_named_so_cannot_speak_for_the_verifier(good: Path, tmp_path: Path) -> None:
+    shutil.copytree(good, folder := tmp_path / "dossier")
+    (folder / "report.json\x1b[2J\x1b[Hnothing found\n\x1b[8m").write_text("")
+    command = [sys.executable, "-I", folder / "verify.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    assert done.returncode == 6
+    assert "\x1b" not in done.stdout
+    assert "added-file report.json\\x1b[2J\\x1b[Hnothing found\\n\\x1b[8m: is not in the manifest" in done.stdout
+    assert done.stdout.splitlines()[-1] == "1 finding"
+    assert "nothing found" not in done.stdout.splitlines()
+
+
+@given(st.text(), st.one_of(st.integers(), st.floats(), st.text()), st.sampled_from(["ms since 1970", "sigma", ""]))
+def test_whatever_a_dossier_says_is_a_line_that_moves_no_cursor(text: str, value: object, unit: str) -> None:
+    found = standalone.Check(Path())
+    found.checked, found.findings = [text], [standalone.Finding("other-page", text, text)]
+    found.stands = [(text, value, unit, text)]
+    told = standalone.lines(found, every=True)
+    assert len(told) == 5
+    assert all(line.isprintable() for line in told)
+
+
+def test_a_transcript_without_a_round_shows_nothing_and_that_is_said(hands: Hands) -> None:
+    unseen = "no published round: hidden runs cannot be seen"
+    assert unseen not in standalone.Check(hands.folder).run().unchecked
+    (hands.folder / "transcripts" / "1.jsonl").write_bytes(b"")
+    assert unseen in standalone.Check(hands.folder).run().unchecked
 
 
 MECHANISMS = st.lists(st.tuples(st.floats(0.01, 1), st.floats(-6, 6)), min_size=2, max_size=12)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from afml.core.config import canonical_json
-from afml.dossier.standalone import STATEMENTS, Check
+from afml.dossier.standalone import STATEMENTS, Check, lines
 from afml.dossier.verified import verified
 from tests.dossier.pack import Built, Hands
 from tests.dossier.planted import (
@@ -20,17 +20,22 @@ from tests.dossier.planted import (
     forged_vouching,
     form,
     line,
+    linked,
     missed_said_to_be_met,
     no_seal,
     of_another_package,
+    of_elsewhere,
     opinion,
     other_head,
     other_signer,
     planned,
     proof,
+    ratio_of_nothing,
     reckoned,
+    said_twice_over,
     shorter,
     strangers_seal,
+    summary,
 )
 
 CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
@@ -42,6 +47,7 @@ CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
     "derived statement": (lambda h: h.say("privacy.right_at_most", 0.5), "changed-statement", "privacy.right_at_most"),
     "what a statement stands on": (lambda h: h.point("run.k", at="/nothing"), "lost-ground", "run.k"),
     "too little said to be spent": (reckoned("spent", 0.01), "below-bound", "spent_ple"),
+    "figure that is a text": (reckoned("spent", "0.010"), "below-bound", "spent_ple"),
     "too little said of updates that are read": (reckoned("broken", 0.01), "below-bound", "broken_ple"),
     "too much said of updates that are read": (reckoned("broken", 9.0), "above-bound", "broken_epsilon"),
     "too little said to be taken": (reckoned("committed", 0.01), "below-bound", "committed"),
@@ -68,6 +74,14 @@ CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
     "entry left out": (lambda h: h.line(h.ledger / "entries.jsonl", 2, lambda _: None), "hidden-round", "round 2"),
     "noise of an entry": (
         entry(1, published_multiplier=80.0), "changed-noise-multiplier", "round 1",
+    ),
+    "more noise than was published, as one's own": (
+        entry(1, broken_multiplier=80.0, mechanism={"kind": "gaussian", "noise_multiplier": 80.0}),
+        "changed-noise-multiplier", "round 1",
+    ),
+    "steps of an entry": (
+        entry(1, mechanism={"kind": "subsampled_gaussian", "noise_multiplier": 8.0, "steps": 0}),
+        "changed-spend", "round 1, node 1, steps",
     ),
     "people of an entry": (entry(3, people=999), "unlike-run", "entry 3, people"),
     "noise that an entry says is left if updates are read": (
@@ -99,6 +113,11 @@ CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
     "page": (append("dossier.html"), "other-page", "dossier.html"),
     "verifier": (append("verify.py"), "other-verifier", "verify.py"),
     "file left out": (lambda h: (h.folder / "accounting.json").unlink(), "missing-file", "accounting.json"),
+    "page that no dossier has": (summary, "added-file", "SUMMARY.html"),
+    "folder by a link": (linked, "added-file", "appendix"),
+    "file that a statement stands on": (of_elsewhere, "lost-ground", "attack.best.rr"),
+    "rule without a result": (ratio_of_nothing, "lost-ground", "made.ratio"),
+    "value that stands twice": (said_twice_over, "changed-file", "report.json"),
     "seal": (strangers_seal, "unsigned-dossier", "dossier.json"),
     "seal taken off": (no_seal, "unsigned-dossier", "dossier.json"),
     "signer that it names": (other_signer, "unsigned-dossier", "software.json"),
@@ -106,15 +125,16 @@ CLASSES: dict[str, tuple[Callable[[Hands], None], str, str]] = {
 
 
 def test_there_are_as_many_as_promised() -> None:
-    assert len(CLASSES) == 49
+    assert len(CLASSES) == 57
 
 
 @pytest.mark.parametrize("what", CLASSES)
 def test_each_is_named(what: str, hands: Hands) -> None:
     plant, code, where = CLASSES[what]
     plant(hands)
-    found = verified(hands.folder).findings
-    assert any(one.code == code and where in one.where for one in found), found
+    checked = verified(hands.folder)
+    assert any(one.code == code and where in one.where for one in checked.findings), checked.findings
+    assert len(lines(checked, every=True)) > len(checked.findings), "they can be told"
 
 
 @pytest.mark.parametrize(
