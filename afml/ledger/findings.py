@@ -9,6 +9,7 @@ from afml.core.errors import IntegrityError
 CODES = {
     "truncated-file": "the database file is damaged or cut off",
     "edited-row": "an entry is not what was signed or handed out",
+    "malformed-entry": "an entry lacks what one of its kind says, or has something that is no number in its place",
     "gap": "an entry is missing between others",
     "reordered": "entries stand in another order than they were written in",
     "deleted-tail": "the last entries, which the ledger's own head covers, are gone",

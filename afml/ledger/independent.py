@@ -87,13 +87,16 @@ def read_head(note: str, key: bytes) -> Head | None:
 
 
 def countersigned(note: str, name: str, key: bytes) -> bool | None:
-    """Whether `name` countersigned a note: True, False (a line that does not verify), None (no line)."""
+    """Whether `name` countersigned a note: True, False (a line that does not verify, or is none), None (no line)."""
     body, _, signatures = note.partition("\n\n")
     identity = hashlib.sha256(name.encode() + b"\n\x04" + key).digest()[:4]
     for line in signatures.splitlines():
         parts = line.split(" ")
         if len(parts) == 3 and parts[1] == name:
-            payload = base64.b64decode(parts[2])
+            try:
+                payload = base64.b64decode(parts[2])
+            except ValueError:
+                return False
             if payload[:4] == identity:
                 seconds = int.from_bytes(payload[4:12], "big")
                 message = f"cosignature/v1\ntime {seconds}\n{body}\n".encode()

@@ -120,9 +120,10 @@ def verify_with(ledger: Path, options: KeyOptions, files: Files) -> Verification
     evidence = Evidence(rounds, heads, keys.peers, files.countersignatures)
     result = verify(ledger, key=keys.signer, node=keys.node, evidence=evidence)
     result.unchecked += [_who_bent(one.refusal, rounds) for one in refused]
-    if not files.transcripts:
+    if not rounds:
         unseen = "hidden runs" if files.heads else "rollback, forks and hidden runs"
-        result.unchecked.append(f"no transcript was given: {unseen} cannot be seen")
+        told = "no round is in what was given as transcript" if files.transcripts else "no transcript was given"
+        result.unchecked.append(f"{told}: {unseen} cannot be seen")
     return result
 
 

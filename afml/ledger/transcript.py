@@ -181,7 +181,7 @@ def _verified(data: bytes, aggregator_key: bytes, path: Path) -> Iterator[tuple[
             linked = fields.pop("previous")
             kind = next((kind for name, kind in _MARKED.items() if name in fields), PublishedRound)
             record = kind.model_validate(fields)
-        except (ValueError, KeyError, AttributeError, TypeError, ValidationError):
+        except (ValueError, KeyError, AttributeError, TypeError, ValidationError, RecursionError):
             raise IntegrityError("is not a transcript line", where=where) from None
         if linked != previous:
             raise IntegrityError("does not follow the line before it", where=where)

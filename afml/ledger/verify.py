@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from afml.core.config import canonical_json
 from afml.ledger import independent
 from afml.ledger import verify_plans as plans
 from afml.ledger import verify_spends as spends
@@ -26,6 +27,7 @@ from afml.ledger.transcript import PublishedRound
 from afml.ledger.verify_keys import Keys, keys_of
 from afml.ledger.verify_overlaps import check_overlaps
 from afml.ledger.verify_records import check_records
+from afml.ledger.verify_shapes import check_shapes
 from afml.ledger.verify_simulation import check_simulations
 from afml.ledger.verify_spends import Copy
 
@@ -76,6 +78,7 @@ def verify(folder: Path, *, key: bytes, node: int | None = None, evidence: Evide
                 raise sqlite3.DatabaseError(problems[0])
             copy = _read(database, result)
             _check_heads(copy, evidence, node, key)
+            check_shapes(copy)
             spends.check_repeats(copy)
             spends.check_transcript(copy, evidence.transcript, node)
             check_records(copy, _person_key(folder))
@@ -86,6 +89,10 @@ def verify(folder: Path, *, key: bytes, node: int | None = None, evidence: Evide
             check_overlaps(copy)
     except (sqlite3.DatabaseError, TypeError) as error:
         result.add("truncated-file", folder / "ledger.db", f"cannot be read: {error}")
+    except (ValueError, LookupError, ArithmeticError) as error:
+        if not result.has("malformed-entry"):  # else it is named already
+            result.add("malformed-entry", folder / "ledger.db", f"cannot be compared: {type(error).__name__}: {error}")
+        result.unchecked.append("whatever comes after the entry that cannot be read as a ledger's")
     return result
 
 
@@ -108,6 +115,10 @@ def _read(database: sqlite3.Connection, result: Verification) -> Copy:
         where = f"entry {index}"
         body = _parse(raw)
         leaf = independent.leaf(raw)
+        if body and not _canonical(body, raw):
+            result.add(
+                "malformed-entry", where, "is not in the one form that its text has: others may read another one"
+            )
         if leaf != stored or not body:
             result.add("edited-row", where, "its text does not have the hash it was stored under")
         if index != last_index + 1:
@@ -129,9 +140,17 @@ def _read(database: sqlite3.Connection, result: Verification) -> Copy:
 def _parse(raw: bytes) -> dict[str, object]:
     try:
         body = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def _canonical(body: dict[str, object], raw: bytes) -> bool:
+    """Whether a text is the only one of what it says: no key twice, no number that is none."""
+    try:
+        return canonical_json(body) == raw
+    except ValueError:
+        return False
 
 
 def _repeats(body: dict[str, object], columns: Sequence[object]) -> bool:

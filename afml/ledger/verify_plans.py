@@ -195,7 +195,8 @@ def _check_claim(
     claim, current = body.get("claim"), runs[str(body.get("run"))]
     if not isinstance(claim, dict) or body.get("insecure"):
         return
-    worst = 0.0
+    fixed = claim.get("fixed_plan")  # all runs as if fixed in advance, which no filter is below
+    worst = float(fixed["ple_sigma"]) if isinstance(fixed, dict) else 0.0
     for history in _histories(current, runs, members):
         spent = [runs[one] for one in history if runs[one].spent or runs[one].lost]
         blocks = [dict(_stated(one, current=one is current)) for one in spent]

@@ -150,15 +150,18 @@ def _compare(copy: Copy, r: PublishedRound, position: int, body: dict[str, objec
     counted = fields.get("noise_multiplier")
     # The entry has the run's multiplier, the transcript that of each node of a person (`effective_multiplier`).
     run, nodes = body.get("published_multiplier"), body.get("enrolments_per_person")
-    run = run * math.sqrt(nodes) if isinstance(run, int | float) and isinstance(nodes, int) and nodes > 0 else None
-    # A site that trusts too few counts its own noise alone, which is less than what was published.
-    if run != r.noise_multiplier or counted not in (
-        r.noise_multiplier,
-        body.get("broken_multiplier"),
-    ):
+    nodes = nodes if type(nodes) is int and nodes > 0 else 0
+    run = run * math.sqrt(nodes) if isinstance(run, int | float) and nodes else None
+    # A site that trusts too few counts its own noise alone: what is left to its people if updates are read.
+    left = body.get("broken_multiplier")
+    if run != r.noise_multiplier or counted not in (r.noise_multiplier, left):
         problem = f"accounted {counted}, published {r.noise_multiplier}"
         copy.result.add("changed-noise-multiplier", f"entry {position}, {where}", problem)
+    elif not isinstance(left, int | float) or not left <= _most_left(r, nodes) * (1 + 1e-9):
+        problem = f"{left} left if updates are read, published {r.noise_multiplier}"
+        copy.result.add("changed-noise-multiplier", f"entry {position}, {where}", problem)
     pairs = {
+        "steps": (fields.get("steps", 1), nodes),
         "sample rate": (fields.get("sample_rate", 1.0), r.sample_rate),
         "configuration": (body.get("config_digest"), r.config_digest),
         "cohort": (body.get("cohort"), list(r.cohort)),
@@ -174,6 +177,14 @@ def _compare(copy: Copy, r: PublishedRound, position: int, body: dict[str, objec
     if isinstance(spent_ms, int) and spent_ms > r.time_ms + CLOCK_MARGIN_MS:
         problem = f"spent {(spent_ms - r.time_ms) / 1000:.0f} s after it was published"
         copy.result.add("clock-set-back", f"entry {position}, {where}", problem)
+
+
+def _most_left(r: PublishedRound, nodes: int) -> float:
+    """Most noise that a node of a published round can have added itself, as a multiplier.
+
+    Where each adds a share it is z m / sqrt(honest nodes), of which there are two at least; z sqrt(m) was published.
+    """
+    return r.noise_multiplier * (1.0 if r.noise == "local" else math.sqrt(nodes / 2))
 
 
 def check_accounting(copy: Copy) -> None:

@@ -43,20 +43,25 @@ class Case:
 
     def rewrite(self, index: int, **changes: Any) -> None:
         """Change an entry and everything that follows from it: columns, leaf, head; needs the node's key."""
+        self.put(index, canonical_json({**self.body(index), **changes}))
+
+    def body(self, index: int) -> dict[str, Any]:
+        """What an entry says."""
+        with sqlite3.connect(self.folder / "ledger.db") as database:
+            (raw,) = database.execute("SELECT body FROM entries WHERE idx = ?", (index,)).fetchone()
+        return dict(json.loads(raw))
+
+    def put(self, index: int, data: bytes) -> None:
+        """Put another text in an entry's place, with all that follows from it."""
         database = sqlite3.connect(self.folder / "ledger.db")
         database.executescript("DROP TRIGGER IF EXISTS entries_stay;")
-        (raw,) = database.execute("SELECT body FROM entries WHERE idx = ?", (index,)).fetchone()
-        body = {**json.loads(raw), **changes}
-        data = canonical_json(body)
+        body = json.loads(data)
+        texts = [json.dumps(body[name]) if name in body else None for name in ("mechanism", "plan")]
+        left = body["broken_multiplier"] if isinstance(body.get("broken_multiplier"), int | float) else None
         database.execute(
-            "UPDATE entries SET body = ?, leaf = ?, mechanism = ?, time_ms = ? WHERE idx = ?",
-            (
-                data,
-                tree.leaf_hash(data),
-                canonical_json(body["mechanism"]).decode() if "mechanism" in body else None,
-                body["time_ms"],
-                index,
-            ),
+            "UPDATE entries SET body = ?, leaf = ?, mechanism = ?, plan = ?, broken_multiplier = ?, time_ms = ? "
+            "WHERE idx = ?",
+            (data, tree.leaf_hash(data), *texts, left, body["time_ms"], index),
         )
         leaves = [row[0] for row in database.execute("SELECT leaf FROM entries ORDER BY idx")]
         note = notes.sign(notes.Checkpoint(ORIGIN, len(leaves), tree.root_of(leaves)), KEY)

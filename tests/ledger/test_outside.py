@@ -15,6 +15,8 @@ from afml.ledger.outside import Files, KeyOptions, verify_with
 from afml.ledger.store import Ledger
 from afml.trial.kits import make_kits
 from crypto.public.signing import public_bytes
+from tests.ledger.case import Case
+from tests.ledger.helpers import AGGREGATOR, PUBLIC
 
 OTHER = "ab" * 32
 
@@ -77,3 +79,14 @@ def test_a_ledger_is_looked_up_on_the_roster_by_its_name(roster: Path, tmp_path:
 def test_a_transcript_needs_the_aggregators_key(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="needs the aggregator's key"):
         verify_with(tmp_path, KeyOptions(key=OTHER), Files((tmp_path / "transcript.jsonl",)))
+
+
+def test_a_transcript_without_a_round_is_as_good_as_none(case: Case, tmp_path: Path) -> None:
+    (empty := tmp_path / "cut.jsonl").write_bytes(b"")
+    keys = KeyOptions(key=PUBLIC.hex(), aggregator_key=public_bytes(AGGREGATOR).hex(), node=1)
+    unseen = "rollback, forks and hidden runs cannot be seen"
+    assert f"no transcript was given: {unseen}" in verify_with(case.folder, keys, Files()).unchecked
+    cut = verify_with(case.folder, keys, Files((empty,)))
+    assert f"no round is in what was given as transcript: {unseen}" in cut.unchecked
+    whole = verify_with(case.folder, keys, Files((case.transcript,)))
+    assert not any(unseen in one for one in whole.unchecked)

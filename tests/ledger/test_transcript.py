@@ -28,6 +28,7 @@ def test_transcripts_are_chained_and_signed(case: Case) -> None:
         "altered": [lines[0].replace(b'"round":1', b'"round":7'), *lines[1:]],
         "cut": [*lines[:-1], lines[-1][:-10]],
         "junk": [b"[]\n"],
+        "nested": [b"[" * 100_000 + b"\n"],
     }.items():
         path = case.transcript.with_name(name)
         path.write_bytes(b"".join(data))
