@@ -66,10 +66,9 @@ def verify(package: Path, roster: Path | None, key: str | None, as_json: bool) -
         told = {"signed_by": found.by, "manifest": found.manifest.model_dump(mode="json"), "publication": word}
         click.echo(json.dumps(told, indent=2))
         return
-    what, published = found.lines()
-    click.echo(f"{package}: {what}\n{package}: {published}")
-    for line in () if found.publication is None else _asked(found.publication):
-        click.echo(f"{package}: {line}")
+    asked = () if found.publication is None else _asked(found.publication)
+    for line in (*found.lines(), *asked):  # what an institution signed is shown as text, in a line
+        click.echo(f"{package}: {plain_line(line)}")
     if roster is not None:
         click.echo(f"{roster}: {_COMPARE}: {fingerprint(Roster.load(roster).digest())}")
 

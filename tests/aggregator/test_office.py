@@ -208,6 +208,22 @@ def test_papers_that_another_run_of_the_name_left_are_not_taken_for_its_own(
         assert asyncio.run(served(postgres.database())) == config.digest()
 
 
+def test_a_run_of_which_no_digest_can_be_taken_is_refused(consortium: Consortium, tmp_path: Path) -> None:
+    """JSON may hold half of a pair of code units; UTF-8, which is signed, may not."""
+    consortium.configure("odd", game=False)
+    good = papers(consortium, "odd")
+    odd = Papers(good.config.replace(b'"consortium":"test"', b'"consortium":"\\ud800"'), good.signature)
+    assert odd != good
+
+    async def scene() -> None:
+        async with office(consortium, tmp_path) as made:
+            with pytest.raises(ProtocolError, match="the run that was submitted: holds text that cannot be signed"):
+                made.submit(odd)
+            assert made.submit(good).before == 0
+
+    asyncio.run(scene())
+
+
 def test_a_version_that_is_installed_meanwhile_serves_the_runs_that_name_it(
     consortium: Consortium, tmp_path: Path
 ) -> None:

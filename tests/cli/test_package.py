@@ -270,6 +270,15 @@ def test_whoever_signs_in_the_name_of_another_is_found_out(own: Institution, tmp
     assert "not on the roster" in own.afml("release", "verify", package, "--roster", own.roster).complaint()
 
 
+def test_what_an_institution_signed_is_told_in_a_line_and_moves_no_terminal(own: Institution, tmp_path: Path) -> None:
+    package = shutil.copytree(own.package(1), tmp_path / "package")
+    odd = Manifest.load(package / "manifest.json").model_copy(update={"run": "two\n\x1b[2Jpublished"})
+    odd.signed(load_node_kit(own.kit).signing_key).save(package)
+    told = own.afml("release", "verify", package, "--roster", own.roster).out.splitlines()
+    assert told[0].startswith(f"{package}: version 1 of the release of run two\\n\\x1b[2Jpublished: ")
+    assert all(line.startswith((f"{package}: ", f"{own.roster}: ")) for line in told)
+
+
 def test_groups_smaller_than_the_signed_run_promises_are_refused(own: Institution) -> None:
     before = listing(own.work)
     for size, said in ((K - 1, f"the signed run promises {K}"), (0, "0 is not in the range"), (-3, "-3 is not in")):

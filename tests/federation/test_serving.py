@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,8 +13,9 @@ import pytest
 
 from afml.consortium.card import NodeCard
 from afml.consortium.run import RunConfig
-from afml.core.errors import ConfigError, InputError, PolicyError
+from afml.core.errors import ConfigError, InputError, IntegrityError, PolicyError
 from afml.wire import federation_pb2 as wire
+from node.serving.admission import read
 from node.serving.child import Child
 from node.serving.declared import Declared
 from node.serving.offers import MOST, Offers
@@ -111,6 +113,15 @@ def test_of_what_an_aggregator_says_only_so_much_is_read() -> None:
     stub = SimpleNamespace(ListRuns=lambda asked, timeout: wire.RunsOffered(runs=said))
     offers._address, offers._node, offers._line = "a:1", 1, SimpleNamespace(stub=stub)  # type: ignore[assignment]
     assert [one.digest for one in offers.served()] == [one.config_digest for one in served[:MOST]]
+
+
+def test_a_run_on_offer_of_which_no_digest_can_be_taken_is_refused_and_ends_no_daemon(tmp_path: Path) -> None:
+    """JSON may hold half of a pair of code units; UTF-8, which is signed, may not."""
+    path = Shelf(tmp_path).lay(RUN.digest(), (json.dumps(RUN.model_dump(mode="json")).encode(), bytes(64)))
+    path.write_bytes(path.read_bytes().replace(b'"consortium": "', b'"consortium": "\\ud800'))
+    kit = SimpleNamespace(history=SimpleNamespace(present=SimpleNamespace(coordinator_key="00" * 32)))
+    with pytest.raises(IntegrityError, match="a run on offer: holds text that cannot be signed"):
+        read(path, RUN.digest(), kit)  # type: ignore[arg-type]
 
 
 def test_a_daemons_child_imports_nothing_of_the_folder_it_is_started_in(
