@@ -61,7 +61,7 @@ class Desk:
         self._orders = Orders(run, self.engine, transcript)
         self._started = time.monotonic()
         serving = Serving(address, kit.tls.expires.timestamp(), time.time(), kit.folder)
-        self._lookout = Lookout(run, self.engine, serving)
+        self._lookout = Lookout(run, self.engine, serving, self.service.leases)
 
     async def to_its_end(self) -> None:
         """Until the run is settled and, where it failed, everybody who is there has heard of it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ class _Process:
     address: str
     streams: int = 0
     since: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    heard: float = field(default_factory=time.time)
 
 
 class Leases:
@@ -68,3 +70,16 @@ class Leases:
             yield
         finally:
             held.streams -= 1
+            held.heard = time.time()
+
+    def absent(self, node: int, began: float) -> float | None:
+        """Since when no process of a node follows the run, Unix seconds; None while one does.
+
+        Args:
+            node: Which.
+            began: When this aggregator began to listen: since then nothing was heard of a node that holds no lease.
+        """
+        held = self._held.get(node)
+        if held is None:
+            return began
+        return None if held.streams else held.heard

@@ -35,6 +35,7 @@ def of_run(standing: RunStanding) -> Iterator[Metric]:
     """Of a run as its aggregator sees it."""
     stages = [({"stage": stage.value}, float(stage is standing.stage)) for stage in Stage]
     nodes = [({"node": str(node.node)}, float(node.awaited)) for node in standing.nodes]
+    absent = [({"node": str(node.node)}, float(node.absent is not None)) for node in standing.nodes]
     states = [({"node": str(node.node), "state": node.state}, 1.0) for node in standing.nodes]
     yield Metric("afml_run_info", "The run that is served.", [({"run": standing.run}, 1.0)])
     yield Metric("afml_run_stage", "1 for the stage that the run is in.", stages)
@@ -45,6 +46,7 @@ def of_run(standing: RunStanding) -> Iterator[Metric]:
     yield one("afml_run_published_rounds", "Rounds whose sum is published.", standing.published)
     yield one("afml_run_quorum_nodes", "Fewest nodes in a sum.", standing.quorum)
     yield Metric("afml_run_node_awaited", "1 for a node that the run waits for.", nodes)
+    yield Metric("afml_run_node_absent", "1 for a node that takes part and has no process connected.", absent)
     yield Metric("afml_run_node_state", "What each node has done for the present attempt.", states)
     if standing.round_seconds is not None:
         yield one("afml_run_round_duration_seconds", "Median over the last rounds.", standing.round_seconds)

@@ -45,7 +45,7 @@ class Service(FederationServicer):
         self._members = Membership(run.store.members, run.config, run.roster)
         self._calls, self._turns = Calls(run), Turns()
         self._told: set[int] = set()
-        self._leases = Leases()
+        self.leases = Leases()
 
     # -- unary calls ---------------------------------------------------------------------------------
 
@@ -91,7 +91,7 @@ class Service(FederationServicer):
         """Go, and perhaps come back."""
 
         def away() -> None:
-            self._leases.require_free(request.node, request.lease)
+            self.leases.require_free(request.node, request.lease)
             self._engine.away(request)
 
         await self._do(context, request, away)
@@ -122,9 +122,9 @@ class Service(FederationServicer):
     async def WatchRun(self, request: wire.RunRef, context: Context) -> AsyncIterator[wire.RunState]:
         """Every state, from the present one on, for the process that speaks for its node."""
         await self._do(context, request, lambda: self._check_follower(request))
-        if not self._leases.holds(request.node, request.lease):
+        if not self.leases.holds(request.node, request.lease):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this process has not enrolled since the aggregator began")
-        with self._leases.following(request.node), self._turns.taken(request.node, Kind.NEWS) as turn:
+        with self.leases.following(request.node), self._turns.taken(request.node, Kind.NEWS) as turn:
             await self._watchers.notify()  # an older stream of the node may have to end
             async for state in self._calls.told(context, self._news(request.node, turn)):
                 yield state
@@ -253,7 +253,7 @@ class Service(FederationServicer):
 
     def _check_follower(self, request: wire.RunRef) -> None:
         self._members.require_admitted(request)
-        self._leases.require_free(request.node, request.lease)
+        self.leases.require_free(request.node, request.lease)
 
     def _check_reader(self, request: wire.LettersRef) -> None:
         self._members.require_writing(request, request.subject)
@@ -263,9 +263,9 @@ class Service(FederationServicer):
         """What only the process may say that speaks for its node, and what makes it that."""
 
         def claiming() -> None:
-            self._leases.require_free(said.node, said.lease)
+            self.leases.require_free(said.node, said.lease)
             work()
-            self._leases.claim(said.node, said.lease, address(context))
+            self.leases.claim(said.node, said.lease, address(context))
 
         await self._do(context, said, claiming)
 

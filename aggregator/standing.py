@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import statistics
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -20,6 +20,7 @@ from afml.core.config import Settings
 from afml.core.errors import AfmlError, InputError
 from afml.core.standing import BEAT_S, Standing
 from aggregator.engine import Engine
+from aggregator.leases import Leases
 from aggregator.run import ServedRun
 from aggregator.store.base import Store
 from aggregator.waiting import awaited
@@ -40,12 +41,15 @@ class NodeStanding(Settings):
         name: On the roster.
         state: What it has done for the present attempt; what it has become.
         awaited: Whether something of it is missing before the run can move on with everybody.
+        absent: Since when no process of it is connected, Unix seconds; None where one is, or none is needed: of who has
+            not enrolled, has left, or has reported, and once the run has failed.
     """
 
     node: int
     name: str
     state: State
     awaited: bool = False
+    absent: float | None = None
 
 
 class RunStanding(Standing):
@@ -130,10 +134,11 @@ class Lookout:
         run: What is served.
         engine: Of it: how long its rounds took.
         serving: This process.
+        leases: Which processes speak for the nodes.
     """
 
-    def __init__(self, run: ServedRun, engine: Engine, serving: Serving) -> None:
-        self._run, self._engine, self._serving = run, engine, serving
+    def __init__(self, run: ServedRun, engine: Engine, serving: Serving, leases: Leases) -> None:
+        self._run, self._engine, self._serving, self._leases = run, engine, serving, leases
         self._seen = self._first()
 
     @contextlib.asynccontextmanager
@@ -208,7 +213,7 @@ class Lookout:
             published=store.rounds.last_published(),
             quorum=config.quorum,
             reason=at.cause.text(config.quorum) if at.cause else "",
-            nodes=nodes_of(self._run, store),
+            nodes=nodes_of(self._run, lambda node: self._leases.absent(node, self._serving.started)),
             round_seconds=round(statistics.median(recent), 3) if recent else None,
             update_bytes=self._update_bytes(before.update_bytes if before else 0),
             parameters=max(phase.parameters for phase in config.phases),
@@ -227,8 +232,14 @@ def _public_part(config: RunConfig, store: Store) -> Literal["", "to come", "und
     return "to come" if maker is None else "under way"
 
 
-def nodes_of(run: ServedRun, store: Store) -> tuple[NodeStanding, ...]:
-    """Every node of the run, ascending: what it has done for the present attempt, and whether it is waited for."""
+def nodes_of(run: ServedRun, absent: Callable[[int], float | None]) -> tuple[NodeStanding, ...]:
+    """Every node of the run, ascending: what it has done for the present attempt, and whether it is waited for.
+
+    Args:
+        run: What is served.
+        absent: Since when no process of a node is connected, Unix seconds; None where one is.
+    """
+    store = run.store
     at, members = store.position(), store.members.all()
     ready, cohort = store.attempts.tokens(at.attempt), store.attempts.cohort(at.attempt)
     sent = store.attempts.uploads(at.attempt)
@@ -247,7 +258,11 @@ def nodes_of(run: ServedRun, store: Store) -> tuple[NodeStanding, ...]:
         return "sending" if node in cohort else "ready" if node in ready else "enrolled"
 
     waited = awaited(store, run.config)
-    return tuple(
-        NodeStanding(node=node, name=names.get(node, ""), state=state(node), awaited=node in waited)
-        for node in run.config.nodes
-    )
+
+    def standing(node: int) -> NodeStanding:
+        at_node = state(node)
+        needed = at_node not in ("not enrolled", "left", "reported") and at.stage is not Stage.FAILED
+        gone = absent(node) if needed else None
+        return NodeStanding(node=node, name=names.get(node, ""), state=at_node, awaited=node in waited, absent=gone)
+
+    return tuple(standing(node) for node in run.config.nodes)

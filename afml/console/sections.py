@@ -111,7 +111,9 @@ def _members(shown: Shown, run: str) -> Context:
         planned = part.standing.rounds if part is not None and part.standing is not None else planned  # type: ignore[attr-defined]
         kit = shown.view.named.kit
         known = load_roster(kit).names if kit is not None else {}
-        names = {node: SimpleNamespace(name=known.get(node, ""), state="", awaited=False) for node in counts}
+        names = {
+            node: SimpleNamespace(name=known.get(node, ""), state="", awaited=False, absent=None) for node in counts
+        }
     rows = [
         {"node": node, "about": about, "count": counts.get(node, 0), "strip": drawing.strip(rounds, node, planned)}
         for node, about in sorted(names.items())

@@ -77,7 +77,9 @@ def _aggregator(status: AggregatorStatus) -> Iterator[str]:
     yield f"{update}{_space(status)}"
     yield certificate(status.certificate_days)
     for node in at.nodes:
-        yield f"  {_named(node)}: {node.state}{', awaited' if node.awaited else ''}"
+        gone = node.absent if status.state == "running" else None
+        absent = f"; no process of it is connected, since {clock(gone)}" if gone is not None else ""
+        yield f"  {_named(node)}: {node.state}{', awaited' if node.awaited else ''}{absent}"
 
 
 def _process(status: AggregatorStatus | ServeStatus) -> str:

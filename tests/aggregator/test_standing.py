@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from afml.core.metrics import text
 from afml.core.standing import FILE, STALE_S
 from afml.operate.shown import ManyStatus
 from afml.operate.status import status_of
-from afml.operate.told import lines
+from afml.operate.told import clock, lines
+from aggregator.leases import Leases
 from aggregator.metrics import of_aggregator, of_run
 from aggregator.run import RUNS, Folder, ServedRun
 from aggregator.scheme import Scheme
@@ -24,9 +26,11 @@ from tests.aggregator.machine import Machine, small_run
 from tests.core.test_metrics import read
 
 
-def lookout(machine: Machine) -> Lookout:
+def lookout(machine: Machine, leases: Leases | None = None) -> Lookout:
     run = ServedRun(machine.config, machine.roster, Scheme(None, None), machine.store, Folder(machine.path))  # type: ignore[arg-type]
-    return Lookout(run, machine.engine, Serving("127.0.0.1:7443", certificate_expires=2e9, started=1.0))
+    return Lookout(
+        run, machine.engine, Serving("127.0.0.1:7443", certificate_expires=2e9, started=1.0), leases or Leases()
+    )
 
 
 def seen(machine: Machine) -> RunStanding:
@@ -70,6 +74,39 @@ def test_who_has_left_is_not_awaited(machine: Machine) -> None:
     machine.leave(3)
     assert awaited(machine) == [1, 2, 4]
     assert states(machine) == "enrolled enrolled left enrolled"
+
+
+def test_of_a_node_that_takes_part_it_is_told_since_when_no_process_of_it_is_connected(machine: Machine) -> None:
+    leases, now = Leases(), time.time()
+    watching = lookout(machine, leases)
+
+    def absent() -> dict[int, float | None]:
+        watching.look()
+        return {node.node: node.absent for node in RunStanding.found(machine.path).nodes}
+
+    assert absent() == dict.fromkeys((1, 2, 3, 4)), "nobody has enrolled"
+    machine.enrol()
+    machine.ready()
+    for node in (1, 2, 3):
+        leases.claim(node, machine.leases[node], "somewhere:1")
+    with leases.following(1), leases.following(2):
+        with leases.following(3):
+            assert absent() == {1: None, 2: None, 3: None, 4: 1.0}, "4 was not heard of since this process began"
+        gone = absent()[3]
+        assert gone is not None
+        assert gone >= now
+        told = list(lines(status_of(machine.path)))
+        assert f"  node 3: sending, awaited; no process of it is connected, since {clock(gone)}" in told
+        assert "  node 2: sending, awaited" in told
+        found = read(text(of_run(RunStanding.found(machine.path))))
+        assert [labels["node"] for name, labels, value in found if name == "afml_run_node_absent" and value] == [
+            "3",
+            "4",
+        ]
+        machine.leave(3)
+        assert absent()[3] is None, "nobody misses it"
+    watching.look(ended="stopped")
+    assert not [line for line in lines(status_of(machine.path)) if "connected" in line], "nobody listens any more"
 
 
 def test_a_lost_attempt_says_why(machine: Machine) -> None:
