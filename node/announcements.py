@@ -28,6 +28,7 @@ class Announcements:
         translate: Makes an error of ours from a gRPC error.
         away: Statuses of an aggregator that is away.
         gone: Why the aggregator at the other end does not count any more, "" where it does; its announcements end.
+        identity: What this node shows of itself; where that is another one by now, they are asked for anew.
     """
 
     def __init__(
@@ -37,9 +38,10 @@ class Announcements:
         translate: Callable[[grpc.RpcError], AfmlError],
         away: Collection[grpc.StatusCode] = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED),
         gone: Callable[[], str] = lambda: "",
+        identity: Callable[[], object] = lambda: None,
     ) -> None:
         self._watch, self._patience, self._translate, self._away = watch, patience, translate, away
-        self._gone = gone
+        self._gone, self._identity, self._shown = gone, identity, identity()
         self._stream: Any = None
         self._news = threading.Condition()
         self._latest: wire.RunState | None = None
@@ -67,7 +69,7 @@ class Announcements:
                     if self._error is not None:
                         raise self._error
                     self._patience.require_wanted()
-                    if self._stream is not None and self._gone():
+                    if self._stream is not None and (self._gone() or self._renewed):
                         self._stream.cancel()  # it may be silent for hours
                     self._news.wait(_LOOK_S)  # a signal to stop wakes nobody
                 taken, state = self._count, self._latest
@@ -80,8 +82,13 @@ class Announcements:
         stage = None if latest is None else Stage.of(latest.stage)
         return stage is not None and stage.over
 
+    @property
+    def _renewed(self) -> bool:
+        return self._identity() is not self._shown
+
     def _follow(self) -> None:
         while True:
+            self._shown = self._identity()
             try:
                 self._stream = self._watch()
                 for state in self._stream:
@@ -100,6 +107,8 @@ class Announcements:
                 problem = self._gone() or translated.problem
             except ValueError:  # the channel was closed: this node is done
                 return self._end(TransportError("the connection was closed"))
+            if self._renewed:  # it ended for that, by this node or by an aggregator that met the later certificate
+                continue
             try:
                 self._patience.endure(problem, told=not self._over)
             except AfmlError as ended:

@@ -105,7 +105,8 @@ class Client:
             self._stub.Enrol(self._enrolment)  # an aggregator that was started again knows no process of a node
             return self._stub.WatchRun(request)  # type: ignore[no-any-return]
 
-        return Announcements(begin, self.patience, self._translate, AWAY, self._line.gone)
+        line = self._line
+        return Announcements(begin, self.patience, self._translate, AWAY, line.gone, lambda: line.identity)
 
     def ready(self, attempt: Attempt, model: bytes, lease: bytes) -> None:
         """Join an attempt from the model of this keyed digest, by the process of this nonce."""

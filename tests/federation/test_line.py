@@ -12,11 +12,12 @@ import grpc
 import pytest
 
 from afml.consortium import installing, ownkeys, provision
-from afml.consortium.kit import load_aggregator_kit
+from afml.consortium.kit import CERTIFICATE, load_aggregator_kit
 from afml.consortium.nodekit import NodeKit, load_node_kit
 from afml.consortium.request import REQUEST
 from afml.consortium.tls import server_credentials
 from afml.core.errors import ProtocolError, TransportError
+from afml.core.progress import Event
 from afml.trial.kits import make_kits
 from afml.trial.processes import free_port
 from node.client import Client
@@ -34,6 +35,8 @@ def root(tmp_path: Path) -> Path:
 
 class _Echo(grpc.GenericRpcHandler):
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        if details.method == "/test/shown":
+            return grpc.unary_unary_rpc_method_handler(lambda _, context: context.auth_context()["x509_pem_cert"][0])
         if details.method != "/test/echo":
             return None
         return grpc.unary_unary_rpc_method_handler(lambda request, _: request)
@@ -51,8 +54,8 @@ def serving(kit: Path, port: int) -> Iterator[None]:
         server.stop(0).wait()
 
 
-def renewed(root: Path, party: str) -> None:
-    kit, out = root / "kits" / party, root / f"renewed-{party}"
+def renewed(root: Path, party: str, out_name: str = "renewed") -> None:
+    kit, out = root / "kits" / party, root / f"{out_name}-{party}"
     ownkeys.renew(kit)
     provision.renew([kit / REQUEST], root / "kits" / "coordinator", out)
     installing.install(out / party, kit)
@@ -95,6 +98,51 @@ def test_a_stolen_certificate_of_the_aggregator_serves_nobody_once_it_was_renewe
             _ = other.stub
     for one in (line, restarted, other):
         one.close()
+
+
+def test_a_certificate_that_was_renewed_is_shown_from_the_next_call_on(root: Path) -> None:
+    kit, port = root / "kits" / "node-1", free_port()
+    line = Line(f"127.0.0.1:{port}", load_node_kit(kit))
+
+    def shown() -> bytes:
+        assert line.stub is not None
+        found = line._channels[-1].unary_unary("/test/shown")(b"", timeout=20, wait_for_ready=True)
+        return bytes(found).replace(b"\r", b"")
+
+    with serving(root / "kits" / "aggregator", port):
+        first = (kit / CERTIFICATE).read_bytes()
+        assert shown() == first
+        renewed(root, "node-1")
+        assert shown() == (kit / CERTIFICATE).read_bytes() != first
+        assert len(line._channels) == 2
+        assert shown() != first
+        assert len(line._channels) == 2, "one connection, until it is renewed again"
+    renewed(root, "node-1", "again")
+    with pytest.raises(NotThere):
+        _ = line.stub
+    with serving(root / "kits" / "aggregator", port):
+        assert shown() == (kit / CERTIFICATE).read_bytes(), "also where nobody answered the first try"
+    line.close()
+
+
+def test_announcements_are_asked_for_anew_with_a_certificate_that_was_renewed(tmp_path: Path) -> None:
+    """Nothing is said of an aggregator that would be away: it is not."""
+    made, told = Served(tmp_path), list[Event]()
+    client = Client(made.address, made.kits[1], made.config, Patience(made.address, 0.0, told.append))
+    try:
+        client.enrol(bytes(32), bytes(16))
+        news = iter(client.watch())
+        next(news)
+        renewed(tmp_path, "node-1")
+        with ThreadPoolExecutor(1) as other:
+            try:
+                other.submit(next, news).result(20)  # a new stream begins with the present state
+            finally:
+                client.close()
+        assert len(client._line._channels) == 2
+        assert told == []
+    finally:
+        made.close()
 
 
 def test_an_aggregator_that_lacks_a_call_is_of_another_version(root: Path) -> None:
