@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +11,6 @@ import click
 from afml.cli.places import PRIVATE
 from afml.cli.stopping import stop_in_order
 from afml.consortium.nodekit import load_node_kit
-from afml.core.errors import InputError
-from afml.core.files import hold_alone
 from afml.core.logging import configure as configure_logging
 from afml.core.metrics import served
 from afml.core.plain import plain_line
@@ -21,10 +18,9 @@ from node.metrics import of_daemon
 from node.patience import utc_now
 from node.serving.daemon import Daemon, Post
 from node.serving.declared import Declared
+from node.serving.held import held
 
 _PATH = click.Path(path_type=Path)
-_GONE_S = 30.0
-"""Seconds that processes of a daemon which was killed may take to be gone."""
 
 
 @click.command()
@@ -59,8 +55,8 @@ def serve(kit: Path, config: Path, state: Path, at_once: int, every_s: float, si
     declared = Declared.load(config)
     declared.require_apart(state)
     post = Post(kit.absolute(), declared, state.absolute(), at_once, every_s, simulation)
-    held = _held(state)
-    daemon = Daemon(post, loaded, held, partial(_say, loaded.node))
+    say = partial(_say, loaded.node)
+    daemon = Daemon(post, loaded, held(post.folder, say), say)
     stop = threading.Event()
     stop_in_order(stop)
     with served(metrics, lambda: of_daemon(daemon.keeper.seen, state)):
@@ -69,15 +65,3 @@ def serve(kit: Path, config: Path, state: Path, at_once: int, every_s: float, si
 
 def _say(node: int, line: str) -> None:
     click.echo(f"{utc_now()} node {node}: {plain_line(line)}")
-
-
-def _held(folder: Path) -> int:
-    """The lock of the daemon's folder, once nobody else has it."""
-    deadline = time.monotonic() + _GONE_S
-    while True:
-        try:
-            return hold_alone(folder, "`afml node serve`")
-        except InputError:
-            if time.monotonic() >= deadline:
-                raise
-        time.sleep(0.2)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,12 +16,15 @@ import pytest
 from afml.consortium.card import NodeCard
 from afml.consortium.run import RunConfig
 from afml.core.errors import ConfigError, InputError, IntegrityError, PolicyError
+from afml.core.files import hold_alone
 from afml.wire import federation_pb2 as wire
 from node.serving.admission import read
 from node.serving.child import Child
 from node.serving.declared import Declared
+from node.serving.held import held
 from node.serving.offers import MOST, Offers
 from node.serving.shelf import Shelf, over_in
+from node.serving.standing import ServeStanding
 from node.workspace import Workspace
 from tests.aggregator.machine import small_run
 from tests.processes import until
@@ -135,3 +140,61 @@ def test_a_daemons_child_imports_nothing_of_the_folder_it_is_started_in(
         child = Child(["--version"], tmp_path / "log", held.fileno())
         until(lambda: child.code() is not None)
     assert (child.code(), (tmp_path / "log").read_text()[:4]) == (0, "afml")
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that holds the folder's lock as what plays a run does: given to it by who took it."""
+    handle = hold_alone(tmp_path, "a test")
+    process = subprocess.Popen(["sleep", "600"], pass_fds=(handle,))
+    os.close(handle)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _standing(folder: Path, process: int, ended: str = "") -> None:
+    ServeStanding(
+        consortium="c", version="0", process=process, started=1.0, written=1.0, ended=ended, certificate_expires=1.0,
+        node=1, address="sum:1", at_once=1, ledger="", works=(),
+    ).keep(folder)  # fmt: skip
+
+
+def test_a_daemon_waits_for_processes_of_one_that_was_killed(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
+    _standing(tmp_path, process=2**22 + 1)  # above any process's number: it is gone, and has not said why
+    said = list[str]()
+
+    def say(line: str) -> None:
+        said.append(line)
+        holder.kill()
+        holder.wait()
+
+    os.close(held(tmp_path, say))
+    assert said == [
+        f"waits for what a daemon that was killed has left in {tmp_path} (process {holder.pid}), then goes on; "
+        f"what does not end by itself does so by `kill -9 {holder.pid}`"
+    ]
+
+
+def test_a_daemon_waits_for_who_cannot_be_seen(
+    tmp_path: Path, holder: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.serving.held.holders", lambda _: [])
+    monkeypatch.setattr("node.serving.held._LOOK_S", 0)
+    said = list[str]()
+
+    def say(line: str) -> None:
+        said.append(line)
+        holder.kill()
+        holder.wait()
+
+    os.close(held(tmp_path, say))
+    assert said == [f"waits until nobody works in {tmp_path}, then goes on: somebody does who cannot be seen from here"]
+
+
+def test_a_daemon_is_refused_at_once_where_another_lives(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
+    _standing(tmp_path, process=holder.pid)
+    with pytest.raises(InputError, match=rf"works in this folder \(process {holder.pid}\); .*`kill {holder.pid}`"):
+        held(tmp_path, pytest.fail)
