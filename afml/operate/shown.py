@@ -9,7 +9,7 @@ from aggregator.standing import RunStanding
 from node.serving.standing import ServeStanding
 from node.standing import PartStanding
 
-State: TypeAlias = Literal["running", "silent", "stopped", "finished", "ended", "planned"]
+State: TypeAlias = Literal["running", "starting", "silent", "stopped", "finished", "ended", "planned"]
 
 
 class Space(Settings):
@@ -57,8 +57,9 @@ class PartStatus(Settings):
 
     Attributes:
         run: Its name.
-        state: "running"; "silent": its process has written nothing for half a minute; "stopped": it can be started
-            again; "finished": the model is there; "ended": for good, without a model; "planned": in the ledger alone.
+        state: "running"; "starting": its daemon has begun a process, which has said nothing yet; "silent": its process
+            has written nothing for half a minute; "stopped": it can be started again; "finished": the model is there;
+            "ended": for good, without a model; "planned": in the ledger alone.
         applied: Rounds whose sum the model holds.
         left_s: Seconds to the end of the public part, where this node makes it, at its pace so far; None else.
         why: Why it ended or stopped; "" else.
@@ -116,7 +117,7 @@ class NodeStatus(Settings):
     @property
     def running(self) -> tuple[PartStatus, ...]:
         """Parts that a process works on."""
-        return tuple(part for part in self.parts if part.state == "running")
+        return tuple(part for part in self.parts if part.state in ("running", "starting"))
 
 
 class ServeStatus(Settings):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import shutil
 import time
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -106,23 +108,39 @@ def _state(standing: Standing, now: float) -> Literal["running", "silent", "stop
 
 def _serve(folder: Path, now: float) -> ServeStatus:
     standing = ServeStanding.found(folder)
-    works = [Workspace(Path(work)) for work in standing.works]
+    state = _state(standing, now)
+
+    def node(work: str) -> NodeStatus:
+        one = Workspace(Path(work))
+        ledger = Path(standing.ledger) if standing.ledger else one.ledger
+        begun = {run.run for run in standing.runs if run.state == "running" and run.work == work}
+        return _node(one, None, ledger, now, _Begun(begun, standing.started) if state == "running" else _Begun())
+
     return ServeStatus(
         standing=standing,
-        state=_state(standing, now),
-        works=tuple(_node(one, None, Path(standing.ledger) if standing.ledger else one.ledger, now) for one in works),
+        state=state,
+        works=tuple(map(node, standing.works)),
         certificate_days=round((standing.certificate_expires - now) / DAY_S, 2),
         space=space(folder),
     )
 
 
-def _node(work: Workspace, kit: Path | None, ledger: Path, now: float) -> NodeStatus:
+@dataclass(frozen=True)
+class _Begun:
+    """Runs for which a daemon says that it has started a process, and when it began itself, Unix seconds."""
+
+    runs: Collection[str] = ()
+    since: float = 0.0
+
+
+def _node(work: Workspace, kit: Path | None, ledger: Path, now: float, begun: _Begun = _Begun()) -> NodeStatus:
     summary = summary_of(ledger)
     plans = {plan.run: plan for plan in summary.plans} if summary else {}
     there = {path.name for path in [*work.run("x").parent.glob("*"), *work.models.glob("*")] if path.is_dir()}
+    runs = sorted(there | set(plans) | set(begun.runs))
     return NodeStatus(
         node=NodeCard.load(work.card).node,
-        parts=tuple(_part(work, run, plans.get(run), now) for run in sorted(there | set(plans))),
+        parts=tuple(_part(work, run, plans.get(run), now, begun) for run in runs),
         budget=_budget(summary) if summary else None,
         insecure=summary is not None and summary.insecure,
         entries=summary.entries if summary else 0,
@@ -153,7 +171,7 @@ def _summary(ledger: Path, stamp: tuple[tuple[int, int], ...]) -> Summary:
     return summarise(ledger)
 
 
-def _part(work: Workspace, run: str, plan: PlanLine | None, now: float) -> PartStatus:
+def _part(work: Workspace, run: str, plan: PlanLine | None, now: float, begun: _Begun = _Begun()) -> PartStatus:
     applied, ended = progress(work.run(run))
     standing = PartStanding.found(work.run(run)) if (work.run(run) / FILE).is_file() else None
     alive = standing is not None and standing.alive(now)
@@ -164,6 +182,8 @@ def _part(work: Workspace, run: str, plan: PlanLine | None, now: float) -> PartS
         state = "finished"
     elif ended:
         state = "ended"
+    elif run in begun.runs and (standing is None or standing.ended or standing.written < begun.since):
+        state = "starting"
     elif standing is not None:
         state = "stopped" if standing.ended else "silent"
     elif work.run(run).is_dir():
@@ -173,7 +193,7 @@ def _part(work: Workspace, run: str, plan: PlanLine | None, now: float) -> PartS
         state=state,
         applied=applied,
         left_s=round(max(0.0, standing.expected - now), 1) if alive and standing and standing.expected else None,
-        why="" if state in ("running", "finished") else ended or (standing.ended if standing else ""),
+        why="" if state in ("running", "starting", "finished") else ended or (standing.ended if standing else ""),
         standing=standing,
         plan=None if plan is None else Plan(state=plan.state, until=plan.expires, approved=plan.approved),
     )

@@ -17,6 +17,7 @@ SOON_DAYS = 30
 
 _PARTS = {
     "silent": "its process has written nothing since {written}: it was killed, or its machine is down. Start it again",
+    "starting": "starting: its process was begun, and has said nothing yet",
     "stopped": "stopped",
     "finished": "finished; the model is there",
     "ended": "has ended here for good",

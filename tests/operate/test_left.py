@@ -1,4 +1,4 @@
-"""How long the public part still takes, at the node that makes it: by the steps that it has done."""
+"""What is told of a node's part in a run: how long the public part still takes, and that it is starting."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from afml.consortium.card import NodeCard
 from afml.core.progress import Event
-from afml.operate.shown import PartStatus
-from afml.operate.status import _part
+from afml.core.standing import STALE_S
+from afml.operate.shown import PartStatus, ServeStatus
+from afml.operate.status import _part, status_of
 from afml.operate.told import _part as line_of
+from afml.operate.told import lines
+from node.serving.standing import RunHere, ServeStanding
 from node.standing import Keeper, Place
 from node.workspace import Workspace
 from tests.aggregator.machine import small_run
@@ -53,3 +57,34 @@ def test_time_left_follows_from_the_steps_so_far(clock: SimpleNamespace, keeper:
     keeper.told(Event("training", round=1, rounds=2, phase="risk"))
     assert shown(tmp_path).left_s is None
     assert " left of it" not in line_of(shown(tmp_path))
+
+
+def test_a_run_whose_process_was_begun_and_has_said_nothing_is_starting(
+    clock: SimpleNamespace, keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its daemon says: just taken, or taken up again after a process before it."""
+    monkeypatch.setattr(NodeCard, "load", lambda _: SimpleNamespace(node=1))
+
+    def told(**changes: object) -> str:
+        runs = [RunHere(run=run, state="running", why="", work=str(tmp_path)) for run in ("r", "taken")]
+        fields: dict[str, object] = {"started": NOW, "written": clock.now, "runs": runs} | changes
+        ServeStanding.model_validate({
+            "consortium": "c", "version": "0", "certificate_expires": 2e9, "node": 1, "address": "a:7443", "at_once": 2,
+            "ledger": "", "works": [str(tmp_path)], **fields,
+        }).keep(tmp_path / "serve")  # fmt: skip
+        found = status_of(tmp_path / "serve")
+        assert isinstance(found, ServeStatus)
+        return " ".join(f"{part.run}={part.state}" for part in found.works[0].parts)
+
+    (tmp_path / "serve").mkdir()
+    assert told() == "r=starting taken=starting"
+    assert "run r: starting: its process was begun" in "\n".join(lines(status_of(tmp_path / "serve")))
+    assert told(ended="stopped") == "r=stopped", "nobody starts it"
+    assert told(runs=[]) == "r=stopped"
+    keeper.told(Event("enrolled"))
+    assert told() == "r=running taken=starting"
+    clock.now += STALE_S
+    assert told() == "r=silent taken=starting", "that process hangs"
+    assert told(started=clock.now) == "r=starting taken=starting", "that of a daemon before this one was killed"
+    keeper.ended("was interrupted")
+    assert told() == "r=starting taken=starting"
