@@ -68,7 +68,7 @@ _ANSWER = Next(
 _SEND = Next("you", "send the folder {package} to whoever is to have it")
 _RELEASE: _Step = (
     released,
-    Next("you", "write the de-identified file", "afml mask --kit {kit} --work {work} --run {run}"),
+    Next("you", "write the de-identified file", "afml mask --kit {kit} --work {work} --run {run}{there}"),
 )
 _LOOK: _Step = (
     nothing,
@@ -116,18 +116,18 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
             lambda place: place.run is not None,
             Next("the coordinator", "makes run.json and run.sig of all cards: send it {work}/card.json"),
         ),
-        (unhindered, Next("you", "{hindrance}", "afml run show {run} --kit {kit} --work {work}")),
+        (unhindered, Next("you", "{hindrance}", "afml run show {run} --kit {kit} --work {work}{there}")),
         (
             approved,
             Next(
                 "you",
                 "read what the run would spend (`afml run show`), and approve it",
-                "afml run approve {run} --kit {kit} --work {work}",
+                "afml run approve {run} --kit {kit} --work {work}{there}",
             ),
         ),
         (
             trained,
-            Next("you", "take part", "afml node --kit {kit} --work {work} --run {run} --aggregator HOST:PORT"),
+            Next("you", "take part", "afml node --kit {kit} --work {work} --run {run} --aggregator HOST:PORT{there}"),
         ),
         (
             not_refused,
@@ -144,7 +144,7 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
                 "you",
                 "keep the newest file: people in it have withdrawn since. Run `afml prepare --without FILE`, then "
                 "write the next one, which does not tell who left",
-                "afml mask --kit {kit} --work {work} --run {run} --nested",
+                "afml mask --kit {kit} --work {work} --run {run} --nested{there}",
             ),
         ),
         (
@@ -152,7 +152,7 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
             Next(
                 "you",
                 "attack your own file before it leaves the house",
-                "afml evaluate --own {work} --run {run} --out REPORT",
+                "afml evaluate --own {work} --run {run} --out REPORT{there}",
             ),
         ),
         (
@@ -160,7 +160,7 @@ _STEPS: dict[Role, tuple[_Step, ...]] = {
             Next(
                 "you",
                 "read REPORT/report.html, and say that the package may leave the house",
-                "afml release publish --kit {kit} --work {work} --run {run}",
+                "afml release publish --kit {kit} --work {work} --run {run}{there}",
             ),
         ),
         (nothing, _SEND),
@@ -244,6 +244,7 @@ def next_of(place: Place, role: Role | None = None) -> Next:
                 if following is _SEND:
                     words["package"] = space.release(config.run)
             typed = {name: shlex.quote(str(word)) for name, word in words.items()}
+            typed["there"] = f" --ledger {typed['ledger']}" if place.ledger else ""
             typed["noise"] = " --noise local" if institutions(place) == PAIR else ""  # with two it is all there is
             return Next(following.who, following.what.format(**words), following.command.format(**typed))
     raise AssertionError("the last step is never done")

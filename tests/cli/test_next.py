@@ -7,6 +7,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -121,7 +122,9 @@ def test_an_institution_is_led_from_a_policy_to_a_masked_file(good: Institution,
     space.run(name).mkdir(parents=True)
     shutil.copyfile(tmp_path / "head", space.run(name) / KIT_HEAD)
     assert next_of(place).command == lost, "the work folder knows of a run"
-    assert next_of(Place(kit, work, run, ledger=tmp_path / "gone")).command.startswith("afml node --kit ")
+    elsewhere = next_of(Place(kit, work, run, ledger=tmp_path / "gone")).command
+    assert elsewhere.startswith("afml node --kit ")
+    assert elsewhere.endswith(f" --ledger {tmp_path / 'gone'}")
     shutil.rmtree(space.run(name))
     (tmp_path / "head").rename(kit / KIT_HEAD)
     (tmp_path / "gone").rename(space.ledger)
@@ -157,4 +160,18 @@ def test_an_institution_is_led_from_a_policy_to_a_masked_file(good: Institution,
 def test_every_command_that_it_names_exists() -> None:
     named = [following.command for steps in _STEPS.values() for _, following in steps if following.command]
     assert len(named) > 10
-    assert [wrong for one in named if (wrong := problem(one.replace("{", "").replace("}", "")))] == []
+    typed = [one.replace("{there}", " --ledger ledger").replace("{", "").replace("}", "") for one in named]
+    assert [wrong for one in typed if (wrong := problem(one))] == []
+
+
+def test_a_command_that_reads_the_ledger_is_told_where_it_is() -> None:
+    for _, following in _STEPS["node"]:
+        words = following.command.replace("{there}", "").split()
+        if len(words) > 1:
+            context = click.Context(cli)
+            command: click.Command | None = cli
+            while isinstance(command, click.Group):
+                command = command.get_command(context, words.pop(1))
+            assert command is not None
+            takes = any("--ledger" in option.opts for option in command.params)
+            assert takes == ("{there}" in following.command or "--ledger" in words), following.command
