@@ -70,9 +70,13 @@ def test_a_signed_file_that_cannot_be_read_is_a_matter_of_integrity(told: Instit
         whole = (package / name).read_bytes()
         other = json.loads(whole)
         for damaged in (
-            b"", whole[: len(whole) // 2], b"\xff\xfe", b"[" * 100_000, b"[]", b"{}",
+            b"", whole[: len(whole) // 2], b"\xff\xfe", b"[" * 100_000, b"[]", b"{}", b"null", b"\0" * 9, b" " * 2**23,
+            b"\xef\xbb\xbf" + whole, whole.replace(b'"version":1', b'"version":' + b"1" * 5000),
+            json.dumps({key: value for key, value in other.items() if key != "release"}).encode(),
             json.dumps(other | {"version": "first"}).encode(), json.dumps(other | {"more": 1}).encode(),
+            json.dumps(other | {"version": 1.5}).encode(), json.dumps(other | {"signature": "zz"}).encode(),
         ):  # fmt: skip
+            assert damaged != whole
             (package / name).write_bytes(damaged)
             done = told.afml(*ask)
             assert done.code == 6, done.err
@@ -80,6 +84,11 @@ def test_a_signed_file_that_cannot_be_read_is_a_matter_of_integrity(told: Instit
                 f"{package / name}: cannot be read as what an institution signs: it is damaged, or a newer AFML wrote "
                 "it; ask the institution for the package once more, or update AFML here; do not use this one"
             )
+        for altered in (other | {"signature": ""}, other | {"release": "ab" * 32}, other | {"version": 10**400}):
+            (package / name).write_text(json.dumps(altered))
+            done = told.afml(*ask)
+            assert done.code == 6, done.err
+            assert done.complaint().endswith("; ask the institution for the package once more, and do not use this one")
         (package / name).write_bytes(whole)
     assert told.afml(*ask).code == 0
 
