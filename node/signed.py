@@ -16,11 +16,11 @@ from afml.ledger.over import Over, over
 from afml.ledger.spending import worst, worst_committed
 from afml.ledger.store import Ledger
 from afml.masking.chosen import NAME, masking_settings, purpose
-from afml.masking.enrolled import read_columns
 from afml.privacy.budget import balance
 from afml.privacy.events import reserved
 from afml.privacy.plan import planned_events
 from afml.privacy.ple import ple
+from node.columns import read_by, require_read
 from node.guard import enter_policy, looked_into, open_ledger, wanted
 from node.journal import progress
 from node.memory import keep_in_kit
@@ -236,8 +236,8 @@ def _described(policy: Policy, config: RunConfig) -> Iterator[str]:
     if config.task.kind == NAME:
         risk = masking_settings(config).risk
         yield f"a release by its model may tell: {purpose(risk)}; it shows everybody here, who is held out too"
-        if risk.columns:
-            yield f"of each person it reads, beside genotypes: {', '.join(risk.columns)}"
+    if columns := read_by(config):
+        yield f"of each person it reads, beside genotypes: {', '.join(columns)}"
     if config.verified_sums:
         yield "nodes verify every sum before they apply it"
     if config.start:
@@ -253,15 +253,14 @@ def _enrolled(space: Workspace, config: RunConfig) -> Sequence[str]:
 
 
 def _require_fit(space: Workspace, config: RunConfig, node: int) -> None:
-    """Refuse a folder that is not the one the run was configured from, or lacks a column that a masking run declares.
+    """Refuse a folder that is not the one the run was configured from, or lacks a column that the run reads.
 
     Raises:
         ConfigError, InputError: It is not, or does.
     """
     declared_card(space, config, node, f"run {config.run}")
-    if config.task.kind == NAME:
-        prepared = space.prepared(config.people)
-        read_columns(prepared.people, masking_settings(config).risk, where=prepared.table)
+    if read_by(config):
+        require_read(config, space.prepared(config.people))
 
 
 def _standing(ledger: Ledger, signed: Signed, people: Sequence[str], unfit: Sequence[str]) -> Standing:

@@ -32,6 +32,7 @@ from afml.training.registry import find
 from afml.training.start import require_fitting
 from crypto.public.backend import BACKENDS
 from crypto.public.suites import HYBRID, PUBLIC_BYTES, KeyAgreement
+from node.columns import read_by
 from node.quorum import small_sums
 
 _PATH = click.Path(path_type=Path)
@@ -207,7 +208,7 @@ def configure(
         f"run {run.run}: {len(found)} nodes, {run.data.features} {unit}, PLE {ple:g} at delta {delta:g}: {noises}; "
         f"a person is enrolled at {run.enrolments_per_person} of them at most"
     )
-    for line in filter(None, (_needed(run), small_sums(run))):
+    for line in filter(None, (_needed(run), small_sums(run), _columns(run))):
         click.echo(line)
 
 
@@ -224,6 +225,13 @@ def _needed(run: RunConfig) -> str:
     more = math.sqrt(honest / (honest - 1)) if distributed else 1.0
     price = f"and each then adds {more:.2f} times the noise" if distributed else "at the same noise"
     return f"every one of the {nodes} is needed in each sum; --quorum {nodes - 1} lets one be away, {price}"
+
+
+def _columns(run: RunConfig) -> str:
+    """Which columns every institution must have: no card says who has them; "" where the run reads none."""
+    read = ", ".join(read_by(run))
+    seen = "no card says whether it has: there `afml run show` does, before anything is approved"
+    return f"each institution's table must have the columns {read}; {seen}" if read else ""
 
 
 def _given(kind: str, settings_file: Path | None, words: masking.Words, further: bool) -> dict[str, Any]:

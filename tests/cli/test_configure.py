@@ -232,7 +232,11 @@ def test_a_quorum_of_all_is_said_with_what_one_less_would_cost(tmp_path: Path) -
         fixed = ("--kit", kits / "coordinator", "--out", out, "--rounds", 2)
         done = CliRunner().invoke(configure, [str(part) for part in (*cards, *fixed, *options)])
         assert done.exit_code == 0, done.output
-        return done.output.splitlines()[1:], RunConfig.load(out)
+        *lines, columns = done.output.splitlines()[1:]
+        assert columns.startswith(
+            "each institution's table must have the columns phenotype (0 or 1); no card says whether"
+        )
+        return lines, RunConfig.load(out)
 
     said, whole = told("all", 4)
     assert said == [
