@@ -20,6 +20,7 @@ from afml.consortium.request import fingerprint, read_request
 from afml.consortium.roster import Roster
 from afml.core.errors import InputError
 from afml.core.files import write_bytes
+from afml.operate.words import party
 
 _PATH = click.Path(path_type=Path)
 _REQUESTS = click.argument("requests", metavar="REQUEST...", type=_PATH, nargs=-1, required=True)
@@ -51,7 +52,7 @@ def found(requests: tuple[Path, ...], kit: Path, out: Path, name: str, days: int
     roster = provision.found(requests, kit, out, consortium=name, days=days, external=authority)
     for path in requests:
         request = read_request(path)
-        click.echo(f"{request.role} {request.name}: fingerprint of its request {request.fingerprint}")
+        click.echo(f"{party(request.role, request.name)}: fingerprint of its request {request.fingerprint}")
     click.echo(
         f"consortium {roster.consortium}, {len(roster.members)} nodes; fingerprint {fingerprint(roster.digest())}"
     )
@@ -66,7 +67,7 @@ def add(requests: tuple[Path, ...], kit: Path, out: Path) -> None:
     """Propose a version with all who made a REQUEST: institutions that join or changed their keys, an aggregator."""
     for path in requests:
         request = read_request(path)
-        click.echo(f"{request.role} {request.name}: fingerprint of its request {request.fingerprint}")
+        click.echo(f"{party(request.role, request.name)}: fingerprint of its request {request.fingerprint}")
     _proposed(Changes(requests=requests), kit, out)
 
 
@@ -154,10 +155,10 @@ def show(kit: Path, proposal: Path | None, version: int | None, as_json: bool) -
 def rotate(requests: tuple[Path, ...], kit: Path, out: Path, days: int) -> None:
     """Certify new TLS keys of parties on the roster (`afml keys renew`); their earlier certificates count no more."""
     members = {member.origin for member in load_roster(kit).members}
-    for party, request in provision.renew(requests, kit, out, days=days).items():
-        click.echo(f"{party} {request.name}: fingerprint of its request {request.fingerprint}")
+    for named, request in provision.renew(requests, kit, out, days=days).items():
+        click.echo(f"{party(named, request.name)}: fingerprint of its request {request.fingerprint}")
         if request.role == "node" and request.origin not in members:
-            click.echo(f"{party} has left the consortium: its certificate is for the runs that it is still in")
+            click.echo(f"{named} has left the consortium: its certificate is for the runs that it is still in")
     click.echo(f"compare the fingerprints with the parties, then send each its folder of {out}")
     click.echo(_OTHERS.format(out / OTHERS))
 

@@ -12,6 +12,7 @@ from afml.consortium.kit import ROSTER, load_roster
 from afml.consortium.request import REQUEST, Request, Role, fingerprint
 from afml.core.errors import InputError
 from afml.core.files import write_bytes
+from afml.operate.words import party
 from node.policy import FILE as POLICY
 from node.policy import Policy
 from node.policy import load as load_policy
@@ -46,7 +47,7 @@ def init(
             raise InputError("is missing", where="--name", cure="give the institution's name")
         serves = hosts or (ownkeys.DEFAULT_HOSTS if role == "aggregator" else ())
         request = ownkeys.make(out, ownkeys.Party(cast(Role, role), name or role, serves))
-    _say(f"keys of {request.role} {request.name} in {out}", request, out)
+    _say(f"keys of {party(request.role, request.name)} in {out}", request, out)
 
 
 @keys.command()
@@ -55,7 +56,7 @@ def init(
 def renew(kit: Path, hosts: tuple[str, ...]) -> None:
     """Ask for a new TLS certificate, of a new key; the kit works on until the answer is installed."""
     request = ownkeys.renew(kit, hosts)
-    _say(f"a new TLS key of {request.role} {request.name} in {kit}", request, kit)
+    _say(f"a new TLS key of {party(request.role, request.name)} in {kit}", request, kit)
 
 
 @keys.command()

@@ -31,6 +31,11 @@ def counted(count: int, one: str, more: str = "") -> str:
     return f"{count} {one if count == 1 else more or one + 's'}"
 
 
+def party(role: str, name: str) -> str:
+    """What a party is called: "node North"; "coordinator" where it is called by its role alone."""
+    return role if name == role else f"{role} {name}"
+
+
 def size(count: float) -> str:
     """Bytes in decimal units, three digits: "512 B", "1.23 MB"."""
     for unit in ("B", "kB", "MB", "GB"):

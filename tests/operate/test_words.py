@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afml.operate.words import counted, duration, size
+from afml.operate.words import counted, duration, party, size
 
 SECONDS = {"s": 1, "min": 60, "h": 3600, "day": 86_400, "days": 86_400}
 BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -48,3 +48,8 @@ def test_a_duration_is_told_down_to_its_second_unit(seconds: float) -> None:
 def test_a_size_is_told_to_three_digits(count: int) -> None:
     number, unit = size(count).split()
     assert abs(float(number) * BYTES[unit] - count) <= max(0.5, 0.006 * count)
+
+
+def test_a_party_that_is_called_by_its_role_is_named_once() -> None:
+    assert party("node", "North") == "node North"
+    assert party("coordinator", "coordinator") == "coordinator"
