@@ -15,6 +15,7 @@ from afml.core.bounded import at_least, at_most
 from afml.core.errors import InputError
 from afml.core.progress import console
 from afml.core.simulation import SIMULATION
+from afml.ledger.checkpoint import Checkpoint
 from afml.ledger.export import export as export_files
 from afml.ledger.export import to_json
 from afml.ledger.findings import Verification, require_ok
@@ -69,6 +70,8 @@ def show(ledger: Path, rounds: bool, as_json: bool) -> None:
     entries, releases = counted(summary.entries, "entry", "entries"), counted(len(summary.releases), "release")
     withdrawn = counted(summary.withdrawals, "person", "people")
     console.print(f"{summary.origin}: {entries}, {withdrawn} withdrawn, {releases}")
+    if summary.head:
+        console.print(f"last signed head, to compare with what others keep of it: {summary.head}", soft_wrap=True)
     if summary.insecure:
         told = f"{SIMULATION}. Noise of some runs comes from a seed: they protect nobody, and their PLE is infinite"
         console.print(told, style="bold red")
@@ -244,6 +247,9 @@ def _print(result: Verification) -> None:
         )
     for finding in result.findings:
         console.print(f"{finding.code} {finding.where}: {finding.problem}", style="bold red", soft_wrap=True)
+    if result.root:
+        head = Checkpoint(result.origin, result.entries, bytes.fromhex(result.root))
+        console.print(f"recomputed head, to compare with what others keep: {head.told}", soft_wrap=True)
     if result.ok:
         console.print("nothing found", style="green")
     else:

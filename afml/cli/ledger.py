@@ -14,6 +14,7 @@ from afml.core.errors import InputError
 from afml.core.files import read_secret, write_bytes
 from afml.ledger.backup import back_up
 from afml.ledger.backup import restore as put_back
+from afml.ledger.checkpoint import parse
 from afml.ledger.imported import Proof, import_ledger, read_old
 from afml.ledger.outside import head_name, kept_head
 from afml.ledger.schema import require_begun
@@ -59,11 +60,11 @@ def heads(folder: Path, out: Path) -> None:
     or a fork (`afml audit verify --head`). It tells how many entries a ledger had, and nothing of what is in them.
     """
     with readable(folder) as database:
-        rows = database.execute("SELECT origin, size, note FROM peers ORDER BY origin").fetchall()
-    for origin, size, note in rows:
+        rows = database.execute("SELECT origin, note FROM peers ORDER BY origin").fetchall()
+    for origin, note in rows:
         path = out / head_name(origin)
         write_bytes(path, note.encode())
-        click.echo(f"{origin}: {counted(size, 'entry', 'entries')}; {path}")
+        click.echo(f"{origin}: head {parse(note).told}; {path}")
     if not rows:
         click.echo("no other institution's ledger was countersigned yet")
 
@@ -74,7 +75,7 @@ def heads(folder: Path, out: Path) -> None:
 def backup(folder: Path, out: Path) -> None:
     """Copy LEDGER with its person key, also while a node uses it. Make one after every run and every withdrawal."""
     head = back_up(folder, out)
-    click.echo(f"{head.origin}: {counted(head.size, 'entry is', 'entries are')} in {out}")
+    click.echo(f"{head.origin}: {counted(head.size, 'entry is', 'entries are')} in {out}; head {head.told}")
 
 
 @ledger.command()
@@ -90,7 +91,9 @@ def restore(saved: Path, folder: Path, kit: Path, kept: tuple[Path, ...]) -> Non
     loaded = load_node_kit(kit)
     notes = [*kept_in_kit(loaded), *(kept_head(path, loaded.origin) for path in kept)]
     done = put_back(saved, folder, loaded.signing_key, loaded.origin, notes, _others(loaded))
-    click.echo(f"{loaded.origin}: {counted(done.head.size, 'entry is', 'entries are')} back in {folder}")
+    click.echo(
+        f"{loaded.origin}: {counted(done.head.size, 'entry is', 'entries are')} back in {folder}; head {done.head.told}"
+    )
     for run in done.lost:
         click.echo(
             f"run {run} was under way: what was spent in it since is not known, so it is closed here, charged whole"

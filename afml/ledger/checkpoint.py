@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from afml.consortium.request import fingerprint
 from afml.consortium.roster import origin_of as origin_of
 from afml.core.errors import IntegrityError
 from crypto.public import signing
@@ -38,6 +39,11 @@ class Checkpoint:
     origin: str
     size: int
     root: bytes
+
+    @property
+    def told(self) -> str:
+        """For people, who compare it with what others hold: over how many entries it is, and its fingerprint."""
+        return f"over {self.size} {'entry' if self.size == 1 else 'entries'}, fingerprint {fingerprint(self.root)}"
 
     def text(self) -> str:
         """The signed text."""

@@ -13,6 +13,7 @@ from afml.consortium.attempt import Attempt
 from afml.consortium.run import Budget
 from afml.core.bounded import at_least, at_most
 from afml.core.errors import IntegrityError
+from afml.ledger.checkpoint import parse
 from afml.ledger.simulation import simulated
 from afml.ledger.snapshot import snapshot
 from afml.ledger.spending import accounts, fixed_plan, worst, worst_committed
@@ -145,6 +146,14 @@ class Summary:
     releases: tuple[Mapping[str, object], ...]
     withdrawals: int
     bodies: tuple[Mapping[str, object], ...]
+
+    @property
+    def head(self) -> str:
+        """The last signed head, for people who compare it with what others hold; "" where none can be read."""
+        try:
+            return parse(self.checkpoint).told
+        except IntegrityError:
+            return ""
 
     def lines(self, *kinds: str) -> tuple[str, ...]:
         """Entries of some kinds, a line each, in the ledger's order.

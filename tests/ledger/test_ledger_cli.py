@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from afml.consortium.kit import SIGNING_KEY, load_private_key
 from afml.consortium.nodekit import load_node_kit
 from afml.consortium.ownkeys import make_successor
 from afml.core.errors import AfmlError, BudgetError, InputError, IntegrityError
+from afml.ledger.checkpoint import parse
 from afml.ledger.releases import ReleaseRecord
 from afml.ledger.store import Ledger
 from afml.ledger.witness import Witness
@@ -73,10 +75,15 @@ def call(command: object, *arguments: object) -> str:
 
 
 def test_heads_backup_and_restore(met: Place, tmp_path: Path) -> None:
-    assert " entries" in call(ledger, "heads", met.folder(2), "--out", tmp_path / "heads")
+    handed = call(ledger, "heads", met.folder(2), "--out", tmp_path / "heads")
     origin = met.kits[1].roster.member(1).origin
     head = tmp_path / "heads" / f"{origin.removeprefix('afml/')}.txt"
     assert head.read_text().startswith(origin)
+    told = parse(head.read_text()).told
+    assert re.fullmatch(r"over \d+ entries, fingerprint [0-9a-f]{4}( [0-9a-f]{4}){7}", told)
+    assert f"{origin}: head {told}; {head}\n" in handed
+    assert told in call(audit, "show", met.folder(1)), "both read the same aloud"
+    assert told in call(audit, "verify", met.folder(1), "--key", public_bytes(met.kits[1].signing_key).hex())
     assert "entries are in" in call(ledger, "backup", met.folder(1), "--out", tmp_path / "saved")
     told = call(
         ledger, "restore", tmp_path / "saved", "--ledger", tmp_path / "back", "--kit", met.kit(1), "--head", head
