@@ -32,6 +32,8 @@ _RUN_WITH = {
     "R": ("Rscript -", "R, nothing beyond base"),
 }
 """Tool of a recipe -> what reads it, and what that needs."""
+_MOST = 64 << 20
+"""Bytes of a signed file of a package at most: one has some thousands, and nobody's memory is filled by another."""
 _TARGETS: dict[Target, str] = {
     "group size": "how many people of the file share a pattern, and the traits told with it",
     "joint groups": "how many people are alike in all releases of these people together",
@@ -90,16 +92,23 @@ def _asked(word: Publication) -> Iterator[str]:
 
 def _verified(package: Path, trusted: Trusted) -> Verified:
     """As `verify_package`; what stands in a signed file of the package and cannot be read is no mistake of who asks."""
+    signed = (package / MANIFEST_FILE, package / PUBLICATION_FILE)
+    for path in signed:
+        if path.exists() and (not path.is_file() or path.stat().st_size > _MOST):
+            raise _damaged(path)
     try:
         return verify_package(package, trusted)
     except InputError as error:
-        signed = (package / MANIFEST_FILE, package / PUBLICATION_FILE)
         if not any(os.access(path, os.R_OK) and plain_line(str(path)) == error.where for path in signed):
             raise
-        raise IntegrityError(
-            "cannot be read as what an institution signs: it is damaged, or a newer AFML wrote it", where=error.where,
-            cure="ask the institution for the package once more, or update AFML here; do not use this one",
-        ) from None  # fmt: skip
+        raise _damaged(error.where) from None
+
+
+def _damaged(where: object) -> IntegrityError:
+    return IntegrityError(
+        "cannot be read as what an institution signs: it is damaged, or a newer AFML wrote it", where=where,
+        cure="ask the institution for the package once more, or update AFML here; do not use this one",
+    )  # fmt: skip
 
 
 @release.command()

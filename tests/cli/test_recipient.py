@@ -89,6 +89,13 @@ def test_a_signed_file_that_cannot_be_read_is_a_matter_of_integrity(told: Instit
             done = told.afml(*ask)
             assert done.code == 6, done.err
             assert done.complaint().endswith("; ask the institution for the package once more, and do not use this one")
+        with (package / name).open("wb") as huge:
+            huge.truncate(2**36)  # nothing of it is on the disk
+        assert "it is damaged, or a newer AFML wrote it" in told.afml(*ask).complaint()
+        (package / name).unlink()
+        (package / name).mkdir()
+        assert "it is damaged, or a newer AFML wrote it" in told.afml(*ask).complaint()
+        (package / name).rmdir()
         (package / name).write_bytes(whole)
     assert told.afml(*ask).code == 0
 
