@@ -66,6 +66,10 @@ class Collector:
         """What was said under an id; None where nothing was."""
         return self._said[name].value if name in self._said else None
 
+    def unit(self, name: str) -> str | None:
+        """Of what was said under an id; None where nothing was."""
+        return self._said[name].unit if name in self._said else None
+
     def statements(self) -> Statements:
         """All of them, in the order in which they were said."""
         return Statements(self._said.values())

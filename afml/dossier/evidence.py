@@ -5,7 +5,7 @@
     ledgers/NAME/kept/*.txt       heads that others keep
     transcripts/*.jsonl           the aggregator's
     roster.json, run.json         the coordinator's, with .sig
-    accounting.json               what each accountant says
+    accounting.json               what each accountant says, and the verifier's own two ends
     verification.json             what `afml audit verify` finds
     publications/NAME-ENTRY.json  the word of an institution that a released file may leave the house
     report.json, details.json     what was attacked and reached
@@ -29,6 +29,7 @@ from afml.consortium.runfile import load_run
 from afml.core.config import canonical_json
 from afml.core.errors import ConfigError, InputError
 from afml.core.files import require_file
+from afml.dossier.ends import ends_of
 from afml.dossier.software import software
 from afml.dossier.standalone import Note
 from afml.dossier.together import kept_of, require_report, require_run, require_used
@@ -103,6 +104,7 @@ def gather(sources: Sources, out: Path, signer: int | None = None) -> list[Verif
         vouched = {"countersigned": _countersigned(out / "ledgers" / name, sources.kit)}
         told[name] = to_json(summary, result)["verification"] | vouched
         accounted[name] = _accounting(space.ledger, summary)
+        ends_of(out / "ledgers" / name, accounted[name])
     require_used(sources.heads, used)
     _write(out / "verification.json", told)
     _write(out / "accounting.json", accounted)

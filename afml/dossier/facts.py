@@ -13,6 +13,7 @@ from typing import Any
 from afml.dossier.asked import asked
 from afml.dossier.collector import Collector, escaped, has, slug
 from afml.dossier.course import course
+from afml.dossier.ends import ENDS
 from afml.dossier.fields import AGAIN, BUDGET, POLICY, RELEASE, RUN
 from afml.dossier.measured import measured
 from afml.dossier.published import published
@@ -62,6 +63,7 @@ def _run(c: Collector) -> None:
     for name, at, unit, words in RUN:
         if has(run, at):
             c.file(name, "run.json", at, unit, words)
+    c.file("run.digest", "run.json", "", "", "SHA-256 of the signed run; what it does not name it does not ask for")
     for node in run["enrolled"]:
         c.file(f"run.enrolled.{node}", "run.json", f"/enrolled/{node}", "people", f"people of institution {node} in it")
     enrolled = tuple(f"run.enrolled.{node}" for node in run["enrolled"])
@@ -126,7 +128,7 @@ def _budget(c: Collector, at: str, line: dict[str, Any]) -> None:
     name = f"budget.{line['enrolment'][:12]}"
     c.file(f"{name}.enrolment", "accounting.json", f"{at}/enrolment", "", "commitment to who they are")
     c.file(f"{name}.insecure", "accounting.json", f"{at}/insecure", "", "whether somebody took part in a simulation")
-    for field, inside, unit, words in BUDGET:
+    for field, inside, unit, words in BUDGET + ENDS:
         if has(line, inside):
             text = f"enrolment {line['enrolment'][:12]}: {words}"
             c.file(f"{name}.{field}", "accounting.json", at + inside, unit.format(**line), text)
@@ -246,6 +248,7 @@ def _worst(c: Collector) -> None:
         c.derived(f"privacy.sure_{much}", f"sure_{much}", of, "share", _SURE.format(much))
     of, words = ("privacy.drawn_ple", "privacy.delta"), f"the same if draws were known: {_SURE.format(90)}"
     c.derived("privacy.drawn_sure_90", "sure_90", of, "share", words)
+    _ends(c, names)
     for accountant in worst["accountants"]:
         for field, unit in (("epsilon", "epsilon"), ("ple", "sigma")):
             words = f"accountant {accountant}, all plans as fixed: {unit}"
@@ -254,6 +257,27 @@ def _worst(c: Collector) -> None:
     if tight and "pld" in worst["accountants"]:
         of = (f"accountant.{tight}.epsilon", "accountant.pld.epsilon")
         c.derived("accountant.difference", "difference", of, "epsilon", "first accountant less the second")
+
+
+def _ends(c: Collector, names: list[str]) -> None:
+    """Between which two ends the most of any enrolment is: the largest of the lower ones, and of the upper ones."""
+    one_delta = len({c.value(f"{name}.delta") for name in names}) == 1
+    in_sigma = {c.unit(f"{name}.limit") for name in names} == {"sigma"}
+    for said, unit, words, alike in (
+        ("spent_ple", "sigma", "spent", True),
+        ("spent_epsilon", "epsilon", "spent", one_delta),
+        ("broken_ple", "sigma", "spent if updates were read", True),
+        ("drawn_ple", "sigma", "spent if draws were known", True),
+        ("committed_ple", "sigma", "taken", in_sigma),
+    ):
+        field = "committed" if said == "committed_ple" else said
+        figure = tuple(f"{name}.{field}" for name in names)
+        if not alike or any(c.value(one) is None for one in figure):
+            continue
+        c.derived(f"ends.{said}", "most", figure, unit, f"most that any enrolment has {words}, as said")
+        for end, told in (("low", "no less than"), ("high", "no more than")):
+            of = tuple(f"{name}.{said}_{end}" for name in names)
+            c.derived(f"ends.{said}_{end}", "most", of, unit, f"{words}, by verify.py's own arithmetic: {told}")
 
 
 def _transcripts(c: Collector) -> None:

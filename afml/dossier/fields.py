@@ -71,6 +71,9 @@ BUDGET = (
 POLICY = (
     ("lifetime_ple", "/policy/lifetime/ple_sigma", "sigma", "lifetime budget"),
     ("approval", "/policy/run/approval", "", "a person must approve each run"),
+    ("verified_sums", "/policy/run/verified_sums", "", "a run must ask for a check value of every sum"),
+    ("exact_noise", "/policy/run/exact_noise", "", "a run must ask for noise of the kind whose distribution is proven"),
+    ("short_of_trust", "/policy/trust/short_of_trust", "", "what it does where too few of a sum are trusted"),
     ("simulation", "/policy/run/simulation", "", "runs whose noise comes from a seed and is known are allowed"),
     ("quorum", "/policy/run/quorum", "institutions", "fewest in a sum that the policy allows"),
     ("min_group_size", "/policy/release/min_group_size", "people", "least group of a release that the policy allows"),
@@ -80,7 +83,7 @@ POLICY = (
 
 RELEASE = (
     ("model_digest", "", "the model that planned it"), ("file_digest", "", "the released file"),
-    ("people", "records", "records in it"), ("patterns", "records", "different records in it"),
+    ("people", "records", "records in it"), ("patterns", "different records", "different ones in it"),
     ("min_group_size", "people", "least group that was promised"),
     ("smallest_joint_group", "people", "least group over all files that this ledger knows of the same people"),
 )  # fmt: skip
@@ -98,7 +101,7 @@ REPORT = (
         "data.people",
         "/data/people",
         "records",
-        "records that were attacked, of people kept out of training too; who is in two files counts twice",
+        "records that were attacked; who is in two files counts twice",
     ),
     ("data.panel", "/data/panel", "people", "people of the public panel; whose genotypes these are it does not say"),
     ("report.scope", "/scope", "", "own: of one institution alone; not there: of all institutions pooled"),
@@ -142,7 +145,7 @@ REPORT = (
     ("release.method", "/release/method", "", "how records were released"),
     ("release.dp", "/release/dp", "", "whether records are differentially private"),
     ("release.k", "/release/min_group_size", "people", "least group found that shares one record"),
-    ("release.patterns", "/release/patterns", "records", "different records"),
+    ("release.patterns", "/release/patterns", "different records", "that occur in the files"),
     ("release.entropy_bits", "/release/entropy_bits", "bits", "entropy of the record of a random person"),
     ("release.retained", "/release/retained_fraction", "share", "cells that show a genotype"),
     ("utility.released", "/release/utility_auc", "", "of the release, held-out people"),
@@ -200,7 +203,7 @@ DETAILS = (
     ("again.smallest_group", "/harder/again/smallest_group", "people", "fewest of a file who show the same in both"),
     ("again.matched", "/harder/again/matched", "share", "records matched between both by who knows no genome"),
     ("again.matched_by_chance", "/harder/again/matched_by_chance", "share", "the same of a blind guess"),
-    ("again.rr", "/harder/again/rr", "share", "linked rightly by who has both records of each person"),
+    ("again.rr", "/harder/again/rr", "share", "linked, institution not known, by who has both records of each person"),
     ("again.rr_low", "/harder/again/ci95/0", "share", "lower end of its 95 % interval"),
     ("again.rr_high", "/harder/again/ci95/1", "share", "upper end of its 95 % interval"),
     (

@@ -56,7 +56,7 @@ def _grouping(c: Collector) -> None:
         mine = [body["index"] for body in bodies if body["kind"] == "release" and run and body["run"] == run["run"]]
         newest += [f"ledger.{ledger}.release.{mine[-1]}"] if mine else []
     for field, unit, words in (
-        ("patterns", "records", "different records of each file of the run, added up over files, by the ledgers"),
+        ("patterns", "different records", "of each file of the run, added up over files, by the ledgers"),
         ("people", "records", "records of these files, by the ledgers; who is in two files counts twice"),
     ):
         c.derived(f"grouping.{field}", "sum", tuple(f"{name}.{field}" for name in newest), unit, words)
@@ -69,6 +69,10 @@ def _details(c: Collector, details: dict[str, Any]) -> None:
     for name, at, unit, words in DETAILS + AUDIT:
         if has(details, at) and pointed(details, at) is not None:
             c.file(name, "details.json", at, unit, words)
+    low, high = "membership.auc_low", "membership.auc_high"
+    if c.value(low) != c.value(high):
+        words = "width of that interval; an attack that scores everybody alike has none"
+        c.derived("membership.auc_width", "difference", (high, low), "", words)
     for number in range(len((details.get("audit") or {}).get("guesses", ()))):
         words = f"guesses at so many of them, each at one; way {number + 1} of the attack"
         c.file(f"audit.guesses.{number + 1}", "details.json", f"/audit/guesses/{number}", "guesses", words)

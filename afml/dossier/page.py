@@ -16,6 +16,7 @@ from afml.dossier.design import DESIGN, MARK, marked
 from afml.dossier.figures import figures, in_words, moment, one_or_more
 from afml.dossier.forms.fill import fill_all
 from afml.dossier.forms.output import section
+from afml.dossier.stacked import labelled
 from afml.dossier.statements import Derived, InFile, LedgerLeaf, Statement, Statements, TranscriptLine, Value
 
 PAGE = "dossier.html"
@@ -42,10 +43,13 @@ def environment() -> Environment:
 def page(statements: Statements) -> bytes:
     """dossier.html."""
     numbers = {name: number for number, name in enumerate(statements, 1)}
+    filled = fill_all(statements)
+    cited = {one.id for form in filled for answer in form.answers for one in answer.stands_on}
 
     def refs(*names: str) -> Markup:
         """Numbers of the statements that a sentence or a row rests on, as links."""
         link = Markup('<a href="#{}">{}</a>')
+        cited.update(names)
         links = [link.format(name, numbers[name]) for name in names if name in numbers]
         return Markup('<span class="refs">[{}]</span>').format(Markup(" ").join(links)) if links else Markup()
 
@@ -63,6 +67,7 @@ def page(statements: Statements) -> bytes:
         shown=_last(statements, "genotype.shown"),
         worst_known=_worst_known(statements),
         aucs=[one for one in statements if re.fullmatch(r"group\.[^.]+\.auc", one)],
+        best_raw=[one for one in statements if re.fullmatch(r"disclosure\.[^.]+\.best_raw_auc", one)],
         power=_last(statements, "audit.power"), nobody=NOBODY,
         endless=sorted({_endless(statements, f"budget.{one}") for one in budgets}), policies=_policies(statements),
         took_part=_entries(statements, "overlap", "people"), later=_later(statements),
@@ -71,12 +76,14 @@ def page(statements: Statements) -> bytes:
         audits=_entries(statements, "audit", "audited_ple"), released=_entries(statements, "release", "file_digest"),
         publications=publications,
         published={(one.split(".")[1], statements.value(f"{one}.release")) for one in publications},
-        design={name: one for name, one in DESIGN.items() if f"design.{name}" in statements}, mark=MARK,
+        # What no sentence says: it is asked for after all that cite it but the forms.
+        design=lambda: {name: one for name, one in DESIGN.items() if f"design.{name}" in cited & {*statements}},
+        mark=MARK, ends=_ends(statements),
         stated=_stated(statements), simulation=SIMULATION, refs=refs,
         used=" ".join(f"{one.words} {one.value}" for one in statements.values()).lower(), numbers=numbers,
-        forms=section(fill_all(statements), numbers),
+        forms=section(filled, numbers),
     )  # fmt: skip
-    return told.encode()
+    return labelled(told).encode()
 
 
 def per_hundred(share: Value, *, up: bool = False, down: bool = False) -> str:
@@ -223,6 +230,17 @@ def _chance(statements: Statements) -> dict[str, float | None] | None:
     over = statements.value("utility.ratio_vs_best_raw")
     best = released / over if isinstance(over, float) and over else 0.0
     return {"blind": _BLIND / raw, "best": (released - _BLIND) / (best - _BLIND) if best > _BLIND else None}
+
+
+def _ends(statements: Statements) -> list[tuple[str, str]]:
+    """Figures whose two ends by the verifier's own arithmetic are said: in words, and their id."""
+    of = {
+        "spent_ple": "spent, PLE in sigma", "spent_epsilon": "spent, epsilon",
+        "broken_ple": "spent if updates were read, PLE in sigma",
+        "drawn_ple": "spent if draws were known, PLE in sigma",
+        "committed_ple": "taken, in sigma",
+    }  # fmt: skip
+    return [(words, one) for name, words in of.items() if f"{(one := 'ends.' + name)}_high" in statements]
 
 
 def _better(statements: Statements) -> list[str]:

@@ -1,8 +1,8 @@
 """Verifier of a dossier: `python verify.py [FOLDER] [--roster SHA256] [--all]`. One file, which needs Python's standard
-library and the package `cryptography`, nothing else of the dossier's makers.
-It recomputes every digest, signature, Merkle proof and derived number, and bounds the epsilon of each composition from
-both sides with its own arithmetic. What it cannot do: see that a whole dossier was made up by somebody who holds all
-keys. So compare the roster's digest with each institution (`--roster` refuses any other), by a way of your own.
+library and the package `cryptography`, nothing else of the dossier's makers. It recomputes every digest, signature,
+Merkle proof and derived number, and bounds the epsilon of each composition from both sides with its own arithmetic.
+What it cannot do: see that a whole dossier was made up by somebody who holds all keys. So compare the roster's digest
+with each institution (`--roster` refuses any other), by a way of your own.
 Exit code 0: nothing found; 6: something was, each named with where it is; 2: it is no dossier."""
 
 from __future__ import annotations
@@ -370,12 +370,11 @@ class Ledger:
 
     def signed_head(self, note: Note) -> bool:
         """Whether its owner signed a head, by the key and the name that it had at that size."""
-        key, origin = self.member.get("signing_key", ""), f"afml/{self.name}"
+        key, its = self.member.get("signing_key", ""), f"afml/{self.name}"
         for body in reversed(self.bodies[note.size :]):
             if body["kind"] in ("succession", "import"):
-                key, origin = body["old_key"], body.get("origin", origin)
-        lines = note.under(origin, b"\x01", key) if note.origin == origin else ()
-        return any(signed(key, one, note.text.encode()) for one in lines)
+                key, its = body["old_key"], body.get("origin", its)
+        return note.origin == its and any(signed(key, one, note.text.encode()) for one in note.under(its, b"\x01", key))
 
     def holds(self, note: Note) -> bool:
         """Whether a head is of its history."""
@@ -619,7 +618,9 @@ class Check:
         delta, name, told = float(lifetime["delta"]), f"budget.{enrolment[:12]}", dict[str, str]()
         for said, part in PARTS.items():
             own, most = (bounds(ledger.composition(part, its), delta) for its in (enrolment, ""))
-            names = [f"{name}.{said}_{kind}" for kind in KINDS]
+            names, two = [f"{name}.{said}_{kind}" for kind in KINDS], (("low", own), ("high", most))
+            ends_here = {f"{one}_{end}": of[at][n] for at, one in enumerate(names) for n, (end, of) in enumerate(two)}
+            self._between({one: (value, value * (1 + MARGIN)) for one, value in ends_here.items()})
             if said == "committed":  # in the unit of the limit
                 names[lifetime.get("ple_sigma") is not None] = f"{name}.committed"
             room = ROOM.get(self.said.get(f"{name}.{said}_accountant", said), math.inf) * most[2][1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from pathlib import Path
@@ -137,3 +138,9 @@ def test_ledgers_are_named_after_their_institutions(said: Statements) -> None:
 def test_a_promise_about_releases_rests_on_a_claim_about_releases() -> None:
     for form, field in (("gdpr_dpia", "b_objection"), ("data_sheet", "revocation")):
         assert "design.withdrawal-release" in parts(form)[field][0].names
+
+
+def test_when_each_round_was_published_stands_in_the_transcript(said: Statements, good: Path) -> None:
+    lines = [json.loads(line) for line in (good / "transcripts" / "1.jsonl").read_bytes().splitlines()]
+    assert all(line["time_ms"] > 0 for line in lines if "cohort" in line)
+    assert any(one.unit == "ms since 1970" for one in said.under("transcript.1"))

@@ -226,7 +226,6 @@ def test_the_worst_group_stands_beside_the_average_of_what_equal_records_tell() 
     assert "all rounds as full batches)" in text
     assert "not by verify.py" not in text
     assert "it may have errors: the run's settings name 1 in 100" in text
-    assert "too low unseen as far as the two lie apart" in text
     assert "by the attack that is worst by it" in text
     assert "scores everybody alike by DeLong" not in _text(
         statements(membership__auc_low=0.5, membership__auc_high=0.5)

@@ -12,10 +12,10 @@ import pytest
 from afml.dossier.design import MARK
 from afml.dossier.facts import collect
 from afml.dossier.figures import in_words
-from afml.dossier.forms.fields import form, read_toml
+from afml.dossier.forms.fields import ORDER, form, read_toml
 from afml.dossier.forms.fill import INSTITUTION, NOT_RECORDED, Answer, fill, fill_all, passages
 from afml.dossier.forms.output import section
-from afml.dossier.forms.wording import Part, titles
+from afml.dossier.forms.wording import Part, parts, titles
 from afml.dossier.statements import Derived, InFile, Statement, Statements, Value
 from tests.dossier.forms.said import LEDGER, statements
 from tests.dossier.read import changed, text
@@ -95,7 +95,7 @@ def test_which_sites_are_shown_is_told_where_a_mean_over_cells_is(said: Statemen
     for name, field in fields:
         answer = _answer(said, name, field).text
         assert "no record shows a genotype at 2 sites of 10 features" in answer
-        assert "by column of the site panel: 10 % (4)." in answer
+        assert "whose records show a genotype there: 10 % (4)." in answer
     assert in_words(Statement("genotype.shown.4", 0.99991, "share", "", InFile("f", "", ""))) == "100 %", "never down"
 
 
@@ -128,12 +128,9 @@ def test_of_earlier_files_is_said_what_is_true_with_some_and_with_none(said: Sta
         ledger = name.removesuffix(".releases")
         assert list(pointer.of) == [one for one in said if re.fullmatch(rf"{ledger}\.release\.\d+\.file_digest", one)]
     told = _answer(said, "data_sheet", "older_versions").text
-    assert (
-        "its institution has written: 1 file. Those before the last are the earlier ones; with one file there is"
-        in told
-    )
+    assert "ledger holds an entry: 1 file. Those before the last are the earlier ones; with one file there is" in told
     two = _answer(changed(said, {counts[0]: 2}), "data_sheet", "older_versions").text
-    assert "written: 2 files (node-" in two
+    assert "holds an entry: 2 files (node-" in two
     assert "entry of each earlier file" not in told + two
 
 
@@ -158,10 +155,12 @@ def test_what_rests_on_the_coordinator_is_named_with_the_rosters_key(said: State
 
 def test_times_are_told_alike_wherever_they_are_asked_about(said: Statements) -> None:
     one = _answer(said, "nist_sp_800_226", "timing").text
-    assert one.startswith("Times of computation, of drawing noise and of messages are not hidden")
+    assert one.startswith("By design times of computation, of drawing noise and of messages are not hidden")
     for name, field in (("nist_sp_800_226", "hazard_side_channels"), ("gdpr_dpia", "d_residual")):
         assert one in _answer(said, name, field).text
-    assert "Times of computation and of messages are not hidden, and no figure here covers what they tell" in text(said)
+    assert re.search(
+        r"Times of computation and of messages are, . by design , not hidden .* no figure here covers", text(said)
+    )
 
 
 def test_without_a_report_forms_name_the_records_that_ledgers_know_of_and_claim_no_figure_of_them() -> None:
@@ -195,7 +194,7 @@ def test_a_value_that_says_nothing_is_not_quoted_and_takes_no_answer_along() -> 
         assert "method of release is called" not in answer
         assert "Their method is called" not in answer
         assert answer not in (INSTITUTION, NOT_RECORDED)
-    assert "they do leave" in _answer(bare, "gdpr_dpia", "a_nature").text
+    assert "to be released: by design these are people's own records" in _answer(bare, "gdpr_dpia", "a_nature").text
     unknown = statements(utility__ratio_vs_best_raw=None)
     assert "best raw one" not in _answer(unknown, "nist_sp_800_226", "utility").text
     assert (Part("{" + f"ledger.{LEDGER}.audit.29.audited_ple" + "}").said(statements()) or "")[0] == "0.7862 sigma"
@@ -217,3 +216,41 @@ def test_what_forms_say_of_attacks_lists_and_bounds_has_the_limits_of_the_page()
     assert "allows, times of messages and of computation apart" in said["w3c_dp_guidance"]
     assert "epsilon is {" not in said["phrases"] + said["model_card"]
     assert "asks for no exact noise" in said["nist_sp_800_226"]
+
+
+def test_what_a_run_does_not_ask_for_is_said_by_its_signed_file_and_not_as_a_safeguard() -> None:
+    bare = statements(without=["run.verified_sums", "run.exact_noise"])
+    for name, field, words in (
+        ("gdpr_dpia", "c_change_sources", "asks for no check values of sums"),
+        ("nist_sp_800_226", "floating_point", "asks for no exact noise"),
+    ):
+        answer = _answer(bare, name, field)
+        assert words in answer.text
+        assert "run.digest" in [one.id for one in answer.stands_on]
+        assert words not in _answer(statements(), name, field).text
+    false = statements(run__verified_sums=False, run__exact_noise=False)
+    assert "an offset given to all alike would not be found" in _answer(false, "gdpr_dpia", "c_change_sources").text
+    assert "not claimed to be exactly Gaussian" in _answer(false, "nist_sp_800_226", "floating_point").text
+
+
+def test_rates_of_each_attack_stand_once_and_answers_cite_them() -> None:
+    filled = fill_all(statements())
+    html = str(section(filled, {name: number for number, name in enumerate(statements(), 1)}))
+    assert html.count("(masker aware)") == 1
+    answers = [answer for one in filled for answer in one.answers]
+    cites = [one.field.id for one in answers if any(piece.phrase == "by_attack" for piece in one.pieces)]
+    assert cites == ["hazard_synthetic_without_dp", "methods", "unitary_results"]
+
+
+def test_no_answer_stands_on_the_name_of_the_task_but_where_it_says_it() -> None:
+    for name in ORDER:
+        for field, some in parts(name).items():
+            assert not any("run.task" in part.by for part in some), (name, field)
+
+
+def test_an_area_without_an_interval_names_no_method_of_one() -> None:
+    alike = statements(without=["membership.auc_width"], membership__auc_low=0.5, membership__auc_high=0.5)
+    told = _answer(alike, "w3c_dp_guidance", "membership").text
+    assert "has no interval: the attack scores everybody alike" in told
+    assert "DeLong" not in told
+    assert "by DeLong's method" in _answer(statements(), "w3c_dp_guidance", "membership").text

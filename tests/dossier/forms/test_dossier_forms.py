@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[3]
 ELSEWHERE = (
     "ledger.*.withdrawn", "ledger.*.reassessment.", "run.verified_sums", "run.key_agreement", "release.fill",
     "software.", "attack.genotype_error", "run.exact_noise", "overlap.", "ledger.*.policy.",
+    "design.exact", "design.check-value", "design.overlap", "design.left-out",
     "utility.measure", "utility.phenotype", "utility.comparable", "release.method",
 )  # fmt: skip
 
