@@ -81,7 +81,8 @@ DESIGN: dict[str, Design] = {
         "docs/design/blind-sums.md",
     ),
     "times": Design(
-        "times of messages and of computation are hidden from nobody who can see them", "aggregator/transcript.py",
+        "times of messages and of computation are not hidden from who sees traffic or machines",
+        "aggregator/transcript.py",
         "tests/dossier/test_beside.py::test_when_each_round_was_published_stands_in_the_transcript",
         "docs/THREAT_MODEL.md",
     ),
