@@ -1,8 +1,7 @@
 """Verifier of a dossier: `python verify.py [FOLDER] [--roster SHA256] [--all]`. One file, which needs Python's standard
-library and the package `cryptography`, nothing else of the dossier's makers. It recomputes every digest, signature,
-Merkle proof and derived number, and bounds the epsilon of each composition from both sides with its own arithmetic.
-What it cannot do: see that a whole dossier was made up by somebody who holds all keys. So compare the roster's digest
-with each institution (`--roster` refuses any other), by a way of your own.
+library and the package `cryptography`, nothing else of its makers. It recomputes every digest, signature, Merkle proof
+and derived number, and bounds the epsilon of each composition from both sides with its own arithmetic. It cannot see
+that somebody who holds all keys made all of it up: so compare the roster's digest with each institution (`--roster`).
 Exit code 0: nothing found; 6: something was, each named with where it is; 2: it is no dossier."""
 
 from __future__ import annotations
