@@ -12,6 +12,10 @@ with b the marginals, R the panel correlation of the projected features, s the w
 mechanism plus that of sampling people. Only sites whose own marginal exceeds lambda take part (screening, Fan, Lv
 2008): at a site that the institutions lack the marginal is noise around 0, and the panel's LD would read that as an
 effect against its neighbours'.
+
+Where so many sites speak that the strongest of those which must be left out is beyond the noise, this is no estimate:
+linked sites divide an effect, all are cut by what is left out, and both cost more than the noise. Then, as happens
+from some ten thousand people on, sites are taken one by one, and the weights of all are fitted anew (`pursued`).
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ from numpy.typing import NDArray
 #: Weight of the identity in the panel's LD matrix, and penalty in standard deviations of a marginal.
 #: Chosen on phenotype seeds 1000 and above.
 LD_SHRINKAGE, PENALTY_SIGMAS = 0.5, 2.25
+#: Weight of the identity where sites are pursued. Chosen likewise.
+PURSUED_SHRINKAGE = 0.1
 #: Strongest marginals that enter the joint fit; bounds time and memory whatever the number of sites.
 _SCREENED = 2048
 _SWEEPS, _TOLERANCE = 60, 1e-5
@@ -94,6 +100,44 @@ def clumped(marginal: NDArray[np.float64], chrom: Sequence[str], pos: NDArray[np
     return leads
 
 
+def pursued(
+    marginal: NDArray[np.float64],
+    noise: NDArray[np.float64],
+    correlation: NDArray[np.float64],
+    kept: int,
+    panel: int,
+) -> NDArray[np.float64]:
+    """Forward selection from marginals: the site with the strongest rest joins, and all weights are fitted anew.
+
+    Conditional and joint analysis of summary statistics (Yang et al. 2012, doi:10.1038/ng.2213; as orthogonal matching
+    pursuit: Pati, Rezaiifar, Krishnaprasad 1993). It ends where no rest exceeds `PENALTY_SIGMAS` of what is unsure of
+    it: the noise, and the panel's correlations, whose standard deviation is at most 1 / sqrt(panel people).
+
+    Args:
+        marginal: b, [sites].
+        noise: Standard deviation of each, [sites].
+        correlation: A, symmetric with a positive diagonal, [sites, sites].
+        kept: Most sites that are taken, at least 1.
+        panel: People of whom A was computed; 0 where it is no estimate.
+
+    Returns:
+        Weights, 0 where no site was taken, [sites].
+    """
+    scale, taken = np.sqrt(np.diag(correlation)), list[int]()
+    rest, weights = marginal.copy(), np.zeros(len(marginal))
+    while len(taken) < min(kept, len(marginal)):
+        drift = float(np.linalg.norm(weights)) / panel**0.5 if panel else 0.0
+        strength = np.abs(rest) / (scale * np.hypot(noise, drift))
+        strength[taken] = 0.0
+        site = int(np.argmax(strength))
+        if taken and strength[site] <= PENALTY_SIGMAS:
+            break
+        taken.append(site)
+        weights[taken] = np.linalg.solve(correlation[np.ix_(taken, taken)], marginal[taken])
+        rest = np.asarray(marginal - correlation[:, taken] @ weights[taken])
+    return weights
+
+
 def sparse_weights(
     marginal: NDArray[np.float64],
     noise: float | NDArray[np.float64],
@@ -127,18 +171,28 @@ def sparse_weights(
     features = panel_features[:, strongest].astype(np.float64)
     unit_variance = float(np.mean(np.square(features).sum(axis=0)))
     features = features[:, speaking]
-    correlation = features.T @ features
-    correlation *= (1.0 - LD_SHRINKAGE) / max(unit_variance, 1e-300)
-    correlation[np.diag_indices(len(used))] += LD_SHRINKAGE
+    linked = features.T @ features
+    correlation = _shrunk(linked, LD_SHRINKAGE, unit_variance)
     correlation /= np.outer(relative, relative)
     joint = joint_lasso(marginal, correlation, penalty)
     if not joint.any():
         joint = marginal
-    joint = soft_threshold(joint / relative, kept)
+    joint = joint / relative
+    if kept < len(joint) and np.partition(np.abs(joint), -kept - 1)[-kept - 1] > penalty:
+        correlation = _shrunk(linked, PURSUED_SHRINKAGE, unit_variance)
+        joint = pursued(marginal * relative, least * relative, correlation, kept, len(features))
+    joint = soft_threshold(joint, kept)
     unit = float(np.abs(joint).max()) * 1e-6
     weights = np.zeros(panel_features.shape[1])
     weights[used] = np.round(joint / unit) * unit if unit > 0 else 0.0
     return weights
+
+
+def _shrunk(linked: NDArray[np.float64], share: float, unit_variance: float) -> NDArray[np.float64]:
+    """The panel's LD and `share` of the identity, [sites, sites]."""
+    correlation = linked * ((1.0 - share) / max(unit_variance, 1e-300))
+    correlation[np.diag_indices(len(linked))] += share
+    return np.asarray(correlation)
 
 
 def marginal_noise(

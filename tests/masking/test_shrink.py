@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from afml.masking.networks.features import PanelStatistics
-from afml.masking.shrink import CLUMP_BASES, clumped, joint_lasso, marginal_noise, soft_threshold, sparse_weights
+from afml.masking.shrink import (
+    CLUMP_BASES,
+    LD_SHRINKAGE,
+    PENALTY_SIGMAS,
+    clumped,
+    joint_lasso,
+    marginal_noise,
+    pursued,
+    soft_threshold,
+    sparse_weights,
+)
 from tests.masking.simulated import dosages
 
 
@@ -45,6 +55,58 @@ def test_weights_below_the_noise_still_give_the_strongest_sites() -> None:
     weights = sparse_weights(np.linspace(0.1, 1.2, 12), 100.0, features, kept=3)
     assert list(np.flatnonzero(weights)) == [9, 10, 11]
     assert not sparse_weights(np.zeros(12), 1.0, features, kept=3).any()
+
+
+def test_pursuit_is_stepwise_regression_of_whole_records() -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(500, 30)) @ (np.eye(30) + 0.4 * rng.normal(size=(30, 30)) / 30**0.5)
+    y = x[:, [2, 11, 17]] @ [1.0, -0.7, 0.4] + rng.normal(size=500)
+    noise, taken = np.full(30, 0.05), list[int]()
+    while len(taken) < 8:  # the slow way: residuals of everybody
+        fit = np.linalg.lstsq(x[:, taken], y, rcond=None)[0] if taken else np.zeros(0)
+        strength = np.abs(x.T @ (y - x[:, taken] @ fit)) / 500 / np.sqrt((x**2).mean(axis=0)) / noise
+        strength[taken] = 0.0
+        if strength.max() <= PENALTY_SIGMAS:
+            break
+        taken.append(int(np.argmax(strength)))
+    assert {2, 11, 17} <= set(taken)
+    assert len(taken) < 8
+    found = pursued(x.T @ y / 500, noise, x.T @ x / 500, 8, 0)
+    assert sorted(np.flatnonzero(found)) == sorted(taken)
+    np.testing.assert_allclose(found[taken], np.linalg.lstsq(x[:, taken], y, rcond=None)[0], atol=1e-9)
+    assert np.count_nonzero(pursued(x.T @ y / 500, noise, x.T @ x / 500, 2, 0)) == 2
+    few = pursued(x.T @ y / 500, noise, x.T @ x / 500, 8, 20)  # of a small panel, what LD says is less sure
+    assert 0 < np.count_nonzero(few) < len(taken)
+
+
+def test_weights_are_those_of_all_together_where_the_noise_is_small() -> None:
+    panel, rng = dosages(600, 200, seed=8), np.random.default_rng(4)
+    features = PanelStatistics.from_panel(panel, 0).features(panel)
+    people = dosages(4000, 200, seed=8)
+    other = PanelStatistics.from_panel(panel, 0).features(people).astype(np.float64)
+    causal = rng.choice(200, 15, replace=False)
+    score = other[:, causal] @ rng.normal(size=15)
+    marginal = other.T @ (score / score.std()) / len(other) / np.mean(other**2) ** 0.5
+
+    def told(weights: np.ndarray) -> float:
+        return float(np.corrcoef(other @ weights, score)[0, 1] ** 2)
+
+    def cut(noise: float) -> np.ndarray:
+        linked = features.T.astype(np.float64) @ features.astype(np.float64)
+        unit = float(np.mean(np.square(features.astype(np.float64)).sum(axis=0)))
+        speaking = np.abs(marginal) > PENALTY_SIGMAS * noise
+        shrunk = linked * ((1 - LD_SHRINKAGE) / unit) + LD_SHRINKAGE * np.eye(200)
+        weights = np.zeros(200)
+        joint = joint_lasso(marginal[speaking], shrunk[np.ix_(speaking, speaking)], PENALTY_SIGMAS * noise)
+        weights[speaking] = soft_threshold(joint, 20)
+        return weights
+
+    found, before = sparse_weights(marginal, 0.001, features, 20), cut(0.001)
+    assert np.count_nonzero(found) <= 20
+    assert told(found) > 0.96
+    assert told(found) > told(before) + 0.015
+    noisy = sparse_weights(marginal, 0.1, features, 20)  # nothing beyond the noise is left out: as it was
+    np.testing.assert_allclose(noisy, cut(0.1), atol=2e-6 * np.abs(noisy).max())
 
 
 def test_a_site_that_nobody_has_takes_nothing_from_its_neighbours() -> None:
