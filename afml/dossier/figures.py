@@ -16,13 +16,19 @@ _MOST = (
     ".committed", "grouping.all", "grouping.known_institution", "ratio_high",
     ".rr", ".rr_known", "worst_known", "worst_ratio", "worst_known_ratio", "ratio_by_chance", "membership.tpr",
     ".matched", ".most_of_one", "recovery.accuracy", "group_guess", ".homogeneous", "ple_high", "epsilon_high",
-    ".released_auc", ".released_r2", ".auc",
+    ".released_auc", ".released_r2", ".auc", "genotype.named", "genotype.visible",
 )  # fmt: skip
 _LEAST = (
     ".left", "audited_ple", "rr_low", "rr_known_low", "auc_low", "ratio_low", "ratio_vs_best_raw", "ple_low",
     "epsilon_low", "utility.released", "utility.ratio", "utility.ratio_corrected",
 )  # fmt: skip
-_ONE = {"people": "person", "made-up people": "made-up person", "entries": "entry", "guesses": "guess"}
+_ONE = {
+    "people": "person",
+    "phenotypes": "phenotype",
+    "made-up people": "made-up person",
+    "entries": "entry",
+    "guesses": "guess",
+}
 _TIMES = {"ms since 1970": 1000, "s since 1970": 1}
 _BARE = ("epsilon", "L2")
 

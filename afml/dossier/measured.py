@@ -7,6 +7,7 @@ What groups of equal records allow at most is counted from the ledgers' own entr
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from afml.dossier.collector import Collector, escaped, has, slug
@@ -89,11 +90,7 @@ def _details(c: Collector, details: dict[str, Any]) -> None:
                 if has(one, at):
                     text = f"{one.get('name') or 'the ' + kind.removesuffix('s')}: {words}"
                     c.file(f"{name}.{field}", "details.json", f"/{kind}/{place}{at}", unit, text)
-    for place, site in enumerate((details.get("genotype") or {}).get("sites", ())):
-        if site["shown"] > 0:
-            name, at = f"genotype.shown.{site['site']}", f"/genotype/sites/{place}/shown"
-            words = f"people of the trial on genotypes whose records show column {site['site']} of the site panel"
-            c.file(name, "details.json", at, "share", words)
+    _genotype(c, (details.get("genotype") or {}).get("sites", ()))
     _linked(c, details)
     groups = ((details.get("harder") or {}).get("groups") or {}).get("groups", ())
     for place, group in enumerate(groups):
@@ -111,6 +108,27 @@ def _details(c: Collector, details: dict[str, Any]) -> None:
     of = ("groups.worst_known", "attack.known_institution.rr")
     if c.value("attack.known_institution.rr"):
         c.derived("groups.worst_known_ratio", "ratio", of, "", "the same over the rate of everybody there")
+
+
+def _genotype(c: Collector, sites: Sequence[dict[str, Any]]) -> None:
+    """What records tell of a genotype, shown or withheld: where they show one, and the site of which they tell most."""
+    for place, site in enumerate(sites):
+        if site["shown"] > 0:
+            name, at = f"genotype.shown.{site['site']}", f"/genotype/sites/{place}/shown"
+            words = f"people of the trial on genotypes whose records show column {site['site']} of the site panel"
+            c.file(name, "details.json", at, "share", words)
+    if not sites:
+        return
+    gains = [site["release_accuracy"] - site["panel_accuracy"] for site in sites]
+    at = f"/genotype/sites/{gains.index(max(gains))}"
+    c.file("genotype.people", "details.json", "/genotype/people", "people", "people of the trial on genotypes")
+    c.file("genotype.most", "details.json", f"{at}/site", "", "column of which, of the sites tried, records tell most")
+    for field, inside, words in (
+        ("named", "release_accuracy", "genotypes at that column named right with the record"),
+        ("unaided", "panel_accuracy", "without the record"),
+        ("visible", "shown", "records that show a genotype there"),
+    ):
+        c.file(f"genotype.{field}", "details.json", f"{at}/{inside}", "share", words)
 
 
 def _linked(c: Collector, details: dict[str, Any]) -> None:
