@@ -28,12 +28,7 @@ RUN = (
         "institutions",
         "institutions one person may be enrolled at",
     ),
-    (
-        "run.phenotypes",
-        "/task/settings/risk/phenotypes",
-        "phenotypes",
-        "phenotypes of a person that the model is trained on, beside the features",
-    ),
+    ("run.phenotypes", "/task/settings/risk/phenotypes", "phenotypes", "of a person, which the model is trained on"),
     ("run.reserve_attempts", "/reserve_attempts", "rounds", "lost attempts a phase that the plan has room for"),
     ("run.bits", "/bits", "bits", "bits of one number of a sum"),
     ("run.key_agreement", "/key_agreement", "", "how institutions agree on the keys of the run"),
