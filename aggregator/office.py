@@ -270,8 +270,6 @@ class Office:
                 require_space(self._place.root, aggregator_bytes(config, public_backend(config.backend)))
             except AfmlError as error:
                 raise ProtocolError(error.problem, where="the run that was submitted", cure=error.cure) from None
-            except UnicodeError:
-                raise ProtocolError("holds text that cannot be signed", where="the run that was submitted") from None
         return config
 
     def _laid_out(self, papers: Papers, folder: Path) -> Path:

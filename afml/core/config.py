@@ -142,7 +142,12 @@ def _read(path: Path) -> Any:
     require_file(path, "configuration")
     try:
         text = path.read_text(encoding="utf-8")
-        return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        data = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        if "\\u" in text:  # the one way to write half a pair of code units: of that there is no UTF-8 to sign or print
+            json.dumps(data, ensure_ascii=False, default=str).encode()
+        return data
+    except UnicodeEncodeError:
+        raise InputError("holds half of a character, which no JSON can say", where=path, cure="correct it") from None
     except RecursionError:
         raise InputError("is nested too deeply", where=path, cure="correct the syntax") from None
     except (ValueError, UnicodeDecodeError) as error:

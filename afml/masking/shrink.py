@@ -41,8 +41,12 @@ def soft_threshold(weights: NDArray[np.float64], kept: int) -> NDArray[np.float6
     """Shrink all weights by the (kept + 1)-th largest magnitude; at most `kept` stay non-zero, [sites]."""
     if kept >= len(weights):
         return weights.copy()
-    cut = np.partition(np.abs(weights), len(weights) - kept - 1)[len(weights) - kept - 1]
-    return np.sign(weights) * np.maximum(np.abs(weights) - cut, 0.0)
+    return np.sign(weights) * np.maximum(np.abs(weights) - _strongest_left(weights, kept), 0.0)
+
+
+def _strongest_left(weights: NDArray[np.float64], kept: int) -> float:
+    """The (kept + 1)-th largest magnitude; 0 where there are not so many."""
+    return float(np.partition(np.abs(weights), -kept - 1)[-kept - 1]) if kept < len(weights) else 0.0
 
 
 def joint_lasso(marginal: NDArray[np.float64], correlation: NDArray[np.float64], penalty: float) -> NDArray[np.float64]:
@@ -178,7 +182,7 @@ def sparse_weights(
     if not joint.any():
         joint = marginal
     joint = joint / relative
-    if kept < len(joint) and np.partition(np.abs(joint), -kept - 1)[-kept - 1] > penalty:
+    if _strongest_left(joint, kept) > penalty:
         correlation = _shrunk(linked, PURSUED_SHRINKAGE, unit_variance)
         joint = pursued(marginal * relative, least * relative, correlation, kept, len(features))
     joint = soft_threshold(joint, kept)

@@ -13,7 +13,7 @@ from benchmarks.sharper.mechanism import Measured
 
 
 def sparse(ground: Ground, measured: Measured, column: int) -> NDArray[np.float64]:
-    """`afml.masking.shrink.sparse_weights` with the panel's LD computed once for all seeds and variants, [sites]."""
+    """`afml.masking.shrink.sparse_weights` of few people, the panel's LD computed once for all, [sites]."""
     noise = measured.noise[:, column]
     used = np.flatnonzero(np.isfinite(noise))
     marginal, least = measured.marginal[used, column], float(noise[used].min())

@@ -41,13 +41,10 @@ def read(path: Path, digest: bytes, kit: NodeKit) -> RunConfig:
     """A run on offer, once the coordinator's signature is checked.
 
     Raises:
-        IntegrityError: It is not signed, or not the one that was named, or holds text of which no digest can be taken.
+        IntegrityError: It is not signed, or not the one that was named.
         AfmlError: As `load_run`.
     """
-    try:
-        run = load_run(path, kit.history)
-    except UnicodeError:  # half of a pair of code units, which JSON may hold and UTF-8 may not: nobody signed that
-        raise IntegrityError("holds text that cannot be signed", where="a run on offer") from None
+    run = load_run(path, kit.history)
     if run.digest() != digest:
         raise IntegrityError("is not the run that was on offer", where=f"run {run.run}")
     return run

@@ -217,7 +217,7 @@ def test_a_run_of_which_no_digest_can_be_taken_is_refused(consortium: Consortium
 
     async def scene() -> None:
         async with office(consortium, tmp_path) as made:
-            with pytest.raises(ProtocolError, match="the run that was submitted: holds text that cannot be signed"):
+            with pytest.raises(ProtocolError, match="the run that was submitted: holds half of a character"):
                 made.submit(odd)
             assert made.submit(good).before == 0
 

@@ -215,3 +215,13 @@ def test_a_run_of_nothing_or_nobody_is_refused(tmp_path: Path, changes: dict[str
         RunConfig.load(path)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_half_of_a_character_is_refused_in_every_file_of_settings(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(settings(run="a\ud800")))
+    with pytest.raises(InputError, match="holds half of a character"):
+        RunConfig.load(tmp_path / "run.json")
+    (tmp_path / "run.json").write_text(json.dumps(settings(run="\U0001f9ec")))  # a pair of them is a character
+    with pytest.raises(InputError) as found:  # and yet no name of a run
+        RunConfig.load(tmp_path / "run.json")
+    assert "half of a character" not in str(found.value)

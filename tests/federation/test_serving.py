@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 
 from afml.consortium.card import NodeCard
 from afml.consortium.run import RunConfig
-from afml.core.errors import ConfigError, InputError, IntegrityError, PolicyError
+from afml.core.errors import ConfigError, InputError, PolicyError
 from afml.core.files import hold_alone
 from afml.wire import federation_pb2 as wire
 from node.serving.admission import read
@@ -125,7 +125,7 @@ def test_a_run_on_offer_of_which_no_digest_can_be_taken_is_refused_and_ends_no_d
     path = Shelf(tmp_path).lay(RUN.digest(), (json.dumps(RUN.model_dump(mode="json")).encode(), bytes(64)))
     path.write_bytes(path.read_bytes().replace(b'"consortium": "', b'"consortium": "\\ud800'))
     kit = SimpleNamespace(history=SimpleNamespace(present=SimpleNamespace(coordinator_key="00" * 32)))
-    with pytest.raises(IntegrityError, match="a run on offer: holds text that cannot be signed"):
+    with pytest.raises(InputError, match="holds half of a character"):
         read(path, RUN.digest(), kit)  # type: ignore[arg-type]
 
 
@@ -162,16 +162,21 @@ def _standing(folder: Path, process: int, ended: str = "") -> None:
     ).keep(folder)  # fmt: skip
 
 
-def test_a_daemon_waits_for_processes_of_one_that_was_killed(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
-    _standing(tmp_path, process=2**22 + 1)  # above any process's number: it is gone, and has not said why
-    said = list[str]()
+def _kills(holder: subprocess.Popen[bytes], said: list[str]) -> Callable[[str], None]:
+    """What is told that somebody waits for `holder`, and ends it then."""
 
     def say(line: str) -> None:
         said.append(line)
         holder.kill()
         holder.wait()
 
-    os.close(held(tmp_path, say))
+    return say
+
+
+def test_a_daemon_waits_for_processes_of_one_that_was_killed(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
+    _standing(tmp_path, process=2**22 + 1)  # above any process's number: it is gone, and has not said why
+    said = list[str]()
+    os.close(held(tmp_path, _kills(holder, said)))
     assert said == [
         f"waits for what a daemon that was killed has left in {tmp_path} (process {holder.pid}), then goes on; "
         f"what does not end by itself does so by `kill -9 {holder.pid}`"
@@ -184,13 +189,7 @@ def test_a_daemon_waits_for_who_cannot_be_seen(
     monkeypatch.setattr("node.serving.held.holders", lambda _: [])
     monkeypatch.setattr("node.serving.held._LOOK_S", 0)
     said = list[str]()
-
-    def say(line: str) -> None:
-        said.append(line)
-        holder.kill()
-        holder.wait()
-
-    os.close(held(tmp_path, say))
+    os.close(held(tmp_path, _kills(holder, said)))
     assert said == [f"waits until nobody works in {tmp_path}, then goes on: somebody does who cannot be seen from here"]
 
 
