@@ -105,18 +105,9 @@ def verify_s(folder: Path, events: int = 100_000, runs: int = 10) -> float:
             )
             for round in range(1, each + 1):
                 entry = spend(run, round, mechanism, each)
-                claim = None
-                if round == each:
-                    found = ple([SubsampledGaussian(1.0, 500.0, each * (run + 1))], DELTA)
-                    claim = {
-                        "delta": DELTA,
-                        "epsilon": found.epsilon,
-                        "ple_sigma": found.sigma,
-                        "accountant": found.accountant,
-                        "fixed_plan": {
-                            "epsilon": found.epsilon, "ple_sigma": found.sigma, "accountant": found.accountant,
-                        },
-                    }  # fmt: skip
+                found = ple([SubsampledGaussian(1.0, 500.0, each * run + round)], DELTA)
+                said = {"epsilon": found.epsilon, "ple_sigma": found.sigma, "accountant": found.accountant}
+                claim = {"delta": DELTA, **said, "fixed_plan": said}
                 body = {**entry.to_json(), "people": len(tokens), "enrolment": commitment.hex()}
                 columns = {
                     "run": entry.run,
@@ -127,11 +118,11 @@ def verify_s(folder: Path, events: int = 100_000, runs: int = 10) -> float:
                     "broken_multiplier": entry.broken_multiplier,
                     "plan": canonical_json([event.to_json() for event in entry.plan]).decode(),
                 }
-                ledger.add({**body, "budget": None, "claim": claim}, columns)
+                ledger.add({**body, **limits.to_json(), "claim": claim}, columns)
     started = time.perf_counter()
     result = verify(folder, key=public_bytes(key))
     assert result.ok, result.findings[:3]
-    assert result.entries == events
+    assert result.entries == events + runs  # a plan was set aside for each
     return time.perf_counter() - started
 
 
